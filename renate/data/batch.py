@@ -1,0 +1,96 @@
+"""Columns, the batches cut from them, and the transform in between."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# One tensor of shape [N, ...] per name, on the CPU, all of equal N. `inputs` and `targets` are always there.
+Columns = dict[str, Tensor]
+
+
+def length(columns: Columns) -> int:
+    return len(columns["targets"])
+
+
+def select(columns: Columns, index: Tensor) -> Columns:
+    """Return the rows `index` (int64 [B]) of every column. index_select is several times faster than `x[index]`."""
+    return {name: column.index_select(0, index) for name, column in columns.items()}
+
+
+@dataclass(slots=True)
+class Batch:
+    """A minibatch.
+
+    Attributes:
+        raw: The rows as they are stored, on the CPU, before any transform.
+        inputs: Transformed inputs [B, ...] on the training device.
+        targets: Transformed targets, int64 [B], on the training device.
+        fields: Further values of each example, [B, ...], on the training device; what a memory keeps besides the
+            examples, readable as attributes too (`batch.logits`).
+    """
+
+    raw: Columns
+    inputs: Tensor
+    targets: Tensor
+    fields: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getattr__(self, name: str) -> Any:  # only called for what isn't an attribute
+        try:
+            return self.fields[name]
+        except KeyError:
+            raise AttributeError(f"this batch has no field '{name}', only {sorted(self.fields)}") from None
+
+
+class BatchTransform:
+    """Turns raw columns into a `Batch`: moves a whole batch to the device, then transforms it there.
+
+    Args:
+        inputs: Modules applied to the inputs, in order.
+        targets: Modules applied to the targets, in order.
+        device: Where the batch goes before it is transformed.
+    """
+
+    def __init__(
+        self, inputs: Sequence[nn.Module] = (), targets: Sequence[nn.Module] = (), device: str | torch.device = "cpu"
+    ) -> None:
+        self.inputs, self.targets, self.device = tuple(inputs), tuple(targets), torch.device(device)
+
+    def __call__(self, raw: Columns) -> Batch:
+        moved = raw if self.device.type == "cpu" else {k: v.to(self.device, non_blocking=True) for k, v in raw.items()}
+        inputs, targets = moved["inputs"], moved["targets"]
+        for transform in self.inputs:
+            inputs = transform(inputs)
+        for transform in self.targets:
+            targets = transform(targets)
+        return Batch(raw, inputs, targets, {k: v for k, v in moved.items() if k not in ("inputs", "targets")})
+
+
+class Batches:
+    """The shuffled minibatches of one epoch after another, as a sized iterable of whole batches.
+
+    Args:
+        columns: What to iterate over.
+        batch_size: Rows of a batch; the last one of an epoch may be smaller.
+        transform: Makes the batches.
+        generator: Shuffles the rows anew at each epoch; null keeps their order.
+    """
+
+    def __init__(
+        self, columns: Columns, batch_size: int, transform: BatchTransform, generator: torch.Generator | None = None
+    ) -> None:
+        self.columns, self.batch_size, self.transform, self.generator = columns, batch_size, transform, generator
+
+    def __len__(self) -> int:
+        return -(-length(self.columns) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        n = length(self.columns)
+        order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
+        for index in order.split(self.batch_size):
+            yield self.transform(select(self.columns, index))

@@ -1,0 +1,46 @@
+"""Every error that a user can cause. The message is one line: what was found, what was expected, what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RenateError(Exception):
+    """Root of the tree; the command line prints these without a traceback."""
+
+
+class ConfigError(RenateError):
+    """A key, a value or an option that can't be right."""
+
+
+class DataError(RenateError):
+    """The data can't be read, or isn't what the config says."""
+
+
+class JobError(RenateError):
+    """A job failed, or a job directory isn't what it should be."""
+
+
+class StateError(RenateError):
+    """A state can't be opened, read or written."""
+
+
+class NoVersionError(StateError):
+    """The URL holds no such version."""
+
+
+class ConflictError(StateError):
+    """Somebody else published the version that we wanted to publish."""
+
+
+class CorruptError(StateError):
+    """Stored bytes don't match their manifest."""
+
+
+class GoneError(StateError):
+    """The version was removed by gc."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Return `, did you mean 'x'?` for the closest of `choices`, or an empty string where none is close."""
+    close = get_close_matches(str(word), list(choices), n=1, cutoff=0.6)
+    return f", did you mean '{close[0]}'?" if close else ""

@@ -1,7 +1,18 @@
 """Keep a trained PyTorch model up to date as new data arrives."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 # conf/ and launchers/ are renate.conf and renate.launchers: inside this package in a wheel, beside it in a checkout.
 if not (Path(__file__).parent / "conf").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
+
+_LAZY = {"run": "renate.api", "stream": "renate.api", "Result": "renate.api", "load_model": "renate.jobs.deploy"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load torch only when something of it is asked for: `renate --help` must not."""
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'renate' has no attribute '{name}'")

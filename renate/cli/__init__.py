@@ -1,0 +1,50 @@
+"""`renate …`: a verb, or overrides for Hydra to compose."""
+
+import importlib
+import os
+import sys
+
+VERBS = {
+    "init": "start a repository of experiments",
+    "state": "look at versions, publish, roll back, pin, clean up",
+    "jobs": "look at the jobs of run_dir",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of the command; exits with 0, or with 1 and one line that says why."""
+    from renate.errors import ConfigError, RenateError, nearest
+
+    argv = sys.argv[1:] if argv is None else argv
+    word = argv[0] if argv and argv[0][0] not in "-+~" and "=" not in argv[0] else None
+    try:
+        _no_old_renate()
+        if word is None:
+            from renate.cli import overrides
+
+            overrides.run(argv)
+        elif word in VERBS:
+            importlib.import_module(f"renate.cli.{word}").run(argv[1:])
+        else:
+            raise ConfigError(f"'{word}' is neither a verb nor key=value{nearest(word, VERBS)} ({', '.join(VERBS)})")
+    except RenateError as error:
+        if os.environ.get("RENATE_DEBUG"):
+            raise
+        sys.exit(f"renate: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.exit(1)
+
+
+def _no_old_renate() -> None:
+    """The archived package installs a package of the same name over ours."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from renate.errors import RenateError
+
+    try:
+        old = version("renate")
+    except PackageNotFoundError:
+        return
+    raise RenateError(f"the archived package renate {old} is installed too and shares our folder: pip uninstall -y renate renate-cl && pip install renate-cl")

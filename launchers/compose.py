@@ -1,0 +1,177 @@
+"""Overrides -> a job: its config composed, checked and resolved, its identity, and the directory that follows from it."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import filter_overrides
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from renate.build import is_own, targets
+from renate.data.fingerprint import fingerprint
+from renate.errors import ConfigError, JobError, NoVersionError, nearest
+from renate.jobs.directory import JobDirectory
+from renate.launchers.schema import Schema
+from renate.launchers.secrets import resolve
+from renate.state.versions import State
+
+# Where a job runs and what watches it doesn't change its result.
+NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
+
+
+@dataclass
+class Job:
+    """One config, ready to run."""
+
+    number: int
+    overrides: list[str]
+    config: DictConfig
+    directory: JobDirectory
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return str(self.record["id"])
+
+    @property
+    def name(self) -> str:
+        """The overrides that tell this job from others, for tables and messages."""
+        return " ".join(filter_overrides(self.overrides)) or "defaults"
+
+
+def compose(loader: ConfigLoaderImpl, schema: Schema, base: DictConfig, number: int, overrides: Sequence[str]) -> Job:
+    """Compose one job of a sweep and check everything that can be known before torch is imported.
+
+    Raises:
+        ConfigError: A key, kind or value that can't be right.
+        StateError: The state that the job starts from isn't what the config says.
+    """
+    full = loader.load_sweep_config(base, list(overrides))
+    for key in ("hydra/launcher", "hydra/sweeper"):  # Hydra 1.3 would ignore it in silence
+        if full.hydra.runtime.choices[key] != base.hydra.runtime.choices[key]:
+            raise ConfigError(f"{key} changes within the sweep ({' '.join(overrides)}): choose the backend outside of it")
+    with open_dict(full):
+        full.hydra.job.id, full.hydra.job.num = str(number), number
+    HydraConfig.instance().set_config(full)  # for ${hydra:…}
+    config = OmegaConf.masked_copy(full, [key for key in full if key != "hydra"])
+    OmegaConf.set_struct(config, False)
+    config._set_parent(full)  # ${hydra.…} is reachable while it is resolved
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    added = frozenset(o.key_or_group for o in parsed if o.is_add())
+    schema.check(config, full.hydra.runtime.choices, added)
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigError(f"{missing[0]} is mandatory: give {missing[0]}=…" + "".join(f" {m}=…" for m in missing[1:]))
+    config._set_parent(None)
+    resolve(config)
+    _check_values(config)
+    record = identify(config)
+    path = Path(str(config.run_dir)).absolute() / str(record["id"])
+    return Job(number, list(overrides), config, JobDirectory(path), record | {"overrides": list(overrides)})
+
+
+def identify(config: DictConfig) -> dict[str, Any]:
+    """Return the recipe (what is asked for, and of which data) and the id (the recipe on one parent) of a job."""
+    plain = OmegaConf.to_container(config, resolve=False)
+    asked = {k: v for k, v in plain.items() if k not in NO_IDENTITY}  # type: ignore[union-attr]
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)
+    parts = [
+        OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True),
+        importlib.metadata.version("renate-cl"),
+        _own_sources(resolved, config.trust),
+        _data(resolved["data"]),
+    ]
+    recipe = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    state, parent = resolved["state"], None
+    newest = _parent(state, resolved["job"]["name"]) if state["url"] else None
+    if newest is not None and resolved["job"]["name"] != "stream":
+        parent = {"url": state["url"], "version": newest.version, "sha256": newest.sha256}
+    where = f"{recipe}/{parent and parent['sha256']}/{state['url']}/{state['next_url']}"
+    record = {"id": hashlib.sha256(where.encode()).hexdigest()[:10], "recipe": recipe, "parent": parent}
+    if newest is not None and newest.lineage.get("recipe") == recipe:
+        record["already"] = newest.version
+    return record | {"created": time.time(), "cwd": str(Path.cwd())}
+
+
+def _parent(state: dict[str, Any], job: str) -> Any:
+    newest = State(state["url"]).newest()
+    if newest is None and not state["first"] and job == "update":
+        raise NoVersionError(
+            f"state.url={state['url']} holds no version yet: if this is the first update, add state.first=true, "
+            "else correct the URL"
+        )
+    if newest is not None and state["first"]:
+        raise ConfigError(
+            f"state.first=true, but {state['url']} holds version {newest.version} already: leave state.first out"
+        )
+    return newest
+
+
+def _data(node: dict[str, Any]) -> str:
+    """Fingerprint the files that a data node names; data without files is identified by its config."""
+    paths = [node.get(part) for part in ("train", "test")]
+    named = [p for p in paths if p is not None and not (isinstance(p, dict) and "_target_" in p)]
+    cache = node.get("cache_dir")
+    return fingerprint(named, Path(cache) if cache else None) if named else ""
+
+
+def _own_sources(config: dict[str, Any], trust: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for module in sorted({target.rpartition(".")[0] for _, target in targets(config)}):
+        if not is_own(module, trust):
+            continue
+        top = module.partition(".")[0]
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        spec = importlib.util.find_spec(top)
+        if spec is None or spec.origin is None:
+            continue
+        origin = Path(spec.origin)
+        for file in sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _check_values(config: DictConfig) -> None:
+    """What no single class can check, because it lies between groups."""
+    metric, mode, name = config.objective.metric, config.objective.mode, config.job.name
+    if mode not in ("max", "min"):
+        raise ConfigError(f"objective.mode={mode}: expected max or min")
+    if metric is None:
+        return
+    measured = [*config.metrics, "loss"]
+    choices = [f"val_{m}" for m in measured] + ["train_loss"]
+    if name == "stream":
+        choices += ["average_accuracy", "forgetting", "backward_transfer", "forward_transfer", "learning_accuracy"]
+    if metric not in choices:
+        raise ConfigError(f"objective.metric={metric}: not measured{nearest(metric, choices)} ({', '.join(choices)})")
+    if metric.startswith("val_") and not OmegaConf.select(config, "data.val_size") and name != "evaluate":
+        raise ConfigError(
+            f"objective.metric={metric} needs validation data, but data.val_size={config.data.val_size}: "
+            "give data.val_size=0.1, or objective.metric=null to keep the last epoch's weights"
+        )
+
+
+def run_here(config: DictConfig, hydra_config: DictConfig) -> float | None:
+    """Run a composed config in this process (`hydra/launcher=basic`); returns the objective."""
+    from renate.jobs.execute import execute  # lazy: it imports torch
+
+    resolve(config)
+    _check_values(config)
+    record = identify(config) | {"overrides": list(hydra_config.overrides.task), "publish": True}
+    directory = JobDirectory(Path(str(config.run_dir)).absolute() / str(record["id"]))
+    directory.prepare(OmegaConf.to_yaml(config), record)
+    result = execute(directory.path)
+    if result["status"] == "failed":
+        raise JobError(result["error"])
+    return result["value"]  # type: ignore[no-any-return]

@@ -1,0 +1,97 @@
+"""The one sweeper: every run goes through it, a single run is a sweep of one."""
+
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from renate.errors import ConfigError, JobError
+from renate.jobs.directory import Json
+from renate.launchers import report
+from renate.launchers.base import Job, RenateLauncher
+
+
+class RenateSweeper(Sweeper):
+    """Every combination of the choices on the command line and in `params`; the command line wins.
+
+    Args:
+        params: Key -> choices in the grammar of the command line (`0,1,2`, `range(3)`, `choice(…)`).
+    """
+
+    def __init__(self, params: Mapping[str, str] | None) -> None:
+        self.params = dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> list[tuple[Job, Json]]:
+        """Run every combination and say how each ended.
+
+        Raises:
+            ConfigError: A domain without end, which only a tuner can sample.
+            JobError: At least one job failed; all others have finished.
+        """
+        parsed = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(
+            [f"{key}={value}" for key, value in self.params.items()] + arguments
+        )
+        grid = combinations(parsed)
+        if not isinstance(self.launcher, RenateLauncher):  # Hydra's own or a third party's: only batches
+            return self.launcher.launch(grid, initial_job_idx=0)  # type: ignore[return-value]
+        jobs = [self.launcher.compose(number, overrides) for number, overrides in enumerate(grid)]
+        run_dir = Path(str(self.config.hydra.sweep.dir))
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if len(jobs) == 1:
+            report.tree(jobs[0], self.config.hydra.runtime.choices)
+        else:
+            OmegaConf.save(self.config, run_dir / "multirun.yaml")
+        try:
+            results = self.launcher.run(jobs)
+        except KeyboardInterrupt:
+            print("\ninterrupted: what is finished stays; the same command goes on from there", file=sys.stderr)
+            raise
+        for job in jobs:
+            link_latest(run_dir, job)
+        outcome = list(zip(jobs, results, strict=True))
+        if not self.launcher.progress.quiet:
+            report.outcome(outcome)
+        failed = [job for job, result in outcome if result["status"] == "failed"]
+        if failed and not self.launcher.progress.quiet:
+            first = next(result for _, result in outcome if result["status"] == "failed")
+            raise JobError(
+                f"{len(failed)} of {len(jobs)} jobs failed; the first: {first['error']}" if jobs[1:] else first["error"]
+            )
+        return outcome
+
+
+def combinations(parsed: Sequence[Override]) -> list[list[str]]:
+    """The grid: one list of overrides per job, in the order of Hydra's own sweeper."""
+    choices: dict[str, list[str]] = {}
+    for override in parsed:
+        line: Any = override.input_line
+        if not override.is_sweep_override():
+            choices[override.key_or_group] = [line]
+        elif override.is_discrete_sweep():
+            key = override.get_key_element()
+            choices[override.key_or_group] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise ConfigError(f"{line}: a domain without end; a grid needs choices, as {override.key_or_group}=0.1,0.01")
+    return [list(job) for job in itertools.product(*choices.values())]
+
+
+def link_latest(run_dir: Path, job: Job) -> None:
+    """Point runs/latest at a job."""
+    temporary = run_dir / f".latest.{job.id}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(job.directory.path.name, target_is_directory=True)
+    temporary.replace(run_dir / "latest")

@@ -1,0 +1,3 @@
+from renate.cli import main
+
+main()

@@ -1,0 +1,169 @@
+"""The same from Python: `renate.run`, `renate.stream`."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from renate.errors import ConfigError, JobError
+from renate.jobs.directory import JobDirectory, Json, read_json
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.utils.data import Dataset
+
+Overrides = Sequence[str] | Mapping[str, Any]
+
+
+@dataclass
+class Result:
+    """What a job came to.
+
+    Attributes:
+        metrics: As printed at the end of a command.
+        state_url: Where the state is.
+        version: The version published; None where none was.
+        job_dir: The job's directory: config, reports, log, result.
+        matrix: In a stream, accuracy on chunk i (column) after update t (row); rows so far.
+    """
+
+    metrics: dict[str, float]
+    state_url: str
+    version: int | None
+    job_dir: Path
+    matrix: list[list[float]] = field(default_factory=list)
+
+
+def run(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: Any = None) -> Result:
+    """Run one job, as `renate …` would: same launcher, same worker, same directory.
+
+    Args:
+        overrides: As on the command line, or a mapping from keys to values.
+        model: A network to train instead of the config's; a copy of it is trained, the caller's stays as it is.
+        data: A Dataset of (input, target), or a mapping with `train` and `test`.
+
+    Returns:
+        The result; the model is at its `state_url`.
+
+    Raises:
+        ConfigError: A key or value that can't be right.
+        JobError: The job failed.
+    """
+    with _Session(overrides, model, data) as session:
+        return session.result()
+
+
+def stream(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: Any = None) -> Iterator[Result]:
+    """Run a stream of updates through a scenario and yield a result after each; arguments as in `run`."""
+    with _Session([*as_list(overrides), "job=stream"], model, data) as session:
+        shown = 0
+        while True:
+            over = session.done.wait(0.1)
+            written = read_json(session.directory / "matrix.json") if session.directory else None
+            rows = (written or {}).get("accuracy", [])
+            for count in range(shown + 1, len(rows) + 1):
+                yield session.partial(written or {}, count)
+            shown = max(shown, len(rows))
+            if over:
+                session.result()
+                return
+
+
+def as_list(overrides: Overrides) -> list[str]:
+    """Overrides as the command line has them; a mapping's values are quoted for Hydra's grammar."""
+    if isinstance(overrides, Mapping):
+        return [f"{key}={_value(value)}" for key, value in overrides.items()]
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides: expected a list or a mapping, got the text {overrides!r}: write [{overrides!r}]")
+    return list(overrides)
+
+
+def _value(value: Any) -> str:
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{k}:{_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_value, value)) + "]"
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
+
+
+class _Session:
+    """One job, run in a thread so that a stream can be watched; Ctrl-C ends it."""
+
+    def __init__(self, overrides: Overrides, model: Any, data: Any) -> None:
+        self.overrides = as_list(overrides)
+        self.model, self.data = model, data
+        self.done = threading.Event()
+        self.future: Future[Any] = Future()
+        self.directory: Path | None = None
+
+    def __enter__(self) -> "_Session":
+        from renate.cli.session import composed
+
+        self.launcher, job = composed([*self.overrides, *live_overrides(self.model, self.data)])
+        self.job, self.directory = job, job.directory.path
+        threading.Thread(target=self._work, daemon=True).start()
+        return self
+
+    def _work(self) -> None:
+        try:
+            self.future.set_result(self.launcher.run([self.job])[0])
+        except BaseException as error:
+            self.future.set_exception(error)
+        finally:
+            self.done.set()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.launcher.release()  # its workers stay warm for the next call
+        else:
+            self.launcher.close()
+
+    def result(self) -> Result:
+        while not self.done.wait(0.2):  # an endless wait would not see Ctrl-C
+            time.sleep(0)
+        outcome: Json = self.future.result()
+        directory = JobDirectory(self.job.directory.path)
+        if outcome["status"] != "completed":
+            raise JobError(f"{outcome.get('error', outcome['status'])} (log: {directory.path}/log.txt)")
+        url = outcome.get("url") or str(self.job.config.state.url)
+        matrix = outcome.get("matrix", [])
+        return Result(outcome["metrics"], url, outcome["version"], directory.path, matrix)
+
+    def partial(self, written: Json, rows: int) -> Result:
+        from renate.metrics import average_accuracy
+
+        matrix = written["accuracy"][:rows]
+        metrics = {"average_accuracy": average_accuracy([row[:rows] for row in matrix])}
+        url = self.job.config.state.url or str(self.job.directory.path / "state")
+        return Result(metrics, url, rows, self.job.directory.path, matrix)
+
+
+def live_overrides(model: Any, data: Any) -> list[str]:
+    """Put live objects where the job finds them, and point the config there."""
+    if model is None and data is None:
+        return []
+    from renate.jobs.live import save
+
+    folder, overrides = Path("runs", "live"), []
+    if model is not None:
+        overrides += [
+            "model=torch_module",
+            "model._target_=renate.jobs.live.LiveModel",
+            f"+model.path={_value(str(save(model, folder)))}",
+        ]
+    if data is not None:
+        parts: dict[str, Dataset[Any]] = dict(data) if isinstance(data, Mapping) else {"train": data}
+        if unknown := parts.keys() - {"train", "test"}:
+            raise ConfigError(f"data: expected the keys train and test, got {sorted(unknown)[0]!r}")
+        overrides.append("data=torch_dataset")
+        for name, items in parts.items():
+            target = "_target_:renate.jobs.live.LiveDataset"
+            overrides.append(f"data.{name}={{{target},path:{_value(str(save(items, folder)))}}}")
+    return overrides

@@ -1,0 +1,159 @@
+"""Config -> objects: which classes a config may name, and what it may ask of them."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from renate.errors import ConfigError, nearest
+
+# A `_target_` must derive from one of these. Named, not imported: looking at a config must not load torch.
+BASES = frozenset(
+    {
+        "torch.nn.modules.module.Module",
+        "torch.optim.optimizer.Optimizer",
+        "torch.optim.lr_scheduler.LRScheduler",
+        "torch.utils.data.dataset.Dataset",
+        "torchmetrics.metric.Metric",
+        "pytorch_lightning.callbacks.callback.Callback",
+        "lightning_fabric.loggers.logger.Logger",
+        "renate.memory.base.Memory",
+        "renate.data.base.Source",
+        "renate.data.scenarios.Scenario",
+    }
+)
+
+# What the config inside a state may name: a state may come from a stranger.
+FROM_STATE = ("renate.models.", "renate.updaters.", "renate.data.transforms.", "torch.nn.")
+
+Node = Mapping[str, Any]
+
+
+def targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (key, `_target_`) of every object that a config asks for."""
+    if isinstance(node, Mapping):
+        if isinstance(node.get("_target_"), str):
+            yield key, node["_target_"]
+        for name, value in node.items():
+            yield from targets(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list | tuple):
+        for index, value in enumerate(node):
+            yield from targets(value, f"{key}[{index}]")
+
+
+def is_own(module: str, trust: Sequence[str]) -> bool:
+    """Whether a module is the user's: in the current directory, or named by `trust`."""
+    top = module.partition(".")[0]
+    here = Path.cwd()
+    return (here / f"{top}.py").is_file() or (here / top / "__init__.py").is_file() or module in trust or top in trust
+
+
+def locate(target: str, key: str, trust: Sequence[str] = (), only: Sequence[str] | None = None) -> Callable[..., Any]:
+    """Import what a `_target_` names and check that a config may name it.
+
+    Args:
+        target: A dotted path.
+        key: The config key, for messages.
+        trust: Modules of the user's, whose functions are allowed as well.
+        only: If given, the path must begin with one of these, or lie in a module of `trust`.
+
+    Raises:
+        ConfigError: It isn't there, isn't a class of a known kind, or isn't covered by `only`.
+    """
+    where = f"{key}._target_={target}"
+    module_name, _, name = target.rpartition(".")
+    trusted = only is None and is_own(module_name, trust) or module_name.partition(".")[0] in trust
+    if only is not None and not trusted and not target.startswith(tuple(only)):
+        raise ConfigError(
+            f"{where}: a state's config may name only {', '.join(f'{p}*' for p in only)}; "
+            f"if you trust it: trust=['{module_name.partition('.')[0]}']"
+        )
+    if not module_name:
+        raise ConfigError(f"{where}: expected package.module.Class")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise ConfigError(f"{where}: there is no module '{error.name}' (looked beside conf/ too)") from error
+        raise ConfigError(f"{where}: importing {module_name} failed: {error}") from error
+    found = getattr(module, name, None)
+    if found is None:
+        raise ConfigError(f"{where}: {module_name} has no '{name}'{nearest(name, dir(module))}")
+    bases = {f"{c.__module__}.{c.__qualname__}" for c in inspect.getmro(found)} if inspect.isclass(found) else set()
+    if not callable(found) or (not bases & BASES and not trusted):
+        raise ConfigError(
+            f"{where}: not a model, updater, memory, loss, optimizer, scheduler, metric, callback, logger, data set "
+            f"or scenario; if it is your own code: trust=['{module_name.partition('.')[0]}']"
+        )
+    real = f"{found.__module__}.{found.__qualname__}"
+    if only is not None and not trusted and not real.startswith(tuple(only)):
+        raise ConfigError(f"{where}: this is {real}, which a state's config may not name")
+    return found  # type: ignore[no-any-return]
+
+
+def build(node: Node, key: str, *, trust: Sequence[str] = (), only: Sequence[str] | None = None, **given: Any) -> Any:
+    """Make the object that a config node describes, nested ones first.
+
+    Args:
+        node: Plain mapping with `_target_` and the constructor's arguments; `_partial_: true` gives a function that
+            still awaits arguments.
+        key: Where the node stands in the config, for messages.
+        trust: See `locate`.
+        only: See `locate`.
+        **given: Objects that the config can't hold (parameters of an optimizer, say).
+
+    Raises:
+        ConfigError: Unknown class, unknown or missing argument, or a value that the constructor refuses.
+    """
+    target = node["_target_"]
+    make = locate(target, key, trust, only)
+    arguments = {
+        name: _nested(value, f"{key}.{name}", trust, only)
+        for name, value in node.items()
+        if name not in ("_target_", "_partial_")
+    } | given
+    _check_names(make, arguments, key, bool(node.get("_partial_")))
+    if node.get("_partial_"):
+        return partial(make, **arguments)
+    try:
+        return make(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key}: {target}: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(str(error) if str(error).startswith(key) else f"{key}: {error}") from error
+
+
+def _nested(value: Any, key: str, trust: Sequence[str], only: Sequence[str] | None) -> Any:
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return build(value, key, trust=trust, only=only)
+        return {name: _nested(v, f"{key}.{name}", trust, only) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_nested(v, f"{key}[{i}]", trust, only) for i, v in enumerate(value)]
+    return value
+
+
+def _check_names(make: Callable[..., Any], arguments: Mapping[str, Any], key: str, partial_: bool) -> None:
+    try:
+        parameters = inspect.signature(make).parameters
+    except (TypeError, ValueError):  # some classes written in C have none
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in arguments:
+        if name not in parameters:
+            raise ConfigError(f"{key}.{name}: {make.__qualname__} has no parameter '{name}'{nearest(name, parameters)}")
+    missing = [
+        n
+        for n, p in parameters.items()
+        if p.default is p.empty and n not in arguments and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    if missing and not partial_:
+        raise ConfigError(f"{key}.{missing[0]}: {make.__qualname__} needs it: +{key}.{missing[0]}=…")
+
+
+def infer(node: Node, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the node with every null filled in that `facts` (sizes read off the data) has a value for."""
+    return {name: facts.get(name) if value is None else value for name, value in node.items()}

@@ -1,0 +1,87 @@
+"""`renate jobs ls | show | rm`: the jobs of a run directory."""
+
+import argparse
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from renate.errors import JobError, nearest
+from renate.jobs.directory import JobDirectory
+
+
+def run(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="renate jobs", description="The jobs of a run directory.")
+    parser.add_argument("--run-dir", type=Path, default=Path("runs"), help="as run_dir; default ./runs")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("ls", help="a line each: overrides, metric, status, time")
+    for verb, text in (("show", "config, reports and result of one"), ("rm", "delete jobs and what they hold")):
+        verbs.add_parser(verb, help=text).add_argument("job", nargs="+" if verb == "rm" else None, help="an id, or latest")
+    asked = parser.parse_args(argv)
+    if asked.verb == "ls":
+        ls(asked.run_dir)
+    elif asked.verb == "show":
+        show(find(asked.run_dir, asked.job))
+    else:
+        for job in [find(asked.run_dir, name) for name in asked.job]:
+            remove(asked.run_dir, job)
+
+
+def find(run_dir: Path, name: str) -> JobDirectory:
+    """The job of that id, or `latest`, or at that path."""
+    for path in (run_dir / name, Path(name)):
+        if (path / "job.json").is_file():
+            return JobDirectory(path.resolve())
+    ids = [p.parent.name for p in run_dir.glob("*/job.json")]
+    raise JobError(f"{run_dir}: no job '{name}'{nearest(name, ids)}")
+
+
+def ls(run_dir: Path) -> None:
+    table = Table("job", "overrides", "status", "objective", "version", "seconds", "started", box=None, pad_edge=False)
+    found = [p.parent for p in run_dir.glob("*/job.json") if not p.parent.is_symlink()]
+    for directory in sorted(map(JobDirectory, found), key=lambda d: d.record["created"]):
+        record, result = directory.record, directory.result or {"status": "unfinished"}
+        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record["created"]))
+        table.add_row(
+            record["id"],
+            " ".join(record["overrides"]) or "defaults",
+            result["status"],
+            _number(result.get("value")),
+            str(result.get("version") or "–"),
+            _number(result.get("seconds"), 1),
+            started,
+        )
+    if table.row_count:
+        Console(highlight=False, soft_wrap=True).print(table)
+    else:
+        print(f"no jobs in {run_dir}")
+
+
+def show(directory: JobDirectory) -> None:
+    out = Console(highlight=False, soft_wrap=True)
+    record, result = directory.record, directory.result or {"status": "unfinished"}
+    for key in ("id", "overrides", "parent", "cwd"):
+        out.print(f"{key:10s} {record.get(key)}", markup=False)
+    for key in ("status", "error", "value", "version", "url", "seconds"):
+        if result.get(key) is not None:
+            out.print(f"{key:10s} {result[key]}", markup=False)
+    for name, value in (result.get("metrics") or {}).items():
+        out.print(f"  {name:28s} {_number(value)}", markup=False)
+    out.print((directory.path / "config.yaml").read_text(), markup=False)
+    out.print(f"{len(directory.reports())} reports in {directory.path}/metrics.jsonl", markup=False)
+
+
+def remove(run_dir: Path, directory: JobDirectory) -> None:
+    """Delete a job's directory; `latest` no longer points to it."""
+    latest = run_dir / "latest"
+    if latest.is_symlink() and latest.resolve() == directory.path:
+        latest.unlink()
+    shutil.rmtree(directory.path)
+    print(f"removed {directory.path.name}")
+
+
+def _number(value: Any, digits: int = 4) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"

@@ -1,0 +1,50 @@
+"""`renate key=value …`: hand the arguments to Hydra."""
+
+import os
+import sys
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from renate.cli.session import ROOT, one_line, register_plugins
+from renate.errors import ConfigError
+
+
+def in_process(config: DictConfig) -> Any:
+    """What Hydra's own launchers call: the job runs here, so breakpoints work."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from renate.launchers.compose import run_here
+
+    return run_here(config, HydraConfig.get())
+
+
+def run(argv: list[str]) -> None:
+    """Compose, then run, or answer --help, --cfg, --info and the shell's completion."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own report; `one_line` words it
+    register_plugins()
+    arguments = get_args_parser().parse_args(argv)
+    if arguments.cfg is not None:
+        _one_job(arguments.overrides)
+    if arguments.run:
+        arguments.run = False  # `--run` would bypass the launcher
+    sys.argv = [sys.argv[0], *(a for a in argv if a not in ("--multirun", "-m", "--run", "-r"))]
+    with one_line(arguments.overrides):
+        hydra.main(config_path=ROOT, config_name="config", version_base="1.3")(in_process)()
+
+
+def _one_job(overrides: list[str]) -> None:
+    with one_line(overrides):
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    swept = [o for o in parsed if o.is_sweep_override()]
+    if swept and all(o.is_discrete_sweep() for o in swept):
+        one = [
+            f"{o.get_key_element()}={next(iter(o.sweep_string_iterator()))}" if o in swept else str(o.input_line)
+            for o in parsed
+        ]
+        raise ConfigError(f"one job at a time: renate --cfg job {' '.join(one)}")
+
+

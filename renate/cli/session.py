@@ -1,0 +1,156 @@
+"""Hydra, set up for renate: plugins, search path, and one line for each of its errors."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import HydraContext, RunMode
+from omegaconf.errors import OmegaConfBaseException
+
+import renate
+from renate.errors import ConfigError, RenateError, nearest
+
+CONF = next(Path(p, "conf") for p in renate.__path__ if Path(p, "conf", "config.yaml").is_file())
+ROOT = "pkg://renate.conf"
+
+
+class ExperimentRepository(SearchPathPlugin):
+    """A `conf/` in the current directory adds options to our groups; it replaces none."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        here = Path("conf").resolve()
+        groups = {p.name for p in CONF.iterdir() if p.is_dir()}
+        if here == CONF.resolve() or not any((here / group).is_dir() for group in groups):
+            return
+        taken = [p.relative_to(here) for p in sorted(here.rglob("*.yaml")) if (CONF / p.relative_to(here)).exists()]
+        if taken:
+            raise ConfigError(f"conf/{taken[0]}: renate has a config of that name already, choose another")
+        search_path.append("experiments", f"file://{here}")
+
+
+def register_plugins() -> None:
+    """Do what Hydra 1.4 does itself: load the plugins that the `hydra.plugins` entry points name."""
+    plugins = Plugins.instance()
+    plugins.register(ExperimentRepository)
+    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[method-assign]
+        lambda name: name in plugins.class_name_to_class or name.startswith("hydra_plugins.")
+    )
+    for point in entry_points(group="hydra.plugins"):
+        plugins.register(point.load())
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, "")  # my_models.py beside conf/, as with `python -m`
+
+
+def composed(overrides: Sequence[str]) -> tuple[Any, Any]:
+    """Return a launcher and the one job that the overrides ask for. Hydra's global state is left as it was."""
+    register_plugins()
+    config, before = HydraConfig.instance().cfg, GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with one_line(overrides):
+            parsed = OverridesParser.create().parse_overrides(list(overrides))
+            if swept := [str(o.input_line) for o in parsed if o.is_sweep_override()]:
+                raise ConfigError(f"{swept[0]}: one job at a time; call it once per combination, or use the command")
+            hydra = Hydra.create_main_hydra2("renate", create_config_search_path(ROOT))
+            whole = hydra.compose_config("config", list(overrides), run_mode=RunMode.MULTIRUN)
+            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(whole))
+            launcher: Any = Plugins.instance().instantiate_launcher(context, lambda _: None, whole)
+            return launcher, launcher.compose(0, list(overrides))
+    finally:
+        HydraConfig.instance().cfg, GlobalHydra.instance().hydra = config, before
+
+
+@contextmanager
+def one_line(overrides: Sequence[str]) -> Iterator[None]:
+    """Turn Hydra's errors into ours: key, value, what was expected, the nearest valid choice."""
+    if os.environ.get("RENATE_DEBUG"):
+        yield
+        return
+    try:
+        yield
+    except OverrideParseException as error:
+        raise ConfigError(f"{error.override}: {_reason(error)}{_quoted(error.override)}") from error
+    except MissingConfigException as error:
+        raise ConfigError(_missing(error)) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        if isinstance(error.__cause__, RenateError):
+            raise error.__cause__ from error
+        raise ConfigError(_composition(error, overrides)) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(":.")
+
+
+def _quoted(override: str) -> str:
+    """Offer the argument with its value quoted, if that is what it lacks."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return "; expected key=value"
+    inner = value.replace("'", r"\'")
+    for candidate in (f"{key}='{inner}'", f'{key}="{value}"'):
+        try:
+            OverridesParser.create().parse_overrides([candidate])
+        except HydraException:
+            continue
+        return f"; quote the value: {shlex.quote(candidate)}"
+    return ""
+
+
+def _missing(error: MissingConfigException) -> str:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    options = list(error.options or [])
+    if not options:
+        return " ".join(str(error).split())
+    return f"{group}={option}: no such option{nearest(option, options)} ({', '.join(options)})"
+
+
+def _composition(error: Exception, overrides: Sequence[str]) -> str:
+    text = str(error)
+    found = re.search(r"Could not (?:override|append to config) '([^']+)'", text)
+    key = found[1] if found else None
+    bad = [o for o in overrides if key and o.lstrip("+~").partition("=")[0] == key]
+    if bad and "No match in the defaults list" in text:
+        return f"{bad[0]}: no such group{nearest(str(key), [p.name for p in CONF.iterdir() if p.is_dir()])}"
+    if bad and "not in struct" in str(error.__cause__ or text):
+        keys = _keys([o for o in overrides if o not in bad])
+        return f"{bad[0]}: no such key{nearest(str(key), keys)}; to add one on purpose: +{bad[0]}"
+    lines = [line.strip() for line in [*text.splitlines(), *str(error.__cause__ or "").splitlines()] if line.strip()]
+    return " ".join(dict.fromkeys(lines))
+
+
+def _keys(overrides: Sequence[str]) -> list[str]:
+    """Every key of the config that the remaining overrides compose."""
+    loader = GlobalHydra.instance().config_loader()
+    try:
+        config = loader.load_configuration("config", [o for o in overrides if "," not in o], run_mode=None)  # type: ignore[arg-type]
+    except (HydraException, OmegaConfBaseException, AttributeError):
+        return []
+    found: list[str] = []
+
+    def walk(node: Any, prefix: str) -> None:
+        for name in node:
+            full = f"{prefix}{name}"
+            found.append(full)
+            child = node._get_node(name)
+            if hasattr(child, "keys") and not child._is_none() and not child._is_missing() and not child._is_interpolation():
+                walk(child, f"{full}.")
+
+    walk(config, "")
+    return [k for k in found if not k.startswith("hydra")]

@@ -1,0 +1,86 @@
+"""A job is a directory: its config goes in; reports, a log and a result come out."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from renate.errors import JobError
+
+Json = dict[str, Any]
+
+
+class Stopped(Exception):  # noqa: N818 (no error: somebody decided that the job isn't worth finishing)
+    """Raised by a report once the job was asked to stop."""
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file so that a reader finds the old one or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> Json | None:
+    try:
+        return dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise JobError(f"{path}: not a complete JSON file ({error}); delete the job's folder and run it again") from error
+
+
+@dataclass
+class JobDirectory:
+    """`config.yaml` and `job.json` in; `metrics.jsonl`, `log.txt`, `result.json` (and `traceback.txt` of a failure) out; `stop` asks it to stop."""
+
+    path: Path
+
+    @property
+    def record(self) -> Json:
+        """What the launcher wrote down: id, recipe, overrides, parent, whether to publish, ..."""
+        found = read_json(self.path / "job.json")
+        if found is None:
+            raise JobError(f"{self.path}: no job directory (it has no job.json)")
+        return found
+
+    @property
+    def result(self) -> Json | None:
+        return read_json(self.path / "result.json")
+
+    def prepare(self, config: str, record: Mapping[str, Any], *, keep_state: bool = False) -> None:
+        """Remove what an earlier try left, its state too unless that is to be continued, and write config and record."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not keep_state:
+            shutil.rmtree(self.path / "state", ignore_errors=True)
+        for name in ("stop", "metrics.jsonl", "log.txt", "traceback.txt", "result.json"):
+            (self.path / name).unlink(missing_ok=True)
+        (self.path / "config.yaml").write_text(config)
+        write_json(self.path / "job.json", record)
+
+    def report(self, **metrics: float | int | str | None) -> None:
+        """Append one line to metrics.jsonl.
+
+        Raises:
+            Stopped: The job was asked to stop.
+        """
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"time": round(time.time(), 3), **metrics}) + "\n")
+        if (self.path / "stop").exists():
+            raise Stopped
+
+    def reports(self) -> list[Json]:
+        """The complete lines of metrics.jsonl; a line still being written is left out."""
+        path = self.path / "metrics.jsonl"
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        write_json(self.path / "result.json", result)
+
+    def stop(self) -> None:
+        (self.path / "stop").touch()

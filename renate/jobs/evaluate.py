@@ -1,0 +1,38 @@
+"""Measure a version on test data; trains and publishes nothing."""
+
+from typing import Any
+
+from renate.data.scenarios import Scenario
+from renate.errors import ConfigError
+from renate.jobs.fit import device_of
+from renate.jobs.parts import Job, flat, load_data, measure_of, model_node, score, sizes, updater_of
+from renate.jobs.restore import Saved, load_model, load_updater
+from renate.jobs.stream import tests_of
+from renate.memory.none import NoMemory
+from renate.state.versions import State
+
+
+def run(job: Job) -> dict[str, Any]:
+    """The job `evaluate`."""
+    url, wanted = job.config["state"]["url"], job.config["job"]["version"]
+    if url is None:
+        raise ConfigError("job=evaluate needs state.url=…, the state to evaluate")
+    state = State(url)
+    manifest = state.manifest(state.resolve(str(wanted)) if wanted is not None else None)
+    saved = Saved.read(state, manifest)
+    data = load_data(job, saved.labels)
+    scenario: Scenario = job.build("scenario")
+    facts = sizes(data)
+    updater = updater_of(job, NoMemory(capacity=None, max_ram=0))
+    model = load_model(job, model_node(job, facts | saved.sizes), facts, saved)
+    updater.setup(model)
+    load_updater(updater, saved)
+    measure = measure_of(job, device_of(job.config["trainer"]), facts["num_classes"], updater.criterion)
+    metrics = flat(score(measure, model, updater, tests_of(job, scenario, data)))
+    objective = str(job.config["objective"]["metric"]).removeprefix("val_")
+    return {
+        "value": metrics.get(f"test_{objective}", metrics["test_loss"]),
+        "metrics": metrics,
+        "url": url,
+        "evaluated": manifest.version,
+    }

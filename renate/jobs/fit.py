@@ -1,0 +1,113 @@
+"""Lightning's Trainer, set up so that it costs little: one fit."""
+
+import random
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from renate.build import build
+from renate.data.batch import Batches, Columns
+from renate.jobs.parts import Job, optimizer_of, scheduler_of, transform
+from renate.learner import Learner, Measure, Watch
+from renate.seeds import derive
+from renate.updaters.base import Updater
+
+
+@dataclass
+class Fitted:
+    """The objective's best value, if it is one of the fit's, and steps, examples per second, best epoch."""
+
+    value: float | None
+    counts: dict[str, float]
+
+
+def seed_everything(seed: int, trainer: dict[str, Any]) -> None:
+    """Seed the global generators: they serve weights, dropout and random transforms."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 (the user's own code may draw from it)
+    torch.manual_seed(seed)
+    if trainer["deterministic"]:
+        torch.use_deterministic_algorithms(True)
+
+
+def fit(
+    job: Job, model: nn.Module, updater: Updater, train: Columns, val: Columns | None, measure: Measure, number: int
+) -> Fitted:
+    """Train a model by its updater on columns of data; the best epoch's weights are in place afterwards."""
+    config, objective = job.config["trainer"], job.config["objective"]
+    generator = torch.Generator().manual_seed(derive(job.config["seed"], "shuffle", number))
+
+    def validate() -> dict[str, float]:
+        if val is None:
+            return {}
+        return {f"val_{k}": v for k, v in measure(model, updater, val).items()}
+
+    metric = objective["metric"] if val is not None or not str(objective["metric"]).startswith("val_") else None
+    watch = Watch(
+        validate, job.report, job.tick, metric, objective["mode"], config["patience"], job.directory.path / "best.pt"
+    )
+    trainer = trainer_of(job, watch)
+    stream = transform(job, "stream", measure.transform.device)
+    batches = Batches(train, job.config["data"]["batch_size"], stream, generator)
+    steps = len(batches) * config["max_epochs"] if config["max_steps"] < 0 else config["max_steps"]
+    make, interval = scheduler_of(job, {"epoch": config["max_epochs"], "step": steps})
+    learner = Learner(model, updater, optimizer_of(job), make, interval)
+    began = time.monotonic()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+        trainer.fit(learner, batches)  # type: ignore[arg-type]
+    seconds = time.monotonic() - began
+    watch.restore(model, updater)
+    counts = {
+        "steps": float(learner.meter.steps),
+        "examples_per_second": learner.meter.examples / max(seconds, 1e-9),
+    }
+    if watch.best is not None:
+        counts["best_epoch"] = float(watch.best_epoch)
+    return Fitted(watch.best, counts)
+
+
+def trainer_of(job: Job, watch: Watch) -> pl.Trainer:
+    """See conf/trainer/default.yaml for the settings; everything that costs time per step is off."""
+    config = dict(job.config["trainer"])
+    for key in ("patience", "eval_batch_size"):
+        config.pop(key)
+    own = config.pop("callbacks")
+    callbacks = [build(node, f"trainer.callbacks.{n}", trust=job.config["trust"]) for n, node in own.items()]
+    precision = config.pop("precision")
+    devices = config.pop("devices")
+    logger: Any = False
+    if "_target_" in job.config["logger"]:
+        node = job.config["logger"]
+        logger = job.build("logger", **({"save_dir": str(job.directory.path)} if node.get("save_dir") is None else {}))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+        return pl.Trainer(
+            **config,
+            devices=devices or 1,
+            precision=precision or "32-true",
+            logger=logger,
+            callbacks=[*callbacks, watch],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=0,
+            use_distributed_sampler=False,
+        )
+
+
+def device_of(config: dict[str, Any]) -> torch.device:
+    """The device that Lightning will choose for these trainer settings, on a machine with one process."""
+    wanted = config["accelerator"]
+    if wanted in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda", 0)
+    if wanted in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps", 0)
+    return torch.device("cpu")

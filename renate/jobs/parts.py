@@ -1,0 +1,192 @@
+"""What the jobs are assembled from: each function turns one group of the config into objects."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from renate.build import build, infer, locate
+from renate.data.base import Data
+from renate.data.batch import BatchTransform, Columns, length
+from renate.data.scenarios import Scenario
+from renate.errors import DataError
+from renate.jobs.directory import JobDirectory
+from renate.learner import Measure
+from renate.memory.base import Memory
+from renate.seeds import derive
+from renate.updaters.base import Updater
+
+Config = dict[str, Any]
+
+
+@dataclass
+class Job:
+    """A running job: its plain, resolved config, its directory, and where its progress goes.
+
+    Attributes:
+        config: As composed; every interpolation resolved.
+        saved: The same as text, what comes from the environment unresolved; this is what a state keeps.
+        directory: See `JobDirectory`.
+        record: What the launcher wrote into job.json.
+        emit: Takes progress events.
+        prefix: What the progress is of, in a stream: `update 2/5`.
+    """
+
+    config: Config
+    saved: str
+    directory: JobDirectory
+    record: dict[str, Any]
+    emit: Callable[[dict[str, Any]], None] = lambda event: None
+    prefix: str = ""
+
+    def build(self, group: str, **given: Any) -> Any:
+        return build(self.config[group], group, trust=self.config["trust"], **given)
+
+    def tick(self, done: int, total: int, text: str) -> None:
+        self.emit({"event": "progress", "done": done, "total": total, "text": f"{self.prefix} {text}".strip()})
+
+    def report(self, **metrics: float | int | str | None) -> None:
+        shown = " ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
+        self.emit({"event": "report", "text": f"{self.prefix}: {shown}" if self.prefix else shown})
+        self.directory.report(**({"update": self.prefix} if self.prefix else {}), **metrics)
+
+
+@dataclass
+class Test:
+    """One column of the accuracy matrix: data, and the classes it is about where the scenario cuts by class."""
+
+    columns: Columns
+    classes: list[int] | None = None
+
+
+@dataclass
+class Chunk:
+    """The data of one update."""
+
+    train: Columns
+    val: Columns | None
+    tests: dict[str, Test] = field(default_factory=dict)
+
+
+def load_data(job: Job, labels: list[Any] | None) -> Data:
+    source = job.build("data")
+    data: Data = source.load(labels, seed=derive(job.config["seed"], "split"))
+    if data.new_labels and labels is not None and not job.config["model"].get("grow"):
+        raise DataError(
+            f"labels {data.new_labels} are new, the state knows {labels}: model.grow=true grows the model, "
+            "or correct the data"
+        )
+    return data
+
+
+def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
+    """Cut one chunk out of the training and validation data; its tests are those of the data."""
+    seed, classes = derive(job.config["seed"], "scenario"), len(data.labels)
+    take = partial(scenario.cut, index=index, seed=seed, num_classes=classes)
+    val = take(data.val, part="val") if data.val is not None else None
+    tests = {name: Test(take(columns, part="test")) for name, columns in data.test.items()}
+    train = take(data.train, part="train")
+    if not length(train):
+        raise DataError(f"chunk {index} of {scenario.chunks} has no training examples: give fewer chunks or more data")
+    return Chunk(train, val if val is None or length(val) else None, tests)
+
+
+def sizes(data: Data) -> dict[str, Any]:
+    """What a model's constructor may ask for and the data answers."""
+    shape = tuple(data.input_shape)
+    return {
+        "input_shape": shape,
+        "in_channels": shape[0] if len(shape) == 3 else None,
+        "in_features": math.prod(shape),
+        "num_classes": len(data.labels),
+    }
+
+
+def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
+    """The model's config with its sizes filled in; this is what the state keeps of it."""
+    node = {k: v for k, v in job.config["model"].items() if k != "grow"}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in infer(node, facts).items()}
+
+
+def transform(job: Job, part: str, device: str | torch.device) -> BatchTransform:
+    """`part`: stream, memory or test."""
+    return transform_of(job.config["transform"], part, device, trust=job.config["trust"])
+
+
+def transform_of(node: Config, part: str, device: str | torch.device, **rules: Any) -> BatchTransform:
+    made = {
+        side: [build(t, f"transform.{side}.{part}[{i}]", **rules) for i, t in enumerate(node[side][part])]
+        for side in ("inputs", "targets")
+    }
+    return BatchTransform(made["inputs"], made["targets"], device)
+
+
+def updater_of(job: Job, memory: Memory) -> Updater:
+    updater: Updater = job.build("updater")
+    updater.memory, updater.criterion = memory, job.build("loss")
+    return updater
+
+
+def measure_of(job: Job, device: str | torch.device, num_classes: int, criterion: nn.Module) -> Measure:
+    """The metrics of the group `metrics`, on the test transform."""
+    trust, nodes = job.config["trust"], job.config["metrics"]
+    metrics = {
+        name: build(infer(node, {"num_classes": num_classes}), f"metrics.{name}", trust=trust)
+        for name, node in nodes.items()
+    }
+    return Measure(metrics, criterion, transform(job, "test", device), job.config["trainer"]["eval_batch_size"])
+
+
+def score(
+    measure: Measure, model: nn.Module, updater: Updater, tests: Mapping[str, Test]
+) -> dict[str, dict[str, float]]:
+    """Return test name -> metric -> value."""
+    return {name: measure(model, updater, test.columns, test.classes) for name, test in tests.items()}
+
+
+def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:
+    """Parameters -> optimizer."""
+
+    def make(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer: torch.optim.Optimizer = job.build("optimizer", params=parameters)
+        return optimizer
+
+    return make
+
+
+def scheduler_of(job: Job, length_of: Mapping[str, int]) -> tuple[Callable[..., Any] | None, str]:
+    """Optimizer -> scheduler, and when it steps. `length_of` gives the fit's length by interval (epoch, step)."""
+    node = dict(job.config["lr_scheduler"])
+    interval = node.pop("interval", "epoch")
+    if "_target_" not in node:
+        return None, interval
+    locate(node["_target_"], "lr_scheduler", job.config["trust"])
+    node = infer(node, {"T_max": length_of[interval], "total_steps": length_of["step"]})
+
+    def make(optimizer: torch.optim.Optimizer) -> Any:
+        return build(node, "lr_scheduler", trust=job.config["trust"], optimizer=optimizer)
+
+    return make, interval
+
+
+def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """`test_<metric>`: the mean over the tests, then each test's own where there are several."""
+    result: dict[str, float] = {}
+    for name in next(iter(scores.values()), {}):
+        result[f"test_{name}"] = sum(s[name] for s in scores.values()) / len(scores)
+    if len(scores) > 1:
+        result |= {f"test_{name}/{test}": s[name] for test, s in scores.items() for name in s}
+    return result
+
+
+def files_of(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, bytes]]:
+    """Serialise modules, one safetensors file each. Tensors that share memory are saved once per name."""
+    from safetensors.torch import save
+
+    for name, module in modules.items():
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
+        yield f"{name}.safetensors", save(tensors)

@@ -1,0 +1,104 @@
+"""What a saved version holds, and how it comes back to life."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from safetensors.torch import load
+from torch import nn
+
+from renate.build import build
+from renate.errors import ConfigError, StateError
+from renate.jobs.parts import Job
+from renate.memory.base import Memory
+from renate.models.grow import grow
+from renate.state.manifest import Manifest
+from renate.state.versions import State
+from renate.updaters.base import Updater
+
+
+@dataclass
+class Saved:
+    """A version, opened.
+
+    Attributes:
+        state: Where it is.
+        manifest: What it consists of.
+        deploy: model.json: the model's config with its sizes, labels, test transform, predicting updater.
+        scores: Its scores on the tests at hand, where they are known already (in a stream).
+    """
+
+    state: State
+    manifest: Manifest
+    deploy: dict[str, Any]
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, state: State, manifest: Manifest) -> "Saved":
+        return cls(state, manifest, json.loads(bytes(state.read(manifest, "model.json"))))
+
+    @property
+    def labels(self) -> list[Any]:
+        return list(self.deploy["labels"])
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        return {k: v for k, v in self.deploy["model"].items() if k not in ("_target_", "num_classes")}
+
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        return load(bytes(self.state.read(self.manifest, f"{name}.safetensors")))
+
+
+def load_model(job: Job, node: dict[str, Any], facts: dict[str, Any], saved: Saved | None) -> nn.Module:
+    """Build the model at its saved size, load it, and grow it where new labels came."""
+    trust = job.config["trust"]
+    model: nn.Module = build(node, "model", trust=trust)
+    if saved is None:
+        return model
+    known = len(saved.labels)
+    if known == facts["num_classes"]:
+        load_into(model, saved.tensors("model"), f"version {saved.manifest.version} of {saved.state.url}")
+        return model
+    if "num_classes" not in node:
+        raise ConfigError(
+            f"model.grow=true: {node['_target_']} has no parameter num_classes, so its head can't be built larger"
+        )
+    old: nn.Module = build(node | {"num_classes": known}, "model", trust=trust)
+    load_into(old, saved.tensors("model"), f"version {saved.manifest.version} of {saved.state.url}")
+    return grow(old, model)
+
+
+def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str) -> None:
+    """Load tensors by name.
+
+    Raises:
+        StateError: Naming the first tensor that is missing, left over, or of another shape.
+    """
+    own = module.state_dict()
+    for name, tensor in own.items():
+        if name not in tensors:
+            raise StateError(f"{origin} has no tensor '{name}', which this model has: is it another model?")
+        if tensors[name].shape != tensor.shape:
+            raise StateError(
+                f"{origin}: tensor '{name}' is {list(tensors[name].shape)}, this model's is {list(tensor.shape)}: "
+                "use the model that the state was made with"
+            )
+    left = sorted(tensors.keys() - own.keys())
+    if left:
+        raise StateError(f"{origin} has a tensor '{left[0]}', which this model lacks: is it another model?")
+    module.load_state_dict(tensors)
+
+
+def load_memory(memory: Memory, updater: Updater, saved: Saved) -> None:
+    if "memory/meta.json" in saved.manifest.files:
+        memory.load(lambda name: saved.state.read(saved.manifest, name))
+    memory.require(updater.fields)
+
+
+def load_updater(updater: Updater, saved: Saved) -> None:
+    """The state of another updater is left behind: its tensors have other names, and none is used in part."""
+    tensors = saved.tensors("updater")
+    own = updater.state_dict()
+    if own.keys() == tensors.keys() and all(own[k].shape == tensors[k].shape for k in own):
+        updater.load_state_dict(tensors)

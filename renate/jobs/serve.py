@@ -1,0 +1,88 @@
+"""A warm worker: imports torch and Lightning once, then runs job after job as its launcher asks."""
+
+import json
+import logging
+import os
+import random
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+Order = dict[str, Any]
+
+
+def serve(events: int) -> None:
+    """Read orders, one JSON object per line, from standard input; write events to the file descriptor `events`.
+
+    Ends when standard input does: a worker never outlives its launcher.
+    """
+    import numpy as np
+    import torch
+
+    from renate.jobs.execute import execute
+
+    lock, orders = threading.Lock(), _Orders()
+
+    def emit(event: Order) -> None:
+        with lock:
+            os.write(events, json.dumps(event).encode() + b"\n")
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    while (order := orders.next()) is not None:
+        path = Path(order["path"])
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        random.seed()
+        np.random.seed()  # noqa: NPY002 (the user's own code may draw from it)
+        torch.seed()
+        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(order["threads"])
+        record = json.loads((path / "job.json").read_text())
+        _enter(record["cwd"])
+        with (path / "log.txt").open("a", buffering=1) as log:
+            before = (os.dup(1), os.dup(2))
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            try:
+                execute(path, emit)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                for target, copy in enumerate(before, 1):
+                    os.dup2(copy, target)
+                    os.close(copy)
+        emit({"event": "done"})
+
+
+class _Orders:
+    """Standard input, read by a thread that ends the process, whatever it is doing, once the launcher is gone."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Order] = []
+        self.changed = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in sys.stdin.buffer:
+            with self.changed:
+                self.waiting.append(json.loads(line))
+                self.changed.notify()
+        os._exit(0)
+
+    def next(self) -> Order:
+        with self.changed:
+            self.changed.wait_for(lambda: self.waiting)
+            return self.waiting.pop(0)
+
+
+def _enter(folder: str) -> None:
+    """Work where the launcher does, with its modules fresh: the user may have edited them since the last job."""
+    os.chdir(folder)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if file.startswith(folder + os.sep) and "site-packages" not in file and not name.startswith("renate"):
+            del sys.modules[name]

@@ -1,0 +1,131 @@
+"""A stream: an update for each chunk of a scenario, every chunk evaluated after every update."""
+
+import csv
+import json
+from dataclasses import replace
+from typing import Any
+
+from renate import metrics
+from renate.data.base import Data
+from renate.data.scenarios import Scenario
+from renate.errors import ConfigError
+from renate.jobs.directory import write_json
+from renate.jobs.parts import Chunk, Job, Test, cut, load_data
+from renate.jobs.restore import Saved
+from renate.jobs.update import update
+from renate.seeds import derive
+from renate.state.publish import publish
+from renate.state.versions import State
+
+
+def run(job: Job) -> dict[str, Any]:
+    """The job `stream`; goes on at the first update that isn't published."""
+    state = State(job.config["state"]["url"] or str(job.directory.path / "state"))
+    published = own_versions(job, state)
+    data = load_data(job, None)
+    scenario: Scenario = job.build("scenario")
+    tests = tests_of(job, scenario, data)
+    history = [json.loads(bytes(state.read(state.manifest(v), "metrics.json"))) for v in published]
+    values: list[float | None] = [None] * len(history)
+    for index in range(len(history), scenario.chunks):
+        number = index + 1
+        part = replace(
+            job,
+            prefix=f"update {number}/{scenario.chunks}",
+            record=job.record | {"id": f"{job.record['id']}-{number}"},
+        )
+        newest = state.newest()
+        saved = Saved.read(state, newest) if newest else None
+        if saved:
+            saved.scores = history[-1]["after"]
+        chunk: Chunk = replace(cut(job, scenario, data, index), tests=tests)
+        done = update(part, data, chunk, state, state, saved)
+        publish(state, part.record["id"])
+        history.append({"before": done.before, "after": done.after, "counts": done.counts})
+        values.append(done.value)
+        write_matrix(job, history)
+        summary = summarise(history)
+        average = summary["average_accuracy"]
+        job.emit({"event": "report", "text": f"{part.prefix}: average accuracy {average:.4f}", "always": True})
+    write_matrix(job, history)
+    summary = summarise(history)
+    newest = state.newest()
+    objective = job.config["objective"]["metric"]
+    return {
+        "value": summary.get(objective, values[-1]) if objective else summary["average_accuracy"],
+        "metrics": summary,
+        "matrix": matrix_of(history),
+        "url": state.url,
+        "version": newest.version if newest else None,
+    }
+
+
+def own_versions(job: Job, state: State) -> list[int]:
+    """The versions that an earlier, interrupted run of this very stream has published.
+
+    Raises:
+        ConfigError: The URL holds versions of something else.
+    """
+    versions = state.versions()
+    for version in versions:
+        lineage = state.manifest(version).lineage
+        if lineage.get("recipe") != job.record["recipe"] or not lineage.get("stream"):
+            raise ConfigError(
+                f"state.url={state.url} holds version {version}, which is not of this stream: "
+                "a stream starts from nothing, give it a URL of its own"
+            )
+    return versions
+
+
+def tests_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
+    """One test set per chunk."""
+    seed, classes = derive(job.config["seed"], "scenario"), len(data.labels)
+    tests: dict[str, Test] = {}
+    for index in range(scenario.chunks):
+        for name, columns in data.test.items():
+            key = f"chunk {index + 1}" if len(data.test) == 1 else f"chunk {index + 1}, {name}"
+            part = scenario.cut(columns, index, part="test", seed=seed, num_classes=classes)
+            tests[key] = Test(part, scenario.classes(index, seed=seed, num_classes=classes))
+    return tests
+
+
+def matrix_of(history: list[dict[str, Any]]) -> list[list[float]]:
+    """R[t][i]: accuracy on chunk i after update t."""
+    return [[score["accuracy"] for score in row["after"].values()] for row in history]
+
+
+def summarise(history: list[dict[str, Any]]) -> dict[str, float]:
+    """The stream's metrics after the updates so far; see renate/metrics.py for the definitions."""
+    matrix = matrix_of(history)
+    random = [score["accuracy"] for score in history[0]["before"].values()]
+    seen = [row[: len(matrix)] for row in matrix]  # chunks still to come are no part of the averages
+    result = {
+        "average_accuracy": metrics.average_accuracy(seen),
+        "forgetting": metrics.forgetting(seen),
+        "backward_transfer": metrics.backward_transfer(seen),
+        "forward_transfer": metrics.forward_transfer(seen, random[: len(matrix)]),
+        "learning_accuracy": metrics.learning_accuracy(seen),
+    }
+    masked = [s["task_accuracy"] for s in list(history[-1]["after"].values())[: len(matrix)] if "task_accuracy" in s]
+    if masked:
+        result["task_accuracy"] = sum(masked) / len(masked)
+    counts = [row["counts"] for row in history]
+    result["steps"] = sum(c["steps"] for c in counts)
+    result["examples_per_second"] = sum(c["examples_per_second"] for c in counts) / len(counts)
+    return result
+
+
+def write_matrix(job: Job, history: list[dict[str, Any]]) -> None:
+    """Write matrix.json and matrix.csv, and what each update took, into the job's directory."""
+    matrix, names = matrix_of(history), list(history[0]["after"])
+    updates = [row["counts"] for row in history]
+    write_json(
+        job.directory.path / "matrix.json",
+        {"chunks": names, "accuracy": matrix, "updates": updates, "metrics": summarise(history)},
+    )
+    with (job.directory.path / "matrix.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["after update", *names])
+        writer.writerows([t + 1, *row] for t, row in enumerate(matrix))
+
+

@@ -1,0 +1,132 @@
+"""One update: state version n + new data -> state version n+1. Start reading here."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from renate.data.base import Data
+from renate.data.scenarios import Scenario
+from renate.jobs.fit import device_of, fit, seed_everything
+from renate.jobs.parts import (
+    Chunk,
+    Job,
+    cut,
+    files_of,
+    flat,
+    load_data,
+    measure_of,
+    model_node,
+    score,
+    sizes,
+    transform,
+    updater_of,
+)
+from renate.jobs.restore import Saved, load_memory, load_model, load_updater
+from renate.memory.base import Memory
+from renate.seeds import derive
+from renate.state.manifest import Manifest
+from renate.state.publish import publish, stage
+from renate.state.versions import State
+from renate.updaters.base import Updater
+
+Scores = dict[str, dict[str, float]]
+
+
+@dataclass
+class Updated:
+    """What an update leaves: scores before and after, counts and seconds, and its candidate."""
+
+    before: Scores
+    after: Scores
+    value: float | None
+    counts: dict[str, float]
+    candidate: Manifest
+    version: int | None = None
+
+
+def run(job: Job) -> dict[str, Any]:
+    """The job `update`."""
+    config = job.config["state"]
+    at = State(config["url"] or str(job.directory.path / "state"))
+    to = State(config["next_url"]) if config["next_url"] else at
+    parent = at.newest()
+    saved = Saved.read(at, parent) if parent else None
+    data = load_data(job, saved.labels if saved else None)
+    scenario: Scenario = job.build("scenario")
+    done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
+    if config["url"] is None or job.record.get("publish"):
+        done.version = publish(to, job.record["id"]).version
+    return {
+        "value": done.value,
+        "metrics": flat(done.after) | done.counts,
+        "before": flat(done.before) if parent else {},
+        "url": to.url,
+        "version": done.version,
+    }
+
+
+def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None) -> Updated:
+    """Train on one chunk, starting from what `saved` holds, and stage the outcome as a candidate at `to`."""
+    began, number = time.monotonic(), (saved.manifest.version or 0) + 1 if saved else 1
+    seed_everything(derive(job.config["seed"], "training", number), job.config["trainer"])
+    facts, device = sizes(data), device_of(job.config["trainer"])
+    node = model_node(job, facts | (saved.sizes if saved else {}))
+    memory: Memory = job.build("memory")
+    memory.bind(
+        seed=derive(job.config["seed"], "memory"),
+        transform=transform(job, "memory", device),
+        scratch=str(job.directory.path),
+    )
+    updater = updater_of(job, memory)
+    model: nn.Module = load_model(job, node, facts, saved)
+    updater.setup(model)
+    if saved:
+        load_memory(memory, updater, saved)
+        load_updater(updater, saved)
+    measure = measure_of(job, device, facts["num_classes"], updater.criterion)
+    before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests)
+    train = updater.start(model, chunk.train)
+    outcome = fit(job, model, updater, train, chunk.val, measure, number)
+    updater.finish(model, chunk.train)
+    after = score(measure, model, updater, chunk.tests)
+    seconds = time.monotonic() - began
+    lineage = {
+        "recipe": job.record["recipe"],
+        "stream": job.prefix or None,
+        "overrides": job.record["overrides"],
+        "seed": job.config["seed"],
+        "seconds": round(seconds, 3),
+        "packages": packages(),
+    }
+    metrics = {"before": before, "after": after, "counts": outcome.counts}
+    kept = {"model": node | {"num_classes": facts["num_classes"]} if "num_classes" in node else node}
+    files = state_files(job, model, updater, memory, kept | {"labels": data.labels}, metrics)
+    source = (at, saved.manifest) if saved else None
+    candidate = stage(to, files, job=job.record["id"], parent=source, lineage=lineage)
+    counts = outcome.counts | {"seconds": seconds}
+    return Updated(before, after, outcome.value, counts, candidate)
+
+
+def state_files(
+    job: Job, model: nn.Module, updater: Updater, memory: Memory, deploy: dict[str, Any], metrics: dict[str, Any]
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yield every file of the next version; None where the parent's is unchanged."""
+    test = {side: job.config["transform"][side]["test"] for side in ("inputs", "targets")}
+    own = type(updater).predict is not Updater.predict
+    deploy |= {"transform": test, "updater": job.config["updater"] if own else None}
+    yield "model.json", json.dumps(deploy, indent=1, allow_nan=False).encode()
+    yield "config.yaml", job.saved.encode()
+    yield "metrics.json", json.dumps(metrics, indent=1).encode()
+    yield from files_of({"model": model, "updater": updater})
+    yield from memory.save()
+
+
+def packages() -> dict[str, str]:
+    """Versions of what decides a result."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("renate-cl", "torch", "pytorch-lightning", "numpy")}

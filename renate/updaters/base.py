@@ -1,0 +1,45 @@
+"""What an updater is."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from renate.data.batch import Batch, Columns
+from renate.memory.base import Memory
+
+
+class Updater(nn.Module, ABC):
+    """A continual-learning algorithm: how a model learns from new data without losing the old.
+
+    Only `loss` is required. What must survive an update is module state (parameters, buffers, sub-modules) or lies in
+    the memory. The job sets `memory` and `criterion` before anything else is called.
+
+    Attributes:
+        memory: Past examples, offered and sampled by the updater.
+        criterion: Loss of logits [B, C] and targets [B], averaged over the batch.
+        fields: Per-example values besides inputs and targets that the updater keeps in the memory.
+    """
+
+    memory: Memory
+    criterion: nn.Module
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the scalar to minimise; may read and write the memory."""
+
+    def setup(self, model: nn.Module) -> None:
+        """Prepare what depends on the model (copies, taps); called once, before the updater's state is loaded."""
+
+    def start(self, model: nn.Module, data: Columns) -> Columns:
+        """Called before the fit; returns what to train on, which need not be the new data."""
+        return data
+
+    def finish(self, model: nn.Module, data: Columns) -> None:
+        """Called after the fit, with the new data."""
+
+    def predict(self, model: nn.Module, inputs: Tensor) -> Tensor:
+        """Return the logits [B, C] for evaluation and deployment."""
+        logits: Tensor = model(inputs)
+        return logits

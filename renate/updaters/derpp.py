@@ -1,0 +1,43 @@
+"""Dark experience replay++."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from renate.data.batch import Batch
+from renate.updaters.base import Updater
+
+
+class DERpp(Updater):
+    """Stay close to the logits that past examples had, and keep predicting their targets.
+
+    Buzzega et al., 2020, https://arxiv.org/abs/2004.07211, eq. 6. Logits are stored as seen when the example came.
+
+    Args:
+        alpha: Weight of staying close to the stored logits.
+        beta: Weight of still predicting the stored targets.
+        replay_batch_size: Past examples drawn for each of the two terms.
+    """
+
+    fields = ("logits",)
+
+    def __init__(self, alpha: float, beta: float, replay_batch_size: int) -> None:
+        super().__init__()
+        if alpha < 0 or beta < 0:
+            raise ValueError(f"alpha={alpha}, beta={beta}: expected 0 or more")
+        if replay_batch_size < 1:
+            raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
+        self.alpha, self.beta, self.replay_batch_size = alpha, beta, replay_batch_size
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        logits = model(batch.inputs)
+        loss: Tensor = self.criterion(logits, batch.targets)
+        if len(self.memory):
+            # Two independent draws: sharing one would tie both terms to the same examples.
+            past = self.memory.sample(self.replay_batch_size)
+            # A head that has grown since is compared on the width that was stored.
+            now = model(past.inputs)[:, : past.logits.shape[1]]
+            loss = loss + self.alpha * F.mse_loss(now, past.logits)
+            past = self.memory.sample(self.replay_batch_size)
+            loss = loss + self.beta * self.criterion(model(past.inputs), past.targets)
+        self.memory.add(batch, logits=logits.detach())
+        return loss

@@ -1,0 +1,185 @@
+"""Every YAML of every group composes, passes its own schema, and makes its object."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from renate.api import as_list
+from renate.build import locate, targets
+from renate.cli.session import CONF, composed
+from renate.errors import ConfigError, NoVersionError
+
+GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "experiment", "__pycache__"))
+OPTIONS = [(g, p.stem) for g in GROUPS for p in sorted((CONF / g).glob("*.yaml"))]
+EXPERIMENTS = sorted(str(p.relative_to(CONF / "experiment").with_suffix("")) for p in CONF.glob("experiment/**/*.yaml"))
+# What an option can't do without.
+NEEDS = {
+    ("data", "files"): ["data.train=new.parquet", "data.target=label"],
+    ("data", "torch_dataset"): ["data.train={_target_:torch.utils.data.TensorDataset}"],
+    ("model", "torch_module"): ["model._target_=torch.nn.Identity"],
+    ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop"],
+    ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
+    ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _files(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workdir / "new.parquet").write_bytes(b"")
+    for name in ("mnist", "cifar10"):
+        (workdir / "data" / name).mkdir(parents=True)
+        for part in ("train", "test"):
+            (workdir / "data" / name / f"{part}.parquet").write_bytes(b"")
+    monkeypatch.delenv("RENATE_DATA", raising=False)
+
+
+def compose(*overrides: str) -> Any:
+    launcher, job = composed(list(overrides))
+    launcher.close()
+    return job
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda v: str(v))
+def test_option(group: str, option: str) -> None:
+    job = compose(f"{group}={option}", *NEEDS.get((group, option), []))
+    node: Any = OmegaConf.to_container(job.config[group], resolve=True)
+    for key, target in targets(node, group):
+        assert callable(locate(target, key))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment(name: str) -> None:
+    job = compose(f"experiment={name}")
+    assert job.config.job.name in ("update", "stream", "evaluate")
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda p: str(p.relative_to(CONF)))
+def test_yaml_is_plain(path: Path) -> None:
+    assert yaml.safe_load(path.read_text()) is not None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (["updater=derp"], "updater=derp: no such option, did you mean 'derpp'? (derpp, er, fine_tuning, joint)"),
+        (["updater.replay_batch=3"], "updater.replay_batch=3: no such key, did you mean 'updater.replay_batch_size'?"),
+        (["sed=3"], "sed=3: no such key, did you mean 'seed'?"),
+        (["updatr=er"], "did you mean 'updater'?"),
+        (["optimizer.lr=fast"], "optimizer.lr=fast: expected a number like 0.05 (in conf/optimizer/sgd.yaml)"),
+        (["optimizer.nesterov=3"], "optimizer.nesterov=3: expected true or false like False"),
+        (["trainer.max_epochs=[1,2]"], "trainer.max_epochs=[1, 2]: expected a number like 5"),
+        (["objective.metric=val_acuracy"], "objective.metric=val_acuracy: not measured, did you mean 'val_accuracy'?"),
+        (["objective.mode=best"], "objective.mode=best: expected max or min"),
+        (["data.val_size=0"], "objective.metric=val_accuracy needs validation data, but data.val_size=0"),
+        (["data=files", "data.train=new.parquet"], "data.target is mandatory: give data.target=…"),
+        (["data=files", "data.train=nix/*.parquet", "data.target=y"], "nix/*.parquet"),
+        (["data.x=a=b"], "data.x=a=b"),
+    ],
+    ids=lambda v: v[0] if isinstance(v, list) else "",
+)
+def test_bad_input_gets_one_line(overrides: list[str], text: str) -> None:
+    with pytest.raises(Exception, match=".") as caught:
+        compose(*overrides)
+    message = str(caught.value)
+    assert text in message, message
+    assert "\n" not in message
+
+
+def test_a_mistyped_url_is_refused(workdir: Path) -> None:
+    with pytest.raises(NoVersionError, match=r"state.url=./stat holds no version yet: .* state.first=true"):
+        compose("state.url=./stat")
+    assert not (workdir / "stat").exists()
+
+
+def test_a_typo_in_a_yaml_file_is_found(workdir: Path) -> None:
+    folder = workdir / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "typo.yaml").write_text("# @package _global_\nupdater: {replay_batch_sise: 3}\n")
+    with pytest.raises(ConfigError, match=r"updater.replay_batch_sise=3: no such key, did you mean 'replay_batch_size'"):
+        compose("experiment=typo")
+
+
+def test_an_unknown_root_key_in_a_yaml_file_is_found(workdir: Path) -> None:
+    folder = workdir / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "typo.yaml").write_text("# @package _global_\nsede: 3\n")
+    with pytest.raises(ConfigError, match=r"sede: no such key, did you mean 'seed'"):
+        compose("experiment=typo")
+
+
+def test_a_file_of_ours_cannot_be_replaced_in_silence(workdir: Path) -> None:
+    (workdir / "conf" / "updater").mkdir(parents=True)
+    (workdir / "conf" / "updater" / "er.yaml").write_text("replay_batch_size: 3\n")
+    with pytest.raises(ConfigError, match=r"conf/updater/er.yaml: renate has a config of that name already"):
+        compose()
+
+
+def test_an_unrelated_conf_folder_is_left_alone(workdir: Path) -> None:
+    (workdir / "conf").mkdir()
+    (workdir / "conf" / "nginx.conf").write_text("")
+    assert compose().config.seed == 0
+
+
+def test_an_option_of_ones_own_builds_on_ours(workdir: Path) -> None:
+    (workdir / "conf" / "updater").mkdir(parents=True)
+    (workdir / "conf" / "updater" / "mine.yaml").write_text("defaults: [er]\nreplay_batch_size: 3\n")
+    job = compose("updater=mine")
+    assert job.config.updater.replay_batch_size == 3
+    assert job.config.updater._target_.endswith("ER")
+
+
+def test_added_keys_are_allowed() -> None:
+    assert compose("+optimizer.dampening=0.1").config.optimizer.dampening == 0.1
+
+
+def test_an_updater_brings_its_memory() -> None:
+    assert compose("updater=joint").config.memory._target_.endswith("Infinite")
+    assert compose("updater=joint", "memory=reservoir").config.memory._target_.endswith("Reservoir")
+
+
+def test_secrets_stay_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_URL", "hidden")
+    job = compose("logger=csv", "logger.name=${oc.env:SECRET_URL}", "+logger.version=${logger.name}")
+    text = OmegaConf.to_yaml(job.config)
+    assert "hidden" not in text
+    assert "${oc.env:SECRET_URL}" in text
+    assert "${logger.name}" in text
+    monkeypatch.delenv("SECRET_URL")
+    with pytest.raises(ConfigError, match="SECRET_URL"):
+        compose("logger=csv", "logger.name=${oc.env:SECRET_URL}")
+
+
+def test_identity() -> None:
+    base = compose("seed=1").id
+    assert compose("seed=1").id == base
+    assert compose("seed=1", "backend.workers=2", "logger=csv", "run_dir=./elsewhere").id == base
+    assert compose("seed=2").id != base
+    assert compose("seed=1", "optimizer.lr=0.3").id != base
+
+
+def test_identity_follows_the_data_and_the_code(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ["data=files", "data.train=new.parquet", "data.target=label"]
+    before = compose(*overrides).id
+    (workdir / "new.parquet").write_bytes(b"other")
+    after = compose(*overrides).id
+    assert before != after
+    (workdir / "my_nets.py").write_text("from torch import nn\n\nclass Net(nn.Linear):\n    pass\n")
+    named = ["model=torch_module", "model._target_=my_nets.Net"]
+    first = compose(*named).id
+    (workdir / "my_nets.py").write_text("from torch import nn\n\nclass Net(nn.Bilinear):\n    pass\n")
+    assert compose(*named).id != first
+
+
+def test_overrides_from_a_mapping_are_quoted() -> None:
+    given = {"data.train": "s3://b/dt=2026-11-23/[ab]*.parquet", "model.hidden_sizes": [3, 4], "seed": None, "a": "it's"}
+    assert as_list(given) == [
+        "data.train='s3://b/dt=2026-11-23/[ab]*.parquet'",
+        "model.hidden_sizes=[3,4]",
+        "seed=null",
+        r"a='it\'s'",
+    ]
+    with pytest.raises(ConfigError, match="expected a list or a mapping"):
+        as_list("seed=1")  # type: ignore[arg-type]

@@ -1,6 +1,5 @@
 """A Hydra launcher that can also start, watch and stop single jobs."""
 
-import atexit
 import os
 import shlex
 from abc import abstractmethod
@@ -16,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
-from renate.launchers.compose import Job, compose
+from renate.launchers.compose import Job, compose, name_apart
 from renate.launchers.progress import Progress
 from renate.launchers.schema import Schema
 
@@ -44,7 +43,6 @@ class RenateLauncher(Launcher):
         swept = any(o.is_sweep_override() for o in parsed) or config.hydra.sweeper.get("params")
         # Only the outcome of a lone job is published; of several, the user or a tuner picks one.
         self.publish = not swept
-        atexit.register(self.close)
 
     @abstractmethod
     def submit(self, job: Job) -> Future[Json]:
@@ -73,10 +71,11 @@ class RenateLauncher(Launcher):
         earlier = job.directory.result if job.config.resume else None
         if job.config.resume and job.record.get("already") is not None:
             earlier = self._already(job)
-        if earlier is not None and earlier["status"] == "completed":
+        elif earlier is not None and earlier["status"] == "completed":
             self.progress.line(f"{job.name}: finished earlier, in {job.directory.path} (resume=false runs it again)")
+        if earlier is not None and earlier["status"] == "completed":
             done: Future[Json] = Future()
-            done.set_result(earlier | {"earlier": True})
+            done.set_result(earlier)
             return done
         keep = job.config.resume and job.config.job.name == "stream"
         job.directory.prepare(OmegaConf.to_yaml(job.config), job.record, keep_state=keep)
@@ -93,6 +92,8 @@ class RenateLauncher(Launcher):
     def run(self, jobs: Sequence[Job]) -> list[Json]:
         """Run jobs side by side and wait; equal jobs run once. After Ctrl-C nothing is left running."""
         futures: dict[str, Future[Json]] = {}
+        if len(jobs) > 1:
+            name_apart(jobs)
         try:
             with self.progress.watching(len(jobs)):
                 for job in jobs:

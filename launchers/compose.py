@@ -37,15 +37,21 @@ class Job:
     config: DictConfig
     directory: JobDirectory
     record: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.name = " ".join(filter_overrides(self.overrides)) or "defaults"
 
     @property
     def id(self) -> str:
         return str(self.record["id"])
 
-    @property
-    def name(self) -> str:
-        """The overrides that tell this job from others, for tables and messages."""
-        return " ".join(filter_overrides(self.overrides)) or "defaults"
+
+def name_apart(jobs: Sequence[Job]) -> None:
+    """Name each job by the overrides that the others don't share, for tables and messages."""
+    shared = set.intersection(*(set(job.overrides) for job in jobs))
+    for job in jobs:
+        job.name = " ".join(o for o in job.overrides if o not in shared) or job.name
 
 
 def compose(loader: ConfigLoaderImpl, schema: Schema, base: DictConfig, number: int, overrides: Sequence[str]) -> Job:

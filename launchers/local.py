@@ -113,6 +113,7 @@ class LocalLauncher(RenateLauncher):
         self.free = list(range(self.slots))
         self.lock = threading.Lock()
         self.closed = False
+        atexit.register(self.close)
 
     def submit(self, job: Job) -> Future[Json]:
         return self.pool.submit(self._run, job)
@@ -164,7 +165,8 @@ class LocalLauncher(RenateLauncher):
             result = self._bury(worker, job)
         if result is None:
             result = {"status": "failed", "error": "the worker left no result", "value": None}
-        self.progress.ended(job.name, result)
+        if not self.closed:
+            self.progress.ended(job.name, result)
         return result
 
     def _follow(self, worker: Worker, job: Job) -> None:

@@ -65,6 +65,6 @@ class Progress:
 
 
 def stdout() -> Console:
-    """The console for what a command ends with."""
-    width: dict[str, Any] = {} if sys.stdout.isatty() else {"width": 160}
+    """The console for what a command ends with; wide where nothing tells the width."""
+    width: dict[str, Any] = {} if sys.stdout.isatty() else {"width": 200}
     return Console(highlight=False, soft_wrap=True, **width)

@@ -54,6 +54,8 @@ def single(job: Job, result: Json) -> None:
         for name, value in metrics.items():
             earlier = f"{before[name]:.4f} → " if isinstance(before.get(name), float) else ""
             out.print(f"{name:28s} {earlier}{value:.4f}", markup=False)
+    if counts := result.get("counts"):
+        out.print(", ".join(_count(name, value) for name, value in counts.items()), style="dim")
     out.print()
     where = _relative(job.directory.path)
     url = _relative(result.get("url"))
@@ -73,7 +75,7 @@ def several(jobs: Outcome) -> None:
     shown = metric_names([result for _, result in jobs])
     table = Table("job", "overrides", "status", *shown, "seconds", box=None, pad_edge=False, title_justify="left")
     for job, result in jobs:
-        values = [_number((result.get("metrics") or {}).get(name)) for name in shown]
+        values = [_number((result.get("metrics") or {}).get(metric)) for metric in shown]
         table.add_row(job.id, job.name, result["status"], *values, f"{result.get('seconds', 0):.1f}")
     out.print(table)
     groups: dict[str, list[Json]] = {}
@@ -92,9 +94,9 @@ def several(jobs: Outcome) -> None:
             out.print(matrix(name, [r["matrix"] for r in results]))
     out.print()
     for job, result in jobs:
-        if result.get("version") and result.get("matrix"):
+        if result.get("version"):
             out.print(f"{job.name}: version {result['version']} of {_relative(result['url'])}", markup=False)
-        elif result["status"] == "completed" and not result.get("version"):
+        elif result["status"] == "completed":
             path = _relative(job.directory.path)
             out.print(f"{job.name}: publish with {command([], 'state', 'publish', str(path))}", markup=False)
 
@@ -122,6 +124,12 @@ def matrix(title: str, matrices: Sequence[Sequence[Sequence[float]]]) -> Table:
 def _print_metrics(metrics: Mapping[str, float]) -> None:
     for name, value in metrics.items():
         stdout().print(f"{name:28s} {_number(value)}", markup=False)
+
+
+def _count(name: str, value: float) -> str:
+    if name == "best_epoch":
+        return f"weights of epoch {value:.0f}"
+    return f"{value:.1f} seconds" if name == "seconds" else f"{value:,.0f} {name.replace('_', ' ')}"
 
 
 def _number(value: object) -> str:

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from renate.errors import JobError, nearest
 from renate.jobs.directory import JobDirectory
+from renate.launchers.progress import stdout
 
 
 def run(argv: list[str]) -> None:
@@ -55,13 +55,13 @@ def ls(run_dir: Path) -> None:
             started,
         )
     if table.row_count:
-        Console(highlight=False, soft_wrap=True).print(table)
+        stdout().print(table)
     else:
         print(f"no jobs in {run_dir}")
 
 
 def show(directory: JobDirectory) -> None:
-    out = Console(highlight=False, soft_wrap=True)
+    out = stdout()
     record, result = directory.record, directory.result or {"status": "unfinished"}
     for key in ("id", "overrides", "parent", "cwd"):
         out.print(f"{key:10s} {record.get(key)}", markup=False)

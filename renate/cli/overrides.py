@@ -26,12 +26,12 @@ def run(argv: list[str]) -> None:
     """Compose, then run, or answer --help, --cfg, --info and the shell's completion."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own report; `one_line` words it
     register_plugins()
+    # argparse wants the overrides in one row; flags may stand anywhere between them
+    argv = sorted(argv, key=lambda a: not a.startswith("-") and ("=" in a or a[0] in "+~"))
     arguments = get_args_parser().parse_args(argv)
     if arguments.cfg is not None:
         _one_job(arguments.overrides)
-    if arguments.run:
-        arguments.run = False  # `--run` would bypass the launcher
-    sys.argv = [sys.argv[0], *(a for a in argv if a not in ("--multirun", "-m", "--run", "-r"))]
+    sys.argv = [sys.argv[0], *argv]
     with one_line(arguments.overrides):
         hydra.main(config_path=ROOT, config_name="config", version_base="1.3")(in_process)()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
@@ -21,6 +22,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, RunMode
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import renate
@@ -85,7 +87,7 @@ def one_line(overrides: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except OverrideParseException as error:
-        raise ConfigError(f"{error.override}: {_reason(error)}{_quoted(error.override)}") from error
+        raise ConfigError(f"{error.override}: {_quoted(error)}") from error
     except MissingConfigException as error:
         raise ConfigError(_missing(error)) from error
     except (HydraException, OmegaConfBaseException) as error:
@@ -94,23 +96,18 @@ def one_line(overrides: Sequence[str]) -> Iterator[None]:
         raise ConfigError(_composition(error, overrides)) from error
 
 
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(":.")
-
-
-def _quoted(override: str) -> str:
+def _quoted(error: OverrideParseException) -> str:
     """Offer the argument with its value quoted, if that is what it lacks."""
-    key, equals, value = override.partition("=")
+    key, equals, value = error.override.partition("=")
     if not equals:
-        return "; expected key=value"
-    inner = value.replace("'", r"\'")
-    for candidate in (f"{key}='{inner}'", f'{key}="{value}"'):
+        return "expected key=value"
+    for candidate in (f'{key}="{value}"', f"{key}='{value}'"):
         try:
             OverridesParser.create().parse_overrides([candidate])
         except HydraException:
             continue
-        return f"; quote the value: {shlex.quote(candidate)}"
-    return ""
+        return f"its value needs quotes: {shlex.quote(candidate)}"
+    return str(error).splitlines()[0].rstrip(":.")
 
 
 def _missing(error: MissingConfigException) -> str:
@@ -130,27 +127,27 @@ def _composition(error: Exception, overrides: Sequence[str]) -> str:
         return f"{bad[0]}: no such group{nearest(str(key), [p.name for p in CONF.iterdir() if p.is_dir()])}"
     if bad and "not in struct" in str(error.__cause__ or text):
         keys = _keys([o for o in overrides if o not in bad])
-        return f"{bad[0]}: no such key{nearest(str(key), keys)}; to add one on purpose: +{bad[0]}"
+        parent = str(key).rpartition(".")[0]
+        siblings = [k for k in keys if k.rpartition(".")[0] == parent] if parent in keys else keys
+        siblings = [k for k in siblings if not k.endswith("._target_")]
+        there = f" ({', '.join(siblings)})" if parent in keys else ""
+        return f"{bad[0]}: no such key{nearest(str(key), siblings)}{there}; to add one on purpose: +{bad[0]}"
     lines = [line.strip() for line in [*text.splitlines(), *str(error.__cause__ or "").splitlines()] if line.strip()]
     return " ".join(dict.fromkeys(lines))
 
 
 def _keys(overrides: Sequence[str]) -> list[str]:
     """Every key of the config that the remaining overrides compose."""
-    loader = GlobalHydra.instance().config_loader()
+    loader = ConfigLoaderImpl(create_config_search_path(ROOT))
     try:
-        config = loader.load_configuration("config", [o for o in overrides if "," not in o], run_mode=None)  # type: ignore[arg-type]
-    except (HydraException, OmegaConfBaseException, AttributeError):
+        config = loader.load_configuration("config", list(overrides), run_mode=RunMode.MULTIRUN)
+    except (HydraException, OmegaConfBaseException):  # a second mistake; the first is reported without a guess
         return []
-    found: list[str] = []
+    return [key for key in _walk(OmegaConf.to_container(config, resolve=False)) if not key.startswith("hydra")]
 
-    def walk(node: Any, prefix: str) -> None:
-        for name in node:
-            full = f"{prefix}{name}"
-            found.append(full)
-            child = node._get_node(name)
-            if hasattr(child, "keys") and not child._is_none() and not child._is_missing() and not child._is_interpolation():
-                walk(child, f"{full}.")
 
-    walk(config, "")
-    return [k for k in found if not k.startswith("hydra")]
+def _walk(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield f"{prefix}{name}"
+            yield from _walk(value, f"{prefix}{name}.")

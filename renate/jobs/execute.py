@@ -2,6 +2,7 @@
 
 import fcntl
 import importlib
+import logging
 import os
 import sys
 import time
@@ -27,6 +28,7 @@ def execute(path: Path, emit: Callable[[Json], None] = lambda event: None) -> Js
         status (completed, failed, stopped), value (the objective as a float), metrics, before, url, version, error,
         seconds.
     """
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its greetings say nothing about the job
     directory, began = JobDirectory(path), time.monotonic()
     empty: Json = {"value": None, "metrics": {}, "version": None}
     try:

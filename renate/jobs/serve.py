@@ -1,7 +1,6 @@
 """A warm worker: imports torch and Lightning once, then runs job after job as its launcher asks."""
 
 import json
-import logging
 import os
 import random
 import sys
@@ -28,7 +27,6 @@ def serve(events: int) -> None:
         with lock:
             os.write(events, json.dumps(event).encode() + b"\n")
 
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     deterministic = torch.are_deterministic_algorithms_enabled()
     while (order := orders.next()) is not None:
         path = Path(order["path"])
@@ -65,9 +63,11 @@ class _Orders:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        for line in sys.stdin.buffer:
+        rest = b""
+        while chunk := os.read(0, 1 << 16):  # not sys.stdin: its lock, held here, would block the interpreter's end
+            *lines, rest = (rest + chunk).split(b"\n")
             with self.changed:
-                self.waiting.append(json.loads(line))
+                self.waiting += [json.loads(line) for line in lines]
                 self.changed.notify()
         os._exit(0)
 

@@ -54,6 +54,10 @@ def run(job: Job) -> dict[str, Any]:
     return {
         "value": summary.get(objective, values[-1]) if objective else summary["average_accuracy"],
         "metrics": summary,
+        "counts": {
+            "steps": sum(row["counts"]["steps"] for row in history),
+            "examples_per_second": sum(row["counts"]["examples_per_second"] for row in history) / len(history),
+        },
         "matrix": matrix_of(history),
         "url": state.url,
         "version": newest.version if newest else None,
@@ -109,9 +113,6 @@ def summarise(history: list[dict[str, Any]]) -> dict[str, float]:
     masked = [s["task_accuracy"] for s in list(history[-1]["after"].values())[: len(matrix)] if "task_accuracy" in s]
     if masked:
         result["task_accuracy"] = sum(masked) / len(masked)
-    counts = [row["counts"] for row in history]
-    result["steps"] = sum(c["steps"] for c in counts)
-    result["examples_per_second"] = sum(c["examples_per_second"] for c in counts) / len(counts)
     return result
 
 

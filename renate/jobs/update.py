@@ -62,7 +62,8 @@ def run(job: Job) -> dict[str, Any]:
         done.version = publish(to, job.record["id"]).version
     return {
         "value": done.value,
-        "metrics": flat(done.after) | done.counts,
+        "metrics": flat(done.after),
+        "counts": done.counts,
         "before": flat(done.before) if parent else {},
         "url": to.url,
         "version": done.version,

@@ -1,0 +1,129 @@
+"""`renate state ls | show | verify | publish | rollback | pin | unpin | gc`: look after a state."""
+
+import argparse
+import json
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from rich.table import Table
+
+from renate.errors import JobError
+from renate.jobs.directory import JobDirectory
+from renate.launchers.progress import stdout
+from renate.state import publish as publishing
+from renate.state.gc import gc as collect
+from renate.state.manifest import Manifest
+from renate.state.versions import State
+
+DAY = 24 * 3600
+
+
+def run(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="renate state", description="Look after the versions of a state.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+
+    def verb(name: str, text: str, *arguments: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text)
+        for argument in arguments:
+            added.add_argument(argument.strip("?"), nargs="?" if argument.endswith("?") else None)
+        return added
+
+    verb("ls", "versions, pins and candidates, a line each", "url")
+    verb("show", "one version: lineage, metrics, files", "url", "version?")
+    verb("verify", "read every byte of a version, or of all, and compare it with its manifest", "url", "version?")
+    added = verb("publish", "make a job's candidate the next version", "job")
+    added.add_argument("--url", help="the state; default: where the job's config says")
+    verb("rollback", "publish an old version's content as a new version", "url", "version")
+    verb("pin", "give a version a name; gc keeps what has one", "url", "name", "version")
+    verb("unpin", "take a name away", "url", "name")
+    added = verb("gc", "remove old versions that have no pin, and what nothing needs", "url")
+    added.add_argument("--keep", type=int, default=3, help="newest versions to keep; default 3")
+    added.add_argument("--grace-days", type=float, default=1.0, help="spare what is younger; default 1")
+    asked = parser.parse_args(argv)
+    globals()[asked.verb](asked)
+
+
+def ls(asked: argparse.Namespace) -> None:
+    state = State(asked.url)
+    table = Table("version", "created", "from", "job", "test accuracy", "pins", box=None, pad_edge=False)
+    pins = publishing.pins(state)
+    for number in state.versions():
+        manifest = state.manifest(number)
+        names = ", ".join(sorted(name for name, version in pins.items() if version == number))
+        table.add_row(str(number), *_line(state, manifest), names)
+    for manifest in publishing.candidates(state):
+        table.add_row("candidate", *_line(state, manifest), "")
+    stdout().print(table)
+
+
+def _line(state: State, manifest: Manifest) -> tuple[str, str, str, str]:
+    parent = manifest.parent
+    origin = "–" if parent is None else str(parent.version) if parent.url is None else f"{parent.version} of {parent.url}"
+    accuracy = _accuracy(state, manifest)
+    return str(manifest.created)[:19], origin, manifest.job or "–", "–" if accuracy is None else f"{accuracy:.4f}"
+
+
+def _accuracy(state: State, manifest: Manifest) -> float | None:
+    """Mean over the tests."""
+    if "metrics.json" not in manifest.files:
+        return None
+    scores = json.loads(bytes(state.read(manifest, "metrics.json")))["after"].values()
+    known = [score["accuracy"] for score in scores if "accuracy" in score]
+    return sum(known) / len(known) if known else None
+
+
+def show(asked: argparse.Namespace) -> None:
+    state = State(asked.url)
+    manifest = state.manifest(state.resolve(asked.version) if asked.version else None)
+    out = stdout()
+    out.print(f"version    {manifest.version} of {state.url}", markup=False)
+    for name in ("created", "job", "parent"):
+        out.print(f"{name:10s} {getattr(manifest, name) or '–'}", markup=False)
+    for name, value in manifest.lineage.items():
+        out.print(f"{name:10s} {value}", markup=False)
+    for test, scores in json.loads(bytes(state.read(manifest, "metrics.json")))["after"].items():
+        out.print(f"{test:10s} " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()), markup=False)
+    for name, blob in sorted(manifest.files.items()):
+        out.print(f"  {blob.size:>12,d}  {blob.sha256[:12]}  {name}", markup=False)
+
+
+def verify(asked: argparse.Namespace) -> None:
+    state = State(asked.url)
+    for number in [state.resolve(asked.version)] if asked.version else state.versions():
+        manifest = state.verify(number)
+        size = sum(blob.size for blob in manifest.files.values())
+        print(f"version {number}: {len(manifest.files)} files, {size:,} bytes, as published")
+
+
+def publish(asked: argparse.Namespace) -> None:
+    folder = next((p for p in (Path(asked.job), Path("runs", asked.job)) if (p / "job.json").is_file()), None)
+    if folder is None:
+        raise JobError(f"{asked.job}: neither a job's folder nor an id in ./runs; renate jobs ls lists them")
+    directory, url = JobDirectory(folder), asked.url
+    if url is None:
+        config = OmegaConf.load(folder / "config.yaml")
+        url = config.state.next_url or config.state.url or str(folder / "state")
+    manifest = publishing.publish(State(url), directory.record["id"])
+    print(f"version {manifest.version} of {url}")
+
+
+def rollback(asked: argparse.Namespace) -> None:
+    state = State(asked.url)
+    manifest = publishing.rollback(state, state.resolve(asked.version))
+    print(f"version {manifest.version} has the content of version {asked.version}")
+
+
+def pin(asked: argparse.Namespace) -> None:
+    state = State(asked.url)
+    number = state.resolve(asked.version)
+    publishing.pin(state, asked.name, number)
+    print(f"{asked.name} is version {number}")
+
+
+def unpin(asked: argparse.Namespace) -> None:
+    publishing.unpin(State(asked.url), asked.name)
+    print(f"{asked.name} is gone")
+
+
+def gc(asked: argparse.Namespace) -> None:
+    print(collect(State(asked.url), keep=asked.keep, grace=asked.grace_days * DAY))

@@ -1,0 +1,75 @@
+"""Transforms of whole batches [B, ...], on whatever device they lie. Random ones draw from torch's global generator."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Scale(nn.Module):
+    """uint8 -> float32 in [0, 1], in one pass; floats are left alone."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs if inputs.is_floating_point() else inputs * (1 / 255)
+
+
+class Normalize(nn.Module):
+    """Subtract a mean and divide by a standard deviation, per channel of float [B, C, ...].
+
+    Args:
+        mean: One value per channel.
+        std: One value per channel.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ValueError(f"mean={list(mean)}, std={list(std)}: expected as many of each, std above 0")
+        self.mean, self.std = torch.tensor(list(mean)), torch.tensor(list(std))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        shape = (1, -1, *[1] * (inputs.ndim - 2))
+        return (inputs - self.mean.to(inputs.device).view(shape)) / self.std.to(inputs.device).view(shape)
+
+
+class RandomCrop(nn.Module):
+    """Pad images [B, C, H, W] with zeros and cut each at an offset of its own, back to H × W.
+
+    Args:
+        padding: Pixels on each side.
+    """
+
+    def __init__(self, padding: int) -> None:
+        super().__init__()
+        if padding < 1:
+            raise ValueError(f"padding={padding}: expected 1 or more")
+        self.padding = padding
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        batch, channels, height, width = inputs.shape
+        padded = F.pad(inputs, [self.padding] * 4)
+        top, left = torch.randint(2 * self.padding + 1, (2, batch, 1), device=inputs.device)
+        rows = (top + torch.arange(height, device=inputs.device))[:, None, :, None]
+        columns = (left + torch.arange(width, device=inputs.device))[:, None, None, :]
+        image = torch.arange(batch, device=inputs.device).view(-1, 1, 1, 1)
+        channel = torch.arange(channels, device=inputs.device).view(1, -1, 1, 1)
+        return padded[image, channel, rows, columns]
+
+
+class RandomHorizontalFlip(nn.Module):
+    """Mirror each image [B, C, H, W] with probability p.
+
+    Args:
+        p: Between 0 and 1.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"p={p}: expected between 0 and 1")
+        self.p = p
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        flip = torch.rand(len(inputs), 1, 1, 1, device=inputs.device) < self.p
+        return torch.where(flip, inputs.flip(-1), inputs)

@@ -1,0 +1,31 @@
+"""A larger head."""
+
+import torch
+from torch import nn
+
+from renate.errors import StateError
+
+
+@torch.no_grad()
+def grow(old: nn.Module, new: nn.Module) -> nn.Module:
+    """Copy the tensors of `old` into `new`, which has more outputs; rows that only `new` has keep their fresh values.
+
+    Args:
+        old: The model before.
+        new: The same model, built with more classes. Changed in place and returned.
+
+    Raises:
+        StateError: A tensor differs in more than the number of its rows.
+    """
+    before = old.state_dict()
+    for name, tensor in new.state_dict().items():
+        if name not in before:
+            raise StateError(f"model.grow=true: the smaller model has no tensor '{name}'")
+        source = before[name]
+        if source.ndim != tensor.ndim or source.shape[1:] != tensor.shape[1:] or len(source.shape) and len(source) > len(tensor):
+            raise StateError(
+                f"model.grow=true: tensor '{name}' would go from {list(source.shape)} to {list(tensor.shape)}; "
+                "only the first dimension may grow"
+            )
+        (tensor if not source.ndim else tensor[: len(source)]).copy_(source)
+    return new

@@ -1,0 +1,39 @@
+"""A multi-layer perceptron."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    """Flattens its input; ReLU between layers; weights Xavier-normal, as the MNIST protocol of DER's paper has them.
+
+    Args:
+        input_shape: Shape of one example.
+        num_classes: Outputs.
+        hidden_sizes: Widths of the hidden layers.
+    """
+
+    def __init__(self, input_shape: Sequence[int], num_classes: int, hidden_sizes: Sequence[int]) -> None:
+        super().__init__()
+        if any(size < 1 for size in hidden_sizes):
+            raise ValueError(f"hidden_sizes={list(hidden_sizes)}: expected sizes of 1 or more")
+        sizes = [math.prod(input_shape), *hidden_sizes]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for width, after in zip(sizes, sizes[1:], strict=False):
+            layers += [Linear(width, after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, Linear(sizes[-1], num_classes))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[B, *input_shape] float -> logits [B, num_classes]."""
+        logits: Tensor = self.layers(inputs)
+        return logits
+
+
+class Linear(nn.Linear):
+    """Linear, its weights drawn Xavier-normal."""
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        nn.init.xavier_normal_(self.weight)

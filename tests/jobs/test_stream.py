@@ -1,0 +1,79 @@
+"""Streams: the matrix, going on after an interruption, golden numbers."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import renate
+from renate.errors import JobError
+from renate.state.versions import State
+
+STREAM = {
+    "scenario": "class_incremental",
+    "scenario.chunks": 5,
+    "objective.metric": None,
+    "trainer.max_epochs": 2,
+    "optimizer.lr": 0.1,
+}
+
+
+def test_stream(workdir: Path) -> None:
+    results = list(renate.stream(STREAM))
+    assert [len(result.matrix) for result in results] == [1, 2, 3, 4, 5]
+    last = results[-1]
+    assert State(last.state_url).versions() == [1, 2, 3, 4, 5]
+    written = json.loads((last.job_dir / "matrix.json").read_text())
+    assert written["accuracy"] == last.matrix
+    with (last.job_dir / "matrix.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["after update", "chunk 1", "chunk 2", "chunk 3", "chunk 4", "chunk 5"]
+    assert [float(cell) for cell in rows[5][1:]] == last.matrix[4]
+    final = json.loads((last.job_dir / "result.json").read_text())
+    assert final["metrics"]["average_accuracy"] == pytest.approx(sum(last.matrix[4]) / 5)
+    assert final["value"] == final["metrics"]["average_accuracy"]
+    assert final["metrics"]["task_accuracy"] >= final["metrics"]["average_accuracy"]
+    assert [round(row[t], 4) for t, row in enumerate(last.matrix)] and final["metrics"]["learning_accuracy"] == (
+        pytest.approx(sum(last.matrix[t][t] for t in range(5)) / 5)
+    )
+
+
+def test_golden_numbers(workdir: Path) -> None:
+    """Compared by tolerance: other processors and versions round differently."""
+    matrix = [result.matrix for result in renate.stream(STREAM | {"updater": "derpp", "seed": 3})][-1]
+    golden = json.loads((Path(__file__).parent / "golden_stream.json").read_text())
+    for row, expected in zip(matrix, golden, strict=True):
+        assert row == pytest.approx(expected, abs=0.05)
+
+
+def test_a_stopped_stream_goes_on_where_it_was(workdir: Path) -> None:
+    whole = list(renate.stream(STREAM | {"run_dir": "./whole"}))[-1]
+    for result in renate.stream(STREAM):
+        if result.version == 2:
+            break  # ends the worker in the middle of update 3
+    state = State(result.state_url)
+    done = state.versions()
+    assert done[:2] == [1, 2]
+    assert len(done) < 5, "the case needs a stream that was stopped"
+    writers = [state.manifest(v).writer for v in done]
+    resumed = list(renate.stream(STREAM))[-1]
+    assert resumed.matrix == whole.matrix, "bit for bit as if nothing had happened"
+    assert [state.manifest(v).writer for v in done] == writers, "what was published is not done again"
+
+
+def test_a_stream_needs_a_url_of_its_own(workdir: Path) -> None:
+    renate.run({"state.url": "./state", "state.first": True, "trainer.max_epochs": 1})
+    with pytest.raises(JobError, match="holds version 1, which is not of this stream"):
+        list(renate.stream(STREAM | {"state.url": "./state"}))
+
+
+def test_evaluate(workdir: Path) -> None:
+    trained = renate.run({"state.url": "./state", "state.first": True, "trainer.max_epochs": 1})
+    result = renate.run({"job": "evaluate", "state.url": "./state"})
+    assert result.metrics["test_accuracy"] == trained.metrics["test_accuracy"]
+    assert State("./state").versions() == [1]
+    shutil.rmtree(workdir / "runs")
+    with pytest.raises(JobError, match="version 4"):
+        renate.run({"job": "evaluate", "job.version": 4, "state.url": "./state"})

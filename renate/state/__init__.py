@@ -1,0 +1,1 @@
+"""Everything that one update leaves to the next, as immutable versions under one URL."""

@@ -1,0 +1,64 @@
+"""Removing old versions, and blobs that nothing names."""
+
+import time
+from dataclasses import dataclass
+
+from renate.errors import StateError
+from renate.state.blobs import parallel
+from renate.state.manifest import Manifest, Tombstone, now
+from renate.state.versions import State, version_key
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What gc removed: versions, blobs and their bytes, files of killed writers."""
+
+    versions: list[int]
+    blobs: int
+    bytes: int
+    leftovers: int
+
+
+def gc(state: State, *, keep: int, grace: float) -> Removed:
+    """Remove versions neither pinned nor among the newest `keep`, then the blobs that nothing names.
+
+    Args:
+        keep: Versions to keep, at least 1.
+        grace: Seconds; what is younger is left alone. Less than `publish.GRACE` only where no job is staging.
+
+    Raises:
+        StateError: A manifest or a pin can't be read; nothing was removed.
+    """
+    if keep < 1 or grace < 0:
+        raise StateError(f"gc: keep={keep}, grace={grace}: expected keep of at least 1 and no negative grace")
+    # The order matters. Blobs first: what is uploaded later is not in the list. Pins before manifests: a
+    # candidate that is published in between is seen as the one or as the other.
+    before = time.time() - grace
+    blobs = [entry for entry in state.store.list("blobs") if entry.modified < before]
+    held = list(state.pinned().values())
+    ages = {entry.key: entry.modified for entry in state.store.list("versions")}
+    found = [entry for entry in parallel(state.find, state.numbers()) if entry]
+    live = {entry.base + 1: entry for entry in found if isinstance(entry, Manifest)}
+    doomed = {
+        number: live[number]
+        for number in sorted(live)[:-keep]
+        if number not in held and ages.get(version_key(number), before) < before
+    }
+    for number, manifest in doomed.items():
+        tombstone = Tombstone(number, manifest.sha256, manifest.writer, manifest.job, now())
+        state.store.replace(version_key(number), tombstone.encode())
+    held += state.pinned().values()
+    for number in [number for number in doomed if number in held]:  # pinned in the meantime: it comes back
+        state.store.replace(version_key(number), doomed.pop(number).encode())
+    published = {entry.writer for entry in found}
+    named = [manifest for number, manifest in live.items() if number not in doomed]
+    named += [c for c in held if isinstance(c, Manifest) and c.writer not in published]
+    keys = {blob.key for manifest in named for blob in manifest.files.values()}
+    orphans = [entry for entry in blobs if entry.key not in keys]
+    state.store.delete([entry.key for entry in orphans])
+    return Removed(
+        versions=list(doomed),
+        blobs=len(orphans),
+        bytes=sum(entry.size for entry in orphans),
+        leftovers=state.store.sweep(before),
+    )

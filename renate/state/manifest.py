@@ -1,0 +1,211 @@
+"""What a version consists of, as strict JSON; read with suspicion, since a state may come from a stranger."""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+from renate.errors import CorruptError, StateError
+
+FORMAT = 1
+KEY = re.compile(r"blobs/([0-9a-f]{64})-[0-9a-f]{8,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Immutable bytes in the store.
+
+    Attributes:
+        key: blobs/<sha256>-<nonce>; the nonce tells an upload from an old orphan that gc is about to delete.
+        sha256: Of the bytes, in hexadecimal.
+        size: In bytes.
+    """
+
+    key: str
+    sha256: str
+    size: int
+
+    def __post_init__(self) -> None:
+        match = KEY.fullmatch(self.key)
+        _need(
+            match is not None and match[1] == self.sha256, f"'{self.key}' is no key of a blob {self.sha256}"
+        )
+        _need(_whole(self.size, 0), f"a blob of {self.size!r} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The version that an update started from.
+
+    Attributes:
+        url: Where it is; None for this very state, so that a state can be moved.
+        version: Its number.
+        sha256: Of its manifest.
+    """
+
+    url: str | None
+    version: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        _need(self.url is None or isinstance(self.url, str), f"parent.url is {self.url!r}")
+        _need(_whole(self.version, 1), f"parent.version is {self.version!r}")
+        _need(isinstance(self.sha256, str), f"parent.sha256 is {self.sha256!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What gc leaves of a version: its number stays taken.
+
+    Attributes:
+        version: Its number.
+        sha256: Of the manifest that stood here.
+        writer: Who published it.
+        job: The job that it came from.
+        removed: When, in ISO 8601, UTC.
+    """
+
+    version: int
+    sha256: str
+    writer: str
+    job: str | None
+    removed: str
+
+    def __post_init__(self) -> None:
+        _need(_whole(self.version, 1), f"version is {self.version!r}")
+        _need(isinstance(self.writer, str), f"writer is {self.writer!r}")
+
+    def encode(self) -> bytes:
+        return strict_json({"format": FORMAT, "tombstone": True, **asdict(self)})
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A complete version, or a candidate: the same without a number.
+
+    Attributes:
+        version: Its number, from 1; None for a candidate.
+        base: The newest version that it knows of; it can only become base + 1.
+        parent: What its update started from; None for the first.
+        writer: Unique for each candidate: tells a lost answer of the store from a lost race.
+        created: When, in ISO 8601, UTC.
+        job: The job that it came from.
+        lineage: Further facts of its origin: recipe, data, packages, seed, seconds, rollback_to, …
+        files: The blob of each file, by the file's name.
+        sha256: Of the manifest's own bytes as stored; "" before it is stored.
+    """
+
+    version: int | None
+    base: int
+    parent: Parent | None
+    writer: str
+    created: str
+    job: str | None
+    lineage: dict[str, Any]
+    files: dict[str, Blob]
+    sha256: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        _need(self.version is None or _whole(self.version, 1), f"version is {self.version!r}")
+        _need(_whole(self.base, 0), f"base is {self.base!r}")
+        _need(self.version in (None, self.base + 1), f"version {self.version} has base {self.base}")
+        _need(isinstance(self.writer, str) and isinstance(self.created, str), "writer or created is no text")
+        _need(self.job is None or isinstance(self.job, str), f"job is {self.job!r}")
+        _need(isinstance(self.lineage, dict), "lineage is no mapping")
+        for name in self.files:
+            path = PurePosixPath(name)
+            plain = (
+                name == str(path) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
+            )
+            _need(plain and name != ".", f"'{name}' is no plain file name")
+
+    def encode(self) -> bytes:
+        """Return the bytes to store: JSON with sorted keys, no NaN.
+
+        Raises:
+            StateError: `lineage` holds what JSON can't.
+        """
+        content = {"format": FORMAT, **asdict(self)}
+        del content["sha256"]
+        return strict_json(content)
+
+    def __str__(self) -> str:
+        return f"the candidate of job '{self.job}'" if self.version is None else f"version {self.version}"
+
+
+def decode(raw: bytes | memoryview, where: str) -> Manifest | Tombstone:
+    """Read a manifest's bytes; `where` (its URL and key) is for messages.
+
+    Raises:
+        CorruptError: They are no manifest.
+        StateError: A newer renate made them.
+    """
+    content = parse(raw, where)
+    try:
+        if content.pop("tombstone", False):
+            return Tombstone(**content)
+        files = {name: Blob(**blob) for name, blob in content.pop("files").items()}
+        parent = content.pop("parent")
+        origin = None if parent is None else Parent(**parent)
+        return Manifest(**content, files=files, parent=origin, sha256=hashlib.sha256(raw).hexdigest())
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise _corrupt(where, str(error)) from error
+
+
+def parse(raw: bytes | memoryview, where: str) -> dict[str, Any]:
+    """Read one of our JSON files and take its format off.
+
+    Raises:
+        CorruptError: It isn't one.
+        StateError: A newer renate made it.
+    """
+    try:
+        content = json.loads(bytes(raw), parse_constant=_refuse)
+    except ValueError as error:
+        raise _corrupt(where, str(error)) from error
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+        raise _corrupt(where, "no 'format'")
+    made = content.pop("format")
+    if made != FORMAT:
+        raise StateError(
+            f"{where}: format {made}, this renate reads {FORMAT}: made by a newer renate, upgrade this one"
+        )
+    return content
+
+
+def strict_json(content: dict[str, Any]) -> bytes:
+    """Write what every JSON reader reads back.
+
+    Raises:
+        StateError: It holds something else: NaN, a tensor, a numpy number, ….
+    """
+    try:
+        return (json.dumps(content, allow_nan=False, sort_keys=True, indent=1) + "\n").encode()
+    except (TypeError, ValueError) as error:
+        raise StateError(
+            f"a manifest holds plain JSON only: {error}; convert it to numbers, text, lists, dicts"
+        ) from error
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _need(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _whole(number: object, least: int) -> bool:
+    return type(number) is int and number >= least
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _corrupt(where: str, reason: str) -> CorruptError:
+    return CorruptError(f"{where}: can't be read as a manifest ({reason}); bring the file back from a copy")

@@ -1,0 +1,243 @@
+"""The one door to local folders, S3, GCS and Azure: durable writes, create-if-absent."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+import obstore as obs
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from renate.errors import StateError, nearest
+
+SCHEMES = ("file", "s3", "gs", "az")
+STAGING = "staging"
+FOLDERS = ("blobs", "versions", "pins", STAGING)
+SIGNS = {  # of what an object store's answer doesn't say
+    "NoSuchBucket": "; there is no such bucket: check the URL and the region",
+    "builder error": "; an http:// endpoint needs AWS_ALLOW_HTTP=true",
+}
+READS = ("read", "delete")  # that an object is absent is an answer for these alone
+MULTIPART = 16 << 20  # bytes; a larger blob goes to an object store in parts
+
+
+class Entry(NamedTuple):
+    """What a listing says of one object; `modified` is in seconds since the epoch, by the store's clock."""
+
+    key: str
+    size: int
+    modified: float
+
+
+def open_store(url: str) -> "Store":
+    """Open a folder (a path, or file:///path) or an object store (s3://bucket/path, gs://…, az://container/…).
+
+    Nothing is created or contacted before the first read or write.
+
+    Raises:
+        StateError: The URL can't be one of a state.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        if not url or url.split(":")[0] in SCHEMES:
+            raise StateError(f"'{url}': expected a folder or a URL such as s3://bucket/path")
+        return Folder(Path(url))
+    if scheme not in SCHEMES:
+        allowed = ", ".join(f"{name}://" for name in SCHEMES)
+        raise StateError(
+            f"{url}: unknown scheme '{scheme}', expected a folder or {allowed}{nearest(scheme, SCHEMES)}"
+        )
+    if scheme == "file":
+        if not rest.startswith("/"):
+            raise StateError(f"{url}: expected an absolute path, as in file:///folder")
+        return Folder(Path(unquote(urlsplit(url).path)))
+    if not rest.strip("/"):
+        raise StateError(f"{url}: names no bucket, expected {scheme}://bucket/path")
+    return Store(url.rstrip("/"))
+
+
+class Store:
+    """Objects by key under a URL; this class speaks to object stores, `Folder` to a local disk.
+
+    Raises (all methods):
+        StateError: The store can't be reached, or refuses.
+    """
+
+    advice = "; check the URL, the credentials and the region"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @cached_property
+    def _objects(self) -> ObjectStore:
+        return from_url(self.url)
+
+    @contextmanager
+    def _explained(self, verb: str, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (AlreadyExistsError, PreconditionError) as error:
+            raise FileExistsError(key) from error
+        except (BaseError, OSError) as error:
+            if isinstance(error, FileNotFoundError) and verb in READS and "NoSuchBucket" not in str(error):
+                raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0].split(" - ", 1)[-1][:300]
+            advice = next((text for sign, text in SIGNS.items() if sign in str(error)), self.advice)
+            raise StateError(f"{self.url}: can't {verb} {key}: {reason}{advice}") from error
+
+    def get(self, key: str) -> memoryview:
+        """Return an object's bytes.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        with self._explained("read", key):
+            return memoryview(obs.get(self._objects, key).bytes())
+
+    def list(self, folder: str) -> list[Entry]:
+        """List a folder's objects, sorted by key; an absent folder is empty."""
+        with self._explained("list", f"{folder}/"):
+            found = obs.list(self._objects, prefix=folder).collect()
+        return sorted(Entry(o["path"], o["size"], o["last_modified"].timestamp()) for o in found)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; an absent one is no error: another gc was first."""
+        if not keys:
+            return
+        with self._explained("delete", keys[0]):
+            try:
+                obs.delete(self._objects, keys)
+            except FileNotFoundError:  # only some stores say so, and what follows may be left
+                for key in keys:
+                    with suppress(FileNotFoundError):
+                        obs.delete(self._objects, key)
+
+    def put(self, key: str, data: bytes | memoryview) -> None:
+        """Write an object under a key that nobody else writes."""
+        view = memoryview(data).cast("B")
+        with self._explained("write", key):
+            obs.put(self._objects, key, view, use_multipart=len(view) > MULTIPART, chunk_size=MULTIPART // 2)
+
+    def create(self, key: str, data: bytes) -> None:
+        """Write an object, durably, if the key is free.
+
+        Raises:
+            FileExistsError: The key is taken. On S3 also if an earlier try of ours got through and its answer
+                was lost, or if somebody is creating it at this moment, who may fail.
+        """
+        with self._explained("create", key):
+            obs.put(self._objects, key, data, mode="create", use_multipart=False)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write an object, durably, over what was there; a reader sees the old bytes or the new ones."""
+        with self._explained("write", key):
+            obs.put(self._objects, key, data, use_multipart=False)
+
+    def sync(self, folder: str) -> None:
+        """Make the names in a folder durable; an object store's are."""
+
+    def sweep(self, before: float) -> int:
+        """Remove what killed writers left before a time (seconds since the epoch); return how many files."""
+        return 0
+
+
+class Folder(Store):
+    """A state on a local disk, where obstore never calls fsync: this class does. Opening creates nothing."""
+
+    advice = ""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().resolve()
+        super().__init__(str(self.root))
+        with self._explained("open", "the folder"):
+            existing = next(path for path in (self.root, *self.root.parents) if path.exists())
+            if not existing.is_dir():
+                raise StateError(f"{existing}: is a file, expected a folder")
+
+    @cached_property
+    def _objects(self) -> ObjectStore:
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"{self.url}: no such folder")
+        return LocalStore(self.root)
+
+    def list(self, folder: str) -> list[Entry]:
+        return super().list(folder) if (self.root / folder).is_dir() else []
+
+    def delete(self, keys: Sequence[str]) -> None:
+        if self.root.is_dir():
+            super().delete(keys)
+
+    def put(self, key: str, data: bytes | memoryview) -> None:
+        path = self.root / key
+        with self._explained("write", key):
+            _make(path.parent)
+            obs.put(self._objects, key, memoryview(data).cast("B"), use_multipart=False)
+            _fsync(path)
+
+    def create(self, key: str, data: bytes) -> None:
+        # The bytes must be durable before the name is, so they get their name by a hard link.
+        with self._explained("create", key), self._staged(data) as staged:
+            _make((self.root / key).parent)
+            try:
+                obs.copy(self._objects, staged, key, overwrite=False)
+            except GenericError as error:
+                reason = str(error).splitlines()[0].rpartition(": ")[2]
+                raise StateError(
+                    f"{self.url}: can't make a hard link to {key} ({reason}); a state needs a file system "
+                    "with hard links: put it on another disk or into an object store"
+                ) from error
+            self.sync(key.split("/")[0])
+
+    def replace(self, key: str, data: bytes) -> None:
+        with self._explained("write", key), self._staged(data) as staged:
+            _make((self.root / key).parent)
+            obs.rename(self._objects, staged, key, overwrite=True)
+            self.sync(key.split("/")[0])
+
+    @contextmanager
+    def _staged(self, data: bytes) -> Iterator[str]:
+        key = f"{STAGING}/{uuid4().hex}"
+        try:
+            self.put(key, data)
+            yield key
+        finally:
+            self.delete([key])
+
+    def sync(self, folder: str) -> None:
+        with self._explained("sync", f"{folder}/"), suppress(FileNotFoundError):
+            _fsync(self.root / folder)
+
+    def sweep(self, before: float) -> int:
+        """Remove old files in staging/ and obstore's `name#1`, which its listings hide."""
+        removed = 0
+        for folder in FOLDERS:
+            path = self.root / folder
+            for file in os.scandir(path) if path.is_dir() else ():
+                if folder == STAGING or re.search(r"#\d+$", file.name):
+                    with suppress(FileNotFoundError):  # its writer just gave it its name
+                        if file.stat().st_mtime < before:
+                            Path(file.path).unlink()
+                            removed += 1
+        return removed
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and its parents, durably."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _fsync(folder.parent)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,233 @@
+"""Reading a state: which versions there are, and what each consists of."""
+
+import re
+from collections.abc import Iterable
+
+from renate.errors import CorruptError, GoneError, NoVersionError, StateError, nearest
+from renate.state.blobs import fetch, parallel
+from renate.state.manifest import Blob, Manifest, Tombstone, decode, parse
+from renate.state.store import open_store
+
+LATEST = "latest"
+JOB = "job-"  # how the pin of a candidate begins
+
+
+class State:
+    """A state under a URL. Opening and reading it writes nothing.
+
+    Args:
+        url: A folder, file:///folder, s3://bucket/path, gs://… or az://….
+
+    Raises (all methods):
+        StateError: The store can't be reached, or holds what can't be read.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.store = open_store(url)
+        self.url = self.store.url
+
+    def __repr__(self) -> str:
+        return f"State({self.url!r})"
+
+    def numbers(self) -> list[int]:
+        """The numbers that are taken, ascending, those of removed versions too; one listing."""
+        found = (re.fullmatch(r"versions/(\d{8,})\.json", entry.key) for entry in self.store.list("versions"))
+        return sorted(int(match[1]) for match in found if match)
+
+    def versions(self) -> list[int]:
+        """The versions that gc has not removed, ascending; reads every manifest, `newest` reads one."""
+        return list(self._live())
+
+    def newest(self) -> Manifest | None:
+        """The newest version's manifest; None where there is no version yet."""
+        for _ in range(3):  # gc never removes the newest: if it is gone, newer ones came since the listing
+            numbers = self.numbers()
+            if not numbers:
+                return None
+            if isinstance(found := self.find(numbers[-1]), Manifest):
+                return found
+        raise GoneError(f"{self.url}: its newest version, {numbers[-1]}, is gone; bring it back from a copy")
+
+    def manifest(self, version: int | None = None) -> Manifest:
+        """Return a version's manifest, by default the newest's.
+
+        Raises:
+            NoVersionError: There is no such version.
+            GoneError: gc removed it.
+            CorruptError: Its manifest can't be read.
+        """
+        found = self.newest() if version is None else self.find(version)
+        if found is None and version is None:
+            advice = "check the URL, or make the first with state.first=true"
+            raise NoVersionError(f"{self.url}: holds no version yet: {advice}")
+        there = "" if isinstance(found, Manifest) else spans(self.versions()) or "none yet"
+        if found is None:
+            raise NoVersionError(f"{self.url}: holds no version {version}; there is {there}")
+        if isinstance(found, Tombstone):
+            when = found.removed[:10]
+            raise GoneError(f"{self.url}: version {version} was removed by gc on {when}; there is {there}")
+        return found
+
+    def find(self, number: int) -> Manifest | Tombstone | None:
+        """Return what stands under a number, None where nothing does.
+
+        Raises:
+            CorruptError: It can't be read.
+        """
+        key = version_key(number)
+        try:
+            raw = self.store.get(key)
+        except FileNotFoundError:
+            return None
+        found = decode(raw, f"{self.url}: {key}")
+        if found.version != number:
+            raise CorruptError(
+                f"{self.url}: {key} is that of version {found.version}; bring it back from a copy"
+            )
+        return found
+
+    def resolve(self, name: str) -> int:
+        """Turn a number, `latest` or a pin's name into a number; that the version still exists isn't checked.
+
+        Raises:
+            NoVersionError: No pin has this name, or there is no version yet.
+        """
+        if name.isdecimal():
+            return int(name)
+        if name == LATEST:
+            return self.manifest().base + 1
+        pins = {pin: version for pin, version in self.pinned().items() if isinstance(version, int)}
+        if name not in pins:
+            names = sorted([LATEST, *pins])
+            close = nearest(name, names)
+            raise NoVersionError(
+                f"{self.url}: no pin '{name}', expected a number, {' or '.join(names)}{close}"
+            )
+        return pins[name]
+
+    def held(self, pin: str) -> int | Manifest | None:
+        """What a pin keeps from gc: a version's number, or a job's candidate; None: there is no such pin.
+
+        Raises:
+            CorruptError: It can't be read.
+        """
+        key = f"pins/{pin}.json"
+        try:
+            raw = self.store.get(key)
+        except FileNotFoundError:
+            return None
+        where = f"{self.url}: {key}"
+        if pin.startswith(JOB):
+            candidate = decode(raw, where)
+            if isinstance(candidate, Manifest) and candidate.version is None:
+                return candidate
+        elif type(version := parse(raw, where).get("version")) is int:
+            return version
+        raise CorruptError(f"{where}: can't be read as a pin; remove it, or bring it back from a copy")
+
+    def pinned(self) -> dict[str, int | Manifest]:
+        """What every pin keeps from gc, by the pin's name.
+
+        Raises:
+            CorruptError: One can't be read.
+        """
+        keys = [entry.key for entry in self.store.list("pins") if entry.key.endswith(".json")]
+        names = [key[len("pins/") : -len(".json")] for key in keys]
+        found = zip(names, parallel(self.held, names), strict=True)
+        return {name: held for name, held in found if held is not None}  # None: unpinned since the listing
+
+    def read(self, manifest: Manifest, name: str) -> memoryview:
+        """Return a file's bytes, with size and SHA-256 verified.
+
+        Raises:
+            StateError: The version has no such file.
+            GoneError: gc has removed the version since its manifest was read.
+            CorruptError: The bytes are missing, or not those that were published.
+        """
+        if name not in manifest.files:
+            have = f"it has {', '.join(sorted(manifest.files))}{nearest(name, manifest.files)}"
+            raise StateError(f"{self.url}: {manifest} has no file '{name}', {have}")
+        blob = manifest.files[name]
+        try:
+            return fetch(self.store, blob)
+        except CorruptError as error:
+            self._still_there(manifest)
+            what = f"blob {blob.key}, file '{name}' of {manifest}, {error}"
+            raise CorruptError(f"{self.url}: {what}; renate state verify tells what to do") from None
+
+    def verify(self, version: int | None = None) -> Manifest:
+        """Read every file of a version, by default the newest, and return its manifest.
+
+        Raises:
+            NoVersionError, GoneError: There is no such version.
+            CorruptError: What is damaged, and which versions that spoils.
+        """
+        return self.check(self.manifest(version))
+
+    def check(self, manifest: Manifest) -> Manifest:
+        """Like `verify`, for a manifest at hand; a candidate's too."""
+
+        def problem(blob: Blob) -> str | None:
+            try:
+                fetch(self.store, blob)
+            except CorruptError as error:
+                return str(error)
+            return None
+
+        self._check_parent(manifest)
+        results = zip(manifest.files.items(), parallel(problem, manifest.files.values()), strict=True)
+        bad = [(name, blob.key, text) for (name, blob), text in results if text]
+        if bad:
+            self._still_there(manifest)
+            name, key, text = bad[0]
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            damage = self._damage({key for _, key, _ in bad})
+            raise CorruptError(f"{self.url}: blob {key}, file '{name}' of {manifest}, {text}{more}; {damage}")
+        return manifest
+
+    def _check_parent(self, manifest: Manifest) -> None:
+        parent = manifest.parent
+        found = self.find(parent.version) if parent and parent.url is None else None
+        if parent and found and found.sha256 != parent.sha256:
+            what = f"the manifest of version {parent.version} isn't the one that {manifest} came from"
+            raise CorruptError(f"{self.url}: {what}; bring it back from a copy")
+
+    def _damage(self, keys: set[str]) -> str:
+        live = {number: manifest for number, manifest in self._live().items() if manifest}
+        spoiled = [n for n, m in live.items() if keys & {blob.key for blob in m.files.values()}]
+        sound = [n for n in live if n not in spoiled]
+        advice = f"roll back to version {sound[-1]}" if sound else "bring it back from a copy"
+        return f"spoils {spans(spoiled) or 'no version'}: {advice}"
+
+    def _live(self) -> dict[int, Manifest | None]:
+        """Every version that is no tombstone; None for a manifest that can't be read."""
+
+        def look(number: int) -> Manifest | Tombstone | None:
+            try:
+                return self.find(number)
+            except CorruptError:
+                return None
+
+        numbers = self.numbers()
+        found = zip(numbers, parallel(look, numbers), strict=True)
+        return {number: entry for number, entry in found if not isinstance(entry, Tombstone)}
+
+    def _still_there(self, manifest: Manifest) -> None:
+        if manifest.version is not None:
+            self.manifest(manifest.version)
+
+
+def version_key(number: int) -> str:
+    return f"versions/{number:08d}.json"
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """Write ascending numbers as `versions 1, 3-5`; nothing for none."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return text and f"version{'' if text.isdecimal() else 's'} {text}"

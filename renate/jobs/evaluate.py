@@ -23,7 +23,7 @@ def run(job: Job) -> dict[str, Any]:
     data = load_data(job, saved.labels)
     scenario: Scenario = job.build("scenario")
     facts = sizes(data)
-    updater = updater_of(job, NoMemory(capacity=None, max_ram=0))
+    updater = updater_of(job, NoMemory())
     model = load_model(job, model_node(job, facts | saved.sizes), facts, saved)
     updater.setup(model)
     load_updater(updater, saved)

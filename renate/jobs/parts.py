@@ -21,6 +21,7 @@ from renate.seeds import derive
 from renate.updaters.base import Updater
 
 Config = dict[str, Any]
+OURS = ("grow", "backfill", "interval")  # settings of a job that stand in the group which they are about
 
 
 @dataclass
@@ -44,7 +45,8 @@ class Job:
     prefix: str = ""
 
     def build(self, group: str, **given: Any) -> Any:
-        return build(self.config[group], group, trust=self.config["trust"], **given)
+        node = {k: v for k, v in self.config[group].items() if k not in OURS}
+        return build(node, group, trust=self.config["trust"], **given)
 
     def tick(self, done: int, total: int, text: str) -> None:
         self.emit({"event": "progress", "done": done, "total": total, "text": f"{self.prefix} {text}".strip()})
@@ -108,7 +110,7 @@ def sizes(data: Data) -> dict[str, Any]:
 
 def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
     """The model's config with its sizes filled in; this is what the state keeps of it."""
-    node = {k: v for k, v in job.config["model"].items() if k != "grow"}
+    node = {k: v for k, v in job.config["model"].items() if k not in OURS}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in infer(node, facts).items()}
 
 

@@ -9,8 +9,9 @@ from safetensors.torch import load
 from torch import nn
 
 from renate.build import build
+from renate.data.batch import BatchTransform, Columns, length, select
 from renate.errors import ConfigError, StateError
-from renate.jobs.parts import Job
+from renate.jobs.parts import Job, transform
 from renate.memory.base import Memory
 from renate.models.grow import grow
 from renate.state.manifest import Manifest
@@ -90,10 +91,26 @@ def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str) 
     module.load_state_dict(tensors)
 
 
-def load_memory(memory: Memory, updater: Updater, saved: Saved) -> None:
+def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, saved: Saved) -> None:
+    """Load the memory's examples; with `memory.backfill` compute the logits that they lack.
+
+    Raises:
+        StateError: They lack a field that the updater needs.
+    """
     if "memory/meta.json" in saved.manifest.files:
         memory.load(lambda name: saved.state.read(saved.manifest, name))
+    if job.config["memory"].get("backfill") and "logits" in updater.fields and "logits" not in memory.columns():
+        memory.fill("logits", logits_of(model, memory.columns(), transform(job, "test", "cpu")))
     memory.require(updater.fields)
+
+
+@torch.inference_mode()
+def logits_of(model: nn.Module, columns: Columns, test: BatchTransform) -> torch.Tensor:
+    """Logits [N, C] of raw columns."""
+    model.eval()
+    parts = [model(test(select(columns, index)).inputs) for index in torch.arange(length(columns)).split(1000)]
+    model.train()
+    return torch.cat(parts) if parts else torch.empty(0)
 
 
 def load_updater(updater: Updater, saved: Saved) -> None:

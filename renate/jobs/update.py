@@ -86,7 +86,7 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     model: nn.Module = load_model(job, node, facts, saved)
     updater.setup(model)
     if saved:
-        load_memory(memory, updater, saved)
+        load_memory(job, memory, model, updater, saved)
         load_updater(updater, saved)
     measure = measure_of(job, device, facts["num_classes"], updater.criterion)
     before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests)

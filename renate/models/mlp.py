@@ -37,3 +37,4 @@ class Linear(nn.Linear):
     def reset_parameters(self) -> None:
         super().reset_parameters()
         nn.init.xavier_normal_(self.weight)
+        nn.init.zeros_(self.bias)

@@ -1,0 +1,190 @@
+"""What a memory is."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from renate.data.batch import Batch, Columns, length
+from renate.errors import ConfigError, StateError
+from renate.memory.columns import ColumnStore, schema_of
+from renate.memory.random import DRAWS, Floats, Ints, uniform
+from renate.memory.segments import Segments
+
+Plan = tuple[Ints, Ints]
+
+
+class Memory(ABC):
+    """Examples of the past: which are kept is the policy's choice (`plan`), all else is shared.
+
+    Examples are kept raw, as the data has them, and transformed anew at each draw. Random numbers depend on the seed
+    and on counters alone, which are part of the state: contents and draws don't depend on how a run was interrupted.
+
+    Args:
+        capacity: Most examples to keep; None is no bound.
+        max_ram: Bytes; a larger memory lies in mapped files.
+    """
+
+    def __init__(self, capacity: int | None, max_ram: int) -> None:
+        if capacity is not None and capacity < 1:
+            raise ConfigError(f"memory.capacity={capacity}: expected 1 or more; memory=none keeps nothing")
+        self.capacity, self.max_ram = capacity, max_ram
+        self.size, self.count, self.draws, self.seed = 0, 0, 0, 0
+        self.transform: Callable[[Columns], Batch] | None = None
+        self.store = ColumnStore(max_ram, None)
+        self.segments = Segments()
+
+    @abstractmethod
+    def plan(self, n: int, targets: Tensor) -> Plan:
+        """Decide where the next n examples go.
+
+        Args:
+            n: How many are offered; their ids are count, count + 1, …
+            targets: Their targets, int64 [n].
+
+        Returns:
+            Slots, unique, and the offered row that each takes, int64 [k] both.
+        """
+
+    def keys(self) -> Floats | None:
+        """What of the policy's own must be saved per slot, float64 [size]; None is nothing."""
+        return None
+
+    def restore(self, keys: Floats | None, capacity: int | None) -> Ints | None:
+        """Take back what `keys` returned, saved at another capacity perhaps; returns the slots to keep, None for all.
+
+        Raises:
+            StateError: The policy can't continue at this capacity.
+        """
+        return None
+
+    def bind(
+        self, *, seed: int, transform: Callable[[Columns], Batch] | None = None, scratch: str | None = None
+    ) -> None:
+        """Called once by the job, before use.
+
+        Args:
+            seed: Of a new memory; a loaded one keeps its own.
+            transform: Makes batches of what is drawn.
+            scratch: Folder for mapped files.
+        """
+        self.seed, self.transform = seed, transform
+        self.store = ColumnStore(self.max_ram, scratch)
+
+    def add(self, batch: Batch, **fields: Tensor) -> None:
+        """Offer a batch, with further values [B, ...] of each example (logits, say).
+
+        Raises:
+            DataError: Columns, dtypes or shapes differ from what is kept.
+        """
+        self.add_columns(batch.raw | {name: field.detach().cpu() for name, field in fields.items()})
+
+    def add_columns(self, columns: Columns) -> None:
+        """Offer rows of columns."""
+        self.store.check(columns)
+        n = length(columns)
+        slots, rows = self.plan(n, columns["targets"])
+        self.count += n
+        if len(slots):
+            self._make_room(int(slots.max()) + 1, columns)
+            self.store.put(torch.from_numpy(slots), torch.from_numpy(rows), columns)
+            self.segments.touch(slots, self.size)
+
+    def _make_room(self, size: int, columns: Columns) -> None:
+        if size > self.store.rows:
+            rows = self.capacity if self.capacity is not None else max(1024, 2 * self.store.rows, size)
+            self.store.reserve(rows, schema_of(columns))
+        self.size = max(self.size, size)
+
+    def sample(self, n: int) -> Batch:
+        """Draw n examples uniformly with replacement; `fields` has what was stored beside them, and their slots."""
+        if not self.size:
+            raise StateError("the memory is empty: ask len(memory) before drawing from it")
+        index = torch.from_numpy((uniform(self.seed, DRAWS, self.draws, n) * self.size).astype("int64"))
+        self.draws += n
+        assert self.transform is not None, "bind() comes first"
+        batch = self.transform(self.store.gather(index))
+        batch.fields["slots"] = index
+        return batch
+
+    def columns(self) -> Columns:
+        """Everything that is kept, in the order of the slots: inputs, targets and fields. Views, not copies."""
+        return self.store.first(self.size)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def require(self, fields: tuple[str, ...]) -> None:
+        """Check that the examples kept have what an updater needs.
+
+        Raises:
+            StateError: They lack a field.
+        """
+        missing = [name for name in fields if self.size and name not in self.store.columns]
+        if missing:
+            raise StateError(
+                f"the memory's examples have no '{missing[0]}', which this updater needs: "
+                "memory.backfill=true computes it with the loaded model, or start a new state"
+            )
+
+    def widen(self, name: str, size: int, value: float) -> None:
+        """Make a column [N, width] wider and fill the new part with a value."""
+        old = self.store.columns.get(name)
+        if old is None or old.shape[1] >= size:
+            return
+        new = torch.full((len(old), size), value, dtype=old.dtype)
+        new[:, : old.shape[1]] = old
+        self.store.columns[name] = new
+        self.segments.rewrite(self.size)
+
+    def fill(self, name: str, values: Tensor) -> None:
+        """Add a column with a value [size, ...] for each example kept."""
+        column = torch.empty((self.store.rows, *values.shape[1:]), dtype=values.dtype)
+        column[: self.size] = values.cpu()
+        self.store.columns[name] = column
+        self.segments.rewrite(self.size)
+
+    def save(self) -> Iterator[tuple[str, bytes | None]]:
+        """Yield (name, bytes) of every file of the memory; None for a file that is as load() found it."""
+        meta = {
+            "policy": type(self).__name__,
+            "capacity": self.capacity,
+            "size": self.size,
+            "count": self.count,
+            "draws": self.draws,
+            "seed": self.seed,
+            "schema": {k: [str(d).removeprefix("torch."), list(s)] for k, (d, s) in self.store.schema.items()},
+        }
+        yield from self.segments.save(self.store, self.size, self.keys())
+        yield "memory/meta.json", json.dumps(meta | self.segments.meta(), indent=1, allow_nan=False).encode()
+
+    def load(self, read: Callable[[str], bytes | memoryview]) -> None:
+        """Become what was saved.
+
+        Args:
+            read: Returns the bytes of a file by its name.
+
+        Raises:
+            StateError: Another policy saved it, or it doesn't fit this capacity.
+        """
+        meta: dict[str, Any] = json.loads(bytes(read("memory/meta.json")))
+        if not meta["size"]:
+            return
+        if meta["policy"] != type(self).__name__:
+            raise StateError(
+                f"the state's memory is a {meta['policy']} of {meta['size']} examples, "
+                f"the config asks for a {type(self).__name__}: keep the policy, or start a new state"
+            )
+        segments, keys = Segments.open(meta, read)
+        self.size, self.count, self.draws, self.seed = (meta[k] for k in ("size", "count", "draws", "seed"))
+        keep = self.restore(keys, meta["capacity"])
+        if keep is not None:
+            segments.keep(keep)
+            self.size = len(keep)
+        schema = {name: (getattr(torch, dtype), tuple(shape)) for name, (dtype, shape) in meta["schema"].items()}
+        self.store.reserve(self.capacity if self.capacity is not None else self.size, schema)
+        segments.read(self.store, read)
+        self.segments = segments

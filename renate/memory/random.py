@@ -1,0 +1,38 @@
+"""Random numbers by counter: pure functions of (seed, stream, id), so that a state holds no generator.
+
+splitmix64's finaliser (Steele et al., 2014, https://doi.org/10.1145/2714064.2660195) over a keyed counter. The same ids
+give the same numbers however a stream is cut into batches, on whichever rank, and after a resume.
+"""
+
+from typing import Any
+
+import numpy as np
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+_GOLDEN, _A, _B = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_S30, _S27, _S31, _S11 = (np.uint64(s) for s in (30, 27, 31, 11))
+
+KEYS, DRAWS = 0, 1  # streams
+
+
+def uniform(seed: int, stream: int, first: int, count: int) -> Floats:
+    """Return `count` float64 in (0, 1), those of the ids first, first + 1, …"""
+    key = np.array([(seed * int(_GOLDEN) + stream) % 2**64], dtype=np.uint64)
+    key = _mix(key)
+    z = np.arange(first + 1, first + count + 1, dtype=np.uint64)
+    z *= _GOLDEN
+    z += key
+    z = _mix(_mix(z) ^ key)
+    z >>= _S11
+    return (z + 0.5) * 2.0**-53  # type: ignore[no-any-return]
+
+
+def _mix(z: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    z = z ^ (z >> _S30)
+    z *= _A
+    z ^= z >> _S27
+    z *= _B
+    z ^= z >> _S31
+    return z

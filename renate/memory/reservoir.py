@@ -1,0 +1,131 @@
+"""A uniform sample of everything that was ever offered."""
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from renate.errors import StateError
+from renate.memory.base import Memory, Plan
+from renate.memory.random import KEYS, Floats, Ints, uniform
+
+POOL = 256  # least number of smallest keys to keep at hand
+
+
+class Reservoir(Memory):
+    """Keeps the examples with the largest keys, each example's key being a random number by its id.
+
+    The same law as Vitter's algorithm R (1985): every set of `capacity` examples is equally likely. Unlike there, the
+    contents depend on the ids alone, not on batches, interruptions or ranks, and memories merge by their keys.
+    """
+
+    def __init__(self, capacity: int, max_ram: int) -> None:
+        super().__init__(capacity, max_ram)
+        self.top = TopKeys(capacity)
+
+    def plan(self, n: int, targets: Tensor) -> Plan:
+        return self.top.offer(uniform(self.seed, KEYS, self.count, n))
+
+    def keys(self) -> Floats:
+        return self.top.key[: self.top.size]
+
+    def restore(self, keys: Floats | None, capacity: int | None) -> Ints | None:
+        assert keys is not None and capacity is not None and self.capacity is not None
+        if self.capacity > capacity and self.count > capacity:
+            raise StateError(
+                f"memory.capacity={self.capacity}: the state's memory has been full at {capacity}, and what it let go "
+                "can't come back; a smaller capacity is possible"
+            )
+        keep = None
+        if len(keys) > self.capacity:
+            keep = np.sort(np.argpartition(keys, len(keys) - self.capacity)[len(keys) - self.capacity :])
+            keys = keys[keep]
+        self.top.set(keys)
+        return keep
+
+
+class TopKeys:
+    """The `capacity` largest of all keys offered, by slot; a batch costs O(batch), amortised, at any capacity.
+
+    A pool holds the smallest keys, sorted: all those up to `bound`. What an offer evicts is always in there; when the
+    pool runs dry, one partition of all keys fills it again.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity, self.size = capacity, 0
+        self.key: Floats = np.empty(0)
+        self._forget_pool()
+
+    def set(self, keys: Floats) -> None:
+        self.key, self.size = keys.copy(), len(keys)
+        self._forget_pool()
+
+    def _forget_pool(self) -> None:
+        self.pool: Floats = np.empty(0)
+        self.slots: Ints = np.empty(0, np.int64)
+        self.bound = -np.inf
+
+    def offer(self, keys: Floats) -> Plan:
+        """Return the slots that offered keys take and which offered key each takes, int64 [k] both."""
+        fill = min(len(keys), self.capacity - self.size)
+        slots: Ints = np.arange(self.size, self.size + fill)
+        rows: Ints = np.arange(fill)
+        if fill:
+            self._append(keys[:fill])
+        if fill == len(keys):
+            return slots, rows
+        late_slots, late_rows = self._replace(keys[fill:])
+        if not fill:
+            return late_slots, late_rows
+        # A slot filled above may have been taken over at once: the later example has it.
+        stays = ~np.isin(slots, late_slots)
+        return np.concatenate([slots[stays], late_slots]), np.concatenate([rows[stays], late_rows + fill])
+
+    def _append(self, keys: Floats) -> None:
+        if self.size + len(keys) > len(self.key):
+            grown = np.empty(min(self.capacity, max(1024, 2 * len(self.key), self.size + len(keys))))
+            grown[: self.size] = self.key[: self.size]
+            self.key = grown
+        self.key[self.size : self.size + len(keys)] = keys
+        self.size += len(keys)
+        self._forget_pool()
+
+    def _replace(self, keys: Floats) -> Plan:
+        if not len(self.pool):
+            self._fill_pool(0)
+        rows = np.flatnonzero(keys > self.pool[0])
+        if len(rows) > self.capacity:
+            rows = rows[np.argpartition(keys[rows], len(rows) - self.capacity)[len(rows) - self.capacity :]]
+        wanted = len(rows)
+        if not wanted:
+            return rows, rows
+        if len(self.pool) < wanted:
+            self._fill_pool(wanted)
+        # Of the members and the candidates together, the `wanted` smallest leave; the members among them head the pool.
+        offered = keys[rows]
+        together = np.concatenate([self.pool[:wanted], offered])
+        leaving = np.argpartition(together, wanted - 1)[:wanted]
+        entering = np.ones(wanted, bool)
+        entering[leaving[leaving >= wanted] - wanted] = False
+        rows, offered = rows[entering], offered[entering]
+        taken = self.slots[: len(rows)]
+        self.key[taken] = offered
+        self._update_pool(len(rows), offered, taken)
+        return taken, rows
+
+    def _update_pool(self, left: int, keys: Floats, slots: Ints) -> None:
+        small = keys <= self.bound
+        self.pool, self.slots = self.pool[left:], self.slots[left:]
+        if small.any():
+            order = np.argsort(keys[small])
+            at = np.searchsorted(self.pool, keys[small][order])
+            self.pool = np.insert(self.pool, at, keys[small][order])
+            self.slots = np.insert(self.slots, at, slots[small][order])
+
+    def _fill_pool(self, least: int) -> None:
+        members: Any = self.key[: self.size]
+        count = min(self.size, max(POOL, self.size // 64, 2 * least))
+        chosen = np.argpartition(members, count - 1)[:count] if count < self.size else np.arange(self.size)
+        chosen = chosen[np.argsort(members[chosen])]
+        self.pool, self.slots = members[chosen].copy(), chosen.astype(np.int64)
+        self.bound = self.pool[-1] if count < self.size else np.inf

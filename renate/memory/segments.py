@@ -1,0 +1,111 @@
+"""A memory on the store: a log of immutable segments, and an index of which slot holds which row of which segment.
+
+An update appends the rows that it added. Segments whose rows have mostly left the memory are rewritten, so that the log
+stays within half as much again as the memory, and what is written in proportion to what changed.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+
+from renate.memory.columns import ColumnStore
+from renate.memory.random import Floats, Ints
+
+EXCESS, MOST = 1.5, 128  # referenced rows per live row, and segments, above which the worst segment is rewritten
+SMALLEST = 4096  # rows of a segment, unless the memory has more than 64 times as many
+
+Index = np.ndarray[Any, np.dtype[np.int32]]
+Read = Callable[[str], bytes | memoryview]
+
+
+class Segments:
+    """Which slot was saved where. Segment -1: not saved yet."""
+
+    def __init__(self) -> None:
+        self.segment: Index = np.empty(0, np.int32)
+        self.row: Index = np.empty(0, np.int32)
+        self.rows: dict[int, int] = {}  # segment -> rows in its file
+        self.next = 0
+
+    def touch(self, slots: Ints, size: int) -> None:
+        """Mark slots as written since the last save."""
+        if size > len(self.segment):
+            room = max(size, 2 * len(self.segment), 1024)
+            grown = np.full(room, -1, np.int32)
+            grown[: len(self.segment)] = self.segment
+            self.segment, self.row = grown, np.resize(self.row, room) if len(self.row) else np.zeros(room, np.int32)
+        self.segment[slots] = -1
+
+    def rewrite(self, size: int) -> None:
+        """Mark everything as written."""
+        self.segment[:size] = -1
+
+    def save(self, store: ColumnStore, size: int, keys: Floats | None) -> Iterator[tuple[str, bytes | None]]:
+        used = self.segment[:size]
+        self._drop_dead(used)
+        self._free_worst(used, size)
+        for number in sorted(self.rows):
+            yield name_of(number), None
+        fresh = np.flatnonzero(used < 0)
+        most = max(SMALLEST, size // 64)
+        for begin in range(0, len(fresh), most):
+            slots = fresh[begin : begin + most]
+            data = save(store.gather(torch.from_numpy(slots)))
+            self.segment[slots], self.row[slots] = self.next, np.arange(len(slots))
+            self.rows[self.next] = len(slots)
+            yield name_of(self.next), data
+            self.next += 1
+        index = {"segment": torch.from_numpy(self.segment[:size].copy()), "row": torch.from_numpy(self.row[:size].copy())}
+        if keys is not None:
+            index["key"] = torch.from_numpy(keys.copy())
+        yield "memory/index.safetensors", save(index)
+
+    def _live(self, used: Index) -> dict[int, int]:
+        numbers, counts = np.unique(used[used >= 0], return_counts=True)
+        return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+    def _drop_dead(self, used: Index) -> None:
+        live = self._live(used)
+        self.rows = {number: rows for number, rows in self.rows.items() if number in live}
+
+    def _free_worst(self, used: Index, size: int) -> None:
+        """Hand the live rows of the worst segments to the next save, until the log is within its bounds."""
+        live = self._live(used)
+        while self.rows and (self._referenced(used) > EXCESS * size or len(self.rows) > MOST):
+            worst = min(self.rows, key=lambda number: live[number] / self.rows[number])
+            used[used == worst] = -1
+            del self.rows[worst]
+
+    def _referenced(self, used: Index) -> int:
+        return sum(self.rows.values()) + int((used < 0).sum())
+
+    def meta(self) -> dict[str, Any]:
+        return {"segments": {str(number): rows for number, rows in self.rows.items()}, "next_segment": self.next}
+
+    @classmethod
+    def open(cls, meta: dict[str, Any], read: Read) -> tuple["Segments", Floats | None]:
+        """Return the index of a saved memory, and its keys."""
+        index = load(bytes(read("memory/index.safetensors")))
+        self = cls()
+        self.segment, self.row = index["segment"].numpy().copy(), index["row"].numpy().copy()
+        self.rows = {int(number): rows for number, rows in meta["segments"].items()}
+        self.next = meta["next_segment"]
+        return self, index["key"].numpy().copy() if "key" in index else None
+
+    def keep(self, slots: Ints) -> None:
+        """Keep only some slots, renumbered in the order given."""
+        self.segment, self.row = self.segment[slots].copy(), self.row[slots].copy()
+
+    def read(self, store: ColumnStore, read: Read) -> None:
+        """Copy every row from its segment into its slot."""
+        for number in np.unique(self.segment).tolist():
+            slots = np.flatnonzero(self.segment == number)
+            rows = self.row[slots].astype(np.int64)
+            store.put(torch.from_numpy(slots), torch.from_numpy(rows), load(bytes(read(name_of(number)))))
+
+
+def name_of(number: int) -> str:
+    return f"memory/segment-{number:06d}.safetensors"

@@ -5,7 +5,9 @@ import shlex
 from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import cast
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
@@ -15,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
-from renate.launchers.compose import Job, compose, name_apart
-from renate.launchers.progress import Progress
-from renate.launchers.schema import Schema
+
+from .compose import Job, compose, name_apart
+from .progress import Progress
+from .schema import Schema
 
 
 class JobFailedError(CompactHydraException):
@@ -32,8 +35,12 @@ class RenateLauncher(Launcher):
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.loader, self.config, self.backend = hydra_context.config_loader, config, config.backend
-        self.schema = Schema(self.loader)  # type: ignore[arg-type]
+        self.loader, self.config, self.backend = (
+            cast(ConfigLoaderImpl, hydra_context.config_loader),
+            config,
+            config.backend,
+        )
+        self.schema = Schema(self.loader)
         self.progress = Progress()
         missing = sorted(OmegaConf.missing_keys(config.backend))
         if missing:
@@ -62,7 +69,7 @@ class RenateLauncher(Launcher):
 
     def compose(self, number: int, overrides: Sequence[str]) -> Job:
         """See `renate.launchers.compose.compose`."""
-        job = compose(self.loader, self.schema, self.config, number, overrides)  # type: ignore[arg-type]
+        job = compose(self.loader, self.schema, self.config, number, overrides)
         job.record["publish"] = self.publish
         return job
 
@@ -84,7 +91,7 @@ class RenateLauncher(Launcher):
     def _already(self, job: Job) -> Json:
         version, url = job.record["already"], job.config.state.url
         self.progress.line(
-            f"already published as version {version} of {url}, from this config and this data; resume=false trains again"
+            f"already published as version {version} of {url}, from this config and data; resume=false trains again"
         )
         metrics = (job.directory.result or {}).get("metrics", {})
         return {"status": "completed", "value": None, "metrics": metrics, "version": version, "url": url}

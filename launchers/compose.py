@@ -1,4 +1,4 @@
-"""Overrides -> a job: its config composed, checked and resolved, its identity, and the directory that follows from it."""
+"""Overrides -> a job: its config composed, checked and resolved, its identity, and its directory."""
 
 import hashlib
 import importlib.metadata
@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
@@ -20,9 +20,10 @@ from renate.build import is_own, targets
 from renate.data.fingerprint import fingerprint
 from renate.errors import ConfigError, JobError, NoVersionError, nearest
 from renate.jobs.directory import JobDirectory
-from renate.launchers.schema import Schema
-from renate.launchers.secrets import resolve
 from renate.state.versions import State
+
+from .schema import Schema
+from .secrets import resolve
 
 # Where a job runs and what watches it doesn't change its result.
 NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
@@ -64,11 +65,13 @@ def compose(loader: ConfigLoaderImpl, schema: Schema, base: DictConfig, number: 
     full = loader.load_sweep_config(base, list(overrides))
     for key in ("hydra/launcher", "hydra/sweeper"):  # Hydra 1.3 would ignore it in silence
         if full.hydra.runtime.choices[key] != base.hydra.runtime.choices[key]:
-            raise ConfigError(f"{key} changes within the sweep ({' '.join(overrides)}): choose the backend outside of it")
+            raise ConfigError(
+                f"{key} changes within the sweep ({' '.join(overrides)}): choose the backend outside of it"
+            )
     with open_dict(full):
         full.hydra.job.id, full.hydra.job.num = str(number), number
     HydraConfig.instance().set_config(full)  # for ${hydra:…}
-    config = OmegaConf.masked_copy(full, [key for key in full if key != "hydra"])
+    config = OmegaConf.masked_copy(full, [str(key) for key in full if key != "hydra"])
     OmegaConf.set_struct(config, False)
     config._set_parent(full)  # ${hydra.…} is reachable while it is resolved
     parsed = OverridesParser.create().parse_overrides(list(overrides))
@@ -94,7 +97,7 @@ def identify(config: DictConfig) -> dict[str, Any]:
     parts = [
         OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True),
         importlib.metadata.version("renate-cl"),
-        _own_sources(resolved, config.trust),
+        _own_sources(cast("dict[str, Any]", resolved), config.trust),
         _data(resolved["data"]),
     ]
     recipe = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
@@ -158,7 +161,13 @@ def _check_values(config: DictConfig) -> None:
     measured = [*config.metrics, "loss"]
     choices = [f"val_{m}" for m in measured] + ["train_loss"]
     if name == "stream":
-        choices += ["average_accuracy", "forgetting", "backward_transfer", "forward_transfer", "learning_accuracy"]
+        choices += [
+            "average_accuracy",
+            "forgetting",
+            "backward_transfer",
+            "forward_transfer",
+            "learning_accuracy",
+        ]
     if metric not in choices:
         raise ConfigError(f"objective.metric={metric}: not measured{nearest(metric, choices)} ({', '.join(choices)})")
     if metric.startswith("val_") and not OmegaConf.select(config, "data.val_size") and name != "evaluate":

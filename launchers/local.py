@@ -20,7 +20,9 @@ from omegaconf import DictConfig
 
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
-from renate.launchers.base import Job, RenateLauncher, cores
+
+from .base import RenateLauncher, cores
+from .compose import Job
 
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 PARKED: list["Worker"] = []  # warm workers that the process's next launcher may take over
@@ -158,7 +160,7 @@ class LocalLauncher(RenateLauncher):
         try:
             worker.send({"path": str(job.directory.path), "threads": threads, "environment": environment})
             self._follow(worker, job)
-            result = job.directory.result
+            result: Json | None = job.directory.result
             with self.lock:
                 self.idle.append(worker)
         except (EOFError, OSError):  # TimeoutError is an OSError

@@ -7,7 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
 
 from renate.jobs.directory import Json
 
@@ -31,7 +40,9 @@ class Progress:
             yield
             return
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
-        with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console, transient=True) as self.bars:
+        with Bars(
+            *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console, transient=True
+        ) as self.bars:
             try:
                 yield
             finally:
@@ -51,9 +62,7 @@ class Progress:
             with self.lock:
                 if job not in self.tasks:
                     self.tasks[job] = self.bars.add_task(job, total=event["total"], text="")
-                self.bars.update(
-                    self.tasks[job], completed=event["done"], total=event["total"], text=event["text"]
-                )
+                self.bars.update(self.tasks[job], completed=event["done"], total=event["total"], text=event["text"])
 
     def ended(self, job: str, result: Json) -> None:
         """Take a job's end: failures are shown at once."""

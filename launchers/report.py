@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.tree import Tree
 
 from renate.jobs.directory import Json
-from renate.launchers.base import Job, command
-from renate.launchers.progress import stdout
+
+from .base import command
+from .compose import Job
+from .progress import stdout
 
 Outcome = Sequence[tuple[Job, Json]]
 
@@ -24,8 +26,8 @@ def tree(job: Job, choices: Mapping[str, str | None]) -> None:
     if not sys.stdout.isatty():
         return
     root = Tree(f"[bold]renate {job.name}[/bold]")
-    for key, value in job.config.items():
-        option = choices.get(str(key))
+    for key, value in ((str(key), value) for key, value in job.config.items()):
+        option = choices.get(key)
         text = OmegaConf.to_yaml(value).strip() if isinstance(value, DictConfig) else str(value)
         if isinstance(value, DictConfig):
             root.add(f"[bold]{key}[/bold]" + (f": {option}" if option else "")).add(text.replace("[", r"\["))

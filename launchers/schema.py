@@ -1,4 +1,4 @@
-"""The YAML is the schema: a composed config may hold only the keys, and the kinds of values, of the options it is made of."""
+"""The YAML is the schema: a config may hold only the keys, and the kinds of values, of the options it is made of."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,7 +25,7 @@ class Schema:
         if path not in self.options:
             found = self.loader.repository.load_config(path)
             assert found is not None, path
-            raw = OmegaConf.to_container(found.config, resolve=False)
+            raw: Any = OmegaConf.to_container(found.config, resolve=False)
             content: dict[str, Any] = {}
             group = path.rpartition("/")[0]
             for default in found.defaults_list or []:
@@ -64,10 +64,12 @@ class Schema:
                 return  # any class, any entries: build() checks them against the class
             named_objects = all(isinstance(v, dict) and "_target_" in v for v in expected.values())
             for name in node:
-                child, full = node._get_node(name), f"{key}.{name}"
+                child, full = node._get_node(name), f"{key}.{name!s}"
                 if name in expected:
                     self._node(child, expected[name], full, file, added)
-                elif full not in added and not (named_objects and isinstance(child, DictConfig) and "_target_" in child):
+                elif full not in added and not (
+                    named_objects and isinstance(child, DictConfig) and "_target_" in child
+                ):
                     raise ConfigError(
                         f"{full}={_shown(child)}: no such key{nearest(str(name), expected)} "
                         f"({', '.join(k for k in expected if k != '_target_')} in {file})"
@@ -82,8 +84,14 @@ def _shown(node: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    kinds = ((bool, "true or false"), ((int, float), "a number"), (list, "a list"), (dict, "a mapping"), (str, "text"))
-    return next(name for kind, name in kinds if isinstance(value, kind))  # type: ignore[arg-type]
+    kinds = (
+        (bool, "true or false"),
+        ((int, float), "a number"),
+        (list, "a list"),
+        (dict, "a mapping"),
+        (str, "text"),
+    )
+    return next(name for kind, name in kinds if isinstance(value, kind))
 
 
 def _same_kind(node: Any, expected: Any) -> bool:

@@ -9,14 +9,17 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import Json
-from renate.launchers import report
-from renate.launchers.base import Job, RenateLauncher
+
+from . import report
+from .base import RenateLauncher
+from .compose import Job
 
 
 class RenateSweeper(Sweeper):
@@ -30,8 +33,8 @@ class RenateSweeper(Sweeper):
         self.params = dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.context, self.settings = hydra_context, config
+        self.runner: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -46,27 +49,27 @@ class RenateSweeper(Sweeper):
             [f"{key}={value}" for key, value in self.params.items()] + arguments
         )
         grid = combinations(parsed)
-        if not isinstance(self.launcher, RenateLauncher):  # Hydra's own or a third party's: only batches
-            return self.launcher.launch(grid, initial_job_idx=0)  # type: ignore[return-value]
-        jobs = [self.launcher.compose(number, overrides) for number, overrides in enumerate(grid)]
-        run_dir = Path(str(self.config.hydra.sweep.dir))
+        if not isinstance(self.runner, RenateLauncher):  # Hydra's own or a third party's: only batches
+            return self.runner.launch(grid, initial_job_idx=0)  # type: ignore[return-value]
+        jobs = [self.runner.compose(number, overrides) for number, overrides in enumerate(grid)]
+        run_dir = Path(str(self.settings.hydra.sweep.dir))
         run_dir.mkdir(parents=True, exist_ok=True)
         if len(jobs) == 1:
-            report.tree(jobs[0], self.config.hydra.runtime.choices)
+            report.tree(jobs[0], self.settings.hydra.runtime.choices)
         else:
-            OmegaConf.save(self.config, run_dir / "multirun.yaml")
+            OmegaConf.save(self.settings, run_dir / "multirun.yaml")
         try:
-            results = self.launcher.run(jobs)
+            results = self.runner.run(jobs)
         except KeyboardInterrupt:
             print("\ninterrupted: what is finished stays; the same command goes on from there", file=sys.stderr)
             raise
         for job in jobs:
             link_latest(run_dir, job)
         outcome = list(zip(jobs, results, strict=True))
-        if not self.launcher.progress.quiet:
+        if not self.runner.progress.quiet:
             report.outcome(outcome)
         failed = [job for job, result in outcome if result["status"] == "failed"]
-        if failed and not self.launcher.progress.quiet:
+        if failed and not self.runner.progress.quiet:
             first = next(result for _, result in outcome if result["status"] == "failed")
             raise JobError(
                 f"{len(failed)} of {len(jobs)} jobs failed; the first: {first['error']}" if jobs[1:] else first["error"]
@@ -85,7 +88,9 @@ def combinations(parsed: Sequence[Override]) -> list[list[str]]:
             key = override.get_key_element()
             choices[override.key_or_group] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
-            raise ConfigError(f"{line}: a domain without end; a grid needs choices, as {override.key_or_group}=0.1,0.01")
+            raise ConfigError(
+                f"{line}: a domain without end; a grid needs choices, as {override.key_or_group}=0.1,0.01"
+            )
     return [list(job) for job in itertools.product(*choices.values())]
 
 

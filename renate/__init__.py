@@ -8,7 +8,12 @@ from typing import Any
 if not (Path(__file__).parent / "conf").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
 
-_LAZY = {"run": "renate.api", "stream": "renate.api", "Result": "renate.api", "load_model": "renate.jobs.deploy"}
+_LAZY = {
+    "run": "renate.api",
+    "stream": "renate.api",
+    "Result": "renate.api",
+    "load_model": "renate.jobs.deploy",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -64,7 +64,7 @@ def locate(target: str, key: str, trust: Sequence[str] = (), only: Sequence[str]
     """
     where = f"{key}._target_={target}"
     module_name, _, name = target.rpartition(".")
-    trusted = only is None and is_own(module_name, trust) or module_name.partition(".")[0] in trust
+    trusted = (only is None and is_own(module_name, trust)) or module_name.partition(".")[0] in trust
     if only is not None and not trusted and not target.startswith(tuple(only)):
         raise ConfigError(
             f"{where}: a state's config may name only {', '.join(f'{p}*' for p in only)}; "

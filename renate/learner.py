@@ -50,7 +50,12 @@ class Learner(pl.LightningModule):
     """
 
     def __init__(
-        self, model: nn.Module, updater: Updater, optimizer: Optimizers, scheduler: Schedulers | None, interval: str
+        self,
+        model: nn.Module,
+        updater: Updater,
+        optimizer: Optimizers,
+        scheduler: Schedulers | None,
+        interval: str,
     ) -> None:
         super().__init__()
         self.model, self.updater = model, updater

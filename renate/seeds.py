@@ -1,4 +1,4 @@
-"""Every generator gets a seed of its own: a function of the run's seed, a purpose and, where it must differ, the update."""
+"""Every generator has a seed of its own: a function of the run's seed, a purpose and perhaps the update."""
 
 import hashlib
 

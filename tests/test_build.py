@@ -50,7 +50,9 @@ def test_an_indirect_path_is_refused_too() -> None:
         locate("renate.seeds.derive", "loss")
 
 
-@pytest.mark.parametrize("target", ["renate.memory.reservoir.Reservoir", "torch.optim.SGD", "renate.jobs.live.LiveModel"])
+@pytest.mark.parametrize(
+    "target", ["renate.memory.reservoir.Reservoir", "torch.optim.SGD", "renate.jobs.live.LiveModel"]
+)
 def test_a_states_config_may_name_less(target: str) -> None:
     with pytest.raises(ConfigError, match="a state's config may name only"):
         locate(target, "model", only=FROM_STATE)
@@ -65,7 +67,10 @@ def test_a_states_config_may_not_reach_through_an_allowed_module() -> None:
 @pytest.mark.parametrize(
     ("node", "text"),
     [
-        ({"lr": 0.1, "momentun": 0.9}, "optimizer.momentun: SGD has no parameter 'momentun', did you mean 'momentum'?"),
+        (
+            {"lr": 0.1, "momentun": 0.9},
+            "optimizer.momentun: SGD has no parameter 'momentun', did you mean 'momentum'?",
+        ),
         ({"lr": -1.0}, "optimizer: torch.optim.SGD: Invalid learning rate: -1.0"),
     ],
 )

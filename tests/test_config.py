@@ -64,14 +64,26 @@ def test_yaml_is_plain(path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "text"),
     [
-        (["updater=derp"], "updater=derp: no such option, did you mean 'derpp'? (derpp, er, fine_tuning, joint)"),
-        (["updater.replay_batch=3"], "updater.replay_batch=3: no such key, did you mean 'updater.replay_batch_size'?"),
+        (
+            ["updater=derp"],
+            "updater=derp: no such option, did you mean 'derpp'? (derpp, er, fine_tuning, joint)",
+        ),
+        (
+            ["updater.replay_batch=3"],
+            "updater.replay_batch=3: no such key, did you mean 'updater.replay_batch_size'?",
+        ),
         (["sed=3"], "sed=3: no such key, did you mean 'seed'?"),
         (["updatr=er"], "did you mean 'updater'?"),
-        (["optimizer.lr=fast"], "optimizer.lr=fast: expected a number like 0.05 (in conf/optimizer/sgd.yaml)"),
+        (
+            ["optimizer.lr=fast"],
+            "optimizer.lr=fast: expected a number like 0.05 (in conf/optimizer/sgd.yaml)",
+        ),
         (["optimizer.nesterov=3"], "optimizer.nesterov=3: expected true or false like False"),
         (["trainer.max_epochs=[1,2]"], "trainer.max_epochs=[1, 2]: expected a number like 5"),
-        (["objective.metric=val_acuracy"], "objective.metric=val_acuracy: not measured, did you mean 'val_accuracy'?"),
+        (
+            ["objective.metric=val_acuracy"],
+            "objective.metric=val_acuracy: not measured, did you mean 'val_accuracy'?",
+        ),
         (["objective.mode=best"], "objective.mode=best: expected max or min"),
         (["data.val_size=0"], "objective.metric=val_accuracy needs validation data, but data.val_size=0"),
         (["data=files", "data.train=new.parquet"], "data.target is mandatory: give data.target=…"),
@@ -98,7 +110,9 @@ def test_a_typo_in_a_yaml_file_is_found(workdir: Path) -> None:
     folder = workdir / "conf" / "experiment"
     folder.mkdir(parents=True)
     (folder / "typo.yaml").write_text("# @package _global_\nupdater: {replay_batch_sise: 3}\n")
-    with pytest.raises(ConfigError, match=r"updater.replay_batch_sise=3: no such key, did you mean 'replay_batch_size'"):
+    with pytest.raises(
+        ConfigError, match=r"updater.replay_batch_sise=3: no such key, did you mean 'replay_batch_size'"
+    ):
         compose("experiment=typo")
 
 
@@ -174,7 +188,12 @@ def test_identity_follows_the_data_and_the_code(workdir: Path, monkeypatch: pyte
 
 
 def test_overrides_from_a_mapping_are_quoted() -> None:
-    given = {"data.train": "s3://b/dt=2026-11-23/[ab]*.parquet", "model.hidden_sizes": [3, 4], "seed": None, "a": "it's"}
+    given = {
+        "data.train": "s3://b/dt=2026-11-23/[ab]*.parquet",
+        "model.hidden_sizes": [3, 4],
+        "seed": None,
+        "a": "it's",
+    }
     assert as_list(given) == [
         "data.train='s3://b/dt=2026-11-23/[ab]*.parquet'",
         "model.hidden_sizes=[3,4]",

@@ -47,4 +47,7 @@ def _no_old_renate() -> None:
         old = version("renate")
     except PackageNotFoundError:
         return
-    raise RenateError(f"the archived package renate {old} is installed too and shares our folder: pip uninstall -y renate renate-cl && pip install renate-cl")
+    raise RenateError(
+        f"the archived package renate {old} is installed too, in the same folder: "
+        "pip uninstall -y renate renate-cl && pip install renate-cl"
+    )

@@ -18,8 +18,13 @@ def run(argv: list[str]) -> None:
     parser.add_argument("--run-dir", type=Path, default=Path("runs"), help="as run_dir; default ./runs")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("ls", help="a line each: overrides, metric, status, time")
-    for verb, text in (("show", "config, reports and result of one"), ("rm", "delete jobs and what they hold")):
-        verbs.add_parser(verb, help=text).add_argument("job", nargs="+" if verb == "rm" else None, help="an id, or latest")
+    for verb, text in (
+        ("show", "config, reports and result of one"),
+        ("rm", "delete jobs and what they hold"),
+    ):
+        verbs.add_parser(verb, help=text).add_argument(
+            "job", nargs="+" if verb == "rm" else None, help="an id, or latest"
+        )
     asked = parser.parse_args(argv)
     if asked.verb == "ls":
         ls(asked.run_dir)

@@ -46,5 +46,3 @@ def _one_job(overrides: list[str]) -> None:
             for o in parsed
         ]
         raise ConfigError(f"one job at a time: renate --cfg job {' '.join(one)}")
-
-

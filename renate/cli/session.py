@@ -50,7 +50,7 @@ def register_plugins() -> None:
     """Do what Hydra 1.4 does itself: load the plugins that the `hydra.plugins` entry points name."""
     plugins = Plugins.instance()
     plugins.register(ExperimentRepository)
-    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[method-assign]
+    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[assignment,method-assign]
         lambda name: name in plugins.class_name_to_class or name.startswith("hydra_plugins.")
     )
     for point in entry_points(group="hydra.plugins"):
@@ -141,7 +141,10 @@ def _keys(overrides: Sequence[str]) -> list[str]:
     loader = ConfigLoaderImpl(create_config_search_path(ROOT))
     try:
         config = loader.load_configuration("config", list(overrides), run_mode=RunMode.MULTIRUN)
-    except (HydraException, OmegaConfBaseException):  # a second mistake; the first is reported without a guess
+    except (
+        HydraException,
+        OmegaConfBaseException,
+    ):  # a second mistake; the first is reported without a guess
         return []
     return [key for key in _walk(OmegaConf.to_container(config, resolve=False)) if not key.startswith("hydra")]
 

@@ -30,7 +30,12 @@ def run(argv: list[str]) -> None:
 
     verb("ls", "versions, pins and candidates, a line each", "url")
     verb("show", "one version: lineage, metrics, files", "url", "version?")
-    verb("verify", "read every byte of a version, or of all, and compare it with its manifest", "url", "version?")
+    verb(
+        "verify",
+        "read every byte of a version, or of all, and compare it with its manifest",
+        "url",
+        "version?",
+    )
     added = verb("publish", "make a job's candidate the next version", "job")
     added.add_argument("--url", help="the state; default: where the job's config says")
     verb("rollback", "publish an old version's content as a new version", "url", "version")
@@ -58,9 +63,16 @@ def ls(asked: argparse.Namespace) -> None:
 
 def _line(state: State, manifest: Manifest) -> tuple[str, str, str, str]:
     parent = manifest.parent
-    origin = "–" if parent is None else str(parent.version) if parent.url is None else f"{parent.version} of {parent.url}"
+    origin = (
+        "–" if parent is None else str(parent.version) if parent.url is None else f"{parent.version} of {parent.url}"
+    )
     accuracy = _accuracy(state, manifest)
-    return str(manifest.created)[:19], origin, manifest.job or "–", "–" if accuracy is None else f"{accuracy:.4f}"
+    return (
+        str(manifest.created)[:19],
+        origin,
+        manifest.job or "–",
+        "–" if accuracy is None else f"{accuracy:.4f}",
+    )
 
 
 def _accuracy(state: State, manifest: Manifest) -> float | None:

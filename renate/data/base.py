@@ -110,7 +110,9 @@ class Source(ABC):
         if held >= len(order):
             raise DataError(f"data.val_size={self.val_size} leaves none of {len(order)} examples to train on")
         if self.val_size and not held:
-            raise DataError(f"data.val_size={self.val_size} of {len(order)} examples is none: give a number of examples")
+            raise DataError(
+                f"data.val_size={self.val_size} of {len(order)} examples is none: give a number of examples"
+            )
         if not held and self.limit is None:
             return columns, None
         train = select(columns, order[held:].sort().values)

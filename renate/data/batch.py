@@ -57,7 +57,10 @@ class BatchTransform:
     """
 
     def __init__(
-        self, inputs: Sequence[nn.Module] = (), targets: Sequence[nn.Module] = (), device: str | torch.device = "cpu"
+        self,
+        inputs: Sequence[nn.Module] = (),
+        targets: Sequence[nn.Module] = (),
+        device: str | torch.device = "cpu",
     ) -> None:
         self.inputs, self.targets, self.device = tuple(inputs), tuple(targets), torch.device(device)
 
@@ -82,15 +85,24 @@ class Batches:
     """
 
     def __init__(
-        self, columns: Columns, batch_size: int, transform: BatchTransform, generator: torch.Generator | None = None
+        self,
+        columns: Columns,
+        batch_size: int,
+        transform: BatchTransform,
+        generator: torch.Generator | None = None,
     ) -> None:
-        self.columns, self.batch_size, self.transform, self.generator = columns, batch_size, transform, generator
+        self.columns, self.batch_size, self.transform, self.generator = (
+            columns,
+            batch_size,
+            transform,
+            generator,
+        )
 
     def __len__(self) -> int:
-        return -(-length(self.columns) // self.batch_size)
+        return (length(self.columns) + self.batch_size - 1) // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
         n = length(self.columns)
         order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
-        for index in order.split(self.batch_size):
+        for index in torch.split(order, self.batch_size):
             yield self.transform(select(self.columns, index))

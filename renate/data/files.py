@@ -47,7 +47,9 @@ class Files(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.test is None and not 0 < self.test_size < 1:
-            raise ConfigError(f"data.test_size={self.test_size}: expected a fraction between 0 and 1, or give data.test")
+            raise ConfigError(
+                f"data.test_size={self.test_size}: expected a fraction between 0 and 1, or give data.test"
+            )
 
     def read(self) -> tuple[Table, dict[str, Table]]:
         inputs, labels = self._table(self.train, "data.train")
@@ -57,7 +59,9 @@ class Files(Source):
         order = np.random.default_rng(derive(0, "test")).permutation(len(labels))
         count = max(1, round(len(labels) * self.test_size)) if len(labels) else 0
         test, train = np.sort(order[:count]), np.sort(order[count:])
-        return (inputs[torch.from_numpy(train)], labels[train]), {"test": (inputs[torch.from_numpy(test)], labels[test])}
+        return (inputs[torch.from_numpy(train)], labels[train]), {
+            "test": (inputs[torch.from_numpy(test)], labels[test])
+        }
 
     def _table(self, paths: Paths, key: str) -> Table:
         files = expand(paths, key)
@@ -100,9 +104,14 @@ class Files(Source):
         kind = column.type
         if pa.types.is_dictionary(kind):
             column, kind = column.cast(kind.value_type), kind.value_type
-        if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if not (
+            pa.types.is_integer(kind)
+            or pa.types.is_boolean(kind)
+            or pa.types.is_string(kind)
+            or pa.types.is_large_string(kind)
+        ):
             raise DataError(f"{file}: column '{self.target}' is {kind}, a label is an integer, a boolean or text")
-        values = column.to_numpy()
+        values: np.ndarray[Any, Any] = column.to_numpy()
         return values.astype(np.int64) if pa.types.is_boolean(kind) else values
 
     def _vectors(self, table: Any, file: str) -> Tensor:
@@ -114,10 +123,12 @@ class Files(Source):
             if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
                 others = [n for n in table.column_names if n != name]
                 raise DataError(
-                    f"{file}: column '{name}' is {kind}, expected numbers or images: leave it out by data.inputs={others}"
+                    f"{file}: column '{name}' is {kind}, expected numbers or images: use data.inputs={others}"
                 )
             if column.null_count:
-                raise DataError(f"{file}: column '{name}' has {column.null_count} empty values: fill them or drop the rows")
+                raise DataError(
+                    f"{file}: column '{name}' has {column.null_count} empty values: fill them or drop the rows"
+                )
             columns.append(column.to_numpy().astype(np.float32))
         return torch.from_numpy(np.stack(columns, 1))
 
@@ -125,14 +136,19 @@ class Files(Source):
         cache = Path(self.cache_dir) if self.cache_dir else Path.home() / ".cache" / "renate"
         size = tuple(self.image_size) if self.image_size is not None else None
         key = f"{fingerprint(list(files), cache)}/{name}/{size}"
-        return decode(column, cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy", size, f"{files[0]}: column '{name}'")
+        return decode(
+            column,
+            cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy",
+            size,
+            f"{files[0]}: column '{name}'",
+        )
 
 
 def is_image(kind: Any) -> bool:
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0
+        return bool(kind.get_field_index("bytes") >= 0)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 

@@ -27,8 +27,9 @@ def expand(patterns: Patterns, key: str) -> list[str]:
         return [file for part in patterns for file in expand(part, key)]
     if "://" in patterns and not patterns.startswith("file://"):
         return _remote(patterns, key)
-    path = os.path.expanduser(patterns.removeprefix("file://"))
-    found = [path] if Path(path).is_file() else sorted(f for f in glob.glob(path, recursive=True) if Path(f).is_file())
+    path = str(Path(patterns.removeprefix("file://")).expanduser())
+    matches = [path] if Path(path).is_file() else glob.glob(path, recursive=True)  # noqa: PTH207 (absolute ones too)
+    found = sorted(match for match in matches if Path(match).is_file())
     if not found:
         raise DataError(f"{key}={patterns}: no such file, and no file matches (from {Path.cwd()})")
     return found

@@ -38,11 +38,12 @@ def _decode(column: Any, size: tuple[int, ...] | None, where: str) -> np.ndarray
 
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise DataError(f"data.image_size={list(size)}: expected [height, width]")
-    images, grey = [], True
+    images: list[np.ndarray[Any, Any]] = []
+    grey = True
     for row, value in enumerate(column.to_pylist()):
         data = value.get("bytes") if isinstance(value, dict) else value
         try:
-            image = Image.open(io.BytesIO(data or b""))
+            image: Image.Image = Image.open(io.BytesIO(data or b""))
             if image.mode not in ("L", "RGB"):
                 image = image.convert("L" if image.mode in ("1", "LA", "I;16") else "RGB")
             if size is not None and image.size != (size[1], size[0]):

@@ -31,7 +31,9 @@ class Scenario(ABC):
             ConfigError: There is no such chunk, or the scenario doesn't fit the data.
         """
         if not 0 <= index < self.chunks:
-            raise ConfigError(f"job.chunk={index}: expected 0 to {self.chunks - 1}, the scenario has {self.chunks} chunks")
+            raise ConfigError(
+                f"job.chunk={index}: expected 0 to {self.chunks - 1}, the scenario has {self.chunks} chunks"
+            )
         return self.take(columns, index, part, seed, num_classes)
 
     @abstractmethod
@@ -131,7 +133,9 @@ class Rotation(Scenario):
 
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
         if columns["inputs"].ndim != 4:
-            raise DataError(f"scenario=rotation needs images [C, H, W], the inputs are {list(columns['inputs'].shape[1:])}")
+            raise DataError(
+                f"scenario=rotation needs images [C, H, W], the inputs are {list(columns['inputs'].shape[1:])}"
+            )
         if not self.full and part != "test":
             columns = disjoint(columns, index, self.chunks, part, seed)
         return columns | {"inputs": rotate(columns["inputs"], self.angle(index, seed))}

@@ -31,7 +31,9 @@ class TorchDataset(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.test is None and not 0 < self.test_size < 1:
-            raise ConfigError(f"data.test_size={self.test_size}: expected a fraction between 0 and 1, or give data.test")
+            raise ConfigError(
+                f"data.test_size={self.test_size}: expected a fraction between 0 and 1, or give data.test"
+            )
 
     def read(self) -> tuple[Table, dict[str, Table]]:
         inputs, labels = table(self.train, "data.train")
@@ -41,7 +43,9 @@ class TorchDataset(Source):
         order = np.random.default_rng(derive(0, "test")).permutation(len(labels))
         count = max(1, round(len(labels) * self.test_size)) if len(labels) else 0
         test, train = np.sort(order[:count]), np.sort(order[count:])
-        return (inputs[torch.from_numpy(train)], labels[train]), {"test": (inputs[torch.from_numpy(test)], labels[test])}
+        return (inputs[torch.from_numpy(train)], labels[train]), {
+            "test": (inputs[torch.from_numpy(test)], labels[test])
+        }
 
 
 def table(items: Dataset[Any], key: str) -> Table:

@@ -29,7 +29,12 @@ class Predictor(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, updater: Updater | None, transform: BatchTransform, labels: list[Any], version: int
+        self,
+        model: nn.Module,
+        updater: Updater | None,
+        transform: BatchTransform,
+        labels: list[Any],
+        version: int,
     ) -> None:
         super().__init__()
         self.model, self.updater, self.labels, self.version = model, updater, labels, version
@@ -89,5 +94,3 @@ def load_model(
     transform = transform_of(inputs, "test", "cpu", **rules)
     assert manifest.version is not None
     return Predictor(model, updater, transform, deploy["labels"], manifest.version)
-
-

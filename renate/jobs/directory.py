@@ -31,12 +31,18 @@ def read_json(path: Path) -> Json | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise JobError(f"{path}: not a complete JSON file ({error}); delete the job's folder and run it again") from error
+        raise JobError(
+            f"{path}: not a complete JSON file ({error}); delete the job's folder and run it again"
+        ) from error
 
 
 @dataclass
 class JobDirectory:
-    """`config.yaml` and `job.json` in; `metrics.jsonl`, `log.txt`, `result.json` (and `traceback.txt` of a failure) out; `stop` asks it to stop."""
+    """One job's files.
+
+    `config.yaml` and `job.json` go in; `metrics.jsonl`, `log.txt`, `result.json` and `traceback.txt` of a failure come
+    out; `stop` asks the job to stop.
+    """
 
     path: Path
 
@@ -53,7 +59,7 @@ class JobDirectory:
         return read_json(self.path / "result.json")
 
     def prepare(self, config: str, record: Mapping[str, Any], *, keep_state: bool = False) -> None:
-        """Remove what an earlier try left, its state too unless that is to be continued, and write config and record."""
+        """Remove what an earlier try left, its state too unless it is to be continued; write config and record."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not keep_state:
             shutil.rmtree(self.path / "state", ignore_errors=True)

@@ -78,7 +78,7 @@ def _own_line(error: Exception) -> str:
     """The error, and the last line of the user's code (not of an installed package) that led to it."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
     ours = str(Path(__file__).parents[1])
-    installed = (ours, sys.prefix, os.path.dirname(os.__file__), "<frozen")
+    installed = (ours, sys.prefix, str(Path(os.__file__).parent), "<frozen")
     users = [f for f in frames if not f.filename.startswith(installed)]
     where = f" ({Path(users[-1].filename).name}:{users[-1].lineno}: {users[-1].line})" if users else ""
     return f"{type(error).__name__}: {str(error).strip() or 'no message'}{where}"

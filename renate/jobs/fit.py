@@ -37,7 +37,13 @@ def seed_everything(seed: int, trainer: dict[str, Any]) -> None:
 
 
 def fit(
-    job: Job, model: nn.Module, updater: Updater, train: Columns, val: Columns | None, measure: Measure, number: int
+    job: Job,
+    model: nn.Module,
+    updater: Updater,
+    train: Columns,
+    val: Columns | None,
+    measure: Measure,
+    number: int,
 ) -> Fitted:
     """Train a model by its updater on columns of data; the best epoch's weights are in place afterwards."""
     config, objective = job.config["trainer"], job.config["objective"]
@@ -50,7 +56,13 @@ def fit(
 
     metric = objective["metric"] if val is not None or not str(objective["metric"]).startswith("val_") else None
     watch = Watch(
-        validate, job.report, job.tick, metric, objective["mode"], config["patience"], job.directory.path / "best.pt"
+        validate,
+        job.report,
+        job.tick,
+        metric,
+        objective["mode"],
+        config["patience"],
+        job.directory.path / "best.pt",
     )
     trainer = trainer_of(job, watch)
     stream = transform(job, "stream", measure.transform.device)
@@ -61,7 +73,7 @@ def fit(
     began = time.monotonic()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
-        trainer.fit(learner, batches)  # type: ignore[arg-type]
+        trainer.fit(learner, batches)
     seconds = time.monotonic() - began
     watch.restore(model, updater)
     counts = {

@@ -108,7 +108,7 @@ def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, sa
 def logits_of(model: nn.Module, columns: Columns, test: BatchTransform) -> torch.Tensor:
     """Logits [N, C] of raw columns."""
     model.eval()
-    parts = [model(test(select(columns, index)).inputs) for index in torch.arange(length(columns)).split(1000)]
+    parts = [model(test(select(columns, index)).inputs) for index in torch.split(torch.arange(length(columns)), 1000)]
     model.train()
     return torch.cat(parts) if parts else torch.empty(0)
 

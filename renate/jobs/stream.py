@@ -128,5 +128,3 @@ def write_matrix(job: Job, history: list[dict[str, Any]]) -> None:
         writer = csv.writer(file)
         writer.writerow(["after update", *names])
         writer.writerows([t + 1, *row] for t, row in enumerate(matrix))
-
-

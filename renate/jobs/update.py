@@ -113,7 +113,12 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
 
 
 def state_files(
-    job: Job, model: nn.Module, updater: Updater, memory: Memory, deploy: dict[str, Any], metrics: dict[str, Any]
+    job: Job,
+    model: nn.Module,
+    updater: Updater,
+    memory: Memory,
+    deploy: dict[str, Any],
+    metrics: dict[str, Any],
 ) -> Iterator[tuple[str, bytes | None]]:
     """Yield every file of the next version; None where the parent's is unchanged."""
     test = {side: job.config["transform"][side]["test"] for side in ("inputs", "targets")}

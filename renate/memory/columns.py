@@ -81,4 +81,3 @@ class ColumnStore:
 
     def first(self, count: int) -> Columns:
         return {name: column[:count] for name, column in self.columns.items()}
-

@@ -26,7 +26,7 @@ def uniform(seed: int, stream: int, first: int, count: int) -> Floats:
     z += key
     z = _mix(_mix(z) ^ key)
     z >>= _S11
-    return (z + 0.5) * 2.0**-53  # type: ignore[no-any-return]
+    return (z.astype(np.float64) + 0.5) * 2.0**-53
 
 
 def _mix(z: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:

@@ -30,7 +30,9 @@ class Reservoir(Memory):
         return self.top.key[: self.top.size]
 
     def restore(self, keys: Floats | None, capacity: int | None) -> Ints | None:
-        assert keys is not None and capacity is not None and self.capacity is not None
+        assert keys is not None
+        assert capacity is not None
+        assert self.capacity is not None
         if self.capacity > capacity and self.count > capacity:
             raise StateError(
                 f"memory.capacity={self.capacity}: the state's memory has been full at {capacity}, and what it let go "

@@ -14,7 +14,10 @@ from safetensors.torch import load, save
 from renate.memory.columns import ColumnStore
 from renate.memory.random import Floats, Ints
 
-EXCESS, MOST = 1.5, 128  # referenced rows per live row, and segments, above which the worst segment is rewritten
+EXCESS, MOST = (
+    1.5,
+    128,
+)  # referenced rows per live row, and segments, above which the worst segment is rewritten
 SMALLEST = 4096  # rows of a segment, unless the memory has more than 64 times as many
 
 Index = np.ndarray[Any, np.dtype[np.int32]]
@@ -36,7 +39,10 @@ class Segments:
             room = max(size, 2 * len(self.segment), 1024)
             grown = np.full(room, -1, np.int32)
             grown[: len(self.segment)] = self.segment
-            self.segment, self.row = grown, np.resize(self.row, room) if len(self.row) else np.zeros(room, np.int32)
+            self.segment, self.row = (
+                grown,
+                np.resize(self.row, room) if len(self.row) else np.zeros(room, np.int32),
+            )
         self.segment[slots] = -1
 
     def rewrite(self, size: int) -> None:
@@ -58,7 +64,10 @@ class Segments:
             self.rows[self.next] = len(slots)
             yield name_of(self.next), data
             self.next += 1
-        index = {"segment": torch.from_numpy(self.segment[:size].copy()), "row": torch.from_numpy(self.row[:size].copy())}
+        index = {
+            "segment": torch.from_numpy(self.segment[:size].copy()),
+            "row": torch.from_numpy(self.row[:size].copy()),
+        }
         if keys is not None:
             index["key"] = torch.from_numpy(keys.copy())
         yield "memory/index.safetensors", save(index)
@@ -83,7 +92,10 @@ class Segments:
         return sum(self.rows.values()) + int((used < 0).sum())
 
     def meta(self) -> dict[str, Any]:
-        return {"segments": {str(number): rows for number, rows in self.rows.items()}, "next_segment": self.next}
+        return {
+            "segments": {str(number): rows for number, rows in self.rows.items()},
+            "next_segment": self.next,
+        }
 
     @classmethod
     def open(cls, meta: dict[str, Any], read: Read) -> tuple["Segments", Floats | None]:

@@ -22,7 +22,11 @@ def grow(old: nn.Module, new: nn.Module) -> nn.Module:
         if name not in before:
             raise StateError(f"model.grow=true: the smaller model has no tensor '{name}'")
         source = before[name]
-        if source.ndim != tensor.ndim or source.shape[1:] != tensor.shape[1:] or len(source.shape) and len(source) > len(tensor):
+        if (
+            source.ndim != tensor.ndim
+            or source.shape[1:] != tensor.shape[1:]
+            or (len(source.shape) and len(source) > len(tensor))
+        ):
             raise StateError(
                 f"model.grow=true: tensor '{name}' would go from {list(source.shape)} to {list(tensor.shape)}; "
                 "only the first dimension may grow"

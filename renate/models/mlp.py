@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -21,7 +22,7 @@ class MLP(nn.Module):
             raise ValueError(f"hidden_sizes={list(hidden_sizes)}: expected sizes of 1 or more")
         sizes = [math.prod(input_shape), *hidden_sizes]
         layers: list[nn.Module] = [nn.Flatten()]
-        for width, after in zip(sizes, sizes[1:], strict=False):
+        for width, after in pairwise(sizes):
             layers += [Linear(width, after), nn.ReLU()]
         self.layers = nn.Sequential(*layers, Linear(sizes[-1], num_classes))
 

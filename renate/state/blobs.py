@@ -33,9 +33,7 @@ def put(store: Store, data: bytes | memoryview, known: dict[str, Blob]) -> Blob:
     return blob
 
 
-def put_all(
-    place: Callable[[str, bytes | None], Blob], files: Iterable[tuple[str, bytes | None]]
-) -> dict[str, Blob]:
+def put_all(place: Callable[[str, bytes | None], Blob], files: Iterable[tuple[str, bytes | None]]) -> dict[str, Blob]:
     """Apply `place` to every file, in threads, while the next is made; at most `THREADS` + 1 are held."""
     blobs: dict[str, Blob] = {}
     waiting: deque[tuple[str, Future[Blob]]] = deque()

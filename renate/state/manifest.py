@@ -30,9 +30,7 @@ class Blob:
 
     def __post_init__(self) -> None:
         match = KEY.fullmatch(self.key)
-        _need(
-            match is not None and match[1] == self.sha256, f"'{self.key}' is no key of a blob {self.sha256}"
-        )
+        _need(match is not None and match[1] == self.sha256, f"'{self.key}' is no key of a blob {self.sha256}")
         _need(_whole(self.size, 0), f"a blob of {self.size!r} bytes")
 
 
@@ -117,9 +115,7 @@ class Manifest:
         _need(isinstance(self.lineage, dict), "lineage is no mapping")
         for name in self.files:
             path = PurePosixPath(name)
-            plain = (
-                name == str(path) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
-            )
+            plain = name == str(path) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
             _need(plain and name != ".", f"'{name}' is no plain file name")
 
     def encode(self) -> bytes:

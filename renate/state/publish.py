@@ -25,9 +25,7 @@ Files = Iterable[tuple[str, bytes | None]]
 Source = tuple[State, Manifest]
 
 
-def stage(
-    state: State, files: Files, *, job: str, parent: Source | None, lineage: dict[str, Any]
-) -> Manifest:
+def stage(state: State, files: Files, *, job: str, parent: Source | None, lineage: dict[str, Any]) -> Manifest:
     """Upload a complete candidate and pin it as the job's; staging the same job again replaces it.
 
     Args:
@@ -54,9 +52,7 @@ def stage(
     state.store.sync("blobs")
     if time.monotonic() - started > GRACE / 2:
         hours = f"{GRACE / 7200:.0f} hours"
-        raise StateError(
-            f"{state.url}: staging took over {hours}, so gc may take its blobs; run the job again"
-        )
+        raise StateError(f"{state.url}: staging took over {hours}, so gc may take its blobs; run the job again")
     raw = Manifest(None, base, origin, uuid4().hex, now(), job, lineage, blobs).encode()
     state.store.replace(key, raw)
     if parent and _same(state, parent):
@@ -96,9 +92,7 @@ def publish(state: State, job: str) -> Manifest:
         with suppress(StateError):  # a pin that stays, after a crash too, is one that gc sees through
             state.store.delete([key])
         return state.manifest(number)
-    raise StateError(
-        f"{state.url}: can't create version {number} though there is none; publish '{job}' later"
-    )
+    raise StateError(f"{state.url}: can't create version {number} though there is none; publish '{job}' later")
 
 
 def rollback(state: State, to: int) -> Manifest:
@@ -188,9 +182,7 @@ def _placing(state: State, parent: Source | None) -> Callable[[str, bytes | None
         if data is not None:
             return put(state.store, data, known)
         if parent is None or name not in old:
-            raise StateError(
-                f"{state.url}: file '{name}' is to be the parent's, which has none: give its bytes"
-            )
+            raise StateError(f"{state.url}: file '{name}' is to be the parent's, which has none: give its bytes")
         return old[name] if here else put(state.store, parent[0].read(parent[1], name), known)
 
     return place

@@ -50,9 +50,7 @@ def open_store(url: str) -> "Store":
         return Folder(Path(url))
     if scheme not in SCHEMES:
         allowed = ", ".join(f"{name}://" for name in SCHEMES)
-        raise StateError(
-            f"{url}: unknown scheme '{scheme}', expected a folder or {allowed}{nearest(scheme, SCHEMES)}"
-        )
+        raise StateError(f"{url}: unknown scheme '{scheme}', expected a folder or {allowed}{nearest(scheme, SCHEMES)}")
     if scheme == "file":
         if not rest.startswith("/"):
             raise StateError(f"{url}: expected an absolute path, as in file:///folder")

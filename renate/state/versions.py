@@ -81,9 +81,7 @@ class State:
             return None
         found = decode(raw, f"{self.url}: {key}")
         if found.version != number:
-            raise CorruptError(
-                f"{self.url}: {key} is that of version {found.version}; bring it back from a copy"
-            )
+            raise CorruptError(f"{self.url}: {key} is that of version {found.version}; bring it back from a copy")
         return found
 
     def resolve(self, name: str) -> int:
@@ -100,9 +98,7 @@ class State:
         if name not in pins:
             names = sorted([LATEST, *pins])
             close = nearest(name, names)
-            raise NoVersionError(
-                f"{self.url}: no pin '{name}', expected a number, {' or '.join(names)}{close}"
-            )
+            raise NoVersionError(f"{self.url}: no pin '{name}', expected a number, {' or '.join(names)}{close}")
         return pins[name]
 
     def held(self, pin: str) -> int | Manifest | None:

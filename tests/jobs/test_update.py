@@ -64,7 +64,10 @@ def test_the_weekly_command(week: Path) -> None:
     manifest = State("./state").manifest(2)
     assert manifest.parent is not None
     assert manifest.parent.version == 1
-    assert not equal(tensors("./state"), load(bytes(State("./state").read(State("./state").manifest(1), "model.safetensors"))))
+    assert not equal(
+        tensors("./state"),
+        load(bytes(State("./state").read(State("./state").manifest(1), "model.safetensors"))),
+    )
 
 
 def test_a_state_moves_to_another_url(week: Path) -> None:
@@ -82,7 +85,8 @@ def test_load_model_needs_no_config(week: Path) -> None:
     result = renate.run(WEEKLY | {"state.first": True})
     code = (
         "import renate, torch; model = renate.load_model('./state'); "
-        "print(model.labels, model.training, model.predict(torch.tensor([[1.0, 0.0], [-0.5, 0.87]])), type(model.model).__name__)"
+        "found = model.predict(torch.tensor([[1.0, 0.0], [-0.5, 0.87]])); "
+        "print(model.labels, model.training, found, type(model.model).__name__)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=week).stdout
     assert out.strip() == "[0, 1, 2] False [0, 1] MLP"
@@ -120,14 +124,18 @@ def test_the_best_epoch_is_what_is_published(workdir: Path) -> None:
 
 
 def test_patience_ends_a_fit(workdir: Path) -> None:
-    result = renate.run({"model.hidden_sizes": [16], "trainer.max_epochs": 50, "trainer.patience": 2, "optimizer.lr": 3.0})
+    result = renate.run(
+        {"model.hidden_sizes": [16], "trainer.max_epochs": 50, "trainer.patience": 2, "optimizer.lr": 3.0}
+    )
     assert 2 < len((result.job_dir / "metrics.jsonl").read_text().splitlines()) < 50
 
 
 def test_a_new_label_is_an_error_or_grows_the_head(week: Path) -> None:
     renate.run(WEEKLY | {"state.first": True, "updater": "derpp"})
     write_table(week / "new" / "a.parquet", seed=2, classes=4)
-    with pytest.raises((JobError, DataError), match=r"labels \[3\] are new, the state knows \[0, 1, 2\]: model.grow=true"):
+    with pytest.raises(
+        (JobError, DataError), match=r"labels \[3\] are new, the state knows \[0, 1, 2\]: model.grow=true"
+    ):
         renate.run(WEEKLY | {"updater": "derpp"})
     result = renate.run(WEEKLY | {"updater": "derpp", "model.grow": True})
     assert result.version == 2
@@ -175,12 +183,23 @@ def test_live_objects(workdir: Path) -> None:
 
 
 def test_a_diverging_loss_publishes_nothing(workdir: Path) -> None:
-    with pytest.raises(JobError, match=r"the loss is (nan|inf) at step \d+ with learning rate 1e\+20: nothing is published"):
+    with pytest.raises(
+        JobError, match=r"the loss is (nan|inf) at step \d+ with learning rate 1e\+20: nothing is published"
+    ):
         renate.run(QUICK | {"optimizer.lr": 1e20, "state.url": "./state", "state.first": True})
     assert State("./state").newest() is None
 
 
 def test_an_error_in_the_users_code_names_their_line(workdir: Path) -> None:
-    (workdir / "my_broken.py").write_text("from torch import nn\n\nclass Net(nn.Linear):\n    def forward(self, x):\n        return x.nix\n")
+    (workdir / "my_broken.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Linear):\n    def forward(self, x):\n        return x.nix\n"
+    )
     with pytest.raises(JobError, match=r"AttributeError: .*nix.* \(my_broken.py:5: return x.nix\)"):
-        renate.run({"model": "torch_module", "model._target_": "my_broken.Net", "+model.in_features": 64, "+model.out_features": 10})
+        renate.run(
+            {
+                "model": "torch_module",
+                "model._target_": "my_broken.Net",
+                "+model.in_features": 64,
+                "+model.out_features": 10,
+            }
+        )

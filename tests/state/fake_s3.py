@@ -104,8 +104,6 @@ class Handler(BaseHTTPRequestHandler):
             for name, (data, when) in sorted(self.server.objects.items())
             if name.startswith(prefix)
         )
-        return self.answer(
-            200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>"
-        )
+        return self.answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>")
 
     on_head = on_get

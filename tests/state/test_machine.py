@@ -26,9 +26,7 @@ contents = st.dictionaries(st.sampled_from("abc"), st.sampled_from([b"", b"1", b
 
 @dataclass
 class Model:
-    versions: dict[
-        int, tuple[Content, str | None]
-    ]  # content and job; the content of a removed one stays here
+    versions: dict[int, tuple[Content, str | None]]  # content and job; the content of a removed one stays here
     gone: set[int]
     waiting: dict[str, tuple[int, Content]]  # base and content
     pins: dict[str, int]

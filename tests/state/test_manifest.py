@@ -54,9 +54,7 @@ def test_a_tombstone_comes_back() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), b"x", {1, 2}])
 def test_lineage_is_strict_json(value: Any) -> None:
     manifest = Manifest(None, 0, None, "w", "c", "j", {"x": value}, {})
-    with pytest.raises(
-        StateError, match=r"^a manifest holds plain JSON only: .*; convert it to numbers, text"
-    ):
+    with pytest.raises(StateError, match=r"^a manifest holds plain JSON only: .*; convert it to numbers, text"):
         manifest.encode()
 
 
@@ -131,7 +129,5 @@ def test_a_file_name_leads_nowhere_else(name: str) -> None:
 
 
 def test_a_newer_format() -> None:
-    with pytest.raises(
-        StateError, match=r"^here: format 2, this renate reads 1: made by a newer renate, upgrade"
-    ):
+    with pytest.raises(StateError, match=r"^here: format 2, this renate reads 1: made by a newer renate, upgrade"):
         decode(changed(format=2, anything="else"), "here")

@@ -93,9 +93,7 @@ def test_publishing_again_returns_the_version(state: State, root: Path) -> None:
     second = publish(state, "mine")
     publish_next(state, a=b"3")
     assert publish(state, "mine") == second
-    (root / "pins" / "job-mine.json").write_bytes(
-        pinned["job-mine.json"]
-    )  # as after a crash before its removal
+    (root / "pins" / "job-mine.json").write_bytes(pinned["job-mine.json"])  # as after a crash before its removal
     assert publish(state, "mine") == second
     assert not (root / "pins" / "job-mine.json").exists()
     assert state.numbers() == [1, 2, 3]
@@ -106,9 +104,7 @@ def test_a_job_without_a_candidate(state: State) -> None:
         publish(state, "j")
     publish_next(state, a=b"1")
     stage_next(state, "week12", a=b"1")
-    with pytest.raises(
-        StateError, match=r"no candidate of job 'wek12', there is week12, did you mean 'week12'\?"
-    ):
+    with pytest.raises(StateError, match=r"no candidate of job 'wek12', there is week12, did you mean 'week12'\?"):
         publish(state, "wek12")
     with pytest.raises(StateError, match=r"no candidate of job 'wek12', there is week12, did"):
         drop(state, "wek12")
@@ -194,9 +190,7 @@ def test_a_parent_that_was_replaced_meanwhile(state: State, root: Path) -> None:
     first = publish_next(state, a=b"1")
     shutil.rmtree(root)
     publish_next(state, a=b"2")
-    with pytest.raises(
-        StateError, match=r"version 1 isn't the one that job 'j' started from: run the update"
-    ):
+    with pytest.raises(StateError, match=r"version 1 isn't the one that job 'j' started from: run the update"):
         stage(state, [("a", None)], job="j", parent=(state, first), lineage={})
 
 

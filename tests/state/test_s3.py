@@ -90,9 +90,7 @@ def once(fault: int | str) -> Callable[[str, str, dict[str, str]], int | str | N
     """The first put of a manifest fails."""
     left = [fault]
     return lambda method, key, headers: (
-        left.pop()
-        if left and method == "PUT" and "/versions/" in key and "if-none-match" in headers
-        else None
+        left.pop() if left and method == "PUT" and "/versions/" in key and "if-none-match" in headers else None
     )
 
 
@@ -145,16 +143,12 @@ def test_damage_and_absence(s3: FakeS3) -> None:
     with pytest.raises(CorruptError, match="other bytes than were published"):
         state.read(first, "a")
     del s3.objects[key]
-    with pytest.raises(
-        CorruptError, match=r"file 'a' of version 1, is missing; spoils version 1: bring it back"
-    ):
+    with pytest.raises(CorruptError, match=r"file 'a' of version 1, is missing; spoils version 1: bring it back"):
         state.verify()
 
 
 def test_no_such_bucket(s3: FakeS3) -> None:
-    message = (
-        r"^s3://nobucket/state: can't list versions/: .*; there is no such bucket: check the URL and the reg"
-    )
+    message = r"^s3://nobucket/state: can't list versions/: .*; there is no such bucket: check the URL and the reg"
     with pytest.raises(StateError, match=message):
         State("s3://nobucket/state").newest()
     with pytest.raises(StateError, match=r"can't write blobs/.*; there is no such bucket: check"):

@@ -102,9 +102,7 @@ def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(obstore, "copy", refuse)
     store = open_store(str(tmp_path))
-    with pytest.raises(
-        StateError, match=r"can't make a hard link to versions/1 \(Operation not permitted .*another"
-    ):
+    with pytest.raises(StateError, match=r"can't make a hard link to versions/1 \(Operation not permitted .*another"):
         store.create("versions/1", b"x")
     assert store.list("versions") == store.list("staging") == []
 

@@ -32,9 +32,7 @@ def test_versions_and_their_tombstones(state: State) -> None:
     gc(state, keep=2, grace=0)
     assert state.numbers() == [1, 2, 3, 4, 5, 6]
     assert state.versions() == [2, 5, 6]
-    with pytest.raises(
-        GoneError, match=r"/state: version 3 was removed by gc on 2.*; there is versions 2, 5-6$"
-    ):
+    with pytest.raises(GoneError, match=r"/state: version 3 was removed by gc on 2.*; there is versions 2, 5-6$"):
         state.manifest(3)
     with pytest.raises(NoVersionError, match=r"/state: holds no version 9; there is versions 2, 5-6$"):
         state.manifest(9)
@@ -85,9 +83,7 @@ def test_damage_is_named(state: State, root: Path, damage: Callable[[Path], None
     third = state.manifest(3)
     key = third.files["shared"].key
     damage(root / key)
-    with pytest.raises(
-        CorruptError, match=rf"/state: blob {key}, file 'shared' of version 3, {what}; renate st"
-    ):
+    with pytest.raises(CorruptError, match=rf"/state: blob {key}, file 'shared' of version 3, {what}; renate st"):
         state.read(third, "shared")
     assert bytes(state.read(third, "own")) == b"3"
     message = rf"blob {key}, file 'shared' of version 3, {what}; spoils versions 2-4: roll back to version 1$"
@@ -103,9 +99,7 @@ def test_several_damages_and_no_way_back(state: State, root: Path) -> None:
     publish_next(state, a=b"1", b=b"2", c=b"3")
     for path in sorted((root / "blobs").iterdir())[:2]:
         path.unlink()
-    with pytest.raises(
-        CorruptError, match=r"is missing and 1 more; spoils version 1: bring it back from a copy$"
-    ):
+    with pytest.raises(CorruptError, match=r"is missing and 1 more; spoils version 1: bring it back from a copy$"):
         state.verify()
 
 

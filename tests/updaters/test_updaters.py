@@ -35,7 +35,10 @@ def updater_of(name: str, memory: Memory, **changes: Any) -> Updater:
 
 def batch_of(seed: int, rows: int = 8) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    raw = {"inputs": torch.randn(rows, 5, generator=generator), "targets": torch.randint(3, (rows,), generator=generator)}
+    raw = {
+        "inputs": torch.randn(rows, 5, generator=generator),
+        "targets": torch.randint(3, (rows,), generator=generator),
+    }
     return BatchTransform()(raw)
 
 

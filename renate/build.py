@@ -46,6 +46,8 @@ def targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
 def is_own(module: str, trust: Sequence[str]) -> bool:
     """Whether a module is the user's: in the current directory, or named by `trust`."""
     top = module.partition(".")[0]
+    if top == "renate":  # also where the current directory is a checkout of it
+        return False
     here = Path.cwd()
     return (here / f"{top}.py").is_file() or (here / top / "__init__.py").is_file() or module in trust or top in trust
 

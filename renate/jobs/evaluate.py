@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from renate.build import build
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError
 from renate.jobs.fit import device_of
 from renate.jobs.parts import Job, flat, load_data, measure_of, model_node, score, sizes, updater_of
 from renate.jobs.restore import Saved, load_model, load_updater
 from renate.jobs.stream import tests_of
-from renate.memory.none import NoMemory
 from renate.state.versions import State
 
 
@@ -23,7 +23,7 @@ def run(job: Job) -> dict[str, Any]:
     data = load_data(job, saved.labels)
     scenario: Scenario = job.build("scenario")
     facts = sizes(data)
-    updater = updater_of(job, NoMemory())
+    updater = updater_of(job, build({"_target_": "renate.memory.none.NoMemory"}, "memory"))
     model = load_model(job, model_node(job, facts | saved.sizes), facts, saved)
     updater.setup(model)
     load_updater(updater, saved)

@@ -171,15 +171,17 @@ class Memory(ABC):
             StateError: Another policy saved it, or it doesn't fit this capacity.
         """
         meta: dict[str, Any] = json.loads(bytes(read("memory/meta.json")))
-        if not meta["size"]:
-            return
         if meta["policy"] != type(self).__name__:
+            if not meta["size"]:
+                return
             raise StateError(
                 f"the state's memory is a {meta['policy']} of {meta['size']} examples, "
                 f"the config asks for a {type(self).__name__}: keep the policy, or start a new state"
             )
-        segments, keys = Segments.open(meta, read)
         self.size, self.count, self.draws, self.seed = (meta[k] for k in ("size", "count", "draws", "seed"))
+        if not self.size:
+            return
+        segments, keys = Segments.open(meta, read)
         keep = self.restore(keys, meta["capacity"])
         if keep is not None:
             segments.keep(keep)

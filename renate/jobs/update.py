@@ -88,6 +88,8 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     if saved:
         load_memory(job, memory, model, updater, saved)
         load_updater(updater, saved)
+        if len(saved.labels) < facts["num_classes"]:
+            updater.grow(facts["num_classes"])
     measure = measure_of(job, device, facts["num_classes"], updater.criterion)
     before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests)
     train = updater.start(model, chunk.train)

@@ -32,6 +32,9 @@ class Updater(nn.Module, ABC):
     def setup(self, model: nn.Module) -> None:
         """Prepare what depends on the model (copies, taps); called once, before the updater's state is loaded."""
 
+    def grow(self, num_classes: int) -> None:
+        """Called once the state is loaded, where new labels gave the model more outputs."""
+
     def start(self, model: nn.Module, data: Columns) -> Columns:
         """Called before the fit; returns what to train on, which need not be the new data."""
         return data

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from renate.data.batch import Batch
+from renate.data.batch import Batch, Columns
 from renate.updaters.base import Updater
 
 
@@ -27,6 +27,15 @@ class DERpp(Updater):
         if replay_batch_size < 1:
             raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
         self.alpha, self.beta, self.replay_batch_size = alpha, beta, replay_batch_size
+        self.widths_differ = False
+
+    def grow(self, num_classes: int) -> None:
+        self.memory.widen("logits", num_classes, float("nan"))
+
+    def start(self, model: nn.Module, data: Columns) -> Columns:
+        kept = self.memory.columns().get("logits")
+        self.widths_differ = kept is not None and bool(kept.isnan().any())
+        return data
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         logits = model(batch.inputs)
@@ -34,10 +43,14 @@ class DERpp(Updater):
         if len(self.memory):
             # Two independent draws: sharing one would tie both terms to the same examples.
             past = self.memory.sample(self.replay_batch_size)
-            # A head that has grown since is compared on the width that was stored.
-            now = model(past.inputs)[:, : past.logits.shape[1]]
-            loss = loss + self.alpha * F.mse_loss(now, past.logits)
+            loss = loss + self.alpha * self._distance(model(past.inputs), past.logits)
             past = self.memory.sample(self.replay_batch_size)
             loss = loss + self.beta * self.criterion(model(past.inputs), past.targets)
         self.memory.add(batch, logits=logits.detach())
         return loss
+
+    def _distance(self, now: Tensor, then: Tensor) -> Tensor:
+        if self.widths_differ:  # logits of before the head grew are compared on the width that they had
+            known = ~then.isnan()
+            now, then = now[known], then[known]
+        return F.mse_loss(now, then)

@@ -130,6 +130,21 @@ def test_derpp_keeps_the_logits_of_the_moment(model: nn.Module) -> None:
     torch.testing.assert_close(memory.columns()["logits"][order], then)
 
 
+def test_derpp_compares_grown_heads_on_the_stored_width(model: nn.Module) -> None:
+    memory = memory_of()
+    updater = updater_of("derpp", memory, alpha=1.0, beta=0.0, replay_batch_size=64)
+    updater.loss(model, batch_of(1))
+    updater.grow(4)
+    updater.start(model, batch_of(2).raw)
+    larger = nn.Linear(5, 4)
+    second = batch_of(2)
+    loss = updater.loss(larger, second) - F.cross_entropy(larger(second.inputs), second.targets)
+    twin = memory_of()
+    twin.add(batch_of(1), logits=model(batch_of(1).inputs).detach())
+    past = twin.sample(64)
+    torch.testing.assert_close(loss, F.mse_loss(larger(past.inputs)[:, :3], past.logits))
+
+
 def test_joint_trains_on_everything_from_fresh_weights(model: nn.Module) -> None:
     updater = updater_of("joint", memory_of("infinite"))
     before = model.weight.clone()  # type: ignore[union-attr, operator]

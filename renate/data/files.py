@@ -180,10 +180,17 @@ def read_file(file: str) -> Any:
                 return readers[suffix](stream)
         if suffix == ".parquet":
             return pyarrow.parquet.ParquetFile(file).read()  # read_table would take `a=1` in a path for a column
-        return readers[suffix](file)
+        table = readers[suffix](file)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
-        hint = ": save it as UTF-8" if "utf" in str(error).lower() else ""
-        raise DataError(f"{file}: not readable as {suffix[1:]}: {first_line(error)}{hint}") from error
+        raise DataError(f"{file}: not readable as {suffix[1:]}: {first_line(error)}") from error
+    bytes_ = [
+        name for name, kind in zip(table.schema.names, table.schema.types, strict=True) if pa.types.is_binary(kind)
+    ]
+    if bytes_:  # what pyarrow makes of text that isn't UTF-8
+        raise DataError(
+            f"{file}: not readable as {suffix[1:]}: column '{bytes_[0]}' isn't UTF-8, save the file as UTF-8"
+        )
+    return table
 
 
 def first_line(error: Exception) -> str:

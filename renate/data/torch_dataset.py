@@ -80,7 +80,7 @@ def as_tensor(value: Any) -> Tensor:
     """A tensor as it is; an array, a list or a PIL image as a tensor, images as [C, H, W]."""
     if isinstance(value, Tensor):
         return value
-    array = np.asarray(value)
+    array = np.array(value)  # a copy: torch wants arrays that it may write to
     if hasattr(value, "getbands"):  # a PIL image
         array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     return torch.from_numpy(np.ascontiguousarray(array))

@@ -1,0 +1,54 @@
+"""A fingerprint changes when, and only when, names or contents do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from renate.data.fingerprint import expand, fingerprint
+from renate.errors import DataError
+
+
+@pytest.fixture
+def here(workdir: Path) -> Path:
+    for name in ("new/b.csv", "new/a.csv", "new/[ab].csv"):
+        (workdir / name).parent.mkdir(exist_ok=True)
+        (workdir / name).write_text(name)
+    return workdir
+
+
+def test_it_follows_the_contents(here: Path) -> None:
+    cache = here / "cache"
+    first = fingerprint(["new/*.csv"], cache)
+    assert fingerprint(["new/*.csv"], cache) == fingerprint(["new/*.csv"], here / "other cache") == first
+    os.utime(here / "new" / "a.csv", (1, 1))
+    assert fingerprint(["new/*.csv"], cache) == first, "touching a file changes nothing"
+    (here / "new" / "a.csv").write_text("other")
+    second = fingerprint(["new/*.csv"], cache)
+    assert second != first
+    (here / "new" / "c.csv").write_text("")
+    assert fingerprint(["new/*.csv"], cache) not in (first, second)
+
+
+def test_a_damaged_cache_is_made_anew(here: Path) -> None:
+    first = fingerprint(["new/*.csv"], here / "cache")
+    (here / "cache" / "hashes.json").write_text("{")
+    assert fingerprint(["new/*.csv"], here / "cache") == first
+
+
+def test_expand(here: Path) -> None:
+    assert expand("new/*.csv", "data.train") == ["new/[ab].csv", "new/a.csv", "new/b.csv"]
+    assert expand("new/[ab].csv", "data.train") == ["new/[ab].csv"], "a file that is there is meant, pattern or not"
+    assert expand({"x": "new/a.csv", "y": ["new/b.csv"]}, "data.test") == ["new/a.csv", "new/b.csv"]
+    with pytest.raises(DataError, match=r"data.train=new/\*.parquet: no such file, and no file matches"):
+        expand("new/*.parquet", "data.train")
+
+
+def test_it_loads_neither_torch_nor_pyarrow(here: Path) -> None:
+    code = (
+        "import sys; from renate.data.fingerprint import fingerprint; from pathlib import Path; "
+        "fingerprint(['new/a.csv'], Path('cache')); print([m for m in ('torch', 'pyarrow') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,49 @@
+"""The stream's metrics against the definitions, term by term, and worked examples."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from renate.metrics import average_accuracy, backward_transfer, forgetting, forward_transfer, learning_accuracy
+
+MATRIX = [[0.9, 0.1, 0.2], [0.6, 0.8, 0.3], [0.7, 0.5, 0.95]]
+
+
+def test_by_hand() -> None:
+    assert average_accuracy(MATRIX) == pytest.approx((0.7 + 0.5 + 0.95) / 3)
+    assert backward_transfer(MATRIX) == pytest.approx(((0.7 - 0.9) + (0.5 - 0.8)) / 2)
+    assert forgetting(MATRIX) == pytest.approx(((0.9 - 0.7) + (0.8 - 0.5)) / 2)
+    assert forward_transfer(MATRIX, [0.3, 0.15, 0.1]) == pytest.approx(((0.1 - 0.15) + (0.3 - 0.1)) / 2)
+    assert learning_accuracy(MATRIX) == pytest.approx((0.9 + 0.8 + 0.95) / 3)
+
+
+@pytest.mark.parametrize(("column", "expected"), [([0.95, 0.90, 0.97], -0.02), ([0.90, 0.95, 0.85], 0.10)])
+def test_forgetting_of_one_old_task(column: list[float], expected: float) -> None:
+    """Chaudhry et al., 2018: the best so far against now; negative where now is better."""
+    matrix = [[value, 0.0, 0.0] for value in column]
+    only_first = forgetting(matrix) * 2 - 0.0  # the other old task contributes max(0, 0) - 0
+    assert only_first == pytest.approx(expected)
+
+
+def test_one_update() -> None:
+    assert (backward_transfer([[0.5]]), forgetting([[0.5]]), forward_transfer([[0.5]], [0.1])) == (0.0, 0.0, 0.0)
+    assert average_accuracy([[0.5]]) == learning_accuracy([[0.5]]) == 0.5
+
+
+@given(
+    st.integers(1, 6).flatmap(
+        lambda n: st.lists(st.lists(st.floats(0, 1), min_size=n, max_size=n), min_size=n, max_size=n)
+    )
+)
+def test_against_a_reference(matrix: list[list[float]]) -> None:
+    last = len(matrix) - 1
+    drops, gains = [], []
+    for chunk in range(last):
+        best = matrix[0][chunk]
+        for row in range(1, last):
+            best = max(best, matrix[row][chunk])
+        drops.append(best - matrix[last][chunk])
+        gains.append(matrix[last][chunk] - matrix[chunk][chunk])
+    assert forgetting(matrix) == pytest.approx(sum(drops) / last if last else 0.0)
+    assert backward_transfer(matrix) == pytest.approx(sum(gains) / last if last else 0.0)
+    assert -1 <= forgetting(matrix) <= 1

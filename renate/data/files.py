@@ -166,7 +166,7 @@ def read_file(file: str) -> Any:
 
     suffix = Path(file).suffix.lower()
     readers: dict[str, Any] = {
-        ".parquet": pyarrow.parquet.read_table,
+        ".parquet": lambda source: pyarrow.parquet.ParquetFile(source).read(),  # no `a=1` of a path becomes a column
         ".csv": pyarrow.csv.read_csv,
         ".json": pyarrow.json.read_json,
         ".jsonl": pyarrow.json.read_json,
@@ -177,19 +177,15 @@ def read_file(file: str) -> Any:
         if "://" in file:
             system, path = fs.FileSystem.from_uri(file)
             with system.open_input_file(path) as stream:
-                return readers[suffix](stream)
-        if suffix == ".parquet":
-            return pyarrow.parquet.ParquetFile(file).read()  # read_table would take `a=1` in a path for a column
-        table = readers[suffix](file)
+                table = readers[suffix](stream)
+        else:
+            table = readers[suffix](file)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: not readable as {suffix[1:]}: {first_line(error)}") from error
-    bytes_ = [
-        name for name, kind in zip(table.schema.names, table.schema.types, strict=True) if pa.types.is_binary(kind)
-    ]
-    if bytes_:  # what pyarrow makes of text that isn't UTF-8
-        raise DataError(
-            f"{file}: not readable as {suffix[1:]}: column '{bytes_[0]}' isn't UTF-8, save the file as UTF-8"
-        )
+    schema = table.schema
+    odd = [name for name, kind in zip(schema.names, schema.types, strict=True) if pa.types.is_binary(kind)]
+    if odd and suffix == ".csv":  # what pyarrow makes of text that isn't UTF-8
+        raise DataError(f"{file}: not readable as csv: column '{odd[0]}' isn't UTF-8, save the file as such")
     return table
 
 

@@ -1,0 +1,133 @@
+"""The command line: what it shows, and its verbs."""
+
+import importlib.metadata
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import renate as package
+from renate.cli import main
+from renate.state.versions import State
+from tests.command import renate
+
+QUICK = ["trainer.max_epochs=1", "model.hidden_sizes=[8]"]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    main(list(arguments))
+    return capsys.readouterr().out
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(list(arguments))
+    capsys.readouterr()
+    assert isinstance(caught.value.code, str), "one line on stderr, exit status 1"
+    assert "\n" not in caught.value.code
+    return caught.value.code
+
+
+def test_help_is_one_screen_with_examples(workdir: Path) -> None:
+    text = renate("--help", cwd=workdir).stdout
+    assert len(text.splitlines()) < 50
+    for needed in (
+        "renate updater=derpp optimizer.lr=0.01",
+        "renate init DIR",
+        "updater: derpp, er",
+        "state.first=true",
+    ):
+        assert needed in text
+
+
+def test_cfg_info_and_completion(workdir: Path) -> None:
+    assert "_target_: renate.updaters.derpp.DERpp" in renate("--cfg", "job", "updater=derpp", cwd=workdir).stdout
+    resolved = renate("--cfg", "job", "--resolve", cwd=workdir).stdout
+    assert "${" not in resolved
+    assert "pkg://renate.conf" in renate("--info", "searchpath", cwd=workdir).stdout
+    one = renate("--cfg", "job", "updater=er,derpp", cwd=workdir, code=1)
+    assert one.stderr == "renate: one job at a time: renate --cfg job updater=er\n"
+    for line, expected in (("renate updater=", "updater=derpp"), ("renate updater.re", "updater.replay_batch_size=")):
+        found = renate("-sc", "query=bash", cwd=workdir, COMP_LINE=line, COMP_POINT=str(len(line))).stdout
+        assert expected in found.split()
+
+
+def test_a_mistake_costs_one_line(workdir: Path) -> None:
+    for arguments, text in [
+        (["-m", "updater=derp"], "updater=derp: no such option, did you mean 'derpp'?"),
+        (["stat", "ls"], "'stat' is neither a verb nor key=value, did you mean 'state'?"),
+        (["data.x=[ab"], """its value needs quotes: 'data.x="[ab"'"""),
+        (["optimizer.lr=interval(0,1)"], "a domain without end"),
+    ]:
+        done = renate(*arguments, cwd=workdir, code=1)
+        assert text in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert list(workdir.iterdir()) == [], "nothing is left behind"
+
+
+def test_state_verbs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        package.run([*QUICK, "state.url=./state", f"state.first={str(not seed).lower()}", f"seed={seed}"])
+    table = run(capsys, "state", "ls", "./state")
+    assert [line.split()[0] for line in table.splitlines()[1:]] == ["1", "2", "3"]
+    shown = run(capsys, "state", "show", "./state", "2")
+    assert "version    2 of" in shown
+    assert "model.safetensors" in shown
+    assert "accuracy" in shown
+    assert run(capsys, "state", "pin", "./state", "live", "1") == "live is version 1\n"
+    assert "live" in run(capsys, "state", "ls", "./state")
+    assert run(capsys, "state", "rollback", "./state", "live").startswith("version 4 has the content of version")
+    assert re.search(r"version 4: \d+ files, [\d,]+ bytes, as published", run(capsys, "state", "verify", "./state"))
+    assert "versions=[2, 3]" in run(capsys, "state", "gc", "./state", "--keep", "1", "--grace-days", "0")
+    assert State("./state").versions() == [1, 4]
+    assert "version 1:" in run(capsys, "state", "verify", "./state", "live")
+    assert run(capsys, "state", "unpin", "./state", "live") == "live is gone\n"
+    blob = next(b for b in State("./state").manifest(4).files.values() if b.size > 2000)
+    (workdir / "state" / blob.key).write_bytes(b"x" * blob.size)
+    assert blob.key in fails(capsys, "state", "verify", "./state")
+    assert "no version" in fails(capsys, "state", "show", "./nowhere")
+
+
+def test_jobs_verbs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "jobs", "ls") == "no jobs in runs\n"
+    result = package.run([*QUICK, "seed=3"])
+    table = run(capsys, "jobs", "ls")
+    assert result.job_dir.name in table
+    assert "completed" in table
+    shown = run(capsys, "jobs", "show", result.job_dir.name)
+    assert "test_accuracy" in shown
+    assert "hidden_sizes" in shown
+    near = result.job_dir.name[:-1] + "x"
+    assert f"did you mean '{result.job_dir.name}'" in fails(capsys, "jobs", "show", near)
+    run(capsys, "jobs", "rm", result.job_dir.name)
+    assert not result.job_dir.exists()
+
+
+def test_an_experiment_repository(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One Python file and one YAML make an algorithm, without touching this repository."""
+    assert run(capsys, "init", "mine") == "cd mine && renate experiment=first\n"
+    folder = workdir / "mine"
+    first = renate("experiment=first", cwd=folder)
+    assert "version     5 of" in first.stdout
+    assert (folder / "runs" / "latest").resolve().is_dir()
+    (folder / "conf" / "updater" / "halves.yaml").write_text("_target_: halves.Halves\nreplay_batch_size: 8\n")
+    (folder / "halves.py").write_text(
+        "import torch\nfrom renate.updaters.er import ER\n\n"
+        "class Halves(ER):\n    def loss(self, model, batch):\n        return super().loss(model, batch) / 2\n"
+    )
+    assert "halves" in renate("--help", cwd=folder).stdout
+    renate("updater=halves", *QUICK, cwd=folder)
+    config = json.loads((folder / "runs" / "latest" / "job.json").read_text())
+    assert config["overrides"][0] == "updater=halves"
+    assert "exists already; nothing was written" in fails(capsys, "init", "mine")
+
+
+def test_the_archived_package_is_refused(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.5.1" if name == "renate" else real(name))
+    assert "the archived package renate 0.5.1 is installed too" in fails(capsys, "--help")

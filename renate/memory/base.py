@@ -29,8 +29,10 @@ class Memory(ABC):
     """
 
     def __init__(self, capacity: int | None, max_ram: int) -> None:
-        if capacity is not None and capacity < 1:
-            raise ConfigError(f"memory.capacity={capacity}: expected 1 or more; memory=none keeps nothing")
+        if capacity is not None and (capacity < 1 or capacity != int(capacity)):
+            raise ConfigError(
+                f"memory.capacity={capacity}: expected a whole number of 1 or more; memory=none keeps none"
+            )
         self.capacity, self.max_ram = capacity, max_ram
         self.size, self.count, self.draws, self.seed = 0, 0, 0, 0
         self.transform: Callable[[Columns], Batch] | None = None

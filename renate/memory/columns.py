@@ -6,7 +6,7 @@ import tempfile
 import torch
 from torch import Tensor
 
-from renate.data.batch import Columns, select
+from renate.data.batch import Columns, length, select
 from renate.errors import DataError
 
 Schema = dict[str, tuple[torch.dtype, tuple[int, ...]]]
@@ -53,11 +53,15 @@ class ColumnStore:
         return flat.view((rows, *shape))
 
     def check(self, columns: Columns) -> None:
-        """Compare new rows with what is stored.
+        """Compare new rows with each other and with what is stored.
 
         Raises:
-            DataError: A column is missing, left over, or of another dtype or shape.
+            DataError: A column is missing, left over, of another length, dtype or shape.
         """
+        rows = length(columns)
+        for name, column in columns.items():
+            if len(column) != rows:
+                raise DataError(f"memory: column '{name}' has {len(column)} rows, the targets have {rows}")
         if not self.columns:
             return
         for name in self.columns.keys() | columns.keys():

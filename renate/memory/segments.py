@@ -50,46 +50,39 @@ class Segments:
         self.segment[:size] = -1
 
     def save(self, store: ColumnStore, size: int, keys: Floats | None) -> Iterator[tuple[str, bytes | None]]:
-        used = self.segment[:size]
-        self._drop_dead(used)
-        self._free_worst(used, size)
-        for number in sorted(self.rows):
-            yield name_of(number), None
-        fresh = np.flatnonzero(used < 0)
-        most = max(SMALLEST, size // 64)
+        """Yield the files; this index changes only once all of them were taken."""
+        segment, row, number = self.segment[:size].copy(), self.row[:size].copy(), self.next
+        rows = self._kept(segment)
+        for old in sorted(rows):
+            yield name_of(old), None
+        fresh, most = np.flatnonzero(segment < 0), max(SMALLEST, size // 64)
         for begin in range(0, len(fresh), most):
             slots = fresh[begin : begin + most]
-            data = save(store.gather(torch.from_numpy(slots)))
-            self.segment[slots], self.row[slots] = self.next, np.arange(len(slots))
-            self.rows[self.next] = len(slots)
-            yield name_of(self.next), data
-            self.next += 1
-        index = {
-            "segment": torch.from_numpy(self.segment[:size].copy()),
-            "row": torch.from_numpy(self.row[:size].copy()),
-        }
+            segment[slots], row[slots] = number, np.arange(len(slots))
+            rows[number] = len(slots)
+            yield name_of(number), save(store.gather(torch.from_numpy(slots)))
+            number += 1
+        index = {"segment": torch.from_numpy(segment), "row": torch.from_numpy(row)}
         if keys is not None:
             index["key"] = torch.from_numpy(keys.copy())
         yield "memory/index.safetensors", save(index)
+        self.segment[:size], self.row[:size], self.rows, self.next = segment, row, rows, number
 
-    def _live(self, used: Index) -> dict[int, int]:
-        numbers, counts = np.unique(used[used >= 0], return_counts=True)
-        return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
-
-    def _drop_dead(self, used: Index) -> None:
-        live = self._live(used)
-        self.rows = {number: rows for number, rows in self.rows.items() if number in live}
-
-    def _free_worst(self, used: Index, size: int) -> None:
-        """Hand the live rows of the worst segments to the next save, until the log is within its bounds."""
-        live = self._live(used)
-        while self.rows and (self._referenced(used) > EXCESS * size or len(self.rows) > MOST):
-            worst = min(self.rows, key=lambda number: live[number] / self.rows[number])
-            used[used == worst] = -1
-            del self.rows[worst]
-
-    def _referenced(self, used: Index) -> int:
-        return sum(self.rows.values()) + int((used < 0).sum())
+    def _kept(self, segment: Index) -> dict[int, int]:
+        """Drop dead segments, and the worst ones until the log is within its bounds; their live rows become fresh."""
+        numbers, counts = np.unique(segment[segment >= 0], return_counts=True)
+        live = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+        rows = {number: self.rows[number] for number in live}
+        fresh = len(segment) - sum(live.values())
+        while rows and (sum(rows.values()) + fresh > EXCESS * len(segment) or len(rows) > MOST):
+            if len(rows) > MOST:
+                worst = min(rows, key=lambda number: live[number])
+            else:
+                worst = min(rows, key=lambda number: live[number] / rows[number])
+            segment[segment == worst] = -1
+            fresh += live[worst]
+            del rows[worst]
+        return rows
 
     def meta(self) -> dict[str, Any]:
         return {

@@ -149,6 +149,8 @@ def test_columns_that_do_not_fit() -> None:
         memory.add(batch(5, 5), logits=torch.zeros(5, 4))
     with pytest.raises(DataError, match="only the memory has a column 'logits'"):
         memory.add(batch(5, 5))
+    with pytest.raises(DataError, match="column 'logits' has 6 rows, the targets have 5"):
+        memory.add(batch(5, 5), logits=torch.zeros(6, 3))
     with pytest.raises(DataError, match="only the new examples have a column 'other'"):
         memory.add(batch(5, 5), logits=torch.zeros(5, 3), other=torch.zeros(5))
     assert len(memory) == 5
@@ -166,9 +168,9 @@ def test_policies_do_not_mix() -> None:
 
 
 def test_bounds_and_empty() -> None:
-    for capacity in (0, -3):
-        with pytest.raises(ConfigError, match=f"memory.capacity={capacity}: expected 1 or more"):
-            Reservoir(capacity, RAM)
+    for capacity in (0, -3, 10.5):
+        with pytest.raises(ConfigError, match=f"memory.capacity={capacity}: expected a whole number of 1 or more"):
+            Reservoir(capacity, RAM)  # type: ignore[arg-type]
     with pytest.raises(StateError, match="the memory is empty"):
         bound(Reservoir(5, RAM)).sample(1)
     nothing = bound(NoMemory())
@@ -190,6 +192,28 @@ def test_what_an_updater_needs_is_asked_for_filled_or_widened() -> None:
     assert logits.shape == (6, 3)
     assert logits[:, :2].eq(1).all()
     assert logits[:, 2].isnan().all()
+
+
+def test_a_save_that_broke_off_loses_nothing() -> None:
+    memory = bound(Infinite(RAM))
+    memory.add(batch(0, 9000))
+    next(memory.save())
+    again = loaded(Infinite(RAM), saved(memory))
+    assert same(memory, again)
+
+
+def test_many_small_segments_are_merged_not_the_large_one() -> None:
+    memory = bound(Infinite(RAM))
+    memory.add_columns(rows(0, 100_000))
+    files, largest = saved(memory), 0
+    for version in range(150):
+        memory.add_columns(rows(100_000 + 10 * version, 10))
+        fresh = {name: data for name, data in memory.save() if data is not None}
+        files |= fresh
+        largest = max(largest, sum(len(data) for name, data in fresh.items() if "segment" in name))
+        assert len(memory.segments.rows) <= 129
+    assert largest < 100_000 * 11 / 20
+    assert same(memory, loaded(Infinite(RAM), files))
 
 
 def test_the_log_stays_within_its_bounds() -> None:

@@ -165,8 +165,10 @@ class LocalLauncher(RenateLauncher):
             result: Json | None = job.directory.result
             with self.lock:
                 self.idle.append(worker)
-        except (EOFError, OSError):  # TimeoutError is an OSError
-            result = self._bury(worker, job)
+        except TimeoutError:
+            result = self._bury(worker, job, f"stopped after backend.timeout={self.timeout} seconds")
+        except (EOFError, OSError):
+            result = self._bury(worker, job, None)
         if result is None:
             result = {"status": "failed", "error": "the worker left no result", "value": None}
         if not self.closed:
@@ -198,20 +200,16 @@ class LocalLauncher(RenateLauncher):
             self.progress.line(line)
         return len(new)
 
-    def _bury(self, worker: Worker, job: Job) -> Json:
-        """A worker is dead or must die: its job has failed, and the slot is free for a new one."""
-        alive = worker.process.poll() is None
+    def _bury(self, worker: Worker, job: Job, reason: str | None) -> Json:
+        """A worker has died, or must for a reason: its job has failed, and the slot is free for a new one."""
         code = worker.kill()
         with self.lock:
             if worker in self.all:
                 self.all.remove(worker)
             self.free.append(worker.slot)
         if self.closed:
-            error = "interrupted"
-        elif alive:
-            error = f"stopped after backend.timeout={self.timeout} seconds"
-        else:
-            error = f"the worker process ended with {_meaning(code)}"
+            reason = "interrupted"
+        error = reason or f"the worker process ended with {_meaning(code)}"
         result = {"status": "failed", "error": error, "value": None}
         if not self.closed:  # an interrupted job isn't a failed one: the same command runs it
             job.directory.finish(result)

@@ -74,7 +74,7 @@ def test_a_killed_worker_fails_its_job_alone(workdir: Path) -> None:
 
 
 def test_interrupt_and_resume(workdir: Path) -> None:
-    arguments = ["trainer.max_epochs=40", "model.hidden_sizes=[64]", "seed=0,1,2"]
+    arguments = ["trainer.max_epochs=200", "model.hidden_sizes=[64]", "seed=0,1,2"]
     process = subprocess.Popen(
         [*RENATE, *arguments],
         cwd=workdir,

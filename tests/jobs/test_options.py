@@ -1,0 +1,57 @@
+"""Every option of every group runs one short update, through the launcher."""
+
+from pathlib import Path
+
+import pytest
+
+import renate
+from tests.conftest import write_table
+from tests.test_config import GROUPS, OPTIONS
+
+ALONE = {"job", "backend", "data"}  # these have tests of their own
+NEEDS = {
+    ("model", "torch_module"): ["model._target_=my_net.Net", "+model.num_classes=null", "+model.in_features=null"],
+    ("model", "resnet18"): ["model.width=4"],
+    ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop", "+optimizer.alpha=0.9"],
+    ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
+    ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
+    ("memory", "infinite"): ["updater=joint"],
+    ("transform", "none"): ["data=files", "data.train=a.parquet", "data.target=label"],
+    ("transform", "cifar10"): ["data=files", "data.train=images.parquet", "data.target=label"],
+}
+
+
+def test_no_group_is_forgotten() -> None:
+    assert {group for group, _ in OPTIONS} == set(GROUPS) > ALONE
+
+
+@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] not in ALONE], ids=str)
+def test_runs(group: str, option: str, workdir: Path) -> None:
+    write_table(workdir / "a.parquet", seed=0, rows=200)
+    if option == "cifar10":
+        write_images(workdir / "images.parquet")
+    (workdir / "my_net.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Sequential):\n    def __init__(self, in_features, num_classes):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(in_features, num_classes))\n"
+    )
+    quick = [f"{group}={option}", "trainer.max_epochs=1", "data.limit=100", "data.val_size=20"]
+    result = renate.run([*quick, *NEEDS.get((group, option), [])])
+    assert result.version == 1
+    assert 0 <= result.metrics["test_accuracy"] <= 1
+    assert renate.load_model(result.state_url, trust=["my_net"]).version == 1
+
+
+def write_images(path: Path) -> None:
+    import io
+
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    images = []
+    for pixels in np.random.default_rng(0).integers(0, 256, (200, 8, 8, 3), dtype=np.uint8):
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "PNG")
+        images.append({"bytes": stream.getvalue(), "path": None})
+    pq.write_table(pa.table({"img": images, "label": [i % 3 for i in range(200)]}), path)

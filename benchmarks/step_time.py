@@ -1,8 +1,8 @@
 """A training step as users get it, against a bare PyTorch loop doing the same: `python benchmarks/step_time.py`.
 
 The floor does the same work on tensors in memory: index_select, replay draw, forward, backward, step, reservoir. It
-ends in bit-identical weights, which is asserted before anything is timed. CPU time per step at one thread, variants in turn
-within each repeat, stamped between two batches; p10 over all steps and the median of the repeats' ratios.
+ends in bit-identical weights, which is asserted before anything is timed. CPU time per step at one thread, variants in
+turn within each repeat, stamped between two batches; p10 over all steps and the median of the repeats' ratios.
 
 As users get it: `renate.jobs.fit.fit`, with its watch on the epochs, its reports and its best checkpoint.
 """

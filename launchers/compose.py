@@ -155,6 +155,8 @@ def _check_values(config: DictConfig) -> None:
     """What no single class can check, because it lies between groups."""
     if config.trainer.devices not in (None, 1):
         raise ConfigError(f"trainer.devices={config.trainer.devices}: one process per job so far; expected 1 or null")
+    if config.job.name == "evaluate" and config.state.url is None:
+        raise ConfigError("job=evaluate needs state.url=…, the state to evaluate")
     metric, mode, name = config.objective.metric, config.objective.mode, config.job.name
     if mode not in ("max", "min"):
         raise ConfigError(f"objective.mode={mode}: expected max or min")

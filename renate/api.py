@@ -120,7 +120,7 @@ class _Session:
             self.done.set()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
+        if kind is None or issubclass(kind, JobError):  # the job is over, well or not
             self.launcher.release()  # its workers stay warm for the next call
         else:
             self.launcher.close()

@@ -111,9 +111,13 @@ def _quoted(error: OverrideParseException) -> str:
 
 
 def _missing(error: MissingConfigException) -> str:
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    path = error.missing_cfg_file or ""
+    group, _, option = path.rpartition("/") if path.startswith("hydra/") else path.partition("/")
     options = list(error.options or [])
-    if not options:
+    if not path.startswith("hydra/"):
+        folders = [CONF / group, Path("conf", group)]
+        options = sorted({str(p.relative_to(f).with_suffix("")) for f in folders for p in f.rglob("*.yaml")})
+    if not option or not options:
         return " ".join(str(error).split())
     return f"{group}={option}: no such option{nearest(option, options)} ({', '.join(options)})"
 

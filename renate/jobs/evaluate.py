@@ -4,7 +4,6 @@ from typing import Any
 
 from renate.build import build
 from renate.data.scenarios import Scenario
-from renate.errors import ConfigError
 from renate.jobs.fit import device_of
 from renate.jobs.parts import Job, flat, load_data, measure_of, model_node, score, sizes, updater_of
 from renate.jobs.restore import Saved, load_model, load_updater
@@ -15,8 +14,6 @@ from renate.state.versions import State
 def run(job: Job) -> dict[str, Any]:
     """The job `evaluate`."""
     url, wanted = job.config["state"]["url"], job.config["job"]["version"]
-    if url is None:
-        raise ConfigError("job=evaluate needs state.url=…, the state to evaluate")
     state = State(url)
     manifest = state.manifest(state.resolve(str(wanted)) if wanted is not None else None)
     saved = Saved.read(state, manifest)

@@ -13,7 +13,7 @@ from renate.build import build, infer, locate
 from renate.data.base import Data
 from renate.data.batch import BatchTransform, Columns, length
 from renate.data.scenarios import Scenario
-from renate.errors import DataError
+from renate.errors import ConfigError, DataError
 from renate.jobs.directory import JobDirectory
 from renate.learner import Measure
 from renate.memory.base import Memory
@@ -111,6 +111,12 @@ def sizes(data: Data) -> dict[str, Any]:
 def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
     """The model's config with its sizes filled in; this is what the state keeps of it."""
     node = {k: v for k, v in job.config["model"].items() if k not in OURS}
+    unknown = [k for k, v in node.items() if v is None and k in facts and facts[k] is None]
+    if unknown:
+        raise ConfigError(
+            f"model.{unknown[0]}=null: can't be read off inputs of shape {list(facts['input_shape'])}; "
+            "it needs images [C, H, W], or give it a value"
+        )
     return {k: list(v) if isinstance(v, tuple) else v for k, v in infer(node, facts).items()}
 
 

@@ -1,6 +1,6 @@
 """The YAML is the schema: a config may hold only the keys, and the kinds of values, of the options it is made of."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -106,8 +106,3 @@ def _same_kind(node: Any, expected: Any) -> bool:
     if isinstance(expected, str):
         return True
     return not isinstance(expected, list | dict) and _kind(value) == _kind(expected)
-
-
-def missing_keys(config: DictConfig) -> Iterator[str]:
-    """Yield the keys that still are `???`."""
-    yield from sorted(OmegaConf.missing_keys(config))

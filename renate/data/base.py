@@ -119,6 +119,21 @@ class Source(ABC):
         return train, select(columns, order[:held].sort().values) if held else None
 
 
+def hold_out(table: Table, fraction: float) -> tuple[Table, dict[str, Table]]:
+    """Split a test table off a table that came without one, the same for every seed.
+
+    Raises:
+        ConfigError: A fraction that isn't one.
+    """
+    if not 0 < fraction < 1:
+        raise ConfigError(f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test")
+    inputs, labels = table
+    order = np.random.default_rng(derive(0, "test")).permutation(len(labels))
+    count = max(1, round(len(labels) * fraction)) if len(labels) else 0
+    test, train = np.sort(order[:count]), np.sort(order[count:])
+    return (inputs[torch.from_numpy(train)], labels[train]), {"test": (inputs[torch.from_numpy(test)], labels[test])}
+
+
 def check(inputs: Tensor, raw: np.ndarray[Any, Any], key: str) -> None:
     if not len(raw):
         raise DataError(f"{key} has no examples")

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.base import Source, Table
+from renate.data.base import Source, Table, hold_out
 from renate.data.fingerprint import expand, fingerprint
 from renate.data.images import decode
-from renate.errors import ConfigError, DataError, nearest
-from renate.seeds import derive
+from renate.errors import DataError, nearest
 
 Paths = str | Sequence[str]
 
@@ -44,24 +43,12 @@ class Files(Source):
     image_size: Sequence[int] | None
     cache_dir: str | None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.test is None and not 0 < self.test_size < 1:
-            raise ConfigError(
-                f"data.test_size={self.test_size}: expected a fraction between 0 and 1, or give data.test"
-            )
-
     def read(self) -> tuple[Table, dict[str, Table]]:
-        inputs, labels = self._table(self.train, "data.train")
-        if self.test is not None:
-            named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
-            return (inputs, labels), {name: self._table(paths, "data.test") for name, paths in named.items()}
-        order = np.random.default_rng(derive(0, "test")).permutation(len(labels))
-        count = max(1, round(len(labels) * self.test_size)) if len(labels) else 0
-        test, train = np.sort(order[:count]), np.sort(order[count:])
-        return (inputs[torch.from_numpy(train)], labels[train]), {
-            "test": (inputs[torch.from_numpy(test)], labels[test])
-        }
+        table = self._table(self.train, "data.train")
+        if self.test is None:
+            return hold_out(table, self.test_size)
+        named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
+        return table, {name: self._table(paths, "data.test") for name, paths in named.items()}
 
     def _table(self, paths: Paths, key: str) -> Table:
         files = expand(paths, key)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from renate.data.base import Source, Table
-from renate.errors import ConfigError, DataError
-from renate.seeds import derive
+from renate.data.base import Source, Table, hold_out
+from renate.errors import DataError
 
 
 @dataclass(kw_only=True)
@@ -28,24 +27,12 @@ class TorchDataset(Source):
     test: Dataset[Any] | Mapping[str, Dataset[Any]] | None
     test_size: float
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.test is None and not 0 < self.test_size < 1:
-            raise ConfigError(
-                f"data.test_size={self.test_size}: expected a fraction between 0 and 1, or give data.test"
-            )
-
     def read(self) -> tuple[Table, dict[str, Table]]:
-        inputs, labels = table(self.train, "data.train")
-        if self.test is not None:
-            named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
-            return (inputs, labels), {name: table(items, "data.test") for name, items in named.items()}
-        order = np.random.default_rng(derive(0, "test")).permutation(len(labels))
-        count = max(1, round(len(labels) * self.test_size)) if len(labels) else 0
-        test, train = np.sort(order[:count]), np.sort(order[count:])
-        return (inputs[torch.from_numpy(train)], labels[train]), {
-            "test": (inputs[torch.from_numpy(test)], labels[test])
-        }
+        whole = table(self.train, "data.train")
+        if self.test is None:
+            return hold_out(whole, self.test_size)
+        named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
+        return whole, {name: table(items, "data.test") for name, items in named.items()}
 
 
 def table(items: Dataset[Any], key: str) -> Table:

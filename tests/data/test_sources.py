@@ -231,7 +231,7 @@ ITEMS: dict[str, Any] = {
         (lambda: files(batch_size=0), "data.batch_size=0: expected 1 or more"),
         (lambda: files(val_size=1.5), "data.val_size=1.5: expected a fraction below 1, or a number"),
         (lambda: files(limit=0), "data.limit=0: expected 1 or more"),
-        (lambda: files(test=None, test_size=2), "data.test_size=2: expected a fraction between 0 and 1"),
+        (tabled(TABLE, test=None, test_size=2), "data.test_size=2: expected a fraction between 0 and 1"),
         *[
             (lambda name=name: load(TorchDataset(train=ITEMS[name], test=ITEMS[name], test_size=0, **SHARED)), text)
             for name, text in [

@@ -164,7 +164,7 @@ def test_sigkill_at_random_moments(tmp_path: Path) -> None:
         process = context.Process(target=publish_for_ever, args=(url, kill, ready))
         process.start()
         assert ready.wait(30)
-        time.sleep(draw.uniform(0.0, 0.03))
+        time.sleep(draw.uniform(0.0, 0.05))
         process.kill()
         process.join()
         process.close()
@@ -176,6 +176,6 @@ def test_sigkill_at_random_moments(tmp_path: Path) -> None:
         assert version is not None
         assert version > newest
         newest = version
-    assert newest > 25, "the killed processes published nothing"
+    assert newest > 20, "the killed processes published nothing"
     gc(state, keep=1, grace=0)
     assert state.verify().version == newest

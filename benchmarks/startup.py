@@ -1,0 +1,67 @@
+"""How long until something happens: `python benchmarks/startup.py`. CPU seconds of whole processes; medians of 5."""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from machine import write
+
+RENATE = [sys.executable, "-m", "renate"]
+COMPLETE = {"COMP_LINE": "renate updater=", "COMP_POINT": "15"}
+TRIVIAL = ["trainer.max_epochs=1", "data.limit=64", "data.val_size=32", "model.hidden_sizes=[4]"]
+
+
+def cpu(command: list[str], folder: str, **environment: str) -> tuple[float, float]:
+    """Return CPU and wall seconds of a command and all its children."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, cwd=folder, env=os.environ | environment, capture_output=True, check=True)
+    after, ended = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, ended - began
+
+
+def main() -> None:
+    table = ["| command | CPU s | wall s | target |", "| --- | --- | --- | --- |"]
+    with tempfile.TemporaryDirectory() as folder:
+        commands: list[tuple[str, list[str], str, dict[str, str]]] = [
+            ("renate --help", [*RENATE, "--help"], "", {}),
+            ("renate --cfg job", [*RENATE, "--cfg", "job"], "1.0 CPU s", {}),
+            (
+                "tab completion",
+                [*RENATE, "-sc", "query=bash"],
+                "",
+                COMPLETE,
+            ),
+            ("import torch, pytorch_lightning", [sys.executable, "-c", "import torch, pytorch_lightning"], "", {}),
+            ("renate, one trivial update", [*RENATE, *TRIVIAL, "resume=false"], "", {}),
+        ]
+        for name, command, target, environment in commands:
+            runs = [cpu(command, folder, **environment) for _ in range(5)]
+            cells = [f"{statistics.median(r[k] for r in runs):.2f}" for k in (0, 1)]
+            table.append(f"| {name} | {' | '.join(cells)} | {target} |")
+            print(table[-1], flush=True)
+        table += ["", "| trivial jobs | jobs | jobs a minute, without the start | ratio |", "| --- | --- | --- | --- |"]
+        fresh = statistics.median(cpu([*RENATE, *TRIVIAL, f"seed={900 + i}"], folder)[1] for i in range(5))
+        rates = {"a process per job, two at a time (2 / wall seconds of one)": (5, 2 * 60 / fresh)}
+        for name, more in (
+            ("warm workers, backend.workers=2", ["backend.workers=2"]),
+            ("Hydra's basic launcher, one process", ["hydra/launcher=basic"]),
+        ):
+            few, many = 2, 82 if more[0].startswith("backend") else 22
+            run_dir = f"run_dir={Path(folder) / more[0].replace('/', '-')}"
+            base = cpu([*RENATE, *TRIVIAL, *more, run_dir, f"seed=range({few})"], folder)[1]
+            wall = cpu([*RENATE, *TRIVIAL, *more, run_dir, f"seed=range(100,{100 + many})"], folder)[1]
+            rates[name] = (many, 60 * (many - few) / (wall - base))
+        slowest = rates["a process per job, two at a time (2 / wall seconds of one)"][1]
+        for name, (jobs, rate) in rates.items():
+            table.append(f"| {name} | {jobs} | {rate:.0f} | {rate / slowest:.1f} |")
+    text = "CPU and wall seconds of whole processes; target for warm workers: 20 × a process per job."
+    write("startup", "Start-up", text, table)
+
+
+if __name__ == "__main__":
+    main()

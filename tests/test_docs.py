@@ -1,0 +1,66 @@
+"""The commands and the Python of README and docs, executed as typed; the generated pages are up to date."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import RENATE
+from tests.conftest import ROOT, write_table
+
+PAGES = [p for p in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if "```" in p.read_text()]
+# Setting up is what `make` and CI do; benchmarks take minutes.
+ELSEWHERE = ("make ", "pip install ", "git clone ", "python benchmarks/")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    lines = [line.partition(" #")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith(ELSEWHERE)]
+
+
+def test_something_runs_on_the_first_screen() -> None:
+    assert (ROOT / "README.md").read_text().splitlines().index("```sh") < 15
+    assert len(commands(ROOT / "README.md")) >= 5
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda p: p.stem)
+def test_commands(page: Path, workdir: Path) -> None:
+    script = workdir / "bin" / "renate"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec {" ".join(RENATE)} "$@"\n')
+    script.chmod(0o755)
+    for number, line in enumerate(commands(page)):
+        write_table(workdir / "new" / f"{number}.parquet", seed=number)  # data keeps coming
+        done = subprocess.run(
+            ["bash", "-c", f'export PATH="{script.parent}:$PATH"; {line}'],
+            cwd=workdir,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.stem)
+def test_python(page: Path, workdir: Path) -> None:
+    for block in blocks(page, "python"):
+        done = subprocess.run([sys.executable, "-c", block], cwd=workdir, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for page, text in module.PAGES.items():
+        assert (ROOT / "docs" / page).read_text() == text(), f"python docs/generate.py writes another {page}"

@@ -84,8 +84,10 @@ class RenateLauncher(Launcher):
             done: Future[Json] = Future()
             done.set_result(earlier)
             return done
-        keep = job.config.resume and job.config.job.name == "stream"
-        job.directory.prepare(OmegaConf.to_yaml(job.config), job.record, keep_state=keep)
+        # An interrupted run of this very job is continued: a stream from its state, a fit from its checkpoint.
+        resume, stream = bool(job.config.resume), job.config.job.name == "stream"
+        text = OmegaConf.to_yaml(job.config)
+        job.directory.prepare(text, job.record, resume=resume, keep_state=resume and stream)
         return self.submit(job)
 
     def _already(self, job: Job) -> Json:

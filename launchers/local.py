@@ -62,20 +62,25 @@ class Worker:
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         self.process.stdin.flush()
 
-    def events(self, deadline: float) -> Iterator[Json | None]:
+    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
         """Yield what the worker reports, and None whenever it has been silent for a moment.
 
         Raises:
             EOFError: The worker died.
-            TimeoutError: The deadline has passed.
+            TimeoutError: It took too long, or gave no sign of life for too long; the text says which.
         """
+        began = heard = time.monotonic()
         while True:
             ready, _, _ = select.select([self.read], [], [], 0.2)
-            if time.monotonic() > deadline:
-                raise TimeoutError
+            now = time.monotonic()
+            if timeout is not None and now - began > timeout:
+                raise TimeoutError(f"stopped after backend.timeout={timeout} seconds")
             if not ready:
+                if heartbeat is not None and now - heard > heartbeat:
+                    raise TimeoutError(f"no sign of life for backend.heartbeat={heartbeat} seconds")
                 yield None
                 continue
+            heard = now
             chunk = os.read(self.read, 1 << 16)
             if not chunk:
                 raise EOFError
@@ -165,8 +170,8 @@ class LocalLauncher(RenateLauncher):
             result: Json | None = job.directory.result
             with self.lock:
                 self.idle.append(worker)
-        except TimeoutError:
-            result = self._bury(worker, job, f"stopped after backend.timeout={self.timeout} seconds")
+        except TimeoutError as error:
+            result = self._bury(worker, job, str(error))
         except (EOFError, OSError):
             result = self._bury(worker, job, None)
         if result is None:
@@ -177,7 +182,7 @@ class LocalLauncher(RenateLauncher):
 
     def _follow(self, worker: Worker, job: Job) -> None:
         log, shown = job.directory.path / "log.txt", 0
-        for event in worker.events(time.monotonic() + (self.timeout or float("inf"))):
+        for event in worker.events(self.timeout, self.backend.heartbeat):
             if not self.progress.many:
                 shown += self._show_log(log, shown)
             if event is not None and event["event"] == "done":

@@ -108,6 +108,9 @@ class Watch(pl.Callback):
         mode: `max` or `min`.
         patience: Epochs without a better objective before the fit ends; None never ends it.
         file: Where the best weights are kept during the fit.
+        epochs_before: Whole epochs of an interrupted fit that this one continues.
+        steps_before: Its steps.
+        total: Steps of the whole fit.
     """
 
     measure: Callable[[], dict[str, float]]
@@ -117,6 +120,9 @@ class Watch(pl.Callback):
     mode: str
     patience: int | None
     file: Path
+    epochs_before: int = 0
+    steps_before: int = 0
+    total: int = 0
     best: float | None = None
     best_epoch: int = 0
     _next: float = field(default=0.0, repr=False)
@@ -126,15 +132,15 @@ class Watch(pl.Callback):
         if now < self._next:
             return
         self._next = now + 0.2
-        total = trainer.estimated_stepping_batches
-        self.tick(trainer.global_step, int(total), f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+        epoch, last = self.epochs_before + trainer.current_epoch + 1, self.epochs_before + (trainer.max_epochs or 0)
+        self.tick(self.steps_before + trainer.global_step, self.total, f"epoch {epoch}/{last}")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Learner)
-        epoch = trainer.current_epoch + 1
+        epoch, step = self.epochs_before + trainer.current_epoch + 1, self.steps_before + trainer.global_step
         metrics = {"train_loss": module.meter.mean(), **self.measure()}
         for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=trainer.global_step)
+            logger.log_metrics(metrics, step=step)
         if self.metric is not None and self.metric.startswith(("val_", "train_")):
             value = metrics[self.metric]
             sign = 1 if self.mode == "max" else -1
@@ -143,7 +149,7 @@ class Watch(pl.Callback):
                 torch.save({"model": module.model.state_dict(), "updater": module.updater.state_dict()}, self.file)
             elif self.patience is not None and epoch - self.best_epoch >= self.patience:
                 trainer.should_stop = True
-        self.report(epoch=epoch, step=trainer.global_step, **metrics)
+        self.report(epoch=epoch, step=step, **metrics)
 
     def restore(self, model: nn.Module, updater: Updater) -> None:
         """Put the best epoch's weights back, where an objective chose one; the memory stays as the fit left it."""

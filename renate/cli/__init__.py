@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import signal
 import sys
+import threading
 
 VERBS = {
     "init": "start a repository of experiments",
@@ -16,6 +18,8 @@ def main(argv: list[str] | None = None) -> None:
     from renate.errors import ConfigError, RenateError, nearest
 
     argv = sys.argv[1:] if argv is None else argv
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that workers are told to end
     word = argv[0] if argv and argv[0][0] not in "-+~" and "=" not in argv[0] else None
     try:
         _no_old_renate()

@@ -82,6 +82,10 @@ class Batches:
         batch_size: Rows of a batch; the last one of an epoch may be smaller.
         transform: Makes the batches.
         generator: Shuffles the rows anew at each epoch; null keeps their order.
+
+    Attributes:
+        position: Batches yielded of the current epoch.
+        order: The generator's state from which the current epoch's order came.
     """
 
     def __init__(
@@ -91,18 +95,26 @@ class Batches:
         transform: BatchTransform,
         generator: torch.Generator | None = None,
     ) -> None:
-        self.columns, self.batch_size, self.transform, self.generator = (
-            columns,
-            batch_size,
-            transform,
-            generator,
-        )
+        self.columns, self.batch_size = columns, batch_size
+        self.transform, self.generator = transform, generator
+        self.position = 0
+        self.order: Tensor | None = None
+        self._skip = 0
 
     def __len__(self) -> int:
         return (length(self.columns) + self.batch_size - 1) // self.batch_size
 
+    def resume(self, position: int, order: Tensor | None) -> None:
+        """Let the next epoch be the one that had yielded `position` batches when its `order` was as given."""
+        self._skip = position
+        if self.generator is not None and order is not None:
+            self.generator.set_state(order)
+
     def __iter__(self) -> Iterator[Batch]:
-        n = length(self.columns)
+        n, skip, self._skip = length(self.columns), self._skip, 0
+        self.order = None if self.generator is None else self.generator.get_state()
         order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
-        for index in torch.split(order, self.batch_size):
-            yield self.transform(select(self.columns, index))
+        for position, index in enumerate(torch.split(order, self.batch_size), 1):
+            self.position = position
+            if position > skip:
+                yield self.transform(select(self.columns, index))

@@ -58,12 +58,15 @@ class JobDirectory:
     def result(self) -> Json | None:
         return read_json(self.path / "result.json")
 
-    def prepare(self, config: str, record: Mapping[str, Any], *, keep_state: bool = False) -> None:
-        """Remove what an earlier try left, its state too unless it is to be continued; write config and record."""
+    def prepare(
+        self, config: str, record: Mapping[str, Any], *, resume: bool = False, keep_state: bool = False
+    ) -> None:
+        """Remove what an earlier try left, unless it is to be continued, and write config and record."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not keep_state:
             shutil.rmtree(self.path / "state", ignore_errors=True)
-        for name in ("stop", "metrics.jsonl", "log.txt", "traceback.txt", "result.json"):
+        stale = ["stop", "log.txt", "traceback.txt", "result.json"]
+        for name in stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint.pt"]:
             (self.path / name).unlink(missing_ok=True)
         (self.path / "config.yaml").write_text(config)
         write_json(self.path / "job.json", record)
@@ -78,6 +81,15 @@ class JobDirectory:
             file.write(json.dumps({"time": round(time.time(), 3), **metrics}) + "\n")
         if (self.path / "stop").exists():
             raise Stopped
+
+    def forget(self, prefix: str, *, after: int) -> None:
+        """Drop the reports of an interrupted update from the epochs that it will run again, those after `after`."""
+        path = self.path / "metrics.jsonl"
+        kept = [r for r in self.reports() if r.get("update", "") != prefix or r["epoch"] <= after]
+        if path.exists():
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text("".join(json.dumps(r) + "\n" for r in kept))
+            temporary.replace(path)
 
     def reports(self) -> list[Json]:
         """The complete lines of metrics.jsonl; a line still being written is left out."""

@@ -13,6 +13,7 @@ from torch import nn
 
 from renate.build import build
 from renate.data.batch import Batches, Columns
+from renate.jobs.checkpoint import Checkpoint
 from renate.jobs.parts import Job, optimizer_of, scheduler_of, transform
 from renate.learner import Learner, Measure, Watch
 from renate.seeds import derive
@@ -64,10 +65,14 @@ def fit(
         config["patience"],
         job.directory.path / "best.pt",
     )
-    trainer = trainer_of(job, watch)
     stream = transform(job, "stream", measure.transform.device)
     batches = Batches(train, job.config["data"]["batch_size"], stream, generator)
     steps = len(batches) * config["max_epochs"] if config["max_steps"] < 0 else config["max_steps"]
+    checkpoint = Checkpoint(job, number, config["checkpoint_every"], batches, watch)
+    watch.total = steps
+    if checkpoint.saved is not None:
+        watch.epochs_before, watch.steps_before = checkpoint.saved["epochs"], checkpoint.saved["steps"]
+    trainer = trainer_of(job, [watch, checkpoint], watch.epochs_before, watch.steps_before)
     make, interval = scheduler_of(job, {"epoch": config["max_epochs"], "step": steps})
     learner = Learner(model, updater, optimizer_of(job), make, interval)
     began = time.monotonic()
@@ -76,6 +81,7 @@ def fit(
         trainer.fit(learner, batches)
     seconds = time.monotonic() - began
     watch.restore(model, updater)
+    checkpoint.done()
     counts = {
         "steps": float(learner.meter.steps),
         "examples_per_second": learner.meter.examples / max(seconds, 1e-9),
@@ -85,11 +91,17 @@ def fit(
     return Fitted(watch.best, counts)
 
 
-def trainer_of(job: Job, watch: Watch) -> pl.Trainer:
-    """See conf/trainer/default.yaml for the settings; everything that costs time per step is off."""
+def trainer_of(job: Job, ours: list[pl.Callback], epochs: int, steps: int) -> pl.Trainer:
+    """See conf/trainer/default.yaml for the settings; everything that costs time per step is off.
+
+    `epochs` and `steps` have been run already, before an interruption.
+    """
     config = dict(job.config["trainer"])
-    for key in ("patience", "eval_batch_size"):
+    for key in ("patience", "eval_batch_size", "checkpoint_every"):
         config.pop(key)
+    config["max_epochs"] -= epochs
+    if config["max_steps"] >= 0:
+        config["max_steps"] -= steps
     own = config.pop("callbacks")
     callbacks = [build(node, f"trainer.callbacks.{n}", trust=job.config["trust"]) for n, node in own.items()]
     precision = config.pop("precision")
@@ -105,7 +117,7 @@ def trainer_of(job: Job, watch: Watch) -> pl.Trainer:
             devices=devices or 1,
             precision=precision or "32-true",
             logger=logger,
-            callbacks=[*callbacks, watch],
+            callbacks=[*callbacks, *ours],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

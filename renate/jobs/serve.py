@@ -5,6 +5,8 @@ import os
 import random
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,17 @@ def serve(events: int) -> None:
 
     Ends when standard input does: a worker never outlives its launcher.
     """
-    import numpy as np
-    import torch
-
-    from renate.jobs.execute import execute
-
     lock, orders = threading.Lock(), _Orders()
 
     def emit(event: Order) -> None:
         with lock:
             os.write(events, json.dumps(event).encode() + b"\n")
+
+    with _beating(emit):  # the imports take seconds
+        import numpy as np
+        import torch
+
+        from renate.jobs.execute import execute
 
     deterministic = torch.are_deterministic_algorithms_enabled()
     while (order := orders.next()) is not None:
@@ -39,7 +42,7 @@ def serve(events: int) -> None:
         torch.set_num_threads(order["threads"])
         record = json.loads((path / "job.json").read_text())
         _enter(record["cwd"])
-        with (path / "log.txt").open("a", buffering=1) as log:
+        with _beating(emit), (path / "log.txt").open("a", buffering=1) as log:
             before = (os.dup(1), os.dup(2))
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
@@ -52,6 +55,22 @@ def serve(events: int) -> None:
                     os.dup2(copy, target)
                     os.close(copy)
         emit({"event": "done"})
+
+
+@contextmanager
+def _beating(emit: Callable[[Order], None]) -> Iterator[None]:
+    """Give a sign of life each second: a process that is frozen, or stuck in code that never yields, gives none."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(1.0):
+            emit({"event": "alive"})
+
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 class _Orders:

@@ -149,6 +149,28 @@ class Memory(ABC):
         self.store.columns[name] = column
         self.segments.rewrite(self.size)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Everything there is, as tensors and numbers; for a checkpoint of the same job, not for a state."""
+        keys = self.keys()
+        return {
+            "counters": [self.size, self.count, self.draws, self.seed],
+            "columns": {name: column.clone() for name, column in self.columns().items()},
+            "keys": None if keys is None else torch.from_numpy(keys.copy()),
+            "segments": self.segments.snapshot(self.size),
+        }
+
+    def revert(self, snapshot: dict[str, Any]) -> None:
+        """Become what a snapshot of the same memory holds."""
+        self.size, self.count, self.draws, self.seed = snapshot["counters"]
+        columns, keys = snapshot["columns"], snapshot["keys"]
+        self.restore(None if keys is None else keys.numpy(), self.capacity)
+        if self.size:
+            rows = self.capacity if self.capacity is not None else self.size
+            self.store.reserve(rows, schema_of(columns))
+            everything = torch.arange(self.size)
+            self.store.put(everything, everything, columns)
+        self.segments.revert(snapshot["segments"])
+
     def save(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield (name, bytes) of every file of the memory; None for a file that is as load() found it."""
         meta = {

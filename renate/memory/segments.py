@@ -49,6 +49,14 @@ class Segments:
         """Mark everything as written."""
         self.segment[:size] = -1
 
+    def snapshot(self, size: int) -> dict[str, Any]:
+        where = torch.from_numpy(np.stack([self.segment[:size], self.row[:size]]))
+        return {"where": where, "rows": dict(self.rows), "next": self.next}
+
+    def revert(self, snapshot: dict[str, Any]) -> None:
+        self.segment, self.row = (part.numpy().copy() for part in snapshot["where"])
+        self.rows, self.next = dict(snapshot["rows"]), snapshot["next"]
+
     def save(self, store: ColumnStore, size: int, keys: Floats | None) -> Iterator[tuple[str, bytes | None]]:
         """Yield the files; this index changes only once all of them were taken."""
         segment, row, number = self.segment[:size].copy(), self.row[:size].copy(), self.next

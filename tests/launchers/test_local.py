@@ -112,6 +112,27 @@ def test_timeout(workdir: Path) -> None:
     assert workers(workdir) == []
 
 
+def test_a_frozen_worker_is_noticed(workdir: Path) -> None:
+    arguments = ["trainer.max_epochs=5000", "backend.heartbeat=3"]
+    process = subprocess.Popen([*RENATE, *arguments], cwd=workdir, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: list((workdir / "runs").glob("*/metrics.jsonl")))
+    (worker,) = workers(workdir)
+    os.kill(worker, signal.SIGSTOP)
+    _, err = process.communicate(timeout=60)
+    assert err.splitlines()[-1] == "renate: no sign of life for backend.heartbeat=3 seconds"
+    assert process.returncode == 1
+    assert workers(workdir) == []
+
+
+def test_sigterm_ends_the_workers_too(workdir: Path) -> None:
+    process = subprocess.Popen([*RENATE, "trainer.max_epochs=5000"], cwd=workdir, stderr=subprocess.DEVNULL)
+    wait_for(lambda: list((workdir / "runs").glob("*/metrics.jsonl")))
+    process.terminate()
+    assert process.wait(30) == 128 + signal.SIGTERM
+    assert workers(workdir) == []
+    assert list((workdir / "runs").glob("*/checkpoint.pt")), "what was reached is kept"
+
+
 def test_hydras_own_launcher_and_sweeper(workdir: Path) -> None:
     renate(*QUICK, "hydra/launcher=basic", "seed=1", cwd=workdir)
     renate(*QUICK, "hydra/sweeper=basic", "hydra/launcher=renate_local", "seed=1,2", cwd=workdir)

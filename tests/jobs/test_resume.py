@@ -1,0 +1,93 @@
+"""A fit that was interrupted within an epoch goes on and ends bit for bit as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load
+
+from renate.state.versions import State
+from tests.command import RENATE, renate, workers
+
+LONG = [
+    *("updater=derpp", "optimizer.momentum=0.9", "optimizer.lr=0.02", "lr_scheduler=cosine", "memory.capacity=300"),
+    *("trainer.max_epochs=60", "model.hidden_sizes=[32]", "trainer.gradient_clip_val=1.0"),
+]
+
+
+def files(folder: Path, run_dir: str) -> dict[str, dict[str, torch.Tensor]]:
+    state = job_of(folder / run_dir) / "state"
+    manifest = State(str(state)).manifest()
+    read = State(str(state)).read
+    return {n: load(bytes(read(manifest, n))) for n in manifest.files if n.endswith(".safetensors")}
+
+
+def job_of(run_dir: Path) -> Path:
+    (path,) = (p.parent for p in run_dir.glob("*/job.json") if p.parent.name != "latest")
+    return path
+
+
+def interrupted(folder: Path, arguments: list[str], how: str) -> None:
+    """Start a run and end it within an epoch, after some epochs."""
+    process = subprocess.Popen(
+        [*RENATE, *arguments],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        reports = list((folder / "runs").glob("*/metrics.jsonl"))
+        ready = reports and len(reports[0].read_text().splitlines()) >= 5
+        if ready and (how == "SIGINT" or (reports[0].parent / "checkpoint.pt").exists()):
+            break
+        time.sleep(0.01)
+    if how == "SIGINT":
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    else:
+        for pid in [process.pid, *workers(folder)]:
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.parametrize(("how", "every"), [("SIGINT", "null"), ("SIGKILL", "0.2")])
+def test_bit_for_bit(how: str, every: str, workdir: Path) -> None:
+    arguments = [*LONG, f"trainer.checkpoint_every={every}"]
+    interrupted(workdir, arguments, how)
+    job = job_of(workdir / "runs")
+    assert not (job / "result.json").exists()
+    saved = torch.load(job / "checkpoint.pt", weights_only=True)
+    assert 0 < saved["epochs"] < 59
+    assert saved["position"] > 0, "within an epoch"
+    renate(*arguments, cwd=workdir)
+    renate(*arguments, "run_dir=whole", cwd=workdir)
+    one, two = files(workdir, "runs"), files(workdir, "whole")
+    assert one.keys() == two.keys()
+    for name, tensors in one.items():
+        assert all(torch.equal(tensors[k], two[name][k]) for k in two[name]), name
+    reports = [json.loads(line) for line in (job / "metrics.jsonl").read_text().splitlines()]
+    assert [r["epoch"] for r in reports] == list(range(1, 61)), "each epoch is reported once"
+    whole = job_of(workdir / "whole")
+    again = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert [{k: v for k, v in r.items() if k != "time"} for r in reports] == [
+        {k: v for k, v in r.items() if k != "time"} for r in again
+    ]
+    assert not (job / "checkpoint.pt").exists()
+
+
+def test_a_torn_checkpoint_starts_the_update_over(workdir: Path) -> None:
+    arguments = [*LONG, "trainer.max_epochs=2"]
+    renate(*arguments, cwd=workdir)
+    job = job_of(workdir / "runs")
+    (job / "result.json").unlink()
+    (job / "checkpoint.pt").write_bytes(b"PK torn")
+    renate(*arguments, cwd=workdir)
+    assert json.loads((job / "result.json").read_text())["status"] == "completed"
+    assert [json.loads(line)["epoch"] for line in (job / "metrics.jsonl").read_text().splitlines()] == [1, 2]

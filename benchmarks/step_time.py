@@ -38,7 +38,7 @@ from renate.updaters.base import Updater
 ROOT = Path(__file__).parents[1]
 CASES = {
     "mlp": (["model=mlp", "data.batch_size=128"], 128, (1, 28, 28), 230),
-    "resnet18": (["model=resnet18", "data.batch_size=32"], 32, (3, 32, 32), 12),
+    "resnet18": (["model=resnet18", "data.batch_size=32"], 32, (3, 32, 32), 7),
 }
 STAMPS: list[float] = []
 

@@ -1,18 +1,16 @@
 """A version, ready for inference, with no config at hand."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from safetensors.torch import load
 from torch import Tensor, nn
 
 from renate.build import FROM_STATE, build
 from renate.data.batch import BatchTransform
 from renate.errors import StateError
 from renate.jobs.parts import transform_of
-from renate.jobs.restore import load_into
+from renate.jobs.restore import deploy_of, load_into, tensors_of
 from renate.state.versions import State
 from renate.updaters.base import Updater
 
@@ -71,9 +69,9 @@ def load_model(
     """
     state = State(url)
     manifest = state.manifest(state.resolve(str(version)) if version is not None else None)
-    deploy = json.loads(bytes(state.read(manifest, "model.json")))
+    deploy = deploy_of(state, manifest)
     rules = {"trust": tuple(trust), "only": FROM_STATE}
-    tensors = load(bytes(state.read(manifest, "model.safetensors")))
+    tensors = tensors_of(state, manifest, "model")
     node = deploy["model"]
     if node["_target_"] == LIVE:
         if model is None:
@@ -89,7 +87,7 @@ def load_model(
     updater = build(deploy["updater"], "updater", **rules) if deploy["updater"] else None
     if updater is not None:
         updater.setup(model)
-        load_into(updater, load(bytes(state.read(manifest, "updater.safetensors"))), url)
+        load_into(updater, tensors_of(state, manifest, "updater"), url)
     inputs = {"inputs": {"test": deploy["transform"]["inputs"]}, "targets": {"test": []}}
     transform = transform_of(inputs, "test", "cpu", **rules)
     assert manifest.version is not None

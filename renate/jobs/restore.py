@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import nn
 
@@ -37,7 +38,7 @@ class Saved:
 
     @classmethod
     def read(cls, state: State, manifest: Manifest) -> "Saved":
-        return cls(state, manifest, json.loads(bytes(state.read(manifest, "model.json"))))
+        return cls(state, manifest, deploy_of(state, manifest))
 
     @property
     def labels(self) -> list[Any]:
@@ -48,7 +49,37 @@ class Saved:
         return {k: v for k, v in self.deploy["model"].items() if k not in ("_target_", "num_classes")}
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
-        return load(bytes(self.state.read(self.manifest, f"{name}.safetensors")))
+        return tensors_of(self.state, self.manifest, name)
+
+
+def deploy_of(state: State, manifest: Manifest) -> dict[str, Any]:
+    """model.json of a version: model, labels, transform, updater.
+
+    Raises:
+        StateError: It isn't what an update writes.
+    """
+    where = f"{state.url}: 'model.json' of version {manifest.version}"
+    try:
+        found = json.loads(bytes(state.read(manifest, "model.json")))
+    except ValueError as error:
+        raise StateError(f"{where} is no JSON: {error}") from error
+    if not isinstance(found, dict) or not {"model", "labels", "transform", "updater"} <= found.keys():
+        raise StateError(f"{where} lacks what a model is built from: was this state made by renate?")
+    return found
+
+
+def tensors_of(state: State, manifest: Manifest, name: str) -> dict[str, torch.Tensor]:
+    """The tensors of <name>.safetensors.
+
+    Raises:
+        StateError: Its header lies, or it is another kind of file.
+    """
+    data = bytes(state.read(manifest, f"{name}.safetensors"))
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        where = f"{state.url}: '{name}.safetensors' of version {manifest.version}"
+        raise StateError(f"{where} is no safetensors file: {str(error).splitlines()[0]}") from error
 
 
 def load_model(job: Job, node: dict[str, Any], facts: dict[str, Any], saved: Saved | None) -> nn.Module:

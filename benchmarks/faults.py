@@ -128,7 +128,7 @@ def kill_processes(kills: int, folder: Path) -> Counter[str]:
         process = context.Process(target=operate, args=(state.url, ledger, number, kind, phase, ready))
         process.start()
         assert ready.wait(60)
-        time.sleep(draw.uniform(0, {"publish": 0.08, "gc": 0.045, "rollback": 0.09}[kind]))
+        time.sleep(draw.uniform(0, {"publish": 0.05, "gc": 0.045, "rollback": 0.09}[kind]))
         alive = process.is_alive()
         process.kill()
         process.join()

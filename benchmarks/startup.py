@@ -52,7 +52,7 @@ def main() -> None:
             ("Hydra's basic launcher, one process", ["hydra/launcher=basic"]),
         ):
             few, many = 2, 82 if more[0].startswith("backend") else 22
-            run_dir = f"run_dir={Path(folder) / name.split()[0]}"
+            run_dir = f"run_dir={Path(folder) / str(len(rates))}"
             base = cpu([*RENATE, *TRIVIAL, *more, run_dir, f"seed=range({few})"], folder)[1]
             wall = cpu([*RENATE, *TRIVIAL, *more, run_dir, f"seed=range(100,{100 + many})"], folder)[1]
             rates[name] = (many, 60 * (many - few) / (wall - base))

@@ -1,26 +1,42 @@
 """Pure functions on the accuracy matrix: R[t][i] is the accuracy on chunk i after update t.
 
-Definitions as in the papers cited; libraries differ in names and signs, so read them before comparing.
+R is a list of lists, an array or a tensor, a row per update so far and a column per chunk; columns of chunks that are
+still to come count in none of the averages. Definitions as in the papers cited; libraries differ in names and signs,
+so read them before comparing.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-Matrix = Sequence[Sequence[float]]
+Matrix = Sequence[Sequence[float]] | Any
+
+
+def rows_of(matrix: Matrix) -> list[list[float]]:
+    """Return R as plain numbers, square: the chunks seen so far.
+
+    Raises:
+        ValueError: R has no row, or fewer columns than rows.
+    """
+    rows = [[float(value) for value in row] for row in matrix]
+    if not rows or any(len(row) < len(rows) for row in rows):
+        raise ValueError(f"R has {len(rows)} rows of {[len(row) for row in rows]} values: expected a column per row")
+    return [row[: len(rows)] for row in rows]
 
 
 def average_accuracy(matrix: Matrix) -> float:
     """ACC = mean_i R[T][i] (Lopez-Paz & Ranzato, 2017, https://arxiv.org/abs/1706.08840, eq. 2)."""
-    last = matrix[-1]
+    last = rows_of(matrix)[-1]
     return sum(last) / len(last)
 
 
 def backward_transfer(matrix: Matrix) -> float:
     """BWT = mean_{i<T} (R[T][i] - R[i][i]) (ibid., eq. 3); 0.0 after the first update."""
-    past = len(matrix) - 1
-    return sum(matrix[past][i] - matrix[i][i] for i in range(past)) / past if past else 0.0
+    rows = rows_of(matrix)
+    past = len(rows) - 1
+    return sum(rows[past][i] - rows[i][i] for i in range(past)) / past if past else 0.0
 
 
 def forward_transfer(matrix: Matrix, untrained: Sequence[float]) -> float:
@@ -30,8 +46,9 @@ def forward_transfer(matrix: Matrix, untrained: Sequence[float]) -> float:
         matrix: R.
         untrained: b[i], accuracy of a randomly initialised model on chunk i.
     """
-    count = len(matrix) - 1
-    return sum(matrix[i - 1][i] - untrained[i] for i in range(1, count + 1)) / count if count else 0.0
+    rows = rows_of(matrix)
+    gains = [rows[i - 1][i] - float(untrained[i]) for i in range(1, len(rows))]
+    return sum(gains) / len(gains) if gains else 0.0
 
 
 def forgetting(matrix: Matrix) -> float:
@@ -39,15 +56,28 @@ def forgetting(matrix: Matrix) -> float:
 
     Negative where a chunk is now better than ever before; 0.0 after the first update.
     """
-    past = len(matrix) - 1
+    rows = rows_of(matrix)
+    past = len(rows) - 1
     if not past:
         return 0.0
-    return sum(max(matrix[row][j] for row in range(past)) - matrix[past][j] for j in range(past)) / past
+    return sum(max(row[j] for row in rows[:past]) - rows[past][j] for j in range(past)) / past
 
 
 def learning_accuracy(matrix: Matrix) -> float:
     """LA = mean_i R[i][i]: how well each chunk was learned when it came (Riemer et al., 2019)."""
-    return sum(matrix[i][i] for i in range(len(matrix))) / len(matrix)
+    rows = rows_of(matrix)
+    return sum(rows[i][i] for i in range(len(rows))) / len(rows)
+
+
+def negative_flip_rate(old: Tensor, new: Tensor, targets: Tensor) -> float:
+    """Share of examples that the old model had right and the new one has wrong (Yan et al., 2021, arXiv 2011.09161).
+
+    Args:
+        old: Classes that the old model predicts, int64 [N], N of 1 or more.
+        new: Those that the new one does.
+        targets: The right ones.
+    """
+    return float(((old == targets) & (new != targets)).double().mean())
 
 
 def mask_logits(logits: Tensor, classes: Sequence[int]) -> Tensor:

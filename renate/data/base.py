@@ -77,8 +77,8 @@ class Source(ABC):
             seed: Of the split and of `limit`.
 
         Raises:
-            DataError: No examples, values that aren't finite, labels that only the test data has, or nothing left to
-                train on.
+            DataError: No examples, values that aren't finite, labels that only the test data has, test inputs of
+                another kind, or nothing left to train on.
         """
         (inputs, raw), tests = self.read()
         check(inputs, raw, "data.train")
@@ -91,13 +91,13 @@ class Source(ABC):
         new = [label for label in found if label not in set(known)]
         known += new
         train = {"inputs": inputs, "targets": encode(raw, known, "data.train")}
+        if not tests:
+            raise DataError("data.test names nothing to measure on: give a test set, or null")
         test = {}
         for name, (test_inputs, test_raw) in tests.items():
             check(test_inputs, test_raw, "data.test")
-            if test_inputs.shape[1:] != inputs.shape[1:]:
-                raise DataError(
-                    f"data.test: inputs are {list(test_inputs.shape[1:])}, those of data.train {list(inputs.shape[1:])}"
-                )
+            if kind(test_inputs) != kind(inputs):
+                raise DataError(f"data.test: inputs are {kind(test_inputs)}, those of data.train {kind(inputs)}")
             test[name] = {"inputs": test_inputs, "targets": encode(test_raw, known, "data.test")}
         train, val = self._split(train, seed)
         return Data(train, val, test, known, new)
@@ -119,14 +119,18 @@ class Source(ABC):
         return train, select(columns, order[:held].sort().values) if held else None
 
 
-def hold_out(table: Table, fraction: float) -> tuple[Table, dict[str, Table]]:
-    """Split a test table off a table that came without one, the same for every seed.
+def check_test_size(test: object, fraction: float) -> None:
+    """Check the fraction for `hold_out`, which counts only where there is no test data.
 
     Raises:
         ConfigError: A fraction that isn't one.
     """
-    if not 0 < fraction < 1:
+    if test is None and not 0 < fraction < 1:
         raise ConfigError(f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test")
+
+
+def hold_out(table: Table, fraction: float) -> tuple[Table, dict[str, Table]]:
+    """Split a test table off a table that came without one, the same for every seed."""
     inputs, labels = table
     order = np.random.default_rng(derive(0, "test")).permutation(len(labels))
     count = max(1, round(len(labels) * fraction)) if len(labels) else 0
@@ -140,6 +144,11 @@ def check(inputs: Tensor, raw: np.ndarray[Any, Any], key: str) -> None:
     if inputs.is_floating_point() and not bool(torch.isfinite(inputs).all()):
         row = int((~torch.isfinite(inputs.reshape(len(inputs), -1))).any(1).nonzero()[0])
         raise DataError(f"{key}: example {row} has an input that is NaN or infinite: clean or fill it first")
+
+
+def kind(inputs: Tensor) -> str:
+    """Of one example, as messages show it: `float32 [3, 4]`."""
+    return f"{str(inputs.dtype).removeprefix('torch.')} {list(inputs.shape[1:])}"
 
 
 def same_kind(a: list[Label], b: list[Label]) -> bool:

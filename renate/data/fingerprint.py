@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from renate.data import remote
 from renate.errors import DataError
 
 Patterns = str | Iterable[Any] | Mapping[str, Any] | None
@@ -16,90 +17,92 @@ Patterns = str | Iterable[Any] | Mapping[str, Any] | None
 def expand(patterns: Patterns, key: str) -> list[str]:
     """Return the files that paths and globs (one, a list, or name -> either) mean, sorted within each pattern.
 
+    Args:
+        patterns: Local paths, or URLs of objects such as s3://bucket/new/*.parquet.
+        key: The config key they come from, for messages.
+
     Raises:
         DataError: A pattern that matches nothing.
     """
+    return [file for file, _ in _matches(patterns, key)]
+
+
+def _matches(patterns: Patterns, key: str) -> list[tuple[str, str | None]]:
+    """(file, etag and size of an object; None for a local file)."""
     if patterns is None:
         return []
     if isinstance(patterns, Mapping):
-        return [file for part in patterns.values() for file in expand(part, key)]
+        return [match for part in patterns.values() for match in _matches(part, key)]
     if not isinstance(patterns, str):
-        return [file for part in patterns for file in expand(part, key)]
+        return [match for part in patterns for match in _matches(part, key)]
     if "://" in patterns and not patterns.startswith("file://"):
-        return _remote(patterns, key)
+        return [(file, tag) for file, tag in remote.find(patterns, key)]
     path = str(Path(patterns.removeprefix("file://")).expanduser())
     matches = [path] if Path(path).is_file() else glob.glob(path, recursive=True)  # noqa: PTH207 (absolute ones too)
     found = sorted(match for match in matches if Path(match).is_file())
     if not found:
         raise DataError(f"{key}={patterns}: no such file, and no file matches (from {Path.cwd()})")
-    return found
+    return [(file, None) for file in found]
 
 
-def _remote(url: str, key: str) -> list[str]:
-    from fnmatch import fnmatch
-
-    return [found for found, _ in _listed(url, key) if fnmatch(found, url) or found == url]
-
-
-def _listed(url: str, key: str) -> list[tuple[str, str]]:
-    """(URL, etag and size) of the objects that a URL, perhaps a glob, may mean."""
-    import obstore
-    from obstore.store import from_url
-
-    scheme, _, rest = url.partition("://")
-    bucket, _, path = rest.partition("/")
-    stem = path[: min((path.find(c) for c in "*?[" if c in path), default=len(path))]
-    store: Any = from_url(f"{scheme}://{bucket}")
-    pages = obstore.list(store, prefix=stem.rpartition("/")[0] or None)
-    found = [(f"{scheme}://{bucket}/{o['path']}", f"{o['e_tag']} {o['size']}") for page in pages for o in page]
-    if not any(f == url or glob.has_magic(url) for f, _ in found):
-        raise DataError(f"{key}={url}: no such object")
-    return sorted(found)
-
-
-def fingerprint(patterns: list[Any], cache: Path | None) -> str:
+def fingerprint(patterns: Iterable[Any] | Mapping[str, Any], cache: Path | None) -> str:
     """Return a hash of the names and contents of all files that patterns mean.
 
     Args:
-        patterns: See `expand`.
-        cache: A folder that remembers content hashes by path, size and time of change; None is ~/.cache/renate.
+        patterns: See `expand`. A mapping's keys are the config keys that messages name, a list's are data.train.
+        cache: A folder that remembers content hashes by path, size and times of change; None is ~/.cache/renate.
 
     Raises:
         DataError: A pattern that matches nothing.
     """
-    folder = cache or Path.home() / ".cache" / "renate"
-    known = _read(folder / "hashes.json")
-    digest, changed = hashlib.sha256(), False
-    for pattern in patterns:
-        for file in expand(pattern, "data.train"):
-            if "://" in file:
-                tag = dict(_listed(file, "data.train")).get(file, "")
-            else:
-                stat = Path(file).stat()
-                at = f"{Path(file).absolute()} {stat.st_size} {stat.st_mtime_ns}"
-                if at not in known:
-                    with Path(file).open("rb") as stream:
-                        known[at], changed = hashlib.file_digest(stream, "sha256").hexdigest(), True
-                tag = known[at]
-            digest.update(f"{Path(file).name}\0{tag}\0".encode())
+    known = Hashes((cache or Path("~/.cache/renate")).expanduser() / "hashes.json")
+    named = patterns.items() if isinstance(patterns, Mapping) else [("data.train", part) for part in patterns]
+    digest = hashlib.sha256()
+    for key, part in named:
+        for file, tag in _matches(part, key):
+            digest.update(f"{Path(file).name}\0{known.of(Path(file)) if tag is None else tag}\0".encode())
         digest.update(b"\1")
-    if changed:
-        _write(folder / "hashes.json", known)
+    known.save()
     return digest.hexdigest()
 
 
-def _read(path: Path) -> dict[str, str]:
+class Hashes:
+    """Contents' SHA-256, remembered so that an unchanged file isn't read again.
+
+    Args:
+        path: The file that remembers: absolute path -> [size and times, hash].
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.known = path, _read(path)
+        self.fresh: dict[str, Any] = {}
+
+    def of(self, file: Path) -> str:
+        # ctime besides mtime: a copy may bring its old mtime along, nobody can set a ctime
+        stat, name = file.stat(), str(file.absolute())
+        stamp = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+        entry = self.known.get(name)
+        if not (isinstance(entry, list) and len(entry) == 2 and entry[0] == stamp):
+            with file.open("rb") as stream:
+                entry = [stamp, hashlib.file_digest(stream, "sha256").hexdigest()]
+            self.known[name] = self.fresh[name] = entry
+        return str(entry[1])
+
+    def save(self) -> None:
+        """Add what is new to what others have written meanwhile."""
+        if not self.fresh:
+            return
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(_read(self.path) | self.fresh))
+            temporary.replace(self.path)
+        except OSError:  # a read-only home costs time, not the run
+            return
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text()))
-    except (OSError, ValueError):  # a cache: what can't be read is made anew
+    except (OSError, ValueError, TypeError):  # a cache: what can't be read is made anew
         return {}
-
-
-def _write(path: Path, content: dict[str, str]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(content))
-        temporary.replace(path)
-    except OSError:  # a read-only home costs time, not the run
-        return

@@ -2,8 +2,9 @@
 
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -11,15 +12,17 @@ from torch import Tensor
 
 from renate.errors import DataError
 
+GREY = ("L", "1", "LA")
+DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
-def decode(column: Any, cache: Path, size: tuple[int, ...] | None, where: str) -> Tensor:
-    """Decode a column of encoded images.
+
+def decode(columns: Mapping[str, Any], cache: Path, size: tuple[int, ...] | None) -> Tensor:
+    """Decode columns of encoded images, one after the other into the file, so that memory holds one image.
 
     Args:
-        column: Arrow column of binary, or of the Hub's struct with `bytes`.
+        columns: File and column, for messages -> Arrow column of binary, or of the Hub's struct with `bytes`.
         cache: The file that holds the result; made if it isn't there.
         size: (height, width) to resize to, or None.
-        where: File and column, for messages.
 
     Returns:
         uint8 [N, C, H, W], C = 1 where every image is grey, else 3; mapped from the file, copied only when written to.
@@ -28,49 +31,63 @@ def decode(column: Any, cache: Path, size: tuple[int, ...] | None, where: str) -
         DataError: An image that can't be decoded, or images of several sizes without `size`.
     """
     if not cache.exists():
-        _write(cache, _decode(column, size, where))
+        _make(cache, columns, size)
     mapped = np.load(cache, mmap_mode="c")
     return torch.from_numpy(mapped)
 
 
-def _decode(column: Any, size: tuple[int, ...] | None, where: str) -> np.ndarray[Any, Any]:
-    from PIL import Image, UnidentifiedImageError
-
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise DataError(f"data.image_size={list(size)}: expected [height, width]")
-    images: list[np.ndarray[Any, Any]] = []
-    grey = True
-    for row, value in enumerate(column.to_pylist()):
-        data = value.get("bytes") if isinstance(value, dict) else value
-        try:
-            image: Image.Image = Image.open(io.BytesIO(data or b""))
-            if image.mode not in ("L", "RGB"):
-                image = image.convert("L" if image.mode in ("1", "LA", "I;16") else "RGB")
-            if size is not None and image.size != (size[1], size[0]):
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            pixels = np.asarray(image)
-        except (UnidentifiedImageError, OSError) as error:
-            raise DataError(f"{where}: row {row} is no image that Pillow can read") from error
-        grey = grey and pixels.ndim == 2
-        if images and pixels.shape[:2] != images[0].shape[:2]:
-            first, this = "×".join(map(str, images[0].shape[:2])), "×".join(map(str, pixels.shape[:2]))
-            raise DataError(f"{where}: row 0 is {first} pixels, row {row} is {this}: data.image_size=[H,W] resizes all")
-        images.append(pixels)
-    if not images:
-        raise DataError(f"{where} has no rows")
-    if grey:
-        return np.stack(images)[:, None]
-    colour = [p if p.ndim == 3 else np.repeat(p[..., None], 3, 2) for p in images]
-    return np.ascontiguousarray(np.stack(colour).transpose(0, 3, 1, 2))
-
-
-def _write(path: Path, array: np.ndarray[Any, Any]) -> None:
+def _make(path: Path, columns: Mapping[str, Any], size: tuple[int, ...] | None) -> None:
     """Write so that no reader, and no later run, ever finds a part."""
+    if not sum(map(len, columns.values())):
+        raise DataError(f"{next(iter(columns))} has no rows")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            np.save(file, array)
+        for mode in ("L", "RGB"):  # grey until an image in colour turns up
+            with temporary.open("wb") as file:
+                if _fill(file, columns, mode, size):
+                    break
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _fill(file: IO[bytes], columns: Mapping[str, Any], mode: str, size: tuple[int, ...] | None) -> bool:
+    """Write the images as a .npy file; False where `mode` is grey and one isn't."""
+    first: tuple[int, ...] = ()
+    for where, column in columns.items():
+        for row, scalar in enumerate(column):
+            value = scalar.as_py()
+            found = _open(value.get("bytes") if isinstance(value, dict) else value, f"{where}: row {row}", size)
+            if mode == "L" and found.mode not in GREY:
+                return False
+            pixels = np.asarray(found if found.mode == mode else found.convert(mode))
+            if not first:
+                first = pixels.shape[:2]
+                shape = (sum(map(len, columns.values())), 1 if mode == "L" else 3, *first)
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+            if pixels.shape[:2] != first:
+                raise DataError(
+                    f"{where}: row {row} is {'×'.join(map(str, pixels.shape[:2]))} pixels, the first image "
+                    f"{'×'.join(map(str, first))}: data.image_size=[H,W] resizes all"
+                )
+            file.write((pixels if mode == "L" else pixels.transpose(2, 0, 1)).tobytes())
+    return True
+
+
+def _open(data: bytes | None, where: str, size: tuple[int, ...] | None) -> Any:
+    from PIL import Image
+
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data or b""))
+        image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{where} is no image that Pillow can read") from error
+    if image.mode in DEEP:
+        raise DataError(f"{where} has more than 8 bits per channel (mode {image.mode}): convert the images first")
+    if size is None or image.size == (size[1], size[0]):
+        return image
+    if image.mode not in ("L", "RGB"):  # a palette's numbers can't be averaged
+        image = image.convert("L" if image.mode in GREY else "RGB")
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)

@@ -29,12 +29,16 @@ class Scenario(ABC):
 
         Raises:
             ConfigError: There is no such chunk, or the scenario doesn't fit the data.
+            DataError: The chunk has no test examples.
         """
         if not 0 <= index < self.chunks:
             raise ConfigError(
                 f"job.chunk={index}: expected 0 to {self.chunks - 1}, the scenario has {self.chunks} chunks"
             )
-        return self.take(columns, index, part, seed, num_classes)
+        chunk = self.take(columns, index, part, seed, num_classes)
+        if part == "test" and not length(chunk):
+            raise DataError(f"chunk {index} of {self.chunks} has no test examples: data.test lacks its classes")
+        return chunk
 
     @abstractmethod
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
@@ -68,6 +72,8 @@ class ClassIncremental(Scenario):
         if (chunks is None) == (groupings is None):
             raise ConfigError("scenario: expected either scenario.chunks or scenario.groupings, the other null")
         super().__init__(chunks if chunks is not None else len(groupings or []))
+        if groupings is not None and not all(groupings):
+            raise ConfigError(f"scenario.groupings={[list(g) for g in groupings]}: a chunk needs a class or more")
         self.groupings, self.shuffle = groupings, shuffle
 
     def classes(self, index: int, *, seed: int, num_classes: int) -> list[int]:
@@ -123,6 +129,8 @@ class Rotation(Scenario):
         if (chunks is None) == (degrees is None):
             raise ConfigError("scenario: expected either scenario.chunks or scenario.degrees, the other null")
         super().__init__(chunks if chunks is not None else len(degrees or []))
+        if not 0 < max_degrees <= 360:
+            raise ConfigError(f"scenario.max_degrees={max_degrees}: expected above 0 and at most 360")
         self.degrees, self.max_degrees, self.full = degrees, max_degrees, full
 
     def angle(self, index: int, seed: int) -> float:

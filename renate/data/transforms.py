@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from renate.errors import DataError
+
 
 class Scale(nn.Module):
     """uint8 -> float32 in [0, 1], in one pass; floats are left alone."""
@@ -29,6 +31,8 @@ class Normalize(nn.Module):
         self.mean, self.std = torch.tensor(list(mean)), torch.tensor(list(std))
 
     def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.shape[1] != len(self.mean):
+            raise DataError(f"transform: Normalize has {len(self.mean)} means, the inputs {inputs.shape[1]} channels")
         shape = (1, -1, *[1] * (inputs.ndim - 2))
         return (inputs - self.mean.to(inputs.device).view(shape)) / self.std.to(inputs.device).view(shape)
 
@@ -47,6 +51,8 @@ class RandomCrop(nn.Module):
         self.padding = padding
 
     def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.ndim != 4:
+            raise DataError(f"transform: RandomCrop needs images [C, H, W], the inputs are {list(inputs.shape[1:])}")
         batch, channels, height, width = inputs.shape
         padded = F.pad(inputs, [self.padding] * 4)
         top, left = torch.randint(2 * self.padding + 1, (2, batch, 1), device=inputs.device)
@@ -71,5 +77,8 @@ class RandomHorizontalFlip(nn.Module):
         self.p = p
 
     def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.ndim != 4:
+            shape = list(inputs.shape[1:])
+            raise DataError(f"transform: RandomHorizontalFlip needs images [C, H, W], the inputs are {shape}")
         flip = torch.rand(len(inputs), 1, 1, 1, device=inputs.device) < self.p
         return torch.where(flip, inputs.flip(-1), inputs)

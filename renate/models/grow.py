@@ -15,12 +15,13 @@ def grow(old: nn.Module, new: nn.Module) -> nn.Module:
         new: The same model, built with more classes. Changed in place and returned.
 
     Raises:
-        StateError: A tensor differs in more than the number of its rows.
+        StateError: A tensor differs in more than the number of its rows, or is in one of the models only.
     """
-    before = old.state_dict()
-    for name, tensor in new.state_dict().items():
-        if name not in before:
-            raise StateError(f"model.grow=true: the smaller model has no tensor '{name}'")
+    before, after = old.state_dict(), new.state_dict()
+    if lone := sorted(before.keys() ^ after.keys()):
+        where = "smaller" if lone[0] in before else "larger"
+        raise StateError(f"model.grow=true: only the {where} model has a tensor '{lone[0]}'")
+    for name, tensor in after.items():
         source = before[name]
         if (
             source.ndim != tensor.ndim

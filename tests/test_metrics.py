@@ -1,10 +1,22 @@
 """The stream's metrics against the definitions, term by term, and worked examples."""
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renate.metrics import average_accuracy, backward_transfer, forgetting, forward_transfer, learning_accuracy
+from renate.metrics import (
+    average_accuracy,
+    backward_transfer,
+    forgetting,
+    forward_transfer,
+    learning_accuracy,
+    negative_flip_rate,
+)
 
 MATRIX = [[0.9, 0.1, 0.2], [0.6, 0.8, 0.3], [0.7, 0.5, 0.95]]
 
@@ -28,6 +40,32 @@ def test_forgetting_of_one_old_task(column: list[float], expected: float) -> Non
 def test_one_update() -> None:
     assert (backward_transfer([[0.5]]), forgetting([[0.5]]), forward_transfer([[0.5]], [0.1])) == (0.0, 0.0, 0.0)
     assert average_accuracy([[0.5]]) == learning_accuracy([[0.5]]) == 0.5
+
+
+def test_chunks_still_to_come_count_in_no_average() -> None:
+    for metric in (average_accuracy, backward_transfer, forgetting, learning_accuracy):
+        assert metric(MATRIX[:2]) == metric([row[:2] for row in MATRIX[:2]])
+    assert forward_transfer(MATRIX[:2], [0.3, 0.15, 0.1]) == pytest.approx(0.1 - 0.15)
+
+
+@pytest.mark.parametrize("make", [np.array, lambda m: torch.tensor(m, dtype=torch.float64)], ids=["numpy", "torch"])
+def test_arrays_and_tensors_give_plain_numbers(make: Callable[[list[list[float]]], Any]) -> None:
+    for metric in (average_accuracy, backward_transfer, forgetting, learning_accuracy):
+        assert type(metric(make(MATRIX))) is float
+        assert metric(make(MATRIX)) == pytest.approx(metric(MATRIX))
+
+
+@pytest.mark.parametrize("matrix", [[], [[0.5], [0.5]]])
+def test_a_matrix_needs_a_column_per_row(matrix: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="expected a column per row"):
+        forgetting(matrix)
+
+
+def test_negative_flips() -> None:
+    old, new, targets = torch.tensor([0, 1, 2, 0]), torch.tensor([0, 2, 2, 1]), torch.tensor([0, 1, 1, 1])
+    reference = sum(o == t != n for o, n, t in zip(old.tolist(), new.tolist(), targets.tolist(), strict=True)) / 4
+    assert negative_flip_rate(old, new, targets) == reference == 0.25
+    assert negative_flip_rate(old, old, targets) == 0.0
 
 
 @given(

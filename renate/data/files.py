@@ -70,6 +70,8 @@ class Files(Source):
         schema = tables[0].schema
         for file, table in zip(files, tables, strict=True):
             self._check_columns(file, table, tables[0].column_names, files[0])
+            if table.schema.equals(schema):
+                continue
             try:
                 schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

@@ -1,10 +1,12 @@
 """A job is a directory: its config goes in; reports, a log and a result come out."""
 
+import fcntl
 import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,18 +60,33 @@ class JobDirectory:
     def result(self) -> Json | None:
         return read_json(self.path / "result.json")
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the directory; two processes must not write into one.
+
+        Raises:
+            JobError: Another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise JobError(f"{self.path}: this very job is running already, in another process") from None
+            yield
+
     def prepare(
         self, config: str, record: Mapping[str, Any], *, resume: bool = False, keep_state: bool = False
     ) -> None:
         """Remove what an earlier try left, unless it is to be continued, and write config and record."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        if not keep_state:
-            shutil.rmtree(self.path / "state", ignore_errors=True)
-        stale = ["stop", "log.txt", "traceback.txt", "result.json"]
-        for name in stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint.pt"]:
-            (self.path / name).unlink(missing_ok=True)
-        (self.path / "config.yaml").write_text(config)
-        write_json(self.path / "job.json", record)
+        with self.alone():
+            if not keep_state:
+                shutil.rmtree(self.path / "state", ignore_errors=True)
+            stale = ["stop", "log.txt", "traceback.txt", "result.json"]
+            for name in stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint.pt"]:
+                (self.path / name).unlink(missing_ok=True)
+            (self.path / "config.yaml").write_text(config)
+            write_json(self.path / "job.json", record)
 
     def report(self, **metrics: float | int | str | None) -> None:
         """Append one line to metrics.jsonl.

@@ -1,14 +1,12 @@
 """Run a job directory: config in, result out, whatever happens in between."""
 
-import fcntl
 import importlib
 import logging
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +30,7 @@ def execute(path: Path, emit: Callable[[Json], None] = lambda event: None) -> Js
     directory, began = JobDirectory(path), time.monotonic()
     empty: Json = {"value": None, "metrics": {}, "version": None}
     try:
-        with _alone(path):
+        with directory.alone():
             try:
                 result = empty | {"status": "completed"} | _run(directory, emit)
             except Stopped:
@@ -61,17 +59,6 @@ def _run(directory: JobDirectory, emit: Callable[[Json], None]) -> Json:
     job = Job(plain, saved, directory, directory.record, emit)
     outcome: Json = importlib.import_module(f"renate.jobs.{name}").run(job)
     return outcome
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the directory; two processes must not write into one."""
-    with (path / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise JobError(f"{path}: this very job is running already, in another process") from None
-        yield
 
 
 def _own_line(error: Exception) -> str:

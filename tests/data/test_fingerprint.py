@@ -32,10 +32,34 @@ def test_it_follows_the_contents(here: Path) -> None:
     assert fingerprint(["new/*.csv"], cache) not in (first, second)
 
 
-def test_a_damaged_cache_is_made_anew(here: Path) -> None:
+def test_a_content_of_the_same_size_and_time_is_another(here: Path) -> None:
+    """As `cp -p` and `rsync -t` leave it."""
+    path = here / "new" / "a.csv"
+    os.utime(path, ns=(1, 1))
+    first = fingerprint(["new/a.csv"], here / "cache")
+    path.write_text("new/A.csv")
+    os.utime(path, ns=(1, 1))
+    assert fingerprint(["new/a.csv"], here / "cache") != first
+
+
+def test_an_unchanged_file_is_not_read_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = fingerprint(["new/*.csv"], here / "cache")
-    (here / "cache" / "hashes.json").write_text("{")
+    monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("read again"))
     assert fingerprint(["new/*.csv"], here / "cache") == first
+
+
+@pytest.mark.parametrize("damage", ["{", "3", '{"/a": 1}', '{"%s/new/a.csv": "old form"}'])
+def test_a_damaged_cache_is_made_anew(here: Path, damage: str) -> None:
+    first = fingerprint(["new/*.csv"], here / "cache")
+    (here / "cache" / "hashes.json").write_text(damage.replace("%s", str(here)))
+    assert fingerprint(["new/*.csv"], here / "cache") == first
+
+
+def test_the_message_names_the_key_where_it_is_known(here: Path) -> None:
+    patterns = {"data.train": "new/a.csv", "data.test": {"old": "nix.csv"}}
+    with pytest.raises(DataError, match="^data.test=nix.csv: no such file"):
+        fingerprint(patterns, here / "cache")
+    assert fingerprint({"data.train": "new/a.csv"}, here / "c") == fingerprint(["new/a.csv"], here / "c")
 
 
 def test_expand(here: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from renate.data.batch import Columns
+from renate.data.batch import Columns, length
 from renate.data.scenarios import IID, ClassIncremental, NoScenario, Permutation, Rotation, Scenario, rotate
 from renate.errors import ConfigError, DataError
 from renate.metrics import mask_logits
@@ -114,6 +114,13 @@ def test_permutation_moves_pixels_and_loses_none() -> None:
     assert torch.equal(cut(scenario, 1, "test")["inputs"], first), "train and test alike"
 
 
+def test_permutation_is_one_for_all_examples_and_can_be_undone() -> None:
+    original, moved = columns()["inputs"].flatten(1), cut(Permutation(3, full=True), 2)["inputs"].flatten(1)
+    back = [next(j for j in range(36) if torch.equal(moved[:, j], original[:, i])) for i in range(36)]
+    assert sorted(back) == list(range(36))
+    assert torch.equal(moved[:, back], original)
+
+
 @pytest.mark.parametrize(
     ("make", "index", "text"),
     [
@@ -128,6 +135,8 @@ def test_permutation_moves_pixels_and_loses_none() -> None:
         (lambda: ClassIncremental(chunks=None, groupings=[[0], [0]], shuffle=False), 0, "each class at most once"),
         (lambda: ClassIncremental(chunks=2, groupings=[[0]], shuffle=False), 0, "either scenario.chunks or"),
         (lambda: Rotation(None, None, 180, full=True), 0, "either scenario.chunks or scenario.degrees"),
+        (lambda: ClassIncremental(chunks=None, groupings=[[0], []], shuffle=False), 0, "a chunk needs a class or more"),
+        (lambda: Rotation(2, None, 400, full=True), 0, "scenario.max_degrees=400: expected above 0 and at most 360"),
         (lambda: IID(chunks=0), 0, "scenario.chunks=0: expected 1 or more"),
     ],
 )
@@ -141,6 +150,13 @@ def test_rotation_needs_images() -> None:
     table = {"inputs": torch.zeros(4, 3), "targets": torch.arange(4)}
     with pytest.raises(DataError, match=r"scenario=rotation needs images \[C, H, W\], the inputs are \[3\]"):
         Rotation(2, None, 180, full=True).cut(table, 0, part="train", seed=0, num_classes=4)
+
+
+def test_a_chunk_without_test_examples() -> None:
+    scenario, table = ClassIncremental(chunks=3, groupings=None, shuffle=False), columns(rows=4)
+    with pytest.raises(DataError, match="chunk 2 of 3 has no test examples: data.test lacks its classes"):
+        scenario.cut(table, 2, part="test", seed=0, num_classes=6)
+    assert length(scenario.cut(table, 2, part="val", seed=0, num_classes=6)) == 0
 
 
 def test_task_il_masking() -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from renate.data.transforms import Normalize, RandomCrop, RandomHorizontalFlip, Scale
+from renate.errors import DataError
 
 IMAGES = torch.randint(256, (64, 3, 8, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
@@ -41,6 +42,28 @@ def test_flip() -> None:
     assert all(f or torch.equal(o, i) for f, o, i in zip(flipped, out, IMAGES, strict=True))
     assert 16 < sum(flipped) < 48
     assert torch.equal(RandomHorizontalFlip(1.0)(IMAGES), IMAGES.flip(-1))
+
+
+def test_a_seed_repeats_the_random_ones_on_floats_too() -> None:
+    for transform in (RandomCrop(2), RandomHorizontalFlip(0.5)):
+        torch.manual_seed(3)
+        first = transform(IMAGES)
+        torch.manual_seed(3)
+        assert torch.equal(transform(IMAGES.float()), first.float())
+
+
+@pytest.mark.parametrize(
+    ("transform", "text"),
+    [
+        (Normalize([0.1, 0.2], [1.0, 1.0]), "transform: Normalize has 2 means, the inputs 3 channels"),
+        (RandomCrop(2), r"transform: RandomCrop needs images [C, H, W], the inputs are [3]"),
+        (RandomHorizontalFlip(0.5), r"transform: RandomHorizontalFlip needs images [C, H, W], the inputs are [3]"),
+    ],
+)
+def test_inputs_that_do_not_fit(transform: torch.nn.Module, text: str) -> None:
+    with pytest.raises(DataError) as caught:
+        transform(torch.zeros(2, 3))
+    assert str(caught.value) == text
 
 
 def test_bounds() -> None:

@@ -15,6 +15,7 @@ from torch.utils.data import TensorDataset
 
 import renate
 from renate.errors import ConfigError, DataError, JobError, NoVersionError, StateError
+from renate.jobs.directory import JobDirectory
 from renate.state.versions import State
 from tests.conftest import write_table
 
@@ -203,3 +204,10 @@ def test_an_error_in_the_users_code_names_their_line(workdir: Path) -> None:
                 "+model.out_features": 10,
             }
         )
+
+
+def test_one_job_runs_in_one_place_at_a_time(workdir: Path) -> None:
+    result = renate.run(QUICK)
+    with JobDirectory(result.job_dir).alone(), pytest.raises(JobError, match="this very job is running already"):
+        renate.run({**QUICK, "resume": False})
+    assert renate.run({**QUICK, "resume": False}).version == 1

@@ -104,6 +104,7 @@ def test_no_worker_outlives_a_killed_command(workdir: Path) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_for(lambda: not workers(workdir), 10)
+    assert not list((workdir / "runs").glob("*/result.json")), "an interrupted job is no failed one"
 
 
 def test_timeout(workdir: Path) -> None:

@@ -52,3 +52,9 @@ def test_only_rows_may_grow() -> None:
         grow(nn.Linear(3, 2), nn.Linear(4, 2))
     with pytest.raises(StateError, match="only the first dimension may grow"):
         grow(nn.Linear(3, 4), nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize(("before", "after", "which"), [(True, False, "smaller"), (False, True, "larger")])
+def test_no_tensor_is_dropped_or_made_up(before: bool, after: bool, which: str) -> None:
+    with pytest.raises(StateError, match=f"only the {which} model has a tensor 'bias'"):
+        grow(nn.Linear(3, 2, bias=before), nn.Linear(3, 4, bias=after))

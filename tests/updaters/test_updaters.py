@@ -74,6 +74,9 @@ class TestEveryUpdater:
         updater.setup(model)
         other.setup(model)
         other.load_state_dict(updater.state_dict())
+        saved, loaded = updater.state_dict(), other.state_dict()
+        assert saved.keys() == loaded.keys()
+        assert all(torch.equal(saved[name], loaded[name]) for name in saved)
 
     def test_yaml_names_every_argument(self, name: str) -> None:
         node = yaml.safe_load((CONF / "updater" / f"{name}.yaml").read_text())

@@ -1,0 +1,58 @@
+"""Small files of every kind, and sources that read them."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+from PIL import Image
+
+from renate.data.base import Data
+from renate.data.files import Files
+
+TABLE = {"x": [0.5, 1.5, -1.0, 2.0], "flag": [True, False, True, True], "label": [7, 3, 7, 3]}
+SHARED = {"batch_size": 4, "val_size": 0, "limit": None}
+
+
+def files(train: Any = "a.parquet", **changes: Any) -> Files:
+    plain: dict[str, Any] = {
+        "train": train,
+        "test": train,
+        "test_size": 0.25,
+        "target": "label",
+        "inputs": None,
+        "image_size": None,
+        "cache_dir": "cache",
+        "batch_size": 32,
+        "val_size": 0,
+        "limit": None,
+    }
+    return Files(**plain | changes)
+
+
+def write(path: str, table: dict[str, Any] | pa.Table) -> str:
+    made = pa.table(table) if isinstance(table, dict) else table
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if path.endswith(".parquet"):
+        pq.write_table(made, path)
+    elif path.endswith(".csv"):
+        pyarrow.csv.write_csv(made, path)
+    else:
+        Path(path).write_text("\n".join(json.dumps(row) for row in made.to_pylist()))
+    return path
+
+
+def png(pixels: np.ndarray[Any, Any], kind: str = "PNG") -> dict[str, Any]:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind)
+    return {"bytes": stream.getvalue(), "path": None}
+
+
+def load(source: Any, labels: list[Any] | None = None, seed: int = 0) -> Data:
+    data: Data = source.load(labels, seed=seed)
+    return data

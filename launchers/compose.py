@@ -128,8 +128,8 @@ def _parent(state: dict[str, Any], job: str) -> Any:
 
 def _data(node: dict[str, Any]) -> str:
     """Fingerprint the files that a data node names; data without files is identified by its config."""
-    paths = [node.get(part) for part in ("train", "test")]
-    named = [p for p in paths if p is not None and not (isinstance(p, dict) and "_target_" in p)]
+    paths = {f"data.{part}": node.get(part) for part in ("train", "test")}
+    named = {k: p for k, p in paths.items() if p is not None and not (isinstance(p, dict) and "_target_" in p)}
     cache = node.get("cache_dir")
     return fingerprint(named, Path(cache) if cache else None) if named else ""
 

@@ -12,7 +12,7 @@ from renate.errors import ConfigError
 from renate.jobs.directory import write_json
 from renate.jobs.parts import Chunk, Job, Test, cut, load_data
 from renate.jobs.restore import Saved
-from renate.jobs.update import update
+from renate.jobs.update import Scores, update
 from renate.seeds import derive
 from renate.state.publish import publish
 from renate.state.versions import State
@@ -93,15 +93,24 @@ def tests_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     return tests
 
 
+def by_chunk(scores: Scores, metric: str) -> dict[str, float]:
+    """A metric on each chunk: the mean over its tests, where the data names several."""
+    values: dict[str, list[float]] = {}
+    for name, score in scores.items():
+        if metric in score:
+            values.setdefault(name.partition(",")[0], []).append(score[metric])
+    return {chunk: sum(found) / len(found) for chunk, found in values.items()}
+
+
 def matrix_of(history: list[dict[str, Any]]) -> list[list[float]]:
     """R[t][i]: accuracy on chunk i after update t."""
-    return [[score["accuracy"] for score in row["after"].values()] for row in history]
+    return [list(by_chunk(row["after"], "accuracy").values()) for row in history]
 
 
 def summarise(history: list[dict[str, Any]]) -> dict[str, float]:
     """The stream's metrics after the updates so far; see renate/metrics.py for the definitions."""
     matrix = matrix_of(history)
-    random = [score["accuracy"] for score in history[0]["before"].values()]
+    random = list(by_chunk(history[0]["before"], "accuracy").values())
     seen = [row[: len(matrix)] for row in matrix]  # chunks still to come are no part of the averages
     result = {
         "average_accuracy": metrics.average_accuracy(seen),
@@ -110,7 +119,7 @@ def summarise(history: list[dict[str, Any]]) -> dict[str, float]:
         "forward_transfer": metrics.forward_transfer(seen, random[: len(matrix)]),
         "learning_accuracy": metrics.learning_accuracy(seen),
     }
-    masked = [s["task_accuracy"] for s in list(history[-1]["after"].values())[: len(matrix)] if "task_accuracy" in s]
+    masked = list(by_chunk(history[-1]["after"], "task_accuracy").values())[: len(matrix)]
     if masked:
         result["task_accuracy"] = sum(masked) / len(masked)
     return result
@@ -118,7 +127,7 @@ def summarise(history: list[dict[str, Any]]) -> dict[str, float]:
 
 def write_matrix(job: Job, history: list[dict[str, Any]]) -> None:
     """Write matrix.json and matrix.csv, and what each update took, into the job's directory."""
-    matrix, names = matrix_of(history), list(history[0]["after"])
+    matrix, names = matrix_of(history), list(by_chunk(history[0]["after"], "accuracy"))
     updates = [row["counts"] for row in history]
     write_json(
         job.directory.path / "matrix.json",

@@ -10,6 +10,7 @@ import pytest
 import renate
 from renate.errors import JobError
 from renate.state.versions import State
+from tests.conftest import write_table
 
 STREAM = {
     "scenario": "class_incremental",
@@ -66,6 +67,22 @@ def test_a_stream_needs_a_url_of_its_own(workdir: Path) -> None:
     renate.run({"state.url": "./state", "state.first": True, "trainer.max_epochs": 1})
     with pytest.raises(JobError, match="holds version 1, which is not of this stream"):
         list(renate.stream(STREAM | {"state.url": "./state"}))
+
+
+def test_several_tests_share_a_chunks_column(workdir: Path) -> None:
+    """The columns of a chunk are averaged; the metrics see one column per chunk."""
+    for name, seed in (("train", 0), ("a", 1), ("b", 2)):
+        write_table(workdir / f"{name}.parquet", seed=seed, classes=4)
+    named = {"data": "files", "data.train": "train.parquet", "data.target": "label"}
+    two = {"data.test": {"a": "a.parquet", "b": "b.parquet"}, "scenario.chunks": 2, "optimizer.lr": 0.5}
+    (*_, last) = renate.stream(STREAM | named | two)
+    assert [len(row) for row in last.matrix] == [2, 2]
+    state = State(last.state_url)
+    after = json.loads(bytes(state.read(state.manifest(2), "metrics.json")))["after"]
+    assert list(after) == ["chunk 1, a", "chunk 1, b", "chunk 2, a", "chunk 2, b"]
+    means = [sum(after[f"chunk {i}, {n}"]["accuracy"] for n in "ab") / 2 for i in (1, 2)]
+    assert last.matrix[-1] == pytest.approx(means)
+    assert last.metrics["average_accuracy"] == pytest.approx(sum(means) / 2)
 
 
 def test_evaluate(workdir: Path) -> None:

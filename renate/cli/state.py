@@ -138,4 +138,6 @@ def unpin(asked: argparse.Namespace) -> None:
 
 
 def gc(asked: argparse.Namespace) -> None:
-    print(collect(State(asked.url), keep=asked.keep, grace=asked.grace_days * DAY))
+    done = collect(State(asked.url), keep=asked.keep, grace=asked.grace_days * DAY)
+    versions = ", ".join(map(str, done.versions)) or "none"
+    print(f"versions removed: {versions}; {done.blobs} blobs ({done.bytes:,} bytes), {done.leftovers} leftovers")

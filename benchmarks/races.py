@@ -20,7 +20,7 @@ from renate.state.gc import gc
 from renate.state.publish import candidates, publish, stage
 from renate.state.versions import State
 
-PUBLISHERS, GRACE = 8, 30.0
+PUBLISHERS, GRACE = 8, 4.0
 
 
 def compete(url: str, name: str, rounds: int, barrier: Any, results: Any) -> None:

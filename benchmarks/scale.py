@@ -37,7 +37,7 @@ def cost(call: Callable[[], object]) -> float:
 
 def table_of(folder: Path, rows: int, files: int = 1) -> str:
     target = folder / f"{rows}-{files}"
-    target.mkdir()
+    target.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for part in range(files):
         count = rows // files
@@ -97,7 +97,7 @@ def main() -> None:
         rows = [30_000, 100_000, 300_000, 1_000_000]
         files = [1, 10, 100, 1000]
         tables = {n: table_of(folder, n) for n in rows}
-        split = {n: table_of(folder, 100_000, n) for n in files}
+        split = {n: table_of(folder / "split", 100_000, n) for n in files}
         counts = [10, 30, 100, 300]
         built = {n: states(folder, n) for n in counts}
         classes = [10, 100, 1000, 10_000]

@@ -64,3 +64,10 @@ def test_generated_pages_are_up_to_date() -> None:
     spec.loader.exec_module(module)
     for page, text in module.PAGES.items():
         assert (ROOT / "docs" / page).read_text() == text(), f"python docs/generate.py writes another {page}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_examples(path: Path, workdir: Path) -> None:
+    done = subprocess.run([sys.executable, str(path)], cwd=workdir, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()

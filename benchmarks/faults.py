@@ -103,14 +103,8 @@ def check(state: State, ledger: str) -> None:
         manifest = state.verify(number)
         meant = json.loads(Path(ledger, f"{manifest.lineage['job']}.json").read_text())
         assert {name: blob.sha256 for name, blob in manifest.files.items()} == meant, number
-    for candidate in waiting(state):
+    for candidate in candidates(state):
         state.check(candidate)
-
-
-def waiting(state: State) -> list[Manifest]:
-    """Candidates that are no version yet; a kill between commit and clean-up leaves the pin of one that is."""
-    published = {found.writer for found in map(state.find, state.numbers()) if found}
-    return [candidate for candidate in candidates(state) if candidate.writer not in published]
 
 
 def kill_processes(kills: int, folder: Path) -> Counter[str]:
@@ -149,7 +143,7 @@ def clean(state: State, ledger: str) -> None:
     """After gc nothing is left that no version and no candidate names."""
     gc(state, keep=2, grace=0)
     check(state, ledger)
-    kept = [state.manifest(n) for n in state.versions()] + waiting(state)
+    kept = [state.manifest(n) for n in state.versions()] + candidates(state)
     named = {blob.key for manifest in kept for blob in manifest.files.values()}
     folder = Path(state.url)
     assert {f"blobs/{path.name}" for path in (folder / "blobs").iterdir()} == named

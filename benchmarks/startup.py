@@ -1,5 +1,6 @@
 """How long until something happens: `python benchmarks/startup.py`. CPU seconds of whole processes; medians of 5."""
 
+import json
 import os
 import resource
 import statistics
@@ -13,6 +14,7 @@ from machine import write
 
 RENATE = [sys.executable, "-m", "renate"]
 COMPLETE = {"COMP_LINE": "renate updater=", "COMP_POINT": "15"}
+FIRST_STEP = ["trainer.max_steps=1", "objective.metric=null"]
 TRIVIAL = ["trainer.max_epochs=1", "data.limit=64", "data.val_size=32", "model.hidden_sizes=[4]"]
 
 
@@ -22,6 +24,14 @@ def cpu(command: list[str], folder: str, **environment: str) -> tuple[float, flo
     subprocess.run(command, cwd=folder, env=os.environ | environment, capture_output=True, check=True)
     after, ended = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, ended - began
+
+
+def first_step(folder: str) -> float:
+    """Wall seconds from the command to the report of its first training step, on the default data and model."""
+    run_dir, began = Path(tempfile.mkdtemp(dir=folder)), time.time()
+    cpu([*RENATE, *FIRST_STEP, f"run_dir={run_dir}"], folder)
+    (reports,) = run_dir.glob("*/metrics.jsonl")
+    return float(json.loads(reports.read_text().splitlines()[0])["time"]) - began
 
 
 def main() -> None:
@@ -44,6 +54,11 @@ def main() -> None:
             cells = [f"{statistics.median(r[k] for r in runs):.2f}" for k in (0, 1)]
             table.append(f"| {name} | {' | '.join(cells)} | {target} |")
             print(table[-1], flush=True)
+        walls = [first_step(folder) for _ in range(5)]
+        table.append(
+            f"| renate, from the command to the end of the first training step | – | {statistics.median(walls):.2f} | |"
+        )
+        print(table[-1], flush=True)
         table += ["", "| trivial jobs | jobs | jobs a minute, without the start | ratio |", "| --- | --- | --- | --- |"]
         fresh = statistics.median(cpu([*RENATE, *TRIVIAL, f"seed={900 + i}"], folder)[1] for i in range(5))
         rates = {
@@ -54,7 +69,7 @@ def main() -> None:
             ("warm workers, backend.workers=2", ["backend.workers=2"]),
             ("Hydra's basic launcher, one process", ["hydra/launcher=basic"]),
         ):
-            few, many = 2, 82 if more[0].startswith("backend") else 22
+            few, many = 2, 302 if more[0].startswith("backend") else 62
             run_dir = f"run_dir={Path(folder) / str(len(rates))}"
             base = cpu([*RENATE, *TRIVIAL, *more, run_dir, f"seed=range({few})"], folder)[1]
             wall = cpu([*RENATE, *TRIVIAL, *more, run_dir, f"seed=range(100,{100 + many})"], folder)[1]

@@ -18,9 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
 
-from .compose import Job, compose, name_apart
+from .compose import Composer, Job, name_apart
 from .progress import Progress
-from .schema import Schema
 
 
 class JobFailedError(CompactHydraException):
@@ -35,12 +34,8 @@ class RenateLauncher(Launcher):
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.loader, self.config, self.backend = (
-            cast(ConfigLoaderImpl, hydra_context.config_loader),
-            config,
-            config.backend,
-        )
-        self.schema = Schema(self.loader)
+        self.config, self.backend = config, config.backend
+        self.composer = Composer(cast(ConfigLoaderImpl, hydra_context.config_loader), config)
         self.progress = Progress()
         missing = sorted(OmegaConf.missing_keys(config.backend))
         if missing:
@@ -68,8 +63,8 @@ class RenateLauncher(Launcher):
         self.close()
 
     def compose(self, number: int, overrides: Sequence[str]) -> Job:
-        """See `renate.launchers.compose.compose`."""
-        job = compose(self.loader, self.schema, self.config, number, overrides)
+        """See `renate.launchers.compose.Composer`."""
+        job = self.composer.compose(number, overrides)
         job.record["publish"] = self.publish
         return job
 

@@ -1,11 +1,12 @@
 """Overrides -> a job: its config composed, checked and resolved, its identity, and its directory."""
 
+import copy
 import hashlib
 import importlib.metadata
 import importlib.util
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,7 @@ from typing import Any, cast
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -55,37 +57,66 @@ def name_apart(jobs: Sequence[Job]) -> None:
         job.name = " ".join(o for o in job.overrides if o not in shared) or job.name
 
 
-def compose(loader: ConfigLoaderImpl, schema: Schema, base: DictConfig, number: int, overrides: Sequence[str]) -> Job:
-    """Compose one job of a sweep and check everything that can be known before torch is imported.
+class Composer:
+    """Composes the jobs of a sweep; each choice of options is merged once, values are set on a copy.
 
-    Raises:
-        ConfigError: A key, kind or value that can't be right.
-        StateError: The state that the job starts from isn't what the config says.
+    Args:
+        loader: Hydra's.
+        base: The sweep's own config.
     """
-    full = loader.load_sweep_config(base, list(overrides))
-    for key in ("hydra/launcher", "hydra/sweeper"):  # Hydra 1.3 would ignore it in silence
-        if full.hydra.runtime.choices[key] != base.hydra.runtime.choices[key]:
-            raise ConfigError(
-                f"{key} changes within the sweep ({' '.join(overrides)}): choose the backend outside of it"
-            )
-    with open_dict(full):
-        full.hydra.job.id, full.hydra.job.num = str(number), number
-    HydraConfig.instance().set_config(full)  # for ${hydra:…}
-    config = OmegaConf.masked_copy(full, [str(key) for key in full if key != "hydra"])
-    OmegaConf.set_struct(config, False)
-    config._set_parent(full)  # ${hydra.…} is reachable while it is resolved
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    added = frozenset(o.key_or_group for o in parsed if o.is_add())
-    schema.check(config, full.hydra.runtime.choices, added)
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise ConfigError(f"{missing[0]} is mandatory: give {missing[0]}=…" + "".join(f" {m}=…" for m in missing[1:]))
-    config._set_parent(None)
-    resolve(config)
-    _check_values(config)
-    record = identify(config)
-    path = Path(str(config.run_dir)).absolute() / str(record["id"])
-    return Job(number, list(overrides), config, JobDirectory(path), record | {"overrides": list(overrides)})
+
+    def __init__(self, loader: ConfigLoaderImpl, base: DictConfig) -> None:
+        self.loader, self.base, self.schema = loader, base, Schema(loader)
+        self.chosen: dict[tuple[str, ...], DictConfig] = {}
+
+    def compose(self, number: int, overrides: Sequence[str]) -> Job:
+        """Compose one job and check everything that can be known before torch is imported.
+
+        Raises:
+            ConfigError: A key, kind or value that can't be right.
+            StateError: The state that the job starts from isn't what the config says.
+        """
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        config, choices = self._merged(number, parsed)
+        added = frozenset(o.key_or_group for o in parsed if o.is_add())
+        self.schema.check(config, choices, added)
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise ConfigError(f"{missing[0]} is mandatory: give {' '.join(f'{key}=…' for key in missing)}")
+        resolve(config)
+        config._set_parent(None)
+        _check_values(config)
+        record = identify(config)
+        path = Path(str(config.run_dir)).absolute() / str(record["id"])
+        return Job(number, list(overrides), config, JobDirectory(path), record | {"overrides": list(overrides)})
+
+    def _merged(self, number: int, parsed: Sequence[Override]) -> tuple[DictConfig, Mapping[str, str | None]]:
+        """The job's part of the config, ${hydra.…} within its reach, and group -> option."""
+        values = [o for o in parsed if self._is_value(o)]
+        options = tuple(str(o.input_line) for o in parsed if o not in values)
+        if options not in self.chosen:
+            full = self.chosen[options] = self.loader.load_sweep_config(self.base, list(options))
+            for key in ("hydra/launcher", "hydra/sweeper"):  # Hydra 1.3 would ignore it in silence
+                if full.hydra.runtime.choices[key] != self.base.hydra.runtime.choices[key]:
+                    raise ConfigError(
+                        f"{key} changes within the sweep ({' '.join(options)}): choose the backend outside of it"
+                    )
+        full = copy.deepcopy(self.chosen[options])
+        with open_dict(full.hydra):
+            full.hydra.job.id, full.hydra.job.num = str(number), number
+            full.hydra.overrides.task = [str(o.input_line) for o in parsed]
+        self.loader._apply_overrides_to_config(values, full)
+        HydraConfig.instance().cfg = full  # type: ignore[assignment]  # for ${hydra:…}; set_config would copy it
+        config = OmegaConf.create()
+        for key in (str(key) for key in full if key != "hydra"):
+            config._set_item_impl(key, full._get_node(key))
+        config._set_parent(full)
+        return config, full.hydra.runtime.choices
+
+    def _is_value(self, override: Override) -> bool:
+        """Whether an override sets a value, and so has no say in which options are merged."""
+        key = override.key_or_group
+        return not self.loader.repository.group_exists(key) and not override.is_hydra_override()
 
 
 def identify(config: DictConfig) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Handwritten digits that scikit-learn carries: real and offline."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,10 +17,17 @@ class Digits(Source):
     """
 
     def read(self) -> tuple[Table, dict[str, Table]]:
-        from sklearn.datasets import load_digits
-
-        found = load_digits()
-        images = torch.from_numpy((found.images * 15).astype(np.uint8))[:, None]
+        pixels, targets = _parsed()
+        images = torch.from_numpy((pixels * 15).astype(np.uint8))[:, None]
         order = np.random.default_rng(0).permutation(len(images))
         test, train = order[:360], order[360:]
-        return (images[train], found.target[train]), {"test": (images[test], found.target[test])}
+        return (images[train], targets[train]), {"test": (images[test], targets[test])}
+
+
+@cache
+def _parsed() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels 0..16 [1797, 8, 8] and digits [1797]; a warm worker reads the file once."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    return found.images, found.target

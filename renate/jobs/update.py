@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from torch import nn
@@ -133,6 +134,7 @@ def state_files(
     yield from memory.save()
 
 
+@cache
 def packages() -> dict[str, str]:
     """Versions of what decides a result."""
     from importlib.metadata import version

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from renate.errors import ConflictError, GoneError, NoVersionError, StateError, nearest
-from renate.state.blobs import put, put_all
+from renate.state.blobs import parallel, put, put_all
 from renate.state.manifest import FORMAT, Blob, Manifest, Parent, Tombstone, decode, now, strict_json
 from renate.state.versions import JOB, LATEST, State, version_key
 
@@ -120,9 +120,11 @@ def rollback(state: State, to: int) -> Manifest:
 
 
 def candidates(state: State) -> list[Manifest]:
-    """Every candidate, oldest first; a published one too, where a crash left its pin."""
+    """Every candidate that isn't published yet, oldest first; a crash may leave the pin of one that is."""
     found = [held for held in state.pinned().values() if isinstance(held, Manifest)]
-    return sorted(found, key=lambda candidate: (candidate.created, candidate.job))
+    rivals = parallel(lambda candidate: state.find(candidate.base + 1), found)
+    waiting = [held for held, rival in zip(found, rivals, strict=True) if not rival or rival.writer != held.writer]
+    return sorted(waiting, key=lambda candidate: (candidate.created, candidate.job))
 
 
 def drop(state: State, job: str) -> None:

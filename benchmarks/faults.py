@@ -17,6 +17,7 @@ import hashlib
 import json
 import multiprocessing
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,20 +152,25 @@ def clean(state: State, ledger: str) -> None:
 
 
 def kill_commands(kills: int, folder: Path) -> Counter[str]:
-    """Whole commands; their workers must end by themselves."""
+    """Whole commands; their workers must end by themselves.
+
+    Each fifth is given again afterwards, and must end in the model of a command that nobody disturbed, bit for bit.
+    """
     hits: Counter[str] = Counter()
     draw = random.Random(2)
     quick = ["trainer.max_epochs=3", "model.hidden_sizes=[8]", "data.limit=300"]
     command = [sys.executable, "-m", "renate", *quick, "state.url=./state"]
     begun = time.monotonic()
     subprocess.run([*command, "state.first=true"], cwd=folder, check=True, capture_output=True)
-    whole, state = time.monotonic() - begun, State(str(folder / "state"))
-    for number in range(kills):
-        before = state.versions()
-        process = subprocess.Popen(
-            [*command, f"seed={number + 1}"], cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        time.sleep(draw.uniform(0.5, 1.1) * whole)
+    whole, state, number = time.monotonic() - begun, State(str(folder / "state")), 0
+    while sum(hits.values()) < kills:
+        number += 1
+        again = [*command, f"seed={number}"]
+        before, twin = state.versions(), folder / f"twin-{number}"
+        if number % 5 == 0:
+            shutil.copytree(folder / "state", twin / "state")
+        process = subprocess.Popen(again, cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(draw.uniform(0.4, 1.0) * whole)
         alive = process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -173,12 +179,30 @@ def kill_commands(kills: int, folder: Path) -> Counter[str]:
             assert time.monotonic() < until, "a worker outlived its command"
             time.sleep(0.02)
         published = len(state.versions()) > len(before)
-        hits["whole command, " + ("ended" if not alive else "published" if published else "not published")] += 1
+        if alive:
+            hits["whole command, " + ("published" if published else "not published")] += 1
         for version in state.versions():
             state.verify(version)
         assert set(before) <= set(state.versions())
+        if number % 5 == 0:
+            subprocess.run(again, cwd=folder, check=True, capture_output=True)
+            subprocess.run(again, cwd=twin, check=True, capture_output=True)
+            assert len(state.versions()) == len(before) + 1
+            assert predictions(folder / "state") == predictions(twin / "state")
     subprocess.run([*command, "seed=9999"], cwd=folder, check=True, capture_output=True)
     return hits
+
+
+def predictions(url: Path) -> bytes:
+    """What the newest model says of some images, to the last bit."""
+    import torch  # lazy: the forked processes above must not carry it along
+
+    import renate
+
+    model = renate.load_model(str(url))
+    images = torch.randint(256, (64, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    with torch.inference_mode():
+        return bytes(model(images).numpy().tobytes())
 
 
 def workers(folder: Path) -> list[str]:

@@ -1,11 +1,13 @@
 """Cost of a memory against its size, in RAM and in mapped files: `python benchmarks/memory.py [--largest 10000000]`.
 
 CPU µs at one thread, median of 300 calls: a draw of 128 rows of 784 bytes with its label, transformed to float; and an
-offer of 128 to a reservoir that has just been filled. Then a memory ten times as large as the private memory that the
+offer of 128 to a reservoir that has just been filled. Wall seconds to save all of it as files and to load it, and the
+private memory that it takes. Then a memory ten times as large as the private memory that the
 process may have (RLIMIT_DATA), in mapped files.
 """
 
 import argparse
+import ctypes
 import resource
 import subprocess
 import sys
@@ -48,6 +50,26 @@ def cost(call: Callable[[], object], calls: int = 300) -> float:
     return float(np.median(times)) / 1000
 
 
+def private() -> float:
+    """Bytes of private memory that this process has in RAM; mapped files' pages are the page cache's."""
+    status = Path("/proc/self/status").read_text()
+    return 1024.0 * int(status.split("RssAnon:")[1].split()[0])
+
+
+def saved_and_loaded(memory: Reservoir, folder: str) -> tuple[float, float]:
+    """Wall seconds to write all files of a memory, and to make a memory of them."""
+    began, files = time.perf_counter(), Path(folder, "saved")
+    for name, data in memory.save():
+        assert data is not None
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        (files / name).write_bytes(data)
+    written, again = time.perf_counter(), Reservoir(memory.capacity, RAM)
+    again.bind(seed=0, transform=BatchTransform([Scale()]), scratch=folder)
+    again.load(lambda name: (files / name).read_bytes())
+    assert len(again) == len(memory)
+    return written - began, time.perf_counter() - written
+
+
 def beyond_the_limit() -> None:
     """In a process of its own: fill and use a memory ten times as large as RLIMIT_DATA allows beyond the start."""
     data = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
@@ -73,25 +95,34 @@ def main() -> None:
     generator = torch.Generator().manual_seed(1)
     inputs = torch.randint(256, (128, 784), generator=generator, dtype=torch.uint8)
     batch: Batch = BatchTransform()({"inputs": inputs, "targets": torch.arange(128)})
-    table = ["| rows | draw, RAM | draw, mapped | offer, RAM | offer, mapped |", "| --- | --- | --- | --- | --- |"]
+    table = [
+        "| rows | draw, RAM | draw, mapped | offer, RAM | offer, mapped | save s | load s | RSS, RAM | RSS, mapped |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
     draws: dict[int, float] = {}
     for size in sizes:
-        cells: dict[str, list[str]] = {"draw": [], "offer": []}
+        cells: dict[str, list[str]] = {"draw": [], "offer": [], "disk": [], "rss": []}
         for max_ram in (RAM, 0):
             with tempfile.TemporaryDirectory() as folder:
+                ctypes.CDLL(None).malloc_trim(0)  # what earlier rounds freed would be reused unseen
+                before = private()
                 memory = filled(size, max_ram, folder)
+                cells["rss"].append(f"{max(0.0, private() - before) / 1e6:,.0f} MB")
                 draw = cost(lambda memory=memory: memory.sample(128))
                 draws.setdefault(size, draw)
                 cells["draw"].append(f"{draw:.0f}")
                 cells["offer"].append(f"{cost(lambda memory=memory: memory.add(batch)):.0f}")
-        table.append(f"| {size:,} | {' | '.join(cells['draw'])} | {' | '.join(cells['offer'])} |")
+                if max_ram:
+                    cells["disk"] = [f"{seconds:.2f}" for seconds in saved_and_loaded(memory, folder)]
+                del memory
+        table.append(f"| {size:,} | {' | '.join(cell for row in cells.values() for cell in row)} |")
         print(table[-1], flush=True)
     beyond = subprocess.run([sys.executable, __file__, "--beyond"], capture_output=True, text=True)
     said = beyond.stdout.strip() or beyond.stderr.strip().splitlines()[-1]
     ratio = draws[1_000_000] / draws[10_000]
     table += ["", f"A draw from 1,000,000 rows costs {ratio:.2f} × one from 10,000 (target 1.5)."]
     table += ["", f"Beyond the limit: {said}."]
-    text = "CPU µs for 128 rows of 784 bytes; each offer goes to a reservoir just filled."
+    text = "CPU µs for 128 rows of 784 bytes; each offer goes to a reservoir just filled. RSS is the private part."
     write("memory", "A memory's cost", text, table)
 
 

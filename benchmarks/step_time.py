@@ -133,8 +133,8 @@ def steps_of(
 OTHERS = [
     "",
     "Other libraries, **measured elsewhere**: CPU ms per step on a like, loaded machine, where a bare loop took",
-    "2.2–2.8 (ER) and 4.3 (DER++); the same MLP, 128 + 128, memory of 500, rotated MNIST. Their bare loop isn't the one above:",
-    "compare the ratios.",
+    "2.2–2.8 (ER) and 4.3 (DER++); the same MLP, 128 + 128, memory of 500, rotated MNIST. Their bare loop isn't",
+    "the one above: compare the ratios.",
     "",
     "| library | er | ratio | derpp | ratio |",
     "| --- | --- | --- | --- | --- |",

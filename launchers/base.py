@@ -3,7 +3,7 @@
 import os
 import shlex
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import cast
 
@@ -29,14 +29,15 @@ class JobFailedError(CompactHydraException):
 class RenateLauncher(Launcher):
     """Hydra calls `launch()` with a batch and waits for all of it: here that is submit each, then wait for each.
 
-    A backend implements `submit`, `stop` and `close`. A worker needs nothing but the job's directory, so local,
-    cluster and cloud backends share everything else.
+    A backend implements `submit`, `stop` and `close`, and hands each report of a job to `listener`. A worker needs
+    nothing but the job's directory, so local, cluster and cloud backends share everything else.
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.backend = config, config.backend
         self.composer = Composer(cast(ConfigLoaderImpl, hydra_context.config_loader), config)
         self.progress = Progress()
+        self.listener: Callable[[Job, Json], None] = lambda job, report: None
         missing = sorted(OmegaConf.missing_keys(config.backend))
         if missing:
             name = config.hydra.runtime.choices.backend

@@ -113,10 +113,20 @@ class Composer:
         config._set_parent(full)
         return config, full.hydra.runtime.choices
 
+    def merged(self, overrides: Sequence[str]) -> DictConfig:
+        """The config that overrides give, neither checked nor resolved."""
+        return self._merged(0, OverridesParser.create().parse_overrides(list(overrides)))[0]
+
+    def choices(self, overrides: Sequence[str]) -> Mapping[str, str | None]:
+        """Group -> option under these overrides."""
+        return self._merged(0, OverridesParser.create().parse_overrides(list(overrides)))[1]
+
+    def is_group(self, key: str) -> bool:
+        return bool(self.loader.repository.group_exists(key))
+
     def _is_value(self, override: Override) -> bool:
         """Whether an override sets a value, and so has no say in which options are merged."""
-        key = override.key_or_group
-        return not self.loader.repository.group_exists(key) and not override.is_hydra_override()
+        return not self.is_group(override.key_or_group) and not override.is_hydra_override()
 
 
 def identify(config: DictConfig) -> dict[str, Any]:

@@ -191,6 +191,8 @@ class LocalLauncher(RenateLauncher):
                 return
             if event is not None:
                 self.progress.event(job.name, event)
+                if event["event"] == "report" and event.get("metrics"):
+                    self.listener(job, {"update": event["update"]} | event["metrics"])
 
     def _show_log(self, log: Path, shown: int) -> int:
         """Pass on what the job printed, whole lines at a time; returns the bytes shown."""

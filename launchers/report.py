@@ -59,8 +59,8 @@ def single(job: Job, result: Json) -> None:
     if counts := result.get("counts"):
         out.print(", ".join(_count(name, value) for name, value in counts.items()), style="dim")
     out.print()
-    where = _relative(job.directory.path)
-    url = _relative(result.get("url"))
+    where = relative(job.directory.path)
+    url = relative(result.get("url"))
     if result.get("version"):
         out.print(f"version     {result['version']} of {url}", markup=False)
     if result.get("conflict"):
@@ -97,9 +97,9 @@ def several(jobs: Outcome) -> None:
     out.print()
     for job, result in jobs:
         if result.get("version"):
-            out.print(f"{job.name}: version {result['version']} of {_relative(result['url'])}", markup=False)
+            out.print(f"{job.name}: version {result['version']} of {relative(result['url'])}", markup=False)
         elif result["status"] == "completed":
-            path = _relative(job.directory.path)
+            path = relative(job.directory.path)
             out.print(f"{job.name}: publish with {command([], 'state', 'publish', str(path))}", markup=False)
 
 
@@ -145,7 +145,7 @@ def _mean(values: Sequence[float | None]) -> str:
     return f"{statistics.fmean(known):.4f}" + (f" ± {statistics.stdev(known):.4f}" if len(known) > 1 else "")
 
 
-def _relative(path: object) -> str:
+def relative(path: object) -> str:
     text = str(path)
     if not text.startswith(os.sep):
         return text

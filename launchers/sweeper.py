@@ -20,6 +20,7 @@ from renate.jobs.directory import Json
 from . import report
 from .base import RenateLauncher
 from .compose import Job
+from .tune import Tuning, is_tuned
 
 
 class RenateSweeper(Sweeper):
@@ -48,6 +49,11 @@ class RenateSweeper(Sweeper):
         parsed = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(
             [f"{key}={value}" for key, value in self.params.items()] + arguments
         )
+        if isinstance(self.runner, RenateLauncher) and is_tuned(self.settings, parsed):
+            tuning = Tuning(self.runner, self.settings, parsed)
+            self.runner.publish = False
+            tuning.run()
+            return []
         grid = combinations(parsed)
         if not isinstance(self.runner, RenateLauncher):  # Hydra's own or a third party's: only batches
             return self.runner.launch(grid, initial_job_idx=0)  # type: ignore[return-value]

@@ -22,6 +22,8 @@ BASES = frozenset(
         "renate.memory.base.Memory",
         "renate.data.base.Source",
         "renate.data.scenarios.Scenario",
+        "renate.tuning.base.Proposer",
+        "renate.tuning.base.Stopper",
     }
 )
 
@@ -86,8 +88,8 @@ def locate(target: str, key: str, trust: Sequence[str] = (), only: Sequence[str]
     bases = {f"{c.__module__}.{c.__qualname__}" for c in inspect.getmro(found)} if inspect.isclass(found) else set()
     if not callable(found) or (not bases & BASES and not trusted):
         raise ConfigError(
-            f"{where}: not a model, updater, memory, loss, optimizer, scheduler, metric, callback, logger, data set "
-            f"or scenario; if it is your own code: trust=['{module_name.partition('.')[0]}']"
+            f"{where}: not a model, updater, memory, loss, optimizer, scheduler, metric, callback, logger, data set, "
+            f"scenario, proposer or stopper; if it is your own code: trust=['{module_name.partition('.')[0]}']"
         )
     real = f"{found.__module__}.{found.__qualname__}"
     if only is not None and not trusted and not real.startswith(tuple(only)):

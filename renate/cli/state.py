@@ -14,6 +14,7 @@ from renate.state import publish as publishing
 from renate.state.gc import gc as collect
 from renate.state.manifest import Manifest
 from renate.state.versions import State
+from renate.tuning.winner import RECORD, publish_best, record_of
 
 DAY = 24 * 3600
 
@@ -108,6 +109,11 @@ def verify(asked: argparse.Namespace) -> None:
 
 
 def publish(asked: argparse.Namespace) -> None:
+    for path in (Path(asked.job), Path("runs", asked.job)):
+        if (path / RECORD).is_file():
+            manifest = publish_best(path)
+            print(f"version {manifest.version} of {record_of(path)['to']}")
+            return
     folder = next((p for p in (Path(asked.job), Path("runs", asked.job)) if (p / "job.json").is_file()), None)
     if folder is None:
         raise JobError(f"{asked.job}: neither a job's folder nor an id in ./runs; renate jobs ls lists them")

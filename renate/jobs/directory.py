@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 class Stopped(Exception):  # noqa: N818 (no error: somebody decided that the job isn't worth finishing)
-    """Raised by a report once the job was asked to stop."""
+    """Raised within a job that was asked to stop."""
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -43,7 +43,7 @@ class JobDirectory:
     """One job's files.
 
     `config.yaml` and `job.json` go in; `metrics.jsonl`, `log.txt`, `result.json` and `traceback.txt` of a failure come
-    out; `stop` asks the job to stop.
+    out, of a trial also `candidate/`; `stop` asks the job to stop.
     """
 
     path: Path
@@ -96,6 +96,14 @@ class JobDirectory:
         """
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"time": round(time.time(), 3), **metrics}) + "\n")
+        self.check()
+
+    def check(self) -> None:
+        """Return if the job may go on.
+
+        Raises:
+            Stopped: The job was asked to stop.
+        """
         if (self.path / "stop").exists():
             raise Stopped
 

@@ -48,12 +48,19 @@ class Job:
         node = {k: v for k, v in self.config[group].items() if k not in OURS}
         return build(node, group, trust=self.config["trust"], **given)
 
+    @property
+    def candidate(self) -> str | None:
+        """Where a tuner's trial leaves its outcome, if this is one: nothing of it may reach the state by itself."""
+        return str(self.directory.path / "candidate") if "trial" in self.record else None
+
     def tick(self, done: int, total: int, text: str) -> None:
         self.emit({"event": "progress", "done": done, "total": total, "text": f"{self.prefix} {text}".strip()})
+        self.directory.check()
 
     def report(self, **metrics: float | int | str | None) -> None:
         shown = " ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
-        self.emit({"event": "report", "text": f"{self.prefix}: {shown}" if self.prefix else shown})
+        text = f"{self.prefix}: {shown}" if self.prefix else shown
+        self.emit({"event": "report", "text": text, "update": self.prefix, "metrics": metrics})
         self.directory.report(**({"update": self.prefix} if self.prefix else {}), **metrics)
 
 

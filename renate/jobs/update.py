@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from torch import nn
@@ -32,6 +33,7 @@ from renate.seeds import derive
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
+from renate.tuning.history import HISTORY
 from renate.updaters.base import Updater
 
 Scores = dict[str, dict[str, float]]
@@ -53,13 +55,13 @@ def run(job: Job) -> dict[str, Any]:
     """The job `update`."""
     config = job.config["state"]
     at = State(config["url"] or str(job.directory.path / "state"))
-    to = State(config["next_url"]) if config["next_url"] else at
+    to = State(job.candidate or config["next_url"] or at.url)
     parent = at.newest()
     saved = Saved.read(at, parent) if parent else None
     data = load_data(job, saved.labels if saved else None)
     scenario: Scenario = job.build("scenario")
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
-    if config["url"] is None or job.record.get("publish"):
+    if job.candidate is None and (config["url"] is None or job.record.get("publish")):
         done.version = publish(to, job.record["id"]).version
     return {
         "value": done.value,
@@ -109,6 +111,8 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     metrics = {"before": before, "after": after, "counts": outcome.counts}
     kept = {"model": node | {"num_classes": facts["num_classes"]} if "num_classes" in node else node}
     files = state_files(job, model, updater, memory, kept | {"labels": data.labels}, metrics)
+    if saved and HISTORY in saved.manifest.files:
+        files = chain(files, [(HISTORY, None)])
     source = (at, saved.manifest) if saved else None
     candidate = stage(to, files, job=job.record["id"], parent=source, lineage=lineage)
     counts = outcome.counts | {"seconds": seconds}

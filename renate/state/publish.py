@@ -66,6 +66,26 @@ def stage(state: State, files: Files, *, job: str, parent: Source | None, lineag
     return candidate
 
 
+def adopt(
+    state: State, source: Source, files: Files, *, job: str, parent: Source | None, lineage: dict[str, Any]
+) -> Manifest:
+    """Stage here what was staged or published at another URL, with further files that replace its own; see `stage`.
+
+    What equals the parent's file of the same name, byte for byte, is the parent's.
+    """
+    store, manifest = source
+    old, more = parent[1].files if parent else {}, dict(files)
+
+    def every() -> Files:
+        for name, blob in manifest.files.items():
+            if name not in more:
+                same = name in old and old[name].sha256 == blob.sha256
+                yield name, None if same else bytes(store.read(manifest, name))
+        yield from more.items()
+
+    return stage(state, every(), job=job, parent=parent, lineage={**manifest.lineage, **lineage})
+
+
 def publish(state: State, job: str) -> Manifest:
     """Make a job's candidate the next version, by one create-if-absent; repeated, return the same version.
 

@@ -1,0 +1,106 @@
+"""A tuner's trials as jobs of a launcher."""
+
+import queue
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+
+from renate.jobs.directory import Json
+from renate.tuning.sweep import End, Report, Trial
+
+from .base import RenateLauncher
+from .compose import Job
+
+Make = Callable[[Trial, int], Job]
+
+
+class JobTrials:
+    """Runs each trial as one job, or one per seed; of several, the mean counts.
+
+    Args:
+        launcher: Where they run; its `listener` becomes ours.
+        make: (trial, seed's index) -> job.
+        seeds: Jobs per trial.
+        slots: Trials at a time.
+        metric: The objective.
+    """
+
+    def __init__(self, launcher: RenateLauncher, make: Make, *, seeds: int, slots: int, metric: str) -> None:
+        self.launcher, self.make, self.seeds, self.slots, self.metric = launcher, make, seeds, slots, metric
+        self.events: queue.Queue[tuple[int, int, Json | None, Json | None]] = queue.Queue()
+        self.jobs: dict[int, list[Job]] = {}
+        self.owner: dict[str, tuple[int, int]] = {}
+        self.reached: dict[int, list[dict[int, float]]] = {}
+        self.results: dict[int, dict[int, Json]] = {}
+        self.began: dict[int, float] = {}
+        self.futures: dict[int, list[Future[Json]]] = {}
+        launcher.listener = self._heard
+
+    def clock(self) -> float:
+        return time.monotonic()
+
+    def start(self, trial: Trial) -> None:
+        self.jobs[trial.id] = jobs = [self.make(trial, k) for k in range(self.seeds)]
+        self.reached[trial.id], self.results[trial.id] = [{} for _ in jobs], {}
+        self.began[trial.id] = time.monotonic()
+        self.futures[trial.id] = []
+        for k, job in enumerate(jobs):
+            self.owner[job.id] = (trial.id, k)
+            earlier = job.directory.reports()
+            for report in earlier:
+                self.events.put((trial.id, k, report, None))
+            future = self.launcher.start(job)
+            self.futures[trial.id].append(future)
+            future.add_done_callback(partial(self._done, trial.id, k))
+
+    def _done(self, trial: int, k: int, future: Future[Json]) -> None:
+        self.events.put((trial, k, None, {"status": "stopped"} if future.cancelled() else future.result()))
+
+    def stop(self, trial: Trial) -> None:
+        trial.seconds = time.monotonic() - self.began[trial.id]
+        self._stop_jobs(trial.id)
+
+    def _stop_jobs(self, trial: int) -> None:
+        for job, future in zip(self.jobs[trial], self.futures[trial], strict=True):
+            if not future.cancel() and not future.done():
+                self.launcher.stop(job)
+
+    def _heard(self, job: Job, report: Json) -> None:
+        trial, k = self.owner[job.id]
+        self.events.put((trial, k, report, None))
+
+    def next(self, timeout: float | None) -> Report | End | None:
+        """See `renate.tuning.sweep.Backend`; waits a second at most, so that Ctrl-C is heard."""
+        until = time.monotonic() + (1.0 if timeout is None else min(timeout, 1.0))
+        while (left := until - time.monotonic()) > 0:
+            try:
+                trial, k, report, result = self.events.get(timeout=left)
+            except queue.Empty:
+                return None
+            event = self._reported(trial, k, report) if report is not None else self._ended(trial, k, result or {})
+            if event is not None:
+                return event
+        return None
+
+    def _reported(self, trial: int, k: int, report: Json) -> Report | None:
+        if report.get("update") or self.metric not in report:
+            return None  # within a stream, whose objective is known at its end
+        step, reached = int(report["epoch"]), self.reached[trial]
+        new = step not in reached[k]
+        reached[k][step] = float(report[self.metric])
+        if not new or any(step not in one for one in reached):
+            return None
+        return Report(trial, step, statistics.fmean(one[step] for one in reached))
+
+    def _ended(self, trial: int, k: int, result: Json) -> End | None:
+        results, seconds = self.results[trial], time.monotonic() - self.began[trial]
+        results[k] = result
+        if result["status"] != "completed":
+            self._stop_jobs(trial)
+            return End(trial, "failed", None, seconds, result.get("error") or f"the job was {result['status']}")
+        if len(results) < self.seeds:
+            return None
+        values = [one["value"] for one in results.values()]
+        return End(trial, "completed", None if None in values else statistics.fmean(values), seconds)

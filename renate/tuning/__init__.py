@@ -1,0 +1,1 @@
+"""Tuning: search space, proposers and stoppers, the event log, history across updates."""

@@ -1,0 +1,78 @@
+"""The two halves of a tuner: what proposes configurations, and what stops those not worth finishing.
+
+A value is what is minimised, whatever the objective's mode: the sweep turns its sign where it has to.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from renate.tuning.space import Config, Space
+
+COMPLETED, STOPPED, FAILED = "completed", "stopped", "failed"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration to try.
+
+    Attributes:
+        config: Every active key of the space.
+        source: `sampled`, `enqueued`, or `clone:<trial>`.
+        parent: The trial whose last weights this one starts from, of a clone.
+    """
+
+    config: Config
+    source: str = "sampled"
+    parent: int | None = None
+
+
+class Proposer(ABC):
+    """Proposes configurations; may learn from what trials report, and may stop them.
+
+    Trials are numbered from 0 in the order in which they are asked for. The same calls after the same `bind` give the
+    same answers, in another process too: a killed sweep goes on by repeating them.
+    """
+
+    def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
+        """Called once, before anything else.
+
+        Args:
+            space: What to propose from.
+            first: Configurations of the space that are to be proposed before any other, as `enqueued`.
+            seed: The sweep's.
+            steps: Epochs of a whole trial; a trial that reports this step has completed.
+            slots: Trials that run at a time.
+        """
+        self.space, self.first, self.seed, self.steps, self.slots = space, list(first), seed, steps, slots
+
+    def ask(self, trial: int) -> Proposal | None:
+        """Return the next proposal, None where the space has nothing new."""
+        if trial < len(self.first):
+            return Proposal(self.first[trial], "enqueued")
+        return self.propose(trial)
+
+    @abstractmethod
+    def propose(self, trial: int) -> Proposal | None: ...
+
+    def report(self, trial: int, step: int, value: float) -> bool:
+        """Take what a running trial has reached after an epoch (1, 2, …); True stops it."""
+        return False
+
+    def end(self, trial: int, status: str, value: float | None) -> None:  # noqa: B027 (most learn nothing)
+        """Take how a trial ended: completed, with its final value, stopped (by whomever) or failed."""
+
+
+class Stopper(ABC):
+    """Stops trials that are not worth finishing."""
+
+    def bind(self, *, steps: int, seed: int, enqueued: int) -> None:
+        """Called once, before anything else; see `Proposer.bind`. The first `enqueued` trials are earlier updates'."""
+        self.steps, self.seed, self.enqueued = steps, seed, enqueued
+
+    @abstractmethod
+    def report(self, trial: int, step: int, value: float) -> bool:
+        """Take the best value that a running trial has reached up to an epoch (1, 2, …); True stops it."""
+
+    def end(self, trial: int, status: str) -> None:  # noqa: B027 (most keep nothing)
+        """Take how a trial ended; what a failed one reported no longer counts."""

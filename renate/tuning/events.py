@@ -1,0 +1,39 @@
+"""The event log of a sweep: its only truth."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+
+class EventLog:
+    """One JSON object per line, each handed to the operating system before it is acted on.
+
+    Args:
+        path: The file; a line that a killed process left unfinished is cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_bytes() if path.exists() else b""
+        whole = text[: text.rfind(b"\n") + 1]
+        if len(whole) < len(text):
+            with path.open("r+b") as file:
+                file.truncate(len(whole))
+        self.earlier: list[Event] = [json.loads(line) for line in whole.splitlines()]
+        self.file = path.open("ab", buffering=0)
+
+    def write(self, **event: Any) -> None:
+        self.file.write(json.dumps(event, allow_nan=False).encode() + b"\n")
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def read(path: Path) -> Iterator[Event]:
+    """The events of a log that may still be written."""
+    for line in path.read_text().splitlines(keepends=True):
+        if line.endswith("\n"):
+            yield json.loads(line)

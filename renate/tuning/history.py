@@ -1,0 +1,104 @@
+"""The history of a state's tuning: one row per trial of every update so far, kept in `hpo.csv`."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from renate.errors import ConfigError
+from renate.state.manifest import Manifest
+from renate.state.versions import State
+from renate.tuning.base import COMPLETED
+from renate.tuning.space import Config, Space
+from renate.tuning.sweep import Trial
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+HISTORY = "hpo.csv"
+FIELDS = ["update", "sweep", "trial", "source", "status", "step", "metric", "mode", "value", "seconds", "seed", "error"]
+
+Row = dict[str, str]
+
+
+def rows_of(trials: Iterable[Trial], **same: Any) -> list[Row]:
+    """One row per trial; `same` has what they share: update, sweep, metric, mode, seed."""
+    return [
+        {name: str(value) for name, value in same.items()}
+        | {
+            "trial": str(trial.id),
+            "source": trial.source,
+            "status": trial.status,
+            "step": str(trial.step),
+            "value": "" if trial.value is None else repr(trial.value),
+            "seconds": f"{trial.seconds:.3f}",
+            "error": trial.error or "",
+        }
+        | trial.config
+        for trial in trials
+    ]
+
+
+def encode(rows: Sequence[Row]) -> bytes:
+    """CSV; a column per key follows the fixed ones, empty where the key is inactive."""
+    keys = dict.fromkeys(key for row in rows for key in row if key not in FIELDS)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*FIELDS, *keys], restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def decode(data: bytes) -> list[Row]:
+    rows = csv.DictReader(io.StringIO(data.decode(), newline=""))
+    return [{k: v for k, v in row.items() if k in FIELDS or v} for row in rows]
+
+
+def read(state: State, manifest: Manifest | None) -> list[Row]:
+    """The rows that a version holds; none where nothing was tuned yet."""
+    if manifest is None or HISTORY not in manifest.files:
+        return []
+    return decode(bytes(state.read(manifest, HISTORY)))
+
+
+def history(url: str, version: int | None = None) -> "DataFrame":
+    """Every trial of every tuned update of a state, as a pandas data frame.
+
+    Args:
+        url: The state, on a disk or in an object store.
+        version: The rows up to this version; None is the newest.
+
+    Raises:
+        ConfigError: pandas isn't installed.
+        StateError: No such state or version.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ConfigError("renate.tuning.history needs pandas: pip install pandas") from error
+    state = State(url)
+    data = encode(read(state, state.manifest(version)))
+    return pd.read_csv(io.BytesIO(data), dtype={"sweep": str, "error": str})
+
+
+def best_of_each_update(
+    rows: Sequence[Row], space: Space, defaults: Mapping[str, str], *, metric: str, mode: str
+) -> list[Config]:
+    """The best configuration of each earlier update, newest first, as far as the space has room for it.
+
+    Keys that the space doesn't know are left out, keys that a row lacks take their default.
+    """
+    sign = 1.0 if mode == "min" else -1.0
+    fitting = [r for r in rows if (r["metric"], r["mode"], r["status"]) == (metric, mode, COMPLETED) and r["value"]]
+    best: dict[str, Row] = {}
+    for row in fitting:
+        kept = best.get(row["update"])
+        if kept is None or sign * float(row["value"]) < sign * float(kept["value"]):
+            best[row["update"]] = row
+    found: list[Config] = []
+    for update in sorted(best, key=int, reverse=True):
+        row = best[update]
+        config = space.active({key: row.get(key, defaults.get(key, "")) for key in space.domains})
+        if space.fits(config) and config not in found:
+            found.append(config)
+    return found

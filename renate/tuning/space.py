@@ -1,0 +1,135 @@
+"""A search space: which values each key may take, and which keys another key's choice brings along."""
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+
+Config = dict[str, str]  # key -> value, as the command line has it: exact, and equal where it is equal
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The values that one key may take.
+
+    Attributes:
+        kind: `float`, `int` or `choice`.
+        low: Smallest value.
+        high: Largest value, included.
+        log: Whether equal ratios are equally likely, instead of equal differences.
+        choices: Of a choice: its values, as the command line has them.
+    """
+
+    kind: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> float:
+        """How many values there are; infinity for a float."""
+        if self.kind == "choice":
+            return len(self.choices)
+        return math.inf if self.kind == "float" else int(self.high) - int(self.low) + 1
+
+    def values(self) -> list[str]:
+        """Every value of a finite domain."""
+        if self.kind == "choice":
+            return list(self.choices)
+        return [str(n) for n in range(int(self.low), int(self.high) + 1)]
+
+    def text(self, value: float) -> str:
+        """A number as the command line has it; of a choice, the value at that index."""
+        if self.kind == "choice":
+            return self.choices[int(value)]
+        inside = min(max(value, self.low), self.high)
+        return str(round(inside)) if self.kind == "int" else repr(float(inside))
+
+    def number(self, text: str) -> float:
+        """The inverse of `text`.
+
+        Raises:
+            ValueError: Not a value of this domain.
+        """
+        if self.kind == "choice":
+            return self.choices.index(text)
+        number = float(text)
+        if not self.low <= number <= self.high or (self.kind == "int" and number != int(number)):
+            raise ValueError(f"{text} lies outside of {self}")
+        return number
+
+    def sample(self, generator: random.Random) -> str:
+        if self.kind == "choice":
+            return generator.choice(self.choices)
+        half = 0.5 if self.kind == "int" else 0.0  # each integer owns what rounds to it
+        low, high = self.low - half, self.high + half
+        if self.log:
+            return self.text(math.exp(generator.uniform(math.log(low), math.log(high))))
+        return self.text(generator.uniform(low, high))
+
+    def __str__(self) -> str:
+        if self.kind == "choice":
+            return f"choice({', '.join(self.choices)})"
+        inner = f"interval({self.low:g}, {self.high:g})"
+        inner = f"int({inner})" if self.kind == "int" else inner
+        return f"tag(log, {inner})" if self.log else inner
+
+
+@dataclass(frozen=True)
+class Space:
+    """Domains by key; those that other keys depend on come first.
+
+    Attributes:
+        domains: Key -> domain.
+        conditions: Key -> (another key, the values of it that bring this key along). A key without one is always
+            there.
+    """
+
+    domains: Mapping[str, Domain]
+    conditions: Mapping[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
+
+    def is_active(self, key: str, config: Mapping[str, str]) -> bool:
+        """Whether a key belongs to a configuration whose earlier keys are known."""
+        if key not in self.conditions:
+            return True
+        other, values = self.conditions[key]
+        return config.get(other) in values
+
+    def active(self, config: Mapping[str, str]) -> Config:
+        """The configuration without the keys that its choices don't bring along."""
+        kept: Config = {}
+        for key in self.domains:
+            if key in config and self.is_active(key, kept):
+                kept[key] = config[key]
+        return kept
+
+    def sample(self, generator: random.Random) -> Config:
+        config: Config = {}
+        for key, domain in self.domains.items():
+            if self.is_active(key, config):
+                config[key] = domain.sample(generator)
+        return config
+
+    def fits(self, config: Mapping[str, str]) -> bool:
+        """Whether a configuration gives every active key a value of its domain, and no other key."""
+        try:
+            for key, value in config.items():
+                self.domains[key].number(value)
+        except (KeyError, ValueError):
+            return False
+        return set(config) == {key for key in self.domains if self.is_active(key, config)}
+
+    @property
+    def finite(self) -> bool:
+        return all(domain.size < math.inf for domain in self.domains.values())
+
+    def grid(self) -> Iterator[Config]:
+        """Every configuration of a finite space once; the last key changes fastest."""
+        seen: set[tuple[tuple[str, str], ...]] = set()
+        for values in product(*(domain.values() for domain in self.domains.values())):
+            config = self.active(dict(zip(self.domains, values, strict=True)))
+            if (key := tuple(config.items())) not in seen:
+                seen.add(key)
+                yield config

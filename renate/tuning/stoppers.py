@@ -1,0 +1,93 @@
+"""Stoppers that need no engine."""
+
+import random
+import statistics
+
+from renate.tuning.base import FAILED, Stopper
+
+
+class Never(Stopper):
+    """Every trial runs to its end."""
+
+    def report(self, trial: int, step: int, value: float) -> bool:
+        return False
+
+
+class Median(Stopper):
+    """Stop a trial whose best value is worse than the median of the others' at the same epoch.
+
+    Golovin et al., 2017, https://doi.org/10.1145/3097983.3098043, section 3.2.2, with the others' best values in place
+    of their running averages.
+
+    Args:
+        grace: Epochs that every trial may run.
+        trials: Others that must have reached the epoch before anything is stopped.
+    """
+
+    def __init__(self, grace: int, trials: int) -> None:
+        if grace < 1 or trials < 1:
+            raise ValueError(f"grace={grace}, trials={trials}: expected 1 or more")
+        self.grace, self.trials = grace, trials
+        self.reached: dict[int, dict[int, float]] = {}  # epoch -> trial -> best value
+
+    def report(self, trial: int, step: int, value: float) -> bool:
+        others = self.reached.setdefault(step, {})
+        worse = len(others) >= self.trials and value > statistics.median(others.values())
+        others[trial] = value
+        return self.grace <= step < self.steps and worse
+
+    def end(self, trial: int, status: str) -> None:
+        if status == FAILED:
+            for others in self.reached.values():
+                others.pop(trial, None)
+
+
+class Halving(Stopper):
+    """Asynchronous successive halving: at each rung only the best 1/factor of those that came there go on.
+
+    Li et al., 2020, https://arxiv.org/abs/1810.05934, in the form that stops instead of pausing. Rungs are at grace,
+    grace·factor, grace·factor², … epochs. With several brackets, as in Hyperband (Li et al., 2018), bracket b leaves
+    out the first b rungs and gets a trial factor times as rarely as bracket b - 1.
+
+    Args:
+        factor: One of so many goes on.
+        grace: Epochs until the first rung.
+        brackets: 1 is successive halving.
+        bar: Whether trials after the enqueued ones must also beat the best of these at each rung (RUSH; Zappella et
+            al., 2021, https://arxiv.org/abs/2103.16111).
+    """
+
+    def __init__(self, factor: int, grace: int, brackets: int, bar: bool = False) -> None:
+        if factor < 2 or grace < 1 or brackets < 1:
+            raise ValueError(f"factor={factor}, grace={grace}, brackets={brackets}: expected at least 2, 1 and 1")
+        self.factor, self.grace, self.brackets, self.bar = factor, grace, brackets, bar
+        self.rungs: dict[int, dict[int, float]] = {}  # epoch -> trial -> value
+        self.passed: dict[int, int] = {}  # trial -> the last rung that it was judged at
+
+    def report(self, trial: int, step: int, value: float) -> bool:
+        stop = False
+        level = self.grace * self.factor ** self._bracket(trial)
+        while level <= min(step, self.steps - 1):
+            if level > self.passed.get(trial, 0):
+                self.passed[trial] = level
+                stop |= not self._goes_on(trial, level, value)
+            level *= self.factor
+        return stop
+
+    def _goes_on(self, trial: int, level: int, value: float) -> bool:
+        rung = self.rungs.setdefault(level, {})
+        rung[trial] = value
+        enqueued = [v for t, v in rung.items() if t < self.enqueued]
+        if self.bar and trial >= self.enqueued and enqueued and value > min(enqueued):
+            return False
+        ahead = sum(v < value for v in rung.values())
+        return ahead < max(1, len(rung) // self.factor)
+
+    def _bracket(self, trial: int) -> int:
+        weights = [self.factor**-b for b in range(self.brackets)]
+        return random.Random(f"{self.seed}/bracket/{trial}").choices(range(self.brackets), weights)[0]
+
+    def end(self, trial: int, status: str) -> None:
+        if status == FAILED:
+            for rung in self.rungs.values():
+                rung.pop(trial, None)

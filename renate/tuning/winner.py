@@ -1,0 +1,102 @@
+"""From a finished (or interrupted) sweep's folder to the next version."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from renate.errors import JobError
+from renate.state.manifest import Manifest
+from renate.state.publish import adopt, candidates, publish
+from renate.state.versions import State
+from renate.tuning.base import COMPLETED
+from renate.tuning.events import read as read_events
+from renate.tuning.history import HISTORY, encode, read, rows_of
+from renate.tuning.space import Domain, Space
+from renate.tuning.sweep import Trial
+
+RECORD = "sweep.json"  # what the sweep is about; written before its first trial
+EVENTS = "events.jsonl"
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    """What a sweep is about.
+
+    Raises:
+        JobError: The folder is no sweep's.
+    """
+    try:
+        return dict(json.loads((folder / RECORD).read_text()))
+    except FileNotFoundError:
+        raise JobError(f"{folder}: no sweep's folder (it has no {RECORD})") from None
+
+
+def space_to_json(space: Space) -> dict[str, Any]:
+    conditions = {key: [other, sorted(values)] for key, (other, values) in space.conditions.items()}
+    return {"domains": {key: asdict(d) for key, d in space.domains.items()}, "conditions": conditions}
+
+
+def space_from_json(found: dict[str, Any]) -> Space:
+    domains = {key: Domain(**(d | {"choices": tuple(d["choices"])})) for key, d in found["domains"].items()}
+    return Space(domains, {k: (other, frozenset(values)) for k, (other, values) in found["conditions"].items()})
+
+
+def trials_of(folder: Path) -> list[Trial]:
+    """The trials of a sweep, as its event log has them."""
+    trials: list[Trial] = []
+    sign = 1.0 if record_of(folder)["mode"] == "min" else -1.0
+    for event in read_events(folder / EVENTS):
+        if "ask" in event:
+            trials.append(Trial(event["ask"], event["config"], event["source"]))
+        elif "report" in event:
+            trial = trials[event["report"]]
+            trial.step = event["step"]
+            trial.curve.append((event["step"], event["value"]))
+            if trial.value is None or sign * event["value"] < sign * trial.value:
+                trial.value = event["value"]
+        else:
+            trial = trials[event["end"]]
+            trial.status, trial.value, trial.error = event["status"], event["value"], event["error"]
+            trial.seconds = event["seconds"]
+    return trials
+
+
+def best_of(trials: list[Trial], mode: str) -> Trial | None:
+    """The best completed trial, the earliest of equal ones; what was stopped ran past its decision, so never that."""
+    sign = 1.0 if mode == "min" else -1.0
+    completed = [t for t in trials if t.status == COMPLETED and t.value is not None]
+    return min(completed, key=lambda t: sign * float(t.value or 0.0), default=None)
+
+
+def publish_best(folder: Path) -> Manifest:
+    """Publish the best completed trial's candidate, with the history extended by every trial; repeated, the same.
+
+    Raises:
+        JobError: No trial has completed.
+        ConflictError: Another version came in between; the candidate stays.
+    """
+    record, trials = record_of(folder), trials_of(folder)
+    best = best_of(trials, record["mode"])
+    if best is None:
+        raise JobError(f"{folder}: no trial has completed, so there is nothing to publish")
+    state, given = State(record["to"]), record["parent"]
+    published = [n for n in reversed(state.numbers()) if (found := state.find(n)) and found.job == record["id"]]
+    if published:
+        return state.manifest(published[0])
+    at = State(given["url"]) if given else None
+    parent = (at, at.manifest(given["version"])) if at else None
+    update = given["version"] + 1 if given else 1
+    same = {"update": update, "sweep": record["id"], "seed": record["seed"]}
+    rows = read(*parent) if parent else []
+    rows += rows_of(trials, metric=record["metric"], mode=record["mode"], **same)
+    source = State(str(candidate_of(folder, best)))
+    waiting = candidates(source)
+    manifest = waiting[-1] if waiting else source.manifest()  # of a stream: its last version
+    lineage = {"recipe": record["recipe"], "tuned": {"trial": best.id, "config": best.config, "value": best.value}}
+    adopt(state, (source, manifest), [(HISTORY, encode(rows))], job=record["id"], parent=parent, lineage=lineage)
+    return publish(state, record["id"])
+
+
+def candidate_of(folder: Path, trial: Trial) -> Path:
+    """Where a trial's outcome is; of several seeds, the first's."""
+    return folder / str(trial.id if trial.twin is None else trial.twin) / "candidate"

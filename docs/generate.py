@@ -10,7 +10,7 @@ DOCS = Path(__file__).parent
 CONF = DOCS.parent / "conf"
 ORDER = [
     *("job", "data", "scenario", "transform", "model", "memory", "updater", "loss"),
-    *("optimizer", "lr_scheduler", "trainer", "metrics", "logger", "backend"),
+    *("optimizer", "lr_scheduler", "trainer", "metrics", "logger", "backend", "tuner", "search_space"),
 ]
 
 
@@ -30,8 +30,8 @@ def configuration() -> str:
     assert groups == set(ORDER), groups ^ set(ORDER)
     for group in ORDER:
         lines += [f"## {group}", ""]
-        for path in sorted((CONF / group).glob("*.yaml")):
-            lines += [f"### {group}={path.stem}", "", *block(path)]
+        for path in sorted((CONF / group).rglob("*.yaml")):
+            lines += [f"### {group}={path.relative_to(CONF / group).with_suffix('')}", "", *block(path)]
     lines += ["## Experiments", ""]
     for path in sorted((CONF / "experiment").rglob("*.yaml")):
         lines += [f"### experiment={path.relative_to(CONF / 'experiment').with_suffix('')}", "", *block(path)]

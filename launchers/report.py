@@ -153,3 +153,11 @@ def relative(path: object) -> str:
         return "./" + str(Path(text).relative_to(Path.cwd()))
     except ValueError:
         return text
+
+
+def link_latest(folder: Path) -> None:
+    """Point runs/latest at a job's or a sweep's folder."""
+    temporary = folder.parent / f".latest.{folder.name}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.name, target_is_directory=True)
+    temporary.replace(folder.parent / "latest")

@@ -30,7 +30,8 @@ class Schema:
             group = path.rpartition("/")[0]
             for default in found.defaults_list or []:
                 if group and isinstance(default, ConfigDefault) and default.path not in ("_self_", None):
-                    content |= self.option(f"{group}/{default.path}")[0]
+                    absolute = default.path.startswith("/")
+                    content |= self.option(default.path[1:] if absolute else f"{group}/{default.path}")[0]
             content |= raw if isinstance(raw, dict) else {}
             content.pop("defaults", None)
             self.options[path] = content, f"conf/{path}.yaml"

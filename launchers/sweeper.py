@@ -70,7 +70,7 @@ class RenateSweeper(Sweeper):
             print("\ninterrupted: what is finished stays; the same command goes on from there", file=sys.stderr)
             raise
         for job in jobs:
-            link_latest(run_dir, job)
+            report.link_latest(job.directory.path)
         outcome = list(zip(jobs, results, strict=True))
         if not self.runner.progress.quiet:
             report.outcome(outcome)
@@ -98,11 +98,3 @@ def combinations(parsed: Sequence[Override]) -> list[list[str]]:
                 f"{line}: a domain without end; a grid needs choices, as {override.key_or_group}=0.1,0.01"
             )
     return [list(job) for job in itertools.product(*choices.values())]
-
-
-def link_latest(run_dir: Path, job: Job) -> None:
-    """Point runs/latest at a job."""
-    temporary = run_dir / f".latest.{job.id}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(job.directory.path.name, target_is_directory=True)
-    temporary.replace(run_dir / "latest")

@@ -153,10 +153,8 @@ class Tuning:
             raise ConfigError("objective.metric=null: a tuner needs an objective, as objective.metric=val_accuracy")
         if config["job"]["name"] == "evaluate":
             raise ConfigError("job=evaluate trains nothing, so there is nothing to tune: job=update or job=stream")
-        if tuner["max_cost"] is not None and not config["backend"].get("price_per_hour"):
+        if tuner["max_cost"] is not None and not config["backend"]["price_per_hour"]:
             raise ConfigError(f"tuner.max_cost={tuner['max_cost']} needs backend.price_per_hour, the price of a worker")
-        if not self.space.finite and all(tuner[k] is None for k in LIMITS if k != "max_failures"):
-            raise ConfigError("the space has no end: give tuner.max_trials, tuner.max_time or another limit")
 
     def _record(self, config: Json) -> Json:
         record, state = self.base.record, config["state"]
@@ -190,12 +188,14 @@ class Tuning:
                 "resume=false tunes again"
             )
             return {"status": "completed", "value": None, "version": newest.version, "url": self.record["to"]}
+        engines = self._engines()  # before anything is written
         if not config.resume:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / RECORD, self.record)
         OmegaConf.save(self.settings, self.folder / "multirun.yaml")
-        sweep = self._sweep()
+        sweep = self._sweep(*engines)
+        report.link_latest(self.folder)
         try:
             with self.board:
                 sweep.run()
@@ -221,12 +221,13 @@ class Tuning:
         self.board.end(sweep, best, outcome, self._winner_command(best))
         return outcome
 
-    def _sweep(self) -> Sweep:
+    def _engines(self) -> tuple[Proposer, Stopper]:
+        """Proposer and stopper, told what they are for."""
         parent = self.record["parent"]
         state = State(parent["url"]) if parent else None
         rows = read(state, state.manifest(parent["version"])) if state and self.tuner["transfer"] != "none" else []
         defaults = self._defaults()
-        metric, mode = self.record["metric"], self.record["mode"]
+        metric, mode, seed = (self.record[key] for key in ("metric", "mode", "seed"))
         first = best_of_each_update(rows, self.space, defaults, metric=metric, mode=mode)
         enqueued = len(first)
         if rows:
@@ -236,23 +237,30 @@ class Tuning:
         default = self.space.active(defaults)
         if self.tuner["defaults_first"] and self.space.fits(default) and default not in first:
             first.append(default)
-        workers = int(self.settings.backend.workers)
-        steps = self._steps()
-        proposer: Proposer = self._make("proposer")
-        stopper_node = dict(self.tuner["stopper"])
+        node = dict(self.tuner["stopper"])
         if self.tuner["transfer"] == "rush":
-            if "bar" not in stopper_node:
+            if "bar" not in node:
                 raise ConfigError("tuner.transfer=rush needs a stopper with rungs, as tuner=asha has")
-            stopper_node["bar"] = True
-        stopper: Stopper = build(stopper_node, "tuner.stopper", trust=self.base.config.trust)
-        seeds = int(self.tuner["seeds"])
-        slots = max(1, workers // seeds)
-        proposer.bind(self.space, first=first, seed=self.record["seed"], steps=steps, slots=slots)
-        stopper.bind(steps=steps, seed=self.record["seed"], enqueued=enqueued)
+            node["bar"] = True
+        trust, steps = self.base.config.trust, self._steps()
+        proposer: Proposer = build(self.tuner["proposer"], "tuner.proposer", trust=trust)
+        stopper: Stopper = build(node, "tuner.stopper", trust=trust)
+        proposer.bind(self.space, first=first, seed=seed, steps=steps, slots=self._slots())
+        stopper.bind(steps=steps, seed=seed, enqueued=enqueued)
+        if not self.space.finite and all(self.tuner[k] is None for k in LIMITS if k != "max_failures"):
+            raise ConfigError("the space has no end: give tuner.max_trials, tuner.max_time or another limit")
+        return proposer, stopper
+
+    def _slots(self) -> int:
+        """Trials at a time; each has a job per seed."""
+        return max(1, int(self.settings.backend.workers) // int(self.tuner["seeds"]))
+
+    def _sweep(self, proposer: Proposer, stopper: Stopper) -> Sweep:
+        metric, mode, seeds = self.record["metric"], self.record["mode"], int(self.tuner["seeds"])
         self.launcher.progress.quiet = True
         self.board = Board(self.launcher.progress.console, metric=metric, mode=mode, total=self.tuner["max_trials"])
-        trials = JobTrials(self.launcher, self._job, seeds=seeds, slots=slots, metric=metric)
-        price = float(self.base.config.backend.get("price_per_hour") or 0.0) * seeds
+        trials = JobTrials(self.launcher, self._job, seeds=seeds, slots=self._slots(), metric=metric)
+        price = float(self.base.config.backend.price_per_hour or 0.0) * seeds
         sweep = Sweep(
             proposer,
             stopper,
@@ -265,9 +273,6 @@ class Tuning:
         )
         self.board.sweep = sweep
         return sweep
-
-    def _make(self, part: str) -> Any:
-        return build(self.tuner[part], f"tuner.{part}", trust=self.base.config.trust)
 
     def _job(self, trial: Trial, k: int) -> Job:
         lines = [*self._shared(), *_lines(trial.config)]
@@ -318,7 +323,8 @@ class Tuning:
     def _winner_command(self, best: Trial) -> str:
         gone = [*self.space.domains, "tuner", "search_space", "state.first"]
         kept = [o for o in self.fixed if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")]
-        return command([str(o.input_line) for o in kept], *_lines(best.config))
+        untuned = ["search_space=null", "tuner=auto"] if any(o.key_or_group == "experiment" for o in kept) else []
+        return command([str(o.input_line) for o in kept], *untuned, *_lines(best.config))
 
 
 def _lines(config: Mapping[str, str]) -> list[str]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from renate.errors import JobError, nearest
 from renate.jobs.directory import JobDirectory
 from renate.launchers.progress import stdout
+from renate.tuning.winner import RECORD, record_of
 
 
 def run(argv: list[str]) -> None:
@@ -46,9 +47,10 @@ def find(run_dir: Path, name: str) -> JobDirectory:
 
 def ls(run_dir: Path) -> None:
     table = Table("job", "overrides", "status", "objective", "version", "seconds", "started", box=None, pad_edge=False)
-    found = [p.parent for p in run_dir.glob("*/job.json") if not p.parent.is_symlink()]
-    for directory in sorted(map(JobDirectory, found), key=lambda d: d.record["created"]):
-        record, result = directory.record, directory.result or {"status": "unfinished"}
+    found = [p.parent for name in ("job.json", RECORD) for p in run_dir.glob(f"*/{name}") if not p.parent.is_symlink()]
+    listed = [(p, record_of(p) if (p / RECORD).exists() else JobDirectory(p).record) for p in found]
+    for path, record in sorted(listed, key=lambda pair: pair[1]["created"]):
+        result = JobDirectory(path).result or {"status": "unfinished"}
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record["created"]))
         table.add_row(
             record["id"],

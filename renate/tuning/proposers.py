@@ -1,11 +1,13 @@
 """Proposers that need no engine."""
 
+import math
 import random
+from collections.abc import Sequence
 from itertools import islice
 
 from renate.errors import ConfigError
 from renate.tuning.base import Proposal, Proposer
-from renate.tuning.space import Config
+from renate.tuning.space import Config, Space
 
 MANY = 100_000  # a finite space beyond this is sampled as if it had no end
 
@@ -34,14 +36,20 @@ class Random(Proposer):
 class Grid(Proposer):
     """Every configuration of a finite space once, in order."""
 
-    def propose(self, trial: int) -> Proposal | None:
-        if not hasattr(self, "rest"):
-            if not self.space.finite:
-                endless = next(k for k, d in self.space.domains.items() if d.kind == "float")
+    def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
+        """See `Proposer.bind`.
+
+        Raises:
+            ConfigError: The space has no end.
+        """
+        super().bind(space, first=first, seed=seed, steps=steps, slots=slots)
+        for key, domain in space.domains.items():
+            if domain.size == math.inf:
                 raise ConfigError(
-                    f"tuner=grid: {endless}={self.space.domains[endless]} has no end: give choices, as "
-                    f"{endless}=0.1,0.01, or another tuner"
+                    f"tuner=grid: {key}={domain} has no end: give choices, as {key}=0.1,0.01, or another tuner"
                 )
-            self.rest = (config for config in self.space.grid() if config not in self.first)
+        self.rest = (config for config in space.grid() if config not in self.first)
+
+    def propose(self, trial: int) -> Proposal | None:
         config = next(self.rest, None)
         return None if config is None else Proposal(config)

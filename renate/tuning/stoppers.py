@@ -72,7 +72,7 @@ class Halving(Stopper):
                 self.passed[trial] = level
                 stop |= not self._goes_on(trial, level, value)
             level *= self.factor
-        return stop
+        return stop and step < self.steps
 
     def _goes_on(self, trial: int, level: int, value: float) -> bool:
         rung = self.rungs.setdefault(level, {})

@@ -156,19 +156,20 @@ class Sweep:
         Raises:
             ConfigError: The log is of another version of the code or the tuner.
         """
-        self._repeat()
-        for trial in list(self.running.values()):
-            if trial.twin is None:
-                self.backend.start(trial)
-        while True:
+        try:
+            self._repeat()
+            for trial in list(self.running.values()):
+                if trial.twin is None:
+                    self.backend.start(trial)
             self._fill()
-            if not self.running:
-                break
-            event = self._next()
-            if event is not None:
-                self._take(event)
-            self._check_time()
-        self.log.close()
+            while self.running:
+                event = self._next()
+                if event is not None:
+                    self._take(event)
+                self._check_time()
+                self._fill()
+        finally:
+            self.log.close()
         return self.trials
 
     def _fill(self) -> None:

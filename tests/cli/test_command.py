@@ -59,7 +59,10 @@ def test_a_mistake_costs_one_line(workdir: Path) -> None:
         (["-m", "updater=derp"], "updater=derp: no such option, did you mean 'derpp'?"),
         (["stat", "ls"], "'stat' is neither a verb nor key=value, did you mean 'state'?"),
         (["data.x=[ab"], """its value needs quotes: 'data.x="[ab"'"""),
-        (["optimizer.lr=interval(0,1)"], "a domain without end"),
+        (
+            ["tuner=grid", "optimizer.lr=interval(0,1)"],
+            "optimizer.lr=interval(0, 1) has no end: give choices",
+        ),
     ]:
         done = renate(*arguments, cwd=workdir, code=1)
         assert text in done.stderr

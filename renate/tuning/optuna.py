@@ -1,0 +1,252 @@
+"""Optuna's samplers and pruners as proposers."""
+
+import hashlib
+import math
+import os
+import socket
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import threadpool_limits
+
+from renate.errors import ConfigError
+from renate.seeds import derive
+from renate.tuning.base import COMPLETED, FAILED, STOPPED, Proposal, Proposer
+from renate.tuning.engines import load, make
+from renate.tuning.space import Config, Domain, Space
+
+if TYPE_CHECKING:
+    import optuna
+
+OWNER, ENQUEUED = "renate_owner", "renate_enqueued"  # what a trial of a study says of itself
+
+
+class Optuna(Proposer):
+    """Whatever an Optuna sampler suggests, and an Optuna pruner stops.
+
+    Keys are asked for in the order of the space, a conditional one where it is active. In memory a study is as
+    deterministic as its sampler. In a storage several machines share it, and nothing repeats.
+
+    Args:
+        sampler: Import path of the class, such as `optuna.samplers.TPESampler`, or of one's own.
+        pruner: The same of the pruner; null: nothing is stopped.
+        storage: null: in memory. `sqlite:///…` or `postgresql://…`: a database. Else: a journal file, made if absent.
+        options: The sampler's arguments, but for the seed.
+        pruner_options: The pruner's arguments.
+
+    Raises:
+        ConfigError: Optuna isn't installed, or has no such class.
+    """
+
+    def __init__(
+        self,
+        sampler: str,
+        pruner: str | None,
+        storage: str | None,
+        options: Mapping[str, Any],
+        pruner_options: Mapping[str, Any],
+    ) -> None:
+        self.sampler, self.pruner, self.storage = sampler, pruner, storage
+        self.options, self.pruner_options = options, pruner_options
+        self._sampler_class = load(sampler, "optuna", "optuna")
+        self._pruner_class = load(pruner or "optuna.pruners.NopPruner", "optuna", "optuna")
+
+    def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
+        """Make the study, or join the one of the storage.
+
+        Trials of the storage that a dead process of this machine was running are told to have failed, and enqueued.
+
+        Raises:
+            ConfigError: The sampler or the pruner refuses an option, or the storage can't be opened.
+        """
+        import optuna
+
+        super().bind(space, first=[c for c in first if space.fits(c)], seed=seed, steps=steps, slots=slots)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep says what happens
+        self._trials: dict[int, optuna.Trial] = {}
+        self._exhausted = False
+        with _quiet():
+            given: dict[str, Any] = {"seed": derive(seed, "optuna") % 2**32}
+            if space.finite:  # a grid asks for every value beforehand
+                given["search_space"] = {
+                    key: [_param(domain, text) for text in domain.values()] for key, domain in space.domains.items()
+                }
+            self._study = optuna.create_study(
+                # Hyperband draws brackets from the name; a study that has seen another space refuses this one.
+                study_name=_name(space),
+                storage=_open(self.storage) if self.storage is not None else None,
+                sampler=make(self._sampler_class, given, self.options),
+                pruner=make(self._pruner_class, {"max_resource": steps}, self.pruner_options),
+                load_if_exists=True,
+            )
+            self._bury()
+            for config in self.first:
+                self._study.enqueue_trial(
+                    _params(space, config), user_attrs={ENQUEUED: True}, skip_if_exists=self.storage is not None
+                )
+
+    def _bury(self) -> None:
+        """End the trials that no living process runs: samplers steer clear of what still runs."""
+        from optuna.trial import TrialState
+
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            host, _, pid = str(trial.user_attrs.get(OWNER, "")).rpartition(":")
+            if host == socket.gethostname() and not _is_alive(int(pid)):
+                self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+                self._study.enqueue_trial(trial.params, user_attrs={ENQUEUED: True})
+
+    def ask(self, trial: int) -> Proposal | None:
+        return self.propose(trial)  # the study has been told what comes first
+
+    def propose(self, trial: int) -> Proposal | None:
+        if self._exhausted:
+            return None
+        config: Config = {}
+        with _quiet(), threadpool_limits(1):  # the cores are the trials'
+            asked = self._study.ask()
+            asked.set_user_attr(OWNER, f"{socket.gethostname()}:{os.getpid()}")
+            for key, domain in self.space.domains.items():
+                if self.space.is_active(key, config):
+                    config[key] = _suggest(asked, key, domain)
+        self._trials[trial] = asked
+        if ENQUEUED not in asked.user_attrs:
+            return Proposal(config)
+        same = (c for c in self.first if _params(self.space, c) == asked.params)
+        return Proposal(next(same, config), "enqueued")
+
+    def report(self, trial: int, step: int, value: float) -> bool:
+        with _quiet():
+            self._trials[trial].report(value, step)
+            return step < self.steps and bool(self._trials[trial].should_prune())
+
+    def end(self, trial: int, status: str, value: float | None) -> None:
+        from optuna.trial import TrialState
+
+        if status == COMPLETED and (value is None or math.isnan(value)):
+            status = FAILED
+        states = {COMPLETED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
+        try:
+            with _quiet():
+                self._study.tell(
+                    self._trials[trial],
+                    value if status == COMPLETED else None,
+                    states[status],
+                    skip_if_finished=True,  # another machine may have taken this process for dead
+                )
+        except RuntimeError:  # a sampler with nothing left calls `study.stop`, which only `study.optimize` may
+            self._exhausted = True
+        except KeyError:  # GridSampler looks for the cell of an enqueued trial
+            pass
+
+
+def study_of(space: Space, trials: Iterable[Mapping[str, Any]], mode: str) -> "optuna.Study":
+    """Build a study in memory, for Optuna's plots.
+
+    Args:
+        space: Of the trials; those that don't fit it are left out.
+        trials: Of each: `config`, `value` with its original sign or None, `status`, `curve` of (step, value).
+        mode: `min` or `max`.
+    """
+    import optuna
+    from optuna.trial import TrialState
+
+    states = {COMPLETED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
+    with _quiet():
+        study = optuna.create_study(study_name=_name(space), direction="maximize" if mode == "max" else "minimize")
+        for trial in trials:
+            if space.fits(trial["config"]):
+                state = states[trial["status"]]
+                study.add_trial(
+                    optuna.create_trial(
+                        state=state,
+                        value=trial["value"] if state is not TrialState.FAIL else None,
+                        params=_params(space, trial["config"]),
+                        distributions={key: _distribution(space.domains[key]) for key in trial["config"]},
+                        intermediate_values=dict(trial["curve"]),
+                    )
+                )
+    return study
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna warns of what is experimental: what a config names is meant."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _name(space: Space) -> str:
+    conditions = sorted((key, other, sorted(values)) for key, (other, values) in space.conditions.items())
+    return "renate-" + hashlib.sha256(repr((list(space.domains.items()), conditions)).encode()).hexdigest()[:12]
+
+
+def _suggest(trial: "optuna.Trial", key: str, domain: Domain) -> str:
+    if domain.kind == "choice":
+        return str(trial.suggest_categorical(key, domain.choices))
+    if domain.kind == "int":
+        return domain.text(trial.suggest_int(key, int(domain.low), int(domain.high), log=domain.log))
+    return domain.text(trial.suggest_float(key, domain.low, domain.high, log=domain.log))
+
+
+def _distribution(domain: Domain) -> "optuna.distributions.BaseDistribution":
+    from optuna import distributions
+
+    if domain.kind == "choice":
+        return distributions.CategoricalDistribution(domain.choices)
+    if domain.kind == "int":
+        return distributions.IntDistribution(int(domain.low), int(domain.high), log=domain.log)
+    return distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
+
+
+def _param(domain: Domain, text: str) -> str | float:
+    """A value as a study has it."""
+    if domain.kind == "choice":
+        return text
+    return int(domain.number(text)) if domain.kind == "int" else domain.number(text)
+
+
+def _params(space: Space, config: Config) -> dict[str, Any]:
+    return {key: _param(space.domains[key], text) for key, text in config.items()}
+
+
+def _open(storage: str) -> Any:
+    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if "://" in storage:
+        try:
+            return RDBStorage(storage)
+        except ImportError as error:
+            raise ConfigError(f"{storage.partition(':')[0]} storage needs a package: {error}") from error
+    path = Path(storage)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _mend(path)
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _mend(path: Path) -> None:
+    """Cut the half line that a killed process has left: the next one written would be glued to it."""
+    from optuna.storages.journal import JournalFileSymlinkLock
+
+    lock = JournalFileSymlinkLock(str(path))
+    lock.acquire()  # or it may be a living process's
+    try:
+        if path.exists():
+            with path.open("r+b") as file:
+                file.truncate(file.read().rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,203 @@
+"""Syne Tune's schedulers as proposers."""
+
+import logging
+import os
+import random
+import warnings
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from renate.errors import ConfigError
+from renate.seeds import derive
+from renate.tuning.base import COMPLETED, FAILED, Proposal, Proposer
+from renate.tuning.engines import load, make
+from renate.tuning.space import Config, Domain, Space
+
+EPOCH, VALUE = "epoch", "value"
+
+
+class SyneTune(Proposer):
+    """Whatever a Syne Tune scheduler of one metric suggests and stops.
+
+    The scheduler sees a flat space, choices by index; keys that a choice doesn't bring along are left out of what it
+    suggests, and drawn for what it is told to have been enqueued.
+
+    Args:
+        scheduler: Import path of the class, such as `syne_tune.optimizer.baselines.ASHA`, or of one's own.
+        options: Its arguments, but for the space, the metric, the time, the seed and the first configurations.
+
+    Raises:
+        ConfigError: Syne Tune isn't installed, or has no such class.
+    """
+
+    def __init__(self, scheduler: str, options: Mapping[str, Any]) -> None:
+        self.scheduler, self.options = scheduler, options
+        environment = dict(os.environ)
+        try:
+            self._class = load(scheduler, "syne_tune", "syne-tune")
+        finally:  # importing it sets OMP_NUM_THREADS=1, which the workers would inherit
+            for name in os.environ.keys() - environment.keys():
+                del os.environ[name]
+
+    def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
+        """Make the scheduler.
+
+        Raises:
+            ConfigError: It refuses an option.
+        """
+        from syne_tune.optimizer.schedulers.asha import AsynchronousSuccessiveHalving
+        from syne_tune.optimizer.schedulers.pbt import PopulationBasedTraining
+
+        super().bind(space, first=[c for c in first if space.fits(c)], seed=seed, steps=steps, slots=slots)
+        logging.getLogger("syne_tune").setLevel(logging.ERROR)  # it warns of its own calls, and of failed trials
+        self._is_halving = issubclass(self._class, AsynchronousSuccessiveHalving)
+        self._is_population = issubclass(self._class, PopulationBasedTraining)
+        self._trials: dict[int, Any] = {}
+        self._reached: dict[int, int] = {}  # trial -> its last epoch
+        self._unjudged: set[int] = set()  # clones that haven't reported yet
+        self._failed: set[int] = set()
+        self._lost: set[int] = set()  # those and the stopped
+        number = derive(seed, "syne_tune") % 2**32
+        self._random = np.random.RandomState(number).get_state()
+        self._filler = random.Random(number)
+        given = {
+            "config_space": {key: _domain(domain) for key, domain in space.domains.items()},
+            "metric": VALUE,
+            "metrics": [VALUE],
+            "do_minimize": True,
+            "time_attr": EPOCH,
+            "max_t": steps,
+            "random_seed": number,
+        }
+        if self._is_population:
+            given["population_size"] = slots
+        with self._own_random():
+            self._engine = make(self._class, given, self.options)
+
+    @contextmanager
+    def _own_random(self) -> Iterator[None]:
+        """Domains are sampled by numpy's global generator: lend it a state of ours, or nothing repeats."""
+        outside = np.random.get_state()  # noqa: NPY002
+        np.random.set_state(self._random)  # noqa: NPY002
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # statsmodels': of just this generator, of densities of one value
+                yield
+        finally:
+            self._random = np.random.get_state()  # noqa: NPY002
+            np.random.set_state(outside)  # noqa: NPY002
+
+    def ask(self, trial: int) -> Proposal | None:
+        # Not by `points_to_evaluate`: not every scheduler takes it, and none checks what it holds.
+        if trial < len(self.first):
+            config = self.first[trial]
+            filled = {k: config[k] if k in config else d.sample(self._filler) for k, d in self.space.domains.items()}
+            self._add(trial, {key: _value(self.space.domains[key], text) for key, text in filled.items()})
+            return Proposal(config, "enqueued")
+        return self.propose(trial)
+
+    def propose(self, trial: int) -> Proposal | None:
+        """Return what the scheduler suggests.
+
+        None of population-based training may be for now: ask again when a trial has ended.
+
+        Raises:
+            ConfigError: It wants to resume a trial that it had paused.
+        """
+        if self._is_population and not self._may_grow():
+            return None
+        # One thread: models are small, and those of the running trials would be waited for (BORE: 9 times slower).
+        with self._own_random(), threadpool_limits(1):
+            suggestion = self._engine.suggest()
+        if suggestion is None:
+            return None
+        if not suggestion.spawn_new_trial_id:
+            raise ConfigError(f"{self.scheduler} pauses trials and resumes them: only stopping is supported")
+        self._add(trial, suggestion.config)
+        numbers = {key: domain.text(float(suggestion.config[key])) for key, domain in self.space.domains.items()}
+        config, parent = self.space.active(numbers), suggestion.checkpoint_trial_id
+        if parent is None:
+            return Proposal(config)
+        self._unjudged.add(trial)
+        return Proposal(config, f"clone:{parent}", parent)
+
+    def _add(self, trial: int, flat: dict[str, Any]) -> None:
+        from syne_tune.backend.trial_status import Trial
+
+        self._trials[trial] = Trial(trial, flat, datetime.now())
+        with self._own_random():
+            self._engine.on_trial_add(self._trials[trial])
+
+    def _may_grow(self) -> bool:
+        """Whether a clone waits or the population lacks a member; the scheduler itself goes on with fresh trials."""
+        waiting = self._engine.trial_decisions_stack
+        self._engine.trial_decisions_stack = deque(
+            # Of a failed parent there may be no weights, of a completed one there is nothing left to train.
+            (parent, flat)
+            for parent, flat in waiting
+            if parent not in self._failed and self._reached[parent] < self.steps
+        )
+        members = len(self._trials) - len(self._lost)
+        return bool(self._engine.trial_decisions_stack) or members < self._engine.population_size
+
+    def report(self, trial: int, step: int, value: float) -> bool:
+        if trial in self._unjudged:  # a clone was perturbed when it began: without this, its first epoch is judged
+            self._unjudged.remove(trial)
+            self._engine.trial_state[trial].last_perturbation_time = step - 1
+        self._reached[trial] = step
+        with self._own_random():
+            decision = self._engine.on_trial_result(self._trials[trial], {EPOCH: step, VALUE: value})
+        # At the last step a scheduler says "stop" to what has completed.
+        return step < self.steps and str(decision) != "CONTINUE"
+
+    def end(self, trial: int, status: str, value: float | None) -> None:
+        ended = self._trials[trial]
+        with self._own_random():
+            if status == COMPLETED:
+                self._engine.on_trial_complete(ended, {EPOCH: self._reached.get(trial, self.steps), VALUE: value})
+            elif status == FAILED:
+                self._engine.on_trial_error(ended)
+            else:
+                self._engine.on_trial_remove(ended)
+        if status != COMPLETED:
+            self._lost.add(trial)
+            if self._is_population:
+                self._engine.trial_state[trial].stopped = True  # or it is cloned later
+        if status == FAILED:
+            self._failed.add(trial)
+            if self._is_halving:
+                self._forget(trial)
+
+    def _forget(self, trial: int) -> None:
+        """Drop what a failed trial reported: others would be compared with it to the end."""
+        self._engine.trial_info.pop(trial, None)
+        for bracket in self._engine.brackets:
+            for _, recorded in bracket.rungs:
+                recorded.pop(trial, None)
+        getattr(self._engine.searcher, "trial_results", {}).pop(trial, None)
+
+
+def _domain(domain: Domain) -> Any:
+    from syne_tune import config_space
+
+    if domain.size == 1 or (domain.kind == "float" and domain.low == domain.high):  # models divide by the width
+        return _value(domain, domain.text(0 if domain.kind == "choice" else domain.low))
+    if domain.kind == "choice":  # by index: it has no types, no nulls, no lists
+        return config_space.choice([str(index) for index in range(len(domain.choices))])
+    if domain.kind == "int":
+        return (config_space.lograndint if domain.log else config_space.randint)(int(domain.low), int(domain.high))
+    return (config_space.loguniform if domain.log else config_space.uniform)(domain.low, domain.high)
+
+
+def _value(domain: Domain, text: str) -> str | float:
+    """A value as the scheduler has it."""
+    number = domain.number(text)
+    if domain.kind == "choice":
+        return str(int(number))
+    return int(number) if domain.kind == "int" else number

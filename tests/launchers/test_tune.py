@@ -1,0 +1,223 @@
+"""Tuned updates as a user runs them: what is stopped, published, remembered, killed and resumed."""
+
+import json
+import os
+import random
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from renate.state.versions import State
+from renate.tuning.history import FIELDS, decode, read
+from tests.command import RENATE, renate, workers
+
+SMALL = ["model.hidden_sizes=[16]", "data.limit=400", "trainer.max_epochs=9", "backend.workers=2"]
+TUNED = [*SMALL, "search_space=er", "tuner.max_trials=8", "tuner.order=fixed"]
+
+
+def events(sweep: Path) -> list[dict[str, Any]]:
+    lines = (sweep / "events.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in ("time", "seconds")} for line in lines]
+
+
+def the_sweep(folder: Path) -> Path:
+    (found,) = (p.parent for p in (folder / "runs").glob("*/sweep.json") if not p.parent.is_symlink())
+    return found
+
+
+def content(url: Path) -> dict[str, bytes]:
+    """The newest version's files, but for what holds wall-clock times or this folder's name."""
+    state = State(str(url))
+    manifest = state.verify()
+    files = {name: bytes(state.read(manifest, name)) for name in manifest.files}
+    rows = [{k: v for k, v in row.items() if k not in ("seconds", "sweep")} for row in decode(files.pop("hpo.csv"))]
+    for name in ("metrics.json", "config.yaml"):
+        files.pop(name)
+    return files | {"rows": json.dumps(rows).encode()}
+
+
+def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -> None:
+    done = renate(*TUNED, "state.url=./state", "state.first=true", cwd=workdir)
+    assert "stopped at epoch 1, val_accuracy" in done.stderr
+    assert "the best so far" in done.stderr
+    sweep, state = the_sweep(workdir), State("./state")
+    assert state.versions() == [1]
+    result = json.loads((sweep / "result.json").read_text())
+    rows = read(state, state.manifest())
+    completed = [float(row["value"]) for row in rows if row["status"] == "completed"]
+    assert result["value"] == max(completed)
+    assert len(rows) == 8
+    assert {row["status"] for row in rows} == {"completed", "stopped"}
+    assert list(rows[0])[: len(FIELDS)] == FIELDS
+    winner = rows[result["best_trial"]]
+    assert {k: winner[k] for k in result["best_params"]} == result["best_params"]
+    assert state.manifest().lineage["tuned"]["trial"] == result["best_trial"]
+    assert list(workdir.rglob("candidate")) == [], "the losers' outcomes are gone, the winner's is in the state"
+    assert (workdir / "runs" / "latest" / "events.jsonl").exists()
+    assert sweep.name in renate("jobs", "ls", cwd=workdir).stdout
+    # the same command: nothing is trained again, nothing published twice
+    again = renate(*TUNED, "state.url=./state", cwd=workdir)
+    assert "already published as version 1 of ./state, tuned by this very sweep" in again.stderr
+    # the winner's line runs as it is printed, without a tuner
+    line = next(line for line in done.stdout.splitlines() if line.startswith("winner"))
+    renate(*shlex.split(line)[2:], "seed=7", cwd=workdir)
+    assert state.versions() == [1, 2]
+    assert len(read(state, state.manifest())) == 8, "an untuned update keeps the history"
+
+
+def test_the_second_update_begins_with_the_best_of_the_first(workdir: Path) -> None:
+    renate(*TUNED, "state.url=./state", "state.first=true", cwd=workdir)
+    best = json.loads((the_sweep(workdir) / "result.json").read_text())["best_params"]
+    shutil.rmtree("runs")
+    done = renate(*TUNED, "state.url=./state", "seed=1", cwd=workdir)
+    assert "history: 8 trials of earlier updates; 1 of their best configurations come first" in done.stderr
+    asked = [event for event in events(the_sweep(workdir)) if "ask" in event]
+    assert asked[0]["config"] == best
+    assert asked[0]["source"] == "enqueued"
+    state = State("./state")
+    rows = read(state, state.manifest())
+    assert [row["update"] for row in rows] == ["1"] * 8 + ["2"] * 8
+
+
+def test_killed_sweeps_end_like_an_undisturbed_one(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    arguments = [*TUNED, "state.url=./state", "state.first=true"]
+    renate(*arguments, cwd=whole)
+    draw, deaths = random.Random(5), 0
+    for _ in range(6):
+        process = subprocess.Popen([*RENATE, *arguments], cwd=killed, stderr=subprocess.DEVNULL)
+        log = killed / "runs" / "latest" / "events.jsonl"
+        until, lines = time.monotonic() + 60, len(log.read_bytes().splitlines()) if log.exists() else 0
+        target = lines + draw.randint(1, 8)
+        while process.poll() is None and time.monotonic() < until:
+            if log.exists() and len(log.read_bytes().splitlines()) >= target:
+                break
+            time.sleep(0.005)
+        deaths += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        while workers(killed):
+            assert time.monotonic() < until, "a worker outlived its sweep"
+            time.sleep(0.02)
+    renate(*arguments, cwd=killed)
+    assert deaths >= 3
+    assert events(the_sweep(killed)) == events(the_sweep(whole))
+    assert State(str(killed / "state")).versions() == [1]
+    assert content(killed / "state") == content(whole / "state")
+
+
+def test_ctrl_c_publishes_nothing_and_says_how_to_go_on(workdir: Path) -> None:
+    arguments = [*SMALL, "search_space=er", "tuner=random", "state.url=./state", "state.first=true"]
+    process = subprocess.Popen(
+        [*RENATE, *arguments], cwd=workdir, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    log, until = workdir / "runs" / "latest" / "events.jsonl", time.monotonic() + 60
+    while not (log.exists() and '"completed"' in log.read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: nothing is published; the same command goes on from here" in said
+    line = next(line for line in said.splitlines() if "to publish it now: " in line)
+    assert State("./state").versions() == []
+    assert not workers(workdir)
+    published = renate(*line.partition("to publish it now: renate ")[2].split(), cwd=workdir)
+    assert published.stdout == "version 1 of ./state\n"
+    assert read(State("./state"), State("./state").manifest())
+
+
+BROKEN = """
+import math, os, signal, time
+from renate.updaters.er import ER
+
+
+class Mine(ER):
+    def __init__(self, replay_batch_size: int, how: int) -> None:
+        super().__init__(replay_batch_size)
+        self.how = how
+
+    def loss(self, model, batch):
+        if self.how == 1:
+            raise RuntimeError("no such luck")
+        if self.how == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == 3:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return super().loss(model, batch) * (math.nan if self.how == 4 else 1)
+"""
+
+
+def test_failing_trials_are_recorded_and_the_sweep_goes_on(workdir: Path) -> None:
+    (workdir / "mine.py").write_text(BROKEN)
+    (workdir / "conf" / "updater").mkdir(parents=True)
+    (workdir / "conf" / "updater" / "mine.yaml").write_text("_target_: mine.Mine\nreplay_batch_size: 32\nhow: 0\n")
+    done = renate(
+        *[*SMALL[:2], "trainer.max_epochs=1", "updater=mine", "tuner=grid", "updater.how=0,1,2,3,4"],
+        *["backend.heartbeat=8", "backend.workers=3"],
+        cwd=workdir,
+    )
+    errors = {e["end"]: e["error"] for e in events(the_sweep(workdir)) if "end" in e}
+    assert errors[0] is None
+    assert "RuntimeError: no such luck (mine.py:" in errors[1]
+    assert "SIGKILL" in errors[2]
+    assert "no sign of life for backend.heartbeat=8 seconds" in errors[3]
+    assert "the loss is nan at step 1" in errors[4]
+    assert "trial 1: failed, RuntimeError: no such luck" in done.stderr
+    assert "trials      5: 1 completed, 4 failed; ended by the space has nothing new" in done.stdout
+
+
+def test_nothing_completes(workdir: Path) -> None:
+    done = renate(*SMALL, "optimizer.lr=1e30,1e31", "tuner=grid", "tuner.defaults_first=false", cwd=workdir, code=1)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("renate: no trial of 2 completed, nothing is published: the loss is")
+
+
+def test_the_mean_over_seeds_counts(workdir: Path) -> None:
+    renate(*SMALL[:2], "trainer.max_epochs=2", "optimizer.lr=0.5,0.01", "tuner=grid", "tuner.seeds=2", cwd=workdir)
+    sweep = the_sweep(workdir)
+    for trial in (e for e in events(sweep) if e.get("status") == "completed"):
+        jobs = [sweep / str(trial["end"]), sweep / f"{trial['end']}-seed1"]
+        values = [json.loads((job / "result.json").read_text())["value"] for job in jobs]
+        assert trial["value"] == pytest.approx(sum(values) / 2)
+        assert [f"seed: {k}" in (job / "config.yaml").read_text() for k, job in enumerate(jobs)] == [True, True]
+
+
+def test_updaters_with_keys_of_their_own(workdir: Path) -> None:
+    renate(
+        *SMALL[:2], "trainer.max_epochs=1", "updater=er,derpp", "search_space=auto", "tuner.max_trials=6", cwd=workdir
+    )
+    configs = [e["config"] for e in events(the_sweep(workdir)) if "ask" in e]
+    assert {c["updater"] for c in configs} == {"er", "derpp"}
+    for config in configs:
+        assert ("updater.alpha" in config) == (config["updater"] == "derpp")
+        assert "updater.replay_batch_size" in config
+    assert configs[0]["optimizer.lr"] == "0.05", "the config's own values are tried first"
+
+
+def test_a_stream_as_one_trial(workdir: Path) -> None:
+    stream = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "objective.metric=average_accuracy"]
+    done = renate(*SMALL[:2], *stream, "trainer.max_epochs=1", "optimizer.lr=0.05,0.5", "tuner=grid", cwd=workdir)
+    assert "2 completed" in done.stdout
+    manifest = State(str(the_sweep(workdir) / "state")).verify()
+    assert "hpo.csv" in manifest.files
+
+
+def test_keep_all(workdir: Path) -> None:
+    renate(*SMALL[:2], "trainer.max_epochs=1", "optimizer.lr=0.05,0.5", "tuner=grid", "tuner.keep=all", cwd=workdir)
+    assert len(list(the_sweep(workdir).glob("*/candidate"))) == 2
+
+
+def test_an_engine_that_is_not_installed(workdir: Path) -> None:
+    (workdir / "optuna.py").write_text("raise ModuleNotFoundError(\"No module named 'optuna'\", name='optuna')")
+    done = renate("tuner=optuna/tpe", "search_space=lr", cwd=workdir, code=1, PYTHONPATH=os.fspath(workdir))
+    assert "needs optuna: pip install 'renate-cl[optuna]'" in done.stderr.splitlines()[-1]
+    assert not (workdir / "runs").exists()

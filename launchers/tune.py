@@ -18,8 +18,8 @@ from renate.build import build
 from renate.errors import ConfigError, JobError, nearest
 from renate.jobs.directory import Json, write_json
 from renate.state.versions import State
-from renate.tuning.base import COMPLETED, Proposer, Stopper
-from renate.tuning.history import best_of_each_update, read
+from renate.tuning.base import Proposer, Stopper
+from renate.tuning.past import best_of_each_update, read
 from renate.tuning.space import Config, Domain
 from renate.tuning.sweep import RUNNING, Limits, Sweep, Trial
 from renate.tuning.winner import EVENTS, RECORD, publish_best, space_to_json
@@ -73,6 +73,7 @@ class Tuning:
         self._check(config)
         self.record = self._record(config)
         self.folder = Path(str(config["run_dir"])).absolute() / self.record["id"]
+        self.leader: Trial | None = None  # whose outcome is kept so far
 
     def _domains(self, parsed: Sequence[Override]) -> dict[str, Domain]:
         """Those of the search space, less what the command line says itself."""
@@ -290,9 +291,10 @@ class Tuning:
         self.board.tell(trial)
         if trial.status == RUNNING or self.tuner["keep"] == "all":
             return
-        for other in sweep.trials:
-            if other is not sweep.best and (other is trial or other.status == COMPLETED):
-                self._drop(other)
+        loser = trial if trial is not sweep.best else self.leader
+        self.leader = sweep.best
+        if loser is not None and loser is not sweep.best:
+            self._drop(loser)
 
     def _drop(self, trial: Trial) -> None:
         for folder in [self.folder / str(trial.id), *self.folder.glob(f"{trial.id}-seed*")]:

@@ -24,10 +24,10 @@ class Result:
     """What a job came to.
 
     Attributes:
-        metrics: As printed at the end of a command.
+        metrics: As printed at the end of a command; of a sweep, the winner's objective.
         state_url: Where the state is.
         version: The version published; None where none was.
-        job_dir: The job's directory: config, reports, log, result.
+        job_dir: The job's directory: config, reports, log, result; of a sweep, its folder.
         matrix: In a stream, accuracy on chunk i (column) after update t (row); rows so far.
     """
 
@@ -39,7 +39,7 @@ class Result:
 
 
 def run(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: Any = None) -> Result:
-    """Run one job, as `renate …` would: same launcher, same worker, same directory.
+    """Run one job, or the sweep of a tuner, as `renate …` would: same launcher, same workers, same directory.
 
     Args:
         overrides: As on the command line, or a mapping from keys to values.
@@ -60,6 +60,8 @@ def run(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: An
 def stream(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: Any = None) -> Iterator[Result]:
     """Run a stream of updates through a scenario and yield a result after each; arguments as in `run`."""
     with _Session([*as_list(overrides), "job=stream"], model, data) as session:
+        if not session.lone:
+            raise ConfigError("renate.stream runs one stream without a tuner; renate.run tunes")
         shown = 0
         while True:
             over = session.done.wait(0.1)
@@ -105,10 +107,15 @@ class _Session:
 
     def __enter__(self) -> "_Session":
         from renate.cli.session import composed
+        from renate.launchers.tune import Tuning
 
         self.launcher, job = composed([*self.overrides, *live_overrides(self.model, self.data)])
-        self.job, self.directory = job, job.directory.path
-        threading.Thread(target=self._work, daemon=True).start()
+        self.job, self.lone = job, not isinstance(job, Tuning)
+        if isinstance(job, Tuning):
+            self.directory = job.folder
+        else:
+            self.directory = job.directory.path
+            threading.Thread(target=self._work, daemon=True).start()
         return self
 
     def _work(self) -> None:
@@ -126,6 +133,10 @@ class _Session:
             self.launcher.close()
 
     def result(self) -> Result:
+        if not self.lone:
+            tuned = self.job.run()
+            metrics = {} if tuned["value"] is None else {self.job.record["metric"]: tuned["value"]}
+            return Result(metrics, tuned["url"], tuned["version"], self.job.folder)
         while not self.done.wait(0.2):  # an endless wait would not see Ctrl-C
             time.sleep(0)
         outcome: Json = self.future.result()

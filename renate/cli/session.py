@@ -60,19 +60,26 @@ def register_plugins() -> None:
 
 
 def composed(overrides: Sequence[str]) -> tuple[Any, Any]:
-    """Return a launcher and the one job that the overrides ask for. Hydra's global state is left as it was."""
+    """Return a launcher and the one job, or the sweep of a tuner, that the overrides ask for.
+
+    Hydra's global state is left as it was.
+    """
     register_plugins()
+    from renate.launchers.tune import Tuning, is_tuned  # lazy: the launchers import hydra's plugins
+
     config, before = HydraConfig.instance().cfg, GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
         with one_line(overrides):
             parsed = OverridesParser.create().parse_overrides(list(overrides))
-            if swept := [str(o.input_line) for o in parsed if o.is_sweep_override()]:
-                raise ConfigError(f"{swept[0]}: one job at a time; call it once per combination, or use the command")
             hydra = Hydra.create_main_hydra2("renate", create_config_search_path(ROOT))
             whole = hydra.compose_config("config", list(overrides), run_mode=RunMode.MULTIRUN)
             context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(whole))
             launcher: Any = Plugins.instance().instantiate_launcher(context, lambda _: None, whole)
+            if is_tuned(whole, parsed):
+                return launcher, Tuning(launcher, whole, parsed)
+            if swept := [str(o.input_line) for o in parsed if o.is_sweep_override()]:
+                raise ConfigError(f"{swept[0]}: one job at a time; call it once per combination, or use the command")
             return launcher, launcher.compose(0, list(overrides))
     finally:
         HydraConfig.instance().cfg, GlobalHydra.instance().hydra = config, before

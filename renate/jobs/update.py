@@ -33,7 +33,7 @@ from renate.seeds import derive
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
-from renate.tuning.history import HISTORY
+from renate.tuning.past import HISTORY
 from renate.updaters.base import Updater
 
 Scores = dict[str, dict[str, float]]

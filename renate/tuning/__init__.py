@@ -1,1 +1,33 @@
-"""Tuning: search space, proposers and stoppers, the event log, history across updates."""
+"""Tuning: search space, proposers and stoppers, the event loop and its log, history across updates."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from renate.tuning.past import history
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["history", "study"]
+
+
+def study(sweep: str | Path) -> "optuna.Study":
+    """The trials of a sweep as an Optuna study, for its plots and importances; whatever tuner made them.
+
+    Args:
+        sweep: The sweep's folder, as `runs/sweep-…` or `runs/latest`.
+
+    Raises:
+        JobError: The folder is no sweep's.
+        ConfigError: Optuna isn't installed.
+    """
+    from renate.tuning.engines import load
+    from renate.tuning.sweep import RUNNING
+    from renate.tuning.winner import record_of, space_from_json, trials_of
+
+    record = record_of(Path(sweep))
+    load("optuna.Study", "optuna", "optuna")
+    from renate.tuning.optuna import study_of
+
+    ended = [vars(trial) for trial in trials_of(Path(sweep)) if trial.status != RUNNING]
+    return study_of(space_from_json(record["space"]), ended, record["mode"])

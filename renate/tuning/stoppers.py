@@ -2,6 +2,7 @@
 
 import random
 import statistics
+from bisect import bisect_left, insort
 
 from renate.tuning.base import FAILED, Stopper
 
@@ -62,6 +63,7 @@ class Halving(Stopper):
             raise ValueError(f"factor={factor}, grace={grace}, brackets={brackets}: expected at least 2, 1 and 1")
         self.factor, self.grace, self.brackets, self.bar = factor, grace, brackets, bar
         self.rungs: dict[int, dict[int, float]] = {}  # epoch -> trial -> value
+        self.order: dict[int, list[float]] = {}  # epoch -> its values, sorted
         self.passed: dict[int, int] = {}  # trial -> the last rung that it was judged at
 
     def report(self, trial: int, step: int, value: float) -> bool:
@@ -76,12 +78,14 @@ class Halving(Stopper):
 
     def _goes_on(self, trial: int, level: int, value: float) -> bool:
         rung = self.rungs.setdefault(level, {})
+        order = self.order.setdefault(level, [])
         rung[trial] = value
-        enqueued = [v for t, v in rung.items() if t < self.enqueued]
-        if self.bar and trial >= self.enqueued and enqueued and value > min(enqueued):
-            return False
-        ahead = sum(v < value for v in rung.values())
-        return ahead < max(1, len(rung) // self.factor)
+        insort(order, value)
+        if self.bar and trial >= self.enqueued:
+            enqueued = [rung[t] for t in range(self.enqueued) if t in rung]
+            if enqueued and value > min(enqueued):
+                return False
+        return bisect_left(order, value) < max(1, len(rung) // self.factor)
 
     def _bracket(self, trial: int) -> int:
         weights = [self.factor**-b for b in range(self.brackets)]
@@ -89,5 +93,6 @@ class Halving(Stopper):
 
     def end(self, trial: int, status: str) -> None:
         if status == FAILED:
-            for rung in self.rungs.values():
-                rung.pop(trial, None)
+            for level, rung in self.rungs.items():
+                if trial in rung:
+                    del self.order[level][bisect_left(self.order[level], rung.pop(trial))]

@@ -1,7 +1,7 @@
 """The event loop of a sweep: asks for trials, watches them, stops the bad ones, and can be killed at any time."""
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,16 +136,14 @@ class Sweep:
         self.trials: list[Trial] = []
         self.running: dict[int, Trial] = {}
         self.known: dict[tuple[Any, ...], int] = {}
+        self.twins: dict[int, list[Trial]] = {}
+        self.ended: Counter[str] = Counter()
+        self.best: Trial | None = None  # the best completed trial, the earliest of equal ones
+        self.spent = 0.0  # seconds of all trials that have ended
         self.waiting: dict[int, deque[Report | End]] = {}
         self.before = max((float(e["time"]) for e in self.log.earlier), default=0.0)
         self.began, self.now, self.over = backend.clock(), 0, False
         self.why = ""
-
-    @property
-    def best(self) -> Trial | None:
-        """The best completed trial; the earliest of equal ones."""
-        completed = [t for t in self.trials if t.status == COMPLETED and t.value is not None and t.twin is None]
-        return min(completed, key=lambda t: self.sign * float(t.value or 0.0), default=None)
 
     def elapsed(self) -> float:
         return self.before + self.backend.clock() - self.began
@@ -198,8 +196,11 @@ class Sweep:
             return None
         trial = Trial(len(self.trials), proposal.config, proposal.source, proposal.parent, start=self.now)
         key = (*sorted(trial.config.items()), trial.source if trial.parent is not None else None)
-        trial.twin = self.known.get(key)
-        self.known.setdefault(key, trial.id)
+        trial.twin = self.known.setdefault(key, trial.id)
+        if trial.twin == trial.id:
+            trial.twin = None
+        elif trial.twin in self.running:
+            self.twins.setdefault(trial.twin, []).append(trial)
         self.trials.append(trial)
         self.running[trial.id] = trial
         return trial
@@ -258,7 +259,7 @@ class Sweep:
         self._write(end=trial.id, status=status, value=value, seconds=round(trial.seconds, 3), error=error)
         self._ended(trial, status, value, error)
         self.tell(trial)
-        for twin in [t for t in self.running.values() if t.twin == trial.id]:
+        for twin in self.twins.pop(trial.id, []):
             self._end_twin(twin)
         self._check_counts()
 
@@ -270,21 +271,25 @@ class Sweep:
     def _ended(self, trial: Trial, status: str, value: float | None, error: str | None) -> None:
         trial.status, trial.value, trial.error = status, value, error
         del self.running[trial.id]
+        self.ended[status] += 1
+        self.spent += trial.seconds
+        if status == COMPLETED and trial.twin is None:
+            earlier = None if self.best is None else self.best.value
+            if earlier is None or self.sign * float(value or 0.0) < self.sign * earlier:
+                self.best = trial
         self.proposer.end(trial.id, status, None if value is None else self.sign * value)
         self.stopper.end(trial.id, status)
 
     def _check_counts(self) -> None:
-        ended = [t for t in self.trials if t.status != RUNNING]
-        count = {status: sum(t.status == status for t in ended) for status in (COMPLETED, FAILED)}
-        limits = self.limits
+        limits, count = self.limits, self.ended
         if limits.max_failures is not None and count[FAILED] > limits.max_failures:
-            last = next(t for t in reversed(ended) if t.status == FAILED)
+            last = next(t for t in reversed(self.trials) if t.status == FAILED)
             self._finish(f"more than max_failures={limits.max_failures} trials failed; the last: {last.error}")
         if limits.max_trials_completed is not None and count[COMPLETED] >= limits.max_trials_completed:
             self._finish(f"max_trials_completed={limits.max_trials_completed}")
-        if limits.max_trials_finished is not None and len(ended) >= limits.max_trials_finished:
+        if limits.max_trials_finished is not None and count.total() >= limits.max_trials_finished:
             self._finish(f"max_trials_finished={limits.max_trials_finished}")
-        if limits.max_cost is not None and sum(t.seconds for t in ended) * limits.price / 3600 >= limits.max_cost:
+        if limits.max_cost is not None and self.spent * limits.price / 3600 >= limits.max_cost:
             self._finish(f"max_cost={limits.max_cost:g}")
 
     def _check_time(self) -> None:
@@ -320,13 +325,10 @@ class Sweep:
                     trial.taken += 1
                     self.now = trial.start + trial.taken
                 self._ended(trial, event["status"], event["value"], event["error"])
-        for trial in list(self.running.values()):
-            if trial.curve and self._told_to_stop(trial):  # killed between the decision and its end
-                self._end(trial, STOPPED, trial.value, None)
+        doomed = {event["report"] for event in self.log.earlier if event.get("stop")}
+        for trial in [t for t in self.running.values() if t.id in doomed]:  # killed between the decision and its end
+            self._end(trial, STOPPED, trial.value, None)
         self._check_counts()
-
-    def _told_to_stop(self, trial: Trial) -> bool:
-        return any(e.get("report") == trial.id and e["stop"] for e in self.log.earlier)
 
     def _same(self, now: dict[str, Any], then: dict[str, Any]) -> None:
         for key, value in now.items():

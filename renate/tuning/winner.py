@@ -11,7 +11,7 @@ from renate.state.publish import adopt, candidates, publish
 from renate.state.versions import State
 from renate.tuning.base import COMPLETED
 from renate.tuning.events import read as read_events
-from renate.tuning.history import HISTORY, encode, read, rows_of
+from renate.tuning.past import HISTORY, encode, read, rows_of
 from renate.tuning.space import Domain, Space
 from renate.tuning.sweep import Trial
 

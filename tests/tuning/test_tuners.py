@@ -1,0 +1,59 @@
+"""The shared suite: every option of conf/tuner, on trials that only pretend to train."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from renate.launchers.tune import LIMITS
+
+from renate.build import build
+from renate.cli.session import CONF
+from renate.tuning.base import Proposer, Stopper
+from renate.tuning.space import Domain, Space
+from tests.tuning.simulated import SPACE, Killed, Simulated, outcome, sweep_of
+
+TUNERS = sorted(
+    str(path.relative_to(CONF / "tuner").with_suffix(""))
+    for path in (CONF / "tuner").rglob("*.yaml")
+    if path.stem not in ("auto", "default")
+)
+SMALL = Space({"updater": Domain("choice", choices=("er", "derpp")), "lr": Domain("choice", choices=("0.1", "0.01"))})
+HEAVY = {"syne_tune/bore", "syne_tune/cqr", "optuna/gp"}  # models that are fitted anew for each trial
+
+
+def settings(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((CONF / "tuner" / f"{name}.yaml").read_text())
+    return found
+
+
+def parts(name: str) -> Callable[[], dict[str, Proposer | Stopper]]:
+    pytest.importorskip(name.split("/")[0]) if "/" in name else None
+    if name == "syne_tune/cqr":
+        pytest.importorskip("huggingface_hub")
+    node = settings(name)
+    return lambda: {part: build(node[part], f"tuner.{part}") for part in ("proposer", "stopper")}
+
+
+@pytest.mark.parametrize("name", TUNERS)
+def test_killed_it_ends_like_an_undisturbed_sweep(name: str, tmp_path: Path) -> None:
+    """Killed at every event; the models that are slow to fit, at every tenth."""
+    make, space = parts(name), SMALL if name == "grid" else SPACE
+    trials = 4 if name == "grid" else 12
+    counted = Simulated()
+    whole = outcome(sweep_of(tmp_path / "whole", counted, **make(), space=space, trials=trials).run())  # type: ignore[arg-type]
+    assert len(whole) == trials or "pbt" in name
+    for death in range(1, counted.events + 1, 10 if name in HEAVY else 3 if "/" in name else 1):
+        log = tmp_path / f"log-{death}"
+        with pytest.raises(Killed):
+            sweep_of(log, Simulated(dies=death), **make(), space=space, trials=trials).run()  # type: ignore[arg-type]
+        backend = Simulated()
+        assert outcome(sweep_of(log, backend, **make(), space=space, trials=trials).run()) == whole, death  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", TUNERS)
+def test_its_file_says_what_it_is(name: str) -> None:
+    text = (CONF / "tuner" / f"{name}.yaml").read_text()
+    assert text.startswith("# ")
+    assert set(settings(name)) <= {"defaults", "proposer", "stopper", *LIMITS}

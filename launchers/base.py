@@ -71,7 +71,8 @@ class RenateLauncher(Launcher):
 
     def start(self, job: Job) -> Future[Json]:
         """Answer from an earlier run of exactly this job, else write the job's directory and submit it."""
-        earlier = job.directory.result if job.config.resume else None
+        known = bool(job.config.resume) and job.known()
+        earlier = job.directory.result if known else None
         if job.config.resume and job.record.get("already") is not None:
             earlier = self._already(job)
         elif earlier is not None and earlier["status"] == "completed":
@@ -81,7 +82,7 @@ class RenateLauncher(Launcher):
             done.set_result(earlier)
             return done
         # An interrupted run of this very job is continued: a stream from its state, a fit from its checkpoint.
-        resume, stream = bool(job.config.resume), job.config.job.name == "stream"
+        resume, stream = known, job.config.job.name == "stream"
         text = OmegaConf.to_yaml(job.config)
         job.directory.prepare(text, job.record, resume=resume, keep_state=resume and stream)
         return self.submit(job)

@@ -49,6 +49,13 @@ class Job:
     def id(self) -> str:
         return str(self.record["id"])
 
+    def known(self) -> bool:
+        """Whether what the directory holds, if anything, is of this job; a trial's is named by its number alone."""
+        try:
+            return bool(self.directory.record["recipe"] == self.record["recipe"])
+        except JobError:
+            return True
+
 
 def name_apart(jobs: Sequence[Job]) -> None:
     """Name each job by the overrides that the others don't share, for tables and messages."""

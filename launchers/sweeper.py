@@ -20,7 +20,7 @@ from renate.jobs.directory import Json
 from . import report
 from .base import RenateLauncher
 from .compose import Job
-from .tune import Tuning, is_tuned
+from .tune import is_tuned, tune
 
 
 class RenateSweeper(Sweeper):
@@ -50,9 +50,7 @@ class RenateSweeper(Sweeper):
             [f"{key}={value}" for key, value in self.params.items()] + arguments
         )
         if isinstance(self.runner, RenateLauncher) and is_tuned(self.settings, parsed):
-            tuning = Tuning(self.runner, self.settings, parsed)
-            self.runner.publish = False
-            tuning.run()
+            tune(self.runner, self.settings, parsed)
             return []
         grid = combinations(parsed)
         if not isinstance(self.runner, RenateLauncher):  # Hydra's own or a third party's: only batches

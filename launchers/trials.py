@@ -68,8 +68,8 @@ class JobTrials:
                 self.launcher.stop(job)
 
     def _heard(self, job: Job, report: Json) -> None:
-        trial, k = self.owner[job.id]
-        self.events.put((trial, k, report, None))
+        if job.id in self.owner:  # the launcher may go on with other jobs
+            self.events.put((*self.owner[job.id], report, None))
 
     def next(self, timeout: float | None) -> Report | End | None:
         """See `renate.tuning.sweep.Backend`; waits a second at most, so that Ctrl-C is heard."""

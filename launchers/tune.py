@@ -32,7 +32,40 @@ from .space import domain_of, space_of
 from .trials import JobTrials
 
 LIMITS = ("max_trials", "max_trials_completed", "max_trials_finished", "max_failures", "max_time", "max_cost")
-ORDERS, TRANSFERS, KEEPS = ("arrival", "fixed"), ("enqueue", "rush", "none"), ("best", "all")
+CHOICES = {
+    "order": ("arrival", "fixed"),
+    "transfer": ("enqueue", "rush", "none"),
+    "keep": ("best", "all"),
+    "tune_on": ("first_update", "stream"),
+}
+ONE_UPDATE = ("job", "state.url", "state.next_url", "state.first", "objective.metric")
+
+
+def tune(launcher: RenateLauncher, settings: DictConfig, parsed: Sequence[Override]) -> Json:
+    """Run a tuned update, or a tuned stream; returns what the command ends with."""
+    tuning = Tuning(launcher, settings, parsed)
+    config = tuning.base.config
+    if config.job.name != "stream" or config.tuner.tune_on == "stream":
+        return tuning.run()
+    metric = str(config.objective.metric)
+    if not metric.startswith(("val_", "train_")):
+        raise ConfigError(
+            f"objective.metric={metric} is known at a stream's end: tuner.tune_on=stream, or "
+            "objective.metric=val_accuracy to tune the first update"
+        )
+    first = OverridesParser.create().parse_overrides(["job=update", "job.chunk=0", f"objective.metric={metric}"])
+    won = Tuning(launcher, settings, [*(o for o in parsed if o.key_or_group not in ONE_UPDATE), *first]).run()
+    launcher.progress.quiet = False
+    launcher.progress.line("the stream, by the winner of its first update")
+    frozen = [str(o.input_line) for o in tuning.fixed if not o.key_or_group.startswith("tuner")]
+    job = launcher.compose(0, [*frozen, *_lines(won["best_params"])])
+    job.record["publish"] = True
+    result = launcher.run([job])[0]
+    report.link_latest(job.directory.path)
+    if result["status"] == "failed":
+        raise JobError(result["error"])
+    report.single(job, result)
+    return result
 
 
 def is_tuned(settings: DictConfig, parsed: Sequence[Override]) -> bool:
@@ -140,7 +173,7 @@ class Tuning:
 
     def _check(self, config: Json) -> None:
         tuner = self.tuner
-        for key, choices in (("order", ORDERS), ("transfer", TRANSFERS), ("keep", KEEPS)):
+        for key, choices in CHOICES.items():
             if tuner[key] not in choices:
                 raise ConfigError(
                     f"tuner.{key}={tuner[key]}: expected {', '.join(choices)}{nearest(tuner[key], choices)}"
@@ -154,6 +187,8 @@ class Tuning:
             raise ConfigError("objective.metric=null: a tuner needs an objective, as objective.metric=val_accuracy")
         if config["job"]["name"] == "evaluate":
             raise ConfigError("job=evaluate trains nothing, so there is nothing to tune: job=update or job=stream")
+        if tuner["storage"] is not None and "storage" not in tuner["proposer"]:
+            raise ConfigError(f"tuner.storage={tuner['storage']}: only tuner=optuna/… shares its trials")
         if tuner["max_cost"] is not None and not config["backend"]["price_per_hour"]:
             raise ConfigError(f"tuner.max_cost={tuner['max_cost']} needs backend.price_per_hour, the price of a worker")
 
@@ -218,7 +253,8 @@ class Tuning:
         manifest = publish_best(self.folder)
         self._clean(sweep, best)
         outcome |= {"status": "completed", "version": manifest.version, "value": best.value, "best_trial": best.id}
-        write_json(self.folder / "result.json", outcome | {"best_params": best.config})
+        outcome["best_params"] = best.config
+        write_json(self.folder / "result.json", outcome)
         self.board.end(sweep, best, outcome, self._winner_command(best))
         return outcome
 

@@ -51,6 +51,7 @@ EARLY: list[tuple[list[str], str]] = [
     (["tuner=asha"], "the tuner has nothing to tune: give search_space=auto, or a domain"),
     (["search_space=lr", "seed=0,1"], "seed=0,1: a tuner would choose the luckiest seed; tuner.seeds=3"),
     (["search_space=lr", "tuner.order=sorted"], "tuner.order=sorted: expected arrival, fixed"),
+    (["search_space=lr", "tuner.storage=./study.log"], "tuner.storage=./study.log: only tuner=optuna/… shares"),
     (["search_space=lr", "tuner.max_trials=0"], "tuner.max_trials=0: expected more than 0, or null"),
     (["search_space=lr", "tuner.max_trials=null"], "the space has no end: give tuner.max_trials"),
     (["search_space=lr", "tuner.max_cost=1"], "tuner.max_cost=1 needs backend.price_per_hour"),

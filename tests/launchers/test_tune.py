@@ -205,10 +205,26 @@ def test_updaters_with_keys_of_their_own(workdir: Path) -> None:
 
 def test_a_stream_as_one_trial(workdir: Path) -> None:
     stream = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "objective.metric=average_accuracy"]
-    done = renate(*SMALL[:2], *stream, "trainer.max_epochs=1", "optimizer.lr=0.05,0.5", "tuner=grid", cwd=workdir)
+    grid = ["optimizer.lr=0.05,0.5", "tuner=grid", "tuner.tune_on=stream"]
+    done = renate(*SMALL[:2], *stream, "trainer.max_epochs=1", *grid, cwd=workdir)
     assert "2 completed" in done.stdout
     manifest = State(str(the_sweep(workdir) / "state")).verify()
     assert "hpo.csv" in manifest.files
+
+
+def test_a_stream_by_the_winner_of_its_first_update(workdir: Path) -> None:
+    stream = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "state.url=./state"]
+    grid = ["optimizer.lr=0.001,0.5", "tuner=grid", "tuner.defaults_first=false"]
+    done = renate(*SMALL[:2], *stream, "trainer.max_epochs=2", *grid, cwd=workdir)
+    assert "the stream, by the winner of its first update" in done.stderr
+    state = State("./state")
+    assert state.versions() == [1, 2]
+    assert "lr: 0.5" in bytes(state.read(state.manifest(), "config.yaml")).decode()
+    late = ["objective.metric=average_accuracy", "optimizer.lr=0.1,0.2", "tuner=grid"]
+    assert (
+        "objective.metric=average_accuracy is known at a stream's end"
+        in renate(*stream, *late, cwd=workdir, code=1).stderr
+    )
 
 
 def test_keep_all(workdir: Path) -> None:

@@ -1,5 +1,6 @@
 """`renate …`: a verb, or overrides for Hydra to compose."""
 
+import errno
 import importlib
 import os
 import signal
@@ -11,6 +12,8 @@ VERBS = {
     "state": "look at versions, publish, roll back, pin, clean up",
     "jobs": "look at the jobs of run_dir",
 }
+
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # nothing that code can mend
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -39,6 +42,10 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone
         sys.exit(1)
+    except OSError as error:
+        if os.environ.get("RENATE_DEBUG") or error.errno not in DISK:
+            raise
+        sys.exit(f"renate: {error.filename or 'writing'}: {error.strerror}")
 
 
 def _no_old_renate() -> None:

@@ -79,14 +79,17 @@ class JobDirectory:
         self, config: str, record: Mapping[str, Any], *, resume: bool = False, keep_state: bool = False
     ) -> None:
         """Remove what an earlier try left, unless it is to be continued, and write config and record."""
-        with self.alone():
-            if not keep_state:
-                shutil.rmtree(self.path / "state", ignore_errors=True)
-            stale = ["stop", "log.txt", "traceback.txt", "result.json"]
-            for name in stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint.pt"]:
-                (self.path / name).unlink(missing_ok=True)
-            (self.path / "config.yaml").write_text(config)
-            write_json(self.path / "job.json", record)
+        try:
+            with self.alone():
+                if not keep_state:
+                    shutil.rmtree(self.path / "state", ignore_errors=True)
+                stale = ["stop", "log.txt", "traceback.txt", "result.json"]
+                for name in stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint.pt"]:
+                    (self.path / name).unlink(missing_ok=True)
+                (self.path / "config.yaml").write_text(config)
+                write_json(self.path / "job.json", record)
+        except OSError as error:
+            raise JobError(f"{self.path}: can't write the job's folder: {error.strerror}") from error
 
     def report(self, **metrics: float | int | str | None) -> None:
         """Append one line to metrics.jsonl.

@@ -37,7 +37,13 @@ def gc(state: State, *, keep: int, grace: float) -> Removed:
     blobs = [entry for entry in state.store.list("blobs") if entry.modified < before]
     held = list(state.pinned().values())
     ages = {entry.key: entry.modified for entry in state.store.list("versions")}
-    found = [entry for entry in parallel(state.find, state.numbers()) if entry]
+    numbers = state.numbers()
+    if gaps := sorted(set(range(1, len(numbers) + 1)) - set(numbers)):
+        raise StateError(
+            f"{state.url}: the manifest of version {gaps[0]} is missing, so nothing is removed: its blobs would be "
+            "taken for orphans; bring it back from a copy"
+        )
+    found = [entry for entry in parallel(state.find, numbers) if entry]
     live = {entry.base + 1: entry for entry in found if isinstance(entry, Manifest)}
     doomed = {
         number: live[number]

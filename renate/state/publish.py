@@ -109,6 +109,7 @@ def publish(state: State, job: str) -> Manifest:
                 continue
             if winner.writer != candidate.writer:  # else an earlier try of ours got through
                 raise _conflict(state, job, winner) from None
+            state.store.sync("versions")  # that try may have failed after the name was there, before it was durable
         with suppress(StateError):  # a pin that stays, after a crash too, is one that gc sees through
             state.store.delete([key])
         return state.manifest(number)

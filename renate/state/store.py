@@ -18,6 +18,7 @@ from renate.errors import StateError, nearest
 
 SCHEMES = ("file", "s3", "gs", "az")
 STAGING = "staging"
+UNFINISHED = r"#\d+$"  # how obstore calls a file that it is writing
 FOLDERS = ("blobs", "versions", "pins", STAGING)
 SIGNS = {  # of what an object store's answer doesn't say
     "NoSuchBucket": "; there is no such bucket: check the URL and the region",
@@ -165,7 +166,16 @@ class Folder(Store):
         return LocalStore(self.root)
 
     def list(self, folder: str) -> list[Entry]:
-        return super().list(folder) if (self.root / folder).is_dir() else []
+        # Not obstore's: it leaves out, in silence, a file whose stat fails, and gc would take that version's blobs.
+        path, found = self.root / folder, []
+        with self._explained("list", f"{folder}/"):
+            for file in os.scandir(path) if path.is_dir() else ():
+                if re.search(UNFINISHED, file.name):
+                    continue
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    known = file.stat()
+                    found.append(Entry(f"{folder}/{file.name}", known.st_size, known.st_mtime))
+        return sorted(found)
 
     def delete(self, keys: Sequence[str]) -> None:
         if self.root.is_dir():
@@ -208,8 +218,10 @@ class Folder(Store):
             self.delete([key])
 
     def sync(self, folder: str) -> None:
-        with self._explained("sync", f"{folder}/"), suppress(FileNotFoundError):
-            _fsync(self.root / folder)
+        # The folders above as well: a writer that was killed may have made them without getting that far.
+        for path in (self.root / folder, self.root, self.root.parent):
+            with self._explained("sync", f"{folder}/"), suppress(FileNotFoundError):
+                _fsync(path)
 
     def sweep(self, before: float) -> int:
         """Remove old files in staging/ and obstore's `name#1`, which its listings hide."""
@@ -217,7 +229,7 @@ class Folder(Store):
         for folder in FOLDERS:
             path = self.root / folder
             for file in os.scandir(path) if path.is_dir() else ():
-                if folder == STAGING or re.search(r"#\d+$", file.name):
+                if folder == STAGING or re.search(UNFINISHED, file.name):
                     with suppress(FileNotFoundError):  # its writer just gave it its name
                         if file.stat().st_mtime < before:
                             Path(file.path).unlink()
@@ -230,7 +242,7 @@ def _make(folder: Path) -> None:
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(exist_ok=True)
-        _fsync(folder.parent)
+        _fsync(folder.parent)  # where this fails, the commit's sync tries again
 
 
 def _fsync(path: Path) -> None:

@@ -108,7 +108,7 @@ def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_bytes_are_durable_before_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """put = write, fsync (obstore doesn't); create, replace = write aside, fsync, name, fsync the folder."""
+    """put = write, fsync (obstore doesn't); create, replace = write aside, fsync, name, fsync the folders."""
     log: list[str] = []
     real = os.fsync
 
@@ -145,6 +145,8 @@ def test_the_bytes_are_durable_before_their_name(tmp_path: Path, monkeypatch: py
             f"fsync {top}/s/{staged}",
             f"{naming} {staged} {key}",
             f"fsync {top}/s/{folder}",
+            f"fsync {top}/s",  # its name, should its maker have been killed
+            f"fsync {top}",
         ]
 
 

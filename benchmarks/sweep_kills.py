@@ -85,7 +85,7 @@ def toy(name: str, log: str, outcome: str) -> None:
     node = yaml.safe_load((TUNERS / f"{name}.yaml").read_text().replace("${tuner.storage}", "null"))
     proposer, stopper = build(node["proposer"], "tuner.proposer"), build(node["stopper"], "tuner.stopper")
     proposer.bind(FINITE if name == "grid" else SPACE, first=(), seed=0, steps=EPOCHS, slots=2)
-    stopper.bind(steps=EPOCHS, seed=0, enqueued=0)
+    stopper.bind(steps=EPOCHS, seed=0, enqueued=0, warm=False)
     limits = Limits(TRIALS, None, None, None, None, None, 0.0)
     trials = Sweep(proposer, stopper, Toy(), mode="max", order="fixed", limits=limits, log=Path(log)).run()
     rows = [[t.id, t.config, t.source, t.status, t.step, t.value, t.curve] for t in trials]

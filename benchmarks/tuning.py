@@ -35,7 +35,7 @@ from renate.build import build
 from renate.tuning.base import COMPLETED, STOPPED
 from renate.tuning.space import Config, Domain, Space
 from renate.tuning.sweep import End, Limits, Report, Sweep, Trial
-from renate.tuning.winner import trials_of
+from renate.tuning.winner import record_of, trials_of
 
 ROOT = Path(__file__).parents[1]
 RENATE = [sys.executable, "-m", "renate"]
@@ -59,12 +59,14 @@ class Curves:
         val: Accuracy on validation data, [configuration, seed, epoch].
         test: Accuracy on test data of the best epoch's weights, [configuration, seed].
         seconds: Of an epoch, [configuration].
+        warm: Whether they started from a trained model.
     """
 
     configs: list[Config]
     val: np.ndarray[Any, Any]
     test: np.ndarray[Any, Any]
     seconds: np.ndarray[Any, Any]
+    warm: bool = False
 
     def __post_init__(self) -> None:
         self.cells: dict[tuple[str, str], list[tuple[float, int]]] = {}
@@ -76,7 +78,9 @@ class Curves:
     @classmethod
     def read(cls, task: str) -> "Curves":
         found = json.loads((RESULTS / f"curves_{task}.json").read_text())
-        return cls(found["configs"], np.array(found["val"]), np.array(found["test"]), np.array(found["seconds"]))
+        return cls(
+            found["configs"], np.array(found["val"]), np.array(found["test"]), np.array(found["seconds"]), found["warm"]
+        )
 
     def nearest(self, config: Config) -> int:
         cell, lr = self.cells[_cell(config)], math.log(float(config["optimizer.lr"]))
@@ -156,7 +160,7 @@ def ours(name: str, first: tuple[Config, ...] = (DEFAULT,)) -> Callable[[Replay,
     def run(replay: Replay, seed: int) -> None:
         proposer, stopper = parts(name)
         proposer.bind(SPACE, first=first, seed=seed, steps=replay.curves.epochs, slots=replay.slots)
-        stopper.bind(steps=replay.curves.epochs, seed=seed, enqueued=0)
+        stopper.bind(steps=replay.curves.epochs, seed=seed, enqueued=0, warm=replay.curves.warm)
         limits = Limits(None, None, None, None, replay.seconds, None, 0.0)
         with tempfile.TemporaryDirectory() as folder:
             Sweep(proposer, stopper, replay, mode="max", order="arrival", limits=limits, log=Path(folder) / "log").run()
@@ -337,7 +341,8 @@ def interval(values: list[float]) -> str:
 # Recording
 
 BASES: dict[str, list[str]] = {
-    "digits": ["data.val_size=0.2", "scenario=iid", "scenario.chunks=2", "memory.capacity=200"],
+    "digits": ["data.val_size=0.2", "memory.capacity=200"],
+    "digits_update": ["data.val_size=0.2", "scenario=iid", "scenario.chunks=2", "memory.capacity=200"],
     "mnist": [
         *["data=mnist", "data.limit=3200", "data.val_size=0.2", "scenario=iid", "scenario.chunks=2"],
         "memory.capacity=500",
@@ -351,12 +356,12 @@ def record(task: str, configs: int, seeds: int, epochs: int) -> None:
     base = BASES[task]
     sweep = [f"trainer.max_epochs={epochs}", "search_space=er", "tuner=random", f"tuner.max_trials={configs}"]
     sweep += [f"tuner.seeds={seeds}", "backend.workers=2", "state.next_url=./elsewhere"]
-    updates = 3 if task == "stream" else 1
+    recorded = {"digits": [0], "stream": [0, 1, 2]}.get(task, [1])
     with tempfile.TemporaryDirectory() as folder:
-        for update in range(updates + (task != "stream")):
+        for update in range(max(recorded) + 1):
             first = ["state.first=true"] if update == 0 else []
-            at = [*base, f"job.chunk={update}", "state.url=./state"]
-            if task == "stream" or update == 1:
+            at = [*base, *([f"job.chunk={update}"] if "scenario=iid" in base else []), "state.url=./state"]
+            if update in recorded:
                 command = [*RENATE, *at, *first, *sweep, f"run_dir=./runs-{update}", f"state.next_url=./next-{update}"]
                 subprocess.run(command, cwd=folder, check=True)
                 name = f"{task}{update + 1}" if task == "stream" else task
@@ -366,7 +371,7 @@ def record(task: str, configs: int, seeds: int, epochs: int) -> None:
 
 def extract(sweep: Path, name: str) -> None:
     """Keep a recorded sweep's curves in benchmarks/results."""
-    configs, val, test, seconds = [], [], [], []
+    configs, val, test, seconds, warm = [], [], [], [], record_of(sweep)["parent"] is not None
     for trial in trials_of(sweep):
         jobs = [sweep / str(trial.id), *sorted(sweep.glob(f"{trial.id}-seed*"))]
         if trial.status != COMPLETED:
@@ -377,7 +382,7 @@ def extract(sweep: Path, name: str) -> None:
         test.append([round(json.loads((j / "result.json").read_text())["metrics"]["test_accuracy"], 4) for j in jobs])
         spans = [(one[-1]["time"] - one[0]["time"]) / (len(one) - 1) for one in reports]
         seconds.append(round(statistics.median(spans), 5))
-    found = {"configs": configs, "val": val, "test": test, "seconds": seconds}
+    found = {"configs": configs, "val": val, "test": test, "seconds": seconds, "warm": warm}
     (RESULTS / f"curves_{name}.json").write_text(json.dumps(found, separators=(",", ":")) + "\n")
 
 
@@ -425,7 +430,7 @@ def _trials_of_asha(curves: Curves, seed: int, first: tuple[Config, ...], trials
     replay = Replay(curves, seed, math.inf)
     proposer, stopper = parts("asha")
     proposer.bind(SPACE, first=first, seed=seed, steps=curves.epochs, slots=WORKERS)
-    stopper.bind(steps=curves.epochs, seed=seed, enqueued=0)
+    stopper.bind(steps=curves.epochs, seed=seed, enqueued=0, warm=curves.warm)
     limits = Limits(trials, None, None, None, None, None, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -450,7 +455,7 @@ def cost(trials: int, workers: int) -> None:
         replay = Replay(curves, 0, math.inf, slots=workers)
         proposer, stopper = parts(name)
         proposer.bind(SPACE, first=(), seed=0, steps=curves.epochs, slots=workers)
-        stopper.bind(steps=curves.epochs, seed=0, enqueued=0)
+        stopper.bind(steps=curves.epochs, seed=0, enqueued=0, warm=False)
         limits = Limits(few, None, None, None, None, None, 0.0)
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
@@ -547,7 +552,7 @@ def main() -> None:
     if asked.what == "record":
         record(asked.task, asked.configs, asked.seeds, asked.epochs)
     elif asked.what == "quality":
-        quality(task for task in ("digits", "mnist") if (RESULTS / f"curves_{task}.json").exists())
+        quality(task for task in ("digits", "digits_update", "mnist") if (RESULTS / f"curves_{task}.json").exists())
     elif asked.what == "cost":
         cost(asked.trials, 1000)
     else:

@@ -283,7 +283,7 @@ class Tuning:
         proposer: Proposer = build(self.tuner["proposer"], "tuner.proposer", trust=trust)
         stopper: Stopper = build(node, "tuner.stopper", trust=trust)
         proposer.bind(self.space, first=first, seed=seed, steps=steps, slots=self._slots())
-        stopper.bind(steps=steps, seed=seed, enqueued=enqueued)
+        stopper.bind(steps=steps, seed=seed, enqueued=enqueued, warm=self.record["parent"] is not None)
         if not self.space.finite and all(self.tuner[k] is None for k in LIMITS if k != "max_failures"):
             raise ConfigError("the space has no end: give tuner.max_trials, tuner.max_time or another limit")
         return proposer, stopper

@@ -66,9 +66,20 @@ class Proposer(ABC):
 class Stopper(ABC):
     """Stops trials that are not worth finishing."""
 
-    def bind(self, *, steps: int, seed: int, enqueued: int) -> None:
-        """Called once, before anything else; see `Proposer.bind`. The first `enqueued` trials are earlier updates'."""
-        self.steps, self.seed, self.enqueued = steps, seed, enqueued
+    def bind(self, *, steps: int, seed: int, enqueued: int, warm: bool) -> None:
+        """Called once, before anything else; see `Proposer.bind`.
+
+        Args:
+            steps: Epochs of a whole trial.
+            seed: The sweep's.
+            enqueued: So many trials, the first, are configurations of earlier updates.
+            warm: Whether trials start from a trained model; early epochs then say little of late ones.
+        """
+        self.steps, self.seed, self.enqueued, self.warm = steps, seed, enqueued, warm
+
+    def patience(self, grace: int | None) -> int:
+        """Epochs that every trial may run: `grace`, or by default 1 from scratch and a third of a warm trial."""
+        return grace if grace is not None else max(1, self.steps // 3) if self.warm else 1
 
     @abstractmethod
     def report(self, trial: int, step: int, value: float) -> bool:

@@ -21,12 +21,12 @@ class Median(Stopper):
     of their running averages.
 
     Args:
-        grace: Epochs that every trial may run.
+        grace: Epochs that every trial may run; None: see `Stopper.patience`.
         trials: Others that must have reached the epoch before anything is stopped.
     """
 
-    def __init__(self, grace: int, trials: int) -> None:
-        if grace < 1 or trials < 1:
+    def __init__(self, grace: int | None, trials: int) -> None:
+        if (grace is not None and grace < 1) or trials < 1:
             raise ValueError(f"grace={grace}, trials={trials}: expected 1 or more")
         self.grace, self.trials = grace, trials
         self.reached: dict[int, dict[int, float]] = {}  # epoch -> trial -> best value
@@ -35,7 +35,7 @@ class Median(Stopper):
         others = self.reached.setdefault(step, {})
         worse = len(others) >= self.trials and value > statistics.median(others.values())
         others[trial] = value
-        return self.grace <= step < self.steps and worse
+        return self.patience(self.grace) <= step < self.steps and worse
 
     def end(self, trial: int, status: str) -> None:
         if status == FAILED:
@@ -52,14 +52,14 @@ class Halving(Stopper):
 
     Args:
         factor: One of so many goes on.
-        grace: Epochs until the first rung.
+        grace: Epochs until the first rung; None: see `Stopper.patience`.
         brackets: 1 is successive halving.
         bar: Whether trials after the enqueued ones must also beat the best of these at each rung (RUSH; Zappella et
             al., 2021, https://arxiv.org/abs/2103.16111).
     """
 
-    def __init__(self, factor: int, grace: int, brackets: int, bar: bool = False) -> None:
-        if factor < 2 or grace < 1 or brackets < 1:
+    def __init__(self, factor: int, grace: int | None, brackets: int, bar: bool = False) -> None:
+        if factor < 2 or (grace is not None and grace < 1) or brackets < 1:
             raise ValueError(f"factor={factor}, grace={grace}, brackets={brackets}: expected at least 2, 1 and 1")
         self.factor, self.grace, self.brackets, self.bar = factor, grace, brackets, bar
         self.rungs: dict[int, dict[int, float]] = {}  # epoch -> trial -> value
@@ -68,7 +68,7 @@ class Halving(Stopper):
 
     def report(self, trial: int, step: int, value: float) -> bool:
         stop = False
-        level = self.grace * self.factor ** self._bracket(trial)
+        level = self.patience(self.grace) * self.factor ** self._bracket(trial)
         while level <= min(step, self.steps - 1):
             if level > self.passed.get(trial, 0):
                 self.passed[trial] = level

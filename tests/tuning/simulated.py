@@ -110,7 +110,7 @@ def sweep_of(
 ) -> Sweep:
     proposer, stopper = proposer or Random(), stopper or halving()
     proposer.bind(space, first=first, seed=seed, steps=backend.epochs, slots=backend.slots)
-    stopper.bind(steps=backend.epochs, seed=seed, enqueued=enqueued)
+    stopper.bind(steps=backend.epochs, seed=seed, enqueued=enqueued, warm=False)
     bounds = Limits(**({**vars(NO_LIMITS), "max_trials": trials} | limits))
     return Sweep(proposer, stopper, backend, mode="max", order=order, limits=bounds, log=log)
 

@@ -8,7 +8,7 @@ from renate.tuning.stoppers import Halving, Median
 
 def halving(steps: int = 9, enqueued: int = 0, brackets: int = 1, bar: bool = False) -> Halving:
     stopper = Halving(factor=3, grace=1, brackets=brackets, bar=bar)
-    stopper.bind(steps=steps, seed=0, enqueued=enqueued)
+    stopper.bind(steps=steps, seed=0, enqueued=enqueued, warm=False)
     return stopper
 
 
@@ -70,13 +70,22 @@ def test_a_bar_set_by_earlier_updates() -> None:
 
 def test_the_median_of_the_others_at_the_same_epoch() -> None:
     stopper = Median(grace=2, trials=3)
-    stopper.bind(steps=9, seed=0, enqueued=0)
+    stopper.bind(steps=9, seed=0, enqueued=0, warm=False)
     for trial, value in enumerate([0.1, 0.2, 0.3]):
         assert not stopper.report(trial, 1, value)
         assert not stopper.report(trial, 2, value)
     assert not stopper.report(3, 1, 0.9), "within the grace"
     assert stopper.report(3, 2, 0.21)
     assert not stopper.report(4, 2, 0.205), "the median is of four now"
+
+
+@pytest.mark.parametrize(("warm", "rungs"), [(False, {1, 3, 9}), (True, {9})])
+def test_what_starts_from_a_trained_model_is_judged_late(warm: bool, rungs: set[int]) -> None:
+    stopper = Halving(factor=3, grace=None, brackets=1)
+    stopper.bind(steps=27, seed=0, enqueued=0, warm=warm)
+    for step in range(1, 28):
+        stopper.report(0, step, 0.1)
+    assert set(stopper.rungs) == rungs
 
 
 @pytest.mark.parametrize("wrong", [{"factor": 1}, {"grace": 0}, {"brackets": 0}])

@@ -67,7 +67,8 @@ def space_of(composer: Composer, fixed: Sequence[Override], domains: Mapping[str
         there[group, option] = {key for key in keys if _has(config, key)}
     for key in keys:
         if not any(key in found for found in there.values()):
-            known = sorted(_leaves(OmegaConf.to_container(config, resolve=False)))
+            plain: Any = OmegaConf.to_container(config, resolve=False)
+            known = sorted(_leaves({k: v for k, v in plain.items() if k not in ("tuner", "search_space")}))
             raise ConfigError(f"search space: {key}: no such key{nearest(key, known)} in the composed config")
     conditions: dict[str, tuple[str, frozenset[str]]] = {}
     for key in keys:

@@ -99,7 +99,8 @@ class Tuning:
             )
         if settings.hydra.runtime.choices.tuner == "auto":
             option = "grid" if self.space.finite else "asha"
-            self.fixed = [*OverridesParser.create().parse_overrides([f"tuner={option}"]), *self.fixed]
+            chosen = OverridesParser.create().parse_overrides([f"tuner={option}"])
+            self.fixed = [*(o for o in self.fixed if o.key_or_group != "tuner"), *chosen]
         self.base = self._base()
         config: Any = OmegaConf.to_container(self.base.config, resolve=True)
         self.tuner, self.objective = config["tuner"], config["objective"]
@@ -173,6 +174,8 @@ class Tuning:
 
     def _check(self, config: Json) -> None:
         tuner = self.tuner
+        if not tuner.get("proposer") or not tuner.get("stopper"):
+            raise ConfigError(f"tuner={self.settings.hydra.runtime.choices.tuner}: it names no proposer and no stopper")
         for key, choices in CHOICES.items():
             if tuner[key] not in choices:
                 raise ConfigError(

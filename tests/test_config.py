@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from omegaconf import OmegaConf
+from renate.launchers.tune import Tuning
 
 from renate.api import as_list
 from renate.build import locate, targets
@@ -13,7 +14,9 @@ from renate.cli.session import CONF, composed
 from renate.errors import ConfigError, NoVersionError
 
 GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "experiment", "__pycache__"))
-OPTIONS = [(g, p.stem) for g in GROUPS for p in sorted((CONF / g).glob("*.yaml"))]
+FILES = [(g, str(p.relative_to(CONF / g).with_suffix(""))) for g in GROUPS for p in sorted((CONF / g).rglob("*.yaml"))]
+SHARED = ("tuner", "default")  # no option, but what the options of a group have in common
+OPTIONS = [pair for pair in FILES if pair != SHARED]
 EXPERIMENTS = sorted(str(p.relative_to(CONF / "experiment").with_suffix("")) for p in CONF.glob("experiment/**/*.yaml"))
 # What an option can't do without.
 NEEDS = {
@@ -24,7 +27,8 @@ NEEDS = {
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
-}
+    ("search_space", "derpp"): ["updater=derpp"],
+} | {("tuner", option): ["search_space=lr"] for group, option in OPTIONS if group == "tuner"}
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +44,7 @@ def _files(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def compose(*overrides: str) -> Any:
     launcher, job = composed(list(overrides))
     launcher.close()
-    return job
+    return job.base if isinstance(job, Tuning) else job
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda v: str(v))
@@ -49,6 +53,13 @@ def test_option(group: str, option: str) -> None:
     node: Any = OmegaConf.to_container(job.config[group], resolve=True)
     for key, target in targets(node, group):
         assert callable(locate(target, key))
+
+
+@pytest.mark.parametrize("updater", [option for group, option in OPTIONS if group == "updater"])
+def test_every_updater_has_a_search_space(updater: str) -> None:
+    job = compose(f"updater={updater}", "search_space=auto", "tuner=asha")
+    assert ("search_space", updater) in OPTIONS
+    assert job.config.updater._target_
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

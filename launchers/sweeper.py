@@ -20,7 +20,8 @@ from renate.jobs.directory import Json
 from . import report
 from .base import RenateLauncher
 from .compose import Job
-from .tune import is_tuned, tune
+from .tune import is_tuned
+from .tuned_stream import tune
 
 
 class RenateSweeper(Sweeper):

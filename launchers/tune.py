@@ -36,36 +36,8 @@ CHOICES = {
     "order": ("arrival", "fixed"),
     "transfer": ("enqueue", "rush", "none"),
     "keep": ("best", "all"),
-    "tune_on": ("first_update", "stream"),
+    "tune_on": ("first_update", "every_update", "stream"),
 }
-ONE_UPDATE = ("job", "state.url", "state.next_url", "state.first", "objective.metric")
-
-
-def tune(launcher: RenateLauncher, settings: DictConfig, parsed: Sequence[Override]) -> Json:
-    """Run a tuned update, or a tuned stream; returns what the command ends with."""
-    tuning = Tuning(launcher, settings, parsed)
-    config = tuning.base.config
-    if config.job.name != "stream" or config.tuner.tune_on == "stream":
-        return tuning.run()
-    metric = str(config.objective.metric)
-    if not metric.startswith(("val_", "train_")):
-        raise ConfigError(
-            f"objective.metric={metric} is known at a stream's end: tuner.tune_on=stream, or "
-            "objective.metric=val_accuracy to tune the first update"
-        )
-    first = OverridesParser.create().parse_overrides(["job=update", "job.chunk=0", f"objective.metric={metric}"])
-    won = Tuning(launcher, settings, [*(o for o in parsed if o.key_or_group not in ONE_UPDATE), *first]).run()
-    launcher.progress.quiet = False
-    launcher.progress.line("the stream, by the winner of its first update")
-    frozen = [str(o.input_line) for o in tuning.fixed if not o.key_or_group.startswith("tuner")]
-    job = launcher.compose(0, [*frozen, *_lines(won["best_params"])])
-    job.record["publish"] = True
-    result = launcher.run([job])[0]
-    report.link_latest(job.directory.path)
-    if result["status"] == "failed":
-        raise JobError(result["error"])
-    report.single(job, result)
-    return result
 
 
 def is_tuned(settings: DictConfig, parsed: Sequence[Override]) -> bool:
@@ -85,7 +57,7 @@ class Tuning:
     """
 
     def __init__(self, launcher: RenateLauncher, settings: DictConfig, parsed: Sequence[Override]) -> None:
-        self.launcher, self.settings, self.composer = launcher, settings, launcher.composer
+        self.launcher, self.settings, self.composer, self.parsed = launcher, settings, launcher.composer, list(parsed)
         self.fixed = [o for o in parsed if not o.is_sweep_override()]
         if seeds := [o for o in parsed if o.is_sweep_override() and o.key_or_group == "seed"]:
             raise ConfigError(
@@ -142,7 +114,7 @@ class Tuning:
 
     def _base(self) -> Job:
         """Some job of the sweep, never run: checked like any other, and what the sweep's identity is made of."""
-        return self.composer.compose(0, [*self._shared(), *_lines(self.space.sample(random.Random(0)))])
+        return self.composer.compose(0, [*self._shared(), *lines_of(self.space.sample(random.Random(0)))])
 
     def _shared(self) -> list[str]:
         return [str(o.input_line) for o in self.fixed]
@@ -315,7 +287,7 @@ class Tuning:
         return sweep
 
     def _job(self, trial: Trial, k: int) -> Job:
-        lines = [*self._shared(), *_lines(trial.config)]
+        lines = [*self._shared(), *lines_of(trial.config)]
         if k:
             lines = [line for line in lines if not line.startswith("seed=")] + [f"seed={self.record['seed'] + k}"]
         job = self.composer.compose(trial.id, lines)
@@ -365,8 +337,9 @@ class Tuning:
         gone = [*self.space.domains, "tuner", "search_space", "state.first"]
         kept = [o for o in self.fixed if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")]
         untuned = ["search_space=null", "tuner=auto"] if any(o.key_or_group == "experiment" for o in kept) else []
-        return command([str(o.input_line) for o in kept], *untuned, *_lines(best.config))
+        return command([str(o.input_line) for o in kept], *untuned, *lines_of(best.config))
 
 
-def _lines(config: Mapping[str, str]) -> list[str]:
+def lines_of(config: Mapping[str, str]) -> list[str]:
+    """A configuration as overrides."""
     return [f"{key}={value}" for key, value in config.items()]

@@ -134,9 +134,12 @@ class _Session:
 
     def result(self) -> Result:
         if not self.lone:
-            tuned = self.job.run()
-            metrics = {} if tuned["value"] is None else {self.job.record["metric"]: tuned["value"]}
-            return Result(metrics, tuned["url"], tuned["version"], self.job.folder)
+            from renate.launchers.tuned_stream import tune
+
+            tuned = tune(self.launcher, self.job.settings, self.job.parsed)
+            found = {} if tuned["value"] is None else {self.job.record["metric"]: tuned["value"]}
+            metrics = tuned.get("metrics") or found
+            return Result(metrics, tuned["url"], tuned["version"], self.job.folder, tuned.get("matrix") or [])
         while not self.done.wait(0.2):  # an endless wait would not see Ctrl-C
             time.sleep(0)
         outcome: Json = self.future.result()

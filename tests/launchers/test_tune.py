@@ -227,6 +227,25 @@ def test_a_stream_by_the_winner_of_its_first_update(workdir: Path) -> None:
     )
 
 
+def test_every_update_of_a_stream(workdir: Path) -> None:
+    stream = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "state.url=./state"]
+    grid = ["optimizer.lr=0.001,0.5", "tuner=grid", "tuner.defaults_first=false", "tuner.tune_on=every_update"]
+    done = renate(*SMALL[:2], *stream, "trainer.max_epochs=2", *grid, cwd=workdir)
+    assert "update 2/2" in done.stderr
+    assert "history: 2 trials of earlier updates; 1 of their best" in done.stderr
+    state = State("./state")
+    assert state.versions() == [1, 2]
+    assert [row["update"] for row in read(state, state.manifest())] == ["1", "1", "2", "2"]
+    table = done.stdout.partition("each update tuned")[2].splitlines()
+    rows = [line.split("│")[1:-1] for line in table if line.startswith("│")]
+    assert [len(row) for row in rows] == [3, 3], "accuracy on both chunks after each update"
+    again = renate(*SMALL[:2], *stream, "trainer.max_epochs=2", *grid, cwd=workdir)
+    assert "update 2/2" not in again.stderr, "what is published isn't tuned again"
+    assert state.versions() == [1, 2]
+    other = renate(*SMALL[:2], *stream, "trainer.max_epochs=3", *grid, cwd=workdir, code=1)
+    assert "holds version 1, which is not of this stream" in other.stderr
+
+
 def test_keep_all(workdir: Path) -> None:
     renate(*SMALL[:2], "trainer.max_epochs=1", "optimizer.lr=0.05,0.5", "tuner=grid", "tuner.keep=all", cwd=workdir)
     assert len(list(the_sweep(workdir).glob("*/candidate"))) == 2

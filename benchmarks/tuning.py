@@ -150,7 +150,8 @@ class Replay:
 
 def parts(name: str) -> tuple[Any, Any]:
     """Proposer and stopper of an option of conf/tuner."""
-    node = yaml.safe_load((ROOT / "conf" / "tuner" / f"{name}.yaml").read_text())
+    text = (ROOT / "conf" / "tuner" / f"{name}.yaml").read_text()
+    node = yaml.safe_load(text.replace("${tuner.storage}", "null"))
     return build(node["proposer"], "tuner.proposer"), build(node["stopper"], "tuner.stopper")
 
 

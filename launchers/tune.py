@@ -199,6 +199,11 @@ class Tuning:
                 "resume=false tunes again"
             )
             return {"status": "completed", "value": None, "version": newest.version, "url": self.record["to"]}
+        if config.resume and self.tuner["storage"] is not None and (self.folder / EVENTS).exists():
+            raise ConfigError(
+                f"{self.folder}: a sweep whose study is shared can't be repeated from its log: resume=false begins a "
+                f"new one, which goes on with what tuner.storage={self.tuner['storage']} holds"
+            )
         engines = self._engines()  # before anything is written
         if not config.resume:
             shutil.rmtree(self.folder, ignore_errors=True)

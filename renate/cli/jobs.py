@@ -10,8 +10,9 @@ from rich.table import Table
 
 from renate.errors import JobError, nearest
 from renate.jobs.directory import JobDirectory
+from renate.launchers.board import row
 from renate.launchers.progress import stdout
-from renate.tuning.winner import RECORD, record_of
+from renate.tuning.winner import RECORD, record_of, trials_of
 
 
 def run(argv: list[str]) -> None:
@@ -20,8 +21,8 @@ def run(argv: list[str]) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("ls", help="a line each: overrides, metric, status, time")
     for verb, text in (
-        ("show", "config, reports and result of one"),
-        ("rm", "delete jobs and what they hold"),
+        ("show", "config, reports and result of one; of a sweep, its trials"),
+        ("rm", "delete jobs or sweeps and what they hold"),
     ):
         verbs.add_parser(verb, help=text).add_argument(
             "job", nargs="+" if verb == "rm" else None, help="an id, or latest"
@@ -39,9 +40,9 @@ def run(argv: list[str]) -> None:
 def find(run_dir: Path, name: str) -> JobDirectory:
     """The job of that id, or `latest`, or at that path."""
     for path in (run_dir / name, Path(name)):
-        if (path / "job.json").is_file():
+        if (path / "job.json").is_file() or (path / RECORD).is_file():
             return JobDirectory(path.resolve())
-    ids = [p.parent.name for p in run_dir.glob("*/job.json")]
+    ids = [p.parent.name for name in ("job.json", RECORD) for p in run_dir.glob(f"*/{name}")]
     raise JobError(f"{run_dir}: no job '{name}'{nearest(name, ids)}")
 
 
@@ -68,6 +69,9 @@ def ls(run_dir: Path) -> None:
 
 
 def show(directory: JobDirectory) -> None:
+    if (directory.path / RECORD).exists():
+        show_sweep(directory)
+        return
     out = stdout()
     record, result = directory.record, directory.result or {"status": "unfinished"}
     for key in ("id", "overrides", "parent", "cwd"):
@@ -79,6 +83,21 @@ def show(directory: JobDirectory) -> None:
         out.print(f"  {name:28s} {_number(value)}", markup=False)
     out.print((directory.path / "config.yaml").read_text(), markup=False)
     out.print(f"{len(directory.reports())} reports in {directory.path}/metrics.jsonl", markup=False)
+
+
+def show_sweep(directory: JobDirectory) -> None:
+    """A tuner's sweep: what it is about, and its trials."""
+    out, record = stdout(), record_of(directory.path)
+    result = directory.result or {"status": "unfinished"}
+    for key in ("id", "overrides", "parent", "to", "metric", "mode"):
+        out.print(f"{key:10s} {record[key]}", markup=False)
+    for key in ("status", "why", "value", "version", "best_trial"):
+        if result.get(key) is not None:
+            out.print(f"{key:10s} {result[key]}", markup=False)
+    table = Table("trial", "status", "epoch", record["metric"], "configuration", box=None, pad_edge=False)
+    for trial in trials_of(directory.path):
+        table.add_row(*row(trial))
+    out.print(table)
 
 
 def remove(run_dir: Path, directory: JobDirectory) -> None:

@@ -61,6 +61,8 @@ def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -
     assert list(workdir.rglob("candidate")) == [], "the losers' outcomes are gone, the winner's is in the state"
     assert (workdir / "runs" / "latest" / "events.jsonl").exists()
     assert sweep.name in renate("jobs", "ls", cwd=workdir).stdout
+    shown = renate("jobs", "show", "latest", cwd=workdir).stdout
+    assert [line.split()[1] for line in shown.splitlines()[-8:]] == [row["status"] for row in rows]
     # the same command: nothing is trained again, nothing published twice
     again = renate(*TUNED, "state.url=./state", cwd=workdir)
     assert "already published as version 1 of ./state, tuned by this very sweep" in again.stderr
@@ -247,8 +249,11 @@ def test_every_update_of_a_stream(workdir: Path) -> None:
 
 
 def test_keep_all(workdir: Path) -> None:
+    """And what is removed is gone."""
     renate(*SMALL[:2], "trainer.max_epochs=1", "optimizer.lr=0.05,0.5", "tuner=grid", "tuner.keep=all", cwd=workdir)
     assert len(list(the_sweep(workdir).glob("*/candidate"))) == 2
+    renate("jobs", "rm", the_sweep(workdir).name, cwd=workdir)
+    assert list((workdir / "runs").iterdir()) == []
 
 
 def test_an_engine_that_is_not_installed(workdir: Path) -> None:
@@ -256,3 +261,17 @@ def test_an_engine_that_is_not_installed(workdir: Path) -> None:
     done = renate("tuner=optuna/tpe", "search_space=lr", cwd=workdir, code=1, PYTHONPATH=os.fspath(workdir))
     assert "needs optuna: pip install 'renate-cl[optuna]'" in done.stderr.splitlines()[-1]
     assert not (workdir / "runs").exists()
+
+
+def test_a_study_that_is_shared(workdir: Path) -> None:
+    pytest.importorskip("optuna")
+    shared = ["search_space=lr", "tuner=optuna/tpe", "tuner.storage=sqlite:///study.db", "tuner.max_trials=3"]
+    renate(*SMALL[:2], "trainer.max_epochs=1", *shared, cwd=workdir)
+    done = renate(*SMALL[:2], "trainer.max_epochs=1", *shared, cwd=workdir, code=1)
+    assert "a sweep whose study is shared can't be repeated from its log: resume=false" in done.stderr
+    renate(*SMALL[:2], "trainer.max_epochs=1", *shared, "resume=false", cwd=workdir)
+    import optuna
+
+    (name,) = optuna.get_all_study_names("sqlite:///study.db")
+    study = optuna.load_study(study_name=name, storage="sqlite:///study.db")
+    assert len(study.trials) == 6

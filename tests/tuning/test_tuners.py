@@ -24,7 +24,8 @@ HEAVY = {"syne_tune/bore", "syne_tune/cqr", "optuna/gp"}  # models that are fitt
 
 
 def settings(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((CONF / "tuner" / f"{name}.yaml").read_text())
+    text = (CONF / "tuner" / f"{name}.yaml").read_text().replace("${tuner.storage}", "null")
+    found: dict[str, Any] = yaml.safe_load(text)
     return found
 
 

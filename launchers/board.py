@@ -108,6 +108,9 @@ class Board:
         counted = ", ".join(f"{n} {status}{' early' if status == STOPPED else ''}" for status, n in count.items() if n)
         out.print(f"trials      {len(sweep.trials)}: {counted}; ended by {outcome['why']}", markup=False)
         out.print(f"best        trial {best.id}, {self.metric} {best.value:.4f}", markup=False)
+        for name, value in outcome["metrics"].items():
+            if name != self.metric:
+                out.print(f"{name:28s} {value:.4f}", style="dim", markup=False)
         out.print(f"version     {outcome['version']} of {outcome['url']}", markup=False)
         out.print(f"winner      {winner}", markup=False)
 

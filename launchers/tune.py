@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import sys
@@ -16,13 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.build import build
 from renate.errors import ConfigError, JobError, nearest
-from renate.jobs.directory import Json, write_json
+from renate.jobs.directory import START, Json, read_json, write_json
 from renate.state.versions import State
-from renate.tuning.base import Proposer, Stopper
+from renate.tuning.base import COMPLETED, FAILED, Proposer, Stopper
 from renate.tuning.past import best_of_each_update, read
 from renate.tuning.space import Config, Domain
 from renate.tuning.sweep import RUNNING, Limits, Sweep, Trial
-from renate.tuning.winner import EVENTS, RECORD, publish_best, space_to_json
+from renate.tuning.winner import EVENTS, RECORD, candidate_of, publish_best, space_to_json
 
 from . import report
 from .base import RenateLauncher, command
@@ -198,7 +199,11 @@ class Tuning:
                 f"already published as version {newest.version} of {self.record['to']}, tuned by this very sweep; "
                 "resume=false tunes again"
             )
-            return {"status": "completed", "value": None, "version": newest.version, "url": self.record["to"]}
+            return (read_json(self.folder / "result.json") or {"value": None}) | {
+                "status": "completed",
+                "version": newest.version,
+                "url": self.record["to"],
+            }
         if config.resume and self.tuner["storage"] is not None and (self.folder / EVENTS).exists():
             raise ConfigError(
                 f"{self.folder}: a sweep whose study is shared can't be repeated from its log: resume=false begins a "
@@ -234,6 +239,8 @@ class Tuning:
         self._clean(sweep, best)
         outcome |= {"status": "completed", "version": manifest.version, "value": best.value, "best_trial": best.id}
         outcome["best_params"] = best.config
+        won = read_json(candidate_of(self.folder, best).parent / "result.json")
+        outcome["metrics"] = won["metrics"] if won else {}
         write_json(self.folder / "result.json", outcome)
         self.board.end(sweep, best, outcome, self._winner_command(best))
         return outcome
@@ -263,6 +270,7 @@ class Tuning:
         proposer: Proposer = build(self.tuner["proposer"], "tuner.proposer", trust=trust)
         stopper: Stopper = build(node, "tuner.stopper", trust=trust)
         proposer.bind(self.space, first=first, seed=seed, steps=steps, slots=self._slots())
+        self.clones = proposer.clones
         stopper.bind(steps=steps, seed=seed, enqueued=enqueued, warm=self.record["parent"] is not None)
         if not self.space.finite and all(self.tuner[k] is None for k in LIMITS if k != "max_failures"):
             raise ConfigError("the space has no end: give tuner.max_trials, tuner.max_time or another limit")
@@ -291,20 +299,38 @@ class Tuning:
         self.board.sweep = sweep
         return sweep
 
+    def _name(self, trial: int, k: int) -> str:
+        return str(trial) if not k else f"{trial}-seed{self.record['seed'] + k}"
+
     def _job(self, trial: Trial, k: int) -> Job:
         lines = [*self._shared(), *lines_of(trial.config)]
         if k:
             lines = [line for line in lines if not line.startswith("seed=")] + [f"seed={self.record['seed'] + k}"]
         job = self.composer.compose(trial.id, lines)
-        name = str(trial.id) if not k else f"{trial.id}-seed{self.record['seed'] + k}"
+        name = self._name(trial.id, k)
         job.record |= {"id": f"{self.record['id']}-{name}", "publish": False, "trial": trial.id}
         job.record.pop("already", None)
         job.directory.path = self.folder / name
         job.name = f"trial {name}"
+        if self.clones:
+            job.record["clonable"] = True
+        if trial.parent is not None:
+            job.record["recipe"] += f"+{trial.parent}@{trial.since}"
+            self._hand_over(self.folder / self._name(trial.parent, k) / f"epoch-{trial.since}.pt", job)
         return job
+
+    def _hand_over(self, checkpoint: Path, job: Job) -> None:
+        """A clone keeps what it starts from: its parent goes on, and the clone may have to begin again."""
+        start = job.directory.path / START
+        if not (start.exists() and job.known()):
+            start.parent.mkdir(parents=True, exist_ok=True)
+            start.unlink(missing_ok=True)
+            os.link(checkpoint, start)
 
     def _tell(self, sweep: Sweep, trial: Trial) -> None:
         self.board.tell(trial)
+        if self.clones:
+            self._forget(trial)
         if trial.status == RUNNING or self.tuner["keep"] == "all":
             return
         loser = trial if trial is not sweep.best else self.leader
@@ -312,9 +338,17 @@ class Tuning:
         if loser is not None and loser is not sweep.best:
             self._drop(loser)
 
+    def _forget(self, trial: Trial) -> None:
+        """Drop epochs that no clone will start from: those before the last, and all of what has completed or failed."""
+        for k in range(int(self.tuner["seeds"])):
+            for path in (self.folder / self._name(trial.id, k)).glob("epoch-*.pt"):
+                epoch = int(path.stem.removeprefix("epoch-"))
+                if epoch < trial.step or trial.status in (COMPLETED, FAILED):
+                    path.unlink(missing_ok=True)
+
     def _drop(self, trial: Trial) -> None:
         for folder in [self.folder / str(trial.id), *self.folder.glob(f"{trial.id}-seed*")]:
-            for name in ("candidate", "checkpoint.pt", "best.pt"):
+            for name in ("candidate", "checkpoint.pt", "best.pt", START):
                 path = folder / name
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
@@ -323,6 +357,8 @@ class Tuning:
 
     def _clean(self, sweep: Sweep, best: Trial | None) -> None:
         """The winner's candidate is in the state now; the losers' are dropped, those that came late too."""
+        for path in self.folder.glob("*/epoch-*.pt"):
+            path.unlink(missing_ok=True)
         if self.tuner["keep"] == "best":
             for trial in sweep.trials:
                 if best is None or trial is not best or self.record["to"] != str(self.folder / "state"):

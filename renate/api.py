@@ -24,7 +24,7 @@ class Result:
     """What a job came to.
 
     Attributes:
-        metrics: As printed at the end of a command; of a sweep, the winner's objective.
+        metrics: As printed at the end of a command; of a sweep, the winner's.
         state_url: Where the state is.
         version: The version published; None where none was.
         job_dir: The job's directory: config, reports, log, result; of a sweep, its folder.
@@ -137,9 +137,9 @@ class _Session:
             from renate.launchers.tuned_stream import tune
 
             tuned = tune(self.launcher, self.job.settings, self.job.parsed)
-            found = {} if tuned["value"] is None else {self.job.record["metric"]: tuned["value"]}
-            metrics = tuned.get("metrics") or found
-            return Result(metrics, tuned["url"], tuned["version"], self.job.folder, tuned.get("matrix") or [])
+            return Result(
+                tuned.get("metrics") or {}, tuned["url"], tuned["version"], self.job.folder, tuned.get("matrix") or []
+            )
         while not self.done.wait(0.2):  # an endless wait would not see Ctrl-C
             time.sleep(0)
         outcome: Json = self.future.result()

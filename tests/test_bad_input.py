@@ -60,7 +60,7 @@ EARLY: list[tuple[list[str], str]] = [
     (["search_space=lr", "tuner=median", "tuner.transfer=rush"], "tuner.transfer=rush needs a stopper with rungs"),
     (
         ["search_space=lr", "tuner=asha", "tuner.stopper.factor=1"],
-        "factor=1, grace=1, brackets=1: expected at least 2, 1 and 1",
+        "factor=1, grace=None, brackets=1: expected at least 2, 1 and 1",
     ),
     (["state.url=ftp://host/state"], "ftp://host/state: unknown scheme 'ftp', expected a folder or"),
     (["state.url=s4://bucket/state"], "s4://bucket/state: unknown scheme 's4'"),

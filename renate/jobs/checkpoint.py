@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 import time
+import warnings
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
@@ -13,6 +15,8 @@ import pytorch_lightning as pl
 import torch
 
 from renate.data.batch import Batches
+from renate.errors import JobError
+from renate.jobs.directory import START
 from renate.jobs.parts import Job
 from renate.learner import Learner, Watch
 
@@ -23,7 +27,8 @@ class Checkpoint(pl.Callback):
     """Writes everything a fit consists of into the job's directory, now and then and when the job is told to end.
 
     Weights, updater, optimizer, schedulers, memory, the place within the epoch, and every generator's state. Loaded
-    with `weights_only=True`; the file is gone once the fit is over.
+    with `weights_only=True`; the file is gone once the fit is over. Of a job that a tuner may clone, also one
+    file after each epoch, `epoch-<n>.pt`, which the tuner deletes; the clone begins with it, as its own `start.pt`.
 
     Args:
         job: Its directory holds the file.
@@ -38,12 +43,17 @@ class Checkpoint(pl.Callback):
         self.batches, self.watch = batches, watch
         self.ending, self.next = False, time.monotonic() + (every or 0)
         self.short = False  # whether the current epoch is the rest of an interrupted one
-        self.saved = self._load()
+        self.clonable = "clonable" in job.record and not job.prefix
+        self.saved, self.cloned = self._load(self.file), False
+        if self.saved is None and (job.directory.path / START).exists():
+            self.saved, self.cloned = self._load(job.directory.path / START), True
+            if self.saved is None:
+                raise JobError(f"{job.directory.path / START}: unreadable, so the clone can't begin")
         job.directory.forget(job.prefix, after=self.saved["epochs"] if self.saved else 0)
 
-    def _load(self) -> Saved | None:
+    def _load(self, file: Path) -> Saved | None:
         try:
-            saved: Saved = torch.load(self.file, weights_only=True, map_location="cpu")
+            saved: Saved = torch.load(file, weights_only=True, map_location="cpu")
         except (OSError, RuntimeError, EOFError, UnpicklingError):  # none, or torn: the update starts over
             return None
         return saved if saved["update"] == self.update else None
@@ -58,15 +68,38 @@ class Checkpoint(pl.Callback):
         module.model.load_state_dict(saved["model"])
         updater.load_state_dict(saved["updater"])
         updater.memory.revert(saved["memory"])
-        trainer.optimizers[0].load_state_dict(saved["optimizer"])
-        for config, state in zip(trainer.lr_scheduler_configs, saved["schedulers"], strict=True):
-            config.scheduler.load_state_dict(state)
         trainer.precision_plugin.load_state_dict(saved["precision"])
-        vars(module.meter).update(saved["meter"])
-        self.watch.best, self.watch.best_epoch = saved["best"], saved["best_epoch"]
         self.batches.resume(saved["position"], saved["order"])
         set_generators(saved["generators"])
-        self.saved, self.short = None, True
+        if self.cloned:
+            self._begin_as_clone(trainer, saved)
+        else:
+            trainer.optimizers[0].load_state_dict(saved["optimizer"])
+            for config, state in zip(trainer.lr_scheduler_configs, saved["schedulers"], strict=True):
+                config.scheduler.load_state_dict(state)
+            vars(module.meter).update(saved["meter"])
+            self.watch.best, self.watch.best_epoch = saved["best"], saved["best_epoch"]
+        self.saved, self.short = None, not self.cloned
+
+    def _begin_as_clone(self, trainer: pl.Trainer, saved: Saved) -> None:
+        """The parent's momenta, the clone's own settings, and its own schedule, as far on as its parent was."""
+        optimizer, epochs = trainer.optimizers[0], saved["epochs"]
+        own = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+        optimizer.load_state_dict(saved["optimizer"])
+        for group, settings in zip(optimizer.param_groups, own, strict=True):
+            group.update(settings)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Detected call of `lr_scheduler.step"
+            )  # the parent's optimizer has stepped
+            for config, state in zip(trainer.lr_scheduler_configs, saved["schedulers"], strict=True):
+                if config.reduce_on_plateau:
+                    config.scheduler.load_state_dict(state)
+                    continue
+                a_time = len(self.batches) // trainer.accumulate_grad_batches if config.interval == "step" else 1
+                scheduler: Any = config.scheduler
+                for _ in range(epochs * a_time):
+                    scheduler.step()
 
     def _told_to_end(self, *_: object) -> None:
         self.ending = True
@@ -91,11 +124,22 @@ class Checkpoint(pl.Callback):
                 if config.interval == "epoch" and not config.reduce_on_plateau:
                     scheduler.step()
         self.short = False
+        if self.clonable:  # before the epoch is reported: who hears of it may clone it
+            assert isinstance(module, Learner)
+            done, generator = self.watch.epochs_before + trainer.current_epoch + 1, self.batches.generator
+            order = None if generator is None else generator.get_state()
+            self._write(
+                self.file.with_name(f"epoch-{done}.pt"),
+                self._everything(trainer, module) | {"epochs": done, "position": 0, "order": order},
+            )
 
     def _save(self, trainer: pl.Trainer, module: Learner) -> None:
+        self._write(self.file, self._everything(trainer, module))
+
+    def _everything(self, trainer: pl.Trainer, module: Learner) -> Saved:
         watch, updater = self.watch, module.updater
         meter = vars(module.meter) | {"loss": torch.as_tensor(module.meter.loss).clone()}
-        saved = {
+        return {
             "update": self.update,
             "epochs": watch.epochs_before + trainer.current_epoch,
             "steps": watch.steps_before + trainer.global_step,
@@ -112,9 +156,11 @@ class Checkpoint(pl.Callback):
             "best_epoch": watch.best_epoch,
             "generators": generators(),
         }
-        temporary = self.file.with_suffix(".tmp")
+
+    def _write(self, file: Path, saved: Saved) -> None:
+        temporary = file.with_suffix(".tmp")
         torch.save(saved, temporary)
-        temporary.replace(self.file)
+        temporary.replace(file)
 
     def done(self) -> None:
         """The fit is over."""

@@ -14,6 +14,7 @@ from typing import Any
 from renate.errors import JobError
 
 Json = dict[str, Any]
+START = "start.pt"  # of a tuner's clone: its parent, as it was after some epoch
 
 
 class Stopped(Exception):  # noqa: N818 (no error: somebody decided that the job isn't worth finishing)

@@ -84,7 +84,7 @@ def fit(
     watch.total = steps
     if checkpoint.saved is not None:
         watch.epochs_before, watch.steps_before = checkpoint.saved["epochs"], checkpoint.saved["steps"]
-    trainer = trainer_of(job, [watch, checkpoint], watch.epochs_before, watch.steps_before)
+    trainer = trainer_of(job, [checkpoint, watch], watch.epochs_before, watch.steps_before)
     make, interval = scheduler_of(job, {"epoch": config["max_epochs"], "step": steps})
     learner = Learner(model, updater, optimizer_of(job), make, interval)
     began = time.monotonic()

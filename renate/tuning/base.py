@@ -19,7 +19,7 @@ class Proposal:
     Attributes:
         config: Every active key of the space.
         source: `sampled`, `enqueued`, or `clone:<trial>`.
-        parent: The trial whose last weights this one starts from, of a clone.
+        parent: Of a clone, the trial that it goes on from, as that one was after the last epoch it has reported.
     """
 
     config: Config
@@ -32,7 +32,12 @@ class Proposer(ABC):
 
     Trials are numbered from 0 in the order in which they are asked for. The same calls after the same `bind` give the
     same answers, in another process too: a killed sweep goes on by repeating them.
+
+    Attributes:
+        clones: Whether a proposal may have a parent; trials then keep what a clone needs.
     """
+
+    clones = False
 
     def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
         """Called once, before anything else.

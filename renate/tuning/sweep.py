@@ -23,6 +23,8 @@ class Trial:
     Attributes:
         value: The best value reported, of a completed trial its final one; as measured, not turned.
         step: The last epoch reported.
+        parent: Of a clone, the trial that it goes on from.
+        since: The epoch of its parent after which it does.
         twin: The earlier trial of the same configuration whose outcome is this one's as well.
         start: Where in the logical order of events it began (`order=fixed`).
     """
@@ -31,6 +33,7 @@ class Trial:
     config: Config
     source: str
     parent: int | None = None
+    since: int = 0
     status: str = RUNNING
     step: int = 0
     value: float | None = None
@@ -195,7 +198,15 @@ class Sweep:
         if proposal is None:
             return None
         trial = Trial(len(self.trials), proposal.config, proposal.source, proposal.parent, start=self.now)
-        key = (*sorted(trial.config.items()), trial.source if trial.parent is not None else None)
+        if trial.parent is not None:
+            parent = self.trials[trial.parent]
+            if parent.status in (COMPLETED, FAILED):
+                raise ConfigError(
+                    f"tuner.proposer: trial {trial.id} would be a clone of trial {parent.id}, which {parent.status}; "
+                    "only what runs or was stopped can be cloned"
+                )
+            trial.since = trial.step = parent.step
+        key = (*sorted(trial.config.items()), (trial.parent, trial.since))
         trial.twin = self.known.setdefault(key, trial.id)
         if trial.twin == trial.id:
             trial.twin = None

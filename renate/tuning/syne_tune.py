@@ -57,7 +57,7 @@ class SyneTune(Proposer):
         super().bind(space, first=[c for c in first if space.fits(c)], seed=seed, steps=steps, slots=slots)
         logging.getLogger("syne_tune").setLevel(logging.ERROR)  # it warns of its own calls, and of failed trials
         self._is_halving = issubclass(self._class, AsynchronousSuccessiveHalving)
-        self._is_population = issubclass(self._class, PopulationBasedTraining)
+        self.clones = self._is_population = issubclass(self._class, PopulationBasedTraining)
         self._trials: dict[int, Any] = {}
         self._reached: dict[int, int] = {}  # trial -> its last epoch
         self._unjudged: set[int] = set()  # clones that haven't reported yet

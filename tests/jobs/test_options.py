@@ -16,9 +16,12 @@ NEEDS = {
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("memory", "infinite"): ["updater=joint"],
+    ("search_space", "derpp"): ["updater=derpp"],
+    ("tuner", "grid"): ["optimizer.lr=0.1,0.05"],
     ("transform", "none"): ["data=files", "data.train=a.parquet", "data.target=label"],
     ("transform", "cifar10"): ["data=files", "data.train=images.parquet", "data.target=label"],
 }
+TUNED = {"tuner": ["search_space=lr", "tuner.max_trials=2"], "search_space": ["tuner=random", "tuner.max_trials=2"]}
 
 
 def test_no_group_is_forgotten() -> None:
@@ -35,7 +38,7 @@ def test_runs(group: str, option: str, workdir: Path) -> None:
         "        super().__init__(nn.Flatten(), nn.Linear(in_features, num_classes))\n"
     )
     quick = [f"{group}={option}", "trainer.max_epochs=1", "data.limit=100", "data.val_size=20"]
-    result = renate.run([*quick, *NEEDS.get((group, option), [])])
+    result = renate.run([*quick, *TUNED.get(group, []), *NEEDS.get((group, option), [])])
     assert result.version == 1
     assert 0 <= result.metrics["test_accuracy"] <= 1
     assert renate.load_model(result.state_url, trust=["my_net"]).version == 1

@@ -5,9 +5,11 @@ import shlex
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import cast
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
@@ -42,7 +44,11 @@ class RenateLauncher(Launcher):
         if missing:
             name = config.hydra.runtime.choices.backend
             raise ConfigError(f"backend={name} needs " + ", ".join(f"backend.{key}=…" for key in missing))
-        parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+        if config.hydra.job.chdir:
+            raise ConfigError("hydra.job.chdir=true: a job runs where the command was started, and writes to run_dir")
+        # Not resolved: `seed=${hydra.job.num}` has a value in a job only.
+        given = cast("list[str]", OmegaConf.to_container(config.hydra.overrides.task, resolve=False))
+        parsed = OverridesParser.create().parse_overrides(given)
         swept = any(o.is_sweep_override() for o in parsed) or config.hydra.sweeper.get("params")
         # Only the outcome of a lone job is published; of several, the user or a tuner picks one.
         self.publish = not swept
@@ -110,19 +116,49 @@ class RenateLauncher(Launcher):
             self.close()
             raise
 
+    def batch(self, grid: Sequence[Sequence[str]], first: int = 0) -> list[tuple[Job, DictConfig]]:
+        """Compose jobs, each with the config that Hydra's own settings are a part of.
+
+        A job's directory is named by what it is, so that no job runs twice. Under a `hydra.sweep.dir` other than
+        run_dir, `hydra.sweep.subdir` is a link to it.
+        """
+        folder = Path(str(self.config.hydra.sweep.dir))  # read before the jobs', which then agree on ${now:…}
+        composed, links = [], []
+        for number, overrides in enumerate(grid, first):
+            job = self.compose(number, overrides)
+            settings = cast(DictConfig, HydraConfig.instance().cfg)  # this job's: the composer leaves it there
+            composed.append((job, settings))
+            if Path(str(settings.hydra.sweep.dir)).absolute() != job.directory.path.parent:
+                links.append((Path(str(settings.hydra.sweep.dir), str(settings.hydra.sweep.subdir)), job))
+        folder.mkdir(parents=True, exist_ok=True)
+        for place, job in links:
+            _link(place, job.directory.path)
+        return composed
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Hydra's verb."""
-        jobs = [self.compose(number, overrides) for number, overrides in enumerate(job_overrides, initial_job_idx)]
-        return [self._job_return(job, result) for job, result in zip(jobs, self.run(jobs), strict=True)]
+        composed = self.batch(job_overrides, initial_job_idx)
+        results = self.run([job for job, _ in composed])
+        return [self._job_return(job, hydra, result) for (job, hydra), result in zip(composed, results, strict=True)]
 
     @staticmethod
-    def _job_return(job: Job, result: Json) -> JobReturn:
-        path = str(job.directory.path)
-        out = JobReturn(overrides=job.overrides, cfg=job.config, working_dir=path, task_name="renate")
+    def _job_return(job: Job, hydra: DictConfig, result: Json) -> JobReturn:
+        path, name = str(job.directory.path), hydra.hydra.job.name
+        out = JobReturn(overrides=job.overrides, cfg=job.config, hydra_cfg=hydra, working_dir=path, task_name=name)
         failed = result["status"] == "failed"
         out.status = JobStatus.FAILED if failed else JobStatus.COMPLETED
         out.return_value = JobFailedError(f"{job.name}: {result['error']}") if failed else result["value"]
         return out
+
+
+def _link(place: Path, target: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists() and not place.is_symlink():
+        raise ConfigError(f"hydra.sweep.subdir: {place} is there already, and isn't a link to a job")
+    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, place.parent.resolve()), target_is_directory=True)
+    temporary.replace(place)
 
 
 def command(overrides: Sequence[str], *more: str) -> str:

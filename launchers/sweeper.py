@@ -56,13 +56,11 @@ class RenateSweeper(Sweeper):
         grid = combinations(parsed)
         if not isinstance(self.runner, RenateLauncher):  # Hydra's own or a third party's: only batches
             return self.runner.launch(grid, initial_job_idx=0)  # type: ignore[return-value]
-        jobs = [self.runner.compose(number, overrides) for number, overrides in enumerate(grid)]
-        run_dir = Path(str(self.settings.hydra.sweep.dir))
-        run_dir.mkdir(parents=True, exist_ok=True)
+        jobs = [job for job, _ in self.runner.batch(grid)]
         if len(jobs) == 1:
             report.tree(jobs[0], self.settings.hydra.runtime.choices)
         else:
-            OmegaConf.save(self.settings, run_dir / "multirun.yaml")
+            OmegaConf.save(self.settings, Path(str(self.settings.hydra.sweep.dir)) / "multirun.yaml")
         try:
             results = self.runner.run(jobs)
         except KeyboardInterrupt:

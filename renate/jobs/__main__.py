@@ -1,5 +1,7 @@
-"""`python -m renate.jobs DIR` runs a job directory; `--serve FD` is a warm worker."""
+"""`python -m renate.jobs DIR [--events FD]` runs a job directory; `--serve FD` is a warm worker."""
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +14,13 @@ def main() -> None:
         return
     from renate.jobs.execute import execute
 
-    result = execute(Path(sys.argv[1]))
+    events = int(sys.argv[3]) if sys.argv[2:3] == ["--events"] else None
+
+    def emit(event: dict[str, object]) -> None:
+        if events is not None:
+            os.write(events, json.dumps(event).encode() + b"\n")
+
+    result = execute(Path(sys.argv[1]), emit)
     sys.exit(f"renate: {result['error']}" if result["status"] == "failed" else 0)
 
 

@@ -5,6 +5,7 @@ to it, and leaves the last words of a failure where the service looks for them.
 """
 
 import collections
+import contextlib
 import json
 import os
 import re
@@ -15,50 +16,54 @@ import tarfile
 import threading
 import traceback
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
-ML = "/opt/ml"
-CHANNEL, SOURCE = f"{ML}/input/data/job", f"{ML}/input/data/source/source.tar.gz"
-CODE, CHECKPOINTS, FAILURE = f"{ML}/code", f"{ML}/checkpoints", f"{ML}/output/failure"
+ML = Path("/opt/ml")
+CHANNEL, SOURCE = ML / "input/data/job", ML / "input/data/source/source.tar.gz"
+CODE, CHECKPOINTS, FAILURE = ML / "code", ML / "checkpoints", ML / "output/failure"
 WORDS = 960  # characters; the service shows 1024, of which it takes some for itself
-TORCH = ("torch", "torchvision", "torchaudio", "torchtext", "torchdata", "triton")  # the image's own builds, for its GPU
-PORT = 7777
+TORCH = ("torch", "torchvision", "torchaudio", "torchtext", "torchdata", "triton")  # the image's builds, for its GPU
 
 
 class SetupError(Exception):
     """The job could not begin."""
 
 
-def say(text):
+def say(text: str) -> None:
     print(f"renate: {text}", flush=True)
 
 
-def unpack():
-    os.makedirs(CODE, exist_ok=True)
+def unpack() -> None:
+    CODE.mkdir(parents=True, exist_ok=True)
     with tarfile.open(SOURCE) as archive:
-        archive.extractall(CODE, filter="data") if hasattr(tarfile, "data_filter") else archive.extractall(CODE)
-    sys.path.insert(0, CODE)
+        archive.extractall(CODE, filter="data")
+    sys.path.insert(0, str(CODE))
 
 
-def version_of(name):
+def version_of(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
 
 
-def lacking():
+def requirement(line: str) -> Any:
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # pip brings its own
+        from pip._vendor.packaging.requirements import Requirement  # type: ignore[assignment]
+    return Requirement(line)
+
+
+def lacking() -> list[str]:
     """What the package needs and this image lacks, as pip takes it.
 
     Raises:
         SetupError: Its torch is too old; that is the one package that must be the image's.
     """
-    try:
-        from packaging.requirements import Requirement
-    except ImportError:
-        from pip._vendor.packaging.requirements import Requirement
     found = []
-    for line in metadata.requires("renate-cl") or []:
-        need = Requirement(line)
+    for need in map(requirement, metadata.requires("renate-cl") or []):
         if need.marker is not None and not need.marker.evaluate({"extra": ""}):
             continue
         there = version_of(need.name)
@@ -70,39 +75,43 @@ def lacking():
     return found
 
 
-def install(wanted, files):
-    """pip, kept away from the image's torch."""
-    if not wanted and not files:
+def constraints() -> list[str]:
+    """The image's own torch family; by metadata, since `pip freeze` may print `torch @ file:…`."""
+    kept = {name: version_of(name) for name in TORCH}
+    return [f"{name}=={version.split('+')[0]}" for name, version in kept.items() if version]
+
+
+def install(wanted: list[str], requirements: Path) -> None:
+    """Install what is lacking, and what the user asks for, by pip."""
+    options = ["-r", str(requirements)] if requirements.exists() else []
+    if not wanted and not options:
         return
-    keep = f"{CODE}/.constraints.txt"
-    with open(keep, "w") as file:  # by metadata: pip freeze may print `torch @ file:…`
-        file.writelines(f"{name}=={version_of(name).split('+')[0]}\n" for name in TORCH if version_of(name))
-    say("installing " + " ".join([*wanted, *(f"-r {os.path.basename(path)}" for path in files)]))
-    options = [word for path in files for word in ("-r", path)]
-    command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--root-user-action=ignore"]
-    done = subprocess.run([*command, "-c", keep, *options, *wanted], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    keep = CODE / ".constraints.txt"
+    keep.write_text("".join(f"{line}\n" for line in constraints()))
+    say("installing " + " ".join([*wanted, *options[1:]]))
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--root-user-action=ignore"]
+    done = subprocess.run([*pip, "-c", str(keep), *options, *wanted], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     words = done.stdout.decode("utf-8", "replace")
     print(words, end="", flush=True)
     if done.returncode:
         raise SetupError(f"installing packages failed, pip's exit code {done.returncode}: {words[-700:]}")
 
 
-def hosts():
-    """(this machine's name, all names in the order of their ranks)."""
-    with open(f"{ML}/input/config/resourceconfig.json") as file:
-        found = json.load(file)
+def hosts() -> tuple[str, list[str]]:
+    """This machine's name, and all names in the order of their ranks."""
+    found = json.loads((ML / "input/config/resourceconfig.json").read_text())
     return found["current_host"], sorted(found["hosts"], key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
 
 
-def command():
-    me, every = hosts()
+def command() -> list[str]:
+    me, _ = hosts()
     run = os.environ.get("TRAINING_JOB_NAME", "run")
-    return [sys.executable, "-m", "renate.jobs.remote", CHANNEL, f"{CHECKPOINTS}/{me}", run]
+    return [sys.executable, "-m", "renate.jobs.remote", str(CHANNEL), str(CHECKPOINTS / me), run]
 
 
-def supervise(words):
+def supervise(words: "collections.deque[str]") -> tuple[int, bool]:
     """Run the job; returns its exit code as a shell would say it, and whether this process was told to end."""
-    path = os.pathsep.join([CODE, *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])])
     child = subprocess.Popen(
         command(),
         cwd=CODE,
@@ -111,18 +120,17 @@ def supervise(words):
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    told = []
+    told: list[int] = []
 
-    def pass_on(number, frame):
+    def pass_on(number: int, frame: object) -> None:
         told.append(number)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
 
     signal.signal(signal.SIGTERM, pass_on)
 
-    def pump():
+    def pump() -> None:
+        assert child.stdout is not None
         for line in child.stdout:
             sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()
@@ -133,27 +141,27 @@ def supervise(words):
     while True:  # process number one also buries what others leave
         pid, status = os.waitpid(-1, 0)
         if pid == child.pid:
-            code = os.waitstatus_to_exitcode(status)
             break
     reader.join(5)
+    code = os.waitstatus_to_exitcode(status)
     return (code if code >= 0 else 128 - code), bool(told)
 
 
-def explain(words):
-    """The last words: an error in one line where there is one, else the end of the output."""
+def last_words(words: "collections.deque[str]") -> str:
+    """An error in one line where there is one, else the end of the output."""
     text = "".join(words)
     lines = [line for line in text.splitlines() if line.startswith("renate: ")]
     return lines[-1] if lines else text
 
 
-def main():
-    words = collections.deque(maxlen=60)
+def main() -> int:
+    words: collections.deque[str] = collections.deque(maxlen=60)
     told = False
     try:
         unpack()
-        install(lacking(), [path for path in [f"{CHANNEL}/requirements.txt"] if os.path.exists(path)])
+        install(lacking(), CHANNEL / "requirements.txt")
         code, told = supervise(words)
-        why = explain(words)
+        why = last_words(words)
     except SetupError as error:
         code, why = 1, str(error)
         say(why)
@@ -161,9 +169,8 @@ def main():
         code, why = 1, traceback.format_exc()
         print(why, flush=True)
     if code and not told:
-        os.makedirs(os.path.dirname(FAILURE), exist_ok=True)
-        with open(FAILURE, "w") as file:
-            file.write(why.strip()[-WORDS:])
+        FAILURE.parent.mkdir(parents=True, exist_ok=True)
+        FAILURE.write_text(why.strip()[-WORDS:])
     return code
 
 

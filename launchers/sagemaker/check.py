@@ -1,4 +1,4 @@
-"""What settings and request can be wrong in, said before anything is uploaded: botocore itself checks next to nothing."""
+"""What settings and request can be wrong in, said before an upload: botocore itself checks next to nothing."""
 
 import re
 from collections.abc import Iterator
@@ -11,17 +11,19 @@ from omegaconf import DictConfig
 from renate.errors import ConfigError, nearest
 from renate.jobs.directory import Json
 
+LONGEST_SHOWN = 60  # characters of a wrong value
 LONGEST_RUN = 28 * 24 * 3600  # seconds; documented, in no shape of the API
 # Java's classes of characters, in the patterns of the API's model
 CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
+PLACE = "s3://bucket/prefix of at most some 900 characters"
 # Part of the request -> the key that it comes from, and what is expected where the model's own words don't help.
 KEYS = {
     "TrainingJobName": ("backend.job_name", "letters, digits and single '-', a letter or digit first"),
     "RoleArn": ("backend.role", "arn:aws:iam::<account>:role/<name>"),
     "AlgorithmSpecification.TrainingImage": ("backend.image", ""),
-    "InputDataConfig": ("backend.staging", "s3://bucket/prefix of at most some 900 characters"),
-    "OutputDataConfig.S3OutputPath": ("state.url", "s3://bucket/prefix of at most some 900 characters"),
-    "CheckpointConfig.S3Uri": ("state.url", "s3://bucket/prefix of at most some 900 characters"),
+    "InputDataConfig": ("state.url or backend.staging", PLACE),
+    "OutputDataConfig.S3OutputPath": ("state.url or backend.staging", PLACE),
+    "CheckpointConfig.S3Uri": ("state.url or backend.staging", PLACE),
     "OutputDataConfig.KmsKeyId": ("backend.output_kms_key", ""),
     "ResourceConfig.VolumeKmsKeyId": ("backend.volume_kms_key", ""),
     "ResourceConfig.InstanceType": ("backend.instance_type", ""),
@@ -82,7 +84,8 @@ def check_request(request: Json) -> None:
     """
     for path, value, expected in wrong(model(), request, ""):
         known = next((key for part, key in KEYS.items() if path.startswith(part)), (path, ""))
-        raise ConfigError(f"{known[0]}={value}: expected {known[1] or expected}")
+        shown = str(value) if len(str(value)) <= LONGEST_SHOWN else f"{str(value)[:LONGEST_SHOWN]}…"
+        raise ConfigError(f"{known[0]}={shown}: expected {known[1] or expected}")
 
 
 def wrong(shape: Any, value: Any, path: str) -> Iterator[tuple[str, Any, str]]:
@@ -121,5 +124,5 @@ def _text(shape: Any, value: Any, path: str) -> Iterator[tuple[str, Any, str]]:
 def _bounds(shape: Any, number: int, value: Any, path: str, unit: str) -> Iterator[tuple[str, Any, str]]:
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if (low is not None and number < low) or (high is not None and number > high):
-        span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
+        span = f"at least {low}" if high is None else f"at most {high}" if not low else f"{low} to {high}"
         yield path, value, f"{span} {unit}".strip()

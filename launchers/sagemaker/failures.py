@@ -29,6 +29,10 @@ def explained() -> Iterator[None]:
         raise answer(error) from error
 
 
+def untrusted(role: str) -> str:
+    return f"backend.role={role}: SageMaker can't assume it; trust sagemaker.amazonaws.com"
+
+
 def answer(error: Exception) -> RenateError:
     """Any operation's error answer."""
     found: Json = error.response["Error"]  # type: ignore[attr-defined]
@@ -48,7 +52,7 @@ def refusal(error: Exception, request: Json) -> RenateError:
     image = request["AlgorithmSpecification"]["TrainingImage"]
     instance = request["ResourceConfig"]["InstanceType"]
     if "Could not assume role" in text or "assume the role" in text:
-        return ConfigError(f"backend.role={request['RoleArn']}: SageMaker can't assume it; trust sagemaker.amazonaws.com")
+        return ConfigError(untrusted(request["RoleArn"]))
     if code == "ResourceLimitExceeded":
         numbers = re.search(r"is (\d+) Instances.*utilization of (\d+).*delta of (\d+)", text)
         if numbers:
@@ -61,17 +65,17 @@ def refusal(error: Exception, request: Json) -> RenateError:
     return answer(error)
 
 
-def failure(reason: str, settings: Json) -> str:
+def failure(reason: str, facts: Json) -> str:
     """A failed job's FailureReason, in one line."""
     text = " ".join(reason.split())
     if text.startswith("CapacityError"):
-        return f"no {settings['instance_type']} free: another backend.instance_type, or later"
+        return f"no {facts['instance_type']} free: another backend.instance_type, or later"
     if "unable to assume the role" in text.lower() or "Could not assume role" in text:
-        return f"backend.role={settings['role']}: SageMaker can't assume it; trust sagemaker.amazonaws.com"
+        return untrusted(facts["role"])
     if "Cannot pull algorithm container" in text:
-        return f"backend.image={settings['image']}: not found, or the role may not pull it"
+        return f"backend.image={facts['image']}: not found, or the role may not pull it"
     bucket = re.search(r"NoSuchBucket.*bucket:? (\S+)", text)
     if bucket:
-        return f"state.url={settings['home']}: no bucket {bucket[1]} in region {settings['region']}"
+        return f"state.url={facts['home']}: no bucket {bucket[1]} in region {facts['region']}"
     found = re.fullmatch(r"AlgorithmError: (?:renate: )?(.*), exit code: (\d+)", text)
     return (found[1] or f"the job's entry ended with exit code {found[2]}") if found else text

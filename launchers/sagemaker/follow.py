@@ -1,12 +1,11 @@
 """What a job reports, from S3 to the terminal and into its local directory, until its end."""
 
-import json
 import time
 from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
-from renate.jobs.directory import JobDirectory, Json
+from renate.jobs.directory import JobDirectory, Json, in_words
 
 from .failures import failure
 from .home import Home
@@ -82,7 +81,14 @@ class Follower:
         if job is None:
             error = f"there is no training job {self.name} any more"
         elif job.training_job_status == "Failed":
-            error = failure(str(job.failure_reason), job)
+            facts = {
+                "home": self.home.url,
+                "region": self.service.region,
+                "role": job.role_arn,
+                "image": job.algorithm_specification.training_image,
+                "instance_type": job.resource_config.instance_type,
+            }
+            error = failure(str(job.failure_reason), facts)
         elif job.secondary_status == "MaxRuntimeExceeded":
             limit = job.stopping_condition.max_runtime_in_seconds
             error = f"backend.max_run={limit}: the time is over; the same command goes on from the last checkpoint"
@@ -96,16 +102,33 @@ class Follower:
         return {"status": "failed", "error": f"{error} ({self.name})", "value": None, "metrics": {}, "version": None}
 
 
-def write_down(directory: JobDirectory, event: Json) -> None:
-    """Keep in the local directory what a local job would have written there."""
+def write_down(directory: JobDirectory, event: Json) -> Iterator[Json]:
+    """Keep in the local directory what a local job would have written there, and yield what is news.
+
+    A machine that was taken away may have kept reports to itself: those that its successor remembers are news too.
+    """
     if event["event"] == "log":
         with (directory.path / "log.txt").open("a") as log:
             log.write(event["text"])
+    elif event["event"] == "resumed":
+        known = {_which(report) for report in directory.reports()}
+        for report in event["reports"]:
+            if _which(report) not in known:
+                yield from write_down(directory, _as_event(report))
+        return
     elif event["event"] == "report" and "metrics" in event:
         update, metrics = event.get("update") or "", event["metrics"]
-        known = directory.reports()
-        if known and known[-1].get("update", "") == update and known[-1]["epoch"] >= metrics["epoch"]:
-            directory.forget(update, after=metrics["epoch"] - 1)  # of a try that was interrupted
-        line = {"time": event.get("time"), **({"update": update} if update else {}), **metrics}
-        with (directory.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        directory.forget(update, after=metrics["epoch"] - 1)  # of a try that was interrupted
+        line = {"time": event["time"], **({"update": update} if update else {}), **metrics}
+        directory.recall([*directory.reports(), line])
+    yield event
+
+
+def _which(report: Json) -> tuple[str, int]:
+    return report.get("update", ""), report["epoch"]
+
+
+def _as_event(report: Json) -> Json:
+    metrics, update = {k: v for k, v in report.items() if k not in ("time", "update")}, report.get("update", "")
+    text = in_words(update, metrics)
+    return {"event": "report", "time": report["time"], "text": text, "update": update, "metrics": metrics}

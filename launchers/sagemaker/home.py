@@ -1,10 +1,10 @@
 """A job's own folder in S3, `<state.url>/jobs/<id>`: what it needs, who submitted it when, what it reports.
 
-    job/                          config, record and entry, as a channel of the training job
-    attempts/<n>.json             each submission's name, by put-if-absent before the service hears of it: of two
-                                  commands that submit the same job, the second finds the first's
-    <name>/reports/<n>.json       lists of events; <name>/result.json: the end (renate/jobs/remote.py)
-    checkpoints/                  mirrored by the service
+job/                          config, record and entry, as a channel of the training job
+attempts/<n>.json             each submission's name, by put-if-absent before the service hears of it: of two
+                              commands that submit the same job, the second finds the first's
+<name>/reports/<n>.json       lists of events; <name>/result.json: the end (renate/jobs/remote.py)
+checkpoints/                  mirrored by the service
 """
 
 import json

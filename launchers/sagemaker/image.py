@@ -42,5 +42,5 @@ def resolve(region: str, instance_type: str) -> str:
             FRAMEWORK, region, version=chosen, py_version=python, instance_type=instance_type, image_scope="training"
         )
     except (ValueError, KeyError) as error:
-        raise ConfigError(f"backend.image=null: the SDK names none for region {region}: give backend.image=…") from error
+        raise ConfigError(f"backend.image=null: the SDK has none for {region}, give backend.image=…") from error
     return uri

@@ -1,10 +1,16 @@
-"""Each job as a training job of Amazon SageMaker. Start reading here."""
+"""Each job as a training job of Amazon SageMaker. Start reading here.
+
+`_prepared` finds everything that can be wrong; `_run`, in a thread, submits the job, or finds that this was done
+earlier, and follows it.
+"""
 
 import atexit
 import importlib.util
+import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +28,7 @@ from . import archive, image
 from .check import check_request, check_settings
 from .follow import Follower, write_down
 from .home import Attempt
+from .local_state import result_here
 from .request import build, name_of
 from .service import RUNNING, Service
 from .shipment import Shipment, pack, put_once
@@ -58,8 +65,28 @@ class SageMakerLauncher(RenateLauncher):
             self.service.stop(name)
 
     def close(self) -> None:
+        interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
         self.closing.set()
         self.pool.shutdown(wait=False, cancel_futures=True)
+        with self.lock:
+            names, self.running = list(self.running.values()), {}
+        if names:
+            self._leave_or_stop(names, ask=interrupted and sys.stdin.isatty())
+
+    def _leave_or_stop(self, names: list[str], *, ask: bool) -> None:
+        stop = False
+        if ask:
+            with suppress(EOFError, KeyboardInterrupt):
+                stop = input(f"stop {', '.join(names)}? [y/N] ").strip().lower() in ("y", "yes")
+        for name in names:
+            if stop:
+                self.service.stop(name)
+                self.progress.line(f"{name} is stopping; the same command goes on from its last checkpoint")
+            else:
+                self.progress.line(
+                    f"{name} goes on; the same command follows it again, "
+                    f"aws sagemaker stop-training-job --training-job-name {name} stops it"
+                )
 
     # Before anything is uploaded
 
@@ -96,7 +123,11 @@ class SageMakerLauncher(RenateLauncher):
     def _run(self, job: Job, shipment: Shipment, request: Json, code: bytes) -> Json:
         try:
             name, ended = self._submitted(job, shipment, request, code)
+            if not self.backend.wait and not ended:
+                return NOTHING | {"status": "submitted", "training_job": name, "url": shipment.config.state.url}
             result = self._followed(job, shipment, name, quiet=ended)
+            if shipment.back is not None and not self.closing.is_set():
+                result = result_here(result, shipment.back, job.id)
         except RenateError as error:
             result = NOTHING | {"status": "failed", "error": str(error)}
         if not self.closing.is_set():
@@ -119,9 +150,21 @@ class SageMakerLauncher(RenateLauncher):
                 shipment.home.claim(last.number + 1 if last else 1, name)
             except FileExistsError:  # the same command, elsewhere, at this moment
                 continue
-            self.service.create(request | {"TrainingJobName": name})
-            self.progress.line(f"submitted as {name}")
-            return name, False
+            if self._created(request | {"TrainingJobName": name}):
+                self.progress.line(f"submitted as {name}")
+                return name, False
+
+    def _created(self, request: Json) -> bool:
+        """Create the training job; False where its name is another's."""
+        try:
+            self.service.create(request)
+        except FileExistsError:  # ours, if the answer to an earlier try was lost
+            training = self.service.job(request["TrainingJobName"])
+            return (
+                training is not None
+                and training.output_data_config.s3_output_path == (request["OutputDataConfig"]["S3OutputPath"])
+            )
+        return True
 
     def _known(self, job: Job, shipment: Shipment, last: Attempt) -> tuple[str, bool] | None:
         """An earlier submission that still runs, or that has completed."""
@@ -144,20 +187,21 @@ class SageMakerLauncher(RenateLauncher):
         source = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
         store = open_store(shipment.staging)
         put_once(store, f"{source.removeprefix(f'{shipment.staging}/')}source.tar.gz", code)
-        for key in shipment.upload():
-            self.progress.line(f"uploaded {shipment.staging}/{key}")
+        shipment.upload(self.progress.line)
 
     def _followed(self, job: Job, shipment: Shipment, name: str, *, quiet: bool) -> Json:
-        self.running[job.id] = name
+        with self.lock:
+            self.running[job.id] = name
         result = NOTHING | {"status": "failed", "error": f"left running as {name}"}
         for event in Follower(self.service, shipment.home, name, self.backend.poll, self.closing).events():
             if event["event"] == "end":
                 result = NOTHING | event["result"]
                 continue
-            write_down(job.directory, event)
-            if not quiet:
-                self._show(job, event)
-        self.running.pop(job.id)
+            for news in write_down(job.directory, event):
+                if not quiet:
+                    self._show(job, news)
+        with self.lock:
+            self.running.pop(job.id, None)
         return result
 
     def _show(self, job: Job, event: Json) -> None:

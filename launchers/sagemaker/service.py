@@ -13,6 +13,7 @@ from renate.jobs.directory import Json
 from .failures import explained, refusal
 
 RUNNING = ("InProgress", "Stopping")
+TALKATIVE = ("sagemaker", "sagemaker.config", "sagemaker.core", "botocore", "boto3")  # they tell of each client
 
 
 class Service:
@@ -30,7 +31,7 @@ class Service:
     def session(self) -> Any:
         import boto3
 
-        for name in ("sagemaker", "sagemaker.config", "sagemaker.core", "botocore", "boto3"):  # they tell of each client that they make
+        for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
         with explained():
             session = boto3.Session(region_name=self.given)

@@ -1,8 +1,8 @@
-"""What a job needs that is on this machine: found first, uploaded later; the job's own config points to where it goes."""
+"""What a job needs of this machine: found first, uploaded later; the job's own config points to where it goes."""
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from renate.data.fingerprint import Hashes, expand
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
 from renate.state.store import Store, open_store
+from renate.state.versions import State
 
 from ..compose import Job
 from ..secrets import variables
 from . import bootstrap
 from .home import Home
+from .local_state import Return, send
 
 LIVE = "renate.jobs.live."  # objects of the calling process, in files
 
@@ -33,6 +35,8 @@ class Shipment:
         config: As the job reads it.
         channel: Files of the job's own channel, by name.
         data: Files to upload, by key below `staging`.
+        send: The local state that the job starts from, and its versions that the job needs.
+        back: How the outcome comes to a local state; None where the job itself publishes it.
     """
 
     home: Home
@@ -40,6 +44,36 @@ class Shipment:
     config: DictConfig
     channel: dict[str, bytes] = field(default_factory=dict)
     data: dict[str, Path] = field(default_factory=dict)
+    send: tuple[State, list[int]] | None = None
+    back: Return | None = None
+
+    @property
+    def state(self) -> str:
+        """URL of the job's own state, which stands for local ones."""
+        return f"{self.home.url}/state"
+
+    def add_state(self, job: Job) -> None:
+        """Point a local state to where it goes, and say how the outcome comes back."""
+        name, node = job.config.job.name, job.config.state
+        own = str(job.directory.path / "state")  # where no state is given
+        url, target = node.url or own, node.next_url or node.url or own
+        if name != "evaluate" and is_local(target):
+            parent = None if name == "stream" else url
+            publish = node.url is None or bool(job.record.get("publish"))
+            self.back = Return(target, self.state, parent, publish, self.staging)
+        if is_local(url):
+            state = State(url)
+            wanted = state.versions() if name == "stream" else self._one(state, job)
+            self.send, self.config.state.url = (state, wanted), self.state
+        if self.back is not None:
+            self.config.state.next_url = None if is_local(url) else self.state
+
+    @staticmethod
+    def _one(state: State, job: Job) -> list[int]:
+        wanted = job.config.job.get("version")
+        if wanted is not None:
+            return [state.resolve(str(wanted))]
+        return state.versions()[-1:]
 
     def add_data(self) -> None:
         """Point the data's local files to where they go."""
@@ -77,21 +111,26 @@ class Shipment:
                 self.channel[path.name] = path.read_bytes()
                 node.path = f"{bootstrap.CHANNEL}/{path.name}"
 
-    def seal(self, record: Json) -> None:
-        """Add what every job has: its config, its record, its entry."""
+    def seal(self, record: Json, requirements: str | None) -> None:
+        """Add what every job has: its config, its record, its entry; and the packages that it asks for."""
         self.channel["config.yaml"] = OmegaConf.to_yaml(self.config).encode()
         self.channel["job.json"] = json.dumps(record | {"home": self.home.url}, default=str).encode()
+        if requirements is not None:
+            self.channel["requirements.txt"] = Path(requirements).expanduser().read_bytes()
         self.channel["bootstrap.py"] = Path(bootstrap.__file__).read_bytes()
 
-    def upload(self) -> list[str]:
-        """Upload; data that is there already isn't. Returns the keys of what was."""
-        store, sent = open_store(self.staging), []
+    def upload(self, say: Callable[[str], None]) -> None:
+        """Upload; what is there already isn't uploaded again."""
+        store = open_store(self.staging)
         for key, file in self.data.items():
             if put_once(store, key, file):
-                sent.append(key)
+                say(f"uploaded {file} to {self.staging}/{key}")
+        if self.send and self.send[1]:
+            state, numbers = self.send
+            blobs = send(state, numbers, self.staging, self.state.removeprefix(f"{self.staging}/"))
+            say(f"version {numbers[-1]} of {state.url} is at {self.state}, {blobs} blobs uploaded")
         for name, content in self.channel.items():
             self.home.store.replace(f"job/{name}", content)
-        return sent
 
 
 def put_once(store: Store, key: str, content: Path | bytes) -> bool:
@@ -113,19 +152,31 @@ def pack(job: Job, settings: DictConfig) -> Shipment:
         ConfigError: Something is local and there is no place for it, or a variable would be missing in the job.
     """
     state = job.config.state
-    base = next((url for url in (state.url, state.next_url, settings.staging) if url and url.startswith("s3://")), None)
-    if base is None:
+    for key in ("url", "next_url"):
+        if state[key] is not None and not is_local(state[key]) and not state[key].startswith("s3://"):
+            raise ConfigError(f"state.{key}={state[key]}: backend=sagemaker knows s3://bucket/prefix and local folders")
+    _check_variables(job, settings)
+    # A local state goes where everything local goes, so that what is sent once can be copied there.
+    remote, further = (url if url and not is_local(url) else None for url in (state.url, state.next_url))
+    staging = settings.staging or remote or further
+    if staging is None:
         raise ConfigError(
             f"state.url={state.url}: backend=sagemaker needs a place in S3: state.url=s3://bucket/prefix, "
-            "or backend.staging=s3://bucket/prefix for a local state"
+            "or for a local state backend.staging=s3://bucket/prefix"
         )
-    _check_variables(job, settings)
-    base, staging = base.rstrip("/"), str(settings.staging or base).rstrip("/")
+    base, staging = str(remote or staging).rstrip("/"), str(staging).rstrip("/")
     shipment = Shipment(Home(f"{base}/jobs/{job.id}"), staging, copy.deepcopy(job.config))
     with open_dict(shipment.config):
+        shipment.add_state(job)
         shipment.add_data()
         shipment.add_live_objects()
-    shipment.seal(job.record)
+    if shipment.back is not None and not settings.wait:
+        raise ConfigError(
+            f"backend.wait=false: nobody would bring the outcome to {shipment.back.url}: "
+            "give state.next_url=s3://bucket/prefix"
+        )
+    record = job.record | {"publish": state.url is None or bool(job.record.get("publish"))}
+    shipment.seal(record, settings.requirements)
     return shipment
 
 

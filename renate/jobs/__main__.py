@@ -21,7 +21,8 @@ def main() -> None:
             os.write(events, json.dumps(event).encode() + b"\n")
 
     result = execute(Path(sys.argv[1]), emit)
-    sys.exit(f"renate: {result['error']}" if result["status"] == "failed" else 0)
+    failed = result["status"] == "failed"
+    sys.exit(int(failed) if events is not None or not failed else f"renate: {result['error']}")
 
 
 main()

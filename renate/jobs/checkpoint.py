@@ -45,11 +45,18 @@ class Checkpoint(pl.Callback):
         self.short = False  # whether the current epoch is the rest of an interrupted one
         self.clonable = "clonable" in job.record and not job.prefix
         self.saved, self.cloned = self._load(self.file), False
+        if self.saved is not None and not self._has_best(self.saved):
+            self.saved = None
         if self.saved is None and (job.directory.path / START).exists():
             self.saved, self.cloned = self._load(job.directory.path / START), True
             if self.saved is None:
                 raise JobError(f"{job.directory.path / START}: unreadable, so the clone can't begin")
-        job.directory.forget(job.prefix, after=self.saved["epochs"] if self.saved else 0)
+        self.directory = job.directory
+        if self.saved is None or self.cloned:
+            job.directory.forget(job.prefix, after=self.saved["epochs"] if self.saved else 0)
+        else:
+            job.directory.recall(self.saved["reports"])
+            job.emit({"event": "resumed", "reports": self.saved["reports"]})
 
     def _load(self, file: Path) -> Saved | None:
         try:
@@ -57,6 +64,16 @@ class Checkpoint(pl.Callback):
         except (OSError, RuntimeError, EOFError, UnpicklingError):  # none, or torn: the update starts over
             return None
         return saved if saved["update"] == self.update else None
+
+    def _has_best(self, saved: Saved) -> bool:
+        """Whether the best weights are at hand, or younger ones, that will be made again; an older file is of no use.
+
+        On a disk they are: they are written first. Where both files are mirrored, one may lag behind the other.
+        """
+        if saved["best"] is None:
+            return True
+        best = self._load(self.watch.file)
+        return best is not None and bool(best["epoch"] >= saved["best_epoch"])
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -155,6 +172,7 @@ class Checkpoint(pl.Callback):
             "best": watch.best,
             "best_epoch": watch.best_epoch,
             "generators": generators(),
+            "reports": self.directory.reports(),
         }
 
     def _write(self, file: Path, saved: Saved) -> None:

@@ -76,6 +76,7 @@ def fit(
         objective["mode"],
         config["patience"],
         job.directory.path / "best.pt",
+        number,
     )
     stream = transform(job, "stream", measure.transform.device)
     batches = Batches(train, job.config["data"]["batch_size"], stream, generator)

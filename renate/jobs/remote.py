@@ -5,12 +5,14 @@ hold what an interrupted run left; RUN names this submission. What happens goes 
 list of events per object, and at last to `<home>/<RUN>/result.json`.
 """
 
+import codecs
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +53,7 @@ class Outbox:
         self.thread.start()
 
     def put(self, event: Json) -> None:
+        event = {"time": round(time.time(), 3), **event}
         with self.changed:
             if event["event"] == "progress":  # only the last one matters
                 self.waiting = [e for e in self.waiting if e["event"] != "progress"]
@@ -113,6 +116,8 @@ def run(channel: Path, directory: JobDirectory, name: str) -> int:
         result = {"status": "failed", "error": f"the job's process ended with {why}{hint}", "value": None}
         directory.finish(result)
     outbox.close(result)
+    if result is not None and result["status"] == "failed":
+        print(f"renate: {result['error']}", flush=True)
     return code if code >= 0 else 128 - code
 
 
@@ -137,17 +142,21 @@ def _started(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]
 def _pass_on(outbox: Outbox, events: int) -> None:
     with os.fdopen(events, "rb", closefd=False) as lines:
         for line in lines:
-            outbox.put(json.loads(line))
+            event = json.loads(line)
+            if event["event"] == "report":
+                print(event["text"], flush=True)  # for whoever reads the machine's own log
+            outbox.put(event)
 
 
 def _copy(outbox: Outbox, output: Any, log: Path) -> None:
     """The job's output goes on as ours, into its log, and to whoever follows it."""
     with log.open("ab", buffering=0) as file:
+        text = codecs.getincrementaldecoder("utf-8")("replace")
         while chunk := output.read1(LONGEST):
             sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
             file.write(chunk)
-            outbox.put({"event": "log", "text": chunk.decode("utf-8", "replace")})
+            outbox.put({"event": "log", "text": text.decode(chunk)})
 
 
 if __name__ == "__main__":

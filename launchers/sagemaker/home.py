@@ -11,6 +11,7 @@ import json
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from renate.jobs.directory import Json
 from renate.jobs.remote import report_key, result_key
@@ -24,6 +25,7 @@ class Attempt:
     number: int
     name: str
     seconds: float  # since it was written down
+    withdrawn: bool  # the service refused it
 
 
 class Home:
@@ -45,8 +47,9 @@ class Home:
         entries = self.store.list("attempts")
         if not entries:
             return None
-        name = json.loads(bytes(self.store.get(entries[-1].key)))["name"]
-        return Attempt(len(entries), name, time.time() - entries[-1].modified)
+        written = json.loads(bytes(self.store.get(entries[-1].key)))
+        seconds = time.time() - entries[-1].modified
+        return Attempt(len(entries), written["name"], seconds, written.get("withdrawn", False))
 
     def claim(self, number: int, name: str) -> None:
         """Write down that a submission begins.
@@ -54,7 +57,15 @@ class Home:
         Raises:
             FileExistsError: Somebody else's did.
         """
-        self.store.create(f"attempts/{number:04d}.json", json.dumps({"name": name}).encode())
+        self.store.create(_attempt_key(number), json.dumps({"name": name}).encode())
+
+    def withdraw(self, number: int, name: str) -> None:
+        """Write down that the service knows nothing of a submission, so that nobody looks for it."""
+        self.store.replace(_attempt_key(number), json.dumps({"name": name, "withdrawn": True}).encode())
+
+    def owns(self, training: Any) -> bool:
+        """Whether a training job, as the SDK describes it, is of this job."""
+        return bool(training.output_data_config.s3_output_path == f"{self.url}/out")
 
     def reports(self, run: str, number: int) -> list[Json] | None:
         """The events of one object, counted from 1; None while it isn't there."""
@@ -73,3 +84,7 @@ class Home:
 
     def forget_checkpoints(self) -> None:
         self.store.delete([entry.key for entry in self.store.list("checkpoints")])
+
+
+def _attempt_key(number: int) -> str:
+    return f"attempts/{number:04d}.json"

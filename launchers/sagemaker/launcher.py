@@ -27,13 +27,14 @@ from ..compose import Job
 from . import archive, image
 from .check import check_request, check_settings
 from .follow import Follower, write_down
-from .home import Attempt
+from .home import Attempt, Home
 from .local_state import result_here
 from .request import build, name_of
 from .service import RUNNING, Service
 from .shipment import Shipment, pack, put_once
 
 PATIENCE = 30.0  # seconds from writing a submission down to the service's knowing it, at most
+NAMES = 2  # names to try; each is unique by itself
 NOTHING: Json = {"value": None, "metrics": {}, "version": None}
 
 
@@ -137,33 +138,39 @@ class SageMakerLauncher(RenateLauncher):
 
     def _submitted(self, job: Job, shipment: Shipment, request: Json, code: bytes) -> tuple[str, bool]:
         """The name of the training job that does this job, and whether it has done so already."""
-        while True:
-            last = shipment.home.last()
-            found = self._known(job, shipment, last) if last else None
-            if found is not None:
-                return found
-            if not job.config.resume:
-                shipment.home.forget_checkpoints()
-            self._upload(shipment, request, code)
+        home = shipment.home
+        last = home.last()
+        found = self._known(job, shipment, last) if last and not last.withdrawn else None
+        if found is not None:
+            return found
+        if not job.config.resume:
+            home.forget_checkpoints()
+        self._upload(shipment, request, code)
+        first = last.number + 1 if last else 1
+        for number in range(first, first + NAMES):
             name = name_of(self.backend.job_name)
             try:
-                shipment.home.claim(last.number + 1 if last else 1, name)
+                home.claim(number, name)
             except FileExistsError:  # the same command, elsewhere, at this moment
-                continue
-            if self._created(request | {"TrainingJobName": name}):
+                return self._submitted(job, shipment, request, code)
+            try:
+                created = self._created(request | {"TrainingJobName": name}, home)
+            except RenateError:
+                home.withdraw(number, name)
+                raise
+            if created:
                 self.progress.line(f"submitted as {name}")
                 return name, False
+            home.withdraw(number, name)
+        raise JobError(f"backend.job_name={self.backend.job_name}: {name} is taken, as another name was")
 
-    def _created(self, request: Json) -> bool:
+    def _created(self, request: Json, home: Home) -> bool:
         """Create the training job; False where its name is another's."""
         try:
             self.service.create(request)
         except FileExistsError:  # ours, if the answer to an earlier try was lost
             training = self.service.job(request["TrainingJobName"])
-            return (
-                training is not None
-                and training.output_data_config.s3_output_path == (request["OutputDataConfig"]["S3OutputPath"])
-            )
+            return training is not None and home.owns(training)
         return True
 
     def _known(self, job: Job, shipment: Shipment, last: Attempt) -> tuple[str, bool] | None:
@@ -172,7 +179,7 @@ class SageMakerLauncher(RenateLauncher):
         while training is None and last.seconds + time.monotonic() - began < PATIENCE:
             time.sleep(1)
             training = self.service.job(last.name)
-        if training is not None and training.training_job_status in RUNNING:
+        if training is not None and shipment.home.owns(training) and training.training_job_status in RUNNING:
             if not job.config.resume:
                 raise JobError(f"this very job is running already, as {last.name}: resume=true follows it")
             self.progress.line(f"running already, as {last.name}")

@@ -1,14 +1,22 @@
 """Every cause of a refusal or a failure gives its one line; no container runs."""
 
+import os
+import pty
 import re
+import signal
+import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from renate.launchers.sagemaker.service import Service
 
 import renate
 from renate.errors import ConfigError, JobError
+from tests.command import RENATE
 from tests.command import renate as command
 
 from .services.start import Services
@@ -211,3 +219,81 @@ def test_a_laptop_has_no_role(aws: Services, run: Callable[..., Any], monkeypatc
         "backend.role=null: you are arn:aws:sts::123456789012:user/moto, no role that a job could run as; "
         "give backend.role=arn:aws:iam::<account>:role/<name>"
     )
+
+
+def test_the_same_job_is_submitted_once(
+    aws: Services, run: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A second command, elsewhere, finds the first's training job and follows it."""
+    aws.configure(capacity_delay=120)
+    said: list[str] = []
+    threads = [
+        threading.Thread(target=lambda more=more: said.append(error_of(run, *more))) for more in ([], ["run_dir=other"])
+    ]
+    threads[0].start()
+    wait_for(lambda: aws.requests("CreateTrainingJob"))
+    with pytest.raises(JobError, match="this very job is running already, as renate-.*: resume=true follows it"):
+        run("run_dir=elsewhere", "resume=false")
+    threads[1].start()
+    (name,) = [request["TrainingJobName"] for request in aws.requests("CreateTrainingJob")]
+    wait_for(lambda: f"running already, as {name}" in capfd.readouterr().err)
+    Service(None).stop(name)
+    for thread in threads:
+        thread.join(60)
+    assert len(aws.requests("CreateTrainingJob")) == 1
+    stopped = f"it was stopped; the same command goes on from its last checkpoint ({name})"
+    assert [line.startswith(stopped) for line in said] == [True, True]
+
+
+def wait_for(look: Callable[[], Any]) -> None:
+    limit = time.monotonic() + 60
+    while not look():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_submit_and_leave(aws: Services, workdir: Path) -> None:
+    aws.configure(capacity_delay=60)
+    url = f"s3://{aws.bucket}/{workdir.name}/state"
+    given = [*OVERRIDES, f"backend.role={ROLE}", f"state.url={url}", "state.first=true"]
+    done = command(*given, "backend.wait=false", cwd=workdir)
+    (name,) = [request["TrainingJobName"] for request in aws.requests("CreateTrainingJob")]
+    assert f"submitted   {name}\nfollow      the same command with backend.wait=true\n" in done.stdout
+    left = subprocess.Popen([*RENATE, *given], cwd=workdir, stderr=subprocess.PIPE, text=True)
+    assert left.stderr is not None
+    with left.stderr as lines:
+        for line in lines:
+            if "waiting for machines" in line:
+                break
+        left.send_signal(signal.SIGINT)
+        rest = lines.read()
+    assert left.wait(30) == 130
+    assert f"{name} goes on; the same command follows it again" in rest
+    assert Service(None).job(name).training_job_status == "InProgress"
+
+
+def test_ctrl_c_asks_whether_to_stop(aws: Services, workdir: Path) -> None:
+    aws.configure(capacity_delay=60)
+    url = f"s3://{aws.bucket}/{workdir.name}/state"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(RENATE[0], [*RENATE, *OVERRIDES, f"backend.role={ROLE}", f"state.url={url}", "state.first=true"])
+    try:
+        read_until(terminal, "waiting for machines")
+        os.write(terminal, b"\x03")
+        read_until(terminal, "? [y/N] ")
+        os.write(terminal, b"y\n")
+        read_until(terminal, "is stopping; the same command goes on from its last checkpoint")
+        _, status = os.waitpid(child, 0)
+    finally:
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 130
+    (name,) = [request["TrainingJobName"] for request in aws.requests("CreateTrainingJob")]
+    assert Service(None).job(name).training_job_status in ("Stopping", "Stopped")
+
+
+def read_until(terminal: int, text: str) -> None:
+    got, limit = "", time.monotonic() + 60
+    while text not in re.sub(r"\s+", " ", got):
+        assert time.monotonic() < limit, got
+        got += os.read(terminal, 4096).decode(errors="replace")

@@ -185,5 +185,5 @@ def _check_variables(job: Job, settings: DictConfig) -> None:
         if not key.startswith("backend.") and name not in settings.environment:
             raise ConfigError(
                 f"{key} needs {name} in the job's environment, where nothing of this machine's is: "
-                f"backend.environment.{name}=…; who may describe the job can read it"
+                f"+backend.environment.{name}=…; who may describe the job can read it"
             )

@@ -197,3 +197,65 @@ def test_stop_and_go_on(aws: Services, on: Callable[..., list[str]], url: str, w
     first, second = (len([line for line in aws.log(n) if line.startswith("epoch ")]) for n in names(aws))
     assert first >= 2
     assert first + second == 8
+
+
+def test_a_job_that_fails_says_why(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+    done = command(*on(*QUICK, "optimizer.lr=1e30", f"state.url={url}", "state.first=true"), cwd=workdir, code=1)
+    last = done.stderr.splitlines()[-1]
+    assert re.match(r"renate: the loss is .* with learning rate 1e\+30: nothing is published; try", last)
+    assert "Traceback" not in done.stderr
+    described = Service(None).job(names(aws)[0])
+    assert described.training_job_status == "Failed"
+    said = last.removeprefix("renate: ")
+    assert described.failure_reason == f"AlgorithmError: renate: {said}, exit code: 1"
+
+
+def test_a_killed_process_is_named(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+    (workdir / "my_naps.py").write_text(
+        "import os\nimport pytorch_lightning as pl\n\nclass Sleep(pl.Callback):\n"
+        "    def on_train_start(self, *_):\n        print('about to die', flush=True)\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    done = command(*on(*QUICK, *NAPS, f"state.url={url}", "state.first=true"), cwd=workdir, code=1)
+    assert done.stderr.splitlines()[-1] == "renate: the job's process ended with signal SIGKILL: out of memory?"
+    assert "about to die" in done.stderr.splitlines(), "what the job prints is shown"
+    (job,) = {path.resolve() for path in Path("runs").iterdir()}
+    assert "about to die\n" in (job / "log.txt").read_text()
+
+
+def test_requirements_never_replace_torch(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+    (workdir / "requirements.txt").write_text("torch==1.0\n")
+    given = ["backend.requirements=requirements.txt", "+backend.environment.PIP_NO_INDEX=1"]
+    done = command(*on(*QUICK, *given, f"state.url={url}", "state.first=true"), cwd=workdir, code=1)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("renate: installing packages failed, pip's exit code 1: ERROR: ")
+    assert last.endswith(f"({names(aws)[0]})")
+
+
+def test_the_time_is_limited(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+    aws.configure(capacity_delay=60)
+    limits = ["backend.spot=true", "backend.max_run=1", "backend.max_wait=1"]
+    done = command(*on(*QUICK, *limits, f"state.url={url}", "state.first=true"), cwd=workdir, code=1)
+    assert "renate: backend.max_wait=1: no spare machine for long enough; a larger one" in done.stderr
+    aws.configure(capacity_delay=0, grace=0.2)
+    done = command(*on(*QUICK, "backend.max_run=1", f"state.url={url}", "state.first=true"), cwd=workdir, code=1)
+    assert "renate: backend.max_run=1: the time is over; the same command goes on from the last" in done.stderr
+
+
+def test_a_stream_and_its_evaluation(aws: Services, on: Callable[..., list[str]], workdir: Path) -> None:
+    place = f"s3://{aws.bucket}/{workdir.name}"
+    stream = [
+        *QUICK,
+        "trainer.max_epochs=1",
+        "scenario=class_incremental",
+        "scenario.chunks=2",
+        "objective.metric=null",
+    ]
+    here = renate.run(["job=stream", *stream, "state.url=./here"])
+    there = renate.run(on("job=stream", *stream, "state.url=./there", f"backend.staging={place}"))
+    assert there.matrix == here.matrix
+    assert (there.version, there.state_url) == (2, "./there")
+    for number in (1, 2):
+        assert weights(State("./there").manifest(number)) == weights(State("./here").manifest(number))
+    measure = ["job=evaluate", *stream[:-1], "objective.metric=val_loss", "job.version=1", "state.url=./there"]
+    assert renate.run(on(*measure, f"backend.staging={place}")).metrics == renate.run(measure).metrics

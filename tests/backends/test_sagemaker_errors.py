@@ -186,7 +186,7 @@ BEFORE: dict[str, tuple[list[str], str]] = {
     "variable": (
         ["logger=csv", "logger.name=${oc.env:SECRET}"],
         "logger.name needs SECRET in the job's environment, where nothing of this machine's is: "
-        "backend.environment.SECRET=…; who may describe the job can read it",
+        "+backend.environment.SECRET=…; who may describe the job can read it",
     ),
     "instance": (["backend.instance_type=???"], "backend=sagemaker needs backend.instance_type=…"),
 }

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,21 +67,13 @@ def check_settings(s: DictConfig) -> None:
         raise ConfigError(f"backend.job_name={s.job_name}: expected {KEYS['TrainingJobName'][1]}")
 
 
-@cache
-def model() -> Any:
-    """The API's own description of a request."""
-    from botocore.session import Session  # lazy: only where a job is submitted
-
-    return Session().get_service_model("sagemaker").operation_model("CreateTrainingJob").input_shape
-
-
-def check_request(request: Json) -> None:
-    """Compare a request with the limits of the API's model.
+def check_request(request: Json, shape: Any) -> None:
+    """Compare a request with the limits of its shape in the API's model, which botocore has.
 
     Raises:
         ConfigError: Naming the key that the wrong part comes from.
     """
-    for path, value, expected in wrong(model(), request, ""):
+    for path, value, expected in wrong(shape, request, ""):
         known = next((key for part, key in KEYS.items() if path.startswith(part)), (path, ""))
         shown = str(value) if len(str(value)) <= LONGEST_SHOWN else f"{str(value)[:LONGEST_SHOWN]}…"
         raise ConfigError(f"{known[0]}={shown}: expected {known[1] or expected}")

@@ -107,7 +107,7 @@ class SageMakerLauncher(RenateLauncher):
             source=f"{shipment.staging}/sources/{digest}",
             job=job.id,
         )
-        check_request(request)
+        check_request(request, self.service.shape)
         return shipment, request, code
 
     def _archive(self, job: Job) -> tuple[str, bytes]:

@@ -47,6 +47,14 @@ class Service:
     def _where(self) -> Json:
         return {"session": self.session, "region": self.region}
 
+    @property
+    def shape(self) -> Any:
+        """What CreateTrainingJob may be given, as the API's own model has it."""
+        from sagemaker.core.resources import TrainingJob
+
+        client = TrainingJob.get_sagemaker_client(self.session, self.region)
+        return client.meta.service_model.operation_model("CreateTrainingJob").input_shape
+
     def role(self) -> str:
         """The role of this environment, for a job to run as.
 

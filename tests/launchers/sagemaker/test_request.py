@@ -19,6 +19,7 @@ from tests.backends.services.validate import MODELS, problems  # noqa: E402
 ROLE = "arn:aws:iam::123456789012:role/RenateJobs"
 IMAGE = "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch-training:2.10.0-cpu-py313"
 HOME = "s3://b/state/jobs/0123456789"
+SHAPE = MODELS["sagemaker"].operation_model("CreateTrainingJob").input_shape
 KEY = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 Json = dict[str, Any]
 
@@ -103,9 +104,8 @@ FORMS: dict[str, tuple[Json, Json]] = {
 def test_the_request(changes: Json, expected: Json) -> None:
     request = made(**changes)
     assert request == PLAIN | expected
-    check_request(request)
-    shape = MODELS["sagemaker"].operation_model("CreateTrainingJob").input_shape
-    assert ParamValidator().validate(request, shape).generate_report() == ""
+    check_request(request, SHAPE)
+    assert ParamValidator().validate(request, SHAPE).generate_report() == ""
     assert problems("CreateTrainingJob", request) == []
 
 
@@ -130,9 +130,8 @@ REFUSED: dict[str, tuple[Json, str]] = {
 def test_what_breaks_a_limit_is_refused_here(changes: Json, text: str) -> None:
     request = made(**changes)
     with pytest.raises(ConfigError, match=text):
-        check_request(request)
-    shape = MODELS["sagemaker"].operation_model("CreateTrainingJob").input_shape
-    whole = ParamValidator().validate(request, shape).generate_report() == ""
+        check_request(request, SHAPE)
+    whole = ParamValidator().validate(request, SHAPE).generate_report() == ""
     assert not whole or problems("CreateTrainingJob", request), "the service would refuse it too"
 
 

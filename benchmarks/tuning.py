@@ -47,7 +47,7 @@ SPACE = Space(
     }
 )
 DEFAULT = {"optimizer.lr": "0.05", "data.batch_size": "32", "updater.replay_batch_size": "32"}
-WORKERS, SEEDS = 2, 20
+WORKERS, SEEDS = 2, 60
 
 
 @dataclass
@@ -244,7 +244,8 @@ def syne_tune_itself(replay: Replay, seed: int) -> None:
 
 TUNERS: dict[str, Callable[[Replay, int], None]] = {
     "random": ours("random"),
-    "asha (the default)": ours("asha"),
+    "evolution (the default)": ours("evolution"),
+    "asha": ours("asha"),
     "hyperband": ours("hyperband"),
     "median": ours("median"),
     "optuna/tpe": ours("optuna/tpe"),

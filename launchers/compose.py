@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -112,6 +112,9 @@ class Composer:
         with open_dict(full.hydra):
             full.hydra.job.id, full.hydra.job.num = str(number), number
             full.hydra.overrides.task = [str(o.input_line) for o in parsed]
+            full.hydra.job.override_dirname = get_overrides_dirname(
+                [o for o in parsed if not o.is_hydra_override()], **full.hydra.job.config.override_dirname
+            )
         self.loader._apply_overrides_to_config(values, full)
         HydraConfig.instance().cfg = full  # type: ignore[assignment]  # for ${hydra:…}; set_config would copy it
         config = OmegaConf.create()

@@ -71,7 +71,7 @@ class Tuning:
                 "'optimizer.lr=tag(log,interval(1e-4,0.5))'"
             )
         if settings.hydra.runtime.choices.tuner == "auto":
-            option = "grid" if self.space.finite else "asha"
+            option = "grid" if self.space.finite else "evolution"
             chosen = OverridesParser.create().parse_overrides([f"tuner={option}"])
             self.fixed = [*(o for o in self.fixed if o.key_or_group != "tuner"), *chosen]
         self.base = self._base()

@@ -295,7 +295,6 @@ def test_no_chdir(tmp_path: Path) -> None:
         sweep(tmp_path, "hydra.job.chdir=true")
 
 
-@pytest.mark.xfail(strict=True, reason="Composer sets override_dirname from a job's options alone, not its values")
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

@@ -1,9 +1,10 @@
-"""What a tuner costs and what it finds: `python benchmarks/tuning.py rate|record|quality|transfer|cost`.
+"""What a tuner costs and what it finds: `python benchmarks/tuning.py rate|record|quality|live|transfer|cost`.
 
 rate      Trivial trials a minute with two workers, against other ways to run them, on this machine.
 record    Learning curves of 200 configurations × 5 seeds, once per task, into benchmarks/results/curves_*.json; hours.
-quality   Every tuner replayed on these curves with a simulated clock and two workers, 20 seeds.
-transfer  A second and a third update tuned with and without the history of those before, 20 seeds, on curves.
+quality   Every tuner replayed on these curves with a simulated clock and two workers, 60 seeds.
+live      The default and random by real sweeps, at equal epochs, beside what the replay says of them.
+transfer  A second and a third update tuned with and without the history of those before, 60 seeds, on curves.
 cost      The sweep's own time and memory: 10,000 simulated trials on 1,000 workers.
 
 Recorded curves stand for training: a tuner proposes what it likes, and gets the curve of the nearest recorded
@@ -388,6 +389,48 @@ def extract(sweep: Path, name: str) -> None:
     (RESULTS / f"curves_{name}.json").write_text(json.dumps(found, separators=(",", ":")) + "\n")
 
 
+# Live
+
+
+def live(seeds: int) -> None:
+    """Real sweeps of an update of digits, until so many epochs were trained; the replay's are of the recorded seeds."""
+    budgets, curves, rows = (3, 10), Curves.read("digits_update"), []
+    epochs = curves.epochs
+    for tuner in ("random", "evolution"):
+        replayed = [_run(ours(tuner), curves, seed) for seed in range(SEEDS)]
+        with tempfile.TemporaryDirectory() as folder:
+            real = [_live_run(Path(folder), tuner, seed, max(budgets) * epochs, epochs) for seed in range(seeds)]
+        for how, runs in (("live", real), ("replayed", replayed)):
+            shown = [interval([100 * best_at(run, b, "epochs")[0] for run in runs]) for b in budgets]
+            rows.append(f"| {tuner} | {how} | {len(runs)} | {' | '.join(shown)} |")
+            print(rows[-1], flush=True)
+    head = ["| tuner | sweeps | seeds | " + " | ".join(f"val, {b} trainings" for b in budgets) + " |"]
+    head.append("| --- |" + " --- |" * (2 + len(budgets)))
+    text = (
+        f"`live`: an update of digits, validation accuracy in %; budgets in epochs, {epochs} a training; mean ± 95 %."
+    )
+    write("tuning_live", "Replayed and real sweeps", text, [*head, *rows], "tuning")
+
+
+def _live_run(folder: Path, tuner: str, seed: int, budget: int, epochs: int) -> "Run":
+    """A real sweep on a state of its own; its finds by the epochs that all trials had run."""
+    base, place = BASES["digits_update"], folder / f"{tuner}-{seed}"
+    place.mkdir()
+    at = [*base, f"seed={seed}", "state.url=./state"]
+    subprocess.run([*RENATE, *at, "job.chunk=0", "state.first=true", "trainer.max_epochs=9"], cwd=place, check=True)
+    sweep = ["job.chunk=1", f"trainer.max_epochs={epochs}", "search_space=er", f"tuner={tuner}", "backend.workers=2"]
+    # Random needs a training a trial; of the default's, most are stopped.
+    trials = budget // epochs + 2 if tuner == "random" else 40
+    subprocess.run([*RENATE, *at, *sweep, f"tuner.max_trials={trials}", "run_dir=./runs"], cwd=place, check=True)
+    done, finds = 0, []
+    for line in next(place.glob("runs/sweep-*/events.jsonl")).read_text().splitlines():
+        event = json.loads(line)
+        done += "report" in event
+        if event.get("status") == COMPLETED:
+            finds.append((event["time"], done / epochs, event["value"], math.nan))
+    return Run(finds)
+
+
 # Transfer
 
 
@@ -403,7 +446,7 @@ def transfer() -> None:
             bests = {}
             for kind in ("without", "with"):
                 first = (*(reversed(history) if kind == "with" else ()), DEFAULT)
-                bests[kind] = _trials_of_asha(of, seed, _distinct(first), trials)
+                bests[kind] = _trials_of_the_default(of, seed, _distinct(first), trials)
             goal = max(value for value, _ in bests["without"])
             if update == 1:
                 firsts_best = goal
@@ -419,7 +462,7 @@ def transfer() -> None:
             ratio = statistics.fmean(given) / statistics.fmean(without)
             rows.append(f"| {update} | {what} | {interval_of(without)} | {interval_of(given)} | {ratio:.2f} |")
     head = ["| update | trials until it reaches | without history | with (`transfer=enqueue`) | ratio |"]
-    text = f"`transfer`: ASHA, {trials} trials, {SEEDS} seeds, digits in three updates; trials started, mean ± 95 %."
+    text = f"`transfer`: the default, {trials} trials, {SEEDS} seeds, three updates of digits; trials, mean ± 95 %."
     write("tuning_transfer", "Does an earlier update's tuning help", text, [*head, "|" + " --- |" * 5, *rows], "tuning")
 
 
@@ -427,10 +470,12 @@ def _distinct(configs: Iterable[Config]) -> tuple[Config, ...]:
     return tuple({tuple(config.items()): config for config in configs}.values())
 
 
-def _trials_of_asha(curves: Curves, seed: int, first: tuple[Config, ...], trials: int) -> list[tuple[float, Config]]:
+def _trials_of_the_default(
+    curves: Curves, seed: int, first: tuple[Config, ...], trials: int
+) -> list[tuple[float, Config]]:
     """(best validation accuracy reported, configuration) of each trial, in the order they were started."""
     replay = Replay(curves, seed, math.inf)
-    proposer, stopper = parts("asha")
+    proposer, stopper = parts("evolution")
     proposer.bind(SPACE, first=first, seed=seed, steps=curves.epochs, slots=WORKERS)
     stopper.bind(steps=curves.epochs, seed=seed, enqueued=0, warm=curves.warm)
     limits = Limits(trials, None, None, None, None, None, 0.0)
@@ -544,12 +589,13 @@ def rate() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["rate", "record", "quality", "transfer", "cost"])
+    parser.add_argument("what", choices=["rate", "record", "quality", "live", "transfer", "cost"])
     parser.add_argument("--task", choices=sorted(BASES), default="digits", help="of record")
     parser.add_argument("--configs", type=int, default=200, help="of record")
     parser.add_argument("--seeds", type=int, default=5, help="of record")
     parser.add_argument("--epochs", type=int, default=27, help="of record")
     parser.add_argument("--trials", type=int, default=10_000, help="of cost")
+    parser.add_argument("--live-seeds", type=int, default=20, help="of live")
     asked = parser.parse_args()
     if asked.what == "record":
         record(asked.task, asked.configs, asked.seeds, asked.epochs)
@@ -557,6 +603,8 @@ def main() -> None:
         quality(task for task in ("digits", "digits_update", "mnist") if (RESULTS / f"curves_{task}.json").exists())
     elif asked.what == "cost":
         cost(asked.trials, 1000)
+    elif asked.what == "live":
+        live(asked.live_seeds)
     else:
         {"rate": rate, "transfer": transfer}[asked.what]()
 

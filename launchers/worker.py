@@ -95,16 +95,23 @@ class GroupWorker:
 
     def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
         """See `Wire.events`."""
-        for event in self.wire.events(timeout, heartbeat):
-            if event is not None and event["event"] == "started":
-                self.pids.append(event["pid"])
-            yield event
+        try:
+            for event in self.wire.events(timeout, heartbeat):
+                if event is not None and event["event"] == "started":
+                    self.pids.append(event["pid"])
+                yield event
+        except EOFError:
+            self._wait()  # what started them finds out which one died, and of what
+            raise
 
-    def finish(self) -> None:
-        """The job is done: let its processes end by themselves."""
+    def _wait(self) -> None:
         assert self.process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE)
+
+    def finish(self) -> None:
+        """The job is done: let its processes end by themselves."""
+        self._wait()
         self.kill()
 
     def kill(self) -> str:

@@ -76,7 +76,6 @@ EARLY: list[tuple[list[str], str]] = [
     (["trainer.devices=4", "trainer.accelerator=gpu"], "trainer.devices=4 needs 4 GPUs, there are 0"),
     (["trainer.devices=-1"], "trainer.devices=-1: as many as GPUs, but accelerator=auto finds none here"),
     (["trainer.devices=0"], "trainer.devices=0: expected a number of processes, -1 or auto (all GPUs), or null (one)"),
-    (["hydra/launcher=basic", "trainer.devices=2"], "trainer.devices=2 needs a launcher of renate's"),
     (["logger=csv", "logger.name=${oc.env:NOT_SET_ANYWHERE}"], "NOT_SET_ANYWHERE"),
     (["seed=${no.such.key}"], "no.such.key"),
     (["hydra/launcher=renate_loca"], "did you mean 'renate_local'?"),

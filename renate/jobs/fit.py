@@ -32,7 +32,7 @@ class NoProfiler(PassThroughProfiler):
         return NOTHING
 
 
-# An updater needn't use every parameter at every step (frozen layers, heads of other tasks); plain ddp would stop there.
+# An updater needn't use every parameter at each step (frozen layers, heads of other tasks), where plain ddp would stop.
 SEVERAL = "ddp_find_unused_parameters_true"
 NOTHING: AbstractContextManager[None] = nullcontext()
 

@@ -15,6 +15,8 @@ PIECE = 1 << 24  # bytes sent at a time
 
 def settle(memory: Memory, ranks: Ranks) -> None:
     """Let every shard's ids go on after the last one given out: where shares were even, ids then have no gap."""
+    if ranks.alone:
+        return
     counters = ranks.gather((memory.count, memory.draws))
     memory.hear([count for count, _ in counters])
     memory.enter(*(max(own) - ranks.size + 1 for own in zip(*counters, strict=True)))

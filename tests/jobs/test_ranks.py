@@ -141,7 +141,9 @@ def started(folder: Path, *arguments: str, epochs: int) -> "subprocess.Popen[str
 
 def rank_pid(folder: Path, rank: int) -> int:
     found = [
-        pid for pid in workers(folder) if f"\nRANK={rank}\n" in Path(f"/proc/{pid}/environ").read_text().replace("\0", "\n")
+        pid
+        for pid in workers(folder)
+        if f"\nRANK={rank}\n" in Path(f"/proc/{pid}/environ").read_text().replace("\0", "\n")
     ]
     return found[0]
 

@@ -223,8 +223,13 @@ def _check_values(config: DictConfig) -> None:
             "forward_transfer",
             "learning_accuracy",
         ]
-    if metric not in choices:
-        raise ConfigError(f"objective.metric={metric}: not measured{nearest(metric, choices)} ({', '.join(choices)})")
+    others = config.objective.others or {}
+    for key, value in [("metric=", metric), *(("others.", other) for other in others)]:
+        if value not in choices:
+            raise ConfigError(f"objective.{key}{value}: not measured{nearest(value, choices)} ({', '.join(choices)})")
+    for other, direction in others.items():
+        if direction not in ("max", "min"):
+            raise ConfigError(f"objective.others.{other}={direction}: expected max or min")
     if metric.startswith("val_") and not OmegaConf.select(config, "data.val_size") and name != "evaluate":
         raise ConfigError(
             f"objective.metric={metric} needs validation data, but data.val_size={config.data.val_size}: "

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from renate.errors import ConfigError, JobError, nearest
 from renate.jobs.directory import START, Json, read_json, write_json
 from renate.state.versions import State
 from renate.tuning.base import COMPLETED, FAILED, Proposer, Stopper
-from renate.tuning.past import best_of_each_update, read
+from renate.tuning.past import best_of_each_update, completed_of_each_update, read
 from renate.tuning.space import Config, Domain
 from renate.tuning.sweep import RUNNING, Limits, Sweep, Trial
 from renate.tuning.winner import EVENTS, RECORD, candidate_of, publish_best, space_to_json
@@ -77,6 +78,7 @@ class Tuning:
         self.base = self._base()
         config: Any = OmegaConf.to_container(self.base.config, resolve=True)
         self.tuner, self.objective = config["tuner"], config["objective"]
+        self.objective["others"] = self.objective["others"] or {}
         self._check(config)
         self.record = self._record(config)
         self.folder = Path(str(config["run_dir"])).absolute() / self.record["id"]
@@ -161,12 +163,24 @@ class Tuning:
             raise ConfigError(f"tuner.seeds={tuner['seeds']}: expected 1 or more")
         if self.objective["metric"] is None:
             raise ConfigError("objective.metric=null: a tuner needs an objective, as objective.metric=val_accuracy")
+        self._check_others(config)
         if config["job"]["name"] == "evaluate":
             raise ConfigError("job=evaluate trains nothing, so there is nothing to tune: job=update or job=stream")
         if tuner["storage"] is not None and "storage" not in tuner["proposer"]:
             raise ConfigError(f"tuner.storage={tuner['storage']}: only tuner=optuna/… shares its trials")
         if tuner["max_cost"] is not None and not config["backend"]["price_per_hour"]:
             raise ConfigError(f"tuner.max_cost={tuner['max_cost']} needs backend.price_per_hour, the price of a worker")
+
+    def _check_others(self, config: Json) -> None:
+        whole_stream = config["job"]["name"] == "stream" and self.tuner["tune_on"] == "stream"
+        for metric in self.objective["others"]:
+            if metric == self.objective["metric"]:
+                raise ConfigError(f"objective.others.{metric}: it is objective.metric already")
+            if whole_stream != (not metric.startswith(("val_", "train_"))):
+                raise ConfigError(
+                    f"objective.others.{metric}: a trial that is {'a stream' if whole_stream else 'an update'} "
+                    f"has {'the metrics of a stream alone' if whole_stream else 'val_… and train_… metrics alone'}"
+                )
 
     def _record(self, config: Json) -> Json:
         record, state = self.base.record, config["state"]
@@ -183,6 +197,7 @@ class Tuning:
             "to": state["next_url"] or state["url"] or str(folder / "state"),
             "metric": self.objective["metric"],
             "mode": self.objective["mode"],
+            "others": self.objective["others"],
             "seed": config["seed"],
             "overrides": self._shared(),
             "space": space_to_json(self.space),
@@ -241,6 +256,12 @@ class Tuning:
         outcome["best_params"] = best.config
         won = read_json(candidate_of(self.folder, best).parent / "result.json")
         outcome["metrics"] = won["metrics"] if won else {}
+        if self.record["others"]:
+            names = [self.record["metric"], *self.record["others"]]
+            outcome["pareto"] = [
+                {"trial": t.id, "config": t.config, **dict(zip(names, (t.value, *t.others), strict=True))}
+                for t in sweep.front()
+            ]
         write_json(self.folder / "result.json", outcome)
         self.board.end(sweep, best, outcome, self._winner_command(best))
         return outcome
@@ -269,6 +290,8 @@ class Tuning:
         trust, steps = self.base.config.trust, self._steps()
         proposer: Proposer = build(self.tuner["proposer"], "tuner.proposer", trust=trust)
         stopper: Stopper = build(node, "tuner.stopper", trust=trust)
+        self._bind_to_others(proposer, stopper)
+        proposer.learn(completed_of_each_update(rows, self.space, defaults, metric=metric, mode=mode))
         proposer.bind(self.space, first=first, seed=seed, steps=steps, slots=self._slots())
         self.clones = proposer.clones
         stopper.bind(steps=steps, seed=seed, enqueued=enqueued, warm=self.record["parent"] is not None)
@@ -276,15 +299,28 @@ class Tuning:
             raise ConfigError("the space has no end: give tuner.max_trials, tuner.max_time or another limit")
         return proposer, stopper
 
+    def _bind_to_others(self, proposer: Proposer, stopper: Stopper) -> None:
+        if not self.record["others"]:
+            return
+        for part in (proposer, stopper):
+            if not part.several:
+                raise ConfigError(
+                    f"objective.others: {type(part).__name__} of tuner={self.settings.hydra.runtime.choices.tuner} "
+                    "knows of one objective only; evolution, random, optuna/nsga2 and syne_tune/moasha take several"
+                )
+        proposer.objectives = 1 + len(self.record["others"])
+
     def _slots(self) -> int:
         """Trials at a time; each has a job per seed."""
         return max(1, int(self.settings.backend.workers) // int(self.tuner["seeds"]))
 
     def _sweep(self, proposer: Proposer, stopper: Stopper) -> Sweep:
         metric, mode, seeds = self.record["metric"], self.record["mode"], int(self.tuner["seeds"])
+        others, total = self.record["others"], self.tuner["max_trials"]
         self.launcher.progress.quiet = True
-        self.board = Board(self.launcher.progress.console, metric=metric, mode=mode, total=self.tuner["max_trials"])
-        trials = JobTrials(self.launcher, self._job, seeds=seeds, slots=self._slots(), metric=metric)
+        self.board = Board(self.launcher.progress.console, metric=metric, mode=mode, total=total, others=list(others))
+        metrics = [metric, *others]
+        trials = JobTrials(self.launcher, self._job, seeds=seeds, slots=self._slots(), metrics=metrics)
         price = float(self.base.config.backend.price_per_hour or 0.0) * seeds
         sweep = Sweep(
             proposer,
@@ -294,8 +330,9 @@ class Tuning:
             order=self.tuner["order"],
             limits=Limits(**{key: self.tuner[key] for key in LIMITS}, price=price),
             log=self.folder / EVENTS,
-            tell=lambda trial: self._tell(sweep, trial),
+            others=list(others.values()),
         )
+        sweep.tell = partial(self._tell, sweep)
         self.board.sweep = sweep
         return sweep
 

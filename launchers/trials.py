@@ -27,9 +27,7 @@ class JobTrials:
         metrics: The objective, then the further ones.
     """
 
-    def __init__(
-        self, launcher: RenateLauncher, make: Make, *, seeds: int, slots: int, metrics: Sequence[str]
-    ) -> None:
+    def __init__(self, launcher: RenateLauncher, make: Make, *, seeds: int, slots: int, metrics: Sequence[str]) -> None:
         self.launcher, self.make, self.seeds, self.slots, self.metrics = launcher, make, seeds, slots, metrics
         self.events: queue.Queue[tuple[int, int, Json | None, Json | None]] = queue.Queue()
         self.jobs: dict[int, list[Job]] = {}

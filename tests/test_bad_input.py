@@ -51,6 +51,10 @@ EARLY: list[tuple[list[str], str]] = [
         "objective.others.val_los: not measured, did you mean 'val_loss'?",
     ),
     (["search_space=lr", "objective.others={val_loss:least}"], "objective.others.val_loss=least: expected max or min"),
+    (
+        ["search_space=lr", "tuner=median", "objective.others={val_loss:min}"],
+        "objective.others: Median of tuner=median knows of one objective only; evolution, random,",
+    ),
     (["tuner=ahsa"], "tuner=ahsa: no such option, did you mean 'asha'?"),
     (["search_space=derp"], "search_space=derp: no such option, did you mean 'derpp'?"),
     (["tuner=asha"], "the tuner has nothing to tune: give search_space=auto, or a domain"),

@@ -176,8 +176,12 @@ def test_a_sampler_of_one_objective() -> None:
     proposer = Optuna("optuna.samplers.CmaEsSampler", None, None, {}, {})
     proposer.objectives = 2
     proposer.bind(SPACE, first=[], seed=0, steps=1, slots=1)
-    with pytest.raises(ConfigError, match="CmaEsSampler: .*multi-objective"):
+
+    def ask_some() -> None:
         for trial in range(12):
             proposer.ask(trial)
             proposer.others(trial, (1.0,))
             proposer.end(trial, COMPLETED, 1.0)
+
+    with pytest.raises(ConfigError, match="CmaEsSampler: .*multi-objective"):
+        ask_some()

@@ -5,11 +5,14 @@ import time
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities import registry
 from pytorch_lightning.profilers import PassThroughProfiler
 from torch import nn
 
@@ -35,6 +38,8 @@ class NoProfiler(PassThroughProfiler):
 # An updater needn't use every parameter at each step (frozen layers, heads of other tasks), where plain ddp would stop.
 SEVERAL = "ddp_find_unused_parameters_true"
 NOTHING: AbstractContextManager[None] = nullcontext()
+# For each Trainer Lightning looks through all installed packages for callback factories: 6 ms, once per process now.
+vars(registry)["entry_points"] = cache(entry_points)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -216,3 +217,34 @@ def test_an_error_in_one_process_is_the_jobs_error(workdir: Path) -> None:
     last = done.stderr.splitlines()[-1]
     assert last.startswith("renate: KeyError: 'only here' (my_net.py:10: raise KeyError('only here'))"), done.stderr
     assert workers(workdir) == []
+
+
+@pytest.mark.slow
+def test_two_hosts_that_share_no_files(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    update = ["updater=er", *SMALL, "state.url=./state"]
+    package.run([*update, "state.first=true"])
+    here = prepared([*update, "seed=1", "data.batch_size=16", "updater.replay_batch_size=16"], monkeypatch)
+    there = workdir / "elsewhere" / "job"
+    there.mkdir(parents=True)
+    for name in ("config.yaml", "job.json"):
+        (there / name).write_text((here / name).read_text())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    hosts = []
+    for index, (folder, cwd) in enumerate(((here, workdir), (there, there))):
+        group = Group(1, hosts=2, host=index, port=port, interface="lo")
+        environment = os.environ | group.environment(1)
+        hosts.append(
+            subprocess.Popen(group.command(folder), cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True)
+        )
+    for host in hosts:
+        _, err = host.communicate(timeout=120)
+        assert host.returncode == 0, err
+    result = json.loads((here / "result.json").read_text())
+    assert (result["status"], result["version"]) == ("completed", 2)
+    assert sorted(path.name for path in there.iterdir()) == ["config.yaml", "job.json"]
+    one = memory_of(State("./state"))[0]
+    package.run(["updater=er", *SMALL, "state.url=./other", "state.first=true"])
+    package.run(["updater=er", *SMALL, "state.url=./other", "seed=1", "updater.replay_batch_size=32"])
+    assert rows(one) == rows(memory_of(State("./other"))[0])

@@ -13,6 +13,7 @@ from renate.errors import DataError
 from renate.objects.connect import connect
 from renate.objects.credentials import NoAccessError
 from renate.objects.explain import explain
+from renate.objects.parts import download
 
 
 def find(url: str, key: str) -> list[tuple[str, str]]:
@@ -44,7 +45,8 @@ def read(url: str) -> Any:
     """
     base, path = _split(url)
     with _explained(url, base, path, "read"):
-        return obstore.get(connect(base), path).bytes()
+        size = _head(base, path)["size"]
+        return download(lambda request: request(connect(base)), path, size)
 
 
 def _split(url: str) -> tuple[str, str]:

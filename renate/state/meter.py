@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from renate.objects.parts import PART, Moved, uncounted
+
 Show = Callable[[int, int, str], None]  # bytes done, bytes in all, text
 
 LARGE = 32 << 20  # bytes; less than this is over before it is read
@@ -34,8 +36,11 @@ class Meter:
         self.under_way = 0
 
     @contextmanager
-    def counting(self, key: str, size: int) -> Iterator[Callable[[int], None]]:
-        """Count one object; yields a function that takes the bytes that moved. A second try begins anew."""
+    def counting(self, key: str, size: int) -> Iterator[Moved]:
+        """Count an object of several parts; yields a function that takes the bytes that moved. Again is from 0."""
+        if size <= PART:
+            yield uncounted
+            return
         with self.lock:
             self.under_way += 1
             self.moving[key], self.sizes[key] = 0, size

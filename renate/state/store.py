@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from renate.errors import StateError, nearest
 from renate.objects.connect import connect
 from renate.objects.credentials import NoAccessError
 from renate.objects.explain import explain, is_broken_off, is_expired
+from renate.objects.parts import download, upload
 from renate.state.meter import Meter
 
 SCHEMES = ("file", "s3", "gs", "az")
@@ -26,8 +26,6 @@ STAGING = "staging"
 UNFINISHED = r"#\d+$"  # how obstore calls a file that it is writing
 FOLDERS = ("blobs", "versions", "pins", STAGING)
 READS = ("read", "delete")  # that an object is absent is an answer for these alone
-PART = 8 << 20  # bytes; what is larger goes to and from an object store in parts of this size
-SIDE_BY_SIDE = {"up": 2, "down": 4}  # parts of one object
 
 T = TypeVar("T")
 
@@ -112,26 +110,8 @@ class Store:
         Raises:
             FileNotFoundError: There is none.
         """
-        if size <= PART:
-            return self._ask("read", key, lambda objects: memoryview(obs.get(objects, key).bytes()))
-        there, first = self._ask("read", key, lambda objects: _beginning(objects, key))
-        if there != size:  # damaged: the caller is to see all that there is
-            return self.get(key)
-        data = memoryview(bytearray(size))
-        with self.down.counting(key, size) as moved, ThreadPoolExecutor(SIDE_BY_SIDE["down"]) as pool:
-
-            def place(begin: int, part: memoryview) -> None:
-                data[begin : begin + len(part)] = part
-                moved(len(part))
-
-            def load(begin: int) -> None:
-                end = min(begin + PART, size)
-                place(begin, self._ask("read", key, lambda o: memoryview(obs.get_range(o, key, start=begin, end=end))))
-
-            place(0, first)
-            for _ in pool.map(load, range(PART, size, PART)):
-                pass  # an error of any part is raised here
-        return data
+        with self.down.counting(key, size) as moved:
+            return download(partial(self._ask, "read", key), key, size, moved)
 
     def list(self, folder: str) -> list[Entry]:
         """List a folder's objects, sorted by key; an absent folder is empty."""
@@ -152,17 +132,12 @@ class Store:
     def put(self, key: str, data: bytes | memoryview) -> None:
         """Write an object under a key that nobody else writes."""
         view = memoryview(data).cast("B")
-        if len(view) <= PART:
-            self._ask("write", key, lambda objects: obs.put(objects, key, view, use_multipart=False))
-            return
 
-        def upload(objects: ObjectStore) -> None:
+        def write(objects: ObjectStore) -> None:
             with self.up.counting(key, len(view)) as moved:
-                parts = _pieces(view, moved)
-                beside = SIDE_BY_SIDE["up"]
-                obs.put(objects, key, parts, use_multipart=True, chunk_size=PART, max_concurrency=beside)
+                upload(objects, key, view, moved)
 
-        self._ask("write", key, upload)
+        self._ask("write", key, write)
 
     def create(self, key: str, data: bytes) -> None:
         """Write an object, durably, if the key is free; one plain PUT.
@@ -279,20 +254,6 @@ class Folder(Store):
                             Path(file.path).unlink()
                             removed += 1
         return removed
-
-
-def _beginning(objects: ObjectStore, key: str) -> tuple[int, memoryview]:
-    """An object's size, and its first part."""
-    found = obs.get(objects, key, options={"range": (0, PART)})
-    return found.meta["size"], memoryview(found.bytes())
-
-
-def _pieces(view: memoryview, moved: Callable[[int], None]) -> Iterator[memoryview]:
-    """Cut bytes into parts, each counted when the next is asked for."""
-    for begin in range(0, len(view), PART):
-        piece = view[begin : begin + PART]
-        yield piece
-        moved(len(piece))
 
 
 def _make(folder: Path) -> None:

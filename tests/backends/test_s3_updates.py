@@ -1,5 +1,8 @@
 """Real updates whose data and states are in S3, and every `renate state` verb on such a URL."""
 
+import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,10 +14,11 @@ from renate.jobs.directory import JobDirectory
 from renate.jobs.parts import Job
 from renate.state.publish import candidates, publish, stage
 from renate.state.versions import State
-from tests.conftest import write_table
+from tests.command import RENATE
+from tests.conftest import ROOT, write_table
 
 from .services.faults import Proxy, Rule
-from .services.start import client
+from .services.start import REGION, client
 
 QUICK = {"trainer.max_epochs": 2, "model.hidden_sizes": [8], "state.cache_dir": "./cache"}
 
@@ -94,6 +98,20 @@ def test_every_verb(s3: Proxy, workdir: Path, capsys: pytest.CaptureFixture[str]
     assert State(url).versions() == [2, 4]
     assert said(capsys, "unpin", url, "live").strip() == "live is gone"
     assert said(capsys, "verify", url).count("as published") == 2
+
+
+def test_the_page_as_typed(s3: Proxy, moto: str, workdir: Path) -> None:
+    """The commands of docs/how_to/s3.md, in a bucket of the name that it uses."""
+    given = client("s3", moto)
+    given.create_bucket(Bucket="my-bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+    given.put_object(Bucket="my-bucket", Key="new/a.parquet", Body=write_table(workdir / "a", seed=1).read_bytes())
+    given.close()
+    (block,) = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "how_to" / "s3.md").read_text(), re.DOTALL)
+    script = block.replace("renate ", f"{shlex.join(RENATE)} ")
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=workdir, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2].startswith("version 1: ")
+    assert done.stdout.splitlines()[-1].startswith("version 2: ")
 
 
 def test_large_transfers_are_progress_of_the_job(s3: Proxy, workdir: Path) -> None:

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from renate.objects.parts import PART
 from renate.state import meter
 from renate.state.publish import publish, stage
 from renate.state.versions import State
@@ -36,14 +37,16 @@ def test_all_that_goes_one_way_is_counted_together(monkeypatch: pytest.MonkeyPat
 
 def test_a_second_try_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meter, "PERIOD", 0)
-    monkeypatch.setattr(meter, "LARGE", 0)
+    monkeypatch.setattr(meter, "LARGE", PART)
     done: list[int] = []
     counter = meter.Meter("uploading")
     counter.show = lambda *line: done.append(line[0])
     for _ in range(2):
-        with counter.counting("a", 2) as moved:
-            moved(1)
-    assert done == [1, 1]
+        with counter.counting("a", 2 * PART) as moved:
+            moved(PART)
+        with counter.counting("small", PART) as moved:
+            moved(PART)
+    assert done == [PART, PART]
 
 
 def test_what_is_small_or_soon_is_not_shown() -> None:

@@ -85,11 +85,12 @@ def publish_one(state: State, newest: Manifest | None, ledger: str, job: str, se
 
 
 def check(state: State, ledger: str) -> None:
-    """Every version is whole and is what its publisher meant."""
-    for number in state.versions():
-        manifest = state.verify(number)
+    """Every version is whole and is what its publisher meant, and no job was published twice."""
+    versions = [state.verify(number) for number in state.versions()]
+    assert len({manifest.job for manifest in versions}) == len(versions), "a job was published twice"
+    for manifest in versions:
         meant = json.loads(Path(ledger, f"{manifest.lineage['job']}.json").read_text())
-        assert {name: blob.sha256 for name, blob in manifest.files.items()} == meant, number
+        assert {name: blob.sha256 for name, blob in manifest.files.items()} == meant, manifest
     for candidate in candidates(state):
         state.check(candidate)
 

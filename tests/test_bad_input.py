@@ -46,6 +46,15 @@ EARLY: list[tuple[list[str], str]] = [
     (["optimizer.lr=tag(lg,interval(0.1,1))"], "no such tag 'lg', did you mean 'log'?"),
     (["optimizer.lrate=interval(0.1,1)"], "search space: optimizer.lrate: no such key, did you mean 'optimizer.lr'?"),
     (["tuner=asha", "updater=er,derp"], "updater=derp: no such option, did you mean 'derpp'?"),
+    (
+        ["search_space=lr", "objective.others={val_los:min}"],
+        "objective.others.val_los: not measured, did you mean 'val_loss'?",
+    ),
+    (["search_space=lr", "objective.others={val_loss:least}"], "objective.others.val_loss=least: expected max or min"),
+    (
+        ["search_space=lr", "tuner=median", "objective.others={val_loss:min}"],
+        "objective.others: Median of tuner=median knows of one objective only; evolution, random,",
+    ),
     (["tuner=ahsa"], "tuner=ahsa: no such option, did you mean 'asha'?"),
     (["search_space=derp"], "search_space=derp: no such option, did you mean 'derpp'?"),
     (["tuner=asha"], "the tuner has nothing to tune: give search_space=auto, or a domain"),

@@ -10,21 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
-from omegaconf._utils import get_yaml_loader
 
 from renate.errors import ConfigError, JobError, RenateError, nearest
 from renate.jobs.directory import JobDirectory, Json, Stopped
 from renate.jobs.parts import Job
+from renate.jobs.text import load
 
 JOBS = ("update", "stream", "evaluate")
-
-
-class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """libyaml's, where it is installed, which takes a third of the time; what is a number or a date is OmegaConf's."""
-
-    yaml_implicit_resolvers = get_yaml_loader().yaml_implicit_resolvers
 
 
 def execute(path: Path, emit: Callable[[Json], None] = lambda event: None) -> Json:
@@ -59,7 +52,7 @@ def execute(path: Path, emit: Callable[[Json], None] = lambda event: None) -> Js
 
 def _run(directory: JobDirectory, emit: Callable[[Json], None]) -> Json:
     saved = (directory.path / "config.yaml").read_text()
-    plain: Any = yaml.load(saved, Loader)
+    plain: Any = load(saved)
     if "${" in saved:  # what comes from the environment, which no saved config holds
         plain = OmegaConf.to_container(OmegaConf.create(plain), resolve=True)
     name = plain["job"]["name"]

@@ -5,11 +5,14 @@ import time
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities import registry
 from pytorch_lightning.profilers import PassThroughProfiler
 from torch import nn
 
@@ -30,6 +33,8 @@ class NoProfiler(PassThroughProfiler):
 
 
 NOTHING: AbstractContextManager[None] = nullcontext()
+# For each Trainer Lightning looks through all installed packages for callback factories: 6 ms, once per process now.
+vars(registry)["entry_points"] = cache(entry_points)
 
 
 @dataclass

@@ -215,13 +215,14 @@ print(json.dumps({"Version": 1, "AccessKeyId": f"KEY{number}", "SecretAccessKey"
 
 
 @pytest.fixture
-def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A profile whose credentials a process of the user's gives, numbered; what it ran is in the folder."""
+def process(s3: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A profile with region, endpoint, and credentials of a script, which counts its runs in a file beside it."""
     config, script = tmp_path / "config", tmp_path / "process.py"
-    config.write_text(f"[profile asks]\nregion = us-west-2\ncredential_process = {sys.executable} {script}\n")
+    place = f"region = us-west-2\nendpoint_url = {s3.url}"
+    config.write_text(f"[profile asks]\n{place}\ncredential_process = {sys.executable} {script}\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.setenv("AWS_PROFILE", "asks")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name)
     return script
 

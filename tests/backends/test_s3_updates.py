@@ -1,5 +1,6 @@
 """Real updates whose data and states are in S3, and every `renate state` verb on such a URL."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -108,10 +109,12 @@ def test_the_page_as_typed(s3: Proxy, moto: str, workdir: Path) -> None:
     given.close()
     (block,) = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "how_to" / "s3.md").read_text(), re.DOTALL)
     script = block.replace("renate ", f"{shlex.join(RENATE)} ")
-    done = subprocess.run(["bash", "-e", "-c", script], cwd=workdir, capture_output=True, text=True)
+    home = os.environ | {"HOME": str(workdir)}  # where the cache is
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=workdir, env=home, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2].startswith("version 1: ")
     assert done.stdout.splitlines()[-1].startswith("version 2: ")
+    assert list((workdir / ".cache" / "renate" / "blobs").iterdir())
 
 
 def test_large_transfers_are_progress_of_the_job(s3: Proxy, workdir: Path) -> None:

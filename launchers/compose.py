@@ -23,6 +23,7 @@ from renate.build import is_own, targets
 from renate.data.fingerprint import fingerprint
 from renate.errors import ConfigError, JobError, NoVersionError, nearest
 from renate.jobs.directory import JobDirectory
+from renate.jobs.group import check_devices, processes_of
 from renate.jobs.text import dump
 from renate.state.versions import State
 
@@ -219,8 +220,7 @@ def _own_sources(config: dict[str, Any], trust: Sequence[str]) -> str:
 
 def _check_values(config: DictConfig) -> None:
     """What no single class can check, because it lies between groups."""
-    if config.trainer.devices not in (None, 1):
-        raise ConfigError(f"trainer.devices={config.trainer.devices}: one process per job so far; expected 1 or null")
+    check_devices(config.trainer.devices)
     if config.job.name == "evaluate" and config.state.url is None:
         raise ConfigError("job=evaluate needs state.url=…, the state to evaluate")
     metric, mode, name = config.objective.metric, config.objective.mode, config.job.name
@@ -258,6 +258,10 @@ def run_here(config: DictConfig, hydra_config: DictConfig) -> float | None:
 
     resolve(config)
     _check_values(config)
+    if processes_of(config, config.trainer.devices if isinstance(config.trainer.devices, int) else 1) > 1:
+        raise ConfigError(
+            f"trainer.devices={config.trainer.devices} needs a launcher of renate's, as hydra/launcher=renate_local"
+        )
     record = identify(config) | {"overrides": list(hydra_config.overrides.task), "publish": True}
     directory = JobDirectory(Path(str(config.run_dir)).absolute() / str(record["id"]))
     directory.prepare(dump(config), record)

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+from renate.errors import ConfigError
 from renate.jobs.directory import START
 from renate.tuning.base import COMPLETED, FAILED
 from renate.tuning.sweep import RUNNING, Sweep, Trial
@@ -40,6 +41,11 @@ class TrialFolders:
         job.directory.path = self.folder / name
         job.name = f"trial {name}"
         if self.clones:
+            if job.config.trainer.devices not in (None, 1):
+                raise ConfigError(
+                    f"trainer.devices={job.config.trainer.devices}: a tuner whose trials go on from each other's "
+                    "checkpoints trains in one process; give trainer.devices=1 or another tuner"
+                )
             job.record["clonable"] = True
         if trial.parent is not None:
             job.record["recipe"] += f"+{trial.parent}@{trial.since}"
@@ -75,11 +81,9 @@ class TrialFolders:
 
     def _drop(self, trial: Trial) -> None:
         for folder in [self.folder / str(trial.id), *self.folder.glob(f"{trial.id}-seed*")]:
-            for name in ("candidate", "checkpoint.pt", "best.pt", START):
-                path = folder / name
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
+            shutil.rmtree(folder / "candidate", ignore_errors=True)
+            for name in ("checkpoint*.pt", "best.pt", START):
+                for path in folder.glob(name):
                     path.unlink(missing_ok=True)
 
     def clean(self, sweep: Sweep, best: Trial | None) -> None:

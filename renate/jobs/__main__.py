@@ -1,4 +1,4 @@
-"""`python -m renate.jobs DIR` runs a job directory; `--serve FD` is a warm worker."""
+"""`python -m renate.jobs DIR` runs a job directory, also as one of several processes; `--serve FD` is a warm worker."""
 
 import sys
 from pathlib import Path
@@ -10,9 +10,15 @@ def main() -> None:
 
         serve(int(sys.argv[2]))
         return
-    from renate.jobs.execute import execute
+    if len(sys.argv) > 2:
+        from renate.jobs.serve import attend
 
-    result = execute(Path(sys.argv[1]))
+        result = attend(Path(sys.argv[1]), Path(sys.argv[2]))
+    else:
+        from renate.jobs.execute import execute
+        from renate.ranks import Ranks
+
+        result = execute(Path(sys.argv[1]), ranks=Ranks.from_environment())
     sys.exit(f"renate: {result['error']}" if result["status"] == "failed" else 0)
 
 

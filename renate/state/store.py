@@ -154,8 +154,7 @@ class Store:
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store, which no byte leaves."""
-        with self._explained("copy", source):
-            obs.copy(self._objects, source, target)
+        self._ask("copy", source, lambda objects: obs.copy(objects, source, target))
 
     def sync(self, folder: str) -> None:
         """Make the names in a folder durable; an object store's are."""

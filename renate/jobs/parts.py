@@ -20,6 +20,8 @@ from renate.learner import Measure
 from renate.memory.base import Memory
 from renate.ranks import ALONE, Ranks
 from renate.seeds import derive
+from renate.state.cache import Cache
+from renate.state.versions import State
 from renate.updaters.base import Updater
 
 Config = dict[str, Any]
@@ -57,8 +59,17 @@ class Job:
         """Where a tuner's trial leaves its outcome, if this is one: nothing of it may reach the state by itself."""
         return str(self.directory.path / "candidate") if "trial" in self.record else None
 
-    def tick(self, done: int, total: int, text: str) -> None:
+    def state(self, url: str) -> State:
+        """A state with the job's cache, whose large transfers are progress of this job."""
+        settings = self.config["state"]
+        cache = Cache(settings["cache_dir"], (settings["cache_gb"] or 0) * 1e9)
+        return State(url, cache=cache, show=self.show)
+
+    def show(self, done: int, total: int, text: str) -> None:
         self.emit({"event": "progress", "done": done, "total": total, "text": f"{self.prefix} {text}".strip()})
+
+    def tick(self, done: int, total: int, text: str) -> None:
+        self.show(done, total, text)
         if self.ranks.alone:  # several stop together: see Lockstep
             self.directory.check()
 

@@ -20,7 +20,7 @@ from renate.state.versions import State
 
 def run(job: Job) -> dict[str, Any]:
     """The job `stream`; goes on at the first update that isn't published."""
-    state = State(job.candidate or job.config["state"]["url"] or str(job.directory.path / "state"))
+    state = job.state(job.candidate or job.config["state"]["url"] or str(job.directory.path / "state"))
     ranks = job.ranks
     published = ranks.share(lambda: own_versions(job, state))
     data = load_data(job, None)

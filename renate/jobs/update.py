@@ -58,8 +58,8 @@ class Updated:
 def run(job: Job) -> dict[str, Any]:
     """The job `update`."""
     config = job.config["state"]
-    at = State(config["url"] or str(job.directory.path / "state"))
-    to = State(job.candidate or config["next_url"] or at.url)
+    at = job.state(config["url"] or str(job.directory.path / "state"))
+    to = job.state(job.candidate or config["next_url"] or at.url)
     parent = job.ranks.share(at.newest)
     saved = Saved.read(at, parent, job.ranks) if parent else None
     data = load_data(job, saved.labels if saved else None)

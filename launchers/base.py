@@ -44,7 +44,8 @@ class RenateLauncher(Launcher):
         missing = sorted(OmegaConf.missing_keys(config.backend))
         if missing:
             name = config.hydra.runtime.choices.backend
-            raise ConfigError(f"backend={name} needs " + ", ".join(f"backend.{key}=…" for key in missing))
+            keys = [f"backend.{key.removeprefix('backend.')}=…" for key in missing]
+            raise ConfigError(f"backend={name} needs " + ", ".join(keys))
         if config.hydra.job.chdir:
             raise ConfigError("hydra.job.chdir=true: a job runs where the command was started, and writes to run_dir")
         # Not resolved: `seed=${hydra.job.num}` has a value in a job only.
@@ -165,8 +166,3 @@ def _link(place: Path, target: Path) -> None:
 def command(overrides: Sequence[str], *more: str) -> str:
     """The command line that gives these overrides, quoted for the shell."""
     return shlex.join(["renate", *overrides, *more])
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,23 +2,22 @@
 
 import atexit
 import os
-import shutil
-import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
-from renate.jobs.group import processes_of
+from renate.jobs.group import Group, processes_of
 
-from .base import RenateLauncher, cores
+from .base import RenateLauncher
 from .compose import Job
+from .machine import cores, visible_gpus
 from .worker import GroupWorker, Worker
 
 PARKED: list[Worker] = []  # warm workers that the process's next launcher may take over
@@ -87,7 +86,7 @@ class LocalLauncher(RenateLauncher):
                 self.all.remove(worker)
                 worker.kill()
                 slot = worker.slot
-            group = GroupWorker(slot, self.gpus[slot], count)
+            group = GroupWorker(slot, Group(count, interface="lo" if sys.platform == "linux" else None))
             self.all.append(group)
             return group
 
@@ -201,14 +200,3 @@ def deal_gpus(workers: int, per_job: int | None) -> list[dict[str, str]]:
         mine = [found[(slot * share + k) % len(found)] for k in range(share)]
         dealt.append({"CUDA_VISIBLE_DEVICES": ",".join(mine)})
     return dealt
-
-
-def visible_gpus() -> list[str]:
-    """Ids of the GPUs that this process may use, without importing torch."""
-    named: Any = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [gpu for gpu in named.split(",") if gpu]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU")]

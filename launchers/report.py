@@ -47,6 +47,10 @@ def outcome(jobs: Outcome) -> None:
 def single(job: Job, result: Json) -> None:
     if result["status"] == "failed":
         return  # the error follows, as the command's last line
+    if result["status"] == "submitted":
+        stdout().print(f"submitted   {result['training_job']}", markup=False)
+        stdout().print("follow      the same command with backend.wait=true", markup=False)
+        return
     out, metrics = stdout(), result.get("metrics") or {}
     if result.get("matrix"):
         out.print(matrix(job.name, [result["matrix"]]))

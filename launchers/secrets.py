@@ -1,5 +1,7 @@
 """Resolve a config, but leave alone what comes from the environment: a saved config must hold no secret."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -45,3 +47,18 @@ def _resolve(node: DictConfig | ListConfig) -> None:
                 node[key] = value
         elif isinstance(child, DictConfig | ListConfig) and not child._is_none():
             _resolve(child)
+
+
+def variables(config: DictConfig) -> Iterator[tuple[str, str]]:
+    """Yield (key, variable) for what a resolved config still takes from the environment and has no default for."""
+    for key, text in _texts(OmegaConf.to_container(config, resolve=False), ""):
+        for name in re.findall(r"\$\{oc\.env:\s*([^,}\s]+)\s*\}", text):
+            yield key, name
+
+
+def _texts(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, str):
+        yield key, node
+    elif isinstance(node, dict | list):
+        for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _texts(value, f"{key}.{name}" if key else str(name))

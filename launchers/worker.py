@@ -62,16 +62,15 @@ class Worker:
 
 
 class GroupWorker:
-    """Several processes that run one job, started by torch's elastic run, and then are gone.
+    """The processes on this machine that run one job, and then are gone.
 
     Args:
         slot: Of the launcher.
-        gpus: The environment that gives them their GPUs.
-        count: How many.
+        group: What they are, and those on other hosts.
     """
 
-    def __init__(self, slot: int, gpus: dict[str, str], count: int) -> None:
-        self.slot, self.gpus, self.group = slot, gpus, Group(count, interface="lo" if sys.platform == "linux" else None)
+    def __init__(self, slot: int, group: Group) -> None:
+        self.slot, self.group, count = slot, group, group.processes
         self.process: subprocess.Popen[bytes] | None = None
         self.pids: list[int] = []
         self.pipes = Path(tempfile.mkdtemp(prefix="renate-"))
@@ -109,6 +108,12 @@ class GroupWorker:
         assert self.process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(patience)
+
+    def tell_to_end(self) -> None:
+        """Ask the processes to leave a checkpoint and end."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
 
     def finish(self) -> None:
         """The job is done: let its processes end by themselves."""

@@ -144,7 +144,7 @@ class _Session:
             time.sleep(0)
         outcome: Json = self.future.result()
         directory = JobDirectory(self.job.directory.path)
-        if outcome["status"] != "completed":
+        if outcome["status"] not in ("completed", "submitted"):
             raise JobError(f"{outcome.get('error', outcome['status'])} (log: {directory.path}/log.txt)")
         url = outcome.get("url") or str(self.job.config.state.url)
         matrix = outcome.get("matrix", [])

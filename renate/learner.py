@@ -109,6 +109,7 @@ class Watch(pl.Callback):
         mode: `max` or `min`.
         patience: Epochs without a better objective before the fit ends; None never ends it.
         file: Where the best weights are kept during the fit.
+        update: The update's number, kept with them.
         epochs_before: Whole epochs of an interrupted fit that this one continues.
         steps_before: Its steps.
         total: Steps of the whole fit.
@@ -122,6 +123,7 @@ class Watch(pl.Callback):
     mode: str
     patience: int | None
     file: Path
+    update: int = 1
     epochs_before: int = 0
     steps_before: int = 0
     total: int = 0
@@ -150,7 +152,10 @@ class Watch(pl.Callback):
             if self.best is None or sign * value > sign * self.best:
                 self.best, self.best_epoch = value, epoch
                 if self.ranks.first:
-                    torch.save({"model": module.model.state_dict(), "updater": module.updater.state_dict()}, self.file)
+                    weights = {"model": module.model.state_dict(), "updater": module.updater.state_dict()}
+                    temporary = self.file.with_suffix(".tmp")
+                    torch.save({"update": self.update, "epoch": epoch, **weights}, temporary)
+                    temporary.replace(self.file)
             elif self.patience is not None and epoch - self.best_epoch >= self.patience:
                 trainer.should_stop = True
         self.report(epoch=epoch, step=step, **metrics)

@@ -43,7 +43,8 @@ def imports(path: Path, *, lazy: bool = True) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            module = f"renate.launchers.{node.module or ''}".rstrip(".") if node.level else str(node.module)
+            base = module_of(path).split(".")[: -node.level or None] if path.name != "__init__.py" else []
+            module = ".".join([*base, *filter(None, [node.module])]) if node.level else str(node.module)
             found.add(module)
             found |= {f"{module}.{alias.name}" for alias in node.names}
     return found

@@ -53,16 +53,27 @@ class Checkpoint(pl.Callback):
             self.saved, self.cloned = self._load(self.folder / START), True
             if self.saved is None:
                 raise JobError(f"{self.folder / START}: unreadable, so the clone can't begin")
+        self.directory = job.directory
         if self.ranks.first:
+            self._recall(job)
+
+    def _recall(self, job: Job) -> None:
+        """Let metrics.jsonl hold what was reported until the checkpoint; a launcher that missed some hears of it."""
+        if self.saved is None or self.cloned:
             job.directory.forget(job.prefix, after=self.saved["epochs"] if self.saved else 0)
+            return
+        job.directory.recall(self.saved["reports"])
+        job.emit({"event": "resumed", "reports": self.saved["reports"]})
 
     def _newest(self) -> Saved | None:
         if self.ranks.alone:
-            return self._load(self.folder / "checkpoint.pt")
+            alone = self._load(self.folder / "checkpoint.pt")
+            return alone if alone is not None and self._has_best(alone) else None
         steps = self.ranks.gather([int(file.stem.rpartition("-")[2]) for file in self._files()])
         common = set.intersection(*map(set, steps))
         saved = self._load(self._file(max(common))) if common else None
-        usable = all(self.ranks.gather(saved is not None and saved["ranks"] == self.ranks.size))
+        usable = saved is not None and saved["ranks"] == self.ranks.size
+        usable = all(self.ranks.gather(usable and (not self.ranks.first or self._has_best(saved or {}))))
         return saved if usable else None
 
     def _file(self, step: int) -> Path:
@@ -78,6 +89,16 @@ class Checkpoint(pl.Callback):
         except (OSError, RuntimeError, EOFError, UnpicklingError):  # none, or torn: the update starts over
             return None
         return saved if saved["update"] == self.update else None
+
+    def _has_best(self, saved: Saved) -> bool:
+        """Whether the best weights are at hand, or younger ones, that will be made again; an older file is of no use.
+
+        On a disk they are: they are written first. Where both files are mirrored, one may lag behind the other.
+        """
+        if saved["best"] is None:
+            return True
+        best = self._load(self.watch.file)
+        return best is not None and bool(best["epoch"] >= saved["best_epoch"])
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -186,6 +207,7 @@ class Checkpoint(pl.Callback):
             "best": watch.best,
             "best_epoch": watch.best_epoch,
             "generators": generators(),
+            "reports": self.directory.reports() if self.ranks.first else [],
         }
 
     def _write(self, file: Path, saved: Saved) -> None:

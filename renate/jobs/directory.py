@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,12 @@ def read_json(path: Path) -> Json | None:
         raise JobError(
             f"{path}: not a complete JSON file ({error}); delete the job's folder and run it again"
         ) from error
+
+
+def in_words(update: str, metrics: Mapping[str, Any]) -> str:
+    """A report as the terminal shows it."""
+    shown = " ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
+    return f"{update}: {shown}" if update else shown
 
 
 @dataclass
@@ -114,12 +120,16 @@ class JobDirectory:
 
     def forget(self, prefix: str, *, after: int) -> None:
         """Drop the reports of an interrupted update from the epochs that it will run again, those after `after`."""
-        path = self.path / "metrics.jsonl"
         kept = [r for r in self.reports() if r.get("update", "") != prefix or r["epoch"] <= after]
-        if path.exists():
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(json.dumps(r) + "\n" for r in kept))
-            temporary.replace(path)
+        if (self.path / "metrics.jsonl").exists():
+            self.recall(kept)
+
+    def recall(self, reports: Sequence[Json]) -> None:
+        """Make metrics.jsonl hold these reports and no others."""
+        path = self.path / "metrics.jsonl"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(r) + "\n" for r in reports))
+        temporary.replace(path)
 
     def reports(self) -> list[Json]:
         """The complete lines of metrics.jsonl; a line still being written is left out."""

@@ -109,6 +109,7 @@ def fit(
         objective["mode"],
         config["patience"],
         job.directory.path / "best.pt",
+        number,
         ranks=ranks,
     )
     steps = len(batches) * config["max_epochs"] if config["max_steps"] < 0 else config["max_steps"]

@@ -34,8 +34,14 @@ class Group:
     port: int = 7777
     interface: str | None = None
 
+    @property
+    def alone(self) -> bool:
+        return self.processes * self.hosts == 1
+
     def command(self, directory: Path, *more: str) -> list[str]:
         """The command that runs this host's part of a job directory; its exit code is 0 only if all went well."""
+        if self.alone:
+            return [sys.executable, "-m", "renate.jobs", str(directory), *more]
         run = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={self.processes}", "--max-restarts=0"]
         if self.hosts == 1:  # the port is whichever is free
             run += ["--nnodes=1", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
@@ -48,6 +54,8 @@ class Group:
         """What the command's environment should hold where the caller's has nothing; `cores` are shared out."""
         # torch advises against the default strategy, in each process, because it can't know what an updater will do
         found = {"OMP_NUM_THREADS": str(max(1, cores // self.processes)), "TORCH_CPP_LOG_LEVEL": "ERROR"}
+        if self.alone:
+            found |= {"RANK": "0", "LOCAL_RANK": "0"}
         if self.interface is not None:
             found |= {"GLOO_SOCKET_IFNAME": self.interface, "NCCL_SOCKET_IFNAME": self.interface}
         return found

@@ -15,7 +15,7 @@ from renate.data.base import Data
 from renate.data.batch import BatchTransform, Columns, length
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, DataError
-from renate.jobs.directory import JobDirectory
+from renate.jobs.directory import JobDirectory, in_words
 from renate.learner import Measure
 from renate.memory.base import Memory
 from renate.ranks import ALONE, Ranks
@@ -76,8 +76,7 @@ class Job:
     def report(self, **metrics: float | int | str | None) -> None:
         if not self.ranks.first:
             return
-        shown = " ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
-        text = f"{self.prefix}: {shown}" if self.prefix else shown
+        text = in_words(self.prefix, metrics)
         self.emit({"event": "report", "text": text, "update": self.prefix, "metrics": metrics})
         self.directory.report(**({"update": self.prefix} if self.prefix else {}), **metrics)
         if self.ranks.alone:

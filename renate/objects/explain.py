@@ -11,6 +11,7 @@ ACTIONS = {
     "write": "s3:PutObject",
     "create": "s3:PutObject",
     "delete": "s3:DeleteObject",
+    "copy": "s3:PutObject",
 }
 EXPIRED = "AWS credentials expired; log in and rerun, it continues"
 ELSEWHERE = "bucket {bucket} is in {expected}, not in {region}: set AWS_DEFAULT_REGION"
@@ -64,7 +65,7 @@ def explain(error: Exception, url: str, verb: str, key: str) -> str:
     Args:
         error: obstore's, or NoAccessError.
         url: Of the store.
-        verb: read, list, write, create or delete.
+        verb: read, list, write, create, copy or delete.
         key: Below the URL.
     """
     text = str(error)

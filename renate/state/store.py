@@ -152,6 +152,10 @@ class Store:
         """Write an object, durably, over what was there; a reader sees the old bytes or the new ones."""
         self._ask("write", key, lambda objects: obs.put(objects, key, data, use_multipart=False))
 
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object within the store, which no byte leaves."""
+        self._ask("copy", source, lambda objects: obs.copy(objects, source, target))
+
     def sync(self, folder: str) -> None:
         """Make the names in a folder durable; an object store's are."""
 

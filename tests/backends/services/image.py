@@ -6,8 +6,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-QUESTION = """import json, sys, sysconfig
-print(json.dumps([sys._base_executable, "%d.%d" % sys.version_info[:2], sysconfig.get_path("purelib")]))"""
+QUESTION = """import json, sys
+packages = [path for path in sys.path if path.endswith("-packages")]
+print(json.dumps([sys._base_executable, "%d.%d" % sys.version_info[:2], packages]))"""
 
 
 @dataclass
@@ -16,7 +17,7 @@ class Image:
 
     base: str
     version: str
-    packages: str
+    packages: list[str]
 
     @classmethod
     def of(cls, python: str) -> "Image":
@@ -26,7 +27,7 @@ class Image:
     def layer(self, folder: Path) -> dict[str, str]:
         """Lay a virtual environment over the packages: what pip installs stays in it. Returns the image's environment.
 
-        The packages come by a plain line, so the .pth files beside them don't count: what is installed there as
+        The packages come by plain lines, so the .pth files beside them don't count: what is installed there as
         editable, renate itself, is not in the image.
         """
         site = folder / f"lib/python{self.version}/site-packages"
@@ -34,7 +35,7 @@ class Image:
         (folder / "bin").mkdir()
         (folder / "tmp").mkdir()
         (folder / "pyvenv.cfg").write_text(f"home = {Path(self.base).parent}\ninclude-system-site-packages = false\n")
-        (site / "image.pth").write_text(f"{self.packages}\n")
+        (site / "image.pth").write_text("".join(f"{folder}\n" for folder in self.packages))
         for name in ("python3", "python"):
             (folder / "bin" / name).symlink_to(self.base)
         mine = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name == "SSL_CERT_FILE"}

@@ -1,0 +1,1 @@
+"""Jobs as training jobs of Amazon SageMaker."""

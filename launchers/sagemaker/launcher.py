@@ -1,0 +1,223 @@
+"""Each job as a training job of Amazon SageMaker. Start reading here.
+
+`_prepared` finds everything that can be wrong; `_run`, in a thread, submits the job, or finds that this was done
+earlier, and follows it.
+"""
+
+import atexit
+import importlib.util
+import sys
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from renate.build import targets
+from renate.errors import ConfigError, JobError, RenateError
+from renate.jobs.directory import Json
+from renate.state.store import open_store
+
+from ..base import RenateLauncher
+from ..compose import Job
+from . import archive, image
+from .check import check_request, check_settings
+from .follow import Follower, write_down
+from .home import Attempt, Home
+from .local_state import result_here
+from .request import build, name_of
+from .service import RUNNING, Service
+from .shipment import Shipment, pack, put_once
+
+PATIENCE = 30.0  # seconds from writing a submission down to the service's knowing it, at most
+NAMES = 2  # names to try; each is unique by itself
+NOTHING: Json = {"value": None, "metrics": {}, "version": None}
+
+
+class SageMakerLauncher(RenateLauncher):
+    """Submits each job and follows it through S3; `backend.workers` jobs at a time."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        if not all(map(importlib.util.find_spec, ("boto3", "sagemaker", "botocore"))):
+            raise ConfigError("backend=sagemaker needs its extra: pip install 'renate-cl[sagemaker]'")
+        check_settings(self.backend)
+        self.service = Service(self.backend.region)
+        self.pool = ThreadPoolExecutor(int(self.backend.workers))
+        self.running: dict[str, str] = {}  # our id -> the training job's name
+        self.lock = threading.Lock()
+        self.closing = threading.Event()
+        self.archives: dict[tuple[str, ...], tuple[str, bytes]] = {}
+        self.role: str | None = self.backend.role
+        self.image: str | None = self.backend.image
+        atexit.register(self.close)
+
+    def submit(self, job: Job) -> Future[Json]:
+        shipment, request, code = self._prepared(job)
+        return self.pool.submit(self._run, job, shipment, request, code)
+
+    def stop(self, job: Job) -> None:
+        name = self.running.get(job.id)
+        if name is not None:
+            self.service.stop(name)
+
+    def close(self) -> None:
+        interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+        self.closing.set()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        with self.lock:
+            names, self.running = list(self.running.values()), {}
+        if names:
+            self._leave_or_stop(names, ask=interrupted and sys.stdin.isatty())
+
+    def _leave_or_stop(self, names: list[str], *, ask: bool) -> None:
+        stop = False
+        if ask:
+            with suppress(EOFError, KeyboardInterrupt):
+                stop = input(f"stop {', '.join(names)}? [y/N] ").strip().lower() in ("y", "yes")
+        for name in names:
+            if stop:
+                self.service.stop(name)
+                self.progress.line(f"{name} is stopping; the same command goes on from its last checkpoint")
+            else:
+                self.progress.line(
+                    f"{name} goes on; the same command follows it again, "
+                    f"aws sagemaker stop-training-job --training-job-name {name} stops it"
+                )
+
+    # Before anything is uploaded
+
+    def _prepared(self, job: Job) -> tuple[Shipment, Json, bytes]:
+        shipment = pack(job, self.backend)
+        digest, code = self._archive(job)
+        self.role = self.role or self.service.role()
+        if self.image is None:
+            self.image = image.resolve(self.service.region, self.backend.instance_type)
+            self.progress.line(f"image: {self.image}")
+        request = build(
+            self.backend,
+            name=name_of(self.backend.job_name),
+            role=self.role,
+            image=self.image,
+            home=shipment.home.url,
+            source=f"{shipment.staging}/sources/{digest}",
+            job=job.id,
+        )
+        check_request(request, self.service.shape)
+        return shipment, request, code
+
+    def _archive(self, job: Job) -> tuple[str, bytes]:
+        config: Any = OmegaConf.to_container(job.config, resolve=False)
+        modules = tuple(sorted({target.rpartition(".")[0] for _, target in targets(config)}))
+        if modules not in self.archives:
+            files = archive.own_modules(modules, list(job.config.trust), Path.cwd())
+            files |= archive.source_dirs(list(self.backend.source_dirs))
+            self.archives[modules] = archive.pack(files | archive.package(), self.backend.max_code_mb)
+        return self.archives[modules]
+
+    # In a thread per job
+
+    def _run(self, job: Job, shipment: Shipment, request: Json, code: bytes) -> Json:
+        try:
+            name, ended = self._submitted(job, shipment, request, code)
+            if not self.backend.wait and not ended:
+                return NOTHING | {"status": "submitted", "training_job": name, "url": shipment.config.state.url}
+            result = self._followed(job, shipment, name, quiet=ended)
+            if shipment.back is not None and not self.closing.is_set():
+                result = result_here(result, shipment.back, job.id)
+        except RenateError as error:
+            result = NOTHING | {"status": "failed", "error": str(error)}
+        if not self.closing.is_set():
+            job.directory.finish(result)
+            self.progress.ended(job.name, result)
+        return result
+
+    def _submitted(self, job: Job, shipment: Shipment, request: Json, code: bytes) -> tuple[str, bool]:
+        """The name of the training job that does this job, and whether it has done so already."""
+        home = shipment.home
+        last = home.last()
+        found = self._known(job, shipment, last) if last and not last.withdrawn else None
+        if found is not None:
+            return found
+        if not job.config.resume:
+            home.forget_checkpoints()
+        self._upload(shipment, request, code)
+        first = last.number + 1 if last else 1
+        for number in range(first, first + NAMES):
+            name = name_of(self.backend.job_name)
+            try:
+                home.claim(number, name)
+            except FileExistsError:  # the same command, elsewhere, at this moment
+                return self._submitted(job, shipment, request, code)
+            try:
+                created = self._created(request | {"TrainingJobName": name}, home)
+            except RenateError:
+                home.withdraw(number, name)
+                raise
+            if created:
+                self.progress.line(f"submitted as {name}")
+                return name, False
+            home.withdraw(number, name)
+        raise JobError(f"backend.job_name={self.backend.job_name}: {name} is taken, as another name was")
+
+    def _created(self, request: Json, home: Home) -> bool:
+        """Create the training job; False where its name is another's."""
+        try:
+            self.service.create(request)
+        except FileExistsError:  # ours, if the answer to an earlier try was lost
+            training = self.service.job(request["TrainingJobName"])
+            return training is not None and home.owns(training)
+        return True
+
+    def _known(self, job: Job, shipment: Shipment, last: Attempt) -> tuple[str, bool] | None:
+        """An earlier submission that still runs, or that has completed."""
+        training, began = self.service.job(last.name), time.monotonic()
+        while training is None and last.seconds + time.monotonic() - began < PATIENCE:
+            time.sleep(1)
+            training = self.service.job(last.name)
+        if training is not None and shipment.home.owns(training) and training.training_job_status in RUNNING:
+            if not job.config.resume:
+                raise JobError(f"this very job is running already, as {last.name}: resume=true follows it")
+            self.progress.line(f"running already, as {last.name}")
+            return last.name, False
+        result = shipment.home.result(last.name) if job.config.resume else None
+        if result is not None and result["status"] == "completed":
+            self.progress.line(f"finished earlier, as {last.name} (resume=false runs it again)")
+            return last.name, True
+        return None
+
+    def _upload(self, shipment: Shipment, request: Json, code: bytes) -> None:
+        source = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
+        store = open_store(shipment.staging)
+        put_once(store, f"{source.removeprefix(f'{shipment.staging}/')}source.tar.gz", code)
+        shipment.upload(self.progress.line)
+
+    def _followed(self, job: Job, shipment: Shipment, name: str, *, quiet: bool) -> Json:
+        with self.lock:
+            self.running[job.id] = name
+        result = NOTHING | {"status": "failed", "error": f"left running as {name}"}
+        for event in Follower(self.service, shipment.home, name, self.backend.poll, self.closing).events():
+            if event["event"] == "end":
+                result = NOTHING | event["result"]
+                continue
+            for news in write_down(job.directory, event):
+                if not quiet:
+                    self._show(job, news)
+        with self.lock:
+            self.running.pop(job.id, None)
+        return result
+
+    def _show(self, job: Job, event: Json) -> None:
+        if event["event"] == "phase":
+            self.progress.line(f"{job.name}: {event['text']}" if self.progress.many else event["text"])
+        elif event["event"] == "log" and not self.progress.many:
+            for line in event["text"].splitlines():
+                self.progress.line(line)
+        elif event["event"] in ("report", "progress"):
+            self.progress.event(job.name, event)
+            if event.get("metrics"):
+                self.listener(job, {"update": event["update"]} | event["metrics"])

@@ -1,0 +1,79 @@
+"""The CreateTrainingJob request, built from the settings."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from renate.jobs.directory import Json
+
+NAME = 63  # characters of a training job's name
+CHECKPOINTS = "/opt/ml/checkpoints"
+# `exec`: the job's own program is the process that gets SIGTERM.
+ENTRY = "exec $(command -v python3 || command -v python) -u /opt/ml/input/data/job/bootstrap.py"
+TAG = "renate:job"
+
+
+def name_of(prefix: str) -> str:
+    """A name for a training job; the prefix gives way, not what makes it unique."""
+    unique = f"-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return prefix[: NAME - len(unique)].rstrip("-") + unique
+
+
+def channel(name: str, uri: str) -> Json:
+    place = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": place}}
+
+
+def build(settings: DictConfig, *, name: str, role: str, image: str, home: str, source: str, job: str) -> Json:
+    """The request for one job.
+
+    Args:
+        settings: The group backend.
+        name: The training job's.
+        role: An ARN.
+        image: Its URI.
+        home: URL of the job's own folder.
+        source: URL of the folder that holds the code's archive.
+        job: Our id of the job.
+    """
+    s: Any = OmegaConf.to_container(settings, resolve=True)
+    spot, runtime = bool(s["spot"]), int(s["max_run"])
+    resources = {
+        "InstanceType": s["instance_type"],
+        "InstanceCount": s["instance_count"],
+        "VolumeSizeInGB": s["volume_gb"],
+    }
+    request: Json = {
+        "TrainingJobName": name,
+        "RoleArn": role,
+        "AlgorithmSpecification": {
+            "TrainingImage": image,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/bash", "-c", ENTRY],
+        },
+        "InputDataConfig": [channel("source", f"{source}/"), channel("job", f"{home}/job/")],
+        "OutputDataConfig": {"S3OutputPath": f"{home}/out"},
+        "ResourceConfig": resources,
+        "StoppingCondition": {"MaxRuntimeInSeconds": runtime},
+        # Also without spot: a stopped job, submitted again, goes on from there.
+        "CheckpointConfig": {"S3Uri": f"{home}/checkpoints", "LocalPath": CHECKPOINTS},
+        "Tags": [{"Key": TAG, "Value": job}, *({"Key": str(k), "Value": str(v)} for k, v in s["tags"].items())],
+    }
+    if spot:
+        request["EnableManagedSpotTraining"] = True
+        request["StoppingCondition"]["MaxWaitTimeInSeconds"] = int(s["max_wait"] or 2 * runtime)
+    if s["retries"]:
+        request["RetryStrategy"] = {"MaximumRetryAttempts": s["retries"]}
+    if s["subnets"] or s["security_groups"]:
+        request["VpcConfig"] = {"SecurityGroupIds": s["security_groups"], "Subnets": s["subnets"]}
+    if s["encrypt_traffic"]:
+        request["EnableInterContainerTrafficEncryption"] = True
+    if s["volume_kms_key"]:
+        resources["VolumeKmsKeyId"] = s["volume_kms_key"]
+    if s["output_kms_key"]:
+        request["OutputDataConfig"]["KmsKeyId"] = s["output_kms_key"]
+    if s["environment"]:
+        request["Environment"] = {str(k): str(v) for k, v in s["environment"].items()}
+    return request

@@ -65,7 +65,9 @@ class Outbox:
                 self.waiting = batch + self.waiting
 
     def close(self, result: Json | None) -> None:
-        """Write what is left, then the result, if the job has one: who reads it knows that nothing more follows."""
+        """Write what is left, then the result, if the job has one, which says that nothing more follows; once only."""
+        if self.closing.is_set():
+            return
         self.closing.set()
         with self.changed:
             self.changed.notify()

@@ -11,7 +11,7 @@ from .failures import failure
 from .home import Home
 from .service import RUNNING, Service
 
-FIRST, GROWTH = 0.2, 1.3  # seconds between two looks; then ever more, up to backend.poll
+FIRST, GROWTH = 0.2, 1.1  # seconds between two looks; then ever more, up to backend.poll
 ASK = 2.0  # seconds between two questions to the service itself, at least
 PHASES = {
     "Starting": "waiting for machines",

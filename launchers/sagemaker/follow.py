@@ -112,9 +112,8 @@ def write_down(directory: JobDirectory, event: Json) -> Iterator[Json]:
             log.write(event["text"])
     elif event["event"] == "resumed":
         known = {_which(report) for report in directory.reports()}
-        for report in event["reports"]:
-            if _which(report) not in known:
-                yield from write_down(directory, _as_event(report))
+        directory.recall(event["reports"])  # what came after them will be reported again
+        yield from (_as_event(report) for report in event["reports"] if _which(report) not in known)
         return
     elif event["event"] == "report" and "metrics" in event:
         update, metrics = event.get("update") or "", event["metrics"]

@@ -9,13 +9,13 @@ leaves nothing that no version names, and no worker process lives.
 Faults: each call that one update makes to the store (staging, publishing) fails once: before it acts (EIO, ENOSPC),
 after it has acted (a lost acknowledgement), or half way (a short write). The version is then whole or absent, and the
 candidate, if it was staged, can still be published.
+
+`--store s3 --kills 200` does the same with the state in an S3 on this machine: no whole commands are killed, and
+instead of calls that fail, every request of an update meets each fault that a proxy can make.
 """
 
 import argparse
 import errno
-import hashlib
-import json
-import multiprocessing
 import random
 import shutil
 import signal
@@ -24,131 +24,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from faults_s3 import inject as inject_s3
+from kills import check, kill_processes, killed, publish_one
+from loopback import loopback
 from machine import write
 
 from renate.errors import RenateError
-from renate.state.gc import gc
-from renate.state.manifest import Manifest
-from renate.state.publish import candidates, publish, rollback, stage
-from renate.state.store import Folder
+from renate.state.publish import candidates, publish
 from renate.state.versions import State
-
-PHASES = [
-    "before the first write",
-    "writing blobs",
-    "pinning the candidate",
-    "committing",
-    "after the commit",
-    "gc",
-    "rollback",
-]
-SLOW = 0.003  # seconds added to each call to the store
-
-
-def follow(phase: Any, kind: str) -> None:
-    """Slow the store of this process down, and note where it is."""
-    fixed = {"gc": 5, "rollback": 6}.get(kind)
-    phase.value = fixed if fixed is not None else 0
-
-    def wrap(name: str, at: Callable[[str], int]) -> None:
-        method = getattr(Folder, name)
-
-        def call(self: Folder, key: Any, *rest: Any) -> Any:
-            if fixed is None:
-                phase.value = at(str(key))
-            time.sleep(SLOW)
-            done = method(self, key, *rest)
-            time.sleep(SLOW)
-            if fixed is None and name == "create":
-                phase.value = 4
-            return done
-
-        setattr(Folder, name, call)
-
-    wrap("put", lambda key: 1)
-    wrap("replace", lambda key: 2)
-    wrap("create", lambda key: 3)
-    wrap("delete", lambda key: 4)
-
-
-def operate(url: str, ledger: str, number: int, kind: str, phase: Any, ready: Any) -> None:
-    """One publish, gc or rollback, in a process of its own."""
-    follow(phase, kind)
-    state = State(url)
-    newest = state.newest()
-    ready.set()
-    if kind == "gc":
-        gc(state, keep=2, grace=0)  # valid: nobody else is here
-    elif kind == "rollback" and newest is not None:
-        rollback(state, next(n for n in reversed(state.versions()) if n != newest.version))
-    else:
-        publish_one(state, newest, ledger, f"killed-{number}", number)
-
-
-def publish_one(state: State, newest: Manifest | None, ledger: str, job: str, seed: int) -> Manifest:
-    draw = random.Random(seed)
-    files = [(f"f{n}", draw.randbytes(draw.choice([10, 1000, 100_000]))) for n in range(6)]
-    sums = {name: hashlib.sha256(data).hexdigest() for name, data in files}
-    Path(ledger, f"{job}.json").write_text(json.dumps(sums))
-    stage(state, iter(files), job=job, parent=(state, newest) if newest else None, lineage={"job": job})
-    return publish(state, job)
-
-
-def check(state: State, ledger: str) -> None:
-    """Every version is whole and is what its publisher meant."""
-    for number in state.versions():
-        manifest = state.verify(number)
-        meant = json.loads(Path(ledger, f"{manifest.lineage['job']}.json").read_text())
-        assert {name: blob.sha256 for name, blob in manifest.files.items()} == meant, number
-    for candidate in candidates(state):
-        state.check(candidate)
-
-
-def kill_processes(kills: int, folder: Path) -> Counter[str]:
-    context = multiprocessing.get_context("forkserver")  # obstore's threads don't survive a plain fork
-    context.set_forkserver_preload(["renate.state.gc", "renate.state.publish"])
-    hits: Counter[str] = Counter()
-    draw, state, ledger = random.Random(1), State(str(folder / "state")), str(folder / "ledger")
-    Path(ledger).mkdir()
-    for number in range(3):
-        publish_one(state, state.newest(), ledger, f"first-{number}", -number)
-    for number in range(kills):
-        kind = draw.choices(["publish", "gc", "rollback"], [70, 15, 15])[0]
-        last = {n: state.manifest(n).sha256 for n in state.versions()[-2:]}
-        phase, ready = context.Value("i", 0, lock=False), context.Event()
-        process = context.Process(target=operate, args=(state.url, ledger, number, kind, phase, ready))
-        process.start()
-        assert ready.wait(60)
-        time.sleep(draw.uniform(0, {"publish": 0.05, "gc": 0.045, "rollback": 0.09}[kind]))
-        alive = process.is_alive()
-        process.kill()
-        process.join()
-        hits[PHASES[phase.value] if alive else "after the end"] += 1
-        process.close()
-        check(state, ledger)
-        for version, sha256 in last.items():
-            assert state.manifest(version).sha256 == sha256, "a version that was there is lost"
-        if number % 5 == 0:
-            publish_one(state, state.newest(), ledger, f"next-{number}", 10**6 + number)
-        if number % 20 == 19:
-            gc(state, keep=3, grace=0)
-    clean(state, ledger)
-    return hits
-
-
-def clean(state: State, ledger: str) -> None:
-    """After gc nothing is left that no version and no candidate names."""
-    gc(state, keep=2, grace=0)
-    check(state, ledger)
-    kept = [state.manifest(n) for n in state.versions()] + candidates(state)
-    named = {blob.key for manifest in kept for blob in manifest.files.values()}
-    folder = Path(state.url)
-    assert {f"blobs/{path.name}" for path in (folder / "blobs").iterdir()} == named
-    assert not list((folder / "staging").iterdir())
 
 
 def kill_commands(kills: int, folder: Path) -> Counter[str]:
@@ -290,21 +176,33 @@ def repair(state: State) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--store", choices=("local", "s3"), default="local")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as where:
-        folder = Path(where)
-        rows = inject(folder)
-        commands = asked.kills // 10
-        (folder / "commands").mkdir()
-        hits = kill_processes(asked.kills - commands, folder) + kill_commands(commands, folder / "commands")
-    table = ["| killed while | kills | broken or lost versions |", "| --- | --- | --- |"]
-    table += [f"| {phase} | {count} | 0 |" for phase, count in sorted(hits.items())]
-    total = sum(hits.values())
-    table += [f"| in all | {total} | 0 (95 % upper bound of the rate: {3 / total:.2%}) |", ""]
-    table += ["| call of an update to its store | fault | outcomes, one per place where it is called |"]
-    table += ["| --- | --- | --- |"]
-    text = f"`--kills {asked.kills}`; one broken or lost version, orphan worker or leftover would have ended it."
-    write("faults", "Faults", text, [*table, *rows])
+        if asked.store == "s3":
+            on_s3(asked.kills, Path(where))
+        else:
+            on_disk(asked.kills, Path(where))
+
+
+def on_disk(kills: int, folder: Path) -> None:
+    rows, commands = inject(folder), kills // 10
+    (folder / "commands").mkdir()
+    hits = kill_processes(kills - commands, str(folder / "state"), folder)
+    hits += kill_commands(commands, folder / "commands")
+    text = f"`--kills {kills}`; one broken or lost version, orphan worker or leftover would have ended it."
+    head = ["| call of an update to its store | fault | outcomes, one per place where it is called |"]
+    write("faults", "Faults", text, [*killed(hits), *head, "| --- | --- | --- |", *rows])
+
+
+def on_s3(kills: int, folder: Path) -> None:
+    with loopback() as services:
+        rows = inject_s3(services, folder)
+        services.order()
+        hits = kill_processes(kills, f"{services.bucket}/state", folder)
+    text = f"`--store s3 --kills {kills}`; one broken, lost or double version or leftover would have ended it."
+    head = ["| fault of one request | requests of an update | outcomes |", "| --- | --- | --- |"]
+    write("faults_s3", "Faults on S3", text, [*killed(hits), *head, *rows], "faults")
 
 
 if __name__ == "__main__":

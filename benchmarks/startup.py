@@ -67,7 +67,8 @@ def main() -> None:
         }
         for name, more in (
             ("warm workers, backend.workers=2", ["backend.workers=2"]),
-            ("Hydra's basic launcher, one process", ["hydra/launcher=basic"]),
+            ("Hydra's basic launcher, by our sweeper, one process", ["hydra/launcher=basic"]),
+            ("Hydra's basic sweeper and launcher, one process", ["hydra/launcher=basic", "hydra/sweeper=basic"]),
         ):
             few, many = 2, 302 if more[0].startswith("backend") else 62
             run_dir = f"run_dir={Path(folder) / str(len(rates))}"

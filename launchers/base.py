@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
+from renate.jobs.text import dump
 
 from .compose import Composer, Job, name_apart
 from .progress import Progress
@@ -90,7 +91,7 @@ class RenateLauncher(Launcher):
             return done
         # An interrupted run of this very job is continued: a stream from its state, a fit from its checkpoint.
         resume, stream = known, job.config.job.name == "stream"
-        text = OmegaConf.to_yaml(job.config)
+        text = dump(job.config)
         job.directory.prepare(text, job.record, resume=resume, keep_state=resume and stream)
         return self.submit(job)
 
@@ -165,8 +166,3 @@ def _link(place: Path, target: Path) -> None:
 def command(overrides: Sequence[str], *more: str) -> str:
     """The command line that gives these overrides, quoted for the shell."""
     return shlex.join(["renate", *overrides, *more])
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

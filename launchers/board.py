@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -25,12 +26,15 @@ class Board:
         metric: The objective.
         mode: `max` or `min`.
         total: Trials in all, if that is known.
+        others: Further objectives.
     """
 
     sweep: Sweep
 
-    def __init__(self, console: Console, *, metric: str, mode: str, total: int | None) -> None:
-        self.console, self.metric, self.mode, self.total = console, metric, mode, total
+    def __init__(
+        self, console: Console, *, metric: str, mode: str, total: int | None, others: Sequence[str] = ()
+    ) -> None:
+        self.console, self.metric, self.mode, self.total, self.others = console, metric, mode, total, others
         self.live: Live | None = None
         self.seen: dict[int, str] = {}
         self.lock = threading.Lock()
@@ -95,6 +99,9 @@ class Board:
     def end(self, sweep: Sweep, best: Trial, outcome: Json, winner: str) -> None:
         """The best trials, and the winner as a command."""
         out, sign = stdout(), 1.0 if self.mode == "min" else -1.0
+        if self.others:
+            out.print(self.front(sweep))
+            out.print()
         count = {s: sum(t.status == s for t in sweep.trials) for s in (COMPLETED, STOPPED, FAILED)}
         ranked = [t for t in sweep.trials if t.status == COMPLETED and t.value is not None and t.twin is None]
         ranked.sort(key=lambda t: sign * float(t.value or 0.0))
@@ -113,6 +120,18 @@ class Board:
                 out.print(f"{name:28s} {value:.4f}", style="dim", markup=False)
         out.print(f"version     {outcome['version']} of {outcome['url']}", markup=False)
         out.print(f"winner      {winner}", markup=False)
+
+    def front(self, sweep: Sweep) -> Table:
+        """The trials that no other beats in all objectives."""
+        title = f"Pareto front: what no other trial beats in {self.metric} and {', '.join(self.others)}"
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for column in ("trial", self.metric, *self.others, "configuration"):
+            table.add_column(column)
+        sign = 1.0 if self.mode == "min" else -1.0
+        for trial in sorted(sweep.front(), key=lambda t: sign * float(t.value or 0.0)):
+            number, _, _, value, config = row(trial)
+            table.add_row(number, value, *(f"{other:.4f}" for other in trial.others), config)
+        return table
 
 
 def row(trial: Trial) -> list[str]:

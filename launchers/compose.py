@@ -1,17 +1,18 @@
 """Overrides -> a job: its config composed, checked and resolved, its identity, and its directory."""
 
-import copy
 import hashlib
 import importlib.metadata
 import importlib.util
+import json
+import pickle
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -22,6 +23,8 @@ from renate.build import is_own, targets
 from renate.data.fingerprint import fingerprint
 from renate.errors import ConfigError, JobError, NoVersionError, nearest
 from renate.jobs.directory import JobDirectory
+from renate.jobs.group import check_devices, processes_of
+from renate.jobs.text import dump
 from renate.state.versions import State
 
 from .schema import Schema
@@ -74,7 +77,7 @@ class Composer:
 
     def __init__(self, loader: ConfigLoaderImpl, base: DictConfig) -> None:
         self.loader, self.base, self.schema = loader, base, Schema(loader)
-        self.chosen: dict[tuple[str, ...], DictConfig] = {}
+        self.chosen: dict[tuple[str, ...], bytes] = {}  # pickled: a copy costs a sixth of deepcopy's
 
     def compose(self, number: int, overrides: Sequence[str]) -> Job:
         """Compose one job and check everything that can be known before torch is imported.
@@ -87,8 +90,7 @@ class Composer:
         config, choices = self._merged(number, parsed)
         added = frozenset(o.key_or_group for o in parsed if o.is_add())
         self.schema.check(config, choices, added)
-        missing = sorted(OmegaConf.missing_keys(config))
-        if missing:
+        if missing := sorted(_missing(OmegaConf.to_container(config, resolve=False))):
             raise ConfigError(f"{missing[0]} is mandatory: give {' '.join(f'{key}=…' for key in missing)}")
         resolve(config)
         config._set_parent(None)
@@ -102,21 +104,27 @@ class Composer:
         values = [o for o in parsed if self._is_value(o)]
         options = tuple(str(o.input_line) for o in parsed if o not in values)
         if options not in self.chosen:
-            full = self.chosen[options] = self.loader.load_sweep_config(self.base, list(options))
+            full = self.loader.load_sweep_config(self.base, list(options))
             for key in ("hydra/launcher", "hydra/sweeper"):  # Hydra 1.3 would ignore it in silence
                 if full.hydra.runtime.choices[key] != self.base.hydra.runtime.choices[key]:
                     raise ConfigError(
                         f"{key} changes within the sweep ({' '.join(options)}): choose the backend outside of it"
                     )
-        full = copy.deepcopy(self.chosen[options])
+            self.chosen[options] = pickle.dumps(full)
+        full = pickle.loads(self.chosen[options])
         with open_dict(full.hydra):
             full.hydra.job.id, full.hydra.job.num = str(number), number
             full.hydra.overrides.task = [str(o.input_line) for o in parsed]
+            full.hydra.job.override_dirname = get_overrides_dirname(
+                [o for o in parsed if not o.is_hydra_override()], **full.hydra.job.config.override_dirname
+            )
         self.loader._apply_overrides_to_config(values, full)
-        HydraConfig.instance().cfg = full  # type: ignore[assignment]  # for ${hydra:…}; set_config would copy it
+        HydraConfig.instance().cfg = full  # for ${hydra:…}; set_config would copy it
         config = OmegaConf.create()
         for key in (str(key) for key in full if key != "hydra"):
-            config._set_item_impl(key, full._get_node(key))
+            node: Any = full._get_node(key)
+            cast("dict[str, Any]", config._content)[key] = node  # moved: setting an item copies the whole group
+            node._set_parent(config)
         config._set_parent(full)
         return config, full.hydra.runtime.choices
 
@@ -136,6 +144,17 @@ class Composer:
         return not self.is_group(override.key_or_group) and not override.is_hydra_override()
 
 
+def _missing(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, dict):
+        for name, child in node.items():
+            yield from _missing(child, f"{prefix}.{name}" if prefix else str(name))
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            yield from _missing(child, f"{prefix}[{index}]")
+    elif node == "???":
+        yield prefix
+
+
 def identify(config: DictConfig) -> dict[str, Any]:
     """Return the recipe (what is asked for, and of which data) and the id (the recipe on one parent) of a job."""
     plain = OmegaConf.to_container(config, resolve=False)
@@ -143,7 +162,7 @@ def identify(config: DictConfig) -> dict[str, Any]:
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     parts = [
-        OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True),
+        json.dumps(asked, sort_keys=True, default=str),
         importlib.metadata.version("renate-cl"),
         _own_sources(cast("dict[str, Any]", resolved), config.trust),
         _data(resolved["data"]),
@@ -201,8 +220,7 @@ def _own_sources(config: dict[str, Any], trust: Sequence[str]) -> str:
 
 def _check_values(config: DictConfig) -> None:
     """What no single class can check, because it lies between groups."""
-    if config.trainer.devices not in (None, 1):
-        raise ConfigError(f"trainer.devices={config.trainer.devices}: one process per job so far; expected 1 or null")
+    check_devices(config.trainer.devices)
     if config.job.name == "evaluate" and config.state.url is None:
         raise ConfigError("job=evaluate needs state.url=…, the state to evaluate")
     metric, mode, name = config.objective.metric, config.objective.mode, config.job.name
@@ -220,8 +238,13 @@ def _check_values(config: DictConfig) -> None:
             "forward_transfer",
             "learning_accuracy",
         ]
-    if metric not in choices:
-        raise ConfigError(f"objective.metric={metric}: not measured{nearest(metric, choices)} ({', '.join(choices)})")
+    others = config.objective.others or {}
+    for key, value in [("metric=", metric), *(("others.", other) for other in others)]:
+        if value not in choices:
+            raise ConfigError(f"objective.{key}{value}: not measured{nearest(value, choices)} ({', '.join(choices)})")
+    for other, direction in others.items():
+        if direction not in ("max", "min"):
+            raise ConfigError(f"objective.others.{other}={direction}: expected max or min")
     if metric.startswith("val_") and not OmegaConf.select(config, "data.val_size") and name != "evaluate":
         raise ConfigError(
             f"objective.metric={metric} needs validation data, but data.val_size={config.data.val_size}: "
@@ -235,9 +258,13 @@ def run_here(config: DictConfig, hydra_config: DictConfig) -> float | None:
 
     resolve(config)
     _check_values(config)
+    if processes_of(config, config.trainer.devices if isinstance(config.trainer.devices, int) else 1) > 1:
+        raise ConfigError(
+            f"trainer.devices={config.trainer.devices} needs a launcher of renate's, as hydra/launcher=renate_local"
+        )
     record = identify(config) | {"overrides": list(hydra_config.overrides.task), "publish": True}
     directory = JobDirectory(Path(str(config.run_dir)).absolute() / str(record["id"]))
-    directory.prepare(OmegaConf.to_yaml(config), record)
+    directory.prepare(dump(config), record)
     result = execute(directory.path)
     if result["status"] == "failed":
         raise JobError(result["error"])

@@ -1,110 +1,32 @@
 """Jobs on this machine, in worker processes that stay warm between jobs."""
 
 import atexit
-import json
 import os
-import select
-import shutil
-import signal
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
+from renate.jobs.group import Group, processes_of
 
-from .base import RenateLauncher, cores
+from .base import RenateLauncher
 from .compose import Job
+from .machine import cores, visible_gpus
+from .worker import GroupWorker, Worker
 
-GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-# Idle OpenMP threads sleep instead of spinning: beside another busy process a small model's step is 40 times as fast.
-QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
-PARKED: list["Worker"] = []  # warm workers that the process's next launcher may take over
+PARKED: list[Worker] = []  # warm workers that the process's next launcher may take over
 
 
 @atexit.register
 def _end_parked() -> None:
     while PARKED:
         PARKED.pop().kill()
-
-
-class Worker:
-    """A process that has imported torch and Lightning once and takes job after job.
-
-    Not `multiprocessing`: that would import the caller's `__main__` again, which scripts without a guard and
-    notebooks don't survive.
-    """
-
-    def __init__(self, slot: int, gpus: dict[str, str]) -> None:
-        self.slot, self.gpus = slot, gpus
-        read, write = os.pipe()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "renate.jobs", "--serve", str(write)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[write],
-            env=QUIET_THREADS | os.environ | gpus,
-            start_new_session=True,  # Ctrl-C is the launcher's business
-        )
-        os.close(write)
-        self.read, self.buffer = read, b""
-
-    def send(self, order: Json) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
-        self.process.stdin.flush()
-
-    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
-        """Yield what the worker reports, and None whenever it has been silent for a moment.
-
-        Raises:
-            EOFError: The worker died.
-            TimeoutError: It took too long, or gave no sign of life for too long; the text says which.
-        """
-        began = heard = time.monotonic()
-        while True:
-            ready, _, _ = select.select([self.read], [], [], 0.2)
-            now = time.monotonic()
-            if timeout is not None and now - began > timeout:
-                raise TimeoutError(f"stopped after backend.timeout={timeout} seconds")
-            if not ready:
-                if heartbeat is not None and now - heard > heartbeat:
-                    raise TimeoutError(f"no sign of life for backend.heartbeat={heartbeat} seconds")
-                yield None
-                continue
-            heard = now
-            chunk = os.read(self.read, 1 << 16)
-            if not chunk:
-                raise EOFError
-            *lines, self.buffer = (self.buffer + chunk).split(b"\n")
-            yield from (json.loads(line) for line in lines)
-
-    def kill(self) -> int:
-        """End the process and all that it started; returns its exit code."""
-        for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
-            try:
-                os.killpg(self.process.pid, sign)
-                self.process.wait(patience)
-                break
-            except ProcessLookupError:
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        code = self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        if self.read >= 0:
-            os.close(self.read)
-            self.read = -1
-        return code
 
 
 class LocalLauncher(RenateLauncher):
@@ -118,11 +40,16 @@ class LocalLauncher(RenateLauncher):
         self.gpus = deal_gpus(self.slots, self.backend.gpus_per_job)
         self.pool = ThreadPoolExecutor(self.slots)
         self.idle: list[Worker] = []
-        self.all: list[Worker] = []
+        self.all: list[Worker | GroupWorker] = []
         self.free = list(range(self.slots))
         self.lock = threading.Lock()
         self.closed = False
         atexit.register(self.close)
+
+    def compose(self, number: int, overrides: Sequence[str]) -> Job:
+        job = super().compose(number, overrides)
+        processes_of(job.config, self._gpus_of(0))  # a count that can't be had is an error before any job starts
+        return job
 
     def submit(self, job: Job) -> Future[Json]:
         return self.pool.submit(self._run, job)
@@ -145,6 +72,24 @@ class LocalLauncher(RenateLauncher):
             self.idle = []
         self.close()
 
+    def _gpus_of(self, slot: int) -> int:
+        mine = self.gpus[slot].get("CUDA_VISIBLE_DEVICES")
+        return len(visible_gpus()) if mine is None else len(mine.split(","))
+
+    def _group(self, count: int) -> GroupWorker:
+        """Processes for one job, in the place of a worker."""
+        with self.lock:
+            if self.free:
+                slot = self.free.pop(0)
+            else:
+                worker = self.idle.pop()
+                self.all.remove(worker)
+                worker.kill()
+                slot = worker.slot
+            group = GroupWorker(slot, Group(count, interface="lo" if sys.platform == "linux" else None))
+            self.all.append(group)
+            return group
+
     def _worker(self) -> Worker:
         with self.lock:
             if self.idle:
@@ -161,15 +106,15 @@ class LocalLauncher(RenateLauncher):
             return worker
 
     def _run(self, job: Job) -> Json:
-        worker = self._worker()
+        count = processes_of(job.config, self._gpus_of(0))
+        worker = self._worker() if count == 1 else self._group(count)
         threads = max(1, cores() // self.slots)
         environment = dict(os.environ) | self.gpus[worker.slot]
         try:
             worker.send({"path": str(job.directory.path), "threads": threads, "environment": environment})
             self._follow(worker, job)
             result: Json | None = job.directory.result
-            with self.lock:
-                self.idle.append(worker)
+            self._give_back(worker)
         except TimeoutError as error:
             result = self._bury(worker, job, str(error))
         except (EOFError, OSError):
@@ -180,7 +125,17 @@ class LocalLauncher(RenateLauncher):
             self.progress.ended(job.name, result)
         return result
 
-    def _follow(self, worker: Worker, job: Job) -> None:
+    def _give_back(self, worker: Worker | GroupWorker) -> None:
+        if isinstance(worker, GroupWorker):
+            worker.finish()
+        with self.lock:
+            if isinstance(worker, Worker):
+                self.idle.append(worker)
+            elif worker in self.all:
+                self.all.remove(worker)
+                self.free.append(worker.slot)
+
+    def _follow(self, worker: Worker | GroupWorker, job: Job) -> None:
         log, shown = job.directory.path / "log.txt", 0
         for event in worker.events(self.timeout, self.backend.heartbeat):
             if not self.progress.many:
@@ -207,27 +162,20 @@ class LocalLauncher(RenateLauncher):
             self.progress.line(line)
         return len(new)
 
-    def _bury(self, worker: Worker, job: Job, reason: str | None) -> Json:
+    def _bury(self, worker: Worker | GroupWorker, job: Job, reason: str | None) -> Json:
         """A worker has died, or must for a reason: its job has failed, and the slot is free for a new one."""
-        code = worker.kill()
+        ended = worker.kill()
         with self.lock:
             if worker in self.all:
                 self.all.remove(worker)
             self.free.append(worker.slot)
         if self.closed:
             reason = "interrupted"
-        error = reason or f"the worker process ended with {_meaning(code)}"
-        result = {"status": "failed", "error": error, "value": None}
+        told = job.directory.result if isinstance(worker, GroupWorker) and reason is None else None
+        result = told or {"status": "failed", "error": reason or ended, "value": None}
         if not self.closed:  # an interrupted job isn't a failed one: the same command runs it
             job.directory.finish(result)
         return result
-
-
-def _meaning(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    hint = ": out of memory?" if -code == signal.SIGKILL else ""
-    return f"signal {signal.Signals(-code).name}{hint}"
 
 
 def deal_gpus(workers: int, per_job: int | None) -> list[dict[str, str]]:
@@ -252,14 +200,3 @@ def deal_gpus(workers: int, per_job: int | None) -> list[dict[str, str]]:
         mine = [found[(slot * share + k) % len(found)] for k in range(share)]
         dealt.append({"CUDA_VISIBLE_DEVICES": ",".join(mine)})
     return dealt
-
-
-def visible_gpus() -> list[str]:
-    """Ids of the GPUs that this process may use, without importing torch."""
-    named: Any = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [gpu for gpu in named.split(",") if gpu]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU")]

@@ -3,7 +3,7 @@
 import queue
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -24,15 +24,15 @@ class JobTrials:
         make: (trial, seed's index) -> job.
         seeds: Jobs per trial.
         slots: Trials at a time.
-        metric: The objective.
+        metrics: The objective, then the further ones.
     """
 
-    def __init__(self, launcher: RenateLauncher, make: Make, *, seeds: int, slots: int, metric: str) -> None:
-        self.launcher, self.make, self.seeds, self.slots, self.metric = launcher, make, seeds, slots, metric
+    def __init__(self, launcher: RenateLauncher, make: Make, *, seeds: int, slots: int, metrics: Sequence[str]) -> None:
+        self.launcher, self.make, self.seeds, self.slots, self.metrics = launcher, make, seeds, slots, metrics
         self.events: queue.Queue[tuple[int, int, Json | None, Json | None]] = queue.Queue()
         self.jobs: dict[int, list[Job]] = {}
         self.owner: dict[str, tuple[int, int]] = {}
-        self.reached: dict[int, list[dict[int, float]]] = {}
+        self.reached: dict[int, list[dict[int, list[float]]]] = {}  # trial -> seed -> epoch -> the metrics' values
         self.results: dict[int, dict[int, Json]] = {}
         self.began: dict[int, float] = {}
         self.futures: dict[int, list[Future[Json]]] = {}
@@ -85,14 +85,15 @@ class JobTrials:
         return None
 
     def _reported(self, trial: int, k: int, report: Json) -> Report | None:
-        if report.get("update") or self.metric not in report:
+        if report.get("update") or any(metric not in report for metric in self.metrics):
             return None  # within a stream, whose objective is known at its end
         step, reached = int(report["epoch"]), self.reached[trial]
         new = step not in reached[k]
-        reached[k][step] = float(report[self.metric])
+        reached[k][step] = [float(report[metric]) for metric in self.metrics]
         if not new or any(step not in one for one in reached):
             return None
-        return Report(trial, step, statistics.fmean(one[step] for one in reached))
+        value, *others = (statistics.fmean(values) for values in zip(*(one[step] for one in reached), strict=True))
+        return Report(trial, step, value, tuple(others))
 
     def _ended(self, trial: int, k: int, result: Json) -> End | None:
         results, seconds = self.results[trial], time.monotonic() - self.began[trial]
@@ -103,4 +104,7 @@ class JobTrials:
         if len(results) < self.seeds:
             return None
         values = [one["value"] for one in results.values()]
-        return End(trial, "completed", None if None in values else statistics.fmean(values), seconds)
+        mean = None if None in values else statistics.fmean(values)
+        further = [[one["metrics"].get(metric) for one in results.values()] for metric in self.metrics[1:]]
+        known = all(None not in found for found in further)  # those of a stream; an update's were reported
+        return End(trial, "completed", mean, seconds, None, tuple(map(statistics.fmean, further)) if known else ())

@@ -14,8 +14,9 @@ from renate.state.versions import State
 
 from . import report
 from .base import RenateLauncher
+from .plan import lines_of
 from .progress import stdout
-from .tune import Tuning, lines_of
+from .tune import Tuning
 
 OF_ONE_UPDATE = ("job", "state.url", "state.next_url", "state.first", "objective.metric")
 

@@ -15,6 +15,7 @@ from torchmetrics import Metric
 from renate.data.batch import Batch, BatchTransform, Columns, length
 from renate.errors import JobError
 from renate.metrics import mask_logits
+from renate.ranks import ALONE, Ranks
 from renate.updaters.base import Updater
 
 Optimizers = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -31,11 +32,11 @@ class Meter:
     losses: int = 0
     loss: Tensor | float = 0.0
 
-    def mean(self) -> float:
-        """Return the mean loss since the last call."""
-        mean = float(self.loss) / max(1, self.losses)
+    def mean(self, ranks: Ranks) -> float:
+        """Return the mean loss of all processes since the last call."""
+        loss, losses = ranks.total(float(self.loss), self.losses)
         self.loss, self.losses = 0.0, 0
-        return mean
+        return loss / max(1, losses)
 
 
 class Learner(pl.LightningModule):
@@ -112,6 +113,7 @@ class Watch(pl.Callback):
         epochs_before: Whole epochs of an interrupted fit that this one continues.
         steps_before: Its steps.
         total: Steps of the whole fit.
+        ranks: The processes that train together; each must decide the same.
     """
 
     measure: Callable[[], dict[str, float]]
@@ -125,6 +127,7 @@ class Watch(pl.Callback):
     epochs_before: int = 0
     steps_before: int = 0
     total: int = 0
+    ranks: Ranks = ALONE
     best: float | None = None
     best_epoch: int = 0
     _next: float = field(default=0.0, repr=False)
@@ -140,7 +143,7 @@ class Watch(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Learner)
         epoch, step = self.epochs_before + trainer.current_epoch + 1, self.steps_before + trainer.global_step
-        metrics = {"train_loss": module.meter.mean(), **self.measure()}
+        metrics = {"train_loss": module.meter.mean(self.ranks), **self.measure()}
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=step)
         if self.metric is not None and self.metric.startswith(("val_", "train_")):
@@ -148,21 +151,25 @@ class Watch(pl.Callback):
             sign = 1 if self.mode == "max" else -1
             if self.best is None or sign * value > sign * self.best:
                 self.best, self.best_epoch = value, epoch
-                weights = {"model": module.model.state_dict(), "updater": module.updater.state_dict()}
-                temporary = self.file.with_suffix(".tmp")
-                torch.save({"update": self.update, "epoch": epoch, **weights}, temporary)
-                temporary.replace(self.file)
+                if self.ranks.first:
+                    weights = {"model": module.model.state_dict(), "updater": module.updater.state_dict()}
+                    temporary = self.file.with_suffix(".tmp")
+                    torch.save({"update": self.update, "epoch": epoch, **weights}, temporary)
+                    temporary.replace(self.file)
             elif self.patience is not None and epoch - self.best_epoch >= self.patience:
                 trainer.should_stop = True
         self.report(epoch=epoch, step=step, **metrics)
 
     def restore(self, model: nn.Module, updater: Updater) -> None:
         """Put the best epoch's weights back, where an objective chose one; the memory stays as the fit left it."""
-        if self.best is not None:
+        if self.best is not None and self.ranks.first:
             best = torch.load(self.file, weights_only=True, map_location="cpu")
             model.load_state_dict(best["model"])
             updater.load_state_dict(best["updater"])
-        self.file.unlink(missing_ok=True)
+        if self.ranks.first:
+            self.file.unlink(missing_ok=True)
+        self.ranks.align(model)
+        self.ranks.align(updater)
 
 
 @dataclass

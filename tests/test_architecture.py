@@ -13,7 +13,7 @@ FILES = [p for d in ("renate", "launchers") for p in sorted((ROOT / d).rglob("*.
 
 # Lower layers know nothing of higher ones; within a layer imports are free, but never in a circle.
 LAYERS = [
-    {"renate.errors", "renate.seeds", "renate.build"},
+    {"renate.errors", "renate.seeds", "renate.build", "renate.objects", "renate.ranks"},
     {"renate.data", "renate.memory", "renate.models", "renate.metrics", "renate.updaters", "renate.state"},
     {"renate.learner", "renate.tuning"},
     {"renate.jobs"},
@@ -97,7 +97,7 @@ def test_cloud_and_engines_stay_in_their_rooms(path: Path) -> None:
     module, found = module_of(path), {m.split(".")[0] for m in imports(path)}
     if not module.startswith("renate.tuning"):
         assert not found & {"syne_tune", "optuna"}
-    if not module.startswith(("renate.launchers", "renate.state.store")):
+    if not module.startswith(("renate.launchers", "renate.objects.credentials")):
         assert not found & {"boto3", "botocore", "sagemaker"}
 
 

@@ -97,16 +97,16 @@ def install(wanted: list[str], requirements: Path) -> None:
         raise SetupError(f"installing packages failed, pip's exit code {done.returncode}: {words[-700:]}")
 
 
-def hosts() -> tuple[str, list[str]]:
-    """This machine's name, and all names in the order of their ranks."""
-    found = json.loads((ML / "input/config/resourceconfig.json").read_text())
-    return found["current_host"], sorted(found["hosts"], key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
-
-
 def command() -> list[str]:
-    me, _ = hosts()
+    """The job, and what it must know of its machines: all of them in the order of their ranks, and which is this."""
+    found = json.loads((ML / "input/config/resourceconfig.json").read_text())
+    names = sorted(found["hosts"], key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
+    me = found["current_host"]
     run = os.environ.get("TRAINING_JOB_NAME", "run")
-    return [sys.executable, "-m", "renate.jobs.remote", str(CHANNEL), str(CHECKPOINTS / me), run]
+    # The checkpoints of all machines go to one place.
+    words = [sys.executable, "-m", "renate.launchers.remote", str(CHANNEL), str(CHECKPOINTS / me), "--run", run]
+    words += ["--hosts", ",".join(names), "--host", str(names.index(me))]
+    return words + (["--interface", found["network_interface_name"]] if len(names) > 1 else [])
 
 
 def supervise(words: "collections.deque[str]") -> tuple[int, bool]:

@@ -3,7 +3,7 @@
 job/                          config, record and entry, as a channel of the training job
 attempts/<n>.json             each submission's name, by put-if-absent before the service hears of it: of two
                               commands that submit the same job, the second finds the first's
-<name>/reports/<n>.json       lists of events; <name>/result.json: the end (renate/jobs/remote.py)
+<name>/reports/<n>.json       lists of events; <name>/result.json: the end (launchers/outbox.py)
 checkpoints/                  mirrored by the service
 """
 
@@ -17,8 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import JobError
 from renate.jobs.directory import Json
-from renate.jobs.remote import report_key, result_key
 from renate.state.store import Store, open_store
+
+from ..outbox import report_key, result_key
 
 
 @dataclass

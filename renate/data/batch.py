@@ -82,6 +82,8 @@ class Batches:
         batch_size: Rows of a batch; the last one of an epoch may be smaller.
         transform: Makes the batches.
         generator: Shuffles the rows anew at each epoch; null keeps their order.
+        share: (rank, ranks): each of several processes takes every `ranks`th row of the epoch's order.
+        steps: Batches of an epoch, where it isn't the rows that decide; they then are of about equal size.
 
     Attributes:
         position: Batches yielded of the current epoch.
@@ -94,7 +96,11 @@ class Batches:
         batch_size: int,
         transform: BatchTransform,
         generator: torch.Generator | None = None,
+        *,
+        share: tuple[int, int] = (0, 1),
+        steps: int | None = None,
     ) -> None:
+        self.share, self.steps = share, steps
         self.columns, self.batch_size = columns, batch_size
         self.transform, self.generator = transform, generator
         self.position = 0
@@ -102,7 +108,9 @@ class Batches:
         self._skip = 0
 
     def __len__(self) -> int:
-        return (length(self.columns) + self.batch_size - 1) // self.batch_size
+        if self.steps is not None:
+            return self.steps
+        return (length(self.columns) // self.share[1] + self.batch_size - 1) // self.batch_size
 
     def resume(self, position: int, order: Tensor | None) -> None:
         """Let the next epoch be the one that had yielded `position` batches when its `order` was as given."""
@@ -110,11 +118,21 @@ class Batches:
         if self.generator is not None and order is not None:
             self.generator.set_state(order)
 
+    def _cut(self, order: Tensor) -> Sequence[Tensor]:
+        if self.steps is not None:
+            return torch.tensor_split(order, self.steps)
+        rank, ranks = self.share
+        if ranks == 1:
+            return torch.split(order, self.batch_size)
+        # Every process takes as many steps. A row that would be a batch by itself in some of them joins the one before.
+        mine, last = order[rank::ranks], (len(self) - 1) * self.batch_size
+        return [*(mine[begin : begin + self.batch_size] for begin in range(0, last, self.batch_size)), mine[last:]]
+
     def __iter__(self) -> Iterator[Batch]:
         n, skip, self._skip = length(self.columns), self._skip, 0
         self.order = None if self.generator is None else self.generator.get_state()
         order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
-        for position, index in enumerate(torch.split(order, self.batch_size), 1):
+        for position, index in enumerate(self._cut(order), 1):
             self.position = position
             if position > skip:
                 yield self.transform(select(self.columns, index))

@@ -6,7 +6,14 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any
 
+import obstore
+from obstore.exceptions import BaseError
+
 from renate.errors import DataError
+from renate.objects.connect import connect
+from renate.objects.credentials import NoAccessError
+from renate.objects.explain import explain
+from renate.objects.parts import download
 
 
 def find(url: str, key: str) -> list[tuple[str, str]]:
@@ -17,16 +24,14 @@ def find(url: str, key: str) -> list[tuple[str, str]]:
     Raises:
         DataError: There is no such object, or the store can't be asked.
     """
-    import obstore
-
     base, path = _split(url)
-    with _explained(f"{key}={url}"):
+    with _explained(f"{key}={url}", base, path, "list" if glob.has_magic(path) else "read"):
         if glob.has_magic(path):
             folder = path[: min(path.find(c) for c in "*?[" if c in path)].rpartition("/")[0]
-            listed: list[Any] = [o for page in obstore.list(_store(base), prefix=folder or None) for o in page]
+            listed: list[Any] = [o for page in obstore.list(connect(base), prefix=folder or None) for o in page]
             metas = [o for o in listed if o["path"] == path or _matches(o["path"], path)]
         else:
-            metas = [obstore.head(_store(base), path)]
+            metas = [_head(base, path)]
     if not metas:
         raise DataError(f"{key}={url}: no object matches")
     return sorted((f"{base}/{o['path']}", f"{o['e_tag']} {o['size']}") for o in metas)
@@ -38,11 +43,10 @@ def read(url: str) -> Any:
     Raises:
         DataError: It can't be read.
     """
-    import obstore
-
     base, path = _split(url)
-    with _explained(url):
-        return obstore.get(_store(base), path).bytes()
+    with _explained(url, base, path, "read"):
+        size = _head(base, path)["size"]
+        return download(lambda request: request(connect(base)), path, size)
 
 
 def _split(url: str) -> tuple[str, str]:
@@ -51,10 +55,12 @@ def _split(url: str) -> tuple[str, str]:
     return f"{scheme}://{bucket}", path
 
 
-def _store(base: str) -> Any:
-    from obstore.store import from_url
-
-    return from_url(base)
+def _head(base: str, path: str) -> Any:
+    try:
+        return obstore.head(connect(base), path)
+    except (BaseError, OSError):
+        next(iter(obstore.list(connect(base), prefix=path)), None)  # a refused HEAD doesn't say why, a listing does
+        raise
 
 
 def _matches(path: str, pattern: str) -> bool:
@@ -64,13 +70,10 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
-    from obstore.exceptions import BaseError
-
+def _explained(what: str, base: str, path: str, verb: str) -> Iterator[None]:
     try:
         yield
-    except (BaseError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
+    except (BaseError, OSError, NoAccessError) as error:
+        if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
             raise DataError(f"{what}: no such object") from error
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        raise DataError(f"{what}: {reason}; check the URL, the credentials and the region") from error
+        raise DataError(f"{what}: {explain(error, base, verb, path)}") from error

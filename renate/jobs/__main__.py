@@ -1,7 +1,5 @@
-"""`python -m renate.jobs DIR [--events FD]` runs a job directory; `--serve FD` is a warm worker."""
+"""`python -m renate.jobs DIR` runs a job directory, also as one of several processes; `--serve FD` is a warm worker."""
 
-import json
-import os
 import sys
 from pathlib import Path
 
@@ -12,17 +10,16 @@ def main() -> None:
 
         serve(int(sys.argv[2]))
         return
-    from renate.jobs.execute import execute
+    if len(sys.argv) > 2:
+        from renate.jobs.serve import attend
 
-    events = int(sys.argv[3]) if sys.argv[2:3] == ["--events"] else None
+        result = attend(Path(sys.argv[1]), Path(sys.argv[2]))
+    else:
+        from renate.jobs.execute import execute
+        from renate.ranks import Ranks
 
-    def emit(event: dict[str, object]) -> None:
-        if events is not None:
-            os.write(events, json.dumps(event).encode() + b"\n")
-
-    result = execute(Path(sys.argv[1]), emit)
-    failed = result["status"] == "failed"
-    sys.exit(int(failed) if events is not None or not failed else f"renate: {result['error']}")
+        result = execute(Path(sys.argv[1]), ranks=Ranks.from_environment())
+    sys.exit(f"renate: {result['error']}" if result["status"] == "failed" else 0)
 
 
 main()

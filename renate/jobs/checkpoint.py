@@ -30,6 +30,9 @@ class Checkpoint(pl.Callback):
     with `weights_only=True`; the file is gone once the fit is over. Of a job that a tuner may clone, also one
     file after each epoch, `epoch-<n>.pt`, which the tuner deletes; the clone begins with it, as its own `start.pt`.
 
+    Several processes write one file each, all after the same step, and keep the one before: a kill may come when some
+    have written and others not. They go on from the last step that all of them have.
+
     Args:
         job: Its directory holds the file.
         update: The update's number; a checkpoint of another one is of no use.
@@ -39,24 +42,46 @@ class Checkpoint(pl.Callback):
     """
 
     def __init__(self, job: Job, update: int, every: float | None, batches: Batches, watch: Watch) -> None:
-        self.file, self.update, self.every = job.directory.path / "checkpoint.pt", update, every
-        self.batches, self.watch = batches, watch
+        self.folder, self.update, self.every = job.directory.path, update, every
+        self.batches, self.watch, self.ranks = batches, watch, job.ranks
+        self.agreed: tuple[bool, bool] | None = None  # what several processes wish together
         self.ending, self.next = False, time.monotonic() + (every or 0)
         self.short = False  # whether the current epoch is the rest of an interrupted one
         self.clonable = "clonable" in job.record and not job.prefix
-        self.saved, self.cloned = self._load(self.file), False
-        if self.saved is not None and not self._has_best(self.saved):
-            self.saved = None
-        if self.saved is None and (job.directory.path / START).exists():
-            self.saved, self.cloned = self._load(job.directory.path / START), True
+        self.saved, self.cloned = self._newest(), False
+        if self.saved is None and (self.folder / START).exists():
+            self.saved, self.cloned = self._load(self.folder / START), True
             if self.saved is None:
-                raise JobError(f"{job.directory.path / START}: unreadable, so the clone can't begin")
+                raise JobError(f"{self.folder / START}: unreadable, so the clone can't begin")
         self.directory = job.directory
+        if self.ranks.first:
+            self._recall(job)
+
+    def _recall(self, job: Job) -> None:
+        """Let metrics.jsonl hold what was reported until the checkpoint; a launcher that missed some hears of it."""
         if self.saved is None or self.cloned:
             job.directory.forget(job.prefix, after=self.saved["epochs"] if self.saved else 0)
-        else:
-            job.directory.recall(self.saved["reports"])
-            job.emit({"event": "resumed", "reports": self.saved["reports"]})
+            return
+        job.directory.recall(self.saved["reports"])
+        job.emit({"event": "resumed", "reports": self.saved["reports"]})
+
+    def _newest(self) -> Saved | None:
+        if self.ranks.alone:
+            alone = self._load(self.folder / "checkpoint.pt")
+            return alone if alone is not None and self._has_best(alone) else None
+        steps = self.ranks.gather([int(file.stem.rpartition("-")[2]) for file in self._files()])
+        common = set.intersection(*map(set, steps))
+        saved = self._load(self._file(max(common))) if common else None
+        usable = saved is not None and saved["ranks"] == self.ranks.size
+        usable = all(self.ranks.gather(usable and (not self.ranks.first or self._has_best(saved or {}))))
+        return saved if usable else None
+
+    def _file(self, step: int) -> Path:
+        return self.folder / ("checkpoint.pt" if self.ranks.alone else f"checkpoint-{self.ranks.rank}-{step:09d}.pt")
+
+    def _files(self) -> list[Path]:
+        """Every checkpoint of this process, the newest last."""
+        return sorted(self.folder.glob("checkpoint.pt" if self.ranks.alone else f"checkpoint-{self.ranks.rank}-*.pt"))
 
     def _load(self, file: Path) -> Saved | None:
         try:
@@ -121,9 +146,13 @@ class Checkpoint(pl.Callback):
     def _told_to_end(self, *_: object) -> None:
         self.ending = True
 
+    def wishes(self) -> tuple[bool, bool]:
+        """Whether a checkpoint is due, and whether the job was told to end."""
+        return self.every is not None and time.monotonic() >= self.next, self.ending
+
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        due = self.every is not None and time.monotonic() >= self.next
-        if not due and not self.ending:
+        due, ending = self.agreed or self.wishes()
+        if not due and not ending:
             return
         accumulating = self.batches.position % trainer.accumulate_grad_batches != 0
         if accumulating or self.batches.position == len(self.batches):
@@ -131,7 +160,7 @@ class Checkpoint(pl.Callback):
         assert isinstance(module, Learner)
         self._save(trainer, module)
         self.next = time.monotonic() + (self.every or 0)
-        if self.ending:
+        if ending:
             sys.exit(128 + signal.SIGTERM)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -146,18 +175,24 @@ class Checkpoint(pl.Callback):
             done, generator = self.watch.epochs_before + trainer.current_epoch + 1, self.batches.generator
             order = None if generator is None else generator.get_state()
             self._write(
-                self.file.with_name(f"epoch-{done}.pt"),
+                self.folder / f"epoch-{done}.pt",
                 self._everything(trainer, module) | {"epochs": done, "position": 0, "order": order},
             )
 
     def _save(self, trainer: pl.Trainer, module: Learner) -> None:
-        self._write(self.file, self._everything(trainer, module))
+        earlier = self._files()
+        saved = self._everything(trainer, module)
+        self._write(self._file(saved["steps"]), saved)
+        if not self.ranks.alone:
+            for file in earlier[:-1]:
+                file.unlink()
 
     def _everything(self, trainer: pl.Trainer, module: Learner) -> Saved:
         watch, updater = self.watch, module.updater
         meter = vars(module.meter) | {"loss": torch.as_tensor(module.meter.loss).clone()}
         return {
             "update": self.update,
+            "ranks": self.ranks.size,
             "epochs": watch.epochs_before + trainer.current_epoch,
             "steps": watch.steps_before + trainer.global_step,
             "position": self.batches.position,
@@ -172,7 +207,7 @@ class Checkpoint(pl.Callback):
             "best": watch.best,
             "best_epoch": watch.best_epoch,
             "generators": generators(),
-            "reports": self.directory.reports(),
+            "reports": self.directory.reports() if self.ranks.first else [],
         }
 
     def _write(self, file: Path, saved: Saved) -> None:
@@ -182,7 +217,8 @@ class Checkpoint(pl.Callback):
 
     def done(self) -> None:
         """The fit is over."""
-        self.file.unlink(missing_ok=True)
+        for file in self._files():
+            file.unlink()
 
 
 def generators() -> dict[str, Any]:

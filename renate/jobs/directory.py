@@ -50,7 +50,8 @@ class JobDirectory:
     """One job's files.
 
     `config.yaml` and `job.json` go in; `metrics.jsonl`, `log.txt`, `result.json` and `traceback.txt` of a failure come
-    out, of a trial also `candidate/`; `stop` asks the job to stop.
+    out, of a trial also `candidate/`; `stop` asks the job to stop. Of several processes each but the first has its own
+    `log-<rank>.txt`, and each that failed leaves `failed-<rank>.json`.
     """
 
     path: Path
@@ -90,23 +91,23 @@ class JobDirectory:
             with self.alone():
                 if not keep_state:
                     shutil.rmtree(self.path / "state", ignore_errors=True)
-                stale = ["stop", "log.txt", "traceback.txt", "result.json"]
-                for name in stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint.pt"]:
-                    (self.path / name).unlink(missing_ok=True)
+                stale = ["stop", "log*.txt", "torchrun.txt", "traceback.txt", "result.json", "failed-*.json"]
+                for name in stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint*.pt"]:
+                    for file in self.path.glob(name):
+                        file.unlink(missing_ok=True)
                 (self.path / "config.yaml").write_text(config)
                 write_json(self.path / "job.json", record)
         except OSError as error:
             raise JobError(f"{self.path}: can't write the job's folder: {error.strerror}") from error
 
     def report(self, **metrics: float | int | str | None) -> None:
-        """Append one line to metrics.jsonl.
-
-        Raises:
-            Stopped: The job was asked to stop.
-        """
+        """Append one line to metrics.jsonl."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"time": round(time.time(), 3), **metrics}) + "\n")
-        self.check()
+
+    @property
+    def asked_to_stop(self) -> bool:
+        return (self.path / "stop").exists()
 
     def check(self) -> None:
         """Return if the job may go on.
@@ -114,7 +115,7 @@ class JobDirectory:
         Raises:
             Stopped: The job was asked to stop.
         """
-        if (self.path / "stop").exists():
+        if self.asked_to_stop:
             raise Stopped
 
     def forget(self, prefix: str, *, after: int) -> None:

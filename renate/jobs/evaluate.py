@@ -8,13 +8,12 @@ from renate.jobs.fit import device_of
 from renate.jobs.parts import Job, flat, load_data, measure_of, model_node, score, sizes, updater_of
 from renate.jobs.restore import Saved, load_model, load_updater
 from renate.jobs.stream import tests_of
-from renate.state.versions import State
 
 
 def run(job: Job) -> dict[str, Any]:
     """The job `evaluate`."""
     url, wanted = job.config["state"]["url"], job.config["job"]["version"]
-    state = State(url)
+    state = job.state(url)
     manifest = state.manifest(state.resolve(str(wanted)) if wanted is not None else None)
     saved = Saved.read(state, manifest)
     data = load_data(job, saved.labels)

@@ -7,65 +7,73 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
-from omegaconf._utils import get_yaml_loader
 
 from renate.errors import ConfigError, JobError, RenateError, nearest
 from renate.jobs.directory import JobDirectory, Json, Stopped
+from renate.jobs.fit import device_of
+from renate.jobs.group import failed
 from renate.jobs.parts import Job
+from renate.jobs.text import load
+from renate.ranks import ALONE, Ranks, is_lost
 
 JOBS = ("update", "stream", "evaluate")
 
 
-class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """libyaml's, where it is installed, which takes a third of the time; what is a number or a date is OmegaConf's."""
-
-    yaml_implicit_resolvers = get_yaml_loader().yaml_implicit_resolvers
-
-
-def execute(path: Path, emit: Callable[[Json], None] = lambda event: None) -> Json:
+def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks: Ranks = ALONE) -> Json:
     """Run the job in a directory and write its result.json; never raises for what the job does.
+
+    Of several processes the first one writes the result. Each that fails leaves word of why (`renate.jobs.group`), and
+    the result is left to whoever started them where the first was but the victim of another's end.
 
     Returns:
         status (completed, failed, stopped), value (the objective as a float), metrics, before, url, version, error,
-        seconds.
+        seconds; `lost` where another process's end is the cause, and no result was written.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its greetings say nothing about the job
     directory, began = JobDirectory(path), time.monotonic()
     empty: Json = {"value": None, "metrics": {}, "version": None}
     try:
-        with directory.alone():
+        with directory.alone() if ranks.first else nullcontext():
+            lost = False
             try:
-                result = empty | {"status": "completed"} | _run(directory, emit)
+                result = empty | {"status": "completed"} | _run(directory, emit, ranks)
             except Stopped:
                 result = empty | {"status": "stopped"}
             except RenateError as error:
                 result = empty | {"status": "failed", "error": str(error)}
                 (path / "traceback.txt").write_text(traceback.format_exc())
             except Exception as error:  # the job's own code may raise anything; its result says so
-                where = path / "traceback.txt"
-                where.write_text(traceback.format_exc())
+                where, lost = path / "traceback.txt", not ranks.alone and is_lost(error)
+                if not lost:
+                    where.write_text(traceback.format_exc())
                 result = empty | {"status": "failed", "error": f"{_own_line(error)} (traceback: {where})"}
             result["seconds"] = round(time.monotonic() - began, 3)
-            directory.finish(result)
+            if not ranks.alone and result["status"] == "failed":
+                failed(directory, ranks.rank, result["error"], lost=lost)
+            if lost:
+                result["lost"] = True
+            elif ranks.first:
+                directory.finish(result)
     except JobError as error:
         return empty | {"status": "failed", "error": str(error)}
     return result
 
 
-def _run(directory: JobDirectory, emit: Callable[[Json], None]) -> Json:
+def _run(directory: JobDirectory, emit: Callable[[Json], None], ranks: Ranks) -> Json:
     saved = (directory.path / "config.yaml").read_text()
-    plain: Any = yaml.load(saved, Loader)
+    plain: Any = load(saved)
     if "${" in saved:  # what comes from the environment, which no saved config holds
         plain = OmegaConf.to_container(OmegaConf.create(plain), resolve=True)
     name = plain["job"]["name"]
     if name not in JOBS:
         raise ConfigError(f"job.name={name}: no such job{nearest(name, JOBS)} ({', '.join(JOBS)})")
-    job = Job(plain, saved, directory, directory.record, emit)
+    ranks.connect(device_of(plain["trainer"]).type)
+    job = Job(plain, saved, directory, directory.record, emit, ranks=ranks)
     outcome: Json = importlib.import_module(f"renate.jobs.{name}").run(job)
     return outcome
 

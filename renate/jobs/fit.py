@@ -5,19 +5,25 @@ import time
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities import registry
 from pytorch_lightning.profilers import PassThroughProfiler
 from torch import nn
 
 from renate.build import build
-from renate.data.batch import Batches, Columns
+from renate.data.batch import Batches, Columns, length
+from renate.errors import DataError
 from renate.jobs.checkpoint import Checkpoint
+from renate.jobs.lockstep import Lockstep
 from renate.jobs.parts import Job, optimizer_of, scheduler_of, transform
 from renate.learner import Learner, Measure, Watch
+from renate.ranks import Ranks
 from renate.seeds import derive
 from renate.updaters.base import Updater
 
@@ -29,7 +35,11 @@ class NoProfiler(PassThroughProfiler):
         return NOTHING
 
 
+# An updater needn't use every parameter at each step (frozen layers, heads of other tasks), where plain ddp would stop.
+SEVERAL = "ddp_find_unused_parameters_true"
 NOTHING: AbstractContextManager[None] = nullcontext()
+# For each Trainer Lightning looks through all installed packages for callback factories: 6 ms, once per process now.
+vars(registry)["entry_points"] = cache(entry_points)
 
 
 @dataclass
@@ -49,23 +59,46 @@ def seed_everything(seed: int, trainer: dict[str, Any]) -> None:
         torch.use_deterministic_algorithms(True)
 
 
+def share_of(columns: Columns, ranks: Ranks) -> Columns:
+    """Every `size`th row, from the `rank`th on: views."""
+    return columns if ranks.alone else {name: column[ranks.rank :: ranks.size] for name, column in columns.items()}
+
+
+def batches_of(job: Job, train: Columns, device: torch.device, number: int, *, own: bool) -> Batches:
+    """The batches of an update's epochs; `own` where each process has rows of its own, else all have the same.
+
+    Raises:
+        DataError: There is less than a row for each process.
+    """
+    ranks, size = job.ranks, job.config["data"]["batch_size"]
+    generator = torch.Generator().manual_seed(derive(job.config["seed"], "shuffle", number))
+    stream = transform(job, "stream", device)
+    rows = ranks.gather(length(train))
+    if min(rows) < (1 if own else ranks.size):
+        total = sum(rows) if own else rows[0]
+        raise DataError(f"{total} training examples for {ranks.size} processes: give trainer.devices=1")
+    if not own or ranks.alone:
+        return Batches(train, size, stream, generator, share=(ranks.rank, ranks.size))
+    steps = min(-(-max(rows) // size), min(rows))
+    return Batches(train, size, stream, generator, steps=steps)
+
+
 def fit(
     job: Job,
     model: nn.Module,
     updater: Updater,
-    train: Columns,
+    batches: Batches,
     val: Columns | None,
     measure: Measure,
     number: int,
 ) -> Fitted:
-    """Train a model by its updater on columns of data; the best epoch's weights are in place afterwards."""
-    config, objective = job.config["trainer"], job.config["objective"]
-    generator = torch.Generator().manual_seed(derive(job.config["seed"], "shuffle", number))
+    """Train a model by its updater on batches of data; the best epoch's weights are in place afterwards."""
+    config, objective, ranks = job.config["trainer"], job.config["objective"], job.ranks
 
     def validate() -> dict[str, float]:
         if val is None:
             return {}
-        return {f"val_{k}": v for k, v in measure(model, updater, val).items()}
+        return {f"val_{k}": v for k, v in ranks.share(lambda: measure(model, updater, val)).items()}
 
     metric = objective["metric"] if val is not None or not str(objective["metric"]).startswith("val_") else None
     watch = Watch(
@@ -77,16 +110,18 @@ def fit(
         config["patience"],
         job.directory.path / "best.pt",
         number,
+        ranks=ranks,
     )
-    stream = transform(job, "stream", measure.transform.device)
-    batches = Batches(train, job.config["data"]["batch_size"], stream, generator)
     steps = len(batches) * config["max_epochs"] if config["max_steps"] < 0 else config["max_steps"]
     checkpoint = Checkpoint(job, number, config["checkpoint_every"], batches, watch)
     watch.total = steps
     if checkpoint.saved is not None:
         watch.epochs_before, watch.steps_before = checkpoint.saved["epochs"], checkpoint.saved["steps"]
-    trainer = trainer_of(job, [checkpoint, watch], watch.epochs_before, watch.steps_before)
+    together = [] if ranks.alone else [Lockstep(ranks, updater.memory, checkpoint, job.directory)]
+    trainer = trainer_of(job, [*together, checkpoint, watch], watch.epochs_before, watch.steps_before)
     make, interval = scheduler_of(job, {"epoch": config["max_epochs"], "step": steps})
+    if not ranks.first:  # alike until here; from now on each has dropout and random transforms of its own
+        seed_everything(derive(job.config["seed"], f"training of rank {ranks.rank}", number), config)
     learner = Learner(model, updater, optimizer_of(job), make, interval)
     began = time.monotonic()
     with warnings.catch_warnings():
@@ -95,10 +130,8 @@ def fit(
     seconds = time.monotonic() - began
     watch.restore(model, updater)
     checkpoint.done()
-    counts = {
-        "steps": float(learner.meter.steps),
-        "examples_per_second": learner.meter.examples / max(seconds, 1e-9),
-    }
+    (examples,) = ranks.total(learner.meter.examples)
+    counts = {"steps": float(learner.meter.steps), "examples_per_second": examples / max(seconds, 1e-9)}
     if watch.best is not None:
         counts["best_epoch"] = float(watch.best_epoch)
     return Fitted(watch.best, counts)
@@ -118,16 +151,19 @@ def trainer_of(job: Job, ours: list[pl.Callback], epochs: int, steps: int) -> pl
     own = config.pop("callbacks")
     callbacks = [build(node, f"trainer.callbacks.{n}", trust=job.config["trust"]) for n, node in own.items()]
     precision = config.pop("precision")
-    devices = config.pop("devices")
+    ranks = job.ranks
+    config |= {"devices": ranks.size // ranks.hosts, "num_nodes": ranks.hosts}
+    if not ranks.alone:
+        config["strategy"] = config["strategy"] or SEVERAL
+    config["strategy"] = config["strategy"] or "auto"
     logger: Any = False
-    if "_target_" in job.config["logger"]:
+    if "_target_" in job.config["logger"] and ranks.first:
         node = job.config["logger"]
         logger = job.build("logger", **({"save_dir": str(job.directory.path)} if node.get("save_dir") is None else {}))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
         return pl.Trainer(
             **config,
-            devices=devices or 1,
             precision=precision or "32-true",
             logger=logger,
             callbacks=[*callbacks, *ours],
@@ -142,10 +178,10 @@ def trainer_of(job: Job, ours: list[pl.Callback], epochs: int, steps: int) -> pl
 
 
 def device_of(config: dict[str, Any]) -> torch.device:
-    """The device that Lightning will choose for these trainer settings, on a machine with one process."""
+    """The device that Lightning will choose for these trainer settings in this process."""
     wanted = config["accelerator"]
     if wanted in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return torch.device("cuda", 0)
+        return torch.device("cuda", Ranks.from_environment().local)
     if wanted in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
         return torch.device("mps", 0)
     return torch.device("cpu")

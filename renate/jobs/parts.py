@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torchmetrics import Metric
 
 from renate.build import build, infer, locate
 from renate.data.base import Data
@@ -17,7 +18,10 @@ from renate.errors import ConfigError, DataError
 from renate.jobs.directory import JobDirectory, in_words
 from renate.learner import Measure
 from renate.memory.base import Memory
+from renate.ranks import ALONE, Ranks
 from renate.seeds import derive
+from renate.state.cache import Cache
+from renate.state.versions import State
 from renate.updaters.base import Updater
 
 Config = dict[str, Any]
@@ -35,6 +39,7 @@ class Job:
         record: What the launcher wrote into job.json.
         emit: Takes progress events.
         prefix: What the progress is of, in a stream: `update 2/5`.
+        ranks: The processes that run it together.
     """
 
     config: Config
@@ -43,6 +48,7 @@ class Job:
     record: dict[str, Any]
     emit: Callable[[dict[str, Any]], None] = lambda event: None
     prefix: str = ""
+    ranks: Ranks = ALONE
 
     def build(self, group: str, **given: Any) -> Any:
         node = {k: v for k, v in self.config[group].items() if k not in OURS}
@@ -53,14 +59,28 @@ class Job:
         """Where a tuner's trial leaves its outcome, if this is one: nothing of it may reach the state by itself."""
         return str(self.directory.path / "candidate") if "trial" in self.record else None
 
-    def tick(self, done: int, total: int, text: str) -> None:
+    def state(self, url: str) -> State:
+        """A state with the job's cache, whose large transfers are progress of this job."""
+        settings = self.config["state"]
+        cache = Cache(settings["cache_dir"], (settings["cache_gb"] or 0) * 1e9)
+        return State(url, cache=cache, show=self.show)
+
+    def show(self, done: int, total: int, text: str) -> None:
         self.emit({"event": "progress", "done": done, "total": total, "text": f"{self.prefix} {text}".strip()})
-        self.directory.check()
+
+    def tick(self, done: int, total: int, text: str) -> None:
+        self.show(done, total, text)
+        if self.ranks.alone:  # several stop together: see Lockstep
+            self.directory.check()
 
     def report(self, **metrics: float | int | str | None) -> None:
+        if not self.ranks.first:
+            return
         text = in_words(self.prefix, metrics)
         self.emit({"event": "report", "text": text, "update": self.prefix, "metrics": metrics})
         self.directory.report(**({"update": self.prefix} if self.prefix else {}), **metrics)
+        if self.ranks.alone:
+            self.directory.check()
 
 
 @dataclass
@@ -83,6 +103,13 @@ class Chunk:
 def load_data(job: Job, labels: list[Any] | None) -> Data:
     source = job.build("data")
     data: Data = source.load(labels, seed=derive(job.config["seed"], "split"))
+    seen = job.ranks.gather((data.labels, length(data.train), data.input_shape))
+    other = next((other for other in seen if other != seen[0]), None)
+    if other is not None:
+        raise DataError(
+            f"data.train isn't the same on all hosts: {seen[0][1]} examples of {len(seen[0][0])} labels here, "
+            f"{other[1]} of {len(other[0])} there: give each host the same files"
+        )
     if data.new_labels and labels is not None and not job.config["model"].get("grow"):
         raise DataError(
             f"labels {data.new_labels} are new, the state knows {labels}: model.grow=true grows the model, "
@@ -146,20 +173,26 @@ def updater_of(job: Job, memory: Memory) -> Updater:
 
 
 def measure_of(job: Job, device: str | torch.device, num_classes: int, criterion: nn.Module) -> Measure:
-    """The metrics of the group `metrics`, on the test transform."""
+    """The metrics of the group `metrics`, on the test transform; measured by the first of several processes."""
     trust, nodes = job.config["trust"], job.config["metrics"]
     metrics = {
         name: build(infer(node, {"num_classes": num_classes}), f"metrics.{name}", trust=trust)
         for name, node in nodes.items()
     }
+    for metric in metrics.values():
+        for part in metric.modules():
+            if isinstance(part, Metric):
+                part.distributed_available_fn = bool  # never: it would wait for the others to measure too
     return Measure(metrics, criterion, transform(job, "test", device), job.config["trainer"]["eval_batch_size"])
 
 
 def score(
-    measure: Measure, model: nn.Module, updater: Updater, tests: Mapping[str, Test]
+    measure: Measure, model: nn.Module, updater: Updater, tests: Mapping[str, Test], ranks: Ranks = ALONE
 ) -> dict[str, dict[str, float]]:
     """Return test name -> metric -> value."""
-    return {name: measure(model, updater, test.columns, test.classes) for name, test in tests.items()}
+    return ranks.share(
+        lambda: {name: measure(model, updater, test.columns, test.classes) for name, test in tests.items()}
+    )
 
 
 def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:

@@ -15,9 +15,25 @@ from renate.errors import ConfigError, StateError
 from renate.jobs.parts import Job, transform
 from renate.memory.base import Memory
 from renate.models.grow import grow
+from renate.ranks import ALONE, Ranks
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import Updater
+
+
+@dataclass
+class Relayed:
+    """A state as several processes read it together: the first one does, which alone needs to reach it."""
+
+    state: State
+    ranks: Ranks
+
+    @property
+    def url(self) -> str:
+        return self.state.url
+
+    def read(self, manifest: Manifest, name: str) -> bytes:
+        return self.ranks.share(lambda: bytes(self.state.read(manifest, name)))
 
 
 @dataclass
@@ -31,14 +47,15 @@ class Saved:
         scores: Its scores on the tests at hand, where they are known already (in a stream).
     """
 
-    state: State
+    state: State | Relayed
     manifest: Manifest
     deploy: dict[str, Any]
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, state: State, manifest: Manifest) -> "Saved":
-        return cls(state, manifest, deploy_of(state, manifest))
+    def read(cls, state: State, manifest: Manifest, ranks: Ranks = ALONE) -> "Saved":
+        source = state if ranks.alone else Relayed(state, ranks)
+        return cls(source, manifest, deploy_of(source, manifest))
 
     @property
     def labels(self) -> list[Any]:
@@ -52,7 +69,7 @@ class Saved:
         return tensors_of(self.state, self.manifest, name)
 
 
-def deploy_of(state: State, manifest: Manifest) -> dict[str, Any]:
+def deploy_of(state: State | Relayed, manifest: Manifest) -> dict[str, Any]:
     """model.json of a version: model, labels, transform, updater.
 
     Raises:
@@ -68,7 +85,7 @@ def deploy_of(state: State, manifest: Manifest) -> dict[str, Any]:
     return found
 
 
-def tensors_of(state: State, manifest: Manifest, name: str) -> dict[str, torch.Tensor]:
+def tensors_of(state: State | Relayed, manifest: Manifest, name: str) -> dict[str, torch.Tensor]:
     """The tensors of <name>.safetensors.
 
     Raises:
@@ -130,7 +147,8 @@ def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, sa
     """
     if "memory/meta.json" in saved.manifest.files:
         memory.load(lambda name: saved.state.read(saved.manifest, name))
-    if job.config["memory"].get("backfill") and "logits" in updater.fields and "logits" not in memory.columns():
+    lacking = "logits" in updater.fields and len(memory) and "logits" not in memory.columns()
+    if job.config["memory"].get("backfill") and lacking:
         memory.fill("logits", logits_of(model, memory.columns(), transform(job, "test", "cpu")))
     memory.require(updater.fields)
 

@@ -1,5 +1,9 @@
-"""A warm worker: imports torch and Lightning once, then runs job after job as its launcher asks."""
+"""What a launcher on this machine starts: warm workers, and the processes of a job that has several.
 
+A warm worker imports torch and Lightning once, then runs job after job as its launcher asks.
+"""
+
+import contextlib
 import json
 import os
 import random
@@ -42,19 +46,56 @@ def serve(events: int) -> None:
         torch.set_num_threads(order["threads"])
         record = json.loads((path / "job.json").read_text())
         _enter(record["cwd"])
-        with _beating(emit), (path / "log.txt").open("a", buffering=1) as log:
-            before = (os.dup(1), os.dup(2))
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-            try:
-                execute(path, emit)
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                for target, copy in enumerate(before, 1):
-                    os.dup2(copy, target)
-                    os.close(copy)
+        with _beating(emit), _logging(path / "log.txt"):
+            execute(path, emit)
         emit({"event": "done"})
+
+
+def attend(path: Path, wires: Path) -> Order:
+    """Run a job directory as one of several processes of this machine; events go to the named pipe `wires/<number>`.
+
+    Ends when its launcher does, which reads the pipe, or torch's elastic run, which started it.
+    """
+    rank, local, parent = int(os.environ["RANK"]), os.environ["LOCAL_RANK"], os.getppid()
+    lock, pipe = threading.Lock(), -1
+    with contextlib.suppress(OSError):  # the launcher is gone
+        pipe = os.open(wires / local, os.O_WRONLY | os.O_NONBLOCK)
+        os.set_blocking(pipe, True)
+
+    def emit(event: Order) -> None:
+        with lock:
+            try:
+                os.write(pipe, json.dumps(event).encode() + b"\n")
+            except OSError:
+                os._exit(1)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    emit({"event": "started", "pid": os.getpid()})
+    with _beating(emit), _logging(path / (f"log-{rank}.txt" if rank else "log.txt")):
+        from renate.jobs.execute import execute
+        from renate.ranks import Ranks
+
+        result = execute(path, emit if rank == 0 else lambda event: None, Ranks.from_environment())
+    emit({"event": "done" if rank == 0 and "lost" not in result else "ended"})
+    return result
+
+
+@contextmanager
+def _logging(file: Path) -> Iterator[None]:
+    """Whatever is printed goes to a file."""
+    with file.open("a", buffering=1) as log:
+        before = (os.dup(1), os.dup(2))
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for target, copy in enumerate(before, 1):
+                os.dup2(copy, target)
+                os.close(copy)
 
 
 @contextmanager

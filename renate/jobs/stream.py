@@ -20,12 +20,13 @@ from renate.state.versions import State
 
 def run(job: Job) -> dict[str, Any]:
     """The job `stream`; goes on at the first update that isn't published."""
-    state = State(job.candidate or job.config["state"]["url"] or str(job.directory.path / "state"))
-    published = own_versions(job, state)
+    state = job.state(job.candidate or job.config["state"]["url"] or str(job.directory.path / "state"))
+    ranks = job.ranks
+    published = ranks.share(lambda: own_versions(job, state))
     data = load_data(job, None)
     scenario: Scenario = job.build("scenario")
     tests = tests_of(job, scenario, data)
-    history = [json.loads(bytes(state.read(state.manifest(v), "metrics.json"))) for v in published]
+    history = ranks.share(lambda: [json.loads(bytes(state.read(state.manifest(v), "metrics.json"))) for v in published])
     values: list[float | None] = [None] * len(history)
     for index in range(len(history), scenario.chunks):
         number = index + 1
@@ -34,22 +35,25 @@ def run(job: Job) -> dict[str, Any]:
             prefix=f"update {number}/{scenario.chunks}",
             record=job.record | {"id": f"{job.record['id']}-{number}"},
         )
-        newest = state.newest()
-        saved = Saved.read(state, newest) if newest else None
+        newest = ranks.share(state.newest)
+        saved = Saved.read(state, newest, ranks) if newest else None
         if saved:
             saved.scores = history[-1]["after"]
         chunk: Chunk = replace(cut(job, scenario, data, index), tests=tests)
         done = update(part, data, chunk, state, state, saved)
-        publish(state, part.record["id"])
+        if ranks.first:
+            publish(state, part.record["id"])
         history.append({"before": done.before, "after": done.after, "counts": done.counts})
         values.append(done.value)
-        write_matrix(job, history)
+        if ranks.first:
+            write_matrix(job, history)
         summary = summarise(history)
         average = summary["average_accuracy"]
         job.emit({"event": "report", "text": f"{part.prefix}: average accuracy {average:.4f}", "always": True})
-    write_matrix(job, history)
+    if ranks.first:
+        write_matrix(job, history)
     summary = summarise(history)
-    newest = state.newest()
+    newest = ranks.share(state.newest)
     objective = job.config["objective"]["metric"]
     return {
         "value": summary.get(objective, values[-1]) if objective else summary["average_accuracy"],

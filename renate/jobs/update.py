@@ -12,7 +12,7 @@ from torch import nn
 
 from renate.data.base import Data
 from renate.data.scenarios import Scenario
-from renate.jobs.fit import device_of, fit, seed_everything
+from renate.jobs.fit import batches_of, device_of, fit, seed_everything, share_of
 from renate.jobs.parts import (
     Chunk,
     Job,
@@ -29,6 +29,7 @@ from renate.jobs.parts import (
 )
 from renate.jobs.restore import Saved, load_memory, load_model, load_updater
 from renate.memory.base import Memory
+from renate.memory.shards import merge
 from renate.seeds import derive
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
@@ -41,27 +42,30 @@ Scores = dict[str, dict[str, float]]
 
 @dataclass
 class Updated:
-    """What an update leaves: scores before and after, counts and seconds, and its candidate."""
+    """What an update leaves: scores before and after, counts and seconds, and its candidate.
+
+    Of several processes only the first one has the candidate.
+    """
 
     before: Scores
     after: Scores
     value: float | None
     counts: dict[str, float]
-    candidate: Manifest
+    candidate: Manifest | None
     version: int | None = None
 
 
 def run(job: Job) -> dict[str, Any]:
     """The job `update`."""
     config = job.config["state"]
-    at = State(config["url"] or str(job.directory.path / "state"))
-    to = State(job.candidate or config["next_url"] or at.url)
-    parent = at.newest()
-    saved = Saved.read(at, parent) if parent else None
+    at = job.state(config["url"] or str(job.directory.path / "state"))
+    to = job.state(job.candidate or config["next_url"] or at.url)
+    parent = job.ranks.share(at.newest)
+    saved = Saved.read(at, parent, job.ranks) if parent else None
     data = load_data(job, saved.labels if saved else None)
     scenario: Scenario = job.build("scenario")
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
-    if job.candidate is None and (config["url"] is None or job.record.get("publish")):
+    if job.ranks.first and job.candidate is None and (config["url"] is None or job.record.get("publish")):
         done.version = publish(to, job.record["id"]).version
     return {
         "value": done.value,
@@ -75,7 +79,7 @@ def run(job: Job) -> dict[str, Any]:
 
 def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None) -> Updated:
     """Train on one chunk, starting from what `saved` holds, and stage the outcome as a candidate at `to`."""
-    began, number = time.monotonic(), (saved.manifest.version or 0) + 1 if saved else 1
+    ranks, began, number = job.ranks, time.monotonic(), (saved.manifest.version or 0) + 1 if saved else 1
     seed_everything(derive(job.config["seed"], "training", number), job.config["trainer"])
     facts, device = sizes(data), device_of(job.config["trainer"])
     node = model_node(job, facts | (saved.sizes if saved else {}))
@@ -84,6 +88,8 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
         seed=derive(job.config["seed"], "memory"),
         transform=transform(job, "memory", device),
         scratch=str(job.directory.path),
+        rank=ranks.rank,
+        ranks=ranks.size,
     )
     updater = updater_of(job, memory)
     model: nn.Module = load_model(job, node, facts, saved)
@@ -94,11 +100,15 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
         if len(saved.labels) < facts["num_classes"]:
             updater.grow(facts["num_classes"])
     measure = measure_of(job, device, facts["num_classes"], updater.criterion)
-    before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests)
-    train = updater.start(model, chunk.train)
-    outcome = fit(job, model, updater, train, chunk.val, measure, number)
-    updater.finish(model, chunk.train)
-    after = score(measure, model, updater, chunk.tests)
+    before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests, ranks)
+    share = share_of(chunk.train, ranks)
+    train = updater.start(model, share)
+    # Data that the updater leaves as it is, several processes deal out anew in each epoch.
+    batches = batches_of(job, chunk.train if train is share else train, device, number, own=train is not share)
+    outcome = fit(job, model, updater, batches, chunk.val, measure, number)
+    updater.finish(model, share)
+    after = score(measure, model, updater, chunk.tests, ranks)
+    merge(memory, ranks)
     seconds = time.monotonic() - began
     lineage = {
         "recipe": job.record["recipe"],
@@ -114,7 +124,7 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     if saved and HISTORY in saved.manifest.files:
         files = chain(files, [(HISTORY, None)])
     source = (at, saved.manifest) if saved else None
-    candidate = stage(to, files, job=job.record["id"], parent=source, lineage=lineage)
+    candidate = stage(to, files, job=job.record["id"], parent=source, lineage=lineage) if ranks.first else None
     counts = outcome.counts | {"seconds": seconds}
     return Updated(before, after, outcome.value, counts, candidate)
 

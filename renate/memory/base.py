@@ -3,8 +3,9 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from renate.data.batch import Batch, Columns, length
 from renate.errors import ConfigError, StateError
 from renate.memory.columns import ColumnStore, schema_of
 from renate.memory.random import DRAWS, Floats, Ints, uniform
-from renate.memory.segments import Segments
+from renate.memory.segments import Index, Segments
 
 Plan = tuple[Ints, Ints]
 
@@ -23,10 +24,18 @@ class Memory(ABC):
     Examples are kept raw, as the data has them, and transformed anew at each draw. Random numbers depend on the seed
     and on counters alone, which are part of the state: contents and draws don't depend on how a run was interrupted.
 
+    Where several processes train one model, each has a shard: it offers its own examples and draws from what it keeps;
+    together the shards are one memory (`shared`).
+
     Args:
         capacity: Most examples to keep; None is no bound.
         max_ram: Bytes; a larger memory lies in mapped files.
+
+    Attributes:
+        count: The next example's id. Of a shard: ids of different processes interleave, and never meet.
     """
+
+    shared: ClassVar[bool] = False  # whether the policy knows how to be one memory in several shards
 
     def __init__(self, capacity: int | None, max_ram: int) -> None:
         if capacity is not None and (capacity < 1 or capacity != int(capacity)):
@@ -35,6 +44,7 @@ class Memory(ABC):
             )
         self.capacity, self.max_ram = capacity, max_ram
         self.size, self.count, self.draws, self.seed = 0, 0, 0, 0
+        self.rank, self.ranks = 0, 1
         self.transform: Callable[[Columns], Batch] | None = None
         self.store = ColumnStore(max_ram, None)
         self.segments = Segments()
@@ -44,7 +54,7 @@ class Memory(ABC):
         """Decide where the next n examples go.
 
         Args:
-            n: How many are offered; their ids are count, count + 1, …
+            n: How many are offered; their ids are count, count + ranks, …
             targets: Their targets, int64 [n].
 
         Returns:
@@ -63,8 +73,30 @@ class Memory(ABC):
         """
         return None
 
+    def hear(self, counts: list[int]) -> None:
+        """Of a shard: learn the `count` of each process, and let go what doesn't belong to the whole memory."""
+        assert self.shared
+
+    def deal(self, slots: Ints) -> None:
+        """Of a shard: the whole memory was restored, now keep only some slots."""
+        assert self.shared
+
+    def absorb(self, size: int, keys: Floats | None, where: Index) -> None:
+        """Take over another process's shard, whose rows lie in the store already, after the own ones."""
+        own = self.keys()
+        self.segments.append(where, self.size)
+        self.size += size
+        if own is not None and keys is not None:
+            self.restore(np.concatenate([own, keys]), self.capacity)
+
     def bind(
-        self, *, seed: int, transform: Callable[[Columns], Batch] | None = None, scratch: str | None = None
+        self,
+        *,
+        seed: int,
+        transform: Callable[[Columns], Batch] | None = None,
+        scratch: str | None = None,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         """Called once by the job, before use.
 
@@ -72,9 +104,23 @@ class Memory(ABC):
             seed: Of a new memory; a loaded one keeps its own.
             transform: Makes batches of what is drawn.
             scratch: Folder for mapped files.
+            rank: Which shard this is.
+            ranks: Of how many.
+
+        Raises:
+            ConfigError: The policy can't be sharded.
         """
-        self.seed, self.transform = seed, transform
+        if ranks > 1 and not self.shared:
+            raise ConfigError(
+                f"memory: {type(self).__name__} can't be sharded over {ranks} processes: give trainer.devices=1"
+            )
+        self.seed, self.transform, self.rank, self.ranks = seed, transform, rank, ranks
+        self.enter(0, 0)
         self.store = ColumnStore(self.max_ram, scratch)
+
+    def enter(self, count: int, draws: int) -> None:
+        """Go on after `count` offers and so many draws of all shards together."""
+        self.count, self.draws = count + self.rank, draws + self.rank
 
     def add(self, batch: Batch, **fields: Tensor) -> None:
         """Offer a batch, with further values [B, ...] of each example (logits, say).
@@ -89,11 +135,18 @@ class Memory(ABC):
         self.store.check(columns)
         n = length(columns)
         slots, rows = self.plan(n, columns["targets"])
-        self.count += n
+        self.count += n * self.ranks
         if len(slots):
             self._make_room(int(slots.max()) + 1, columns)
             self.store.put(torch.from_numpy(slots), torch.from_numpy(rows), columns)
             self.segments.touch(slots, self.size)
+
+    def drop(self, origin: Ints, to: Ints, size: int) -> None:
+        """Keep `size` slots: those that lie beyond move into the gaps."""
+        if len(origin):
+            self.store.move(torch.from_numpy(origin), torch.from_numpy(to))
+            self.segments.move(origin, to)
+        self.size = size
 
     def _make_room(self, size: int, columns: Columns) -> None:
         if size > self.store.rows:
@@ -105,8 +158,8 @@ class Memory(ABC):
         """Draw n examples uniformly with replacement; `fields` has what was stored beside them, and their slots."""
         if not self.size:
             raise StateError("the memory is empty: ask len(memory) before drawing from it")
-        index = torch.from_numpy((uniform(self.seed, DRAWS, self.draws, n) * self.size).astype("int64"))
-        self.draws += n
+        index = torch.from_numpy((uniform(self.seed, DRAWS, self.draws, n, self.ranks) * self.size).astype("int64"))
+        self.draws += n * self.ranks
         assert self.transform is not None, "bind() comes first"
         batch = self.transform(self.store.gather(index))
         batch.fields["slots"] = index
@@ -202,7 +255,8 @@ class Memory(ABC):
                 f"the state's memory is a {meta['policy']} of {meta['size']} examples, "
                 f"the config asks for a {type(self).__name__}: keep the policy, or start a new state"
             )
-        self.size, self.count, self.draws, self.seed = (meta[k] for k in ("size", "count", "draws", "seed"))
+        self.size, self.seed = meta["size"], meta["seed"]
+        self.enter(meta["count"], meta["draws"])
         if not self.size:
             return
         segments, keys = Segments.open(meta, read)
@@ -210,6 +264,11 @@ class Memory(ABC):
         if keep is not None:
             segments.keep(keep)
             self.size = len(keep)
+        if self.ranks > 1:
+            mine = np.arange(self.rank, self.size, self.ranks)
+            self.deal(mine)
+            segments.keep(mine)
+            self.size = len(mine)
         schema = {name: (getattr(torch, dtype), tuple(shape)) for name, (dtype, shape) in meta["schema"].items()}
         self.store.reserve(self.capacity if self.capacity is not None else self.size, schema)
         segments.read(self.store, read)

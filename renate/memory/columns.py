@@ -80,6 +80,11 @@ class ColumnStore:
         for name, column in self.columns.items():
             column.index_copy_(0, slots, columns[name].index_select(0, rows))
 
+    def move(self, origin: Tensor, to: Tensor) -> None:
+        """Copy rows from slots to other slots, int64 [k] both."""
+        for column in self.columns.values():
+            column.index_copy_(0, to, column.index_select(0, origin))
+
     def gather(self, index: Tensor) -> Columns:
         return select(self.columns, index)
 

@@ -9,6 +9,8 @@ from renate.memory.base import Memory, Plan
 class Infinite(Memory):
     """Keeps all examples, in the order they came."""
 
+    shared = True
+
     def __init__(self, max_ram: int) -> None:
         super().__init__(None, max_ram)
 

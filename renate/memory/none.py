@@ -11,6 +11,8 @@ from renate.memory.base import Memory, Plan
 class NoMemory(Memory):
     """Keeps no example; what a state has of them is left behind."""
 
+    shared = True
+
     def __init__(self) -> None:
         super().__init__(None, 0)
 

@@ -17,11 +17,11 @@ _S30, _S27, _S31, _S11 = (np.uint64(s) for s in (30, 27, 31, 11))
 KEYS, DRAWS = 0, 1  # streams
 
 
-def uniform(seed: int, stream: int, first: int, count: int) -> Floats:
-    """Return `count` float64 in (0, 1), those of the ids first, first + 1, …"""
+def uniform(seed: int, stream: int, first: int, count: int, step: int = 1) -> Floats:
+    """Return `count` float64 in (0, 1), those of the ids first, first + step, …"""
     key = np.array([(seed * int(_GOLDEN) + stream) % 2**64], dtype=np.uint64)
     key = _mix(key)
-    z = np.arange(first + 1, first + count + 1, dtype=np.uint64)
+    z = np.arange(first + 1, first + 1 + count * step, step, dtype=np.uint64)
     z *= _GOLDEN
     z += key
     z = _mix(_mix(z) ^ key)

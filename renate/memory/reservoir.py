@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from renate.errors import StateError
@@ -16,15 +17,56 @@ class Reservoir(Memory):
     """Keeps the examples with the largest keys, each example's key being a random number by its id.
 
     The same law as Vitter's algorithm R (1985): every set of `capacity` examples is equally likely. Unlike there, the
-    contents depend on the ids alone, not on batches, interruptions or ranks, and memories merge by their keys.
+    contents depend on the ids alone, not on batches, interruptions or ranks. A shard knows every process's keys, which
+    follow from the ids: it keeps those of its own examples that are among the largest of all, so that the shards
+    together are exactly the memory that one process would have.
     """
+
+    shared = True
 
     def __init__(self, capacity: int, max_ram: int) -> None:
         super().__init__(capacity, max_ram)
         self.top = TopKeys(capacity)
+        self.whole: TopKeys | None = None  # of a shard: the keys of all shards together
+        self.heard: list[int] = []
+
+    def enter(self, count: int, draws: int) -> None:
+        super().enter(count, draws)
+        if self.ranks > 1:
+            self.heard = [count + rank for rank in range(self.ranks)]
+            self.whole = self.whole or TopKeys(self.top.capacity)
 
     def plan(self, n: int, targets: Tensor) -> Plan:
-        return self.top.offer(uniform(self.seed, KEYS, self.count, n))
+        keys = uniform(self.seed, KEYS, self.count, n, self.ranks)
+        if self.whole is None:
+            return self.top.offer(keys)
+        rows = np.flatnonzero(keys > self.whole.least())
+        slots, taken = self.top.offer(keys[rows])
+        return slots, rows[taken]
+
+    def hear(self, counts: list[int]) -> None:
+        assert self.whole is not None
+        news = [(was, (now - was) // self.ranks) for was, now in zip(self.heard, counts, strict=True) if now > was]
+        if news:
+            self.whole.offer(np.concatenate([uniform(self.seed, KEYS, was, n, self.ranks) for was, n in news]))
+            self.heard = counts
+            self.drop(*self.top.let_go(self.whole.least()))
+
+    def deal(self, slots: Ints) -> None:
+        self.whole, self.top = self.top, TopKeys(self.top.capacity)
+        self.top.set(self.whole.key[slots])
+
+    def snapshot(self) -> dict[str, Any]:
+        found = super().snapshot()
+        if self.whole is not None:
+            found |= {"whole": torch.from_numpy(self.whole.key[: self.whole.size].copy()), "heard": self.heard}
+        return found
+
+    def revert(self, snapshot: dict[str, Any]) -> None:
+        super().revert(snapshot)
+        if self.whole is not None:
+            self.whole.set(snapshot["whole"].numpy())
+            self.heard = snapshot["heard"]
 
     def keys(self) -> Floats:
         return self.top.key[: self.top.size]
@@ -33,7 +75,7 @@ class Reservoir(Memory):
         assert keys is not None
         assert capacity is not None
         assert self.capacity is not None
-        if self.capacity > capacity and self.count > capacity:
+        if self.capacity > capacity and self.count > capacity and len(keys) >= capacity:
             raise StateError(
                 f"memory.capacity={self.capacity}: the state's memory has been full at {capacity}, and what it let go "
                 "can't come back; a smaller capacity is possible"
@@ -82,6 +124,39 @@ class TopKeys:
         # A slot filled above may have been taken over at once: the later example has it.
         stays = ~np.isin(slots, late_slots)
         return np.concatenate([slots[stays], late_slots]), np.concatenate([rows[stays], late_rows + fill])
+
+    def least(self) -> float:
+        """Return the smallest key kept, which an offered one must exceed; -inf where there is room."""
+        if self.size < self.capacity:
+            return -np.inf
+        if not len(self.pool):
+            self._fill_pool(0)
+        return float(self.pool[0])
+
+    def let_go(self, bound: float) -> tuple[Ints, Ints, int]:
+        """Drop all keys below a bound; the last slots move into the gaps.
+
+        Returns:
+            The slots that move, those they move to, int64 [k] both, and how many there are then.
+        """
+        if not len(self.pool) and self.size:
+            self._fill_pool(0)
+        count = int(np.searchsorted(self.pool, bound))
+        if not count:
+            return np.empty(0, np.int64), np.empty(0, np.int64), self.size
+        gaps = np.sort(self.slots[:count])
+        self.pool, self.slots = self.pool[count:], self.slots[count:]
+        if not len(self.pool):  # there may be more below the bound than the pool had
+            gaps = np.flatnonzero(self.key[: self.size] < bound)
+            self._forget_pool()
+        self.size -= len(gaps)
+        to = gaps[gaps < self.size]
+        beyond: Ints = np.arange(self.size, self.size + len(gaps))
+        origin = beyond[~np.isin(beyond, gaps)]
+        self.key[to] = self.key[origin]
+        moved = self.slots >= self.size
+        self.slots[moved] = to[np.searchsorted(origin, self.slots[moved])]
+        return origin, to, self.size
 
     def _append(self, keys: Floats) -> None:
         if self.size + len(keys) > len(self.key):

@@ -49,9 +49,21 @@ class Segments:
         """Mark everything as written."""
         self.segment[:size] = -1
 
+    def move(self, origin: Ints, to: Ints) -> None:
+        """What is in some slots now is in others."""
+        self.segment[to], self.row[to] = self.segment[origin], self.row[origin]
+
+    def where(self, size: int) -> Index:
+        """Return segment and row of each slot, [2, size]."""
+        return np.stack([self.segment[:size], self.row[:size]])
+
+    def append(self, where: Index, size: int) -> None:
+        """Take over slots of another process's shard, after the `size` slots there are."""
+        self.segment = np.concatenate([self.segment[:size], where[0]])
+        self.row = np.concatenate([self.row[:size], where[1]])
+
     def snapshot(self, size: int) -> dict[str, Any]:
-        where = torch.from_numpy(np.stack([self.segment[:size], self.row[:size]]))
-        return {"where": where, "rows": dict(self.rows), "next": self.next}
+        return {"where": torch.from_numpy(self.where(size)), "rows": dict(self.rows), "next": self.next}
 
     def revert(self, snapshot: dict[str, Any]) -> None:
         self.segment, self.row = (part.numpy().copy() for part in snapshot["where"])
@@ -113,11 +125,13 @@ class Segments:
         self.segment, self.row = self.segment[slots].copy(), self.row[slots].copy()
 
     def read(self, store: ColumnStore, read: Read) -> None:
-        """Copy every row from its segment into its slot."""
-        for number in np.unique(self.segment).tolist():
+        """Copy every row from its segment into its slot. All segments are read: processes read them together."""
+        for number in sorted(self.rows):
+            data = read(name_of(number))
             slots = np.flatnonzero(self.segment == number)
-            rows = self.row[slots].astype(np.int64)
-            store.put(torch.from_numpy(slots), torch.from_numpy(rows), load(bytes(read(name_of(number)))))
+            if len(slots):
+                rows = self.row[slots].astype(np.int64)
+                store.put(torch.from_numpy(slots), torch.from_numpy(rows), load(bytes(data)))
 
 
 def name_of(number: int) -> str:

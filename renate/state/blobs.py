@@ -8,6 +8,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from renate.errors import CorruptError
+from renate.state.cache import Cache
 from renate.state.manifest import Blob
 from renate.state.store import Store
 
@@ -47,18 +48,22 @@ def put_all(place: Callable[[str, bytes | None], Blob], files: Iterable[tuple[st
     return blobs
 
 
-def fetch(store: Store, blob: Blob) -> memoryview:
-    """Download a blob and verify it.
+def fetch(store: Store, blob: Blob, cache: Cache | None = None) -> memoryview:
+    """Download a blob and verify it, or take it from a cache.
 
     Raises:
         CorruptError: What is wrong with it, as the end of a sentence.
     """
+    if cache is not None and (kept := cache.get(blob)) is not None:
+        return kept
     try:
-        data = store.get(blob.key)
+        data = store.get(blob.key, blob.size)
     except FileNotFoundError:
         raise CorruptError("is missing") from None
     if len(data) != blob.size:
         raise CorruptError(f"has {len(data)} bytes instead of {blob.size}")
     if hashlib.sha256(data).hexdigest() != blob.sha256:
         raise CorruptError("has other bytes than were published (SHA-256 differs)")
+    if cache is not None:
+        cache.put(blob, data)
     return data

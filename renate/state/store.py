@@ -2,30 +2,32 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import obstore as obs
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore
 
 from renate.errors import StateError, nearest
+from renate.objects.connect import connect
+from renate.objects.credentials import NoAccessError
+from renate.objects.explain import explain, is_broken_off, is_expired
+from renate.objects.parts import download, upload
+from renate.state.meter import Meter
 
 SCHEMES = ("file", "s3", "gs", "az")
 STAGING = "staging"
 UNFINISHED = r"#\d+$"  # how obstore calls a file that it is writing
 FOLDERS = ("blobs", "versions", "pins", STAGING)
-SIGNS = {  # of what an object store's answer doesn't say
-    "NoSuchBucket": "; there is no such bucket: check the URL and the region",
-    "builder error": "; an http:// endpoint needs AWS_ALLOW_HTTP=true",
-}
 READS = ("read", "delete")  # that an object is absent is an answer for these alone
-MULTIPART = 16 << 20  # bytes; a larger blob goes to an object store in parts
+
+T = TypeVar("T")
 
 
 class Entry(NamedTuple):
@@ -68,80 +70,91 @@ class Store:
         StateError: The store can't be reached, or refuses.
     """
 
-    advice = "; check the URL, the credentials and the region"
-
     def __init__(self, url: str) -> None:
         self.url = url
+        self.up, self.down = Meter("uploading"), Meter("downloading")
 
     @cached_property
     def _objects(self) -> ObjectStore:
-        return from_url(self.url)
+        return connect(self.url)
+
+    def _ask(self, verb: str, key: str, request: Callable[[ObjectStore], T]) -> T:
+        """Make a request, which may be made twice: whoever reads "taken" after a create looks at the writer."""
+        with self._explained(verb, key):
+            try:
+                return request(self._objects)
+            except (BaseError, OSError) as error:
+                if is_expired(error):
+                    self._objects = connect(self.url, renewed=True)
+                elif not is_broken_off(error):
+                    raise
+                return request(self._objects)
 
     @contextmanager
     def _explained(self, verb: str, key: str) -> Iterator[None]:
         try:
             yield
-        except (AlreadyExistsError, PreconditionError) as error:
-            raise FileExistsError(key) from error
-        except (BaseError, OSError) as error:
+        except (BaseError, OSError, NoAccessError) as error:
+            if isinstance(error, AlreadyExistsError | PreconditionError) and verb == "create":
+                raise FileExistsError(key) from error
             if isinstance(error, FileNotFoundError) and verb in READS and "NoSuchBucket" not in str(error):
                 raise
-            reason = (str(error).splitlines() or [type(error).__name__])[0].split(" - ", 1)[-1][:300]
-            advice = next((text for sign, text in SIGNS.items() if sign in str(error)), self.advice)
-            raise StateError(f"{self.url}: can't {verb} {key}: {reason}{advice}") from error
+            raise StateError(f"{self.url}: {self._reason(error, verb, key)}") from error
 
-    def get(self, key: str) -> memoryview:
-        """Return an object's bytes.
+    def _reason(self, error: Exception, verb: str, key: str) -> str:
+        return explain(error, self.url, verb, key)
+
+    def get(self, key: str, size: int = 0) -> memoryview:
+        """Return an object's bytes; `size`, where it is known, lets a large one come in parts side by side.
 
         Raises:
             FileNotFoundError: There is none.
         """
-        with self._explained("read", key):
-            return memoryview(obs.get(self._objects, key).bytes())
+        with self.down.counting(key, size) as moved:
+            return download(partial(self._ask, "read", key), key, size, moved)
 
     def list(self, folder: str) -> list[Entry]:
         """List a folder's objects, sorted by key; an absent folder is empty."""
-        with self._explained("list", f"{folder}/"):
-            found = obs.list(self._objects, prefix=folder).collect()
+        found = self._ask("list", f"{folder}/", lambda objects: obs.list(objects, prefix=folder).collect())
         return sorted(Entry(o["path"], o["size"], o["last_modified"].timestamp()) for o in found)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; an absent one is no error: another gc was first."""
         if not keys:
             return
-        with self._explained("delete", keys[0]):
-            try:
-                obs.delete(self._objects, keys)
-            except FileNotFoundError:  # only some stores say so, and what follows may be left
-                for key in keys:
-                    with suppress(FileNotFoundError):
-                        obs.delete(self._objects, key)
+        try:
+            self._ask("delete", keys[0], lambda objects: obs.delete(objects, keys))
+        except FileNotFoundError:  # only some stores say so, and what follows may be left
+            for key in keys:
+                with suppress(FileNotFoundError):
+                    self._ask("delete", key, partial(obs.delete, paths=key))
 
     def put(self, key: str, data: bytes | memoryview) -> None:
         """Write an object under a key that nobody else writes."""
         view = memoryview(data).cast("B")
-        with self._explained("write", key):
-            obs.put(self._objects, key, view, use_multipart=len(view) > MULTIPART, chunk_size=MULTIPART // 2)
+
+        def write(objects: ObjectStore) -> None:
+            with self.up.counting(key, len(view)) as moved:
+                upload(objects, key, view, moved)
+
+        self._ask("write", key, write)
 
     def create(self, key: str, data: bytes) -> None:
-        """Write an object, durably, if the key is free.
+        """Write an object, durably, if the key is free; one plain PUT.
 
         Raises:
             FileExistsError: The key is taken. On S3 also if an earlier try of ours got through and its answer
                 was lost, or if somebody is creating it at this moment, who may fail.
         """
-        with self._explained("create", key):
-            obs.put(self._objects, key, data, mode="create", use_multipart=False)
+        self._ask("create", key, lambda objects: obs.put(objects, key, data, mode="create", use_multipart=False))
 
     def replace(self, key: str, data: bytes) -> None:
         """Write an object, durably, over what was there; a reader sees the old bytes or the new ones."""
-        with self._explained("write", key):
-            obs.put(self._objects, key, data, use_multipart=False)
+        self._ask("write", key, lambda objects: obs.put(objects, key, data, use_multipart=False))
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store, which no byte leaves."""
-        with self._explained("copy", source):
-            obs.copy(self._objects, source, target)
+        self._ask("copy", source, lambda objects: obs.copy(objects, source, target))
 
     def sync(self, folder: str) -> None:
         """Make the names in a folder durable; an object store's are."""
@@ -153,8 +166,6 @@ class Store:
 
 class Folder(Store):
     """A state on a local disk, where obstore never calls fsync: this class does. Opening creates nothing."""
-
-    advice = ""
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().resolve()
@@ -169,6 +180,13 @@ class Folder(Store):
         if not self.root.is_dir():
             raise FileNotFoundError(f"{self.url}: no such folder")
         return LocalStore(self.root)
+
+    def _reason(self, error: Exception, verb: str, key: str) -> str:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].split(" - ", 1)[-1][:300]
+        return f"can't {verb} {key}: {reason}"
+
+    def get(self, key: str, size: int = 0) -> memoryview:
+        return self._ask("read", key, lambda objects: memoryview(obs.get(objects, key).bytes()))
 
     def list(self, folder: str) -> list[Entry]:
         # Not obstore's: it leaves out, in silence, a file whose stat fails, and gc would take that version's blobs.

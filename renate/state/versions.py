@@ -5,8 +5,10 @@ from collections.abc import Iterable
 
 from renate.errors import CorruptError, GoneError, NoVersionError, StateError, nearest
 from renate.state.blobs import fetch, parallel
+from renate.state.cache import Cache
 from renate.state.manifest import Blob, Manifest, Tombstone, decode, parse
-from renate.state.store import open_store
+from renate.state.meter import Show
+from renate.state.store import Folder, open_store
 
 LATEST = "latest"
 JOB = "job-"  # how the pin of a candidate begins
@@ -17,14 +19,19 @@ class State:
 
     Args:
         url: A folder, file:///folder, s3://bucket/path, gs://… or az://….
+        cache: Keeps what `read` downloads; a state on a local disk needs none and uses none.
+        show: Takes the progress of large transfers, from any thread.
 
     Raises (all methods):
         StateError: The store can't be reached, or holds what can't be read.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, cache: Cache | None = None, show: Show | None = None) -> None:
         self.store = open_store(url)
         self.url = self.store.url
+        self.cache = None if isinstance(self.store, Folder) else cache
+        if show is not None:
+            self.store.up.show = self.store.down.show = show
 
     def __repr__(self) -> str:
         return f"State({self.url!r})"
@@ -145,7 +152,7 @@ class State:
             raise StateError(f"{self.url}: {manifest} has no file '{name}', {have}")
         blob = manifest.files[name]
         try:
-            return fetch(self.store, blob)
+            return fetch(self.store, blob, self.cache)
         except CorruptError as error:
             self._still_there(manifest)
             what = f"blob {blob.key}, file '{name}' of {manifest}, {error}"

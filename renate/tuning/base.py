@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from renate.tuning.pareto import Point
 from renate.tuning.space import Config, Space
 
 COMPLETED, STOPPED, FAILED = "completed", "stopped", "failed"
@@ -35,9 +36,14 @@ class Proposer(ABC):
 
     Attributes:
         clones: Whether a proposal may have a parent; trials then keep what a clone needs.
+        several: Whether it can do with further objectives, `objectives` in all.
     """
 
-    clones = False
+    clones = several = False
+    objectives = 1
+
+    def learn(self, updates: Sequence[Sequence[tuple[Config, float]]]) -> None:  # noqa: B027 (most need no more than `first`)
+        """Take the completed trials of earlier updates, oldest first, as far as they fit the space; before `bind`."""
 
     def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
         """Called once, before anything else.
@@ -60,6 +66,9 @@ class Proposer(ABC):
     @abstractmethod
     def propose(self, trial: int) -> Proposal | None: ...
 
+    def others(self, trial: int, values: Point) -> None:  # noqa: B027 (most know of one objective only)
+        """Take the further objectives' values, right before `report` and `end` of a trial with several."""
+
     def report(self, trial: int, step: int, value: float) -> bool:
         """Take what a running trial has reached after an epoch (1, 2, …); True stops it."""
         return False
@@ -69,7 +78,13 @@ class Proposer(ABC):
 
 
 class Stopper(ABC):
-    """Stops trials that are not worth finishing."""
+    """Stops trials that are not worth finishing.
+
+    Attributes:
+        several: Whether it can do with further objectives.
+    """
+
+    several = False
 
     def bind(self, *, steps: int, seed: int, enqueued: int, warm: bool) -> None:
         """Called once, before anything else; see `Proposer.bind`.
@@ -86,9 +101,13 @@ class Stopper(ABC):
         """Epochs that every trial may run: `grace`, or by default 1 from scratch and a third of a warm trial."""
         return grace if grace is not None else max(1, self.steps // 3) if self.warm else 1
 
+    def others(self, trial: int, values: Point) -> None:  # noqa: B027 (most know of one objective only)
+        """Take the further objectives' values, right before each `report` of a trial with several."""
+
     @abstractmethod
     def report(self, trial: int, step: int, value: float) -> bool:
-        """Take the best value that a running trial has reached up to an epoch (1, 2, …); True stops it."""
+        """Take what a running trial has reached at an epoch (1, 2, …): of one objective the best value so far, of
+        several the epoch's own; True stops it."""
 
     def end(self, trial: int, status: str) -> None:  # noqa: B027 (most keep nothing)
         """Take how a trial ended; what a failed one reported no longer counts."""

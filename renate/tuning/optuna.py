@@ -16,6 +16,7 @@ from renate.errors import ConfigError
 from renate.seeds import derive
 from renate.tuning.base import COMPLETED, FAILED, STOPPED, Proposal, Proposer
 from renate.tuning.engines import load, make
+from renate.tuning.pareto import Point
 from renate.tuning.space import Config, Domain, Space
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Optuna(Proposer):
         self._sampler_class = load(sampler, "optuna", "optuna")
         self._pruner_class = load(pruner or "optuna.pruners.NopPruner", "optuna", "optuna")
 
+    several = True
+
     def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
         """Make the study, or join the one of the storage.
 
@@ -68,6 +71,7 @@ class Optuna(Proposer):
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep says what happens
         self._trials: dict[int, optuna.Trial] = {}
         self._exhausted = False
+        self._others: dict[int, Point] = {}
         with _quiet():
             given: dict[str, Any] = {"seed": derive(seed, "optuna") % 2**32}
             if space.finite:  # a grid asks for every value beforehand
@@ -76,11 +80,12 @@ class Optuna(Proposer):
                 }
             self._study = optuna.create_study(
                 # Hyperband draws brackets from the name; a study that has seen another space refuses this one.
-                study_name=_name(space),
+                study_name=_name(space) + (f"-{self.objectives}" if self.objectives > 1 else ""),
                 storage=_open(self.storage) if self.storage is not None else None,
                 sampler=make(self._sampler_class, given, self.options),
                 pruner=make(self._pruner_class, {"max_resource": steps}, self.pruner_options),
                 load_if_exists=True,
+                directions=["minimize"] * self.objectives,
             )
             self._bury()
             for config in self.first:
@@ -110,14 +115,22 @@ class Optuna(Proposer):
             asked.set_user_attr(OWNER, f"{socket.gethostname()}:{os.getpid()}")
             for key, domain in self.space.domains.items():
                 if self.space.is_active(key, config):
-                    config[key] = _suggest(asked, key, domain)
+                    try:
+                        config[key] = _suggest(asked, key, domain)
+                    except ValueError as error:
+                        raise ConfigError(f"{self._sampler_class.__name__}: {error}") from error
         self._trials[trial] = asked
         if ENQUEUED not in asked.user_attrs:
             return Proposal(config)
         same = (c for c in self.first if _params(self.space, c) == asked.params)
         return Proposal(next(same, config), "enqueued")
 
+    def others(self, trial: int, values: Point) -> None:
+        self._others[trial] = values
+
     def report(self, trial: int, step: int, value: float) -> bool:
+        if self.objectives > 1:  # Optuna prunes by one objective only
+            return False
         with _quiet():
             self._trials[trial].report(value, step)
             return step < self.steps and bool(self._trials[trial].should_prune())
@@ -132,7 +145,7 @@ class Optuna(Proposer):
             with _quiet():
                 self._study.tell(
                     self._trials[trial],
-                    value if status == COMPLETED else None,
+                    [value or 0.0, *self._others.get(trial, ())] if status == COMPLETED else None,
                     states[status],
                     skip_if_finished=True,  # another machine may have taken this process for dead
                 )

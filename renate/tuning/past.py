@@ -21,8 +21,9 @@ FIELDS = ["update", "sweep", "trial", "source", "status", "step", "metric", "mod
 Row = dict[str, str]
 
 
-def rows_of(trials: Iterable[Trial], **same: Any) -> list[Row]:
-    """One row per trial; `same` has what they share: update, sweep, metric, mode, seed."""
+def rows_of(trials: Iterable[Trial], others: Iterable[str] = (), **same: Any) -> list[Row]:
+    """One row per trial; `others` names further objectives, `same` has what they share: update, sweep, metric, …"""
+    names = list(others)
     return [
         {name: str(value) for name, value in same.items()}
         | {
@@ -34,6 +35,7 @@ def rows_of(trials: Iterable[Trial], **same: Any) -> list[Row]:
             "seconds": f"{trial.seconds:.3f}",
             "error": trial.error or "",
         }
+        | dict(zip(names, map(repr, trial.others), strict=False))
         | trial.config
         for trial in trials
     ]
@@ -84,21 +86,35 @@ def history(url: str, version: int | None = None) -> "DataFrame":
 def best_of_each_update(
     rows: Sequence[Row], space: Space, defaults: Mapping[str, str], *, metric: str, mode: str
 ) -> list[Config]:
-    """The best configuration of each earlier update, newest first, as far as the space has room for it.
-
-    Keys that the space doesn't know are left out, keys that a row lacks take their default.
-    """
-    sign = 1.0 if mode == "min" else -1.0
-    fitting = [r for r in rows if (r["metric"], r["mode"], r["status"]) == (metric, mode, COMPLETED) and r["value"]]
-    best: dict[str, Row] = {}
-    for row in fitting:
-        kept = best.get(row["update"])
-        if kept is None or sign * float(row["value"]) < sign * float(kept["value"]):
-            best[row["update"]] = row
+    """The best configuration of each earlier update, newest first, as far as the space has room for it."""
     found: list[Config] = []
-    for update in sorted(best, key=int, reverse=True):
-        row = best[update]
-        config = space.active({key: row.get(key, defaults.get(key, "")) for key in space.domains})
+    sign = 1.0 if mode == "min" else -1.0
+    for update in reversed(_completed(rows, metric, mode)):
+        config = _fitted(min(update, key=lambda row: sign * float(row["value"])), space, defaults)
         if space.fits(config) and config not in found:
             found.append(config)
     return found
+
+
+def completed_of_each_update(
+    rows: Sequence[Row], space: Space, defaults: Mapping[str, str], *, metric: str, mode: str
+) -> list[list[tuple[Config, float]]]:
+    """Configuration and value, turned so that less is better, of the completed trials that fit the space."""
+    sign = 1.0 if mode == "min" else -1.0
+    updates = _completed(rows, metric, mode)
+    found = [[(_fitted(row, space, defaults), sign * float(row["value"])) for row in update] for update in updates]
+    return [[(config, value) for config, value in update if space.fits(config)] for update in found]
+
+
+def _completed(rows: Sequence[Row], metric: str, mode: str) -> list[list[Row]]:
+    """The completed trials with this objective, update by update, oldest first."""
+    updates: dict[str, list[Row]] = {}
+    for row in rows:
+        if (row["metric"], row["mode"], row["status"]) == (metric, mode, COMPLETED) and row["value"]:
+            updates.setdefault(row["update"], []).append(row)
+    return [updates[update] for update in sorted(updates, key=int)]
+
+
+def _fitted(row: Row, space: Space, defaults: Mapping[str, str]) -> Config:
+    """Keys that the space doesn't know are left out, keys that the row lacks take their default."""
+    return space.active({key: row.get(key, defaults.get(key, "")) for key in space.domains})

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import islice
 
 from renate.errors import ConfigError
-from renate.tuning.base import Proposal, Proposer
+from renate.tuning.base import COMPLETED, FAILED, Proposal, Proposer
+from renate.tuning.pareto import Point, ranks
 from renate.tuning.space import Config, Space
 
 MANY = 100_000  # a finite space beyond this is sampled as if it had no end
@@ -14,6 +15,8 @@ MANY = 100_000  # a finite space beyond this is sampled as if it had no end
 
 class Random(Proposer):
     """Independent draws; of a small finite space each configuration once (Bergstra & Bengio, 2012)."""
+
+    several = True
 
     def propose(self, trial: int) -> Proposal | None:
         index = trial - len(self.first)
@@ -33,8 +36,70 @@ class Random(Proposer):
         return self.order
 
 
+class Evolution(Random):
+    """Mutations of one of the best so far, now and then an independent draw; of a small finite space as `Random`.
+
+    An evolution strategy without generations, in which whatever has reported may be a parent: with few trials, and
+    stopped ones among them, it finds more than independent draws (benchmarks/results/tuning_quality.md).
+
+    Args:
+        share: Of proposals, those that are mutations.
+        best: Of trials that have reported, those that may be parents; at least one.
+        width: Standard deviation of a mutated number as a share of its range, in logarithms where the domain is.
+        change: Chance that a choice is drawn anew.
+    """
+
+    def __init__(self, share: float, best: float, width: float, change: float) -> None:
+        for name, value in {"share": share, "best": best, "width": width, "change": change}.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}={value}: expected 0 to 1")
+        self.share, self.best, self.width, self.change = share, best, width, change
+        self.configs: dict[int, Config] = {}
+        self.values: dict[int, float] = {}  # trial -> the best it has reported
+        self.further: dict[int, Point] = {}  # trial -> the other objectives', where there are any
+
+    def ask(self, trial: int) -> Proposal | None:
+        proposal = super().ask(trial)
+        if proposal is not None:
+            self.configs[trial] = proposal.config
+        return proposal
+
+    def propose(self, trial: int) -> Proposal | None:
+        generator = random.Random(f"{self.seed}/{trial}")
+        # The first says only how good the config's own values are, which is no reason yet to stay near them.
+        if self._order() is not None or len(self.values) < 2 or generator.random() >= self.share:
+            return super().propose(trial)
+        parent = generator.choice(self._ranked()[: max(1, int(len(self.values) * self.best))])
+        config = self.space.near(self.configs[parent], generator, width=self.width, change=self.change)
+        return Proposal(config, f"mutation of {parent}")
+
+    def _ranked(self) -> list[int]:
+        """The trials that have reported, the best first."""
+        if not self.further:
+            return sorted(self.values, key=lambda t: (self.values[t], t))
+        known = [t for t in self.values if t in self.further]
+        rank = dict(zip(known, ranks([(self.values[t], *self.further[t]) for t in known]), strict=True))
+        return sorted(known, key=lambda t: (rank[t], t))
+
+    def others(self, trial: int, values: Point) -> None:
+        self.further[trial] = values
+
+    def report(self, trial: int, step: int, value: float) -> bool:
+        # Of several objectives only values of the same epoch are a point.
+        self.values[trial] = value if trial in self.further else min(value, self.values.get(trial, math.inf))
+        return False
+
+    def end(self, trial: int, status: str, value: float | None) -> None:
+        if status == FAILED:
+            self.values.pop(trial, None)
+        elif value is not None and status == COMPLETED:
+            self.values[trial] = value
+
+
 class Grid(Proposer):
     """Every configuration of a finite space once, in order."""
+
+    several = True
 
     def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
         """See `Proposer.bind`.

@@ -69,6 +69,16 @@ class Domain:
             return self.text(math.exp(generator.uniform(math.log(low), math.log(high))))
         return self.text(generator.uniform(low, high))
 
+    def near(self, text: str, generator: random.Random, *, width: float, change: float) -> str:
+        """Draw from around a value: a deviation of `width` times the range; a choice anew with chance `change`."""
+        if self.kind == "choice":
+            return generator.choice(self.choices) if generator.random() < change else text
+        low, high, at = self.low, self.high, self.number(text)
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        drawn = min(max(generator.gauss(at, width * (high - low)), low), high)
+        return self.text(math.exp(drawn) if self.log else drawn)
+
     def __str__(self) -> str:
         if self.kind == "choice":
             return f"choice({', '.join(self.choices)})"
@@ -111,6 +121,19 @@ class Space:
             if self.is_active(key, config):
                 config[key] = domain.sample(generator)
         return config
+
+    def near(self, config: Config, generator: random.Random, *, width: float, change: float) -> Config:
+        """Draw a configuration from around another one; keys that its choices bring along anew are sampled."""
+        drawn: Config = {}
+        for key, domain in self.domains.items():
+            if self.is_active(key, drawn):
+                known = key in config
+                drawn[key] = (
+                    domain.near(config[key], generator, width=width, change=change)
+                    if known
+                    else domain.sample(generator)
+                )
+        return drawn
 
     def fits(self, config: Mapping[str, str]) -> bool:
         """Whether a configuration gives every active key a value of its domain, and no other key."""

@@ -5,10 +5,13 @@ import statistics
 from bisect import bisect_left, insort
 
 from renate.tuning.base import FAILED, Stopper
+from renate.tuning.pareto import Point, ranks
 
 
 class Never(Stopper):
     """Every trial runs to its end."""
+
+    several = True
 
     def report(self, trial: int, step: int, value: float) -> bool:
         return False
@@ -50,6 +53,8 @@ class Halving(Stopper):
     grace·factor, grace·factor², … epochs. With several brackets, as in Hyperband (Li et al., 2018), bracket b leaves
     out the first b rungs and gets a trial factor times as rarely as bracket b - 1.
 
+    Of several objectives, those go on that the fewest others dominate.
+
     Args:
         factor: One of so many goes on.
         grace: Epochs until the first rung; None: see `Stopper.patience`.
@@ -58,6 +63,8 @@ class Halving(Stopper):
             al., 2021, https://arxiv.org/abs/2103.16111).
     """
 
+    several = True
+
     def __init__(self, factor: int, grace: int | None, brackets: int, bar: bool = False) -> None:
         if factor < 2 or (grace is not None and grace < 1) or brackets < 1:
             raise ValueError(f"factor={factor}, grace={grace}, brackets={brackets}: expected at least 2, 1 and 1")
@@ -65,6 +72,11 @@ class Halving(Stopper):
         self.rungs: dict[int, dict[int, float]] = {}  # epoch -> trial -> value
         self.order: dict[int, list[float]] = {}  # epoch -> its values, sorted
         self.passed: dict[int, int] = {}  # trial -> the last rung that it was judged at
+        self.further: dict[int, Point] = {}  # trial -> the other objectives, where there are any
+        self.points: dict[int, dict[int, Point]] = {}  # epoch -> trial -> all of them
+
+    def others(self, trial: int, values: Point) -> None:
+        self.further[trial] = values
 
     def report(self, trial: int, step: int, value: float) -> bool:
         stop = False
@@ -77,6 +89,8 @@ class Halving(Stopper):
         return stop and step < self.steps
 
     def _goes_on(self, trial: int, level: int, value: float) -> bool:
+        if trial in self.further:
+            return self._is_ahead(trial, level, (value, *self.further[trial]))
         rung = self.rungs.setdefault(level, {})
         order = self.order.setdefault(level, [])
         rung[trial] = value
@@ -87,12 +101,20 @@ class Halving(Stopper):
                 return False
         return bisect_left(order, value) < max(1, len(rung) // self.factor)
 
+    def _is_ahead(self, trial: int, level: int, point: Point) -> bool:
+        rung = self.points.setdefault(level, {})
+        rung[trial] = point
+        ranked = dict(zip(rung, ranks(list(rung.values())), strict=True))
+        return sum(rank < ranked[trial] for rank in ranked.values()) < max(1, len(rung) // self.factor)
+
     def _bracket(self, trial: int) -> int:
         weights = [self.factor**-b for b in range(self.brackets)]
         return random.Random(f"{self.seed}/bracket/{trial}").choices(range(self.brackets), weights)[0]
 
     def end(self, trial: int, status: str) -> None:
         if status == FAILED:
+            for points in self.points.values():
+                points.pop(trial, None)
             for level, rung in self.rungs.items():
                 if trial in rung:
                     del self.order[level][bisect_left(self.order[level], rung.pop(trial))]

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from renate.errors import ConfigError
 from renate.tuning.base import COMPLETED, FAILED, STOPPED, Proposer, Stopper
 from renate.tuning.events import EventLog
+from renate.tuning.pareto import ranks
 from renate.tuning.space import Config
 
 RUNNING = "running"
@@ -27,6 +28,7 @@ class Trial:
         since: The epoch of its parent after which it does.
         twin: The earlier trial of the same configuration whose outcome is this one's as well.
         start: Where in the logical order of events it began (`order=fixed`).
+        others: Of several objectives, the further ones' values at the epoch of `value`; as measured.
     """
 
     id: int
@@ -43,6 +45,7 @@ class Trial:
     twin: int | None = None
     start: int = 0
     taken: int = 0
+    others: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Report:
     trial: int
     step: int
     value: float
+    others: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class End:
     value: float | None
     seconds: float
     error: str | None = None
+    others: tuple[float, ...] = ()  # where they are known at the end only
 
 
 class Backend(Protocol):
@@ -113,13 +118,18 @@ class Sweep:
         proposer: Bound.
         stopper: Bound.
         backend: Runs the trials.
-        mode: `max` or `min`.
+        mode: `max` or `min`, of the objective that decides.
         order: `arrival` takes events as they come; `fixed` in a logical order, so that the sweep is the same whatever
             was slow or killed.
         limits: When to end.
         log: Path of the event log; what is in it already is repeated first.
+        others: The same of further objectives.
+
+    Attributes:
         tell: Takes each trial after each change, for displays.
     """
+
+    tell: Callable[[Trial], None]
 
     def __init__(
         self,
@@ -131,11 +141,13 @@ class Sweep:
         order: str,
         limits: Limits,
         log: Path,
-        tell: Callable[[Trial], None] = lambda trial: None,
+        others: Sequence[str] = (),
     ) -> None:
         self.proposer, self.stopper, self.backend = proposer, stopper, backend
-        self.sign, self.fixed, self.limits, self.tell = (1.0 if mode == "min" else -1.0), order == "fixed", limits, tell
+        self.sign, self.fixed, self.limits = (1.0 if mode == "min" else -1.0), order == "fixed", limits
+        self.tell = lambda trial: None
         self.path, self.log = log, EventLog(log)
+        self.signs = [1.0 if other == "min" else -1.0 for other in others]
         self.trials: list[Trial] = []
         self.running: dict[int, Trial] = {}
         self.known: dict[tuple[Any, ...], int] = {}
@@ -241,33 +253,51 @@ class Sweep:
             if event.step <= trial.step:  # said again after a kill
                 return
             trial.taken += 1
-            if not math.isfinite(event.value):
+            if not all(map(math.isfinite, (event.value, *event.others))):
+                values = ", ".join(map(str, (event.value, *event.others)))
                 self.backend.stop(trial)
-                self._end(trial, FAILED, None, f"the objective is {event.value} at epoch {event.step}")
+                self._end(trial, FAILED, None, f"the objective is {values} at epoch {event.step}")
                 return
-            stop = self._report(trial, event.step, event.value)
-            self._write(report=trial.id, step=event.step, value=event.value, stop=stop)
+            stop = self._report(trial, event.step, event.value, event.others)
+            said = {"others": event.others} if event.others else {}
+            self._write(report=trial.id, step=event.step, value=event.value, stop=stop, **said)
             self.tell(trial)
             if stop:
                 self.backend.stop(trial)
                 self._end(trial, STOPPED, trial.value, None)
             return
         trial.seconds, trial.taken = event.seconds, trial.taken + 1
+        trial.others = event.others or trial.others
         if event.status == COMPLETED and (event.value is None or not math.isfinite(event.value)):
             self._end(trial, FAILED, None, f"the objective is {event.value}")
         else:
             self._end(trial, event.status, event.value, event.error)
 
-    def _report(self, trial: Trial, step: int, value: float) -> bool:
-        better = trial.value is None or self.sign * value < self.sign * trial.value
-        trial.step, trial.value = step, value if better else trial.value
+    def _report(self, trial: Trial, step: int, value: float, others: Sequence[float] = ()) -> bool:
+        if trial.value is None or self.sign * value < self.sign * trial.value:
+            trial.value, trial.others = value, tuple(others)
+        trial.step = step
         trial.curve.append((step, value))
+        if others:
+            turned = self._turned(others)
+            self.proposer.others(trial.id, turned)
+            self.stopper.others(trial.id, turned)
         proposer = self.proposer.report(trial.id, step, self.sign * value)
-        stopper = self.stopper.report(trial.id, step, self.sign * float(trial.value or 0.0))
-        return proposer or stopper
+        reached = value if others else float(trial.value)
+        return self.stopper.report(trial.id, step, self.sign * reached) or proposer
+
+    def _turned(self, others: Sequence[float]) -> tuple[float, ...]:
+        return tuple(sign * value for sign, value in zip(self.signs, others, strict=True))
+
+    def front(self) -> list[Trial]:
+        """Of several objectives, the completed trials that no other beats in all of them; of one, the best."""
+        done = [t for t in self.trials if t.status == COMPLETED and t.twin is None and t.value is not None]
+        points = [(self.sign * float(t.value or 0.0), *self._turned(t.others)) for t in done]
+        return [trial for trial, rank in zip(done, ranks(points), strict=True) if rank == 0]
 
     def _end(self, trial: Trial, status: str, value: float | None, error: str | None) -> None:
-        self._write(end=trial.id, status=status, value=value, seconds=round(trial.seconds, 3), error=error)
+        said = {"others": trial.others} if trial.others else {}
+        self._write(end=trial.id, status=status, value=value, seconds=round(trial.seconds, 3), error=error, **said)
         self._ended(trial, status, value, error)
         self.tell(trial)
         for twin in self.twins.pop(trial.id, []):
@@ -277,6 +307,7 @@ class Sweep:
     def _end_twin(self, twin: Trial) -> None:
         assert twin.twin is not None
         same = self.trials[twin.twin]
+        twin.others = same.others
         self._end(twin, same.status, same.value, same.error)
 
     def _ended(self, trial: Trial, status: str, value: float | None, error: str | None) -> None:
@@ -288,6 +319,8 @@ class Sweep:
             earlier = None if self.best is None else self.best.value
             if earlier is None or self.sign * float(value or 0.0) < self.sign * earlier:
                 self.best = trial
+        if trial.others:
+            self.proposer.others(trial.id, self._turned(trial.others))
         self.proposer.end(trial.id, status, None if value is None else self.sign * value)
         self.stopper.end(trial.id, status)
 
@@ -328,10 +361,11 @@ class Sweep:
                 trial = self.trials[event["report"]]
                 trial.taken += 1
                 self.now = trial.start + trial.taken
-                self._same({"stop": self._report(trial, event["step"], event["value"])}, event)
+                stop = self._report(trial, event["step"], event["value"], event.get("others", ()))
+                self._same({"stop": stop}, event)
             else:
                 trial = self.trials[event["end"]]
-                trial.seconds = event["seconds"]
+                trial.seconds, trial.others = event["seconds"], tuple(event.get("others", ()))
                 if trial.twin is None and (event["status"] == COMPLETED or event["error"]):
                     trial.taken += 1
                     self.now = trial.start + trial.taken

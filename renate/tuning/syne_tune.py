@@ -1,5 +1,6 @@
 """Syne Tune's schedulers as proposers."""
 
+import importlib
 import logging
 import os
 import random
@@ -17,6 +18,7 @@ from renate.errors import ConfigError
 from renate.seeds import derive
 from renate.tuning.base import COMPLETED, FAILED, Proposal, Proposer
 from renate.tuning.engines import load, make
+from renate.tuning.pareto import Point
 from renate.tuning.space import Config, Domain, Space
 
 EPOCH, VALUE = "epoch", "value"
@@ -41,6 +43,7 @@ class SyneTune(Proposer):
         environment = dict(os.environ)
         try:
             self._class = load(scheduler, "syne_tune", "syne-tune")
+            self.several = _is(self._class, "multiobjective.moasha", "MOASHA")
         finally:  # importing it sets OMP_NUM_THREADS=1, which the workers would inherit
             for name in os.environ.keys() - environment.keys():
                 del os.environ[name]
@@ -51,13 +54,11 @@ class SyneTune(Proposer):
         Raises:
             ConfigError: It refuses an option.
         """
-        from syne_tune.optimizer.schedulers.asha import AsynchronousSuccessiveHalving
-        from syne_tune.optimizer.schedulers.pbt import PopulationBasedTraining
-
         super().bind(space, first=[c for c in first if space.fits(c)], seed=seed, steps=steps, slots=slots)
         logging.getLogger("syne_tune").setLevel(logging.ERROR)  # it warns of its own calls, and of failed trials
-        self._is_halving = issubclass(self._class, AsynchronousSuccessiveHalving)
-        self.clones = self._is_population = issubclass(self._class, PopulationBasedTraining)
+        self._is_halving = self.several or _is(self._class, "asha", "AsynchronousSuccessiveHalving")
+        self.clones = self._is_population = _is(self._class, "pbt", "PopulationBasedTraining")
+        self._further: dict[int, Point] = {}  # trial -> the other objectives
         self._trials: dict[int, Any] = {}
         self._reached: dict[int, int] = {}  # trial -> its last epoch
         self._unjudged: set[int] = set()  # clones that haven't reported yet
@@ -69,7 +70,7 @@ class SyneTune(Proposer):
         given = {
             "config_space": {key: _domain(domain) for key, domain in space.domains.items()},
             "metric": VALUE,
-            "metrics": [VALUE],
+            "metrics": [VALUE, *map(str, range(1, self.objectives))],
             "do_minimize": True,
             "time_attr": EPOCH,
             "max_t": steps,
@@ -78,7 +79,10 @@ class SyneTune(Proposer):
         if self._is_population:
             given["population_size"] = slots
         with self._own_random():
-            self._engine = make(self._class, given, self.options)
+            self._engine = self._make(given)
+
+    def _make(self, given: Mapping[str, Any]) -> Any:
+        return make(self._class, given, self.options)
 
     @contextmanager
     def _own_random(self) -> Iterator[None]:
@@ -96,11 +100,14 @@ class SyneTune(Proposer):
     def ask(self, trial: int) -> Proposal | None:
         # Not by `points_to_evaluate`: not every scheduler takes it, and none checks what it holds.
         if trial < len(self.first):
-            config = self.first[trial]
-            filled = {k: config[k] if k in config else d.sample(self._filler) for k, d in self.space.domains.items()}
-            self._add(trial, {key: _value(self.space.domains[key], text) for key, text in filled.items()})
-            return Proposal(config, "enqueued")
+            self._add(trial, self._flat(self.first[trial]))
+            return Proposal(self.first[trial], "enqueued")
         return self.propose(trial)
+
+    def _flat(self, config: Config) -> dict[str, Any]:
+        """A configuration as the scheduler has it; what is inactive is drawn."""
+        filled = {k: config[k] if k in config else d.sample(self._filler) for k, d in self.space.domains.items()}
+        return {key: _value(self.space.domains[key], text) for key, text in filled.items()}
 
     def propose(self, trial: int) -> Proposal | None:
         """Return what the scheduler suggests.
@@ -146,13 +153,20 @@ class SyneTune(Proposer):
         members = len(self._trials) - len(self._lost)
         return bool(self._engine.trial_decisions_stack) or members < self._engine.population_size
 
+    def others(self, trial: int, values: Point) -> None:
+        self._further[trial] = values
+
+    def _result(self, trial: int, step: int, value: float | None) -> dict[str, Any]:
+        further = {str(k): other for k, other in enumerate(self._further.get(trial, ()), 1)}
+        return {EPOCH: step, VALUE: value} | further
+
     def report(self, trial: int, step: int, value: float) -> bool:
         if trial in self._unjudged:  # a clone was perturbed when it began: without this, its first epoch is judged
             self._unjudged.remove(trial)
             self._engine.trial_state[trial].last_perturbation_time = step - 1
         self._reached[trial] = step
         with self._own_random():
-            decision = self._engine.on_trial_result(self._trials[trial], {EPOCH: step, VALUE: value})
+            decision = self._engine.on_trial_result(self._trials[trial], self._result(trial, step, value))
         # At the last step a scheduler says "stop" to what has completed.
         return step < self.steps and str(decision) != "CONTINUE"
 
@@ -160,7 +174,8 @@ class SyneTune(Proposer):
         ended = self._trials[trial]
         with self._own_random():
             if status == COMPLETED:
-                self._engine.on_trial_complete(ended, {EPOCH: self._reached.get(trial, self.steps), VALUE: value})
+                last = self._reached.get(trial, self.steps)
+                self._engine.on_trial_complete(ended, self._result(trial, last, value))
             elif status == FAILED:
                 self._engine.on_trial_error(ended)
             else:
@@ -180,7 +195,13 @@ class SyneTune(Proposer):
         for bracket in self._engine.brackets:
             for _, recorded in bracket.rungs:
                 recorded.pop(trial, None)
-        getattr(self._engine.searcher, "trial_results", {}).pop(trial, None)
+        searcher = getattr(self._engine, "searcher", None)  # MOASHA has none
+        getattr(searcher, "trial_results", {}).pop(trial, None)
+
+
+def _is(found: type[Any], module: str, name: str) -> bool:
+    base = getattr(importlib.import_module(f"syne_tune.optimizer.schedulers.{module}"), name)
+    return issubclass(found, base)
 
 
 def _domain(domain: Domain) -> Any:

@@ -53,11 +53,11 @@ def trials_of(folder: Path) -> list[Trial]:
             trial.step = event["step"]
             trial.curve.append((event["step"], event["value"]))
             if trial.value is None or sign * event["value"] < sign * trial.value:
-                trial.value = event["value"]
+                trial.value, trial.others = event["value"], tuple(event.get("others", ()))
         else:
             trial = trials[event["end"]]
             trial.status, trial.value, trial.error = event["status"], event["value"], event["error"]
-            trial.seconds = event["seconds"]
+            trial.seconds, trial.others = event["seconds"], tuple(event.get("others", ()))
     return trials
 
 
@@ -88,7 +88,7 @@ def publish_best(folder: Path) -> Manifest:
     update = given["version"] + 1 if given else 1
     same = {"update": update, "sweep": record["id"], "seed": record["seed"]}
     rows = read(*parent) if parent else []
-    rows += rows_of(trials, metric=record["metric"], mode=record["mode"], **same)
+    rows += rows_of(trials, record["others"], metric=record["metric"], mode=record["mode"], **same)
     source = State(str(candidate_of(folder, best)))
     waiting = candidates(source)
     manifest = waiting[-1] if waiting else source.manifest()  # of a stream: its last version

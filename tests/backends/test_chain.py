@@ -8,8 +8,6 @@ import os
 import re
 from pathlib import Path
 
-import pytest
-
 from renate.state.versions import State
 
 from .account import Account

@@ -259,3 +259,16 @@ def test_a_stream_and_its_evaluation(aws: Services, on: Callable[..., list[str]]
         assert weights(State("./there").manifest(number)) == weights(State("./here").manifest(number))
     measure = ["job=evaluate", *stream[:-1], "objective.metric=val_loss", "job.version=1", "state.url=./there"]
     assert renate.run(on(*measure, f"backend.staging={place}")).metrics == renate.run(measure).metrics
+
+
+def test_two_machines_train_together(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+    given = [*QUICK, "memory.capacity=50", "state.first=true", "trainer.accelerator=cpu"]
+    here = renate.run([*given, "trainer.devices=2", "state.url=./here"])
+    there = renate.run(on(*given, "backend.instance_count=2", f"state.url={url}"))
+    assert there.metrics == here.metrics
+    assert weights(State(url).manifest()) == weights(State("./here").manifest())
+    (name,) = names(aws)
+    kept = {
+        key.split("/checkpoints/")[1].split("/")[0] for key in everything(aws, workdir.name) if "/checkpoints/" in key
+    }
+    assert kept == {"algo-1", "algo-2"}

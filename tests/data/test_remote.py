@@ -10,6 +10,7 @@ import pytest
 
 from renate.data.files import Files
 from renate.data.fingerprint import expand, fingerprint
+from renate.data.remote import read
 from renate.errors import DataError
 from tests.state.fake_s3 import FakeS3
 
@@ -74,6 +75,13 @@ def test_reading(s3: FakeS3, workdir: Path) -> None:
     data = source.load(seed=0)
     assert data.train["inputs"].tolist() == [[1.0], [2.0], [1.0], [2.0]]
     assert data.test["test"]["targets"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("size", [0, 5, (8 << 20) + 1, 20 << 20])
+def test_objects_of_any_size(s3: FakeS3, size: int) -> None:
+    data = os.urandom(size)
+    s3.objects["bucket/large"] = (data, datetime.now(UTC))
+    assert bytes(read("s3://bucket/large")) == data
 
 
 def test_the_fingerprint_reads_no_object_and_lists_once(s3: FakeS3, workdir: Path) -> None:

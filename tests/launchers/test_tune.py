@@ -248,6 +248,25 @@ def test_every_update_of_a_stream(workdir: Path) -> None:
     assert "holds version 1, which is not of this stream" in other.stderr
 
 
+def test_several_objectives_give_the_pareto_front(workdir: Path) -> None:
+    several = ["objective.others={val_loss:min}", "state.url=./state", "state.first=true"]
+    done = renate(*TUNED, *several, cwd=workdir)
+    assert "Pareto front: what no other trial beats in val_accuracy and val_loss" in done.stdout
+    state = State("./state")
+    rows = {row["trial"]: row for row in read(state, state.manifest()) if row["status"] == "completed"}
+    front = json.loads((the_sweep(workdir) / "result.json").read_text())["pareto"]
+    assert front
+    for found in front:
+        accuracy, loss = found["val_accuracy"], found["val_loss"]
+        row = rows[str(found["trial"])]
+        assert (float(row["value"]), float(row["val_loss"])) == (accuracy, loss)
+        beaten = [r for r in rows.values() if float(r["value"]) > accuracy and float(r["val_loss"]) < loss]
+        assert not beaten
+    # the history of several is a history of the first for who asks for one
+    again = renate(*TUNED, "state.url=./state", "seed=1", "tuner.max_trials=2", cwd=workdir)
+    assert "of their best configurations come first" in again.stderr
+
+
 def test_keep_all(workdir: Path) -> None:
     """And what is removed is gone."""
     renate(*SMALL[:2], "trainer.max_epochs=1", "optimizer.lr=0.05,0.5", "tuner=grid", "tuner.keep=all", cwd=workdir)

@@ -96,7 +96,13 @@ class Handler(BaseHTTPRequestHandler):
             if key not in self.server.objects:
                 return self.answer(404, "<Error><Code>NoSuchKey</Code></Error>")
             data, when = self.server.objects[key]
-            return self.answer(200, data, Last_Modified=when.strftime("%a, %d %b %Y %H:%M:%S GMT"))
+            modified = when.strftime("%a, %d %b %Y %H:%M:%S GMT")
+            if "range" not in headers:
+                return self.answer(200, data, Last_Modified=modified)
+            first, last = map(int, headers["range"].removeprefix("bytes=").split("-"))
+            part, whole = data[first : last + 1], len(data)
+            span = f"bytes {first}-{first + len(part) - 1}/{whole}"
+            return self.answer(206, part, Last_Modified=modified, Content_Range=span)
         prefix = f"{key}/{query['prefix'][0]}"
         found = "".join(
             f"<Contents><Key>{escape(name[len(key) + 1 :])}</Key><Size>{len(data)}</Size><ETag>1</ETag>"

@@ -144,19 +144,25 @@ def services(
         yield running
 
 
-def found(running: Services) -> None:
+def client(service: str, address: str) -> Any:
     import boto3  # only here: what uses these services need not have it
 
     keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": REGION}
-    place = {"LocationConstraint": REGION}
-    s3 = boto3.client("s3", endpoint_url=running.s3, **keys)
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
+    return boto3.client(service, endpoint_url=address, **keys)
+
+
+def bucket_at(address: str) -> None:
+    """Create the bucket in an S3."""
+    with contextlib.closing(client("s3", address)) as s3:
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+
+
+def found(running: Services) -> None:
+    bucket_at(running.s3)
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    iam = boto3.client("iam", endpoint_url=running.s3, **keys)
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    iam.create_role(RoleName=ROLE.rsplit("/", 1)[1], AssumeRolePolicyDocument=document)
-    for client in (s3, iam):
-        client.close()
+    with contextlib.closing(client("iam", running.s3)) as iam:
+        iam.create_role(RoleName=ROLE.rsplit("/", 1)[1], AssumeRolePolicyDocument=document)
 
 
 def main() -> None:

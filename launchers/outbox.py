@@ -1,0 +1,75 @@
+"""What a job far away reports, as numbered objects in its folder; written there, read by whoever follows it."""
+
+import json
+import sys
+import threading
+import time
+
+from renate.errors import StateError
+from renate.jobs.directory import Json
+from renate.state.store import Store
+
+PERIOD = 1.0  # seconds between two objects, at least
+
+
+def report_key(run: str, number: int) -> str:
+    return f"{run}/reports/{number:08d}.json"
+
+
+def result_key(run: str) -> str:
+    return f"{run}/result.json"
+
+
+class Outbox:
+    """Writes events in order from a thread of its own: the job never waits for the store.
+
+    Args:
+        store: The job's home.
+        run: The submission; a restarted one goes on with its numbers.
+    """
+
+    def __init__(self, store: Store, run: str) -> None:
+        self.store, self.run = store, run
+        self.waiting: list[Json] = []
+        self.changed, self.closing = threading.Condition(), threading.Event()
+        self.number = len(store.list(f"{run}/reports"))
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def put(self, event: Json) -> None:
+        event = {"time": round(time.time(), 3), **event}
+        with self.changed:
+            if event["event"] == "progress":  # only the last one matters
+                self.waiting = [e for e in self.waiting if e["event"] != "progress"]
+            self.waiting.append(event)
+            self.changed.notify()
+
+    def _work(self) -> None:
+        while not self.closing.is_set():
+            with self.changed:
+                self.changed.wait_for(lambda: self.waiting or self.closing.is_set())
+            self._flush()
+            self.closing.wait(PERIOD)
+
+    def _flush(self) -> None:
+        with self.changed:
+            batch, self.waiting = self.waiting, []
+        if not batch:
+            return
+        try:
+            self.store.put(report_key(self.run, self.number + 1), json.dumps(batch).encode())
+            self.number += 1
+        except StateError as error:  # the job goes on, and the next try may succeed
+            print(f"renate: reports wait: {error}", file=sys.stderr, flush=True)
+            with self.changed:
+                self.waiting = batch + self.waiting
+
+    def close(self, result: Json | None) -> None:
+        """Write what is left, then the result, if the job has one: who reads it knows that nothing more follows."""
+        self.closing.set()
+        with self.changed:
+            self.changed.notify()
+        self.thread.join()
+        self._flush()
+        if result is not None:
+            self.store.put(result_key(self.run), json.dumps(result).encode())

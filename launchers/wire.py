@@ -1,0 +1,62 @@
+"""What the processes of a job report, over pipes."""
+
+import json
+import os
+import select
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from renate.jobs.directory import Json
+
+
+class Wire:
+    """Reads the events of one or several processes, one JSON object per line.
+
+    Args:
+        pipes: File descriptors to read, a process each.
+        alive: Whether what started them is still there.
+    """
+
+    def __init__(self, pipes: Sequence[int], alive: Callable[[], bool]) -> None:
+        self.buffers = dict.fromkeys(pipes, b"")
+        self.alive = alive
+
+    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
+        """Yield what is reported, and None whenever all have been silent for a moment.
+
+        Raises:
+            EOFError: They are gone.
+            TimeoutError: It took too long, or one gave no sign of life for too long; the text says which.
+        """
+        began = time.monotonic()
+        heard: dict[int, float] = {}
+        while True:
+            ready, _, _ = select.select(list(self.buffers), [], [], 0.2)
+            now = time.monotonic()
+            if timeout is not None and now - began > timeout:
+                raise TimeoutError(f"stopped after backend.timeout={timeout} seconds")
+            if heartbeat is not None and any(now - last > heartbeat for p, last in heard.items() if p not in ready):
+                raise TimeoutError(f"no sign of life for backend.heartbeat={heartbeat} seconds")
+            if not ready:
+                if not self.alive():
+                    raise EOFError
+                yield None
+            for pipe in ready:
+                heard[pipe] = now
+                yield from self._read(pipe, heard)
+            if not self.buffers:
+                raise EOFError
+
+    def _read(self, pipe: int, heard: dict[int, float]) -> Iterator[Json]:
+        chunk = os.read(pipe, 1 << 16)
+        if not chunk:
+            del self.buffers[pipe], heard[pipe]
+            os.close(pipe)
+            return
+        *lines, self.buffers[pipe] = (self.buffers[pipe] + chunk).split(b"\n")
+        yield from (json.loads(line) for line in lines)
+
+    def close(self) -> None:
+        for pipe in self.buffers:
+            os.close(pipe)
+        self.buffers = {}

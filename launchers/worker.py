@@ -1,0 +1,148 @@
+"""What runs jobs on this machine: warm workers, and groups of processes that run one job together."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from renate.jobs.directory import JobDirectory, Json
+from renate.jobs.group import Group, cause, meaning
+
+from .wire import Wire
+
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+# Idle OpenMP threads sleep instead of spinning: beside another busy process a small model's step is 40 times as fast.
+QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+class Worker:
+    """A process that has imported torch and Lightning once and takes job after job.
+
+    Not `multiprocessing`: that would import the caller's `__main__` again, which scripts without a guard and
+    notebooks don't survive.
+    """
+
+    def __init__(self, slot: int, gpus: dict[str, str]) -> None:
+        self.slot, self.gpus = slot, gpus
+        read, write = os.pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "renate.jobs", "--serve", str(write)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[write],
+            env=QUIET_THREADS | os.environ | gpus,
+            start_new_session=True,  # Ctrl-C is the launcher's business
+        )
+        os.close(write)
+        self.wire = Wire([read], lambda: True)
+
+    def send(self, order: Json) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
+        """See `Wire.events`."""
+        return self.wire.events(timeout, heartbeat)
+
+    def kill(self) -> str:
+        """End the process and all that it started; returns what it ended with."""
+        code = end(self.process)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.wire.close()
+        return f"the worker process ended with {meaning(code)}"
+
+
+class GroupWorker:
+    """The processes on this machine that run one job, and then are gone.
+
+    Args:
+        slot: Of the launcher.
+        group: What they are, and those on other hosts.
+    """
+
+    def __init__(self, slot: int, group: Group) -> None:
+        self.slot, self.group, count = slot, group, group.processes
+        self.process: subprocess.Popen[bytes] | None = None
+        self.pids: list[int] = []
+        self.pipes = Path(tempfile.mkdtemp(prefix="renate-"))
+        for rank in range(count):
+            os.mkfifo(self.pipes / str(rank))
+        opened = [os.open(self.pipes / str(rank), os.O_RDONLY | os.O_NONBLOCK) for rank in range(count)]
+        self.wire = Wire(opened, lambda: self.process is not None and self.process.poll() is None)
+
+    def send(self, order: Json) -> None:
+        self.directory = JobDirectory(Path(order["path"]))
+        environment = self.group.environment(order["threads"]) | QUIET_THREADS | order["environment"]
+        with (self.directory.path / "torchrun.txt").open("wb") as log:
+            self.process = subprocess.Popen(
+                self.group.command(self.directory.path, str(self.pipes)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory.record["cwd"],
+                env=environment,
+                start_new_session=True,
+            )
+
+    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
+        """See `Wire.events`."""
+        try:
+            for event in self.wire.events(timeout, heartbeat):
+                if event is not None and event["event"] == "started":
+                    self.pids.append(event["pid"])
+                yield event
+        except EOFError:
+            self._wait()  # what started them finds out which one died, and of what
+            raise
+
+    def _wait(self) -> None:
+        assert self.process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE)
+
+    def tell_to_end(self) -> None:
+        """Ask the processes to leave a checkpoint and end."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
+
+    def finish(self) -> None:
+        """The job is done: let its processes end by themselves."""
+        self._wait()
+        self.kill()
+
+    def kill(self) -> str:
+        """End every process; returns what they ended with."""
+        if self.process is None:
+            code, log = 1, ""
+        else:
+            code = end(self.process)
+            for pid in self.pids:  # torch's elastic run gave each a session of its own
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+            log = (self.directory.path / "torchrun.txt").read_text(errors="replace")
+        self.wire.close()
+        shutil.rmtree(self.pipes, ignore_errors=True)
+        return cause(self.directory, log, code)
+
+
+def end(process: subprocess.Popen[bytes]) -> int:
+    """End a process and its group, asking first; returns its exit code."""
+    for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(patience)
+            break
+        except ProcessLookupError:
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    return process.wait()

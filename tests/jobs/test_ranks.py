@@ -1,0 +1,250 @@
+"""Jobs of two processes: the same memory as one process's, any number of processes after any other, kills."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from renate.launchers.compose import Job
+from renate.launchers.local import LocalLauncher
+from safetensors.torch import load
+
+import renate as package
+from renate.jobs.group import Group
+from renate.memory.base import Memory
+from renate.memory.infinite import Infinite
+from renate.memory.reservoir import Reservoir
+from renate.state.versions import State
+from tests.command import RENATE, renate, workers
+
+TWO = ["trainer.devices=2", "trainer.accelerator=cpu"]
+# An odd number of examples, in batches that don't divide it.
+SMALL = ["data.limit=203", "trainer.max_epochs=3", "memory.capacity=60", "model.hidden_sizes=[16]"]
+STREAM = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "objective.metric=null"]
+LONG = [
+    *("updater=derpp", "optimizer.momentum=0.9", "optimizer.lr=0.02", "lr_scheduler=cosine", "memory.capacity=300"),
+    *("trainer.max_epochs=40", "model.hidden_sizes=[32]", "trainer.checkpoint_every=0.2", *TWO),
+]
+
+
+def prepared(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A job's directory as a launcher writes it, without the job being run."""
+    found: list[Path] = []
+
+    def submit(self: LocalLauncher, job: Job) -> "Future[Any]":
+        found.append(job.directory.path)
+        done: Future[Any] = Future()
+        done.set_result({"status": "completed", "value": None, "metrics": {}, "counts": {}, "version": 1, "url": "x"})
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalLauncher, "submit", submit)
+        package.run(arguments)
+    return found[0]
+
+
+def memory_of(state: State) -> tuple[Memory, dict[str, Any]]:
+    manifest = state.manifest()
+    meta = json.loads(bytes(state.read(manifest, "memory/meta.json")))
+    memory: Memory = Reservoir(meta["capacity"], 1 << 30) if meta["policy"] == "Reservoir" else Infinite(1 << 30)
+    memory.bind(seed=0)
+    memory.load(lambda name: state.read(manifest, name))
+    return memory, meta
+
+
+def rows(memory: Memory) -> list[bytes]:
+    if not len(memory):
+        return []
+    columns = memory.columns()
+    flat = torch.cat([columns["inputs"].flatten(1).float(), columns["targets"][:, None].float()], 1)
+    return sorted(bytes(row) for row in flat.numpy())
+
+
+def model_of(state: State) -> dict[str, torch.Tensor]:
+    return load(bytes(state.read(state.manifest(), "model.safetensors")))
+
+
+def distance(one: State, two: State) -> float:
+    a, b = model_of(one), model_of(two)
+    return max(float((a[k] - b[k]).abs().max()) for k in a)
+
+
+def test_two_processes_are_one_with_batches_twice_as_large(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    even = ["data.limit=178", *SMALL[1:]]  # 160 to train on: every batch is whole, so the gradients are the same
+    jobs = {
+        "fine_tuning": [*even, "updater=fine_tuning"],
+        "er": [*SMALL, "updater=er"],
+        "derpp": [*SMALL, "updater=derpp"],
+        "joint": [*SMALL[:2], "model.hidden_sizes=[16]", "updater=joint"],
+        "stream": [*SMALL, *STREAM, "updater=er"],
+    }
+    halves = {name: prepared([*job, *TWO, "data.batch_size=16"], monkeypatch) for name, job in jobs.items()}
+    for half in halves.values():
+        (half / "result.json").unlink(missing_ok=True)
+    command = Group(2, interface="lo").command(Path("x"))[:-3]
+    script = str(Path(__file__).with_name("run_directories.py"))
+    environment = os.environ | Group(2, interface="lo").environment(2) | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [*command, script, *map(str, halves.values())], env=environment, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    states = {}
+    for name, half in halves.items():
+        result = json.loads((half / "result.json").read_text())
+        assert result["status"] == "completed", f"{name}: {result}"
+        states[name] = State(result["url"])
+    for name, job in jobs.items():
+        whole = package.run([*job, "data.batch_size=32"])
+        one, two = memory_of(State(whole.state_url)), memory_of(states[name])
+        assert rows(one[0]) == rows(two[0]), name
+        assert one[1]["count"] == two[1]["count"], name
+    assert len(memory_of(states["er"])[0]) == 60, "full"
+    assert "logits" in memory_of(states["derpp"])[0].columns()
+    fine = package.run([*jobs["fine_tuning"], "data.batch_size=32"])
+    assert distance(State(fine.state_url), states["fine_tuning"]) < 1e-5
+    reports = [json.loads(line) for line in (halves["er"] / "metrics.jsonl").read_text().splitlines()]
+    assert [r["epoch"] for r in reports] == [1, 2, 3], "one process reports"
+
+
+def test_two_then_one_then_two_processes(workdir: Path) -> None:
+    state = ["updater=er", *SMALL, "state.url=./state"]
+    renate(*state, *TWO, "state.first=true", cwd=workdir)
+    first, meta = memory_of(State("./state"))
+    package.run([*state, "seed=1"])
+    done = renate(*state, *TWO, "seed=2", cwd=workdir)
+    assert "epoch 3 step" in done.stderr, "progress reaches the launcher"
+    assert "→" in done.stdout, "before and after"
+    last, after = memory_of(State("./state"))
+    assert State("./state").versions() == [1, 2, 3]
+    assert len(last) == len(first) == 60
+    assert after["count"] == 3 * meta["count"]
+
+
+def started(folder: Path, *arguments: str, epochs: int) -> "subprocess.Popen[str]":
+    process = subprocess.Popen([*RENATE, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 90
+    while time.monotonic() < until and process.poll() is None:
+        reports = list((folder / "runs").glob("*/metrics.jsonl"))
+        lines = len(reports[0].read_text().splitlines()) if reports else 0
+        if lines >= epochs and list((folder / "runs").glob("*/checkpoint-1-*.pt")):
+            break
+        time.sleep(0.02)
+    return process
+
+
+def rank_pid(folder: Path, rank: int) -> int:
+    found = [
+        pid
+        for pid in workers(folder)
+        if f"\nRANK={rank}\n" in Path(f"/proc/{pid}/environ").read_text().replace("\0", "\n")
+    ]
+    return found[0]
+
+
+def gone(folder: Path) -> bool:
+    until = time.monotonic() + 10
+    while workers(folder) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not workers(folder)
+
+
+def test_killed_and_resumed_bit_for_bit(workdir: Path) -> None:
+    process = started(workdir, *LONG, epochs=3)
+    process.kill()  # the launcher alone: nothing may outlive it
+    process.communicate()
+    assert gone(workdir)
+    process = started(workdir, *LONG, epochs=10)
+    os.kill(rank_pid(workdir, 1), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.splitlines()[-1] == "renate: process 1 of the job ended with signal SIGKILL: out of memory?"
+    assert "Traceback" not in err
+    assert gone(workdir)
+    (job,) = (path.parent for path in (workdir / "runs").glob("*/job.json") if path.parent.name != "latest")
+    assert list(job.glob("checkpoint-0-*.pt"))
+    renate(*LONG, cwd=workdir)
+    assert not list(job.glob("checkpoint*.pt"))
+    reports = [json.loads(line) for line in (job / "metrics.jsonl").read_text().splitlines()]
+    assert [r["epoch"] for r in reports] == list(range(1, 41))
+    renate(*LONG, "run_dir=whole", cwd=workdir)
+    (whole,) = (path.parent for path in (workdir / "whole").glob("*/job.json") if path.parent.name != "latest")
+    one, two = State(str(job / "state")), State(str(whole / "state"))
+    assert distance(one, two) == 0
+    a, b = memory_of(one)[0].columns(), memory_of(two)[0].columns()
+    assert all(torch.equal(a[name], b[name]) for name in b)
+
+
+@pytest.mark.slow
+def test_sigterm_keeps_what_was_reached_and_a_frozen_process_is_noticed(workdir: Path) -> None:
+    arguments = [*LONG, "trainer.max_epochs=5000", "backend.heartbeat=3"]
+    process = started(workdir, *arguments, epochs=3)
+    for file in (workdir / "runs").glob("*/checkpoint*.pt"):
+        file.unlink()
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert gone(workdir)
+    ranks = {path.name.split("-")[1]: path.name.split("-")[2] for path in (workdir / "runs").glob("*/checkpoint-*.pt")}
+    assert ranks.keys() == {"0", "1"}
+    assert ranks["0"] == ranks["1"], "after the same step"
+    process = started(workdir, *arguments, epochs=5)
+    os.kill(rank_pid(workdir, 1), signal.SIGSTOP)
+    _, err = process.communicate(timeout=60)
+    assert err.splitlines()[-1] == "renate: no sign of life for backend.heartbeat=3 seconds"
+    assert gone(workdir)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_error_in_one_process_is_the_jobs_error(workdir: Path) -> None:
+    (workdir / "my_net.py").write_text(
+        "import os\nfrom torch import nn\n\n"
+        "class Net(nn.Sequential):\n    def __init__(self, out):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(64, out))\n\n"
+        "    def forward(self, x):\n"
+        "        if self.training and os.environ.get('RANK') == '1':\n            raise KeyError('only here')\n"
+        "        return super().forward(x)\n"
+    )
+    net = ["model=torch_module", "model._target_=my_net.Net", "+model.out=10"]
+    done = renate("trainer.max_epochs=1", *net, *TWO, cwd=workdir, code=1)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("renate: KeyError: 'only here' (my_net.py:10: raise KeyError('only here'))"), done.stderr
+    assert workers(workdir) == []
+
+
+@pytest.mark.slow
+def test_two_hosts_that_share_no_files(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    update = ["updater=er", *SMALL, "state.url=./state"]
+    package.run([*update, "state.first=true"])
+    here = prepared([*update, "seed=1", "data.batch_size=16", "updater.replay_batch_size=16"], monkeypatch)
+    there = workdir / "elsewhere" / "job"
+    there.mkdir(parents=True)
+    for name in ("config.yaml", "job.json"):
+        (there / name).write_text((here / name).read_text())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    hosts = []
+    for index, (folder, cwd) in enumerate(((here, workdir), (there, there))):
+        group = Group(1, hosts=2, host=index, port=port, interface="lo")
+        environment = os.environ | group.environment(1)
+        hosts.append(
+            subprocess.Popen(group.command(folder), cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True)
+        )
+    for host in hosts:
+        _, err = host.communicate(timeout=120)
+        assert host.returncode == 0, err
+    result = json.loads((here / "result.json").read_text())
+    assert (result["status"], result["version"]) == ("completed", 2)
+    assert sorted(path.name for path in there.iterdir()) == ["config.yaml", "job.json"]
+    one = memory_of(State("./state"))[0]
+    package.run(["updater=er", *SMALL, "state.url=./other", "state.first=true"])
+    package.run(["updater=er", *SMALL, "state.url=./other", "seed=1", "updater.replay_batch_size=32"])
+    assert rows(one) == rows(memory_of(State("./other"))[0])

@@ -49,7 +49,7 @@ def single(job: Job, result: Json) -> None:
         return  # the error follows, as the command's last line
     if result["status"] == "submitted":
         stdout().print(f"submitted   {result['training_job']}", markup=False)
-        stdout().print("follow      the same command with backend.wait=true", markup=False)
+        stdout().print(f"follow      {result['follow']}", markup=False)
         return
     out, metrics = stdout(), result.get("metrics") or {}
     if result.get("matrix"):

@@ -18,7 +18,9 @@ def main() -> None:
         from renate.jobs.execute import execute
         from renate.ranks import Ranks
 
-        result = execute(Path(sys.argv[1]), ranks=Ranks.from_environment())
+        ranks = Ranks.from_environment()
+        result = execute(Path(sys.argv[1]), ranks=ranks)
+        ranks.disconnect()
     sys.exit(f"renate: {result['error']}" if result["status"] == "failed" else 0)
 
 

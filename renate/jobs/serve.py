@@ -76,7 +76,9 @@ def attend(path: Path, wires: Path) -> Order:
         from renate.jobs.execute import execute
         from renate.ranks import Ranks
 
-        result = execute(path, emit if rank == 0 else lambda event: None, Ranks.from_environment())
+        ranks = Ranks.from_environment()
+        result = execute(path, emit if rank == 0 else lambda event: None, ranks)
+        ranks.disconnect()
     emit({"event": "done" if rank == 0 and "lost" not in result else "ended"})
     return result
 

@@ -13,6 +13,7 @@ from renate.launchers.sagemaker.service import RUNNING, Service
 import renate
 from renate.errors import JobError
 from renate.state.manifest import Manifest
+from renate.state.publish import candidates
 from renate.state.versions import State
 from tests.command import renate as command
 from tests.conftest import write_table
@@ -286,3 +287,12 @@ def test_two_machines_train_together(aws: Services, on: Callable[..., list[str]]
     assert 6 <= len(epochs_of_both) < 8, "it didn't begin again from nothing"
     kept = {key.partition("/checkpoints/")[2].partition("/")[0] for key in everything(aws, workdir.name)}
     assert kept == {"", "algo-1", "algo-2"}
+
+
+def test_a_grid_leaves_candidates(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+    done = command(*on(*QUICK, "seed=1,2", "backend.workers=2", f"state.url={url}", "state.first=true"), cwd=workdir)
+    assert len(candidates(State(url))) == 2
+    assert State(url).versions() == []
+    job = re.findall(r"seed=2: publish with renate state publish (\S+)", done.stdout)[0]
+    assert command("state", "publish", job, cwd=workdir).stdout == f"version 1 of {url}\n"
+    assert State(url).manifest().job == Path(job).name

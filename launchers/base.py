@@ -34,7 +34,13 @@ class RenateLauncher(Launcher):
 
     A backend implements `submit`, `stop` and `close`, and hands each report of a job to `listener`. A worker needs
     nothing but the job's directory, so local, cluster and cloud backends share everything else.
+
+    Attributes:
+        whole_sweeps: Whether a sweep becomes one job, which runs all of it.
+        far: Whether a job's directory lies where this process can't read it.
     """
+
+    whole_sweeps = far = False
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.backend = config, config.backend
@@ -77,22 +83,36 @@ class RenateLauncher(Launcher):
         job.record["publish"] = self.publish
         return job
 
-    def start(self, job: Job) -> Future[Json]:
-        """Answer from an earlier run of exactly this job, else write the job's directory and submit it."""
+    def outcome_of(self, job: Job) -> str:
+        """Where a tuner's trial leaves its outcome, a state by itself."""
+        return str(job.directory.path / "candidate")
+
+    def finished(self, job: Job) -> Json | None:
+        """The result of an earlier run of exactly this job, if there is one and it may count."""
         known = bool(job.config.resume) and job.known()
         earlier = job.directory.result if known else None
         if job.config.resume and job.record.get("already") is not None:
             earlier = self._already(job)
         elif earlier is not None and earlier["status"] == "completed":
             self.progress.line(f"{job.name}: finished earlier, in {job.directory.path} (resume=false runs it again)")
-        if earlier is not None and earlier["status"] == "completed":
+        return earlier if earlier is not None and earlier["status"] == "completed" else None
+
+    def prepare(self, job: Job) -> None:
+        """Write the job's directory. An interrupted run of this very job is continued.
+
+        A stream goes on from its state, a fit from its checkpoint.
+        """
+        resume, stream = bool(job.config.resume) and job.known(), job.config.job.name == "stream"
+        job.directory.prepare(dump(job.config), job.record, resume=resume, keep_state=resume and stream)
+
+    def start(self, job: Job) -> Future[Json]:
+        """Answer from an earlier run of exactly this job, else write the job's directory and submit it."""
+        earlier = self.finished(job)
+        if earlier is not None:
             done: Future[Json] = Future()
             done.set_result(earlier)
             return done
-        # An interrupted run of this very job is continued: a stream from its state, a fit from its checkpoint.
-        resume, stream = known, job.config.job.name == "stream"
-        text = dump(job.config)
-        job.directory.prepare(text, job.record, resume=resume, keep_state=resume and stream)
+        self.prepare(job)
         return self.submit(job)
 
     def _already(self, job: Job) -> Json:

@@ -36,7 +36,11 @@ NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume"
 
 @dataclass
 class Job:
-    """One config, ready to run."""
+    """One config, ready to run.
+
+    Attributes:
+        parts: Of a sweep that is one job, the jobs in it; of a tuner's, one that stands for all trials.
+    """
 
     number: int
     overrides: list[str]
@@ -44,6 +48,7 @@ class Job:
     directory: JobDirectory
     record: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    parts: list["Job"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.name = " ".join(filter_overrides(self.overrides)) or "defaults"

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
@@ -34,6 +34,10 @@ class LocalLauncher(RenateLauncher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        if config.hydra.runtime.choices.backend != "local":  # within a job of another backend
+            self.backend = OmegaConf.create(
+                self.composer.schema.option("backend/local")[0] | {"workers": self.backend.workers}
+            )
         self.slots, self.timeout = int(self.backend.workers), self.backend.timeout
         if self.slots < 1:
             raise ConfigError(f"backend.workers={self.slots}: expected 1 or more")

@@ -51,6 +51,9 @@ def single(job: Job, result: Json) -> None:
         stdout().print(f"submitted   {result['training_job']}", markup=False)
         stdout().print(f"follow      {result['follow']}", markup=False)
         return
+    if "printed" in result:  # by a sweep, where it ran
+        print(result["printed"], end="")
+        return
     out, metrics = stdout(), result.get("metrics") or {}
     if result.get("matrix"):
         out.print(matrix(job.name, [result["matrix"]]))

@@ -16,7 +16,7 @@ from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
 from renate.tuning.past import best_of_each_update, completed_of_each_update, read
 from renate.tuning.sweep import Limits, Sweep, Trial
-from renate.tuning.winner import EVENTS, RECORD, candidate_of, publish_best
+from renate.tuning.winner import EVENTS, RECORD, folder_of, publish_best
 
 from . import report
 from .base import RenateLauncher, command
@@ -40,9 +40,12 @@ class Tuning:
         launcher: Where the trials run.
         settings: The sweep's own config.
         parsed: Its overrides.
+        pinned: Parts of its record that hold wherever it runs: those of the machine that asked for it.
     """
 
-    def __init__(self, launcher: RenateLauncher, settings: DictConfig, parsed: Sequence[Override]) -> None:
+    def __init__(
+        self, launcher: RenateLauncher, settings: DictConfig, parsed: Sequence[Override], pinned: Json | None = None
+    ) -> None:
         self.launcher, self.settings, self.parsed = launcher, settings, list(parsed)
         self.plan = Plan(launcher.composer, settings, parsed)
         self.base, self.fixed, self.record, self.tuner = (
@@ -51,22 +54,37 @@ class Tuning:
             self.plan.record,
             self.plan.tuner,
         )
+        self.pinned = pinned is not None
+        self.record |= pinned or {}
         self.folder = Path(str(self.base.config.run_dir)).absolute() / self.record["id"]
+
+    def already(self) -> Json | None:
+        """What the command ends with if the newest version is this very sweep's."""
+        config = self.base.config
+        newest = State(self.record["to"]).newest() if config.resume and config.state.url else None
+        if newest is None or newest.lineage.get("recipe") != self.record["recipe"]:
+            return None
+        self.launcher.progress.line(
+            f"already published as version {newest.version} of {self.record['to']}, tuned by this very sweep; "
+            "resume=false tunes again"
+        )
+        return (read_json(self.folder / "result.json") or {"value": None}) | {
+            "status": "completed",
+            "version": newest.version,
+            "url": self.record["to"],
+        }
+
+    def check(self) -> None:
+        """Find out what can be wrong with the tuner, and write nothing."""
+        before, self.launcher.progress.quiet = self.launcher.progress.quiet, True
+        self._engines()
+        self.launcher.progress.quiet = before
 
     def run(self) -> Json:
         """Run the sweep, or what is left of it, and publish its winner; returns what the command ends with."""
         config = self.base.config
-        newest = State(self.record["to"]).newest() if config.resume and config.state.url else None
-        if newest is not None and newest.lineage.get("recipe") == self.record["recipe"]:
-            self.launcher.progress.line(
-                f"already published as version {newest.version} of {self.record['to']}, tuned by this very sweep; "
-                "resume=false tunes again"
-            )
-            return (read_json(self.folder / "result.json") or {"value": None}) | {
-                "status": "completed",
-                "version": newest.version,
-                "url": self.record["to"],
-            }
+        if not self.pinned and (earlier := self.already()) is not None:
+            return earlier
         if config.resume and self.tuner["storage"] is not None and (self.folder / EVENTS).exists():
             raise ConfigError(
                 f"{self.folder}: a sweep whose study is shared can't be repeated from its log: resume=false begins a "
@@ -102,7 +120,7 @@ class Tuning:
         self.folders.clean(sweep, best)
         outcome |= {"status": "completed", "version": manifest.version, "value": best.value, "best_trial": best.id}
         outcome["best_params"] = best.config
-        won = read_json(candidate_of(self.folder, best).parent / "result.json")
+        won = read_json(folder_of(self.folder, best) / "result.json")
         outcome["metrics"] = won["metrics"] if won else {}
         if self.record["others"]:
             names = [self.record["metric"], *self.record["others"]]
@@ -198,6 +216,9 @@ class Tuning:
 
     def _winner_command(self, best: Trial) -> str:
         gone = [*self.plan.space.domains, "tuner", "search_space", "state.first"]
+        theirs = self.record.get("added", ())  # by where the sweep runs, not by who asked for it
         kept = [o for o in self.fixed if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")]
         untuned = ["search_space=null", "tuner=auto"] if any(o.key_or_group == "experiment" for o in kept) else []
-        return command([str(o.input_line) for o in kept], *untuned, *lines_of(best.config))
+        return command(
+            [line for o in kept if (line := str(o.input_line)) not in theirs], *untuned, *lines_of(best.config)
+        )

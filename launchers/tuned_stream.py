@@ -17,22 +17,28 @@ from .base import RenateLauncher
 from .plan import lines_of
 from .progress import stdout
 from .tune import Tuning
+from .whole import hand_over
 
 OF_ONE_UPDATE = ("job", "state.url", "state.next_url", "state.first", "objective.metric")
 
 
-def tune(launcher: RenateLauncher, settings: DictConfig, parsed: Sequence[Override]) -> Json:
-    """Run a tuned update, or a tuned stream; returns what the command ends with."""
-    tuning = Tuning(launcher, settings, parsed)
+def tune(
+    launcher: RenateLauncher, settings: DictConfig, parsed: Sequence[Override], pinned: Json | None = None
+) -> Json:
+    """Run a tuned update, or a tuned stream; returns what the command ends with. For `pinned` see `Tuning`."""
+    tuning = Tuning(launcher, settings, parsed, pinned)
     config = tuning.base.config
-    if config.job.name != "stream" or config.tuner.tune_on == "stream":
-        return tuning.run()
+    several = config.job.name == "stream" and config.tuner.tune_on != "stream"
     metric = str(config.objective.metric)
-    if not metric.startswith(("val_", "train_")):
+    if several and not metric.startswith(("val_", "train_")):
         raise ConfigError(
             f"objective.metric={metric} is known at a stream's end: tuner.tune_on=stream, or "
             "objective.metric=val_accuracy to tune single updates"
         )
+    if launcher.whole_sweeps:
+        return hand_over(tuning, parsed, one=not several)
+    if not several:
+        return tuning.run()
     if config.tuner.tune_on == "first_update":
         return _by_the_first(tuning, settings, parsed)
     return _each(tuning, settings, parsed)

@@ -1,6 +1,5 @@
 """The same from Python: `renate.run`, `renate.stream`."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, Json, read_json
+from renate.jobs.text import quoted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,21 +78,10 @@ def stream(overrides: Overrides = (), *, model: "nn.Module | None" = None, data:
 def as_list(overrides: Overrides) -> list[str]:
     """Overrides as the command line has them; a mapping's values are quoted for Hydra's grammar."""
     if isinstance(overrides, Mapping):
-        return [f"{key}={_value(value)}" for key, value in overrides.items()]
+        return [f"{key}={quoted(value)}" for key, value in overrides.items()]
     if isinstance(overrides, str):
         raise ConfigError(f"overrides: expected a list or a mapping, got the text {overrides!r}: write [{overrides!r}]")
     return list(overrides)
-
-
-def _value(value: Any) -> str:
-    if value is None or isinstance(value, bool | int | float):
-        return json.dumps(value)
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{k}:{_value(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_value, value)) + "]"
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
 
 
 class _Session:
@@ -170,7 +159,7 @@ def live_overrides(model: Any, data: Any) -> list[str]:
         overrides += [
             "model=torch_module",
             "model._target_=renate.jobs.live.LiveModel",
-            f"+model.path={_value(str(save(model, folder)))}",
+            f"+model.path={quoted(str(save(model, folder)))}",
         ]
     if data is not None:
         parts: dict[str, Dataset[Any]] = dict(data) if isinstance(data, Mapping) else {"train": data}
@@ -179,5 +168,5 @@ def live_overrides(model: Any, data: Any) -> list[str]:
         overrides.append("data=torch_dataset")
         for name, items in parts.items():
             target = "_target_:renate.jobs.live.LiveDataset"
-            overrides.append(f"data.{name}={{{target},path:{_value(str(save(items, folder)))}}}")
+            overrides.append(f"data.{name}={{{target},path:{quoted(str(save(items, folder)))}}}")
     return overrides

@@ -4,9 +4,10 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import renate
 from renate.build import is_own
@@ -14,6 +15,7 @@ from renate.errors import ConfigError
 
 LEFT_OUT = ("__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 MB = 1_000_000
+PROVIDERS = ("hydra", "main", "schema")  # of configs that come with this package and with Hydra
 
 Files = dict[str, Path | bytes]  # name within the archive -> where it is, or what
 
@@ -44,9 +46,15 @@ def below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def own_modules(modules: Sequence[str], trust: Sequence[str], here: Path) -> Files:
+def own_configs(sources: Iterable[Any]) -> Files:
+    """The user's configs, from wherever Hydra reads them."""
+    folders = [Path(str(source.path)) for source in sources if source.provider not in PROVIDERS]
+    return {f"conf/{path.relative_to(folder).as_posix()}": path for folder in folders for path in below(folder)}
+
+
+def own_modules(modules: Sequence[str], trust: Sequence[str], here: Path, *, always: bool) -> Files:
     """The user's modules, if the config names any: those of the current directory, since they import each other."""
-    if not any(is_own(module, trust) for module in modules):
+    if not always and not any(is_own(module, trust) for module in modules):
         return {}
     files: Files = {path.name: path for path in sorted(here.glob("*.py"))}
     for folder in sorted(path.parent for path in here.glob("*/__init__.py")):

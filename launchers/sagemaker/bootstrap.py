@@ -21,6 +21,7 @@ from typing import Any
 
 ML = Path("/opt/ml")
 CHANNEL, SOURCE = ML / "input/data/job", ML / "input/data/source/source.tar.gz"
+ORDER = "argv.json"  # in the job's channel: the job is a whole sweep
 CODE, CHECKPOINTS, FAILURE = ML / "code", ML / "checkpoints", ML / "output/failure"
 WORDS = 960  # characters; the service shows 1024, of which it takes some for itself
 TORCH = ("torch", "torchvision", "torchaudio", "torchtext", "torchdata", "triton")  # the image's builds, for its GPU
@@ -104,7 +105,10 @@ def command() -> list[str]:
     me = found["current_host"]
     run = os.environ.get("TRAINING_JOB_NAME", "run")
     # The checkpoints of all machines go to one place.
-    words = [sys.executable, "-m", "renate.launchers.remote", str(CHANNEL), str(CHECKPOINTS / me), "--run", run]
+    program = "renate.cli.remote_sweep" if (CHANNEL / ORDER).exists() else "renate.launchers.remote"
+    words = [sys.executable, "-m", program, str(CHANNEL), str(CHECKPOINTS / me), "--run", run]
+    if program != "renate.launchers.remote":
+        return words
     words += ["--hosts", ",".join(names), "--host", str(names.index(me))]
     return words + (["--interface", found["network_interface_name"]] if len(names) > 1 else [])
 

@@ -15,6 +15,7 @@ LONGEST_SHOWN = 60  # characters of a wrong value
 LONGEST_RUN = 28 * 24 * 3600  # seconds; documented, in no shape of the API
 # Java's classes of characters, in the patterns of the API's model
 CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
+SWEEPS = ("inside", "per_trial")
 PLACE = "s3://bucket/prefix of at most some 900 characters"
 # Part of the request -> the key that it comes from, and what is expected where the model's own words don't help.
 KEYS = {
@@ -48,6 +49,8 @@ def check_settings(s: DictConfig) -> None:
     for key in ("instance_count", "volume_gb", "max_run", "workers", "poll", "max_code_mb"):
         if s[key] is None or s[key] <= 0:
             raise ConfigError(f"backend.{key}={s[key]}: expected more than 0")
+    if s.sweep not in SWEEPS:
+        raise ConfigError(f"backend.sweep={s.sweep}: expected {' or '.join(SWEEPS)}{nearest(str(s.sweep), SWEEPS)}")
     if s.max_run > LONGEST_RUN:
         raise ConfigError(f"backend.max_run={s.max_run}: expected at most {LONGEST_RUN} seconds, 28 days")
     if s.max_wait is not None and not s.spot:

@@ -8,6 +8,7 @@ import atexit
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from renate.state.store import open_store
 
 from ..base import RenateLauncher
 from ..compose import Job
+from ..whole import hand_over_jobs
 from . import archive, image
 from .check import check_extra, check_request, check_settings
 from .follow import Follower, show, write_down
@@ -31,6 +33,7 @@ from .local_state import result_here
 from .request import build, name_of
 from .service import RUNNING, Service
 from .shipment import Shipment, pack, put_once
+from .sweep import pack_sweep, returned
 
 PATIENCE = 30.0  # seconds from writing a submission down to the service's knowing it, at most
 NAMES = 2  # names to try; each is unique by itself
@@ -44,6 +47,7 @@ class SageMakerLauncher(RenateLauncher):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         check_extra()
         check_settings(self.backend)
+        self.whole_sweeps = self.backend.sweep == "inside"
         self.service = Service(self.backend.region)
         self.pool = ThreadPoolExecutor(int(self.backend.workers))
         self.running: dict[str, str] = {}  # our id -> the training job's name
@@ -53,6 +57,11 @@ class SageMakerLauncher(RenateLauncher):
         self.role: str | None = self.backend.role
         self.image: str | None = self.backend.image
         atexit.register(self.close)
+
+    def run(self, jobs: Sequence[Job]) -> list[Json]:
+        if self.whole_sweeps and len({job.id for job in jobs}) > 1:
+            return hand_over_jobs(self, jobs)
+        return super().run(jobs)
 
     def submit(self, job: Job) -> Future[Json]:
         shipment, request, code = self._prepared(job)
@@ -89,7 +98,7 @@ class SageMakerLauncher(RenateLauncher):
     # Before anything is uploaded
 
     def _prepared(self, job: Job) -> tuple[Shipment, Json, bytes]:
-        shipment = pack(job, self.backend)
+        shipment = pack_sweep(job, self.backend) if job.parts else pack(job, self.backend)
         digest, code = self._archive(job)
         self.role = self.role or self.service.role()
         if self.image is None:
@@ -108,13 +117,16 @@ class SageMakerLauncher(RenateLauncher):
         return shipment, request, code
 
     def _archive(self, job: Job) -> tuple[str, bytes]:
-        config: Any = OmegaConf.to_container(job.config, resolve=False)
-        modules = tuple(sorted({target.rpartition(".")[0] for _, target in targets(config)}))
-        if modules not in self.archives:
-            files = archive.own_modules(modules, list(job.config.trust), Path.cwd())
+        configs: list[Any] = [OmegaConf.to_container(each.config, resolve=False) for each in job.parts or [job]]
+        modules = {target.rpartition(".")[0] for config in configs for _, target in targets(config)}
+        # A sweep is composed where it runs.
+        own = archive.own_configs(self.config.hydra.runtime.config_sources) if job.parts else {}
+        key = (*sorted(modules), *sorted(own))
+        if key not in self.archives:
+            files = own | archive.own_modules(sorted(modules), list(job.config.trust), Path.cwd(), always=bool(own))
             files |= archive.source_dirs(list(self.backend.source_dirs))
-            self.archives[modules] = archive.pack(files | archive.package(), self.backend.max_code_mb)
-        return self.archives[modules]
+            self.archives[key] = archive.pack(files | archive.package(), self.backend.max_code_mb)
+        return self.archives[key]
 
     # In a thread per job
 
@@ -125,7 +137,9 @@ class SageMakerLauncher(RenateLauncher):
                 follow = {"follow": self.service.how_to("wait", name), "url": shipment.config.state.url}
                 return NOTHING | {"status": "submitted", "training_job": name} | follow
             result = self._followed(job, shipment, name, quiet=ended)
-            if shipment.back is not None and not self.closing.is_set():
+            if job.parts and not self.closing.is_set():
+                result = returned(job, result)
+            elif shipment.back is not None and not self.closing.is_set():
                 result = result_here(result, shipment.back, job.id)
         except RenateError as error:
             result = NOTHING | {"status": "failed", "error": str(error)}

@@ -65,8 +65,8 @@ class Return:
     publish: bool
     staging: str
 
-    def receive(self, job: str) -> int | None:
-        """Bring what a job left, unless it is here already; returns the newest version of it here.
+    def receive(self, job: str | None) -> int | None:
+        """Bring what a job left (None: all there is), unless it is here already; returns its newest version here.
 
         Raises:
             ConflictError: Another version was published here meanwhile; the outcome stays as a candidate.
@@ -88,10 +88,10 @@ class Return:
         return newest
 
     @staticmethod
-    def _outcomes(remote: State, job: str) -> list[Manifest]:
+    def _outcomes(remote: State, job: str | None) -> list[Manifest]:
         versions = [remote.manifest(number) for number in remote.versions()]
         found = [*versions, *publishing.candidates(remote)]
-        return [m for m in found if m.job is not None and (m.job == job or m.job.startswith(f"{job}-"))]
+        return [m for m in found if m.job is not None and (job is None or m.job == job or m.job.startswith(f"{job}-"))]
 
     def _parent(self, local: State, manifest: Manifest) -> publishing.Source | None:
         if manifest.parent is None:

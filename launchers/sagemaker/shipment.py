@@ -37,6 +37,7 @@ class Shipment:
         data: Files to upload, by key below `staging`.
         send: The local state that the job starts from, and its versions that the job needs.
         back: How the outcome comes to a local state; None where the job itself publishes it.
+        folder: Of the job's own state, within its home.
     """
 
     home: Home
@@ -46,11 +47,19 @@ class Shipment:
     data: dict[str, Path] = field(default_factory=dict)
     send: tuple[State, list[int]] | None = None
     back: Return | None = None
+    folder: str = "state"
 
     @property
     def state(self) -> str:
         """URL of the job's own state, which stands for local ones."""
-        return f"{self.home.url}/state"
+        return f"{self.home.url}/{self.folder}"
+
+    def add(self, job: Job) -> None:
+        """Everything that the job's config names."""
+        with open_dict(self.config):
+            self.add_state(job)
+            self.add_data()
+            self.add_live_objects()
 
     def add_state(self, job: Job) -> None:
         """Point a local state to where it goes, and say how the outcome comes back."""
@@ -151,6 +160,16 @@ def pack(job: Job, settings: DictConfig) -> Shipment:
     Raises:
         ConfigError: Something is local and there is no place for it, or a variable would be missing in the job.
     """
+    shipment = begin(job, settings)
+    shipment.add(job)
+    check_return(shipment, settings)
+    record = job.record | {"publish": job.config.state.url is None or bool(job.record.get("publish"))}
+    shipment.seal(record, settings.requirements)
+    return shipment
+
+
+def begin(job: Job, settings: DictConfig) -> Shipment:
+    """An empty one, with its places in S3; raises as `pack` does."""
     state = job.config.state
     if "trial" in job.record:
         raise ConfigError(
@@ -159,7 +178,7 @@ def pack(job: Job, settings: DictConfig) -> Shipment:
     for key in ("url", "next_url"):
         if state[key] is not None and not is_local(state[key]) and not state[key].startswith("s3://"):
             raise ConfigError(f"state.{key}={state[key]}: backend=sagemaker knows s3://bucket/prefix and local folders")
-    _check_variables(job, settings)
+    check_variables(job, settings)
     # A local state goes where everything local goes, so that what is sent once can be copied there.
     remote, further = (url if url and not is_local(url) else None for url in (state.url, state.next_url))
     staging = settings.staging or remote or further
@@ -169,22 +188,19 @@ def pack(job: Job, settings: DictConfig) -> Shipment:
             "or for a local state backend.staging=s3://bucket/prefix"
         )
     base, staging = str(remote or staging).rstrip("/"), str(staging).rstrip("/")
-    shipment = Shipment(Home(f"{base}/jobs/{job.id}"), staging, copy.deepcopy(job.config))
-    with open_dict(shipment.config):
-        shipment.add_state(job)
-        shipment.add_data()
-        shipment.add_live_objects()
+    return Shipment(Home(f"{base}/jobs/{job.id}"), staging, copy.deepcopy(job.config))
+
+
+def check_return(shipment: Shipment, settings: DictConfig) -> None:
+    """Raises ConfigError where an outcome is to come back and nobody waits for it."""
     if shipment.back is not None and not settings.wait:
         raise ConfigError(
             f"backend.wait=false: nobody would bring the outcome to {shipment.back.url}: "
             "give state.next_url=s3://bucket/prefix"
         )
-    record = job.record | {"publish": state.url is None or bool(job.record.get("publish"))}
-    shipment.seal(record, settings.requirements)
-    return shipment
 
 
-def _check_variables(job: Job, settings: DictConfig) -> None:
+def check_variables(job: Job, settings: DictConfig) -> None:
     for key, name in variables(job.config):
         if not key.startswith("backend.") and name not in settings.environment:
             raise ConfigError(

@@ -16,6 +16,7 @@ from .logs import poll_of
 from .service import Service
 from .shipment import Shipment, is_local
 from .submitted import Submitted
+from .sweep import returned
 
 
 def wait(service: Service, found: Submitted, run_dir: Path) -> tuple[Job, Json]:
@@ -69,6 +70,8 @@ def _brought_back(job: Job, found: Submitted, result: Json) -> Json:
         for key in ("url", "next_url"):
             if state[key] is not None and is_local(state[key]) and "://" not in state[key]:
                 state[key] = str(cwd / state[key])
+    if "sweep" in result:
+        return returned(job, result)
     if "home" in job.record:  # as the home has it: all of it lies in S3
         return result
     staging = job.config.backend.staging or found.base

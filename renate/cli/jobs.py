@@ -133,6 +133,7 @@ def find(run_dir: Path, name: str) -> JobDirectory:
 def ls(run_dir: Path) -> None:
     table = Table("job", "overrides", "status", "objective", "version", "seconds", "started", box=None, pad_edge=False)
     found = [p.parent for name in ("job.json", RECORD) for p in run_dir.glob(f"*/{name}") if not p.parent.is_symlink()]
+    found = list(dict.fromkeys(found))  # a sweep that was a job is both
     listed = [(p, record_of(p) if (p / RECORD).exists() else JobDirectory(p).record) for p in found]
     for path, record in sorted(listed, key=lambda pair: pair[1]["created"]):
         result = JobDirectory(path).result or {"status": "unfinished"}

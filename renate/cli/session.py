@@ -64,9 +64,20 @@ def composed(overrides: Sequence[str]) -> tuple[Any, Any]:
 
     Hydra's global state is left as it was.
     """
-    register_plugins()
-    from renate.launchers.tune import Tuning, is_tuned  # lazy: the launchers import hydra's plugins
+    with opened(overrides) as (launcher, whole, parsed):
+        from renate.launchers.tune import Tuning, is_tuned  # lazy: the launchers import hydra's plugins
 
+        if is_tuned(whole, parsed):
+            return launcher, Tuning(launcher, whole, parsed)
+        if swept := [str(o.input_line) for o in parsed if o.is_sweep_override()]:
+            raise ConfigError(f"{swept[0]}: one job at a time; call it once per combination, or use the command")
+        return launcher, launcher.compose(0, list(overrides))
+
+
+@contextmanager
+def opened(overrides: Sequence[str]) -> Iterator[tuple[Any, Any, list[Any]]]:
+    """The launcher, the sweep's own config and its parsed overrides; Hydra's global state is put back afterwards."""
+    register_plugins()
     config, before = HydraConfig.instance().cfg, GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -76,11 +87,7 @@ def composed(overrides: Sequence[str]) -> tuple[Any, Any]:
             whole = hydra.compose_config("config", list(overrides), run_mode=RunMode.MULTIRUN)
             context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(whole))
             launcher: Any = Plugins.instance().instantiate_launcher(context, lambda _: None, whole)
-            if is_tuned(whole, parsed):
-                return launcher, Tuning(launcher, whole, parsed)
-            if swept := [str(o.input_line) for o in parsed if o.is_sweep_override()]:
-                raise ConfigError(f"{swept[0]}: one job at a time; call it once per combination, or use the command")
-            return launcher, launcher.compose(0, list(overrides))
+            yield launcher, whole, parsed
     finally:
         HydraConfig.instance().cfg, GlobalHydra.instance().hydra = config, before
 

@@ -1,5 +1,7 @@
 """A job's config as YAML text: libyaml's reader and writer, where it is installed, with OmegaConf's notion of types."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -26,3 +28,15 @@ def load(text: str) -> dict[str, Any]:
     """What `OmegaConf.create(text)` gives, as plain dicts and lists, interpolations as they stand."""
     plain: dict[str, Any] = yaml.load(text, _Loader)
     return plain
+
+
+def quoted(value: Any) -> str:
+    """A value as an override has it, in Hydra's grammar."""
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{k}:{quoted(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(quoted, value)) + "]"
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"

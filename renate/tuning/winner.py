@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from renate.errors import JobError
+from renate.errors import JobError, StateError
 from renate.state.manifest import Manifest
 from renate.state.publish import adopt, candidates, publish
 from renate.state.versions import State
@@ -14,7 +15,7 @@ from renate.tuning.base import COMPLETED
 from renate.tuning.events import read as read_events
 from renate.tuning.past import HISTORY, encode, read, rows_of
 from renate.tuning.space import Domain, Space
-from renate.tuning.sweep import Trial
+from renate.tuning.sweep import RUNNING, Trial
 
 RECORD = "sweep.json"  # what the sweep is about; written before its first trial
 EVENTS = "events.jsonl"
@@ -96,14 +97,57 @@ def publish_best(folder: Path) -> Manifest:
     same = {"update": update, "sweep": record["id"], "seed": record["seed"]}
     rows = read(*parent) if parent else []
     rows += rows_of(trials, record["others"], metric=record["metric"], mode=record["mode"], **same)
-    source = State(str(candidate_of(folder, best)))
-    waiting = candidates(source)
-    manifest = waiting[-1] if waiting else source.manifest()  # of a stream: its last version
+    source = State(candidate_of(folder, best))
+    manifest = _outcome(source)
     lineage = {"recipe": record["recipe"], "tuned": {"trial": best.id, "config": best.config, "value": best.value}}
     adopt(state, (source, manifest), [(HISTORY, encode(rows))], job=record["id"], parent=parent, lineage=lineage)
     return publish(state, record["id"])
 
 
-def candidate_of(folder: Path, trial: Trial) -> Path:
-    """Where a trial's outcome is; of several seeds, the first's."""
-    return folder / str(trial.id if trial.twin is None else trial.twin) / "candidate"
+def _outcome(source: State) -> Manifest:
+    waiting = candidates(source)
+    return waiting[-1] if waiting else source.manifest()  # of a stream: its last version
+
+
+def folder_of(folder: Path, trial: Trial) -> Path:
+    """A trial's own folder; of several seeds, the first's."""
+    return folder / str(trial.id if trial.twin is None else trial.twin)
+
+
+def candidate_of(folder: Path, trial: Trial) -> str:
+    """URL of a trial's outcome: in its own folder, unless its job says otherwise."""
+    own = folder_of(folder, trial)
+    with suppress(FileNotFoundError):
+        return str(json.loads((own / "job.json").read_text()).get("candidate") or own / "candidate")
+    return str(own / "candidate")
+
+
+def cut_to_what_is_there(folder: Path) -> None:
+    """Forget the end of a log whose best outcome isn't there: a mirror may have one file without the other.
+
+    Every beginning of a log is a sweep that can go on; what it then runs again begins anew.
+    """
+    log = folder / EVENTS
+    if not (log.exists() and (folder / RECORD).exists()):
+        return
+    record = record_of(folder)
+    while best := best_of(trials_of(folder), record["mode"], record["others"].values()):
+        if _is_whole(candidate_of(folder, best)):
+            break
+        events = log.read_bytes().splitlines(keepends=True)
+        end = next(n for n, line in enumerate(events) if json.loads(line).get("end") == best.id)
+        temporary = log.with_suffix(".tmp")
+        temporary.write_bytes(b"".join(events[:end]))
+        temporary.replace(log)
+    for trial in trials_of(folder):
+        if trial.status == RUNNING and not _is_whole(candidate_of(folder, trial)):
+            (folder_of(folder, trial) / "result.json").unlink(missing_ok=True)
+
+
+def _is_whole(url: str) -> bool:
+    state = State(url)
+    try:
+        state.check(_outcome(state))
+    except (StateError, OSError):
+        return False
+    return True

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
 from renate.jobs.text import dump
+from renate.tuning.base import Proposer
 
 from .compose import Composer, Job, name_apart
 from .progress import Progress
@@ -37,10 +38,9 @@ class RenateLauncher(Launcher):
 
     Attributes:
         whole_sweeps: Whether a sweep becomes one job, which runs all of it.
-        far: Whether a job's directory lies where this process can't read it.
     """
 
-    whole_sweeps = far = False
+    whole_sweeps = False
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.backend = config, config.backend
@@ -83,9 +83,12 @@ class RenateLauncher(Launcher):
         job.record["publish"] = self.publish
         return job
 
-    def outcome_of(self, job: Job) -> str:
-        """Where a tuner's trial leaves its outcome, a state by itself."""
-        return str(job.directory.path / "candidate")
+    def check_tuner(self, proposer: Proposer) -> None:
+        """Raises ConfigError for a tuner whose trials this launcher can't run."""
+
+    def outcome_of(self, job: Job) -> str | None:
+        """URL where a tuner's trial leaves its outcome, a state by itself; None: in its directory."""
+        return None
 
     def finished(self, job: Job) -> Json | None:
         """The result of an earlier run of exactly this job, if there is one and it may count."""

@@ -35,9 +35,8 @@ class LocalLauncher(RenateLauncher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         if config.hydra.runtime.choices.backend != "local":  # within a job of another backend
-            self.backend = OmegaConf.create(
-                self.composer.schema.option("backend/local")[0] | {"workers": self.backend.workers}
-            )
+            local = self.composer.schema.option("backend/local")[0]
+            self.backend = OmegaConf.create(local | {"workers": self.backend.workers})
         self.slots, self.timeout = int(self.backend.workers), self.backend.timeout
         if self.slots < 1:
             raise ConfigError(f"backend.workers={self.slots}: expected 1 or more")

@@ -1,13 +1,13 @@
 """The folders of a sweep's trials: what each starts from, and what is dropped when it has lost."""
 
 import os
-import shutil
 from pathlib import Path
 
 from renate.errors import ConfigError
 from renate.jobs.directory import START
 from renate.tuning.base import COMPLETED, FAILED
 from renate.tuning.sweep import RUNNING, Sweep, Trial
+from renate.tuning.winner import drop_outcome
 
 from .compose import Job
 from .plan import Plan, lines_of
@@ -86,7 +86,7 @@ class TrialFolders:
 
     def _drop(self, trial: Trial) -> None:
         for folder in [self.folder / str(trial.id), *self.folder.glob(f"{trial.id}-seed*")]:
-            shutil.rmtree(folder / "candidate", ignore_errors=True)
+            drop_outcome(folder)
             for name in ("checkpoint*.pt", "best.pt", START):
                 for path in folder.glob(name):
                     path.unlink(missing_ok=True)

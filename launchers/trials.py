@@ -48,6 +48,8 @@ class JobTrials:
         self.futures[trial.id] = []
         for k, job in enumerate(jobs):
             self.owner[job.id] = (trial.id, k)
+            if (outcome := self.launcher.outcome_of(job)) is not None:
+                job.record["candidate"] = outcome
             earlier = job.directory.reports()
             for report in earlier:
                 self.events.put((trial.id, k, report, None))

@@ -156,6 +156,7 @@ class Tuning:
         trust, steps = self.base.config.trust, self.plan.steps()
         proposer: Proposer = build(self.tuner["proposer"], "tuner.proposer", trust=trust)
         stopper: Stopper = build(node, "tuner.stopper", trust=trust)
+        self.launcher.check_tuner(proposer)
         self._bind_to_others(proposer, stopper)
         proposer.learn(completed_of_each_update(rows, self.plan.space, defaults, metric=metric, mode=mode))
         proposer.bind(self.plan.space, first=first, seed=seed, steps=steps, slots=self.plan.slots)
@@ -219,6 +220,5 @@ class Tuning:
         theirs = self.record.get("added", ())  # by where the sweep runs, not by who asked for it
         kept = [o for o in self.fixed if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")]
         untuned = ["search_space=null", "tuner=auto"] if any(o.key_or_group == "experiment" for o in kept) else []
-        return command(
-            [line for o in kept if (line := str(o.input_line)) not in theirs], *untuned, *lines_of(best.config)
-        )
+        given = [line for o in kept if (line := str(o.input_line)) not in theirs]
+        return command(given, *untuned, *lines_of(best.config))

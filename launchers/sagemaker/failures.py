@@ -65,10 +65,15 @@ def refusal(error: Exception, request: Json) -> RenateError:
     return answer(error)
 
 
+def lacks_machine(reason: str) -> bool:
+    """Whether a job failed because there was none for it."""
+    return reason.startswith("CapacityError")
+
+
 def failure(reason: str, facts: Json) -> str:
     """A failed job's FailureReason, in one line."""
     text = " ".join(reason.split())
-    if text.startswith("CapacityError"):
+    if lacks_machine(text):
         return f"no {facts['instance_type']} free: another backend.instance_type, or later"
     if "unable to assume the role" in text.lower() or "Could not assume role" in text:
         return untrusted(facts["role"])

@@ -8,7 +8,7 @@ from typing import Any
 from renate.jobs.directory import JobDirectory, Json, in_words
 
 from ..progress import Progress
-from .failures import failure
+from .failures import failure, lacks_machine
 from .home import Home
 from .service import RUNNING, Service
 
@@ -78,7 +78,7 @@ class Follower:
 
     def _without_result(self) -> Json:
         """The end of a job that left none: it never began, or was stopped."""
-        job = self.job
+        job, capacity = self.job, False
         if job is None:
             error = f"there is no training job {self.name} any more"
         elif job.training_job_status == "Failed":
@@ -89,7 +89,7 @@ class Follower:
                 "image": job.algorithm_specification.training_image,
                 "instance_type": job.resource_config.instance_type,
             }
-            error = failure(str(job.failure_reason), facts)
+            error, capacity = failure(str(job.failure_reason), facts), lacks_machine(str(job.failure_reason))
         elif job.secondary_status == "MaxRuntimeExceeded":
             limit = job.stopping_condition.max_runtime_in_seconds
             error = f"backend.max_run={limit}: the time is over; the same command goes on from the last checkpoint"
@@ -100,7 +100,8 @@ class Follower:
             error = "it was stopped; the same command goes on from its last checkpoint"
         else:
             error = f"it is {job.training_job_status} without a result"
-        return {"status": "failed", "error": f"{error} ({self.name})", "value": None, "metrics": {}, "version": None}
+        none = {"value": None, "metrics": {}, "version": None}
+        return {"status": "failed", "error": f"{error} ({self.name})", "capacity": capacity} | none
 
 
 def write_down(directory: JobDirectory, event: Json) -> Iterator[Json]:

@@ -18,9 +18,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from renate.build import targets
-from renate.errors import JobError, RenateError
+from renate.errors import ConfigError, JobError, RenateError
 from renate.jobs.directory import Json
 from renate.state.store import open_store
+from renate.tuning.base import Proposer
 
 from ..base import RenateLauncher
 from ..compose import Job
@@ -32,7 +33,7 @@ from .home import Attempt, Home
 from .local_state import result_here
 from .request import build, name_of
 from .service import RUNNING, Service
-from .shipment import Shipment, pack, put_once
+from .shipment import Shipment, begin, pack, put_once
 from .sweep import pack_sweep, returned
 
 PATIENCE = 30.0  # seconds from writing a submission down to the service's knowing it, at most
@@ -51,6 +52,7 @@ class SageMakerLauncher(RenateLauncher):
         self.service = Service(self.backend.region)
         self.pool = ThreadPoolExecutor(int(self.backend.workers))
         self.running: dict[str, str] = {}  # our id -> the training job's name
+        self.unwanted: set[str] = set()  # our ids of jobs that were told to end
         self.lock = threading.Lock()
         self.closing = threading.Event()
         self.archives: dict[tuple[str, ...], tuple[str, bytes]] = {}
@@ -68,9 +70,28 @@ class SageMakerLauncher(RenateLauncher):
         return self.pool.submit(self._run, job, shipment, request, code)
 
     def stop(self, job: Job) -> None:
-        name = self.running.get(job.id)
+        with self.lock:
+            self.unwanted.add(job.id)
+            name = self.running.pop(job.id, None)
         if name is not None:
             self.service.stop(name)
+
+    def check_tuner(self, proposer: Proposer) -> None:
+        if self.whole_sweeps:
+            return
+        if proposer.clones:
+            raise ConfigError(
+                f"backend.sweep=per_trial: the trials of {type(proposer).__name__} go on from each other's checkpoints, "
+                "which takes one machine: backend.sweep=inside, or another tuner"
+            )
+        if not self.backend.wait:
+            raise ConfigError(
+                "backend.wait=false: with backend.sweep=per_trial this command is what tunes; "
+                "a sweep inside one job needs nobody, backend.sweep=inside"
+            )
+
+    def outcome_of(self, job: Job) -> str | None:
+        return f"{begin(job, self.backend).home.url}/candidate"
 
     def close(self) -> None:
         interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
@@ -78,6 +99,7 @@ class SageMakerLauncher(RenateLauncher):
         self.pool.shutdown(wait=False, cancel_futures=True)
         with self.lock:
             names, self.running = list(self.running.values()), {}
+        self.progress.quiet = False
         if names:
             self._leave_or_stop(names, ask=interrupted and sys.stdin.isatty())
 
@@ -137,6 +159,11 @@ class SageMakerLauncher(RenateLauncher):
                 follow = {"follow": self.service.how_to("wait", name), "url": shipment.config.state.url}
                 return NOTHING | {"status": "submitted", "training_job": name} | follow
             result = self._followed(job, shipment, name, quiet=ended)
+            for _ in range(int(self.backend.capacity_retries) if "trial" in job.record else 0):
+                if not result.get("capacity") or job.id in self.unwanted or self.closing.wait(self.backend.poll):
+                    break
+                name, ended = self._submitted(job, shipment, request, code)
+                result = self._followed(job, shipment, name, quiet=ended)
             if job.parts and not self.closing.is_set():
                 result = returned(job, result)
             elif shipment.back is not None and not self.closing.is_set():
@@ -212,7 +239,11 @@ class SageMakerLauncher(RenateLauncher):
 
     def _followed(self, job: Job, shipment: Shipment, name: str, *, quiet: bool) -> Json:
         with self.lock:
-            self.running[job.id] = name
+            unwanted = job.id in self.unwanted
+            if not unwanted:
+                self.running[job.id] = name
+        if unwanted:  # told so while it was being submitted
+            self.service.stop(name)
         result = NOTHING | {"status": "failed", "error": f"left running as {name}"}
         for event in Follower(self.service, shipment.home, name, self.backend.poll, self.closing).events():
             if event["event"] == "end":

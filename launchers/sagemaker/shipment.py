@@ -66,7 +66,7 @@ class Shipment:
         name, node = job.config.job.name, job.config.state
         own = str(job.directory.path / "state")  # where no state is given
         url, target = node.url or own, node.next_url or node.url or own
-        if name != "evaluate" and is_local(target):
+        if name != "evaluate" and is_local(target) and "candidate" not in job.record:
             parent = None if name == "stream" else url
             publish = node.url is None or bool(job.record.get("publish"))
             self.back = Return(target, self.state, parent, publish, self.staging)
@@ -74,7 +74,7 @@ class Shipment:
             state = State(url)
             wanted = state.versions() if name == "stream" else self._one(state, job)
             self.send, self.config.state.url = (state, wanted), self.state
-        if self.back is not None:
+        if self.back is not None or is_local(target):
             self.config.state.next_url = None if is_local(url) else self.state
 
     @staticmethod

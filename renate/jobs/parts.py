@@ -57,7 +57,9 @@ class Job:
     @property
     def candidate(self) -> str | None:
         """Where a tuner's trial leaves its outcome, if this is one: nothing of it may reach the state by itself."""
-        return str(self.directory.path / "candidate") if "trial" in self.record else None
+        if "trial" not in self.record:
+            return None
+        return str(self.record.get("candidate") or self.directory.path / "candidate")
 
     def state(self, url: str) -> State:
         """A state with the job's cache, whose large transfers are progress of this job."""

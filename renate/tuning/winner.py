@@ -1,6 +1,7 @@
 """From a finished (or interrupted) sweep's folder to the next version."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from typing import Any
 from renate.errors import JobError, StateError
 from renate.state.manifest import Manifest
 from renate.state.publish import adopt, candidates, publish
+from renate.state.store import open_store
 from renate.state.versions import State
 from renate.tuning.base import COMPLETED
 from renate.tuning.events import read as read_events
@@ -116,10 +118,24 @@ def folder_of(folder: Path, trial: Trial) -> Path:
 
 def candidate_of(folder: Path, trial: Trial) -> str:
     """URL of a trial's outcome: in its own folder, unless its job says otherwise."""
-    own = folder_of(folder, trial)
+    return _left_at(folder_of(folder, trial))
+
+
+def _left_at(own: Path) -> str:
     with suppress(FileNotFoundError):
         return str(json.loads((own / "job.json").read_text()).get("candidate") or own / "candidate")
     return str(own / "candidate")
+
+
+def drop_outcome(own: Path) -> None:
+    """Remove what the trial of a folder has left, wherever that is."""
+    url = _left_at(own)
+    if url == str(own / "candidate"):
+        shutil.rmtree(url, ignore_errors=True)
+        return
+    store = open_store(url)
+    with suppress(StateError):  # it costs room, not a sweep
+        store.delete([entry.key for part in ("pins", "versions", "blobs") for entry in store.list(part)])
 
 
 def cut_to_what_is_there(folder: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -35,11 +34,6 @@ def names(aws: Services) -> list[str]:
     return [request["TrainingJobName"] for request in aws.requests("CreateTrainingJob")]
 
 
-def the_sweep(folder: Path) -> Path:
-    (found,) = {p.parent for p in (folder / "runs").glob("*/sweep.json") if "sagemaker" in (p.parent / "job.json").read_text()} if True else set()
-    return found
-
-
 def rows(url: str) -> list[dict[str, str]]:
     state = State(url)
     return [{k: v for k, v in row.items() if k not in ("seconds", "sweep")} for row in read(state, state.manifest())]
@@ -57,7 +51,7 @@ def test_a_tuner_runs_inside_one_job(aws: Services, on: On, url: str, workdir: P
     again = command(*on(*TUNED, f"state.url={url}"), cwd=workdir)
     assert f"already published as version 1 of {url}, tuned by this very sweep" in again.stderr
     # The next sweep begins with what was best in this one; its state is local here.
-    best = json.loads((the_sweep(workdir) / "result.json").read_text())["best_params"]
+    best = json.loads(Path("runs/latest/result.json").read_text())["best_params"]
     second = command(*on(*TUNED, f"state.url={url}", "seed=1"), cwd=workdir)
     first = second.stderr[second.stderr.index("trial 0: ") :].splitlines()[0]
     assert first.endswith("(enqueued)")
@@ -67,3 +61,13 @@ def test_a_tuner_runs_inside_one_job(aws: Services, on: On, url: str, workdir: P
     assert len(names(aws)) == 2
     shown = command("jobs", "show", "latest", cwd=workdir).stdout
     assert shown.count("completed") + shown.count("stopped") >= 7
+
+
+def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> None:
+    given = [*TUNED, "backend.sweep=per_trial", "tuner.order=arrival"]
+    aws.configure(failures=[{"name": "renate-", "reason": "CapacityError: none", "times": 1}])
+    done = command(*on(*given, f"state.url={url}", "state.first=true"), cwd=workdir)
+    print(done.stdout, done.stderr)
+    assert State(url).versions() == [1]
+    found = rows(url)
+    assert len(found) == 7

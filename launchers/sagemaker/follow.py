@@ -100,7 +100,7 @@ class Follower:
             error = "it was stopped; the same command goes on from its last checkpoint"
         else:
             error = f"it is {job.training_job_status} without a result"
-        none = {"value": None, "metrics": {}, "version": None}
+        none: Json = {"value": None, "metrics": {}, "version": None}
         return {"status": "failed", "error": f"{error} ({self.name})", "capacity": capacity} | none
 
 

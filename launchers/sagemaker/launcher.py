@@ -81,7 +81,7 @@ class SageMakerLauncher(RenateLauncher):
             return
         if proposer.clones:
             raise ConfigError(
-                f"backend.sweep=per_trial: the trials of {type(proposer).__name__} go on from each other's checkpoints, "
+                f"backend.sweep=per_trial: trials of {type(proposer).__name__} go on from each other's checkpoints, "
                 "which takes one machine: backend.sweep=inside, or another tuner"
             )
         if not self.backend.wait:

@@ -171,10 +171,6 @@ def pack(job: Job, settings: DictConfig) -> Shipment:
 def begin(job: Job, settings: DictConfig) -> Shipment:
     """An empty one, with its places in S3; raises as `pack` does."""
     state = job.config.state
-    if "trial" in job.record:
-        raise ConfigError(
-            "backend=sagemaker runs single jobs and grids so far, no tuner: leave out tuner and search_space"
-        )
     for key in ("url", "next_url"):
         if state[key] is not None and not is_local(state[key]) and not state[key].startswith("s3://"):
             raise ConfigError(f"state.{key}={state[key]}: backend=sagemaker knows s3://bucket/prefix and local folders")

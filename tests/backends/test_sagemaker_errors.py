@@ -188,9 +188,18 @@ BEFORE: dict[str, tuple[list[str], str]] = {
         "logger.name needs SECRET in the job's environment, where nothing of this machine's is: "
         "+backend.environment.SECRET=…; who may describe the job can read it",
     ),
-    "tuner": (
-        ["search_space=lr", "tuner.max_trials=2"],
-        "backend=sagemaker runs single jobs and grids so far, no tuner: leave out tuner and search_space",
+    "sweep": (
+        ["backend.sweep=per_trail"],
+        "backend.sweep=per_trail: expected inside or per_trial, did you mean 'per_trial'?",
+    ),
+    "machines of a sweep": (
+        ["backend.instance_count=2", "seed=0,1"],
+        "backend.instance_count=2: one machine runs a whole sweep; backend.sweep=per_trial gives each job as many",
+    ),
+    "nobody tunes": (
+        ["optimizer.lr=0.1,0.2", "tuner=random", "backend.sweep=per_trial", "backend.wait=false"],
+        "backend.wait=false: with backend.sweep=per_trial this command is what tunes; a sweep inside one job needs "
+        "nobody, backend.sweep=inside",
     ),
     "instance": (["backend.instance_type=???"], "backend=sagemaker needs backend.instance_type=…"),
 }

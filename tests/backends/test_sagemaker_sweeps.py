@@ -1,28 +1,38 @@
 """Sweeps and tuners by `backend=sagemaker`, against the loopback services."""
 
 import json
+import re
+import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from renate.launchers.sagemaker.service import Service
 
+import renate
 from renate.state.versions import State
 from renate.tuning.past import read
+from tests.command import RENATE
 from tests.command import renate as command
 
 from .services.start import Services
+from .services.validate import problems
+from .test_sagemaker import NAPS, SLOW, everything, names, wait_for, weights
 
-QUICK = ["trainer.max_epochs=4", "model.hidden_sizes=[16]", "data.limit=400"]
-TUNED = [*QUICK, "tuner=asha", "search_space=er", "tuner.max_trials=7", "tuner.order=fixed"]
+QUICK = ["trainer.max_epochs=3", "model.hidden_sizes=[16]", "data.limit=400", "backend.workers=2"]
+# The default is tried first and goes on; learning rates that learn nothing are behind it at the first rung.
+SPACE = ["optimizer.lr=0.05,1e-7,1e-8", "tuner=asha", "tuner.order=fixed"]
 On = Callable[..., list[str]]
 
 
 @pytest.fixture
 def on(aws: Services, workdir: Path) -> On:
-    """Overrides that submit to the services."""
-    del workdir
+    """Overrides that submit to the services; what is local goes to a folder of the test's own."""
     given = ["backend=sagemaker", f"backend.role={aws.role}", "backend.instance_type=ml.m5.xlarge", "backend.poll=0.5"]
-    return lambda *more: [*given, "backend.workers=2", *more]
+    place = f"backend.staging=s3://{aws.bucket}/{workdir.name}"
+    return lambda *more: [*given, place, *more]
 
 
 @pytest.fixture
@@ -30,44 +40,128 @@ def url(aws: Services, tmp_path: Path) -> str:
     return f"s3://{aws.bucket}/{tmp_path.name}/state"
 
 
-def names(aws: Services) -> list[str]:
-    return [request["TrainingJobName"] for request in aws.requests("CreateTrainingJob")]
-
-
 def rows(url: str) -> list[dict[str, str]]:
+    """What a state remembers of its trials, but for what differs from run to run."""
     state = State(url)
-    return [{k: v for k, v in row.items() if k not in ("seconds", "sweep")} for row in read(state, state.manifest())]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "sweep")} for row in read(state, state.verify())]
 
 
-def test_a_tuner_runs_inside_one_job(aws: Services, on: On, url: str, workdir: Path) -> None:
-    here = command(*TUNED, "backend.workers=2", "state.url=./here", "state.first=true", cwd=workdir)
-    done = command(*on(*TUNED, f"state.url={url}", "state.first=true"), cwd=workdir)
-    print(done.stdout, done.stderr)
-    assert len(names(aws)) == 1
-    assert "stopped at epoch 1, val_accuracy" in done.stderr
-    assert "the best so far" in done.stderr
-    assert rows(url) == rows("./here")
-    assert len(rows(url)) == 7
-    again = command(*on(*TUNED, f"state.url={url}"), cwd=workdir)
-    assert f"already published as version 1 of {url}, tuned by this very sweep" in again.stderr
-    # The next sweep begins with what was best in this one; its state is local here.
-    best = json.loads(Path("runs/latest/result.json").read_text())["best_params"]
-    second = command(*on(*TUNED, f"state.url={url}", "seed=1"), cwd=workdir)
-    first = second.stderr[second.stderr.index("trial 0: ") :].splitlines()[0]
-    assert first.endswith("(enqueued)")
-    assert f"data.batch_size={best['data.batch_size']}" in first
-    assert "version     2 of" in second.stdout
-    assert len(rows(url)) == 14
-    assert len(names(aws)) == 2
+def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Path) -> None:
+    first = ["state.first=true"]
+    command(*QUICK, *SPACE, "state.url=./here", *first, cwd=workdir)
+    done = command(*on(*QUICK, *SPACE, "state.url=./mine", *first), cwd=workdir)
+    assert rows("./mine") == rows("./here")
+    assert [row["status"] for row in rows("./mine")] == ["completed", "stopped", "stopped"]
+    assert weights(State("./mine").manifest()) == weights(State("./here").manifest())
+    # It tells of the trials as it goes, and ends with the table and the winner, as here.
+    assert re.search(r"trial 0: completed, val_accuracy 0\.\d+, the best so far", done.stderr)
+    assert re.search(r"trial 1: stopped at epoch 1, val_accuracy 0\.\d+ is behind", done.stderr)
+    assert "version     1 of ./mine\n" in done.stdout
+    (winner,) = [line for line in done.stdout.splitlines() if line.startswith("winner")]
+    assert winner.endswith("state.url=./mine optimizer.lr=0.05")
+    assert "launcher" not in winner
     shown = command("jobs", "show", "latest", cwd=workdir).stdout
-    assert shown.count("completed") + shown.count("stopped") >= 7
+    assert [line.split()[1] for line in shown.splitlines()[-3:]] == ["completed", "stopped", "stopped"]
+    (request,) = aws.requests("CreateTrainingJob")
+    sweep = Path("runs/latest").resolve().name
+    home = f"s3://{aws.bucket}/{workdir.name}/jobs/{sweep}"
+    assert sweep.startswith("sweep-")
+    assert problems("CreateTrainingJob", request) == []
+    assert request["Tags"] == [{"Key": "renate:job", "Value": sweep}]
+    assert request["CheckpointConfig"]["S3Uri"] == f"{home}/checkpoints"
+    assert request["InputDataConfig"][1]["DataSource"]["S3DataSource"]["S3Uri"] == f"{home}/job/"
+    again = command(*on(*QUICK, *SPACE, "state.url=./mine"), cwd=workdir)
+    assert "already published as version 1 of ./mine, tuned by this very sweep" in again.stderr
+    # The next sweep begins with what was best in this one.
+    result = renate.run(on(*QUICK, "tuner=asha", "optimizer.lr=0.04,0.05", "seed=1", "state.url=./mine"))
+    assert (result.version, result.state_url) == (2, "./mine")
+    assert (rows("./mine")[3]["source"], rows("./mine")[3]["optimizer.lr"]) == ("enqueued", "0.05")
+    assert len(names(aws)) == 2
+
+
+def test_combinations_inside_one_job(aws: Services, on: On, workdir: Path) -> None:
+    """Also options and modules of the user's own, and states that no URL was given for."""
+    (workdir / "conf/model").mkdir(parents=True)
+    (workdir / "conf/model/wide.yaml").write_text("_target_: my_nets.Wide\nhidden: 24\nnum_classes: null\n")
+    (workdir / "my_nets.py").write_text(
+        "from torch import nn\n\nclass Wide(nn.Sequential):\n    def __init__(self, hidden, num_classes):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))\n"
+    )
+    grid = ["trainer.max_epochs=2", "data.limit=200", "backend.workers=2", "model=mlp,wide", "seed=3"]
+    command(*grid, "run_dir=here", cwd=workdir)
+    done = command(*on(*grid), cwd=workdir)
+    assert len(names(aws)) == 1
+    jobs = {path.name for path in Path("here").iterdir() if path.name[0] != "s" and (path / "job.json").exists()}
+    assert len(jobs) == 2
+    for job in jobs:
+        here, there = (State(f"{folder}/{job}/state").verify() for folder in ("here", "runs"))
+        assert weights(here) == weights(there)
+        assert f"{job}" in done.stdout
+        results = [json.loads(Path(folder, job, "result.json").read_text()) for folder in ("here", "runs")]
+        assert results[0]["metrics"] == results[1]["metrics"]
+        assert Path("runs", job, "metrics.jsonl").read_text().count("\n") == 2
+    again = command(*on(*grid), cwd=workdir)
+    assert again.stderr.count("finished earlier, in ") == 2
+    assert len(names(aws)) == 1
+
+
+def test_a_sweep_whose_machine_is_taken_away_goes_on(aws: Services, on: On, url: str, workdir: Path) -> None:
+    (workdir / "my_naps.py").write_text(SLOW)
+    long = [*QUICK, *SPACE, *NAPS, "backend.workers=1", "trainer.checkpoint_every=0.3", "state.first=true"]
+    command(*long, "state.url=./here", cwd=workdir)
+    ended: list[Any] = []
+    spot = on(*long, f"state.url={url}", "backend.spot=true", "backend.max_run=600")
+    thread = threading.Thread(target=lambda: ended.append(renate.run(spot)))
+    thread.start()
+    name = wait_for(lambda: names(aws))[0]
+    aws.wait_for_line(name, "trial 1: ", 120)
+    aws.interrupt(name, signal="KILL")
+    thread.join(240)
+    assert rows(url) == rows("./here")
+    assert weights(State(url).manifest()) == weights(State("./here").manifest())
+    assert State(url).versions() == [1]
+    passed = [each.status for each in Service(None).job(name).secondary_status_transitions]
+    assert passed.count("Training") == 2
+    assert sum("trial 0: optimizer" in line for line in aws.log(name)) == 1, "what had finished wasn't trained again"
 
 
 def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> None:
-    given = [*TUNED, "backend.sweep=per_trial", "tuner.order=arrival"]
-    aws.configure(failures=[{"name": "renate-", "reason": "CapacityError: none", "times": 1}])
-    done = command(*on(*given, f"state.url={url}", "state.first=true"), cwd=workdir)
-    print(done.stdout, done.stderr)
-    assert State(url).versions() == [1]
+    """Those behind are stopped; one that finds no machine is submitted again, then fails, and the sweep goes on."""
+    (workdir / "my_naps.py").write_text(SLOW)
+    given = ["backend.sweep=per_trial", "backend.workers=1", "backend.job_name=trials", f"state.url={url}"]
+    none = {
+        "name": "trials-",
+        "reason": "CapacityError: Unable to provision requested ML compute capacity.",
+        "times": 3,
+    }
+    aws.configure(failures=[none])
+    space = ["optimizer.lr=0.05,0.04,1e-8", "seed=1", "tuner=asha", "tuner.order=fixed", *NAPS]
+    done = command(*on(*QUICK, *space, *given, "state.first=true"), cwd=workdir)
+    assert re.search(r"trial 0: failed, no ml.m5.xlarge free: .*or later \(trials-", done.stderr)
     found = rows(url)
-    assert len(found) == 7
+    assert found[0]["status"] == "failed"
+    assert sorted(row["status"] for row in found[1:]) == ["completed", "stopped"]
+    assert State(url).versions() == [1]
+    tried = names(aws)
+    assert len(tried) == len(set(tried)) == 5, "two names each for the first two trials, one for the third"
+    stopped = [request["TrainingJobName"] for request in aws.requests("StopTrainingJob")]
+    assert len(stopped) == 1
+    left = [key for key in everything(aws, workdir.name) if "/candidate/" in key]
+    assert left == [], "losers' outcomes are dropped, the winner's is in the state"
+    assert "goes on; the same command" not in done.stderr, "nothing is left running"
+
+
+def test_a_killed_command_finds_its_trials_running(aws: Services, on: On, workdir: Path) -> None:
+    (workdir / "my_naps.py").write_text(SLOW)
+    space = ["optimizer.lr=0.05,0.04", "tuner=random", "tuner.order=fixed", *NAPS]
+    given = on(*QUICK, *space, "backend.sweep=per_trial", "state.url=./mine", "state.first=true")
+    killed = subprocess.Popen([*RENATE, *given], cwd=workdir, stderr=subprocess.DEVNULL)
+    both = wait_for(lambda: len(names(aws)) == 2 and names(aws), 120)
+    aws.wait_for_line(both[0], "epoch 1 step", 120)
+    killed.kill()
+    killed.wait()
+    result = renate.run(given)
+    assert (result.version, result.state_url) == (1, "./mine")
+    assert names(aws) == both, "none was submitted twice"
+    assert [row["status"] for row in rows("./mine")] == ["completed", "completed"]
+    assert all(len([line for line in aws.log(name) if line.startswith("epoch ")]) == 3 for name in both)

@@ -30,11 +30,13 @@ def settings(**changes: Any) -> DictConfig:
     return OmegaConf.merge(given, {"role": ROLE, "instance_type": "ml.m5.xlarge"}, changes)  # type: ignore[return-value]
 
 
-def made(name: str = "renate-20261123-101500-a1b2c3", home: str = HOME, **changes: Any) -> Json:
+def made(
+    name: str = "renate-20261123-101500-a1b2c3", home: str = HOME, job: str = "0123456789", **changes: Any
+) -> Json:
     given = settings(**changes)
     check_settings(given)
     source = "s3://b/state/sources/abc"
-    return build(given, name=name, role=given.role, image=IMAGE, home=home, source=source, job="0123456789")
+    return build(given, name=name, role=given.role, image=IMAGE, home=home, source=source, job=job)
 
 
 def channel(name: str, uri: str) -> Json:
@@ -90,6 +92,21 @@ FORMS: dict[str, tuple[Json, Json]] = {
         {"instance_type": "ml.g5.xlarge", "instance_count": 2, "volume_gb": 100},
         {"ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 2, "VolumeSizeInGB": 100}},
     ),
+    "a sweep": (
+        {"home": f"{HOME[:-10]}sweep-0a1b2c3d4e", "job": "sweep-0a1b2c3d4e"},
+        {
+            "InputDataConfig": [
+                PLAIN["InputDataConfig"][0],
+                channel("job", "s3://b/state/jobs/sweep-0a1b2c3d4e/job/"),
+            ],
+            "OutputDataConfig": {"S3OutputPath": "s3://b/state/jobs/sweep-0a1b2c3d4e/out"},
+            "CheckpointConfig": {
+                "S3Uri": "s3://b/state/jobs/sweep-0a1b2c3d4e/checkpoints",
+                "LocalPath": "/opt/ml/checkpoints",
+            },
+            "Tags": [{"Key": "renate:job", "Value": "sweep-0a1b2c3d4e"}],
+        },
+    ),
     "tags and environment": (
         {"tags": {"team": "ranking"}, "environment": {"RENATE_LOG": "debug", "N": 3}},
         {
@@ -143,6 +160,7 @@ SETTINGS: dict[str, tuple[Json, str]] = {
     "no group": ({"subnets": ["subnet-1"]}, r"backend.subnets=\['subnet-1'\]: a VPC needs backend.security_groups"),
     "staging": ({"staging": "./here"}, r"backend.staging=./here: expected s3://bucket/prefix"),
     "file": ({"requirements": "none.txt"}, r"backend.requirements=none.txt: no such file"),
+    "sweep": ({"sweep": "insde"}, r"backend.sweep=insde: expected inside or per_trial, did you mean 'inside'"),
     "prefix": ({"job_name": "my_job"}, r"backend.job_name=my_job: expected letters, digits and single '-'"),
 }
 

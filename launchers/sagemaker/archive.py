@@ -52,7 +52,7 @@ def own_configs(sources: Iterable[Any]) -> Files:
     return {f"conf/{path.relative_to(folder).as_posix()}": path for folder in folders for path in below(folder)}
 
 
-def own_modules(modules: Sequence[str], trust: Sequence[str], here: Path, *, always: bool) -> Files:
+def own_modules(modules: Sequence[str], trust: Sequence[str], here: Path, *, always: bool = False) -> Files:
     """The user's modules, if the config names any: those of the current directory, since they import each other."""
     if not always and not any(is_own(module, trust) for module in modules):
         return {}

@@ -91,7 +91,7 @@ def test_combinations_inside_one_job(aws: Services, on: On, workdir: Path) -> No
     command(*grid, "run_dir=here", cwd=workdir)
     done = command(*on(*grid), cwd=workdir)
     assert len(names(aws)) == 1
-    jobs = {path.name for path in Path("here").iterdir() if path.name[0] != "s" and (path / "job.json").exists()}
+    jobs = {path.parent.name for path in Path("here").glob("*/job.json") if not path.parent.is_symlink()}
     assert len(jobs) == 2
     for job in jobs:
         here, there = (State(f"{folder}/{job}/state").verify() for folder in ("here", "runs"))
@@ -128,24 +128,28 @@ def test_a_sweep_whose_machine_is_taken_away_goes_on(aws: Services, on: On, url:
 def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> None:
     """Those behind are stopped; one that finds no machine is submitted again, then fails, and the sweep goes on."""
     (workdir / "my_naps.py").write_text(SLOW)
+    none = {"name": "trials-", "reason": "CapacityError: Unable to provision requested ML compute capacity."}
     given = ["backend.sweep=per_trial", "backend.workers=1", "backend.job_name=trials", f"state.url={url}"]
-    none = {
-        "name": "trials-",
-        "reason": "CapacityError: Unable to provision requested ML compute capacity.",
-        "times": 3,
-    }
-    aws.configure(failures=[none])
-    space = ["optimizer.lr=0.05,0.04,1e-8", "seed=1", "tuner=asha", "tuner.order=fixed", *NAPS]
-    done = command(*on(*QUICK, *space, *given, "state.first=true"), cwd=workdir)
-    assert re.search(r"trial 0: failed, no ml.m5.xlarge free: .*or later \(trials-", done.stderr)
-    found = rows(url)
-    assert found[0]["status"] == "failed"
-    assert sorted(row["status"] for row in found[1:]) == ["completed", "stopped"]
+    space = ["optimizer.lr=0.05,1e-7,1e-8,1e-9", *SPACE[1:], *NAPS]
+    ended: list[Any] = []
+    sweep = on(*QUICK, *space, *given, "state.first=true")
+    aws.configure(failures=[none | {"times": 1}])
+    thread = threading.Thread(target=lambda: ended.append(command(*sweep, cwd=workdir)))
+    thread.start()
+    tried = wait_for(lambda: len(names(aws)) == 2 and names(aws), 120)
+    aws.wait_for_line(tried[1], "epoch 1 step", 120)
+    aws.configure(failures=[none | {"times": 2}])
+    thread.join(240)
+    (done,) = ended
+    assert re.search(r"trial 0: completed, val_accuracy .*, the best so far", done.stderr)
+    assert re.search(r"trial 1: failed, no ml.m5.xlarge free: .*or later \(trials-", done.stderr)
+    assert re.search(r"trial 2: stopped at epoch 1, val_accuracy .* is behind", done.stderr)
+    assert [row["status"] for row in rows(url)] == ["completed", "failed", "stopped", "stopped"]
     assert State(url).versions() == [1]
     tried = names(aws)
-    assert len(tried) == len(set(tried)) == 5, "two names each for the first two trials, one for the third"
+    assert len(tried) == len(set(tried)) == 6, "two names each for the first two trials"
     stopped = [request["TrainingJobName"] for request in aws.requests("StopTrainingJob")]
-    assert len(stopped) == 1
+    assert stopped == tried[4:]
     left = [key for key in everything(aws, workdir.name) if "/candidate/" in key]
     assert left == [], "losers' outcomes are dropped, the winner's is in the state"
     assert "goes on; the same command" not in done.stderr, "nothing is left running"

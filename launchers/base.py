@@ -38,9 +38,10 @@ class RenateLauncher(Launcher):
 
     Attributes:
         whole_sweeps: Whether a sweep becomes one job, which runs all of it.
+        latest: Whether run_dir gets a link to what runs; not where it is mirrored.
     """
 
-    whole_sweeps = False
+    whole_sweeps, latest = False, True
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.backend = config, config.backend

@@ -36,7 +36,7 @@ class LocalLauncher(RenateLauncher):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         if config.hydra.runtime.choices.backend != "local":  # within a job of another backend
             local = self.composer.schema.option("backend/local")[0]
-            self.backend = OmegaConf.create(local | {"workers": self.backend.workers})
+            self.backend, self.latest = OmegaConf.create(local | {"workers": self.backend.workers}), False
         self.slots, self.timeout = int(self.backend.workers), self.backend.timeout
         if self.slots < 1:
             raise ConfigError(f"backend.workers={self.slots}: expected 1 or more")

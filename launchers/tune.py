@@ -97,7 +97,8 @@ class Tuning:
         write_json(self.folder / RECORD, self.record)
         OmegaConf.save(self.settings, self.folder / "multirun.yaml")
         sweep = self._sweep(*engines)
-        report.link_latest(self.folder)
+        if self.launcher.latest:
+            report.link_latest(self.folder)
         try:
             with self.board:
                 sweep.run()
@@ -156,10 +157,10 @@ class Tuning:
         trust, steps = self.base.config.trust, self.plan.steps()
         proposer: Proposer = build(self.tuner["proposer"], "tuner.proposer", trust=trust)
         stopper: Stopper = build(node, "tuner.stopper", trust=trust)
-        self.launcher.check_tuner(proposer)
         self._bind_to_others(proposer, stopper)
         proposer.learn(completed_of_each_update(rows, self.plan.space, defaults, metric=metric, mode=mode))
         proposer.bind(self.plan.space, first=first, seed=seed, steps=steps, slots=self.plan.slots)
+        self.launcher.check_tuner(proposer)  # bound, it knows whether its trials are clones
         self.folders = TrialFolders(self.plan, self.folder, clones=proposer.clones)
         stopper.bind(steps=steps, seed=seed, enqueued=enqueued, warm=self.record["parent"] is not None)
         if not self.plan.space.finite and all(self.tuner[k] is None for k in LIMITS if k != "max_failures"):

@@ -64,7 +64,8 @@ def _by_the_first(tuning: Tuning, settings: DictConfig, parsed: Sequence[Overrid
     job = launcher.compose(0, [*_untuned(tuning), *lines_of(won["best_params"])])
     job.record["publish"] = True
     result = launcher.run([job])[0]
-    report.link_latest(job.directory.path)
+    if launcher.latest:
+        report.link_latest(job.directory.path)
     if result["status"] == "failed":
         raise JobError(result["error"])
     report.single(job, result)

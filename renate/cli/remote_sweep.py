@@ -89,6 +89,7 @@ def _more(order: Json, directory: Path) -> list[str]:
     workers = max(1, min(int(order["workers"]), len(visible_gpus()) or cores()))
     price = None if order["price"] is None else order["price"] / workers  # they share one machine
     more = ["hydra/launcher=renate_local", f"run_dir='{directory}'", f"backend.workers={workers}"]
+    more.append("resume=true")  # what must not count was forgotten before this began
     return [*more, *([] if price is None else [f"backend.price_per_hour={price}"])]
 
 

@@ -18,6 +18,7 @@ import renate
 from renate.errors import ConfigError, JobError
 from tests.command import RENATE
 from tests.command import renate as command
+from tests.conftest import write_table
 
 from .services.start import Services
 
@@ -196,6 +197,21 @@ BEFORE: dict[str, tuple[list[str], str]] = {
         ["backend.instance_count=2", "seed=0,1"],
         "backend.instance_count=2: one machine runs a whole sweep; backend.sweep=per_trial gives each job as many",
     ),
+    "clones": (
+        ["optimizer.lr=interval(0.01,0.1)", "tuner=syne_tune/pbt", "tuner.max_trials=4", "backend.sweep=per_trial"],
+        "backend.sweep=per_trial: trials of SyneTune go on from each other's checkpoints, which takes one machine: "
+        "backend.sweep=inside, or another tuner",
+    ),
+    "storage": (
+        ["optimizer.lr=interval(0.01,0.1)", "tuner=optuna/tpe", "tuner.max_trials=4", "tuner.storage=study.log"],
+        "tuner.storage=study.log: the sweep runs as one job, which can't reach it: expected a database server, "
+        "as postgresql://…, or backend.sweep=per_trial",
+    ),
+    "data of a trial": (
+        ["data=files", "data.target=label", "data.train=a.parquet,b.parquet", "transform=none", "tuner=random"],
+        "data.train=a.parquet,b.parquet: local data that change from trial to trial: give them as s3://…, or "
+        "backend.sweep=per_trial",
+    ),
     "nobody tunes": (
         ["optimizer.lr=0.1,0.2", "tuner=random", "backend.sweep=per_trial", "backend.wait=false"],
         "backend.wait=false: with backend.sweep=per_trial this command is what tunes; a sweep inside one job needs "
@@ -210,6 +226,8 @@ def test_before_anything_is_uploaded(
     aws: Services, workdir: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], line: str
 ) -> None:
     monkeypatch.setenv("SECRET", "s3cr3t")
+    for name in ("a", "b"):
+        write_table(workdir / f"{name}.parquet", seed=1)
     url = f"s3://{aws.bucket}/{workdir.name}/state"
     given = [*OVERRIDES, f"backend.role={ROLE}", f"state.url={url}", "state.first=true"]
     keys = {override.partition("=")[0] for override in more}

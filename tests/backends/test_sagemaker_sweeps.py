@@ -169,3 +169,34 @@ def test_a_killed_command_finds_its_trials_running(aws: Services, on: On, workdi
     assert names(aws) == both, "none was submitted twice"
     assert [row["status"] for row in rows("./mine")] == ["completed", "completed"]
     assert all(len([line for line in aws.log(name) if line.startswith("epoch ")]) == 3 for name in both)
+
+
+def test_a_sweep_is_left_and_waited_for(aws: Services, on: On, url: str, workdir: Path) -> None:
+    """From another folder, where nothing of it is known; the experiment names the backend and the tuner."""
+    (workdir / "conf/experiment").mkdir(parents=True)
+    (workdir / "conf/experiment/weekly.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /backend: sagemaker\n  - override /tuner: random\n"
+        f"backend: {{role: '{aws.role}', instance_type: ml.m5.xlarge, poll: 0.5}}\n"
+        "hydra: {sweeper: {params: {optimizer.lr: '0.05,1e-7'}}}\n"
+    )
+    given = ["experiment=weekly", *QUICK, f"state.url={url}", "state.first=true"]
+    done = command(*given, "backend.wait=false", cwd=workdir)
+    (name,) = names(aws)
+    assert f"follow      renate jobs wait {name} --backend sagemaker\n" in done.stdout
+    (workdir / "elsewhere").mkdir()
+    waited = command("jobs", "wait", name, "--backend", "sagemaker", cwd=workdir / "elsewhere")
+    assert f"version     1 of {url}\n" in waited.stdout
+    assert re.search(r"trial 0: completed, val_accuracy .*, the best so far", waited.stderr)
+    assert [row["status"] for row in rows(url)] == ["completed", "completed"]
+    assert f"already published as version 1 of {url}, tuned by" in command(*given[:-1], cwd=workdir).stderr
+
+
+def test_a_tuned_stream_inside_one_job(aws: Services, on: On, workdir: Path) -> None:
+    stream = [*QUICK, "job=stream", "scenario=class_incremental", "scenario.chunks=2", "optimizer.lr=0.05,1e-7"]
+    stream += ["tuner=random", "tuner.order=fixed", "objective.metric=val_loss", "objective.mode=min"]
+    here = renate.run([*stream, "state.url=./here"])
+    there = renate.run(on(*stream, "state.url=./mine"))
+    assert (there.version, there.metrics) == (here.version, here.metrics)
+    for number in (1, 2):
+        assert weights(State("./mine").manifest(number)) == weights(State("./here").manifest(number))
+    assert len(names(aws)) == 1

@@ -20,6 +20,7 @@ class Wire:
     def __init__(self, pipes: Sequence[int], alive: Callable[[], bool]) -> None:
         self.buffers = dict.fromkeys(pipes, b"")
         self.alive = alive
+        self.spoken: set[int] = set()  # what starts takes its time; what has spoken once may not fall silent
 
     def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
         """Yield what is reported, and None whenever all have been silent for a moment.
@@ -29,7 +30,7 @@ class Wire:
             TimeoutError: It took too long, or one gave no sign of life for too long; the text says which.
         """
         began = time.monotonic()
-        heard: dict[int, float] = {}
+        heard = dict.fromkeys(self.spoken, began)
         while True:
             ready, _, _ = select.select(list(self.buffers), [], [], 0.2)
             now = time.monotonic()
@@ -43,6 +44,7 @@ class Wire:
                 yield None
             for pipe in ready:
                 heard[pipe] = now
+                self.spoken.add(pipe)
                 yield from self._read(pipe, heard)
             if not self.buffers:
                 raise EOFError
@@ -51,6 +53,7 @@ class Wire:
         chunk = os.read(pipe, 1 << 16)
         if not chunk:
             del self.buffers[pipe], heard[pipe]
+            self.spoken.discard(pipe)
             os.close(pipe)
             return
         *lines, self.buffers[pipe] = (self.buffers[pipe] + chunk).split(b"\n")

@@ -30,6 +30,7 @@ class Board:
     """
 
     sweep: Sweep
+    unit = "epoch"  # what a trial's steps are
 
     def __init__(
         self, console: Console, *, metric: str, mode: str, total: int | None, others: Sequence[str] = ()
@@ -65,7 +66,7 @@ class Board:
             text = f"{name}: {config}{source}"
         elif trial.status == STOPPED:
             why = trial.error or f"{self.metric} {trial.value:.4f} is behind"
-            text = f"{name}: stopped at epoch {trial.step}, {why}"
+            text = f"{name}: stopped at {self.unit} {trial.step}, {why}"
         elif trial.status == FAILED:
             text = f"{name}: failed, {trial.error}"
         else:
@@ -87,7 +88,7 @@ class Board:
             left = (time.monotonic() - self.began) / max(1, ended) * (self.total - ended)
             title += f"; {ended} of {self.total}, about {left:.0f} s left" if ended else ""
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for column in ("trial", "status", "epoch", self.metric, "configuration"):
+        for column in ("trial", "status", self.unit, self.metric, "configuration"):
             table.add_column(column)
         running = [t for t in trials if t.status == RUNNING]
         rest = [t for t in reversed(trials) if t.status != RUNNING and t is not best]
@@ -106,7 +107,7 @@ class Board:
         ranked = [t for t in sweep.trials if t.status == COMPLETED and t.value is not None and t.twin is None]
         ranked.sort(key=lambda t: sign * float(t.value or 0.0))
         table = Table(box=None, pad_edge=False)
-        for column in ("trial", "status", "epoch", self.metric, "configuration"):
+        for column in ("trial", "status", self.unit, self.metric, "configuration"):
             table.add_column(column)
         for trial in ranked[:5]:
             table.add_row(*row(trial))

@@ -223,6 +223,9 @@ def _check_values(config: DictConfig) -> None:
     check_devices(config.trainer.devices)
     if config.job.name == "evaluate" and config.state.url is None:
         raise ConfigError("job=evaluate needs state.url=…, the state to evaluate")
+    every = config.trainer.report_every
+    if every is not None and (not isinstance(every, int) or every < 1):
+        raise ConfigError(f"trainer.report_every={every}: expected a number of steps, 1 or more, or null")
     metric, mode, name = config.objective.metric, config.objective.mode, config.job.name
     if mode not in ("max", "min"):
         raise ConfigError(f"objective.mode={mode}: expected max or min")

@@ -132,7 +132,10 @@ class Plan:
         return defaults
 
     def steps(self) -> int:
-        """Epochs of a whole trial; the most, where they are tuned."""
+        """Reports of a whole trial: its epochs, the most where they are tuned, or steps by `trainer.report_every`."""
+        trainer = self.base.config.trainer
+        if trainer.report_every is not None:
+            return max(1, int(trainer.max_steps) // int(trainer.report_every))
         domain = self.space.domains.get("trainer.max_epochs")
         return max(map(int, domain.values())) if domain else max(1, int(self.base.config.trainer.max_epochs))
 
@@ -152,6 +155,14 @@ class Plan:
             raise ConfigError(f"tuner.seeds={tuner['seeds']}: expected 1 or more")
         if self.objective["metric"] is None:
             raise ConfigError("objective.metric=null: a tuner needs an objective, as objective.metric=val_accuracy")
+        every, steps = config["trainer"]["report_every"], config["trainer"]["max_steps"]
+        if every is not None and (
+            steps < every or {"trainer.max_steps", "trainer.report_every"} & {*self.space.domains}
+        ):
+            raise ConfigError(
+                f"trainer.report_every={every} with a tuner needs trainer.max_steps, the steps of a whole trial, of at "
+                f"least as many; it is {steps}"
+            )
         self._check_others(config)
         if config["job"]["name"] == "evaluate":
             raise ConfigError("job=evaluate trains nothing, so there is nothing to tune: job=update or job=stream")

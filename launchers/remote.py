@@ -98,6 +98,8 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
                 print(event["text"], flush=True)  # for whoever reads the machine's own log
             if event is not None and event["event"] in PASSED_ON:
                 put(event)
+            if outbox is not None and event is not None and event["event"] == "done":
+                outbox.close(directory.result)  # before the processes end, which takes them a while
     code = worker.process.wait()
     why = worker.kill()
     logs.pass_on(put)

@@ -55,7 +55,10 @@ class RenateSweeper(Sweeper):
             return []
         grid = combinations(parsed)
         if not isinstance(self.runner, RenateLauncher):  # Hydra's own or a third party's: only batches
-            return self.runner.launch(grid, initial_job_idx=0)  # type: ignore[return-value]
+            returned = self.runner.launch(grid, initial_job_idx=0)
+            for batch_job in returned:
+                _ = batch_job.return_value  # raises what a failed job raised, as Hydra's own sweeper does
+            return list(returned)  # type: ignore[arg-type]
         jobs = [job for job, _ in self.runner.batch(grid)]
         if len(jobs) == 1:
             report.tree(jobs[0], self.settings.hydra.runtime.choices)

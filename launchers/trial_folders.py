@@ -41,6 +41,11 @@ class TrialFolders:
         job.directory.path = self.folder / name
         job.name = f"trial {name}"
         if self.clones:
+            if job.config.trainer.report_every is not None:
+                raise ConfigError(
+                    f"trainer.report_every={job.config.trainer.report_every}: a tuner whose trials go on from each "
+                    "other's checkpoints goes by epochs; give trainer.report_every=null or another tuner"
+                )
             if job.config.trainer.devices not in (None, 1):
                 raise ConfigError(
                     f"trainer.devices={job.config.trainer.devices}: a tuner whose trials go on from each other's "

@@ -87,7 +87,8 @@ class JobTrials:
     def _reported(self, trial: int, k: int, report: Json) -> Report | None:
         if report.get("update") or any(metric not in report for metric in self.metrics):
             return None  # within a stream, whose objective is known at its end
-        step, reached = int(report["epoch"]), self.reached[trial]
+        every = self.jobs[trial][k].config.trainer.report_every
+        step, reached = report["epoch"] if every is None else report["step"] // every, self.reached[trial]
         new = step not in reached[k]
         reached[k][step] = [float(report[metric]) for metric in self.metrics]
         if not new or any(step not in one for one in reached):

@@ -178,6 +178,8 @@ class Tuning:
         )
         sweep.tell = partial(self._tell, sweep)
         self.board.sweep = sweep
+        if self.base.config.trainer.report_every is not None:
+            self.board.unit = "report"
         return sweep
 
     def _tell(self, sweep: Sweep, trial: Trial) -> None:

@@ -17,6 +17,7 @@ from renate.jobs.group import Group, cause, meaning
 from .wire import Wire
 
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+DIAGNOSIS = 40.0  # seconds that torch's elastic run gets to end the other processes, and to say which one died first
 # Idle OpenMP threads sleep instead of spinning: beside another busy process a small model's step is 40 times as fast.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -100,13 +101,13 @@ class GroupWorker:
                     self.pids.append(event["pid"])
                 yield event
         except EOFError:
-            self._wait()  # what started them finds out which one died, and of what
+            self._wait(DIAGNOSIS)
             raise
 
-    def _wait(self) -> None:
+    def _wait(self, patience: float) -> None:
         assert self.process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(GRACE)
+            self.process.wait(patience)
 
     def tell_to_end(self) -> None:
         """Ask the processes to leave a checkpoint and end."""
@@ -116,7 +117,7 @@ class GroupWorker:
 
     def finish(self) -> None:
         """The job is done: let its processes end by themselves."""
-        self._wait()
+        self._wait(GRACE)
         self.kill()
 
     def kill(self) -> str:

@@ -99,7 +99,7 @@ class Learner(pl.LightningModule):
 
 @dataclass
 class Watch(pl.Callback):
-    """After each epoch: measure, report, keep the best weights, stop when nothing gets better.
+    """After each epoch, or as `Midway` says: measure, report, keep the best weights, stop when nothing gets better.
 
     Attributes:
         measure: Returns the metrics of the current weights on validation data, `val_…`; {} without such data.
@@ -114,6 +114,7 @@ class Watch(pl.Callback):
         steps_before: Its steps.
         total: Steps of the whole fit.
         ranks: The processes that train together; each must decide the same.
+        by_epoch: Whether to look after each epoch.
     """
 
     measure: Callable[[], dict[str, float]]
@@ -128,6 +129,7 @@ class Watch(pl.Callback):
     steps_before: int = 0
     total: int = 0
     ranks: Ranks = ALONE
+    by_epoch: bool = True
     best: float | None = None
     best_epoch: int = 0
     _next: float = field(default=0.0, repr=False)
@@ -141,6 +143,11 @@ class Watch(pl.Callback):
         self.tick(self.steps_before + trainer.global_step, self.total, f"epoch {epoch}/{last}")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self.by_epoch:
+            self.look(trainer, module)
+
+    def look(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Measure and report the weights as they are now."""
         assert isinstance(module, Learner)
         epoch, step = self.epochs_before + trainer.current_epoch + 1, self.steps_before + trainer.global_step
         metrics = {"train_loss": module.meter.mean(self.ranks), **self.measure()}
@@ -170,6 +177,24 @@ class Watch(pl.Callback):
             self.file.unlink(missing_ok=True)
         self.ranks.align(model)
         self.ranks.align(updater)
+
+
+class Midway(pl.Callback):
+    """Lets a `Watch` look after every so many steps; before a checkpoint of that step is written, which knows of it.
+
+    Args:
+        watch: Looks.
+        every: Optimizer steps.
+    """
+
+    def __init__(self, watch: Watch, every: int) -> None:
+        self.watch, self.every, self.last = watch, every, 0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        step = self.watch.steps_before + trainer.global_step
+        if step % self.every == 0 and step != self.last:  # with accumulated gradients, not every batch is a step
+            self.last = step
+            self.watch.look(trainer, module)
 
 
 @dataclass

@@ -55,6 +55,11 @@ EARLY: list[tuple[list[str], str]] = [
         ["search_space=lr", "tuner=median", "objective.others={val_loss:min}"],
         "objective.others: Median of tuner=median knows of one objective only; evolution, random,",
     ),
+    (["trainer.report_every=0"], "trainer.report_every=0: expected a number of steps, 1 or more, or null"),
+    (
+        ["search_space=lr", "trainer.report_every=10"],
+        "trainer.report_every=10 with a tuner needs trainer.max_steps, the steps of a whole trial",
+    ),
     (["tuner=ahsa"], "tuner=ahsa: no such option, did you mean 'asha'?"),
     (["search_space=derp"], "search_space=derp: no such option, did you mean 'derpp'?"),
     (["tuner=asha"], "the tuner has nothing to tune: give search_space=auto, or a domain"),

@@ -12,7 +12,7 @@ from .failures import failure
 from .home import Home
 from .service import RUNNING, Service
 
-FIRST, GROWTH = 0.2, 1.3  # seconds between two looks; then ever more, up to backend.poll
+FIRST, GROWTH = 0.2, 1.1  # seconds between two looks; then ever more, up to backend.poll
 ASK = 2.0  # seconds between two questions to the service itself, at least
 PHASES = {
     "Starting": "waiting for machines",
@@ -113,9 +113,8 @@ def write_down(directory: JobDirectory, event: Json) -> Iterator[Json]:
             log.write(event["text"])
     elif event["event"] == "resumed":
         known = {_which(report) for report in directory.reports()}
-        for report in event["reports"]:
-            if _which(report) not in known:
-                yield from write_down(directory, _as_event(report))
+        directory.recall(event["reports"])  # what came after them will be reported again
+        yield from (_as_event(report) for report in event["reports"] if _which(report) not in known)
         return
     elif event["event"] == "report" and "metrics" in event:
         update, metrics = event.get("update") or "", event["metrics"]

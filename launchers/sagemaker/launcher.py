@@ -173,20 +173,22 @@ class SageMakerLauncher(RenateLauncher):
 
     def _known(self, job: Job, shipment: Shipment, last: Attempt) -> tuple[str, bool] | None:
         """An earlier submission that still runs, or that has completed."""
+        result = shipment.home.result(last.name)
+        if result is not None:  # the service may still be tidying up after it
+            if not job.config.resume or result["status"] != "completed":
+                return None
+            self.progress.line(f"finished earlier, as {last.name} (resume=false runs it again)")
+            return last.name, True
         training, began = self.service.job(last.name), time.monotonic()
         while training is None and last.seconds + time.monotonic() - began < PATIENCE:
             time.sleep(1)
             training = self.service.job(last.name)
-        if training is not None and shipment.home.owns(training) and training.training_job_status in RUNNING:
-            if not job.config.resume:
-                raise JobError(f"this very job is running already, as {last.name}: resume=true follows it")
-            self.progress.line(f"running already, as {last.name}")
-            return last.name, False
-        result = shipment.home.result(last.name) if job.config.resume else None
-        if result is not None and result["status"] == "completed":
-            self.progress.line(f"finished earlier, as {last.name} (resume=false runs it again)")
-            return last.name, True
-        return None
+        if training is None or not shipment.home.owns(training) or training.training_job_status not in RUNNING:
+            return None
+        if not job.config.resume:
+            raise JobError(f"this very job is running already, as {last.name}: resume=true follows it")
+        self.progress.line(f"running already, as {last.name}")
+        return last.name, False
 
     def _upload(self, shipment: Shipment, request: Json, code: bytes) -> None:
         source = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]

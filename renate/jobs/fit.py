@@ -22,7 +22,7 @@ from renate.errors import DataError
 from renate.jobs.checkpoint import Checkpoint
 from renate.jobs.lockstep import Lockstep
 from renate.jobs.parts import Job, optimizer_of, scheduler_of, transform
-from renate.learner import Learner, Measure, Watch
+from renate.learner import Learner, Measure, Midway, Watch
 from renate.ranks import Ranks
 from renate.seeds import derive
 from renate.updaters.base import Updater
@@ -111,6 +111,7 @@ def fit(
         job.directory.path / "best.pt",
         number,
         ranks=ranks,
+        by_epoch=config["report_every"] is None,
     )
     steps = len(batches) * config["max_epochs"] if config["max_steps"] < 0 else config["max_steps"]
     checkpoint = Checkpoint(job, number, config["checkpoint_every"], batches, watch)
@@ -118,7 +119,8 @@ def fit(
     if checkpoint.saved is not None:
         watch.epochs_before, watch.steps_before = checkpoint.saved["epochs"], checkpoint.saved["steps"]
     together = [] if ranks.alone else [Lockstep(ranks, updater.memory, checkpoint, job.directory)]
-    trainer = trainer_of(job, [*together, checkpoint, watch], watch.epochs_before, watch.steps_before)
+    midway = [] if watch.by_epoch else [Midway(watch, config["report_every"])]
+    trainer = trainer_of(job, [*midway, *together, checkpoint, watch], watch.epochs_before, watch.steps_before)
     make, interval = scheduler_of(job, {"epoch": config["max_epochs"], "step": steps})
     if not ranks.first:  # alike until here; from now on each has dropout and random transforms of its own
         seed_everything(derive(job.config["seed"], f"training of rank {ranks.rank}", number), config)
@@ -143,7 +145,7 @@ def trainer_of(job: Job, ours: list[pl.Callback], epochs: int, steps: int) -> pl
     `epochs` and `steps` have been run already, before an interruption.
     """
     config = dict(job.config["trainer"])
-    for key in ("patience", "eval_batch_size", "checkpoint_every"):
+    for key in ("patience", "eval_batch_size", "checkpoint_every", "report_every"):
         config.pop(key)
     config["max_epochs"] -= epochs
     if config["max_steps"] >= 0:

@@ -153,7 +153,7 @@ class Sweep:
         self.known: dict[tuple[Any, ...], int] = {}
         self.twins: dict[int, list[Trial]] = {}
         self.ended: Counter[str] = Counter()
-        self.best: Trial | None = None  # the best completed trial, the earliest of equal ones
+        self.best: Trial | None = None  # the best completed trial, as `winner.best_of` finds it in the log
         self.spent = 0.0  # seconds of all trials that have ended
         self.waiting: dict[int, deque[Report | End]] = {}
         self.before = max((float(e["time"]) for e in self.log.earlier), default=0.0)
@@ -286,6 +286,10 @@ class Sweep:
         reached = value if others else float(trial.value)
         return self.stopper.report(trial.id, step, self.sign * reached) or proposer
 
+    def _rank(self, trial: Trial) -> tuple[float, ...]:
+        """The objective decides, then the further ones, then who was asked first: not who was quicker to end."""
+        return (self.sign * float(trial.value or 0.0), *self._turned(trial.others), trial.id)
+
     def _turned(self, others: Sequence[float]) -> tuple[float, ...]:
         return tuple(sign * value for sign, value in zip(self.signs, others, strict=True))
 
@@ -315,10 +319,12 @@ class Sweep:
         del self.running[trial.id]
         self.ended[status] += 1
         self.spent += trial.seconds
-        if status == COMPLETED and trial.twin is None:
-            earlier = None if self.best is None else self.best.value
-            if earlier is None or self.sign * float(value or 0.0) < self.sign * earlier:
-                self.best = trial
+        if (
+            status == COMPLETED
+            and trial.twin is None
+            and (self.best is None or self._rank(trial) < self._rank(self.best))
+        ):
+            self.best = trial
         if trial.others:
             self.proposer.others(trial.id, self._turned(trial.others))
         self.proposer.end(trial.id, status, None if value is None else self.sign * value)

@@ -1,6 +1,7 @@
 """From a finished (or interrupted) sweep's folder to the next version."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,17 @@ def trials_of(folder: Path) -> list[Trial]:
     return trials
 
 
-def best_of(trials: list[Trial], mode: str) -> Trial | None:
-    """The best completed trial, the earliest of equal ones; what was stopped ran past its decision, so never that."""
-    sign = 1.0 if mode == "min" else -1.0
-    completed = [t for t in trials if t.status == COMPLETED and t.value is not None]
-    return min(completed, key=lambda t: sign * float(t.value or 0.0), default=None)
+def best_of(trials: list[Trial], mode: str, others: Iterable[str] = ()) -> Trial | None:
+    """The best completed trial; of equal ones the best in the further objectives (their modes), then the earliest.
+
+    What was stopped ran past its decision, so never that.
+    """
+    signs = [1.0 if m == "min" else -1.0 for m in (mode, *others)]
+
+    def rank(trial: Trial) -> list[float]:
+        return [sign * float(value or 0.0) for sign, value in zip(signs, (trial.value, *trial.others), strict=False)]
+
+    return min((t for t in trials if t.status == COMPLETED and t.value is not None), key=rank, default=None)
 
 
 def publish_best(folder: Path) -> Manifest:
@@ -76,7 +83,7 @@ def publish_best(folder: Path) -> Manifest:
         ConflictError: Another version came in between; the candidate stays.
     """
     record, trials = record_of(folder), trials_of(folder)
-    best = best_of(trials, record["mode"])
+    best = best_of(trials, record["mode"], record["others"].values())
     if best is None:
         raise JobError(f"{folder}: no trial has completed, so there is nothing to publish")
     state, given = State(record["to"]), record["parent"]

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from renate.launchers.sagemaker.service import Service
+from renate.launchers.sagemaker.service import RUNNING, Service
 
 import renate
 from renate.errors import JobError
 from renate.state.manifest import Manifest
+from renate.state.publish import candidates
 from renate.state.versions import State
 from tests.command import renate as command
 from tests.conftest import write_table
@@ -164,6 +165,10 @@ def test_spot(aws: Services, on: Callable[..., list[str]], url: str, workdir: Pa
     assert 8 <= len(restarted) < 11, "it didn't begin again from nothing"
 
 
+def over(training: Any) -> Any:
+    return training if training.training_job_status not in RUNNING else None
+
+
 def wait_for(look: Callable[[], Any], seconds: float = 60) -> Any:
     limit = threading.Event()
     for _ in range(int(seconds / 0.05)):
@@ -204,7 +209,7 @@ def test_a_job_that_fails_says_why(aws: Services, on: Callable[..., list[str]], 
     last = done.stderr.splitlines()[-1]
     assert re.match(r"renate: the loss is .* with learning rate 1e\+30: nothing is published; try", last)
     assert "Traceback" not in done.stderr
-    described = Service(None).job(names(aws)[0])
+    described = wait_for(lambda: over(Service(None).job(names(aws)[0])))
     assert described.training_job_status == "Failed"
     said = last.removeprefix("renate: ")
     assert described.failure_reason == f"AlgorithmError: renate: {said}, exit code: 1"
@@ -262,13 +267,32 @@ def test_a_stream_and_its_evaluation(aws: Services, on: Callable[..., list[str]]
 
 
 def test_two_machines_train_together(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
-    given = [*QUICK, "memory.capacity=50", "state.first=true", "trainer.accelerator=cpu"]
+    """Also where both are taken away, they end bit for bit as two processes of this machine."""
+    (workdir / "my_naps.py").write_text(SLOW)
+    given = [*QUICK, *NAPS, "trainer.max_epochs=6", "memory.capacity=50", "state.first=true", "trainer.accelerator=cpu"]
     here = renate.run([*given, "trainer.devices=2", "state.url=./here"])
-    there = renate.run(on(*given, "backend.instance_count=2", f"state.url={url}"))
-    assert there.metrics == here.metrics
+    ended: list[Any] = []
+    two = on(*given, "backend.instance_count=2", "backend.spot=true", f"state.url={url}")
+    thread = threading.Thread(target=lambda: ended.append(renate.run(two)))
+    thread.start()
+    name = wait_for(lambda: names(aws))[0]
+    aws.wait_for_line(name, "epoch 2 step")
+    aws.interrupt(name)
+    thread.join(120)
+    assert ended[0].metrics == here.metrics
     assert weights(State(url).manifest()) == weights(State("./here").manifest())
-    (name,) = names(aws)
-    kept = {
-        key.split("/checkpoints/")[1].split("/")[0] for key in everything(aws, workdir.name) if "/checkpoints/" in key
-    }
-    assert kept == {"algo-1", "algo-2"}
+    passed = [each.status for each in Service(None).job(name).secondary_status_transitions]
+    assert passed.count("Training") == 2
+    epochs_of_both = [line for line in aws.log(name) if line.startswith("epoch ")]
+    assert 6 <= len(epochs_of_both) < 8, "it didn't begin again from nothing"
+    kept = {key.partition("/checkpoints/")[2].partition("/")[0] for key in everything(aws, workdir.name)}
+    assert kept == {"", "algo-1", "algo-2"}
+
+
+def test_a_grid_leaves_candidates(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+    done = command(*on(*QUICK, "seed=1,2", "backend.workers=2", f"state.url={url}", "state.first=true"), cwd=workdir)
+    assert len(candidates(State(url))) == 2
+    assert State(url).versions() == []
+    job = re.findall(r"seed=2: publish with renate state publish (\S+)", done.stdout)[0]
+    assert command("state", "publish", job, cwd=workdir).stdout == f"version 1 of {url}\n"
+    assert State(url).manifest().job == Path(job).name

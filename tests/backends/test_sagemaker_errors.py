@@ -188,6 +188,10 @@ BEFORE: dict[str, tuple[list[str], str]] = {
         "logger.name needs SECRET in the job's environment, where nothing of this machine's is: "
         "+backend.environment.SECRET=…; who may describe the job can read it",
     ),
+    "tuner": (
+        ["search_space=lr", "tuner.max_trials=2"],
+        "backend=sagemaker runs single jobs and grids so far, no tuner: leave out tuner and search_space",
+    ),
     "instance": (["backend.instance_type=???"], "backend=sagemaker needs backend.instance_type=…"),
 }
 

@@ -57,9 +57,11 @@ def interrupted(folder: Path, arguments: list[str], how: str) -> None:
         process.wait()
 
 
-@pytest.mark.parametrize(("how", "every"), [("SIGINT", "null"), ("SIGKILL", "0.2")])
-def test_bit_for_bit(how: str, every: str, workdir: Path) -> None:
-    arguments = [*LONG, f"trainer.checkpoint_every={every}"]
+@pytest.mark.parametrize(
+    ("how", "every", "report"), [("SIGINT", "null", None), ("SIGKILL", "0.2", None), ("SIGKILL", "0.2", 13)]
+)
+def test_bit_for_bit(how: str, every: str, report: int | None, workdir: Path) -> None:
+    arguments = [*LONG, f"trainer.checkpoint_every={every}", f"trainer.report_every={report or 'null'}"]
     interrupted(workdir, arguments, how)
     job = job_of(workdir / "runs")
     assert not (job / "result.json").exists()
@@ -73,7 +75,11 @@ def test_bit_for_bit(how: str, every: str, workdir: Path) -> None:
     for name, tensors in one.items():
         assert all(torch.equal(tensors[k], two[name][k]) for k in two[name]), name
     reports = [json.loads(line) for line in (job / "metrics.jsonl").read_text().splitlines()]
-    assert [r["epoch"] for r in reports] == list(range(1, 61)), "each epoch is reported once"
+    if report is None:
+        assert [r["epoch"] for r in reports] == list(range(1, 61)), "each epoch is reported once"
+    else:
+        steps = [r["step"] for r in reports]
+        assert steps == list(range(report, steps[-1] + 1, report)), "and each of the steps"
     whole = job_of(workdir / "whole")
     again = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
     assert [{k: v for k, v in r.items() if k != "time"} for r in reports] == [

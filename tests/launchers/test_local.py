@@ -140,6 +140,11 @@ def test_hydras_own_launcher_and_sweeper(workdir: Path) -> None:
     assert [r["status"] for r in results(workdir)] == ["completed"] * 2, "seed=1 was the same job"
 
 
+def test_hydras_basic_launcher_tells_of_a_failed_job(workdir: Path) -> None:
+    failed = renate(*QUICK, "hydra/launcher=basic", "optimizer.lr=1e30", cwd=workdir, code=1)
+    assert "the loss is nan at step" in failed.stderr.splitlines()[-1]
+
+
 def test_one_worker_serves_many_jobs(workdir: Path) -> None:
     (workdir / "my_witness.py").write_text(
         "import os\nfrom torch import nn\n\n"

@@ -267,6 +267,19 @@ def test_several_objectives_give_the_pareto_front(workdir: Path) -> None:
     assert "of their best configurations come first" in again.stderr
 
 
+def test_trials_report_within_epochs(workdir: Path) -> None:
+    within = ["trainer.report_every=4", "trainer.max_steps=36", "state.url=./state", "state.first=true"]
+    done = renate(*TUNED, *within, "tuner=asha", "tuner.transfer=none", cwd=workdir)
+    assert "stopped at report 1, val_accuracy" in done.stderr
+    trials = [json.loads((p / "result.json").read_text()) for p in the_sweep(workdir).glob("[0-9]*")]
+    assert {trial["status"] for trial in trials} == {"completed", "stopped"}
+    for event in events(the_sweep(workdir)):
+        assert event.get("step", 1) in range(1, 10)
+    whole = next(p for p in the_sweep(workdir).glob("[0-9]*") if '"completed"' in (p / "result.json").read_text())
+    steps = [json.loads(line)["step"] for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(4, 37, 4))
+
+
 def test_keep_all(workdir: Path) -> None:
     """And what is removed is gone."""
     renate(*SMALL[:2], "trainer.max_epochs=1", "optimizer.lr=0.05,0.5", "tuner=grid", "tuner.keep=all", cwd=workdir)

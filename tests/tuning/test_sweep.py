@@ -8,10 +8,11 @@ import pytest
 
 from renate.errors import ConfigError
 from renate.tuning.base import COMPLETED, FAILED, STOPPED, Proposal, Proposer
-from renate.tuning.proposers import Grid
+from renate.tuning.proposers import Grid, Random
 from renate.tuning.space import Config, Domain, Space
 from renate.tuning.stoppers import Median, Never
 from renate.tuning.sweep import Sweep
+from renate.tuning.winner import best_of
 from tests.tuning.simulated import EPOCHS, Killed, Simulated, accuracy, outcome, sweep_of
 
 TWO = Space({"lr": Domain("choice", choices=("0.1", "0.01")), "size": Domain("int", 1, 3)})
@@ -95,6 +96,17 @@ def test_a_trial_that_raises_or_reports_nan_fails_alone(tmp_path: Path) -> None:
     again = Simulated(value=value)
     assert outcome(sweep_of(tmp_path / "log", again, trials=30, stopper=Never()).run()) == outcome(trials)
     assert again.started == 0, "NaN isn't tried again"
+
+
+def test_of_equal_trials_the_first_asked_for_wins_whichever_ended_first(tmp_path: Path) -> None:
+    backend = Simulated(pace=lambda trial: 9.0 if trial == 0 else 1.0, value=lambda config, step: 0.5, epochs=2)
+    sweep = sweep_of(tmp_path / "log", backend, Random(), Never(), trials=4, order="arrival")
+    kept: list[int] = []
+    sweep.tell = lambda trial: kept.append(sweep.best.id) if sweep.best else None
+    trials = sweep.run()
+    assert kept[0] != 0, "another one ended first"
+    assert sweep.best is trials[0]
+    assert best_of(trials, "max") is trials[0], "the log says the same"
 
 
 def test_a_finite_space_ends(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the processes of a job report, over pipes."""
 
+import contextlib
 import json
 import os
 import select
@@ -52,14 +53,15 @@ class Wire:
     def _read(self, pipe: int, heard: dict[int, float]) -> Iterator[Json]:
         chunk = os.read(pipe, 1 << 16)
         if not chunk:
-            del self.buffers[pipe], heard[pipe]
+            del heard[pipe]
+            if self.buffers.pop(pipe, None) is not None:  # else another thread has closed it in the meantime
+                os.close(pipe)
             self.spoken.discard(pipe)
-            os.close(pipe)
             return
         *lines, self.buffers[pipe] = (self.buffers[pipe] + chunk).split(b"\n")
         yield from (json.loads(line) for line in lines)
 
     def close(self) -> None:
-        for pipe in self.buffers:
-            os.close(pipe)
-        self.buffers = {}
+        while self.buffers:
+            with contextlib.suppress(KeyError):  # the thread that reads has just taken the last one out
+                os.close(self.buffers.popitem()[0])

@@ -18,9 +18,7 @@ def main() -> None:
         from renate.jobs.execute import execute
         from renate.ranks import Ranks
 
-        ranks = Ranks.from_environment()
-        result = execute(Path(sys.argv[1]), ranks=ranks)
-        ranks.disconnect()
+        result = execute(Path(sys.argv[1]), ranks=Ranks.from_environment())
     sys.exit(f"renate: {result['error']}" if result["status"] == "failed" else 0)
 
 

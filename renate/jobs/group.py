@@ -118,11 +118,11 @@ def cause(directory: JobDirectory, log: str, code: int) -> str:
     if own:
         return str(own[0]["error"])
     victims = {word["rank"] for word in words}
-    ends = [(int(r), int(e)) for r, e in re.findall(r"rank\s*: (\d+) .*?\n\s*exitcode\s*: (-?\d+)", log)]
-    # By SIGTERM elastic run itself ends the others, and it may list one of these first.
-    for rank, ended in sorted(ends, key=lambda end: end[1] == -signal.SIGTERM):
-        if rank not in victims:
-            return f"process {rank} of the job ended with {meaning(ended)}"
+    # Those that torch ended because one had died are listed too, and before it.
+    first = log.rpartition("Root Cause")[2]
+    for rank, ended in re.findall(r"rank\s*: (\d+) .*?\n\s*exitcode\s*: (-?\d+)", first + log):
+        if int(rank) not in victims:
+            return f"process {rank} of the job ended with {meaning(int(ended))}"
     if victims:
         return "a process of the job on another host is gone; its log says why"
     return f"the job's processes ended with {meaning(code)}, see {directory.path}/torchrun.txt"

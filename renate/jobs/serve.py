@@ -72,15 +72,16 @@ def attend(path: Path, wires: Path) -> Order:
             os._exit(1)
 
     emit({"event": "started", "pid": os.getpid()})
-    with _beating(emit), _logging(path / (f"log-{rank}.txt" if rank else "log.txt")):
-        from renate.jobs.execute import execute
-        from renate.ranks import Ranks
+    try:
+        with _beating(emit), _logging(path / (f"log-{rank}.txt" if rank else "log.txt")):
+            from renate.jobs.execute import execute
+            from renate.ranks import Ranks
 
-        ranks = Ranks.from_environment()
-        result = execute(path, emit if rank == 0 else lambda event: None, ranks)
-        ranks.disconnect()
-    emit({"event": "done" if rank == 0 and "lost" not in result else "ended"})
-    return result
+            result = execute(path, emit if rank == 0 else lambda event: None, Ranks.from_environment())
+        emit({"event": "done" if rank == 0 and "lost" not in result else "ended"})
+        return result
+    finally:
+        os.close(pipe)  # the interpreter may need a while to end, without any sign of life
 
 
 @contextmanager
@@ -109,11 +110,13 @@ def _beating(emit: Callable[[Order], None]) -> Iterator[None]:
         while not over.wait(1.0):
             emit({"event": "alive"})
 
-    threading.Thread(target=beat, daemon=True).start()
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         over.set()
+        thread.join()
 
 
 class _Orders:

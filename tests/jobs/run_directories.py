@@ -10,4 +10,3 @@ if __name__ == "__main__":
     ranks = Ranks.from_environment()
     for folder in sys.argv[1:]:
         print(ranks.rank, folder, execute(Path(folder), ranks=ranks)["status"], flush=True)
-    ranks.disconnect()

@@ -1,15 +1,24 @@
-# The two commands: `make demo` and `make test`. Both set up everything they need in .venv.
+# The commands: `make demo`, `make demo-sagemaker`, `make services`, `make test`. All set up what they need in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+S3_PORT ?= 5901
+SAGEMAKER_PORT ?= 5902
 
-.PHONY: demo test check slow clean
+.PHONY: demo demo-sagemaker services test check slow clean
 
 demo: $(VENV)/core
 	$(BIN)/renate experiment=demo
 
+# S3 and SageMaker on this machine, until Ctrl-C; prints what another shell exports to find them
+services: $(VENV)/services
+	@exec $(BIN)/python -m tests.backends.services.start --s3-port $(S3_PORT) --sagemaker-port $(SAGEMAKER_PORT)
+
+demo-sagemaker: $(VENV)/services
+	@$(BIN)/python -m tests.backends.services.demo
+
 test: $(VENV)/dev check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not aws" tests
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -24,6 +33,10 @@ $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/services: $(VENV)/core
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[sagemaker,services]'
 	touch $@
 
 $(VENV)/dev: $(VENV)/core

@@ -51,7 +51,7 @@ class Outbox:
             self._flush()
             self.closing.wait(PERIOD)
 
-    def _flush(self) -> None:
+    def _flush(self, *, last: bool = False) -> None:
         with self.changed:
             batch, self.waiting = self.waiting, []
         if not batch:
@@ -59,19 +59,26 @@ class Outbox:
         try:
             self.store.put(report_key(self.run, self.number + 1), json.dumps(batch).encode())
             self.number += 1
-        except StateError as error:  # the job goes on, and the next try may succeed
+        except StateError as error:
+            if last:
+                raise
+            # The job goes on, and the next try may succeed.
             print(f"renate: reports wait: {error}", file=sys.stderr, flush=True)
             with self.changed:
                 self.waiting = batch + self.waiting
 
     def close(self, result: Json | None) -> None:
-        """Write what is left, then the result, if the job has one, which says that nothing more follows; once only."""
+        """Write what is left, then the result, if the job has one, which says that nothing more follows; once only.
+
+        Raises:
+            StateError: The store refuses.
+        """
         if self.closing.is_set():
             return
         self.closing.set()
         with self.changed:
             self.changed.notify()
         self.thread.join()
-        self._flush()
+        self._flush(last=True)
         if result is not None:
             self.store.put(result_key(self.run), json.dumps(result).encode())

@@ -49,7 +49,7 @@ def single(job: Job, result: Json) -> None:
         return  # the error follows, as the command's last line
     if result["status"] == "submitted":
         stdout().print(f"submitted   {result['training_job']}", markup=False)
-        stdout().print("follow      the same command with backend.wait=true", markup=False)
+        stdout().print(f"follow      {result['follow']}", markup=False)
         return
     out, metrics = stdout(), result.get("metrics") or {}
     if result.get("matrix"):
@@ -161,6 +161,7 @@ def relative(path: object) -> str:
 
 def link_latest(folder: Path) -> None:
     """Point runs/latest at a job's or a sweep's folder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.parent / f".latest.{folder.name}"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(folder.name, target_is_directory=True)

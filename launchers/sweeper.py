@@ -64,13 +64,12 @@ class RenateSweeper(Sweeper):
             report.tree(jobs[0], self.settings.hydra.runtime.choices)
         else:
             OmegaConf.save(self.settings, Path(str(self.settings.hydra.sweep.dir)) / "multirun.yaml")
+        report.link_latest(jobs[-1].directory.path)  # already now: `renate jobs logs latest`
         try:
             results = self.runner.run(jobs)
         except KeyboardInterrupt:
             print("\ninterrupted: what is finished stays; the same command goes on from there", file=sys.stderr)
             raise
-        for job in jobs:
-            report.link_latest(job.directory.path)
         outcome = list(zip(jobs, results, strict=True))
         if not self.runner.progress.quiet:
             report.outcome(outcome)

@@ -8,10 +8,12 @@ from pathlib import Path
 RENATE = [sys.executable, "-m", "renate"]
 
 
-def renate(*arguments: str, cwd: Path, code: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+def renate(
+    *arguments: str, cwd: Path, code: int | None = 0, timeout: float = 300, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run `renate …` in a folder; `code` is the exit status to expect."""
     done = subprocess.run(
-        [*RENATE, *arguments], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=300
+        [*RENATE, *arguments], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=timeout
     )
     assert code is None or done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
     return done

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.conftest import aws, services  # noqa: F401 (the services of SageMaker's page)
 from tests.command import RENATE
 from tests.conftest import ROOT, write_table
 
@@ -25,18 +26,37 @@ def commands(page: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith(ELSEWHERE)]
 
 
+def is_cloud(command: str) -> bool:
+    """Whether a command needs S3 and SageMaker."""
+    return "sagemaker" in command or "s3://" in command
+
+
+def pages(cloud: bool) -> list[Path]:
+    return [page for page in PAGES if any(is_cloud(command) is cloud for command in commands(page))]
+
+
 def test_something_runs_on_the_first_screen() -> None:
     assert (ROOT / "README.md").read_text().splitlines().index("```sh") < 15
     assert len(commands(ROOT / "README.md")) >= 5
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda p: p.stem)
+@pytest.mark.parametrize("page", pages(cloud=False), ids=lambda p: p.stem)
 def test_commands(page: Path, workdir: Path) -> None:
+    run(workdir, [command for command in commands(page) if not is_cloud(command)])
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("page", pages(cloud=True), ids=lambda p: p.stem)
+def test_commands_on_the_services(page: Path, workdir: Path) -> None:
+    run(workdir, [command for command in commands(page) if is_cloud(command)])
+
+
+def run(workdir: Path, lines: list[str]) -> None:
     script = workdir / "bin" / "renate"
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\nexec {" ".join(RENATE)} "$@"\n')
     script.chmod(0o755)
-    for number, line in enumerate(commands(page)):
+    for number, line in enumerate(lines):
         write_table(workdir / "new" / f"{number}.parquet", seed=number)  # data keeps coming
         done = subprocess.run(
             ["bash", "-c", f'export PATH="{script.parent}:$PATH"; {line}'],

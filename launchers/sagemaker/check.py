@@ -1,5 +1,6 @@
 """What settings and request can be wrong in, said before an upload: botocore itself checks next to nothing."""
 
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,3 +118,13 @@ def _bounds(shape: Any, number: int, value: Any, path: str, unit: str) -> Iterat
     if (low is not None and number < low) or (high is not None and number > high):
         span = f"at least {low}" if high is None else f"at most {high}" if not low else f"{low} to {high}"
         yield path, value, f"{span} {unit}".strip()
+
+
+def check_extra() -> None:
+    """Nothing is imported yet.
+
+    Raises:
+        ConfigError: The SDK is missing.
+    """
+    if not all(map(importlib.util.find_spec, ("boto3", "sagemaker", "botocore"))):
+        raise ConfigError("backend=sagemaker needs its extra: pip install 'renate-cl[sagemaker]'")

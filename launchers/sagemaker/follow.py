@@ -7,6 +7,7 @@ from typing import Any
 
 from renate.jobs.directory import JobDirectory, Json, in_words
 
+from ..progress import Progress
 from .failures import failure
 from .home import Home
 from .service import RUNNING, Service
@@ -112,9 +113,8 @@ def write_down(directory: JobDirectory, event: Json) -> Iterator[Json]:
             log.write(event["text"])
     elif event["event"] == "resumed":
         known = {_which(report) for report in directory.reports()}
-        for report in event["reports"]:
-            if _which(report) not in known:
-                yield from write_down(directory, _as_event(report))
+        directory.recall(event["reports"])  # what came after them will be reported again
+        yield from (_as_event(report) for report in event["reports"] if _which(report) not in known)
         return
     elif event["event"] == "report" and "metrics" in event:
         update, metrics = event.get("update") or "", event["metrics"]
@@ -132,3 +132,14 @@ def _as_event(report: Json) -> Json:
     metrics, update = {k: v for k, v in report.items() if k not in ("time", "update")}, report.get("update", "")
     text = in_words(update, metrics)
     return {"event": "report", "time": report["time"], "text": text, "update": update, "metrics": metrics}
+
+
+def show(progress: Progress, name: str, event: Json) -> None:
+    """What the terminal says of a job's event."""
+    if event["event"] == "phase":
+        progress.line(f"{name}: {event['text']}" if progress.many else event["text"])
+    elif event["event"] == "log" and not progress.many:
+        for line in event["text"].splitlines():
+            progress.line(line)
+    elif event["event"] in ("report", "progress"):
+        progress.event(name, event)

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
+from renate.errors import JobError
 from renate.jobs.directory import Json
 from renate.state.store import Store, open_store
 
@@ -42,6 +45,23 @@ class Home:
     @cached_property
     def store(self) -> Store:
         return open_store(self.url)
+
+    def config(self) -> DictConfig:
+        """The job's, as it reads it. Raises JobError."""
+        config = OmegaConf.create(self._submitted("config.yaml"))
+        assert isinstance(config, DictConfig)
+        return config
+
+    def record(self) -> Json:
+        """What the launcher wrote down. Raises JobError."""
+        record: Json = json.loads(self._submitted("job.json"))
+        return record
+
+    def _submitted(self, name: str) -> str:
+        try:
+            return bytes(self.store.get(f"job/{name}")).decode()
+        except FileNotFoundError:
+            raise JobError(f"{self.url}/job/{name} was removed, and nothing else tells what the job was") from None
 
     def last(self) -> Attempt | None:
         """The last submission."""

@@ -5,7 +5,6 @@ earlier, and follows it.
 """
 
 import atexit
-import importlib.util
 import sys
 import threading
 import time
@@ -18,15 +17,15 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from renate.build import targets
-from renate.errors import ConfigError, JobError, RenateError
+from renate.errors import JobError, RenateError
 from renate.jobs.directory import Json
 from renate.state.store import open_store
 
 from ..base import RenateLauncher
 from ..compose import Job
 from . import archive, image
-from .check import check_request, check_settings
-from .follow import Follower, write_down
+from .check import check_extra, check_request, check_settings
+from .follow import Follower, show, write_down
 from .home import Attempt, Home
 from .local_state import result_here
 from .request import build, name_of
@@ -43,8 +42,7 @@ class SageMakerLauncher(RenateLauncher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        if not all(map(importlib.util.find_spec, ("boto3", "sagemaker", "botocore"))):
-            raise ConfigError("backend=sagemaker needs its extra: pip install 'renate-cl[sagemaker]'")
+        check_extra()
         check_settings(self.backend)
         self.service = Service(self.backend.region)
         self.pool = ThreadPoolExecutor(int(self.backend.workers))
@@ -85,8 +83,7 @@ class SageMakerLauncher(RenateLauncher):
                 self.progress.line(f"{name} is stopping; the same command goes on from its last checkpoint")
             else:
                 self.progress.line(
-                    f"{name} goes on; the same command follows it again, "
-                    f"aws sagemaker stop-training-job --training-job-name {name} stops it"
+                    f"{name} goes on; the same command follows it again, {self.service.how_to('stop', name)} stops it"
                 )
 
     # Before anything is uploaded
@@ -125,7 +122,8 @@ class SageMakerLauncher(RenateLauncher):
         try:
             name, ended = self._submitted(job, shipment, request, code)
             if not self.backend.wait and not ended:
-                return NOTHING | {"status": "submitted", "training_job": name, "url": shipment.config.state.url}
+                follow = {"follow": self.service.how_to("wait", name), "url": shipment.config.state.url}
+                return NOTHING | {"status": "submitted", "training_job": name} | follow
             result = self._followed(job, shipment, name, quiet=ended)
             if shipment.back is not None and not self.closing.is_set():
                 result = result_here(result, shipment.back, job.id)
@@ -214,12 +212,6 @@ class SageMakerLauncher(RenateLauncher):
         return result
 
     def _show(self, job: Job, event: Json) -> None:
-        if event["event"] == "phase":
-            self.progress.line(f"{job.name}: {event['text']}" if self.progress.many else event["text"])
-        elif event["event"] == "log" and not self.progress.many:
-            for line in event["text"].splitlines():
-                self.progress.line(line)
-        elif event["event"] in ("report", "progress"):
-            self.progress.event(job.name, event)
-            if event.get("metrics"):
-                self.listener(job, {"update": event["update"]} | event["metrics"])
+        show(self.progress, job.name, event)
+        if event["event"] == "report" and event.get("metrics"):
+            self.listener(job, {"update": event["update"]} | event["metrics"])

@@ -10,6 +10,7 @@ from typing import Any
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
 
+from ..base import command
 from .failures import explained, refusal
 
 RUNNING = ("InProgress", "Stopping")
@@ -112,6 +113,11 @@ class Service:
             return
         with self.lock, explained():
             job.stop()
+
+    def how_to(self, verb: str, name: str) -> str:
+        """The command that does something with a training job, from anywhere."""
+        where = ["--region", self.given] if self.given else []
+        return command([], "jobs", verb, name, "--backend", "sagemaker", *where)
 
     @contextmanager
     def _answered(self, request: Json) -> Iterator[None]:

@@ -152,6 +152,10 @@ def pack(job: Job, settings: DictConfig) -> Shipment:
         ConfigError: Something is local and there is no place for it, or a variable would be missing in the job.
     """
     state = job.config.state
+    if "trial" in job.record:
+        raise ConfigError(
+            "backend=sagemaker runs single jobs and grids so far, no tuner: leave out tuner and search_space"
+        )
     for key in ("url", "next_url"):
         if state[key] is not None and not is_local(state[key]) and not state[key].startswith("s3://"):
             raise ConfigError(f"state.{key}={state[key]}: backend=sagemaker knows s3://bucket/prefix and local folders")

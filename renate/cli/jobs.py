@@ -1,40 +1,124 @@
-"""`renate jobs ls | show | rm`: the jobs of a run directory."""
+"""`renate jobs ls | show | rm | logs | stop | wait`: jobs of a run directory, or training jobs of SageMaker."""
 
 import argparse
 import shutil
 import time
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from renate.errors import JobError, nearest
-from renate.jobs.directory import JobDirectory
+from renate.jobs.directory import JobDirectory, Json
+from renate.launchers import report, running
 from renate.launchers.board import row
+from renate.launchers.compose import Job
 from renate.launchers.progress import stdout
 from renate.tuning.winner import RECORD, record_of, trials_of
 
 
 def run(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="renate jobs", description="The jobs of a run directory.")
-    parser.add_argument("--run-dir", type=Path, default=Path("runs"), help="as run_dir; default ./runs")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("ls", help="a line each: overrides, metric, status, time")
-    for verb, text in (
-        ("show", "config, reports and result of one; of a sweep, its trials"),
-        ("rm", "delete jobs or sweeps and what they hold"),
-    ):
-        verbs.add_parser(verb, help=text).add_argument(
-            "job", nargs="+" if verb == "rm" else None, help="an id, or latest"
-        )
-    asked = parser.parse_args(argv)
-    if asked.verb == "ls":
-        ls(asked.run_dir)
-    elif asked.verb == "show":
+    asked = _parser().parse_args(argv)
+    if asked.verb == "show":
         show(find(asked.run_dir, asked.job))
-    else:
+    elif asked.verb == "rm":
         for job in [find(asked.run_dir, name) for name in asked.job]:
             remove(asked.run_dir, job)
+    elif asked.backend == "sagemaker":
+        _submitted(asked)
+    else:
+        _here(asked)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="renate jobs", description="The jobs of a run directory, or of SageMaker.")
+    run_dir: Json = {"type": Path, "help": "as run_dir; default ./runs"}
+    parser.add_argument("--run-dir", default=Path("runs"), **run_dir)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for name, text in {
+        "ls": "a line each: overrides, metric, status, time",
+        "show": "config, reports and result of one; of a sweep, its trials",
+        "rm": "delete jobs or sweeps and what they hold",
+        "logs": "what one has reported and printed",
+        "stop": "ask one to end; the same command goes on from its last checkpoint",
+        "wait": "follow one to its end, as the command that started it",
+    }.items():
+        verb = verbs.add_parser(name, help=text, description=text)
+        verb.add_argument("--run-dir", default=argparse.SUPPRESS, **run_dir)  # before the verb or after it
+        if name != "ls":
+            verb.add_argument("job", nargs="+" if name == "rm" else None, help="an id, a training job, or latest")
+        if name in ("show", "rm"):
+            continue
+        verb.add_argument("--backend", choices=("local", "sagemaker"), default="local", help="where it runs")
+        verb.add_argument("--region", help="of SageMaker; default: the profile's, or AWS_DEFAULT_REGION")
+        if name == "ls":
+            verb.add_argument("--last", type=int, default=50, help="training jobs to list, newest first; default 50")
+        if name == "logs":
+            verb.add_argument("--follow", action="store_true", help="until its end")
+    return parser
+
+
+def _here(asked: argparse.Namespace) -> None:
+    if asked.verb == "ls":
+        ls(asked.run_dir)
+        return
+    directory = find(asked.run_dir, asked.job)
+    if (directory.path / RECORD).exists():
+        raise JobError(f"{directory.path.name}: a sweep, which its own command shows and Ctrl-C ends; name a job of it")
+    if asked.verb == "logs":
+        _print(running.lines(directory, follow=asked.follow))
+    elif asked.verb == "stop":
+        print(running.stop(directory))
+    else:
+        _end(*running.wait(directory))
+
+
+def _submitted(asked: argparse.Namespace) -> None:
+    from renate.launchers.sagemaker import logs, submitted, wait  # lazy, as everything that needs the extra
+    from renate.launchers.sagemaker.check import check_extra
+    from renate.launchers.sagemaker.service import Service
+
+    check_extra()
+    service = Service(asked.region)
+    if asked.verb == "ls":
+        _table(list(islice(submitted.every(service), asked.last)), service.region)
+    elif asked.verb == "logs":
+        _print(logs.lines(service, submitted.find(service, asked.job), follow=asked.follow))
+    elif asked.verb == "stop":
+        print(submitted.stop(service, asked.job))
+    else:
+        _end(*wait.wait(service, submitted.find(service, asked.job), asked.run_dir))
+
+
+def _table(jobs: list[Any], region: str) -> None:
+    table = Table("training job", "job", "status", "", "billed", "state", "submitted", box=None, pad_edge=False)
+    for job in jobs:
+        billed = "–" if job.billed is None else f"{job.billed} s" + (f" × {job.machines}" if job.machines > 1 else "")
+        submitted = job.created.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(job.name, job.id, *job.status, billed, job.base, submitted)
+    if jobs:
+        stdout().print(table)
+    else:
+        print(f"no training jobs of ours in {region}")
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
+
+
+def _end(job: Job, result: Json) -> None:
+    """As the command's: outcome and exit code.
+
+    Raises:
+        JobError: The job failed.
+    """
+    report.link_latest(job.directory.path)
+    report.outcome([(job, result)])
+    if result["status"] == "failed":
+        raise JobError(result["error"])
 
 
 def find(run_dir: Path, name: str) -> JobDirectory:

@@ -2,13 +2,16 @@
 
 import importlib.util
 import os
+import secrets
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from renate.objects import connect
 
+from .account import RECORD, VARIABLES, Account
 from .services.faults import Proxy, proxy
 from .services.isolation import why_not
 from .services.start import BUCKET, REGION, Services, bucket_at, server
@@ -77,3 +80,25 @@ def aws(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
         monkeypatch.setenv(name, value)
     yield services
     services.reset()
+
+
+@pytest.fixture(params=["loopback", pytest.param("aws", marks=pytest.mark.aws)])
+def account(request: pytest.FixtureRequest, workdir: Path) -> Iterator[Account]:
+    """A place for jobs; `aws` is whatever the environment's credentials and endpoints say."""
+    if request.param == "loopback":
+        running = request.getfixturevalue("aws")
+        yield Account(running.role, f"s3://{running.bucket}/{secrets.token_hex(4)}", workdir, 120, real=False)
+        return
+    missing = [name for name in VARIABLES if not os.environ.get(name)]
+    if missing:
+        pytest.skip(f"{' and '.join(missing)} not set: no account to run on")
+    role, bucket = (os.environ[name] for name in VARIABLES)
+    yield Account(role, f"s3://{bucket}/renate-tests/{secrets.token_hex(4)}", workdir, 1800, real=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What ran on an account, to be kept with the code that it ran with."""
+    if RECORD:
+        terminalreporter.section("training jobs")
+    for line in RECORD:
+        terminalreporter.write_line(line)

@@ -13,6 +13,7 @@ from renate.launchers.sagemaker.service import RUNNING, Service
 import renate
 from renate.errors import JobError
 from renate.state.manifest import Manifest
+from renate.state.publish import candidates
 from renate.state.versions import State
 from tests.command import renate as command
 from tests.conftest import write_table
@@ -141,7 +142,7 @@ def test_a_finished_job_is_found_from_anywhere(
     assert len(names(aws)) == 1
 
 
-@pytest.mark.parametrize("signal", ["TERM", "KILL"])
+@pytest.mark.parametrize("signal", [pytest.param("TERM", marks=pytest.mark.slow), "KILL"])
 def test_spot(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path, signal: str) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     long = [*QUICK, *NAPS, "trainer.max_epochs=8", "trainer.checkpoint_every=0.3", "state.first=true"]
@@ -236,6 +237,7 @@ def test_requirements_never_replace_torch(aws: Services, on: Callable[..., list[
     assert last.endswith(f"({names(aws)[0]})")
 
 
+@pytest.mark.slow
 def test_the_time_is_limited(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
     aws.configure(capacity_delay=60)
     limits = ["backend.spot=true", "backend.max_run=1", "backend.max_wait=1"]
@@ -246,6 +248,7 @@ def test_the_time_is_limited(aws: Services, on: Callable[..., list[str]], url: s
     assert "renate: backend.max_run=1: the time is over; the same command goes on from the last" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_stream_and_its_evaluation(aws: Services, on: Callable[..., list[str]], workdir: Path) -> None:
     place = f"s3://{aws.bucket}/{workdir.name}"
     stream = [
@@ -286,3 +289,12 @@ def test_two_machines_train_together(aws: Services, on: Callable[..., list[str]]
     assert 6 <= len(epochs_of_both) < 8, "it didn't begin again from nothing"
     kept = {key.partition("/checkpoints/")[2].partition("/")[0] for key in everything(aws, workdir.name)}
     assert kept == {"", "algo-1", "algo-2"}
+
+
+def test_a_grid_leaves_candidates(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+    done = command(*on(*QUICK, "seed=1,2", "backend.workers=2", f"state.url={url}", "state.first=true"), cwd=workdir)
+    assert len(candidates(State(url))) == 2
+    assert State(url).versions() == []
+    job = re.findall(r"seed=2: publish with renate state publish (\S+)", done.stdout)[0]
+    assert command("state", "publish", job, cwd=workdir).stdout == f"version 1 of {url}\n"
+    assert State(url).manifest().job == Path(job).name

@@ -188,6 +188,10 @@ BEFORE: dict[str, tuple[list[str], str]] = {
         "logger.name needs SECRET in the job's environment, where nothing of this machine's is: "
         "+backend.environment.SECRET=…; who may describe the job can read it",
     ),
+    "tuner": (
+        ["search_space=lr", "tuner.max_trials=2"],
+        "backend=sagemaker runs single jobs and grids so far, no tuner: leave out tuner and search_space",
+    ),
     "instance": (["backend.instance_type=???"], "backend=sagemaker needs backend.instance_type=…"),
 }
 
@@ -258,7 +262,7 @@ def test_submit_and_leave(aws: Services, workdir: Path) -> None:
     given = [*OVERRIDES, f"backend.role={ROLE}", f"state.url={url}", "state.first=true"]
     done = command(*given, "backend.wait=false", cwd=workdir)
     (name,) = [request["TrainingJobName"] for request in aws.requests("CreateTrainingJob")]
-    assert f"submitted   {name}\nfollow      the same command with backend.wait=true\n" in done.stdout
+    assert f"submitted   {name}\nfollow      renate jobs wait {name} --backend sagemaker\n" in done.stdout
     left = subprocess.Popen([*RENATE, *given], cwd=workdir, stderr=subprocess.PIPE, text=True)
     assert left.stderr is not None
     with left.stderr as lines:

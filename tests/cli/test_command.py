@@ -3,6 +3,9 @@
 import importlib.metadata
 import json
 import re
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 import renate as package
 from renate.cli import main
 from renate.state.versions import State
-from tests.command import renate
+from tests.command import RENATE, renate
 
 QUICK = ["trainer.max_epochs=1", "model.hidden_sizes=[8]"]
 
@@ -106,6 +109,53 @@ def test_jobs_verbs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"did you mean '{result.job_dir.name}'" in fails(capsys, "jobs", "show", near)
     run(capsys, "jobs", "rm", result.job_dir.name)
     assert not result.job_dir.exists()
+
+
+def test_verbs_of_a_job_that_runs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workdir / "my_naps.py").write_text(
+        "import time\nimport pytorch_lightning as pl\n\nclass Sleep(pl.Callback):\n"
+        "    def on_train_epoch_end(self, *_):\n        print('asleep', flush=True)\n        time.sleep(0.3)\n"
+    )
+    naps = [*QUICK, "trainer.max_epochs=200", "+trainer.callbacks={nap:{_target_:my_naps.Sleep}}"]
+    pipes = {"cwd": workdir, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*RENATE, *naps], **pipes) as job:
+        reports = workdir / "runs/latest/metrics.jsonl"
+        wait_for(lambda: reports.exists() and reports.read_text())
+        with subprocess.Popen([*RENATE, "jobs", "wait", "latest"], **pipes) as waiting:
+            assert waiting.stderr is not None
+            assert waiting.stderr.readline() == "asleep\n"
+            said = run(capsys, "jobs", "logs", "latest")
+            assert "asleep\n" in said
+            assert "epoch 1 step" in said
+            name = reports.parent.resolve().name
+            assert run(capsys, "jobs", "stop", name) == f"{name} ends at its next report\n"
+            out, shown = waiting.communicate(timeout=60)
+        assert waiting.returncode == 0
+        assert f"job         ./runs/{name}\n" in out
+        job.communicate(timeout=60)
+    assert job.returncode == 0
+    epochs = [line for line in shown.splitlines() if line.startswith("epoch ")]
+    assert 1 <= len(epochs) < 200
+    assert run(capsys, "jobs", "stop", "latest") == f"{name} is stopped already\n"
+    followed = run(capsys, "jobs", "logs", "latest", "--follow").splitlines()
+    assert epochs == [line for line in followed if line.startswith("epoch ")]
+    (workdir / "runs" / name / "result.json").unlink()
+    for verb in ("stop", "wait"):
+        gone = f"renate: {name}: it doesn't run on this machine; the same command starts it, or goes on"
+        assert fails(capsys, "jobs", verb, name) == gone
+
+
+def wait_for(look: Callable[[], object], seconds: float = 60) -> None:
+    limit = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_a_failure_is_waited_for(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    last = renate(*QUICK, "optimizer.lr=1e30", cwd=workdir, code=1).stderr.splitlines()[-1]
+    assert fails(capsys, "jobs", "wait", "latest") == last
+    assert run(capsys, "jobs", "logs", "latest").splitlines()[-1] == last
 
 
 def test_an_experiment_repository(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:

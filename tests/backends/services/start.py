@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Json
-from .isolation import TIED
+from .isolation import TIED, why_not
 
 REPOSITORY = Path(__file__).parents[3]
 ACCOUNT, REGION, BUCKET = "123456789012", "us-west-2", "renate-demo"
@@ -173,11 +173,16 @@ def main() -> None:
     parser.add_argument("--sagemaker-port", type=int, default=0)
     parser.add_argument("--print-env", action="store_true", help="print the exports and nothing else")
     given = parser.parse_args()
+    if reason := why_not():
+        sys.exit(f"no namespaces for containers here: {reason}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
         root = given.root or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="renate-services-")))
         ports = {"s3_port": given.s3_port, "sagemaker_port": given.sagemaker_port}
-        running = stack.enter_context(services(root, given.python, **ports))
+        try:
+            running = stack.enter_context(services(root, given.python, **ports))
+        except RuntimeError as error:  # its own words, a port that is taken, stand above
+            sys.exit(str(error))
         for name, value in running.environment.items():
             print(f"export {name}={value}", flush=True)
         if not given.print_env:

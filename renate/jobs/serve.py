@@ -3,12 +3,14 @@
 A warm worker imports torch and Lightning once, then runs job after job as its launcher asks.
 """
 
+import atexit
 import contextlib
 import json
 import os
 import random
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +84,29 @@ def attend(path: Path, wires: Path) -> Order:
         return result
     finally:
         os.close(pipe)  # the interpreter may need a while to end, without any sign of life
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """End the process with what is done here, without taking the interpreter apart.
+
+    Threads of gloo and autograd are still there then, and now and then the process aborts ("terminate called without
+    an active exception"): torch's elastic run would call a job failed that is published.
+    """
+    try:
+        yield
+        code: object = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    atexit._run_exitfuncs()  # loggers may send their last words here
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def test_ctrl_c_publishes_nothing_and_says_how_to_go_on(workdir: Path) -> None:
     process = subprocess.Popen(
         [*RENATE, *arguments], cwd=workdir, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    log, until = workdir / "runs" / "latest" / "events.jsonl", time.monotonic() + 60
+    log, until = workdir / "runs" / "latest" / "events.jsonl", time.monotonic() + 240
     while not (log.exists() and '"completed"' in log.read_text()):
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -4,8 +4,9 @@ import atexit
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
@@ -18,7 +19,7 @@ from renate.jobs.group import Group, processes_of
 from .base import RenateLauncher
 from .compose import Job
 from .machine import cores, visible_gpus
-from .worker import GroupWorker, Worker
+from .worker import GRACE, KEEPING, GroupWorker, Worker
 
 PARKED: list[Worker] = []  # warm workers that the process's next launcher may take over
 
@@ -61,12 +62,12 @@ class LocalLauncher(RenateLauncher):
         job.directory.stop()
 
     def close(self) -> None:
-        self.closed = True
         self.pool.shutdown(wait=False, cancel_futures=True)
         with self.lock:
+            self.closed = True
             workers, self.all, self.idle = self.all, [], []
         for worker in workers:
-            worker.kill()
+            worker.kill(KEEPING)
 
     def release(self) -> None:
         with self.lock:
@@ -79,9 +80,16 @@ class LocalLauncher(RenateLauncher):
         mine = self.gpus[slot].get("CUDA_VISIBLE_DEVICES")
         return len(visible_gpus()) if mine is None else len(mine.split(","))
 
+    @contextmanager
+    def _hiring(self) -> Iterator[None]:
+        with self.lock:
+            if self.closed:  # in the moment that a job took to get here: whom it hired, nobody would end
+                raise EOFError
+            yield
+
     def _group(self, count: int) -> GroupWorker:
         """Processes for one job, in the place of a worker."""
-        with self.lock:
+        with self._hiring():
             if self.free:
                 slot = self.free.pop(0)
             else:
@@ -94,7 +102,7 @@ class LocalLauncher(RenateLauncher):
             return group
 
     def _worker(self) -> Worker:
-        with self.lock:
+        with self._hiring():
             if self.idle:
                 return self.idle.pop()
             slot = self.free.pop(0)
@@ -167,7 +175,7 @@ class LocalLauncher(RenateLauncher):
 
     def _bury(self, worker: Worker | GroupWorker, job: Job, reason: str | None) -> Json:
         """A worker has died, or must for a reason: its job has failed, and the slot is free for a new one."""
-        ended = worker.kill()
+        ended = worker.kill(KEEPING if self.closed else GRACE)
         with self.lock:
             if worker in self.all:
                 self.all.remove(worker)

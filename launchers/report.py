@@ -164,6 +164,7 @@ def relative(path: object) -> str:
 
 def link_latest(folder: Path) -> None:
     """Point runs/latest at a job's or a sweep's folder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.parent / f".latest.{folder.name}"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(folder.name, target_is_directory=True)

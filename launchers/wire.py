@@ -1,5 +1,6 @@
 """What the processes of a job report, over pipes."""
 
+import contextlib
 import json
 import os
 import select
@@ -20,6 +21,7 @@ class Wire:
     def __init__(self, pipes: Sequence[int], alive: Callable[[], bool]) -> None:
         self.buffers = dict.fromkeys(pipes, b"")
         self.alive = alive
+        self.spoken: set[int] = set()  # what starts takes its time; what has spoken once may not fall silent
 
     def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
         """Yield what is reported, and None whenever all have been silent for a moment.
@@ -29,7 +31,7 @@ class Wire:
             TimeoutError: It took too long, or one gave no sign of life for too long; the text says which.
         """
         began = time.monotonic()
-        heard: dict[int, float] = {}
+        heard = dict.fromkeys(self.spoken, began)
         while True:
             ready, _, _ = select.select(list(self.buffers), [], [], 0.2)
             now = time.monotonic()
@@ -43,6 +45,7 @@ class Wire:
                 yield None
             for pipe in ready:
                 heard[pipe] = now
+                self.spoken.add(pipe)
                 yield from self._read(pipe, heard)
             if not self.buffers:
                 raise EOFError
@@ -50,13 +53,15 @@ class Wire:
     def _read(self, pipe: int, heard: dict[int, float]) -> Iterator[Json]:
         chunk = os.read(pipe, 1 << 16)
         if not chunk:
-            del self.buffers[pipe], heard[pipe]
-            os.close(pipe)
+            del heard[pipe]
+            if self.buffers.pop(pipe, None) is not None:  # else another thread has closed it in the meantime
+                os.close(pipe)
+            self.spoken.discard(pipe)
             return
         *lines, self.buffers[pipe] = (self.buffers[pipe] + chunk).split(b"\n")
         yield from (json.loads(line) for line in lines)
 
     def close(self) -> None:
-        for pipe in self.buffers:
-            os.close(pipe)
-        self.buffers = {}
+        while self.buffers:
+            with contextlib.suppress(KeyError):  # the thread that reads has just taken the last one out
+                os.close(self.buffers.popitem()[0])

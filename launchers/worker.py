@@ -17,6 +17,9 @@ from renate.jobs.group import Group, cause, meaning
 from .wire import Wire
 
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+# The same where what was reached is to be kept: the step ends, each process writes its checkpoint, all end in order.
+# Torch's elastic run kills after 30 by itself.
+KEEPING = 40.0
 DIAGNOSIS = 40.0  # seconds that torch's elastic run gets to end the other processes, and to say which one died first
 # Idle OpenMP threads sleep instead of spinning: beside another busy process a small model's step is 40 times as fast.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -52,9 +55,10 @@ class Worker:
         """See `Wire.events`."""
         return self.wire.events(timeout, heartbeat)
 
-    def kill(self) -> str:
+    def kill(self, patience: float = GRACE) -> str:
         """End the process and all that it started; returns what it ended with."""
-        code = end(self.process)
+        ask_to_end(self.process)
+        code = end(self.process, patience)
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.wire.close()
@@ -73,6 +77,7 @@ class GroupWorker:
         self.slot, self.group, count = slot, group, group.processes
         self.process: subprocess.Popen[bytes] | None = None
         self.pids: list[int] = []
+        self.told = False
         self.pipes = Path(tempfile.mkdtemp(prefix="renate-"))
         for rank in range(count):
             os.mkfifo(self.pipes / str(rank))
@@ -110,22 +115,23 @@ class GroupWorker:
             self.process.wait(patience)
 
     def tell_to_end(self) -> None:
-        """Ask the processes to leave a checkpoint and end."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGTERM)
+        """Ask the processes to leave a checkpoint and end: once, since twice ends torch's elastic run before them."""
+        if self.process is not None and not self.told:
+            self.told = True
+            ask_to_end(self.process)
 
     def finish(self) -> None:
         """The job is done: let its processes end by themselves."""
         self._wait(GRACE)
         self.kill()
 
-    def kill(self) -> str:
+    def kill(self, patience: float = GRACE) -> str:
         """End every process; returns what they ended with."""
         if self.process is None:
             code, log = 1, ""
         else:
-            code = end(self.process)
+            self.tell_to_end()
+            code = end(self.process, patience)
             for pid in self.pids:  # torch's elastic run gave each a session of its own
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
@@ -135,15 +141,18 @@ class GroupWorker:
         return cause(self.directory, log, code)
 
 
-def end(process: subprocess.Popen[bytes]) -> int:
-    """End a process and its group, asking first; returns its exit code."""
-    for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(patience)
-            break
-        except ProcessLookupError:
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    return process.wait()
+def ask_to_end(process: subprocess.Popen[bytes]) -> None:
+    """Send SIGTERM to a process and its group."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+def end(process: subprocess.Popen[bytes], patience: float) -> int:
+    """Wait for the end of a process that was asked, then make one; returns its exit code."""
+    try:
+        return process.wait(patience)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()

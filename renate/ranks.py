@@ -55,11 +55,6 @@ class Ranks:
             torch.cuda.set_device(self.local)
         dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
 
-    def disconnect(self) -> None:
-        """Leave the others in order: what is torn down at a process's exit may abort it."""
-        if dist.is_initialized():
-            dist.destroy_process_group()
-
     def share(self, make: Callable[[], T]) -> T:
         """Let the first process make something; every one gets it."""
         if self.alone:

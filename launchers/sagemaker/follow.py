@@ -119,14 +119,15 @@ def write_down(directory: JobDirectory, event: Json) -> Iterator[Json]:
         return
     elif event["event"] == "report" and "metrics" in event:
         update, metrics = event.get("update") or "", event["metrics"]
-        directory.forget(update, after=metrics["epoch"] - 1)  # of a try that was interrupted
         line = {"time": event["time"], **({"update": update} if update else {}), **metrics}
-        directory.recall([*directory.reports(), line])
+        # What lies beyond is of a try that was interrupted.
+        kept = [r for r in directory.reports() if r.get("update", "") != update or r["step"] < metrics["step"]]
+        directory.recall([*kept, line])
     yield event
 
 
 def _which(report: Json) -> tuple[str, int]:
-    return report.get("update", ""), report["epoch"]
+    return report.get("update", ""), report["step"]
 
 
 def _as_event(report: Json) -> Json:

@@ -117,8 +117,6 @@ class SageMakerLauncher(RenateLauncher):
                     f"{name} goes on; the same command follows it again, {self.service.how_to('stop', name)} stops it"
                 )
 
-    # Before anything is uploaded
-
     def _prepared(self, job: Job) -> tuple[Shipment, Json, bytes]:
         shipment = pack_sweep(job, self.backend) if job.parts else pack(job, self.backend)
         digest, code = self._archive(job)
@@ -149,8 +147,6 @@ class SageMakerLauncher(RenateLauncher):
             files |= archive.source_dirs(list(self.backend.source_dirs))
             self.archives[key] = archive.pack(files | archive.package(), self.backend.max_code_mb)
         return self.archives[key]
-
-    # In a thread per job
 
     def _run(self, job: Job, shipment: Shipment, request: Json, code: bytes) -> Json:
         try:

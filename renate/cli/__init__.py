@@ -10,7 +10,7 @@ import threading
 VERBS = {
     "init": "start a repository of experiments",
     "state": "look at versions, publish, roll back, pin, clean up",
-    "jobs": "look at the jobs of run_dir",
+    "jobs": "look at jobs, follow and stop them, here or on SageMaker",
 }
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # nothing that code can mend

@@ -10,18 +10,19 @@ def main() -> None:
 
         serve(int(sys.argv[2]))
         return
-    if len(sys.argv) > 2:
-        from renate.jobs.serve import attend
+    from renate.jobs.serve import leaving
 
-        result = attend(Path(sys.argv[1]), Path(sys.argv[2]))
-    else:
-        from renate.jobs.execute import execute
-        from renate.ranks import Ranks
+    with leaving():
+        if len(sys.argv) > 2:
+            from renate.jobs.serve import attend
 
-        ranks = Ranks.from_environment()
-        result = execute(Path(sys.argv[1]), ranks=ranks)
-        ranks.disconnect()
-    sys.exit(f"renate: {result['error']}" if result["status"] == "failed" else 0)
+            result = attend(Path(sys.argv[1]), Path(sys.argv[2]))
+        else:
+            from renate.jobs.execute import execute
+            from renate.ranks import Ranks
+
+            result = execute(Path(sys.argv[1]), ranks=Ranks.from_environment())
+        sys.exit(f"renate: {result['error']}" if result["status"] == "failed" else 0)
 
 
 main()

@@ -3,7 +3,6 @@
 import random
 import signal
 import sys
-import threading
 import time
 import warnings
 from pathlib import Path
@@ -70,11 +69,20 @@ class Checkpoint(pl.Callback):
             alone = self._load(self.folder / "checkpoint.pt")
             return alone if alone is not None and self._has_best(alone) else None
         steps = self.ranks.gather([int(file.stem.rpartition("-")[2]) for file in self._files()])
-        common = set.intersection(*map(set, steps))
-        saved = self._load(self._file(max(common))) if common else None
-        usable = saved is not None and saved["ranks"] == self.ranks.size
-        usable = all(self.ranks.gather(usable and (not self.ranks.first or self._has_best(saved or {}))))
-        return saved if usable else None
+        for step in sorted(set.intersection(*map(set, steps)), reverse=True):
+            saved = self._load(self._file(step))
+            usable = saved is not None and saved["ranks"] == self.ranks.size
+            if all(self.ranks.gather(usable and (not self.ranks.first or self._has_best(saved or {})))):
+                self._keep(self._file(step))
+                return saved
+        self._keep()
+        return None
+
+    def _keep(self, *files: Path) -> None:
+        """Remove this process's other files: steps that not all have would take the place of those that all will."""
+        for file in self._files():
+            if file not in files:
+                file.unlink()
 
     def _file(self, step: int) -> Path:
         return self.folder / ("checkpoint.pt" if self.ranks.alone else f"checkpoint-{self.ranks.rank}-{step:09d}.pt")
@@ -101,8 +109,6 @@ class Checkpoint(pl.Callback):
         return best is not None and bool(best["epoch"] >= saved["best_epoch"])
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._told_to_end)  # Lightning restores the old handler after the fit
         if self.saved is None:
             return
         assert isinstance(module, Learner)
@@ -143,6 +149,11 @@ class Checkpoint(pl.Callback):
                 for _ in range(epochs * a_time):
                     scheduler.step()
 
+    def listen(self, trainer: pl.Trainer) -> None:
+        """Hear SIGTERM during the fit, in place of Lightning, whose handler would talk to the other processes at once,
+        in the middle of whatever they are saying, and tell the loop to end after this batch, checkpoint or not."""
+        trainer._signal_connector._sigterm_notifier_fn = self._told_to_end  # type: ignore[method-assign,assignment]
+
     def _told_to_end(self, *_: object) -> None:
         self.ending = True
 
@@ -182,10 +193,10 @@ class Checkpoint(pl.Callback):
     def _save(self, trainer: pl.Trainer, module: Learner) -> None:
         earlier = self._files()
         saved = self._everything(trainer, module)
-        self._write(self._file(saved["steps"]), saved)
+        file = self._file(saved["steps"])
+        self._write(file, saved)
         if not self.ranks.alone:
-            for file in earlier[:-1]:
-                file.unlink()
+            self._keep(file, *earlier[-1:])
 
     def _everything(self, trainer: pl.Trainer, module: Learner) -> Saved:
         watch, updater = self.watch, module.updater
@@ -217,8 +228,7 @@ class Checkpoint(pl.Callback):
 
     def done(self) -> None:
         """The fit is over."""
-        for file in self._files():
-            file.unlink()
+        self._keep()
 
 
 def generators() -> dict[str, Any]:

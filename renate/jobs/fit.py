@@ -121,6 +121,7 @@ def fit(
     together = [] if ranks.alone else [Lockstep(ranks, updater.memory, checkpoint, job.directory)]
     midway = [] if watch.by_epoch else [Midway(watch, config["report_every"])]
     trainer = trainer_of(job, [*midway, *together, checkpoint, watch], watch.epochs_before, watch.steps_before)
+    checkpoint.listen(trainer)
     make, interval = scheduler_of(job, {"epoch": config["max_epochs"], "step": steps})
     if not ranks.first:  # alike until here; from now on each has dropout and random transforms of its own
         seed_everything(derive(job.config["seed"], f"training of rank {ranks.rank}", number), config)

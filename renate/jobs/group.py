@@ -118,7 +118,9 @@ def cause(directory: JobDirectory, log: str, code: int) -> str:
     if own:
         return str(own[0]["error"])
     victims = {word["rank"] for word in words}
-    for rank, ended in re.findall(r"rank\s*: (\d+) .*?\n\s*exitcode\s*: (-?\d+)", log):
+    # Those that torch ended because one had died are listed too, and before it.
+    first = log.rpartition("Root Cause")[2]
+    for rank, ended in re.findall(r"rank\s*: (\d+) .*?\n\s*exitcode\s*: (-?\d+)", first + log):
         if int(rank) not in victims:
             return f"process {rank} of the job ended with {meaning(int(ended))}"
     if victims:

@@ -3,12 +3,14 @@
 A warm worker imports torch and Lightning once, then runs job after job as its launcher asks.
 """
 
+import atexit
 import contextlib
 import json
 import os
 import random
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,15 +74,39 @@ def attend(path: Path, wires: Path) -> Order:
             os._exit(1)
 
     emit({"event": "started", "pid": os.getpid()})
-    with _beating(emit), _logging(path / (f"log-{rank}.txt" if rank else "log.txt")):
-        from renate.jobs.execute import execute
-        from renate.ranks import Ranks
+    try:
+        with _beating(emit), _logging(path / (f"log-{rank}.txt" if rank else "log.txt")):
+            from renate.jobs.execute import execute
+            from renate.ranks import Ranks
 
-        ranks = Ranks.from_environment()
-        result = execute(path, emit if rank == 0 else lambda event: None, ranks)
-        ranks.disconnect()
-    emit({"event": "done" if rank == 0 and "lost" not in result else "ended"})
-    return result
+            result = execute(path, emit if rank == 0 else lambda event: None, Ranks.from_environment())
+        emit({"event": "done" if rank == 0 and "lost" not in result else "ended"})
+        return result
+    finally:
+        os.close(pipe)  # the interpreter may need a while to end, without any sign of life
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """End the process with what is done here, without taking the interpreter apart.
+
+    Threads of gloo and autograd are still there then, and now and then the process aborts ("terminate called without
+    an active exception"): torch's elastic run would call a job failed that is published.
+    """
+    try:
+        yield
+        code: object = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    atexit._run_exitfuncs()  # loggers may send their last words here
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 @contextmanager
@@ -109,11 +135,13 @@ def _beating(emit: Callable[[Order], None]) -> Iterator[None]:
         while not over.wait(1.0):
             emit({"event": "alive"})
 
-    threading.Thread(target=beat, daemon=True).start()
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         over.set()
+        thread.join()
 
 
 class _Orders:

@@ -142,7 +142,7 @@ def test_a_finished_job_is_found_from_anywhere(
     assert len(names(aws)) == 1
 
 
-@pytest.mark.parametrize("signal", ["TERM", "KILL"])
+@pytest.mark.parametrize("signal", [pytest.param("TERM", marks=pytest.mark.slow), "KILL"])
 def test_spot(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path, signal: str) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     long = [*QUICK, *NAPS, "trainer.max_epochs=8", "trainer.checkpoint_every=0.3", "state.first=true"]
@@ -237,6 +237,7 @@ def test_requirements_never_replace_torch(aws: Services, on: Callable[..., list[
     assert last.endswith(f"({names(aws)[0]})")
 
 
+@pytest.mark.slow
 def test_the_time_is_limited(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
     aws.configure(capacity_delay=60)
     limits = ["backend.spot=true", "backend.max_run=1", "backend.max_wait=1"]
@@ -247,6 +248,7 @@ def test_the_time_is_limited(aws: Services, on: Callable[..., list[str]], url: s
     assert "renate: backend.max_run=1: the time is over; the same command goes on from the last" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_stream_and_its_evaluation(aws: Services, on: Callable[..., list[str]], workdir: Path) -> None:
     place = f"s3://{aws.bucket}/{workdir.name}"
     stream = [

@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 from renate.jobs.execute import execute
+from renate.jobs.serve import leaving
 from renate.ranks import Ranks
 
 if __name__ == "__main__":
-    ranks = Ranks.from_environment()
-    for folder in sys.argv[1:]:
-        print(ranks.rank, folder, execute(Path(folder), ranks=ranks)["status"], flush=True)
-    ranks.disconnect()
+    with leaving():
+        ranks = Ranks.from_environment()
+        for folder in sys.argv[1:]:
+            print(ranks.rank, folder, execute(Path(folder), ranks=ranks)["status"], flush=True)

@@ -1,5 +1,6 @@
 """Jobs of two processes: the same memory as one process's, any number of processes after any other, kills."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,7 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +32,45 @@ TWO = ["trainer.devices=2", "trainer.accelerator=cpu"]
 # An odd number of examples, in batches that don't divide it.
 SMALL = ["data.limit=203", "trainer.max_epochs=3", "memory.capacity=60", "model.hidden_sizes=[16]"]
 STREAM = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "objective.metric=null"]
+# A checkpoint after every step, so that any kill falls between two processes' writes; every generator is drawn from.
 LONG = [
     *("updater=derpp", "optimizer.momentum=0.9", "optimizer.lr=0.02", "lr_scheduler=cosine", "memory.capacity=300"),
-    *("trainer.max_epochs=40", "model.hidden_sizes=[32]", "trainer.checkpoint_every=0.2", *TWO),
+    *("data.limit=700", "trainer.max_epochs=6", "trainer.checkpoint_every=0.0001", *TWO),
+    *(
+        "model=torch_module",
+        "model._target_=my_gate.Net",
+        "+model.out=10",
+        "+trainer.callbacks.gate._target_=my_gate.Gate",
+    ),
 ]
+GATE = """
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, out):
+        super().__init__(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, out))
+
+    def forward(self, x):
+        return super().forward(x + 0.01 * random.random() + 0.01 * np.random.random() if self.training else x)
+
+
+class Gate(pl.Callback):
+    '''Holds every process after a step of the fit, for as long as the file `gate` names it.'''
+
+    def on_train_batch_end(self, trainer, module, *_):
+        gate, step = Path("gate"), module.meter.steps
+        if gate.exists() and gate.read_text() == str(step):
+            Path(f"held-{trainer.global_rank}").touch()
+            while gate.exists():
+                time.sleep(0.02)
+"""
 
 
 def prepared(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -114,30 +152,41 @@ def test_two_processes_are_one_with_batches_twice_as_large(workdir: Path, monkey
     assert [r["epoch"] for r in reports] == [1, 2, 3], "one process reports"
 
 
-def test_two_then_one_then_two_processes(workdir: Path) -> None:
+def test_one_then_two_then_one_process(workdir: Path) -> None:
     state = ["updater=er", *SMALL, "state.url=./state"]
-    renate(*state, *TWO, "state.first=true", cwd=workdir)
+    package.run([*state, "state.first=true"])
     first, meta = memory_of(State("./state"))
-    package.run([*state, "seed=1"])
-    done = renate(*state, *TWO, "seed=2", cwd=workdir)
+    done = renate(*state, *TWO, "seed=1", cwd=workdir)
     assert "epoch 3 step" in done.stderr, "progress reaches the launcher"
     assert "→" in done.stdout, "before and after"
+    package.run([*state, "seed=2"])
     last, after = memory_of(State("./state"))
     assert State("./state").versions() == [1, 2, 3]
     assert len(last) == len(first) == 60
     assert after["count"] == 3 * meta["count"]
 
 
-def started(folder: Path, *arguments: str, epochs: int) -> "subprocess.Popen[str]":
-    process = subprocess.Popen([*RENATE, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 90
-    while time.monotonic() < until and process.poll() is None:
-        reports = list((folder / "runs").glob("*/metrics.jsonl"))
-        lines = len(reports[0].read_text().splitlines()) if reports else 0
-        if lines >= epochs and list((folder / "runs").glob("*/checkpoint-1-*.pt")):
-            break
+def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
+    """However busy the machine is: what is waited for must come, and if it does, sooner or later doesn't matter."""
+    until = time.monotonic() + 120
+    while not condition():
+        assert process is None or process.poll() is None, f"ended early: {process.communicate()[1]}"
+        assert time.monotonic() < until, "waited in vain"
         time.sleep(0.02)
-    return process
+
+
+@contextmanager
+def held(folder: Path, step: int, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+    """A job whose processes are both at the end of a step, before they vote and write; opens the gate at the end."""
+    (folder / "my_gate.py").write_text(GATE)
+    for rank in (0, 1):
+        (folder / f"held-{rank}").unlink(missing_ok=True)
+    (folder / "gate").write_text(str(step))
+    process = subprocess.Popen([*RENATE, *LONG, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: all((folder / f"held-{rank}").exists() for rank in (0, 1)), process)
+    yield process
+    process.kill()
+    wait_for(lambda: not workers(folder))
 
 
 def rank_pid(folder: Path, rank: int) -> int:
@@ -149,58 +198,85 @@ def rank_pid(folder: Path, rank: int) -> int:
     return found[0]
 
 
-def gone(folder: Path) -> bool:
-    until = time.monotonic() + 10
-    while workers(folder) and time.monotonic() < until:
-        time.sleep(0.05)
-    return not workers(folder)
+def job_of(run_dir: Path) -> Path:
+    (path,) = (p.parent for p in run_dir.glob("*/job.json") if p.parent.name != "latest")
+    return path
 
 
-def test_killed_and_resumed_bit_for_bit(workdir: Path) -> None:
-    process = started(workdir, *LONG, epochs=3)
-    process.kill()  # the launcher alone: nothing may outlive it
-    process.communicate()
-    assert gone(workdir)
-    process = started(workdir, *LONG, epochs=10)
-    os.kill(rank_pid(workdir, 1), signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert err.splitlines()[-1] == "renate: process 1 of the job ended with signal SIGKILL: out of memory?"
-    assert "Traceback" not in err
-    assert gone(workdir)
-    (job,) = (path.parent for path in (workdir / "runs").glob("*/job.json") if path.parent.name != "latest")
-    assert list(job.glob("checkpoint-0-*.pt"))
-    renate(*LONG, cwd=workdir)
+def steps(job: Path, rank: int) -> list[int]:
+    return sorted(int(path.stem.split("-")[2]) for path in job.glob(f"checkpoint-{rank}-*.pt"))
+
+
+def assert_ends_like_an_undisturbed_one(folder: Path) -> None:
+    (folder / "gate").unlink(missing_ok=True)
+    renate(*LONG, cwd=folder)
+    renate(*LONG, "run_dir=whole", cwd=folder)
+    job, whole = job_of(folder / "runs"), job_of(folder / "whole")
     assert not list(job.glob("checkpoint*.pt"))
-    reports = [json.loads(line) for line in (job / "metrics.jsonl").read_text().splitlines()]
-    assert [r["epoch"] for r in reports] == list(range(1, 41))
-    renate(*LONG, "run_dir=whole", cwd=workdir)
-    (whole,) = (path.parent for path in (workdir / "whole").glob("*/job.json") if path.parent.name != "latest")
+    reports = [[json.loads(line) for line in (j / "metrics.jsonl").read_text().splitlines()] for j in (job, whole)]
+    resumed, undisturbed = ([r | {"time": 0} for r in own] for own in reports)
+    assert resumed == undisturbed
+    assert [r["epoch"] for r in resumed] == list(range(1, 7))
     one, two = State(str(job / "state")), State(str(whole / "state"))
     assert distance(one, two) == 0
     a, b = memory_of(one)[0].columns(), memory_of(two)[0].columns()
     assert all(torch.equal(a[name], b[name]) for name in b)
 
 
+def test_a_killed_process_and_sigterm_and_resumed_bit_for_bit(workdir: Path) -> None:
+    with held(workdir, 15) as process:
+        os.kill(rank_pid(workdir, 1), signal.SIGKILL)
+        (workdir / "gate").unlink()
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert err.splitlines()[-1] == "renate: process 1 of the job ended with signal SIGKILL: out of memory?"
+        assert "Traceback" not in err
+    job = job_of(workdir / "runs")
+    assert steps(job, 0) == steps(job, 1) == [13, 14]
+    (job / "checkpoint-0-000000099.pt").write_bytes(b"of a step that the other never reached")
+    with held(workdir, 27) as process:
+        assert steps(job, 0) == steps(job, 1) == [25, 26], "such a step takes no other's place"
+        process.terminate()
+        wait_for(lambda: (job / "torchrun.txt").read_text().count("closing signal SIGTERM") == 2, process)
+        assert steps(job, 1) == [25, 26]
+        (workdir / "gate").unlink()
+        process.communicate(timeout=120)
+        assert process.returncode == 128 + signal.SIGTERM
+        assert workers(workdir) == []
+    assert steps(job, 0) == steps(job, 1) == [26, 27], "the step of both in which both were told"
+    assert_ends_like_an_undisturbed_one(workdir)
+
+
 @pytest.mark.slow
-def test_sigterm_keeps_what_was_reached_and_a_frozen_process_is_noticed(workdir: Path) -> None:
-    arguments = [*LONG, "trainer.max_epochs=5000", "backend.heartbeat=3"]
-    process = started(workdir, *arguments, epochs=3)
-    for file in (workdir / "runs").glob("*/checkpoint*.pt"):
-        file.unlink()
-    process.terminate()
-    process.communicate(timeout=30)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert gone(workdir)
-    steps: dict[str, list[str]] = {"0": [], "1": []}
-    for path in (workdir / "runs").glob("*/checkpoint-*.pt"):  # each keeps the one before as well
-        steps[path.name.split("-")[1]].append(path.name.split("-")[2])
-    assert max(steps["0"]) == max(steps["1"]), "after the same step"
-    process = started(workdir, *arguments, epochs=5)
-    os.kill(rank_pid(workdir, 1), signal.SIGSTOP)
-    _, err = process.communicate(timeout=60)
-    assert err.splitlines()[-1] == "renate: no sign of life for backend.heartbeat=3 seconds"
-    assert gone(workdir)
+def test_nothing_outlives_a_killed_launcher_or_a_frozen_process(workdir: Path) -> None:
+    with held(workdir, 15) as process:
+        process.kill()
+        wait_for(lambda: not workers(workdir))
+    with held(workdir, 20, "backend.heartbeat=15") as process:
+        os.kill(rank_pid(workdir, 1), signal.SIGSTOP)
+        _, err = process.communicate(timeout=120)
+        assert err.splitlines()[-1] == "renate: no sign of life for backend.heartbeat=15 seconds"
+        assert workers(workdir) == []
+    assert_ends_like_an_undisturbed_one(workdir)
+
+
+@pytest.mark.slow
+def test_told_to_end_at_any_moment(workdir: Path) -> None:
+    """SIGTERM while torch is imported, while processes meet, within the fit, while one measures, at the end."""
+    for wait in (2.0, 4.0, 5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 9.0):
+        (workdir / "my_gate.py").write_text(GATE)
+        process = subprocess.Popen([*RENATE, *LONG], cwd=workdir, stderr=subprocess.PIPE, text=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(wait)
+        process.terminate()
+        _, err = process.communicate(timeout=120)
+        assert process.returncode in (0, 128 + signal.SIGTERM), err
+        assert "Traceback" not in err
+        assert workers(workdir) == []
+        job = (workdir / "runs").glob("*/job.json")
+        for folder in {path.parent.resolve() for path in job}:
+            assert steps(folder, 0) == steps(folder, 1)
+    assert_ends_like_an_undisturbed_one(workdir)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -24,7 +24,7 @@ def results(folder: Path) -> list[dict[str, object]]:
     return [json.loads(path.read_text()) for path in found]
 
 
-def wait_for(condition: object, seconds: float = 60.0) -> None:
+def wait_for(condition: object, seconds: float = 180.0) -> None:
     until = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < until, "waited in vain"
@@ -74,7 +74,7 @@ def test_a_killed_worker_fails_its_job_alone(workdir: Path) -> None:
 
 
 def test_interrupt_and_resume(workdir: Path) -> None:
-    arguments = ["trainer.max_epochs=200", "model.hidden_sizes=[64]", "seed=0,1,2"]
+    arguments = ["trainer.max_epochs=2,120,3", "model.hidden_sizes=[64]"]  # the second is in the middle then
     process = subprocess.Popen(
         [*RENATE, *arguments],
         cwd=workdir,
@@ -86,15 +86,14 @@ def test_interrupt_and_resume(workdir: Path) -> None:
     )
     wait_for(lambda: len(results(workdir)) >= 1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "interrupted: what is finished stays; the same command goes on from there" in err
     assert "Traceback" not in err
     assert workers(workdir) == []
-    finished = len(results(workdir))
-    assert 1 <= finished < 3
+    assert len(results(workdir)) == 1
     done = renate(*arguments, cwd=workdir)
-    assert done.stderr.count("finished earlier") == finished
+    assert done.stderr.count("finished earlier") == 1
     assert len(results(workdir)) == 3
 
 
@@ -103,7 +102,7 @@ def test_no_worker_outlives_a_killed_command(workdir: Path) -> None:
     wait_for(lambda: list((workdir / "runs").glob("*/metrics.jsonl")))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not workers(workdir), 10)
+    wait_for(lambda: not workers(workdir))
     assert not list((workdir / "runs").glob("*/result.json")), "an interrupted job is no failed one"
 
 
@@ -119,7 +118,7 @@ def test_a_frozen_worker_is_noticed(workdir: Path) -> None:
     wait_for(lambda: list((workdir / "runs").glob("*/metrics.jsonl")))
     (worker,) = workers(workdir)
     os.kill(worker, signal.SIGSTOP)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert err.splitlines()[-1] == "renate: no sign of life for backend.heartbeat=3 seconds"
     assert process.returncode == 1
     assert workers(workdir) == []
@@ -129,7 +128,7 @@ def test_sigterm_ends_the_workers_too(workdir: Path) -> None:
     process = subprocess.Popen([*RENATE, "trainer.max_epochs=5000"], cwd=workdir, stderr=subprocess.DEVNULL)
     wait_for(lambda: list((workdir / "runs").glob("*/metrics.jsonl")))
     process.terminate()
-    assert process.wait(30) == 128 + signal.SIGTERM
+    assert process.wait(120) == 128 + signal.SIGTERM
     assert workers(workdir) == []
     assert list((workdir / "runs").glob("*/checkpoint.pt")), "what was reached is kept"
 

@@ -17,7 +17,12 @@ Json = dict[str, Any]
 
 
 def report(epoch: int, loss: float = 0.5) -> Json:
-    return {"event": "report", "text": f"epoch {epoch}", "update": "", "metrics": {"epoch": epoch, "loss": loss}}
+    return {
+        "event": "report",
+        "text": f"epoch {epoch}",
+        "update": "",
+        "metrics": {"epoch": epoch, "step": 10 * epoch, "loss": loss},
+    }
 
 
 def arrived(store: Store, run: str) -> list[Json]:
@@ -63,9 +68,12 @@ def test_what_a_successor_remembers_is_news_once(tmp_path: Path) -> None:
         return [n["metrics"]["epoch"] for n in news if n["event"] == "report"]
 
     assert take(report(2)) == [2]
-    kept = [{"time": 0.5, "epoch": epoch, "loss": 0.5} for epoch in (1, 2)]
+    kept = [{"time": 0.5, "epoch": epoch, "step": 10 * epoch, "loss": 0.5} for epoch in (1, 2)]
     assert take({"event": "resumed", "reports": kept}) == [1], "epoch 2 was heard of"
     assert take(report(3), report(4), report(3)) == [3, 4, 3]
     assert [r["epoch"] for r in directory.reports()] == [1, 2, 3]
+    within = report(3) | {"metrics": {"epoch": 3, "step": 35, "loss": 0.4}}
+    assert take(within) == [3]
+    assert [r["step"] for r in directory.reports()] == [10, 20, 30, 35], "several reports in an epoch are kept"
     assert take({"event": "log", "text": "hello\n"}) == []
     assert (tmp_path / "log.txt").read_text() == "hello\n"

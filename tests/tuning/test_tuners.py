@@ -37,7 +37,7 @@ def parts(name: str) -> Callable[[], dict[str, Proposer | Stopper]]:
     return lambda: {part: build(node[part], f"tuner.{part}") for part in ("proposer", "stopper")}
 
 
-@pytest.mark.parametrize("name", TUNERS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in HEAVY else n for n in TUNERS])
 def test_killed_it_ends_like_an_undisturbed_sweep(name: str, tmp_path: Path) -> None:
     """Killed at every event; the models that are slow to fit, at every tenth."""
     make, space = parts(name), SMALL if name == "grid" else SPACE

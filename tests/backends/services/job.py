@@ -138,14 +138,16 @@ class Job(threading.Thread):
     # Its course
 
     def run(self) -> None:
+        ending: tuple[str, ...]
         try:
-            self.end(*self.live())
+            ending = self.live()
         except DownloadError as error:
-            self.end("Failed", "Failed", "Training job failed", str(error))
+            ending = "Failed", "Failed", "Training job failed", str(error)
         except Exception:  # the service's own failures have this name too
-            self.end("Failed", "Failed", "Training job failed", f"InternalServerError: {traceback.format_exc()[-900:]}")
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            reason = f"InternalServerError: {traceback.format_exc()[-900:]}"
+            ending = "Failed", "Failed", "Training job failed", reason
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.end(*ending)
 
     def live(self) -> tuple[str, ...]:
         retries = (self.described.get("RetryStrategy") or {}).get("MaximumRetryAttempts", 0)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -115,6 +116,7 @@ def test_a_sweep_whose_machine_is_taken_away_goes_on(aws: Services, on: On, url:
     thread.start()
     name = wait_for(lambda: names(aws))[0]
     aws.wait_for_line(name, "trial 1: ", 120)
+    wait_for(lambda: any(re.search("/sweep-[^/]*/0/candidate/pins/", key) for key in everything(aws, workdir.name)))
     aws.interrupt(name, signal="KILL")
     thread.join(240)
     assert rows(url) == rows("./here")
@@ -122,7 +124,7 @@ def test_a_sweep_whose_machine_is_taken_away_goes_on(aws: Services, on: On, url:
     assert State(url).versions() == [1]
     passed = [each.status for each in Service(None).job(name).secondary_status_transitions]
     assert passed.count("Training") == 2
-    assert sum("trial 0: optimizer" in line for line in aws.log(name)) == 1, "what had finished wasn't trained again"
+    assert sum("trial 0: completed" in line for line in aws.log(name)) == 1, "what had finished wasn't trained again"
 
 
 def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> None:
@@ -155,15 +157,19 @@ def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> 
     assert "goes on; the same command" not in done.stderr, "nothing is left running"
 
 
-def test_a_killed_command_finds_its_trials_running(aws: Services, on: On, workdir: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
+def test_a_command_finds_its_trials_running(aws: Services, on: On, workdir: Path, end: signal.Signals) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     space = ["optimizer.lr=0.05,0.04", "tuner=random", "tuner.order=fixed", *NAPS]
     given = on(*QUICK, *space, "backend.sweep=per_trial", "state.url=./mine", "state.first=true")
-    killed = subprocess.Popen([*RENATE, *given], cwd=workdir, stderr=subprocess.DEVNULL)
+    ended = subprocess.Popen([*RENATE, *given], cwd=workdir, stderr=subprocess.PIPE, text=True)
     both = wait_for(lambda: len(names(aws)) == 2 and names(aws), 120)
     aws.wait_for_line(both[0], "epoch 1 step", 120)
-    killed.kill()
-    killed.wait()
+    ended.send_signal(end)
+    _, said = ended.communicate(timeout=60)
+    if end == signal.SIGINT:
+        assert [f"{name} goes on; the same command follows it again" in said for name in both] == [True, True]
+        assert "interrupted: nothing is published; the same command goes on from here" in said
     result = renate.run(given)
     assert (result.version, result.state_url) == (1, "./mine")
     assert names(aws) == both, "none was submitted twice"

@@ -15,7 +15,7 @@ from renate.tuning.winner import EVENTS, RECORD
 
 from . import report
 from .base import RenateLauncher
-from .compose import Job
+from .compose import Job, name_apart
 from .tune import Tuning
 
 PINNED = ("id", "recipe", "parent", "to")  # of a tuner's sweep; the same on every machine
@@ -63,6 +63,7 @@ def _check_storage(tuning: Tuning) -> None:
 
 def hand_over_jobs(launcher: RenateLauncher, jobs: Sequence[Job]) -> list[Json]:
     """Have jobs without a tuner run as one; returns each one's result. Those that have finished don't run again."""
+    name_apart(jobs)
     results: dict[str, Json] = {}
     left: dict[str, Job] = {}
     for job in jobs:

@@ -291,8 +291,13 @@ def test_two_machines_train_together(aws: Services, on: Callable[..., list[str]]
     assert kept == {"", "algo-1", "algo-2"}
 
 
-def test_a_grid_leaves_candidates(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
-    done = command(*on(*QUICK, "seed=1,2", "backend.workers=2", f"state.url={url}", "state.first=true"), cwd=workdir)
+@pytest.mark.parametrize(("sweep", "jobs"), [("inside", 1), ("per_trial", 2)])
+def test_a_grid_leaves_candidates(
+    aws: Services, on: Callable[..., list[str]], url: str, workdir: Path, sweep: str, jobs: int
+) -> None:
+    grid = [*QUICK, "seed=1,2", "backend.workers=2", f"backend.sweep={sweep}", f"state.url={url}", "state.first=true"]
+    done = command(*on(*grid), cwd=workdir)
+    assert len(names(aws)) == jobs
     assert len(candidates(State(url))) == 2
     assert State(url).versions() == []
     job = re.findall(r"seed=2: publish with renate state publish (\S+)", done.stdout)[0]

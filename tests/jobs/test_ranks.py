@@ -182,11 +182,13 @@ def held(folder: Path, step: int, *arguments: str) -> "Iterator[subprocess.Popen
     for rank in (0, 1):
         (folder / f"held-{rank}").unlink(missing_ok=True)
     (folder / "gate").write_text(str(step))
-    process = subprocess.Popen([*RENATE, *LONG, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: all((folder / f"held-{rank}").exists() for rank in (0, 1)), process)
-    yield process
-    process.kill()
-    wait_for(lambda: not workers(folder))
+    with subprocess.Popen([*RENATE, *LONG, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(lambda: all((folder / f"held-{rank}").exists() for rank in (0, 1)), process)
+            yield process
+        finally:
+            process.kill()
+            wait_for(lambda: not workers(folder))
 
 
 def rank_pid(folder: Path, rank: int) -> int:
@@ -275,7 +277,8 @@ def test_told_to_end_at_any_moment(workdir: Path) -> None:
         assert workers(workdir) == []
         job = (workdir / "runs").glob("*/job.json")
         for folder in {path.parent.resolve() for path in job}:
-            assert steps(folder, 0) == steps(folder, 1)
+            zero, one = steps(folder, 0), steps(folder, 1)
+            assert zero == one or not (zero and one), "one step, or the fit is just over"
     assert_ends_like_an_undisturbed_one(workdir)
 
 

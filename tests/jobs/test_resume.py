@@ -32,6 +32,11 @@ def job_of(run_dir: Path) -> Path:
     return path
 
 
+def within_a_later_epoch(checkpoint: Path) -> bool:
+    saved = torch.load(checkpoint, weights_only=True) if checkpoint.exists() else {"epochs": 0}
+    return saved["epochs"] > 0 and saved["position"] > 0
+
+
 def interrupted(folder: Path, arguments: list[str], how: str) -> None:
     """Start a run and end it within an epoch, after some epochs."""
     process = subprocess.Popen(
@@ -45,7 +50,7 @@ def interrupted(folder: Path, arguments: list[str], how: str) -> None:
     while time.monotonic() < until:
         reports = list((folder / "runs").glob("*/metrics.jsonl"))
         ready = reports and len(reports[0].read_text().splitlines()) >= 5
-        if ready and (how == "SIGINT" or (reports[0].parent / "checkpoint.pt").exists()):
+        if ready and (how == "SIGINT" or within_a_later_epoch(reports[0].parent / "checkpoint.pt")):
             break
         time.sleep(0.01)
     if how == "SIGINT":

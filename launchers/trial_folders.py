@@ -1,6 +1,8 @@
 """The folders of a sweep's trials: what each starts from, and what is dropped when it has lost."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from renate.errors import ConfigError
@@ -20,11 +22,15 @@ class TrialFolders:
         plan: What the sweep is about.
         folder: The sweep's.
         clones: Whether a trial may begin as another was after some epoch.
+
+    Attributes:
+        when_over: Calls what it is given as soon as nothing writes to a trial's folder any more.
     """
 
     def __init__(self, plan: Plan, folder: Path, *, clones: bool) -> None:
         self.plan, self.folder, self.clones = plan, folder, clones
         self.leader: Trial | None = None  # whose outcome is kept so far
+        self.when_over: Callable[[Trial, Callable[[], None]], None] = lambda trial, then: then()
 
     def _name(self, trial: int, k: int) -> str:
         return str(trial) if not k else f"{trial}-seed{self.plan.record['seed'] + k}"
@@ -74,7 +80,7 @@ class TrialFolders:
         loser = trial if trial is not sweep.best else self.leader
         self.leader = sweep.best
         if loser is not None and loser is not sweep.best:
-            self._drop(loser)
+            self.when_over(loser, partial(self._drop, loser))
 
     def _forget(self, trial: Trial) -> None:
         """Drop epochs that no clone will start from: those before the last, and all of what has completed or failed."""

@@ -4,7 +4,7 @@ import queue
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from functools import partial
 
 from renate.jobs.directory import Json
@@ -14,6 +14,7 @@ from .base import RenateLauncher
 from .compose import Job
 
 Make = Callable[[Trial, int], Job]
+MOMENT = 10.0  # seconds
 
 
 class JobTrials:
@@ -63,6 +64,18 @@ class JobTrials:
     def stop(self, trial: Trial) -> None:
         trial.seconds = time.monotonic() - self.began[trial.id]
         self._stop_jobs(trial.id)
+
+    def when_over(self, trial: Trial, then: Callable[[], None]) -> None:
+        """Call `then` as soon as no job of a trial runs any more; a stopped one may still be writing its outcome."""
+        running = [future for future in self.futures.get(trial.id, ()) if not future.done()]
+        if not running:
+            then()
+        for future in running:
+            future.add_done_callback(lambda _: then() if all(one.done() for one in running) else None)
+
+    def settle(self) -> None:
+        """Give what was told to stop a moment to do so."""
+        wait([future for futures in self.futures.values() for future in futures], timeout=MOMENT)
 
     def _stop_jobs(self, trial: int) -> None:
         for job, future in zip(self.jobs[trial], self.futures[trial], strict=True):

@@ -102,6 +102,7 @@ class Tuning:
         try:
             with self.board:
                 sweep.run()
+            self.trials.settle()
         except BaseException as error:
             self.launcher.close()
             if isinstance(error, KeyboardInterrupt):
@@ -184,12 +185,13 @@ class Tuning:
         self.launcher.progress.quiet = True
         self.board = Board(self.launcher.progress.console, metric=metric, mode=mode, total=total, others=list(others))
         metrics = [metric, *others]
-        trials = JobTrials(self.launcher, self.folders.job, seeds=seeds, slots=self.plan.slots, metrics=metrics)
+        self.trials = JobTrials(self.launcher, self.folders.job, seeds=seeds, slots=self.plan.slots, metrics=metrics)
+        self.folders.when_over = self.trials.when_over
         price = float(self.base.config.backend.price_per_hour or 0.0) * seeds
         sweep = Sweep(
             proposer,
             stopper,
-            trials,
+            self.trials,
             mode=mode,
             order=self.tuner["order"],
             limits=Limits(**{key: self.tuner[key] for key in LIMITS}, price=price),

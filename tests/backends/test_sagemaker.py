@@ -268,6 +268,7 @@ def test_a_stream_and_its_evaluation(aws: Services, on: Callable[..., list[str]]
     assert renate.run(on(*measure, f"backend.staging={place}")).metrics == renate.run(measure).metrics
 
 
+@pytest.mark.slow
 def test_two_machines_train_together(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
     """Also where both are taken away, they end bit for bit as two processes of this machine."""
     (workdir / "my_naps.py").write_text(SLOW)

@@ -106,6 +106,7 @@ def test_combinations_inside_one_job(aws: Services, on: On, workdir: Path) -> No
     assert len(names(aws)) == 1
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_machine_is_taken_away_goes_on(aws: Services, on: On, url: str, workdir: Path) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     long = [*QUICK, *SPACE, *NAPS, "backend.workers=1", "trainer.checkpoint_every=0.3", "state.first=true"]

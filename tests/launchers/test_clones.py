@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from renate.state.versions import State
 from tests.command import renate
 from tests.launchers.test_tune import SMALL, content, events, the_sweep
@@ -54,6 +56,7 @@ def test_a_clone_with_its_parents_values_does_what_its_parent_does(workdir: Path
     assert not list(sweep.glob("*/epoch-*.pt"))
 
 
+@pytest.mark.slow
 def test_population_based_training(workdir: Path) -> None:
     command = [*SMALL, "backend.workers=4", "search_space=lr", "tuner=syne_tune/pbt", "tuner.order=fixed"]
     command += ["tuner.max_trials=8", "trainer.max_epochs=5"]

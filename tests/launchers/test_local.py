@@ -82,7 +82,6 @@ def test_interrupt_and_resume(workdir: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     wait_for(lambda: len(results(workdir)) >= 1)
     process.send_signal(signal.SIGINT)

@@ -17,6 +17,13 @@ COMPLETE = {"COMP_LINE": "renate updater=", "COMP_POINT": "15"}
 FIRST_STEP = ["trainer.max_steps=1", "objective.metric=null"]
 TRIVIAL = ["trainer.max_epochs=1", "data.limit=64", "data.val_size=32", "model.hidden_sizes=[4]"]
 
+FRESH = "a process per job, one after the other (60 / wall seconds of one)"
+HYDRAS = "Hydra's basic sweeper and launcher, one process"
+HEAD = [
+    "| trivial jobs | jobs | jobs a minute, without the start | × a process per job | × Hydra's basic |",
+    "| --- | --- | --- | --- | --- |",
+]
+
 
 def cpu(command: list[str], folder: str, **environment: str) -> tuple[float, float]:
     """Return CPU and wall seconds of a command and all its children."""
@@ -59,26 +66,26 @@ def main() -> None:
             f"| renate, from the command to the end of the first training step | – | {statistics.median(walls):.2f} | |"
         )
         print(table[-1], flush=True)
-        table += ["", "| trivial jobs | jobs | jobs a minute, without the start | ratio |", "| --- | --- | --- | --- |"]
+        table += ["", *HEAD]
         fresh = statistics.median(cpu([*RENATE, *TRIVIAL, f"seed={900 + i}"], folder)[1] for i in range(5))
         rates = {
-            "a process per job, one after the other (60 / wall seconds of one)": (5, 60 / fresh),
+            FRESH: (5, 60 / fresh),
             "a process per job, two at a time, at best": (5, 2 * 60 / fresh),
         }
         for name, more in (
             ("warm workers, backend.workers=2", ["backend.workers=2"]),
             ("Hydra's basic launcher, by our sweeper, one process", ["hydra/launcher=basic"]),
-            ("Hydra's basic sweeper and launcher, one process", ["hydra/launcher=basic", "hydra/sweeper=basic"]),
+            (HYDRAS, ["hydra/launcher=basic", "hydra/sweeper=basic"]),
         ):
             few, many = 2, 302 if more[0].startswith("backend") else 62
             run_dir = f"run_dir={Path(folder) / str(len(rates))}"
             base = cpu([*RENATE, *TRIVIAL, *more, run_dir, f"seed=range({few})"], folder)[1]
             wall = cpu([*RENATE, *TRIVIAL, *more, run_dir, f"seed=range(100,{100 + many})"], folder)[1]
             rates[name] = (many, 60 * (many - few) / (wall - base))
-        slowest = rates["a process per job, one after the other (60 / wall seconds of one)"][1]
+        slowest, hydras = (rates[name][1] for name in (FRESH, HYDRAS))
         for name, (jobs, rate) in rates.items():
-            table.append(f"| {name} | {jobs} | {rate:.0f} | {rate / slowest:.1f} |")
-    text = "CPU and wall seconds of whole processes; target for warm workers: 20 × a process per job."
+            table.append(f"| {name} | {jobs} | {rate:.0f} | {rate / slowest:.1f} | {rate / hydras:.1f} |")
+    text = "CPU and wall seconds of whole processes; target for warm workers: 20 × Hydra's basic, at least 10 ×."
     write("startup", "Start-up", text, table)
 
 

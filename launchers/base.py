@@ -84,6 +84,9 @@ class RenateLauncher(Launcher):
         job.record["publish"] = self.publish
         return job
 
+    def expect(self, job: Job, jobs: int) -> None:
+        """Get ready, if that takes time, for so many jobs of which this is the first; the others may yet be refused."""
+
     def check_tuner(self, proposer: Proposer) -> None:
         """Raises ConfigError for a tuner whose trials this launcher can't run."""
 
@@ -154,6 +157,8 @@ class RenateLauncher(Launcher):
             job = self.compose(number, overrides)
             settings = cast(DictConfig, HydraConfig.instance().cfg)  # this job's: the composer leaves it there
             composed.append((job, settings))
+            if len(composed) == 1 and len(grid) > 1 and job.directory.result is None:
+                self.expect(job, len(grid))
             if Path(str(settings.hydra.sweep.dir)).absolute() != job.directory.path.parent:
                 links.append((Path(str(settings.hydra.sweep.dir), str(settings.hydra.sweep.subdir)), job))
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -91,7 +92,7 @@ class Composer:
             ConfigError: A key, kind or value that can't be right.
             StateError: The state that the job starts from isn't what the config says.
         """
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = [_parsed(line) for line in overrides]
         config, choices = self._merged(number, parsed)
         added = frozenset(o.key_or_group for o in parsed if o.is_add())
         self.schema.check(config, choices, added)
@@ -135,11 +136,11 @@ class Composer:
 
     def merged(self, overrides: Sequence[str]) -> DictConfig:
         """The config that overrides give, neither checked nor resolved."""
-        return self._merged(0, OverridesParser.create().parse_overrides(list(overrides)))[0]
+        return self._merged(0, [_parsed(line) for line in overrides])[0]
 
     def choices(self, overrides: Sequence[str]) -> Mapping[str, str | None]:
         """Group -> option under these overrides."""
-        return self._merged(0, OverridesParser.create().parse_overrides(list(overrides)))[1]
+        return self._merged(0, [_parsed(line) for line in overrides])[1]
 
     def is_group(self, key: str) -> bool:
         return bool(self.loader.repository.group_exists(key))
@@ -147,6 +148,12 @@ class Composer:
     def _is_value(self, override: Override) -> bool:
         """Whether an override sets a value, and so has no say in which options are merged."""
         return not self.is_group(override.key_or_group) and not override.is_hydra_override()
+
+
+@cache
+def _parsed(override: str) -> Override:
+    """Jobs of a sweep share most of their overrides, and the grammar is slow."""
+    return OverridesParser.create().parse_overrides([override])[0]
 
 
 def _missing(node: Any, prefix: str = "") -> Iterator[str]:
@@ -162,14 +169,13 @@ def _missing(node: Any, prefix: str = "") -> Iterator[str]:
 
 def identify(config: DictConfig) -> dict[str, Any]:
     """Return the recipe (what is asked for, and of which data) and the id (the recipe on one parent) of a job."""
-    plain = OmegaConf.to_container(config, resolve=False)
-    asked = {k: v for k, v in plain.items() if k not in NO_IDENTITY}  # type: ignore[union-attr]
-    resolved = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(resolved, dict)
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    asked = {k: v for k, v in plain.items() if k not in NO_IDENTITY}
+    resolved: Any = OmegaConf.to_container(config, resolve=True) if "${" in str(plain) else plain
     parts = [
         json.dumps(asked, sort_keys=True, default=str),
         importlib.metadata.version("renate-cl"),
-        _own_sources(cast("dict[str, Any]", resolved), config.trust),
+        _own_sources(resolved, config.trust),
         _data(resolved["data"]),
     ]
     recipe = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -55,6 +55,12 @@ class LocalLauncher(RenateLauncher):
         processes_of(job.config, self._gpus_of(0))  # a count that can't be had is an error before any job starts
         return job
 
+    def expect(self, job: Job, jobs: int) -> None:
+        if processes_of(job.config, self._gpus_of(0)) > 1:
+            return
+        with self._hiring():
+            self.idle += [self._hire() for _ in range(min(jobs - len(self.idle), len(self.free)))]
+
     def submit(self, job: Job) -> Future[Json]:
         return self.pool.submit(self._run, job)
 
@@ -103,18 +109,19 @@ class LocalLauncher(RenateLauncher):
 
     def _worker(self) -> Worker:
         with self._hiring():
-            if self.idle:
-                return self.idle.pop()
-            slot = self.free.pop(0)
-            parked = [w for w in PARKED if w.process.poll() is None and w.gpus == self.gpus[slot]]
-            if parked:
-                worker = parked[0]
-                PARKED.remove(worker)
-                worker.slot = slot
-            else:
-                worker = Worker(slot, self.gpus[slot])
-            self.all.append(worker)
-            return worker
+            return self.idle.pop() if self.idle else self._hire()
+
+    def _hire(self) -> Worker:
+        slot = self.free.pop(0)
+        parked = [w for w in PARKED if w.process.poll() is None and w.gpus == self.gpus[slot]]
+        if parked:
+            worker = parked[0]
+            PARKED.remove(worker)
+            worker.slot = slot
+        else:
+            worker = Worker(slot, self.gpus[slot])
+        self.all.append(worker)
+        return worker
 
     def _run(self, job: Job) -> Json:
         count = processes_of(job.config, self._gpus_of(0))

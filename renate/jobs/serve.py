@@ -36,7 +36,7 @@ def serve(events: int) -> None:
 
         from renate.jobs.execute import execute
 
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    deterministic, others = torch.are_deterministic_algorithms_enabled(), set(sys.modules)
     while (order := orders.next()) is not None:
         path = Path(order["path"])
         os.environ.clear()
@@ -47,7 +47,7 @@ def serve(events: int) -> None:
         torch.use_deterministic_algorithms(deterministic)
         torch.set_num_threads(order["threads"])
         record = json.loads((path / "job.json").read_text())
-        _enter(record["cwd"])
+        _enter(record["cwd"], others)
         with _beating(emit), _logging(path / "log.txt"):
             execute(path, emit)
         emit({"event": "done"})
@@ -167,12 +167,17 @@ class _Orders:
             return self.waiting.pop(0)
 
 
-def _enter(folder: str) -> None:
-    """Work where the launcher does, with its modules fresh: the user may have edited them since the last job."""
+def _enter(folder: str, others: set[str]) -> None:
+    """Work where the launcher does, with its modules fresh: the user may have edited them since the last job.
+
+    `others` are modules known not to be among these; gets those found now, as there are thousands.
+    """
     os.chdir(folder)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None) or ""
+    for name in sys.modules.keys() - others:
+        file = getattr(sys.modules[name], "__file__", None) or ""
         if file.startswith(folder + os.sep) and "site-packages" not in file and not name.startswith("renate"):
             del sys.modules[name]
+        else:
+            others.add(name)

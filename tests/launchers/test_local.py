@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -155,6 +156,31 @@ def test_one_worker_serves_many_jobs(workdir: Path) -> None:
     pids = {path.read_text().splitlines()[0] for path in (workdir / "runs").glob("*/log.txt")}
     assert len(pids) == 1
     assert next(iter(pids)).startswith("pid ")
+
+
+def test_a_worker_reads_an_edited_module_again(workdir: Path) -> None:
+    script = """
+import pathlib, renate
+net = {"model": "torch_module", "model._target_": "my_net.Net", "+model.out": 10, "trainer.max_epochs": 1}
+for word in ("one", "two"):
+    pathlib.Path("my_net.py").write_text(
+        "import os\\nfrom torch import nn\\n\\nclass Net(nn.Sequential):\\n    def __init__(self, out):\\n"
+        f"        super().__init__(nn.Flatten(), nn.Linear(64, out))\\n        print('{word}', os.getpid())\\n"
+    )
+    renate.run(net)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=workdir, check=True, capture_output=True)
+    logs = sorted(path.read_text().splitlines()[0].split() for path in (workdir / "runs").glob("*/log.txt"))
+    assert [word for word, _ in logs] == ["one", "two"]
+    assert len({pid for _, pid in logs}) == 1
+
+
+def test_a_job_that_is_refused_ends_the_workers_that_waited_for_it(workdir: Path) -> None:
+    swept = ["objective.metric=val_loss,val_los", "seed=range(30)", "backend.workers=2"]
+    done = renate(*QUICK, *swept, cwd=workdir, code=1)
+    assert "objective.metric=val_los: not measured, did you mean 'val_loss'?" in done.stderr
+    assert not (workdir / "runs").exists()
+    assert workers(workdir) == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,9 @@ def rate() -> None:
             ("renate, 2 warm workers, 1,000 trials", 1000, [*tuned, "tuner.max_trials=1000", "run_dir=./many"]),
         ]
         for name, trials, command in cases:
+            if "hydra/launcher=joblib" in command and find_spec("hydra_plugins.hydra_joblib_launcher") is None:
+                print("hydra-joblib-launcher isn't installed: left out", flush=True)
+                continue
             began = time.perf_counter()
             for seed in range(trials) if not command else (0,):
                 each = command or [*RENATE, *TRIVIAL, f"seed={seed}", "run_dir=./single"]

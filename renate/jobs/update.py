@@ -12,6 +12,7 @@ from torch import nn
 
 from renate.data.base import Data
 from renate.data.scenarios import Scenario
+from renate.errors import StateError
 from renate.jobs.fit import batches_of, device_of, fit, seed_everything, share_of
 from renate.jobs.parts import (
     Chunk,
@@ -60,12 +61,15 @@ def run(job: Job) -> dict[str, Any]:
     config = job.config["state"]
     at = job.state(config["url"] or str(job.directory.path / "state"))
     to = job.state(job.candidate or config["next_url"] or at.url)
+    publishes = job.candidate is None and (config["url"] is None or bool(job.record.get("publish")))
+    if publishes and (earlier := job.ranks.share(lambda: _published(job, to))) is not None:
+        return earlier
     parent = job.ranks.share(at.newest)
     saved = Saved.read(at, parent, job.ranks) if parent else None
     data = load_data(job, saved.labels if saved else None)
     scenario: Scenario = job.build("scenario")
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
-    if job.ranks.first and job.candidate is None and (config["url"] is None or job.record.get("publish")):
+    if job.ranks.first and publishes:
         done.version = publish(to, job.record["id"]).version
     return {
         "value": done.value,
@@ -74,6 +78,25 @@ def run(job: Job) -> dict[str, Any]:
         "before": flat(done.before) if parent else {},
         "url": to.url,
         "version": done.version,
+    }
+
+
+def _published(job: Job, to: State) -> dict[str, Any] | None:
+    """The result of this very job, if it was interrupted when all was staged: nothing is trained or published twice."""
+    if not job.directory.reports():
+        return None
+    try:
+        manifest = publish(to, job.record["id"])
+    except StateError:
+        return None
+    scores = json.loads(bytes(to.read(manifest, "metrics.json")))
+    return {
+        "value": scores["value"],
+        "metrics": flat(scores["after"]),
+        "counts": scores["counts"] | {"seconds": manifest.lineage["seconds"]},
+        "before": flat(scores["before"]) if manifest.parent else {},
+        "url": to.url,
+        "version": manifest.version,
     }
 
 
@@ -118,7 +141,7 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
         "seconds": round(seconds, 3),
         "packages": packages(),
     }
-    metrics = {"before": before, "after": after, "counts": outcome.counts}
+    metrics = {"before": before, "after": after, "counts": outcome.counts, "value": outcome.value}
     kept = {"model": node | {"num_classes": facts["num_classes"]} if "num_classes" in node else node}
     files = state_files(job, model, updater, memory, kept | {"labels": data.labels}, metrics)
     if saved and HISTORY in saved.manifest.files:

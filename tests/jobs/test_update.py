@@ -14,8 +14,13 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import renate
+from renate.api import as_list
+from renate.cli.session import composed
 from renate.errors import ConfigError, DataError, JobError, NoVersionError, StateError
+from renate.jobs import update
 from renate.jobs.directory import JobDirectory
+from renate.jobs.execute import execute
+from renate.jobs.text import dump
 from renate.state.versions import State
 from tests.conftest import write_table
 
@@ -211,3 +216,35 @@ def test_one_job_runs_in_one_place_at_a_time(workdir: Path) -> None:
     with JobDirectory(result.job_dir).alone(), pytest.raises(JobError, match="this very job is running already"):
         renate.run({**QUICK, "resume": False})
     assert renate.run({**QUICK, "resume": False}).version == 1
+
+
+def test_an_update_that_was_interrupted_when_it_had_published_is_not_published_twice(
+    week: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody composes it anew and finds that out: a machine that is given back goes on with the same folder."""
+    first = renate.run(WEEKLY | {"state.first": True})
+    told = json.loads((first.job_dir / "result.json").read_text())
+    monkeypatch.setattr(update, "fit", None)
+    (first.job_dir / "result.json").unlink()
+    again = execute(first.job_dir)
+    assert again.pop("counts") | {"seconds": told["counts"]["seconds"]} == told.pop("counts")
+    assert again | {"seconds": told["seconds"]} == told
+    assert State("./state").versions() == [1]
+
+
+def test_an_update_that_was_interrupted_before_it_published_is_not_trained_twice(
+    week: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: Any) -> None:
+        raise SystemExit
+
+    _, job = composed(as_list(WEEKLY | {"state.first": True}))
+    job.directory.prepare(dump(job.config), job.record | {"publish": True})
+    with monkeypatch.context() as patched:
+        patched.setattr(update, "publish", dies)
+        with pytest.raises(SystemExit):
+            execute(job.directory.path)
+    assert State("./state").versions() == []
+    monkeypatch.setattr(update, "fit", None)
+    assert execute(job.directory.path)["version"] == 1
+    State("./state").verify(1)

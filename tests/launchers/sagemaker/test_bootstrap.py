@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from renate.launchers.sagemaker import bootstrap, image
 
+from tests.conftest import ROOT
+
 TAGS = [f"manylinux_2_{minor}_x86_64" for minor in (17, 24, 26, 27, 28, 31, 34)]
 
 
@@ -77,3 +79,20 @@ def test_what_is_installed_resolves_beside_the_newest_image(tmp_path: Path, monk
         }
         assert chosen["torch"] == f"{torch}+image"
         assert "obstore" in chosen
+
+
+@pytest.mark.slow
+def test_the_meta_package_resolves_beside_what_is_tested(tmp_path: Path) -> None:
+    """By pip's own report; nothing is installed."""
+    report = tmp_path / "report.json"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--dry-run"]
+    wanted = ["-c", str(ROOT / "constraints.txt"), "torch", "sagemaker>=3", "-e", f"{ROOT}[sagemaker]"]
+    done = subprocess.run([*pip, "--report", str(report), *wanted], capture_output=True, text=True)
+    if "No matching distribution found for sagemaker" in done.stderr:
+        pytest.skip("no package index")
+    assert done.returncode == 0, done.stderr
+    found = {
+        item["metadata"]["name"]: item["metadata"]["version"] for item in json.loads(report.read_text())["install"]
+    }
+    assert int(found["sagemaker"].split(".")[0]) >= 3
+    assert not {"torch", "hydra-core", "omegaconf", "sagemaker-core", "boto3"} & found.keys(), "these stay as they are"

@@ -199,11 +199,15 @@ def workers(folder: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--only", choices=("toys", "commands"), help="show one half, keep nothing")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as where:
         (Path(where) / "toys").mkdir()
-        rows = [*kill_toys(asked.kills, Path(where) / "toys"), kill_commands(asked.kills, Path(where))]
+        rows = [] if asked.only == "commands" else kill_toys(asked.kills, Path(where) / "toys")
+        rows += [] if asked.only == "toys" else [kill_commands(asked.kills, Path(where))]
     print(rows[-1])
+    if asked.only:
+        return
     head = ["| sweep | kills | sweeps | of these equal to the undisturbed one |", "| --- | --- | --- | --- |"]
     text = f"`--kills {asked.kills}`: at random moments, `tuner.order=fixed`; a difference would have ended it."
     write("sweep_kills", "Sweeps killed and resumed", text, [*head, *rows])

@@ -26,6 +26,7 @@ from renate.errors import ConfigError, JobError, NoVersionError, nearest
 from renate.jobs.directory import JobDirectory
 from renate.jobs.group import check_devices, processes_of
 from renate.jobs.text import dump
+from renate.state.manifest import Manifest
 from renate.state.versions import State
 
 from .schema import Schema
@@ -179,29 +180,41 @@ def identify(config: DictConfig) -> dict[str, Any]:
         _data(resolved["data"]),
     ]
     recipe = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    state, parent = resolved["state"], None
-    newest = _parent(state, resolved["job"]["name"]) if state["url"] else None
-    if newest is not None and resolved["job"]["name"] != "stream":
+    state, job, parent = resolved["state"], resolved["job"]["name"], None
+    newest = State(state["url"]).newest() if state["url"] else None
+    ours = newest is not None and newest.lineage.get("recipe") == recipe
+    if state["url"]:
+        _check_first(state, job, newest, again=ours and bool(config.resume))
+    if newest is not None and job != "stream":
         parent = {"url": state["url"], "version": newest.version, "sha256": newest.sha256}
     where = f"{recipe}/{parent and parent['sha256']}/{state['url']}/{state['next_url']}"
-    record = {"id": hashlib.sha256(where.encode()).hexdigest()[:10], "recipe": recipe, "parent": parent}
-    if newest is not None and newest.lineage.get("recipe") == recipe:
+    record: dict[str, Any] = {"id": hashlib.sha256(where.encode()).hexdigest()[:10], "recipe": recipe, "parent": parent}
+    if newest is not None and ours and _is_whole(newest.lineage.get("stream")):
         record["already"] = newest.version
     return record | {"created": time.time(), "cwd": str(Path.cwd())}
 
 
-def _parent(state: dict[str, Any], job: str) -> Any:
-    newest = State(state["url"]).newest()
+class NotFirstError(ConfigError):
+    """`state.first=true`, and the state has versions."""
+
+
+def _check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, again: bool) -> None:
+    """`again`: the newest version is this very job's, which was interrupted, or is asked for once more."""
     if newest is None and not state["first"] and job == "update":
         raise NoVersionError(
             f"state.url={state['url']} holds no version yet: if this is the first update, add state.first=true, "
             "else correct the URL"
         )
-    if newest is not None and state["first"]:
-        raise ConfigError(
+    if newest is not None and state["first"] and not again:
+        raise NotFirstError(
             f"state.first=true, but {state['url']} holds version {newest.version} already: leave state.first out"
         )
-    return newest
+
+
+def _is_whole(stream: str | None) -> bool:
+    """Whether a version is the last of its stream ("update 2/5" isn't), or of none."""
+    number, _, total = (stream or "").removeprefix("update ").partition("/")
+    return number == total or not total
 
 
 def _data(node: dict[str, Any]) -> str:
@@ -278,6 +291,8 @@ def run_here(config: DictConfig, hydra_config: DictConfig) -> float | None:
         )
     record = identify(config) | {"overrides": list(hydra_config.overrides.task), "publish": True}
     directory = JobDirectory(Path(str(config.run_dir)).absolute() / str(record["id"]))
+    if config.resume and "already" in record:
+        return (directory.result or {}).get("value")
     directory.prepare(dump(config), record)
     result = execute(directory.path)
     if result["status"] == "failed":

@@ -17,7 +17,7 @@ from renate.jobs.directory import Json
 from renate.tuning.space import Config, Domain
 from renate.tuning.winner import space_to_json
 
-from .compose import Composer, Job
+from .compose import Composer, Job, NotFirstError
 from .space import domain_of, space_of
 
 LIMITS = ("max_trials", "max_trials_completed", "max_trials_finished", "max_failures", "max_time", "max_cost")
@@ -43,6 +43,7 @@ class Plan:
         base: Some job of the sweep, never run.
         tuner: The tuner's settings.
         record: What the sweep is about, as its folder keeps it.
+        refused: Why the sweep can't begin, if it isn't what its state already holds.
 
     Raises:
         ConfigError: Naming the key, its value and what was expected.
@@ -66,6 +67,7 @@ class Plan:
             self.option = "grid" if self.space.finite else "evolution"
             chosen = OverridesParser.create().parse_overrides([f"tuner={self.option}"])
             self.fixed = [*(o for o in self.fixed if o.key_or_group != "tuner"), *chosen]
+        self.refused: NotFirstError | None = None
         self.base = self._base()
         config: Any = OmegaConf.to_container(self.base.config, resolve=True)
         self.tuner, self.objective = config["tuner"], config["objective"]
@@ -106,7 +108,12 @@ class Plan:
 
     def _base(self) -> Job:
         """Some job of the sweep, never run: checked like any other, and what the sweep's identity is made of."""
-        return self.composer.compose(0, [*self.shared(), *lines_of(self.space.sample(random.Random(0)))])
+        lines = [*self.shared(), *lines_of(self.space.sample(random.Random(0)))]
+        try:
+            return self.composer.compose(0, lines)
+        except NotFirstError as error:  # unless what is there is this very sweep's
+            self.refused = error
+            return self.composer.compose(0, [*lines, "state.first=false"])
 
     def shared(self) -> list[str]:
         return [str(o.input_line) for o in self.fixed]

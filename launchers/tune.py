@@ -55,14 +55,22 @@ class Tuning:
             self.plan.tuner,
         )
         self.pinned = pinned is not None
+        if self.pinned and self.plan.refused is not None:
+            raise self.plan.refused
         self.record |= pinned or {}
         self.folder = Path(str(self.base.config.run_dir)).absolute() / self.record["id"]
 
     def already(self) -> Json | None:
-        """What the command ends with if the newest version is this very sweep's."""
+        """What the command ends with if the newest version is this very sweep's.
+
+        Raises:
+            ConfigError: The sweep is to be the first of a state that has versions of something else.
+        """
         config = self.base.config
         newest = State(self.record["to"]).newest() if config.resume and config.state.url else None
         if newest is None or newest.lineage.get("recipe") != self.record["recipe"]:
+            if self.plan.refused is not None:
+                raise self.plan.refused
             return None
         self.launcher.progress.line(
             f"already published as version {newest.version} of {self.record['to']}, tuned by this very sweep; "

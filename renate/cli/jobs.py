@@ -66,6 +66,8 @@ def _here(asked: argparse.Namespace) -> None:
         return
     directory = find(asked.run_dir, asked.job)
     if (directory.path / RECORD).exists():
+        if (directory.path / "job.json").exists():
+            raise JobError(f"{directory.path.name}: a sweep that was submitted: add --backend sagemaker")
         raise JobError(f"{directory.path.name}: a sweep, which its own command shows and Ctrl-C ends; name a job of it")
     if asked.verb == "logs":
         _print(running.lines(directory, follow=asked.follow))

@@ -48,9 +48,11 @@ def test_golden_numbers(workdir: Path) -> None:
         assert row == pytest.approx(expected, abs=0.05)
 
 
-def test_a_stopped_stream_goes_on_where_it_was(workdir: Path) -> None:
-    whole = list(renate.stream(STREAM | {"run_dir": "./whole"}))[-1]
-    for result in renate.stream(STREAM):
+@pytest.mark.parametrize("place", [{}, {"state.url": "./state", "state.first": True}], ids=["runs", "url"])
+def test_a_stopped_stream_goes_on_where_it_was(place: dict[str, object], workdir: Path) -> None:
+    longer = STREAM | {"trainer.max_epochs": 15}
+    whole = list(renate.stream(longer | {"run_dir": "./whole"}))[-1]
+    for result in renate.stream(longer | place):
         if result.version == 2:
             break  # ends the worker in the middle of update 3
     state = State(result.state_url)
@@ -58,7 +60,7 @@ def test_a_stopped_stream_goes_on_where_it_was(workdir: Path) -> None:
     assert done[:2] == [1, 2]
     assert len(done) < 5, "the case needs a stream that was stopped"
     writers = [state.manifest(v).writer for v in done]
-    resumed = list(renate.stream(STREAM))[-1]
+    resumed = list(renate.stream(longer | place))[-1]
     assert resumed.matrix == whole.matrix, "bit for bit as if nothing had happened"
     assert [state.manifest(v).writer for v in done] == writers, "what was published is not done again"
 

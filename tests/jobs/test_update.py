@@ -62,9 +62,12 @@ def test_the_weekly_command(week: Path) -> None:
     again = renate.run(WEEKLY)
     assert again.version == 1, "nothing changed: already published"
     assert State("./state").versions() == [1]
+    assert renate.run(WEEKLY | {"state.first": True}).version == 1, "the very command that made it"
+    with pytest.raises(ConfigError, match="state.first=true, but ./state holds version 1 already"):
+        renate.run(WEEKLY | {"state.first": True, "resume": False})
+    write_table(week / "new" / "b.parquet", seed=2, shift=0.3)
     with pytest.raises(ConfigError, match="state.first=true, but ./state holds version 1 already"):
         renate.run(WEEKLY | {"state.first": True})
-    write_table(week / "new" / "b.parquet", seed=2, shift=0.3)
     second = renate.run(WEEKLY)
     assert second.version == 2
     manifest = State("./state").manifest(2)

@@ -110,6 +110,10 @@ def test_killed_sweeps_end_like_an_undisturbed_one(tmp_path: Path) -> None:
             assert time.monotonic() < until, "a worker outlived its sweep"
             time.sleep(0.02)
     renate(*arguments, cwd=killed)
+    said = renate(*arguments, cwd=killed).stderr  # as if killed between publishing and the command's end
+    assert "already published as version 1 of ./state, tuned by this very sweep" in said
+    refused = renate(*arguments, "seed=9", cwd=killed, code=1).stderr
+    assert "state.first=true, but ./state holds version 1 already" in refused
     assert deaths >= 3
     assert events(the_sweep(killed)) == events(the_sweep(whole))
     assert State(str(killed / "state")).versions() == [1]

@@ -40,7 +40,7 @@ def measure(services: Loopback, folder: str, repeats: int) -> list[str]:
             elif more:
                 rows.append(f"| sent by the first submission | {total(services)} kB |")
     rows.append(f"| sent by the last | {total(services)} kB |")
-    for name, walls in times.items():
+    for name, walls in reversed(times.items()):
         shown = f"{statistics.median(walls):.2f} s [{min(walls):.2f}, {max(walls):.2f}]"
         rows.insert(0, f"| an update, {name} | {shown} |")
     apart = statistics.median(b - a for a, b in zip(*times.values(), strict=True))

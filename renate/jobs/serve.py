@@ -5,6 +5,7 @@ A warm worker imports torch and Lightning once, then runs job after job as its l
 
 import atexit
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 Order = dict[str, Any]
@@ -30,7 +32,7 @@ def serve(events: int) -> None:
         with lock:
             os.write(events, json.dumps(event).encode() + b"\n")
 
-    with _beating(emit):  # the imports take seconds
+    with _beating(emit), without_scipy_signal():  # the imports take seconds
         import numpy as np
         import torch
 
@@ -76,14 +78,35 @@ def attend(path: Path, wires: Path) -> Order:
     emit({"event": "started", "pid": os.getpid()})
     try:
         with _beating(emit), _logging(path / (f"log-{rank}.txt" if rank else "log.txt")):
-            from renate.jobs.execute import execute
-            from renate.ranks import Ranks
+            with without_scipy_signal():
+                from renate.jobs.execute import execute
+                from renate.ranks import Ranks
 
             result = execute(path, emit if rank == 0 else lambda event: None, Ranks.from_environment())
         emit({"event": "done" if rank == 0 and "lost" not in result else "ended"})
         return result
     finally:
         os.close(pipe)  # the interpreter may need a while to end, without any sign of life
+
+
+@contextmanager
+def without_scipy_signal() -> Iterator[None]:
+    """Import the block's modules without `scipy.signal`, which takes a second of CPU time.
+
+    Torchmetrics loads it for nothing but to give it back a name that another package, SRMRpy, looks for.
+    """
+    name = "scipy.signal"
+    if name in sys.modules or importlib.util.find_spec("srmrpy") is not None:
+        yield
+        return
+    stand_in = ModuleType(name)
+    stand_in.hamming = None  # type: ignore[attr-defined]
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
 
 
 @contextmanager

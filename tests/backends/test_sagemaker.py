@@ -178,6 +178,7 @@ def wait_for(look: Callable[[], Any], seconds: float = 60) -> Any:
     raise TimeoutError
 
 
+@pytest.mark.slow
 def test_stop_and_go_on(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     long = on(*QUICK, *NAPS, "trainer.max_epochs=8", f"state.url={url}", "state.first=true")
@@ -292,7 +293,7 @@ def test_two_machines_train_together(aws: Services, on: Callable[..., list[str]]
     assert kept == {"", "algo-1", "algo-2"}
 
 
-@pytest.mark.parametrize(("sweep", "jobs"), [("inside", 1), ("per_trial", 2)])
+@pytest.mark.parametrize(("sweep", "jobs"), [pytest.param("inside", 1, marks=pytest.mark.slow), ("per_trial", 2)])
 def test_a_grid_leaves_candidates(
     aws: Services, on: Callable[..., list[str]], url: str, workdir: Path, sweep: str, jobs: int
 ) -> None:

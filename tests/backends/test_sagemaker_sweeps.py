@@ -158,7 +158,9 @@ def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> 
     assert "goes on; the same command" not in done.stderr, "nothing is left running"
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "end", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow, id="killed"), pytest.param(signal.SIGINT, id="Ctrl-C")]
+)
 def test_a_command_finds_its_trials_running(aws: Services, on: On, workdir: Path, end: signal.Signals) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     space = ["optimizer.lr=0.05,0.04", "tuner=random", "tuner.order=fixed", *NAPS]
@@ -198,6 +200,7 @@ def test_a_sweep_is_left_and_waited_for(aws: Services, on: On, url: str, workdir
     assert f"already published as version 1 of {url}, tuned by" in command(*given[:-1], cwd=workdir).stderr
 
 
+@pytest.mark.slow
 def test_a_tuned_stream_inside_one_job(aws: Services, on: On, workdir: Path) -> None:
     stream = [*QUICK, "job=stream", "scenario=class_incremental", "scenario.chunks=2", "optimizer.lr=0.05,1e-7"]
     stream += ["tuner=random", "tuner.order=fixed", "objective.metric=val_loss", "objective.mode=min"]

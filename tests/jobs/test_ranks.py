@@ -225,6 +225,7 @@ def assert_ends_like_an_undisturbed_one(folder: Path) -> None:
     assert all(torch.equal(a[name], b[name]) for name in b)
 
 
+@pytest.mark.slow
 def test_a_killed_process_and_sigterm_and_resumed_bit_for_bit(workdir: Path) -> None:
     with held(workdir, 15) as process:
         os.kill(rank_pid(workdir, 1), signal.SIGKILL)

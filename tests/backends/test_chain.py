@@ -8,6 +8,8 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from renate.state.versions import State
 
 from .account import Account
@@ -66,6 +68,7 @@ def test_an_update_and_the_next(account: Account, tmp_path: Path) -> None:
     assert re.fullmatch(rf"renate: \S+: no training job '\S+' of ours, did you mean '{second}'\?\n", wrong)
 
 
+@pytest.mark.slow
 def test_stopped_by_another(account: Account) -> None:
     (account.folder / "my_naps.py").write_text(SLOW)
     name = account.submit(*QUICK, *NAPS, f"state.url={account.state}", FIRST)
@@ -83,6 +86,7 @@ def test_stopped_by_another(account: Account) -> None:
     assert account.jobs("wait", name, code=1).stderr.endswith(stopped)
 
 
+@pytest.mark.slow
 def test_a_failure_has_its_words(account: Account) -> None:
     done = account.renate(*account.on(*QUICK, "optimizer.lr=1e30", f"state.url={account.state}", FIRST), code=1)
     last = done.stderr.splitlines()[-1]

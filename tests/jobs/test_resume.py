@@ -64,7 +64,7 @@ def interrupted(folder: Path, arguments: list[str], how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "every", "report"),
     [
-        ("SIGINT", "null", None),
+        pytest.param("SIGINT", "null", None, marks=pytest.mark.slow),
         pytest.param("SIGKILL", "0.2", None, marks=pytest.mark.slow),
         ("SIGKILL", "0.2", 13),
     ],

@@ -79,9 +79,9 @@ def gateway(folder: Path, port: int = 0) -> Iterator[str]:
             whole = [command, "-c", str(config), *arguments]
             subprocess.run(whole, cwd=folder, check=True, capture_output=True, timeout=READY)
 
-        def serve(command: str, *arguments: str) -> None:
+        def serve(command: str, *arguments: str) -> subprocess.Popen[bytes]:
             whole = [*TIED, command, "-f", "-c", str(config), *arguments]
-            stack.enter_context(ended(subprocess.Popen(whole, cwd=folder, stdout=quiet, stderr=quiet)))
+            return stack.enter_context(ended(subprocess.Popen(whole, cwd=folder, stdout=quiet, stderr=quiet)))
 
         quiet = stack.enter_context((folder / "output.log").open("w"))
         run("monmaptool", "--create", "--addv", "a", at, "--fsid", fsid, "--clobber", "monmap")
@@ -90,19 +90,24 @@ def gateway(folder: Path, port: int = 0) -> Iterator[str]:
         store = str(uuid4())
         run("ceph", "--connect-timeout", "20", "osd", "new", store)
         run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", store)  # the same id, or the monitor ignores its boot
-        serve("ceph-osd", "-i", "0")
+        osd = serve("ceph-osd", "-i", "0")
         serve("radosgw", "-n", "client.rgw")
-        address = f"http://127.0.0.1:{port}"
-        wait_for(address)
+        address, end = f"http://127.0.0.1:{port}", time.monotonic() + READY
+        while not answers(address):
+            if osd.poll() is not None:  # now and then it asks the monitor before it knows whose it is: "wrong fsid"
+                osd = serve("ceph-osd", "-i", "0")
+            if time.monotonic() > end:
+                raise TimeoutError(f"Ceph's gateway isn't up after {READY:.0f} seconds; its logs are in {folder}")
+            time.sleep(0.1)
         user = ["user", "create", "--uid=t", "--display-name=t", f"--access-key={KEY}", f"--secret-key={KEY}"]
         run("radosgw-admin", *user)
         yield address
 
 
 @contextlib.contextmanager
-def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     try:
-        yield
+        yield process
     finally:
         process.kill()  # nothing of it is to stay
         process.wait()
@@ -114,18 +119,14 @@ def free_port() -> int:
         return port
 
 
-def wait_for(address: str) -> None:
-    end = time.monotonic() + READY
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except urllib.error.HTTPError:
-            return  # it answers
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch.utils.data import TensorDataset
 
+from renate.data import digits
 from renate.data.batch import Batches, BatchTransform, length
 from renate.data.digits import Digits
 from renate.data.torch_dataset import TorchDataset
@@ -18,6 +19,18 @@ from tests.data.scenes import SHARED, TABLE, files, load, write
 @pytest.fixture(autouse=True)
 def _here(workdir: Path) -> None:
     """Relative paths below are in an empty folder."""
+
+
+def test_digits_are_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read from its file, and from its function where the file has moved."""
+    ours = Digits(batch_size=32, val_size=0.1, limit=None).read()
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    digits._parsed.cache_clear()
+    theirs = Digits(batch_size=32, val_size=0.1, limit=None).read()
+    for (x, y), (a, b) in ((ours[0], theirs[0]), (ours[1]["test"], theirs[1]["test"])):
+        assert torch.equal(x, a)
+        assert list(y) == list(b)
+    digits._parsed.cache_clear()
 
 
 def test_digits() -> None:

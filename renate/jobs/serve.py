@@ -38,7 +38,7 @@ def serve(events: int) -> None:
 
         from renate.jobs.execute import execute
 
-    deterministic, others = torch.are_deterministic_algorithms_enabled(), set(sys.modules)
+    deterministic, installed = torch.are_deterministic_algorithms_enabled(), set[str]()
     while (order := orders.next()) is not None:
         path = Path(order["path"])
         os.environ.clear()
@@ -49,7 +49,7 @@ def serve(events: int) -> None:
         torch.use_deterministic_algorithms(deterministic)
         torch.set_num_threads(order["threads"])
         record = json.loads((path / "job.json").read_text())
-        _enter(record["cwd"], others)
+        _enter(record["cwd"], installed)
         with _beating(emit), _logging(path / "log.txt"):
             execute(path, emit)
         emit({"event": "done"})
@@ -190,17 +190,17 @@ class _Orders:
             return self.waiting.pop(0)
 
 
-def _enter(folder: str, others: set[str]) -> None:
+def _enter(folder: str, installed: set[str]) -> None:
     """Work where the launcher does, with its modules fresh: the user may have edited them since the last job.
 
-    `others` are modules known not to be among these; gets those found now, as there are thousands.
+    `installed` are modules known to be nobody's own; gets those found now, as there are thousands.
     """
     os.chdir(folder)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    for name in sys.modules.keys() - others:
+    for name in sys.modules.keys() - installed:
         file = getattr(sys.modules[name], "__file__", None) or ""
-        if file.startswith(folder + os.sep) and "site-packages" not in file and not name.startswith("renate"):
+        if not file or "site-packages" in file or name.startswith("renate"):
+            installed.add(name)
+        elif file.startswith(folder + os.sep):
             del sys.modules[name]
-        else:
-            others.add(name)

@@ -71,13 +71,19 @@ def run(job: Job) -> dict[str, Any]:
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
     if job.ranks.first and publishes:
         done.version = publish(to, job.record["id"]).version
+    return _result(done.value, done.after, done.before if parent else {}, done.counts, to, done.version)
+
+
+def _result(
+    value: float | None, after: Scores, before: Scores, counts: dict[str, float], to: State, version: int | None
+) -> dict[str, Any]:
     return {
-        "value": done.value,
-        "metrics": flat(done.after),
-        "counts": done.counts,
-        "before": flat(done.before) if parent else {},
+        "value": value,
+        "metrics": flat(after),
+        "counts": counts,
+        "before": flat(before),
         "url": to.url,
-        "version": done.version,
+        "version": version,
     }
 
 
@@ -89,15 +95,10 @@ def _published(job: Job, to: State) -> dict[str, Any] | None:
         manifest = publish(to, job.record["id"])
     except StateError:
         return None
-    scores = json.loads(bytes(to.read(manifest, "metrics.json")))
-    return {
-        "value": scores["value"],
-        "metrics": flat(scores["after"]),
-        "counts": scores["counts"] | {"seconds": manifest.lineage["seconds"]},
-        "before": flat(scores["before"]) if manifest.parent else {},
-        "url": to.url,
-        "version": manifest.version,
-    }
+    found = json.loads(bytes(to.read(manifest, "metrics.json")))
+    before, counts = found["before"] if manifest.parent else {}, found["counts"]
+    counts |= {"seconds": manifest.lineage["seconds"]}
+    return _result(found["value"], found["after"], before, counts, to, manifest.version)
 
 
 def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None) -> Updated:

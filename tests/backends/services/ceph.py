@@ -6,6 +6,7 @@ Debian: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-c
 import argparse
 import contextlib
 import fcntl
+import random
 import shutil
 import socket
 import subprocess
@@ -77,7 +78,9 @@ def gateway(folder: Path, port: int = 0) -> Iterator[str]:
 
         def run(command: str, *arguments: str) -> None:
             whole = [command, "-c", str(config), *arguments]
-            subprocess.run(whole, cwd=folder, check=True, capture_output=True, timeout=READY)
+            done = subprocess.run(whole, cwd=folder, capture_output=True, text=True, timeout=READY)
+            if done.returncode:
+                raise CephError(f"{' '.join(whole)}: {done.stderr.strip()}; logs are in {folder}")
 
         def serve(command: str, *arguments: str) -> subprocess.Popen[bytes]:
             whole = [*TIED, command, "-f", "-c", str(config), *arguments]
@@ -87,8 +90,15 @@ def gateway(folder: Path, port: int = 0) -> Iterator[str]:
         run("monmaptool", "--create", "--addv", "a", at, "--fsid", fsid, "--clobber", "monmap")
         run("ceph-mon", "--mkfs", "-i", "a", "--monmap", "monmap")
         serve("ceph-mon", "-i", "a")
-        store = str(uuid4())
-        run("ceph", "--connect-timeout", "20", "osd", "new", store)
+        store, end = str(uuid4()), time.monotonic() + READY
+        while True:
+            try:
+                run("ceph", "--connect-timeout", "20", "osd", "new", store)  # a second time changes nothing
+                break
+            except CephError:  # "problem getting command descriptions from mon": it has only begun to listen
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
         run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", store)  # the same id, or the monitor ignores its boot
         osd = serve("ceph-osd", "-i", "0")
         serve("radosgw", "-n", "client.rgw")
@@ -104,6 +114,10 @@ def gateway(folder: Path, port: int = 0) -> Iterator[str]:
         yield address
 
 
+class CephError(RuntimeError):
+    """A command of Ceph's that failed, with what it wrote."""
+
+
 @contextlib.contextmanager
 def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     try:
@@ -114,9 +128,11 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
+    """Below those that connections get as their own end: one of these could take it before Ceph does."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("none of 100 ports is free")
 
 
 def answers(address: str) -> bool:

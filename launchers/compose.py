@@ -29,6 +29,7 @@ from renate.jobs.text import dump
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 
+from .interruptions import held_back
 from .schema import Schema
 from .secrets import resolve
 
@@ -86,6 +87,7 @@ class Composer:
         self.loader, self.base, self.schema = loader, base, Schema(loader)
         self.chosen: dict[tuple[str, ...], bytes] = {}  # pickled: a copy costs a sixth of deepcopy's
 
+    @held_back()
     def compose(self, number: int, overrides: Sequence[str]) -> Job:
         """Compose one job and check everything that can be known before torch is imported.
 
@@ -106,6 +108,7 @@ class Composer:
         path = Path(str(config.run_dir)).absolute() / str(record["id"])
         return Job(number, list(overrides), config, JobDirectory(path), record | {"overrides": list(overrides)})
 
+    @held_back()
     def _merged(self, number: int, parsed: Sequence[Override]) -> tuple[DictConfig, Mapping[str, str | None]]:
         """The job's part of the config, ${hydra.…} within its reach, and group -> option."""
         values = [o for o in parsed if self._is_value(o)]

@@ -1,6 +1,5 @@
 """Jobs on this machine, in worker processes that stay warm between jobs."""
 
-import atexit
 import os
 import sys
 import threading
@@ -18,16 +17,19 @@ from renate.jobs.group import Group, processes_of
 
 from .base import RenateLauncher
 from .compose import Job
+from .interruptions import at_exit
 from .machine import cores, visible_gpus
 from .worker import GRACE, KEEPING, GroupWorker, Worker
 
 PARKED: list[Worker] = []  # warm workers that the process's next launcher may take over
 
 
-@atexit.register
 def _end_parked() -> None:
     while PARKED:
         PARKED.pop().kill()
+
+
+at_exit(_end_parked)
 
 
 class LocalLauncher(RenateLauncher):
@@ -48,7 +50,7 @@ class LocalLauncher(RenateLauncher):
         self.free = list(range(self.slots))
         self.lock = threading.Lock()
         self.closed = False
-        atexit.register(self.close)
+        at_exit(self.close)
 
     def compose(self, number: int, overrides: Sequence[str]) -> Job:
         job = super().compose(number, overrides)

@@ -4,7 +4,6 @@
 earlier, and follows it.
 """
 
-import atexit
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from renate.tuning.base import Proposer
 
 from ..base import RenateLauncher
 from ..compose import Job
+from ..interruptions import at_exit
 from ..whole import hand_over_jobs
 from . import archive, image
 from .check import check_extra, check_request, check_settings
@@ -58,7 +58,7 @@ class SageMakerLauncher(RenateLauncher):
         self.archives: dict[tuple[str, ...], tuple[str, bytes]] = {}
         self.role: str | None = self.backend.role
         self.image: str | None = self.backend.image
-        atexit.register(self.close)
+        at_exit(self.close)
 
     def run(self, jobs: Sequence[Job]) -> list[Json]:
         if self.whole_sweeps and len({job.id for job in jobs}) > 1:

@@ -19,6 +19,7 @@ DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errn
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the command; exits with 0, or with 1 and one line that says why."""
     from renate.errors import ConfigError, RenateError, nearest
+    from renate.launchers.interruptions import held_back
 
     argv = sys.argv[1:] if argv is None else argv
     if threading.current_thread() is threading.main_thread():
@@ -27,8 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         _no_old_renate()
         if word is None:
-            from renate.cli import overrides
-
+            with held_back():  # Hydra makes configs while it is imported
+                from renate.cli import overrides
             overrides.run(argv)
         elif word in VERBS:
             importlib.import_module(f"renate.cli.{word}").run(argv[1:])

@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import renate
 from renate.errors import ConfigError, RenateError, nearest
+from renate.launchers.interruptions import interruption_in
 
 CONF = next(Path(p, "conf") for p in renate.__path__ if Path(p, "conf", "config.yaml").is_file())
 ROOT = "pkg://renate.conf"
@@ -104,9 +105,13 @@ def one_line(overrides: Sequence[str]) -> Iterator[None]:
         raise ConfigError(f"{error.override}: {_quoted(error)}") from error
     except MissingConfigException as error:
         raise ConfigError(_missing(error)) from error
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, AttributeError) as error:
         if isinstance(error.__cause__, RenateError):
             raise error.__cause__ from error
+        if (interruption := interruption_in(error)) is not None:
+            raise interruption from None
+        if isinstance(error, AttributeError) and not isinstance(error, OmegaConfBaseException):
+            raise
         raise ConfigError(_composition(error, overrides)) from error
 
 

@@ -20,8 +20,8 @@ from renate.jobs.directory import Json
 from . import report
 from .base import RenateLauncher
 from .compose import Job
-from .tune import is_tuned
-from .tuned_stream import tune
+from .tuned.stream import tune
+from .tuned.update import is_tuned
 
 
 class RenateSweeper(Sweeper):

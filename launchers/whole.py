@@ -16,7 +16,7 @@ from renate.tuning.winner import EVENTS, RECORD
 from . import report
 from .base import RenateLauncher
 from .compose import Job, name_apart
-from .tune import Tuning
+from .tuned.update import Tuning
 
 PINNED = ("id", "recipe", "parent", "to")  # of a tuner's sweep; the same on every machine
 WORDS = ("overrides", "created")

@@ -96,7 +96,7 @@ class _Session:
 
     def __enter__(self) -> "_Session":
         from renate.cli.session import composed
-        from renate.launchers.tune import Tuning
+        from renate.launchers.tuned.update import Tuning
 
         self.launcher, job = composed([*self.overrides, *live_overrides(self.model, self.data)])
         self.job, self.lone = job, not isinstance(job, Tuning)
@@ -123,7 +123,7 @@ class _Session:
 
     def result(self) -> Result:
         if not self.lone:
-            from renate.launchers.tuned_stream import tune
+            from renate.launchers.tuned.stream import tune
 
             tuned = tune(self.launcher, self.job.settings, self.job.parsed)
             return Result(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from renate.launchers.tune import Tuning
+from renate.launchers.tuned.update import Tuning
 
 from renate.api import as_list
 from renate.build import locate, targets

@@ -13,9 +13,9 @@ from rich.table import Table
 from renate.errors import JobError, nearest
 from renate.jobs.directory import JobDirectory, Json
 from renate.launchers import report, running
-from renate.launchers.board import row
 from renate.launchers.compose import Job
 from renate.launchers.progress import stdout
+from renate.launchers.tuned.board import row
 from renate.tuning.winner import RECORD, record_of, trials_of
 
 

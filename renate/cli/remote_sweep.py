@@ -19,7 +19,7 @@ from renate.jobs.directory import JobDirectory, Json, read_json
 from renate.launchers import report
 from renate.launchers.machine import cores, visible_gpus
 from renate.launchers.outbox import Outbox
-from renate.launchers.tuned_stream import tune
+from renate.launchers.tuned.stream import tune
 from renate.state.store import open_store
 from renate.state.versions import State
 from renate.tuning.winner import EVENTS, RECORD, cut_to_what_is_there

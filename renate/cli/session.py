@@ -66,7 +66,7 @@ def composed(overrides: Sequence[str]) -> tuple[Any, Any]:
     Hydra's global state is left as it was.
     """
     with opened(overrides) as (launcher, whole, parsed):
-        from renate.launchers.tune import Tuning, is_tuned  # lazy: the launchers import hydra's plugins
+        from renate.launchers.tuned.update import Tuning, is_tuned  # lazy: the launchers import hydra's plugins
 
         if is_tuned(whole, parsed):
             return launcher, Tuning(launcher, whole, parsed)

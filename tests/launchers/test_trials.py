@@ -5,8 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from renate.launchers.trial_folders import TrialFolders
-from renate.launchers.trials import JobTrials
+from renate.launchers.tuned.folders import TrialFolders
+from renate.launchers.tuned.trials import JobTrials
 
 from renate.tuning.base import STOPPED
 from renate.tuning.sweep import Trial

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from renate.launchers.plan import LIMITS
+from renate.launchers.tuned.plan import LIMITS
 
 from renate.build import build
 from renate.cli.session import CONF

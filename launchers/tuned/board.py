@@ -13,7 +13,7 @@ from renate.jobs.directory import Json
 from renate.tuning.base import COMPLETED, FAILED, STOPPED
 from renate.tuning.sweep import RUNNING, Sweep, Trial
 
-from .progress import stdout
+from ..progress import stdout
 
 SHOWN = 12
 

@@ -12,12 +12,12 @@ from renate.errors import ConfigError, JobError
 from renate.jobs.directory import Json, write_json
 from renate.state.versions import State
 
-from . import report
-from .base import RenateLauncher
+from .. import report
+from ..base import RenateLauncher
+from ..progress import stdout
+from ..whole import hand_over
 from .plan import lines_of
-from .progress import stdout
-from .tune import Tuning
-from .whole import hand_over
+from .update import Tuning
 
 OF_ONE_UPDATE = ("job", "state.url", "state.next_url", "state.first", "objective.metric")
 

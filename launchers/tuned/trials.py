@@ -10,8 +10,8 @@ from functools import partial
 from renate.jobs.directory import Json
 from renate.tuning.sweep import End, Report, Trial
 
-from .base import RenateLauncher
-from .compose import Job
+from ..base import RenateLauncher
+from ..compose import Job
 
 Make = Callable[[Trial, int], Job]
 MOMENT = 10.0  # seconds

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from renate.errors import ConfigError, nearest
 from renate.tuning.space import Domain, Space
 
-from .compose import Composer
+from ..compose import Composer
 
 
 def domain_of(override: Override) -> Domain:

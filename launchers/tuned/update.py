@@ -18,11 +18,11 @@ from renate.tuning.past import best_of_each_update, completed_of_each_update, re
 from renate.tuning.sweep import Limits, Sweep, Trial
 from renate.tuning.winner import EVENTS, RECORD, folder_of, publish_best
 
-from . import report
-from .base import RenateLauncher, command
+from .. import report
+from ..base import RenateLauncher, command
 from .board import Board
+from .folders import TrialFolders
 from .plan import LIMITS, Plan, lines_of
-from .trial_folders import TrialFolders
 from .trials import JobTrials
 
 

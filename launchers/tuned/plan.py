@@ -17,7 +17,8 @@ from renate.jobs.directory import Json
 from renate.tuning.space import Config, Domain
 from renate.tuning.winner import space_to_json
 
-from .compose import Composer, Job, NotFirstError
+from ..compose import Composer, Job
+from ..identity import NotFirstError
 from .space import domain_of, space_of
 
 LIMITS = ("max_trials", "max_trials_completed", "max_trials_finished", "max_failures", "max_time", "max_cost")

@@ -11,7 +11,7 @@ from renate.tuning.base import COMPLETED, FAILED
 from renate.tuning.sweep import RUNNING, Sweep, Trial
 from renate.tuning.winner import drop_outcome
 
-from .compose import Job
+from ..compose import Job
 from .plan import Plan, lines_of
 
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -90,32 +90,41 @@ def gateway(folder: Path, port: int = 0) -> Iterator[str]:
         run("monmaptool", "--create", "--addv", "a", at, "--fsid", fsid, "--clobber", "monmap")
         run("ceph-mon", "--mkfs", "-i", "a", "--monmap", "monmap")
         serve("ceph-mon", "-i", "a")
-        store, end = str(uuid4()), time.monotonic() + READY
-        while True:
-            try:
-                run("ceph", "--connect-timeout", "20", "osd", "new", store)  # a second time changes nothing
-                break
-            except CephError:  # "problem getting command descriptions from mon": it has only begun to listen
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.1)
+        store = str(uuid4())
+        # A monitor that has only begun to listen refuses: "problem getting command descriptions".
+        persist(lambda: run("ceph", "--connect-timeout", "20", "osd", "new", store))
         run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", store)  # the same id, or the monitor ignores its boot
         osd = serve("ceph-osd", "-i", "0")
         serve("radosgw", "-n", "client.rgw")
-        address, end = f"http://127.0.0.1:{port}", time.monotonic() + READY
-        while not answers(address):
+        address = f"http://127.0.0.1:{port}"
+
+        def check() -> None:
+            nonlocal osd
             if osd.poll() is not None:  # now and then it asks the monitor before it knows whose it is: "wrong fsid"
                 osd = serve("ceph-osd", "-i", "0")
-            if time.monotonic() > end:
-                raise TimeoutError(f"Ceph's gateway isn't up after {READY:.0f} seconds; its logs are in {folder}")
-            time.sleep(0.1)
+            if not answers(address):
+                raise CephError(f"Ceph's gateway isn't up after {READY:.0f} seconds; its logs are in {folder}")
+
+        persist(check)
         user = ["user", "create", "--uid=t", "--display-name=t", f"--access-key={KEY}", f"--secret-key={KEY}"]
         run("radosgw-admin", *user)
         yield address
 
 
 class CephError(RuntimeError):
-    """A command of Ceph's that failed, with what it wrote."""
+    """A command of Ceph's that failed, with what it wrote, or its gateway, which didn't come up."""
+
+
+def persist(call: Callable[[], None]) -> None:
+    """Call, and again for as long as it may take Ceph to come up, until it succeeds."""
+    end = time.monotonic() + READY
+    while True:
+        try:
+            return call()
+        except CephError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -18,8 +18,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
-from renate.jobs.directory import Json
+from renate.jobs.directory import JobDirectory, Json
 from renate.jobs.text import dump
+from renate.state.publish import NAME
+from renate.state.versions import State
 from renate.tuning.base import Proposer
 
 from .compose import Composer, Job, name_apart
@@ -96,13 +98,15 @@ class RenateLauncher(Launcher):
 
     def finished(self, job: Job) -> Json | None:
         """The result of an earlier run of exactly this job, if there is one and it may count."""
-        known = bool(job.config.resume) and job.known()
-        earlier = job.directory.result if known else None
-        if job.config.resume and job.record.get("already") is not None:
-            earlier = self._already(job)
-        elif earlier is not None and earlier["status"] == "completed":
-            self.progress.line(f"{job.name}: finished earlier, in {job.directory.path} (resume=false runs it again)")
-        return earlier if earlier is not None and earlier["status"] == "completed" else None
+        if not job.config.resume or job.record.get("unread"):
+            return None
+        if job.record.get("already") is not None:
+            return self._already(job)
+        earlier = job.directory.result if job.known() else None
+        if earlier is None or earlier["status"] != "completed":
+            return None
+        self.progress.line(f"{job.name}: finished earlier, in {job.directory.path} (resume=false runs it again)")
+        return earlier
 
     def prepare(self, job: Job) -> None:
         """Write the job's directory. An interrupted run of this very job is continued.
@@ -123,12 +127,14 @@ class RenateLauncher(Launcher):
         return self.submit(job)
 
     def _already(self, job: Job) -> Json:
-        version, url = job.record["already"], job.config.state.url
-        self.progress.line(
-            f"already published as version {version} of {url}, from this config and data; resume=false trains again"
-        )
-        metrics = (job.directory.result or {}).get("metrics", {})
-        return {"status": "completed", "value": None, "metrics": metrics, "version": version, "url": url}
+        """What the job's own newest version says; its job's directory is named where it is still there."""
+        state, version = State(str(job.config.state.url)), int(job.record["already"])
+        made_by = state.manifest(version).job
+        folder = job.directory.path.parent / str(made_by)
+        earlier = JobDirectory(folder).result if NAME.fullmatch(str(made_by)) and folder.is_dir() else None
+        metrics = (earlier or {}).get("metrics", {})
+        found = {"status": "completed", "value": None, "metrics": metrics, "url": str(job.config.state.url)}
+        return found | {"version": version, "already": version, "job": str(folder) if earlier else None}
 
     def run(self, jobs: Sequence[Job]) -> list[Json]:
         """Run jobs side by side and wait; equal jobs run once. After Ctrl-C nothing is left running."""

@@ -49,11 +49,11 @@ class Job:
         return str(self.record["id"])
 
     def known(self) -> bool:
-        """Whether what the directory holds, if anything, is of this job; a trial's is named by its number alone."""
+        """Whether what the directory holds is of this very job; a trial's is named by its number alone."""
         try:
             return bool(self.directory.record["recipe"] == self.record["recipe"])
-        except JobError:
-            return True
+        except JobError:  # no record, or half of one: nobody knows whose reports and checkpoints are there
+            return False
 
 
 def name_apart(jobs: Sequence[Job]) -> None:

@@ -2,36 +2,49 @@
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
-import sys
+import os
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from renate.build import is_own, targets
-from renate.data.fingerprint import fingerprint
+from renate.data.fingerprint import Hashes, fingerprint
 from renate.errors import ConfigError, NoVersionError
+from renate.jobs.sources import Sources
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 
 # Where a job runs and what watches it doesn't change its result.
 NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
+PLACES = ("data.cache_dir",)  # folders that change no result
+MOST_FILES = 10_000  # of a folder that an argument names
+# An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it was pickled.
+LIVE = re.compile(r"[^\"]*/([0-9a-f]{16})-[0-9a-f]{16}\.pkl")
 
 
 def identify(config: DictConfig) -> dict[str, Any]:
-    """Return the recipe (what is asked for, and of which data) and the id (the recipe on one parent) of a job."""
+    """Return the recipe (what is asked for, and of which data) and the id (the recipe on one parent) of a job.
+
+    Where only reading the data tells what they hold, as with a data set of the user's own, the record says so
+    (`unread`): then nobody but the job, which reads them, may take an earlier result for this one's.
+    """
     plain: Any = OmegaConf.to_container(config, resolve=False)
     asked = {k: v for k, v in plain.items() if k not in NO_IDENTITY}
     resolved: Any = OmegaConf.to_container(config, resolve=True) if "${" in str(plain) else plain
+    files = _files_of(resolved["data"])
     parts = [
-        json.dumps(asked, sort_keys=True, default=str),
+        LIVE.sub(r"\1", json.dumps(asked, sort_keys=True, default=str)),
         importlib.metadata.version("renate-cl"),
         _own_sources(resolved, config.trust),
-        _data(resolved["data"]),
+        _fingerprint(resolved["data"], files),
+        *_environment(asked, resolved, files),
+        *_named_files(asked, resolved, files),
     ]
     recipe = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     state, job, parent = resolved["state"], resolved["job"]["name"], None
@@ -43,7 +56,9 @@ def identify(config: DictConfig) -> dict[str, Any]:
         parent = {"url": state["url"], "version": newest.version, "sha256": newest.sha256}
     where = f"{recipe}/{parent and parent['sha256']}/{state['url']}/{state['next_url']}"
     record: dict[str, Any] = {"id": hashlib.sha256(where.encode()).hexdigest()[:10], "recipe": recipe, "parent": parent}
-    if newest is not None and ours and _is_whole(newest.lineage.get("stream")):
+    if not _is_known(resolved["data"]):
+        record["unread"] = True
+    elif newest is not None and ours and _is_whole(newest.lineage.get("stream")):
         record["already"] = newest.version
     return record | {"created": time.time(), "cwd": str(Path.cwd())}
 
@@ -71,26 +86,78 @@ def _is_whole(stream: str | None) -> bool:
     return number == total or not total
 
 
-def _data(node: dict[str, Any]) -> str:
-    """Fingerprint the files that a data node names; data without files is identified by its config."""
-    paths = {f"data.{part}": node.get(part) for part in ("train", "test")}
-    named = {k: p for k, p in paths.items() if p is not None and not (isinstance(p, dict) and "_target_" in p)}
+def _is_known(node: dict[str, Any]) -> bool:
+    """Whether files and config say all that there is to know of the data: those of renate's own sources do."""
+    own = str(node.get("_target_", "")).startswith("renate.data.")
+    return own and not any(isinstance(part, dict) and "_target_" in str(part) for part in node.values())
+
+
+def _files_of(node: dict[str, Any]) -> dict[str, Any]:
+    """The patterns of files that a data node names, by config key."""
+    if not _is_known(node):
+        return {}
+    return {f"data.{part}": node[part] for part in ("train", "test") if node.get(part) is not None}
+
+
+def _fingerprint(node: dict[str, Any], files: dict[str, Any]) -> str:
     cache = node.get("cache_dir")
-    return fingerprint(named, Path(cache) if cache else None) if named else ""
+    return fingerprint(files, Path(cache) if cache else None) if files else ""
+
+
+def _environment(asked: Any, resolved: Any, files: dict[str, Any]) -> Iterator[str]:
+    """What the config takes from the environment, each value behind a hash that is slow to try values on.
+
+    A recipe is kept in a state, which others may read. Where files lie is no part of it, only what they hold.
+    """
+    for key, text in leaves(asked):
+        if isinstance(text, str) and "${" in text and not _is_below(key, files):
+            value = repr(OmegaConf.select(OmegaConf.create(resolved), key)).encode()
+            yield hashlib.scrypt(value, salt=key.encode(), n=2**12, r=8, p=1, dklen=16).hex()
+
+
+def _named_files(asked: Any, resolved: Any, files: dict[str, Any]) -> Iterator[str]:
+    """Contents of further files that arguments name: pre-trained weights, a vocabulary."""
+    found: list[tuple[str, Path]] = []
+    for key, text in leaves({key: resolved[key] for key in asked}):
+        if isinstance(text, str) and not _is_below(key, [*files, *PLACES]) and not LIVE.search(text):
+            found += [(key, path) for path in _files_at(text)]
+    if not found:
+        return
+    known = Hashes(Path("~/.cache/renate").expanduser() / "hashes.json")
+    for key, path in found:
+        yield f"{key} {path.name} {known.of(path)}"
+    known.save()
+
+
+def _files_at(text: str) -> list[Path]:
+    """The file that a value names, or those of the folder that it names; a word without a slash is no folder."""
+    with suppress(OSError, ValueError):
+        path = Path(text).expanduser()
+        if path.is_file():
+            return [path]
+        if os.sep in text and path.is_dir():
+            return sorted(file for file in path.rglob("*") if file.is_file())[:MOST_FILES]
+    return []
+
+
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (key, value) of everything in a plain config that is neither a mapping nor a list."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from leaves(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from leaves(value, f"{key}[{index}]")
+    else:
+        yield key, node
+
+
+def _is_below(key: str, places: Iterable[str]) -> bool:
+    return any(key == place or key.startswith((f"{place}.", f"{place}[")) for place in places)
 
 
 def _own_sources(config: dict[str, Any], trust: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for module in sorted({target.rpartition(".")[0] for _, target in targets(config)}):
-        if not is_own(module, trust):
-            continue
-        top = module.partition(".")[0]
-        if str(Path.cwd()) not in sys.path:
-            sys.path.insert(0, str(Path.cwd()))
-        spec = importlib.util.find_spec(top)
-        if spec is None or spec.origin is None:
-            continue
-        origin = Path(spec.origin)
-        for file in sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+    """A hash of the user's modules that the config names, and of all own ones that these may import."""
+    modules = {target.rpartition(".")[0] for _, target in targets(config)}
+    own = [module for module in sorted(modules) if is_own(module, trust)]
+    return Sources([Path.cwd()], trust).digest(own) if own else ""

@@ -55,6 +55,9 @@ def single(job: Job, result: Json) -> None:
         print(result["printed"], end="")
         return
     out, metrics = stdout(), result.get("metrics") or {}
+    if result.get("already"):
+        said = f"already published as version {result['already']} of {relative(result.get('url'))}"
+        out.print(f"{said}, from this config and data; resume=false trains again", markup=False)
     if result.get("matrix"):
         out.print(matrix(job.name, [result["matrix"]]))
         _print_metrics(metrics)
@@ -72,7 +75,10 @@ def single(job: Job, result: Json) -> None:
         out.print(f"version     {result['version']} of {url}", markup=False)
     if result.get("conflict"):
         out.print(f"candidate   {result['conflict']}", markup=False)
-    out.print(f"job         {where}", markup=False)
+    if result.get("already"):
+        where = relative(result.get("job"))
+    if where:
+        out.print(f"job         {where}", markup=False)
     if result.get("version"):
         out.print(f"next        renate state show {shlex.quote(url)}", markup=False)
         out.print(f"load        python -c \"import renate; model = renate.load_model('{url}')\"", markup=False)

@@ -60,6 +60,7 @@ class RenateSweeper(Sweeper):
                 _ = batch_job.return_value  # raises what a failed job raised, as Hydra's own sweeper does
             return list(returned)  # type: ignore[arg-type]
         jobs = [job for job, _ in self.runner.batch(grid)]
+        _check_streams(jobs)
         if len(jobs) == 1:
             report.tree(jobs[0], self.settings.hydra.runtime.choices)
         else:
@@ -80,6 +81,27 @@ class RenateSweeper(Sweeper):
                 f"{len(failed)} of {len(jobs)} jobs failed; the first: {first['error']}" if jobs[1:] else first["error"]
             )
         return outcome
+
+
+def _check_streams(jobs: Sequence[Job]) -> None:
+    """Streams side by side must not update one another's state.
+
+    Raises:
+        ConfigError: Two of them would.
+    """
+    taken: dict[str, Job] = {}
+    for job in jobs:
+        url = job.config.state.url
+        if job.config.job.name != "stream" or url is None:
+            continue
+        other = taken.setdefault(str(url), job)
+        if other.id != job.id:
+            swept = next((o for o in job.overrides if o not in other.overrides), "seed=1").partition("=")[0]
+            key = swept if "." in swept or swept == "seed" else "hydra.job.num"
+            raise ConfigError(
+                f"state.url={url}: each stream needs a state of its own, and there are several: leave state.url out, "
+                f"or give 'state.url={url}-${{{key}}}'"
+            )
 
 
 def combinations(parsed: Sequence[Override]) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +98,12 @@ class _Session:
         from renate.cli.session import composed
         from renate.launchers.tuned.update import Tuning
 
-        self.launcher, job = composed([*self.overrides, *live_overrides(self.model, self.data)])
+        self.live = LiveObjects(self.overrides, self.model, self.data)
+        try:
+            self.launcher, job = composed([*self.overrides, *self.live.overrides])
+        except BaseException:
+            self.live.release()
+            raise
         self.job, self.lone = job, not isinstance(job, Tuning)
         if isinstance(job, Tuning):
             self.directory = job.folder
@@ -120,6 +125,7 @@ class _Session:
             self.launcher.release()  # its workers stay warm for the next call
         else:
             self.launcher.close()
+        self.live.release()
 
     def result(self) -> Result:
         if not self.lone:
@@ -135,6 +141,9 @@ class _Session:
         directory = JobDirectory(self.job.directory.path)
         if outcome["status"] not in ("completed", "submitted"):
             raise JobError(f"{outcome.get('error', outcome['status'])} (log: {directory.path}/log.txt)")
+        if outcome.get("already"):
+            said = f"already published as version {outcome['already']} of {outcome['url']}"
+            self.launcher.progress.line(f"{said}, from this config and data; resume=false trains again")
         url = outcome.get("url") or str(self.job.config.state.url)
         matrix = outcome.get("matrix", [])
         return Result(outcome["metrics"], url, outcome["version"], directory.path, matrix)
@@ -148,25 +157,61 @@ class _Session:
         return Result(metrics, url, rows, self.job.directory.path, matrix)
 
 
-def live_overrides(model: Any, data: Any) -> list[str]:
-    """Put live objects where the job finds them, and point the config there."""
-    if model is None and data is None:
-        return []
-    from renate.jobs.live import save
+class LiveObjects:
+    """Objects of this process where the job finds them, until `release`, and what points the config there.
 
-    folder, overrides = Path("runs", "live"), []
-    if model is not None:
-        overrides += [
-            "model=torch_module",
-            "model._target_=renate.jobs.live.LiveModel",
-            f"+model.path={quoted(str(save(model, folder)))}",
-        ]
-    if data is not None:
-        parts: dict[str, Dataset[Any]] = dict(data) if isinstance(data, Mapping) else {"train": data}
-        if unknown := parts.keys() - {"train", "test"}:
-            raise ConfigError(f"data: expected the keys train and test, got {sorted(unknown)[0]!r}")
-        overrides.append("data=torch_dataset")
-        for name, items in parts.items():
-            target = "_target_:renate.jobs.live.LiveDataset"
-            overrides.append(f"data.{name}={{{target},path:{quoted(str(save(items, folder)))}}}")
-    return overrides
+    Args:
+        overrides: The other ones; they may say where the run directory is.
+        model: A network, or None.
+        data: A data set, a mapping with `train` and `test`, or None.
+
+    Raises:
+        ConfigError: Something else, or an object that can't be taken to another process.
+    """
+
+    def __init__(self, overrides: Sequence[str], model: Any, data: Any) -> None:
+        self.overrides: list[str] = []
+        self.release: Callable[[], None] = lambda: None
+        if model is None and data is None:
+            return
+
+        from renate.jobs.live import Held
+
+        held = Held(_run_dir(overrides) / "live")
+        self.release = held.release
+        if model is not None:
+            path = quoted(str(held.save(model, "model")))
+            self.overrides += [
+                "model=torch_module",
+                "model._target_=renate.jobs.live.LiveModel",
+                f"+model.path={path}",
+            ]
+        if data is not None:
+            self.overrides.append("data=torch_dataset")
+            for name, items in _parts(data).items():
+                path = quoted(str(held.save(items, f"data.{name}")))
+                node = f"{{_target_:renate.jobs.live.LiveDataset,path:{path}}}"
+                self.overrides.append(f"data.{name}={node}")
+
+
+def _parts(data: Any) -> "dict[str, Dataset[Any]]":
+    parts = dict(data) if isinstance(data, Mapping) else {"train": data}
+    if unknown := parts.keys() - {"train", "test"}:
+        raise ConfigError(f"data: expected the keys train and test, got {sorted(unknown)[0]!r}")
+    if "train" not in parts:
+        raise ConfigError("data: expected the key train, and perhaps test")
+    return parts
+
+
+def _run_dir(overrides: Sequence[str]) -> Path:
+    """Where the config puts run_dir; composed only where something besides the command line may say."""
+    named = [line.partition("=")[2] for line in overrides if line.startswith("run_dir=")]
+    if named:
+        return Path(named[-1].strip("\"'"))
+    if not any(line.lstrip("+").startswith("experiment=") for line in overrides):
+        return Path("runs")
+
+    from renate.cli.session import opened
+
+    with opened(overrides) as (_, whole, _):
+        return Path(str(whole.run_dir))

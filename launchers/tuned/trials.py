@@ -51,7 +51,8 @@ class JobTrials:
             self.owner[job.id] = (trial.id, k)
             if (outcome := self.launcher.outcome_of(job)) is not None:
                 job.record["candidate"] = outcome
-            earlier = job.directory.reports()
+            # What lies in the folder may be of a trial that had this number in another sweep.
+            earlier = job.directory.reports() if job.known() else []
             for report in earlier:
                 self.events.put((trial.id, k, report, None))
             future = self.launcher.start(job)

@@ -15,8 +15,8 @@ from renate.jobs.directory import Json, read_json, write_json
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
 from renate.tuning.past import best_of_each_update, completed_of_each_update, read
-from renate.tuning.sweep import Limits, Sweep, Trial
-from renate.tuning.winner import EVENTS, RECORD, folder_of, publish_best
+from renate.tuning.sweep import RUNNING, Limits, Sweep, Trial
+from renate.tuning.winner import EVENTS, RECORD, folder_of, publish_best, trials_of
 
 from .. import report
 from ..base import RenateLauncher, command
@@ -55,6 +55,7 @@ class Tuning:
             self.plan.tuner,
         )
         self.pinned = pinned is not None
+        self.unread = bool(self.base.record.get("unread"))
         if self.pinned and self.plan.refused is not None:
             raise self.plan.refused
         self.record |= pinned or {}
@@ -67,7 +68,8 @@ class Tuning:
             ConfigError: The sweep is to be the first of a state that has versions of something else.
         """
         config = self.base.config
-        newest = State(self.record["to"]).newest() if config.resume and config.state.url else None
+        claimed = config.resume and config.state.url and not self.unread
+        newest = State(self.record["to"]).newest() if claimed else None
         if newest is None or newest.lineage.get("recipe") != self.record["recipe"]:
             if self.plan.refused is not None:
                 raise self.plan.refused
@@ -99,8 +101,9 @@ class Tuning:
                 f"new one, which goes on with what tuner.storage={self.tuner['storage']} holds"
             )
         engines = self._engines()  # before anything is written
-        if not config.resume:
+        if not config.resume or self._is_of_the_past():
             shutil.rmtree(self.folder, ignore_errors=True)
+        self._say_that_it_goes_on()
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / RECORD, self.record)
         OmegaConf.save(self.settings, self.folder / "multirun.yaml")
@@ -141,6 +144,20 @@ class Tuning:
         write_json(self.folder / "result.json", outcome)
         self.board.end(sweep, best, outcome, self._winner_command(best))
         return outcome
+
+    def _is_of_the_past(self) -> bool:
+        """Whether the folder holds a finished sweep on data of which nobody knows if they are still the same."""
+        return self.unread and (read_json(self.folder / "result.json") or {}).get("status") == "completed"
+
+    def _say_that_it_goes_on(self) -> None:
+        trials = trials_of(self.folder) if (self.folder / EVENTS).exists() else []
+        if not trials:
+            return
+        ended = sum(trial.status != RUNNING for trial in trials)
+        said = f"goes on with {report.relative(self.folder)}: {len(trials)} trials asked for, {ended} of them ended"
+        if self.unread:
+            said += "; what data.train held then can't be compared with what it holds now, resume=false begins anew"
+        self.launcher.progress.line(f"{said} (resume=false begins anew)" if not self.unread else said)
 
     def _engines(self) -> tuple[Proposer, Stopper]:
         """Proposer and stopper, told what they are for."""

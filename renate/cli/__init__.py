@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from importlib.metadata import PackageNotFoundError, version
 
 VERBS = {
     "init": "start a repository of experiments",
@@ -27,7 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     word = argv[0] if argv and argv[0][0] not in "-+~" and "=" not in argv[0] else None
     try:
         _no_old_renate()
-        if word is None:
+        if argv == ["--version"]:
+            print(f"renate {version('renate-cl')}")
+        elif word is None:
             with held_back():  # Hydra makes configs while it is imported
                 from renate.cli import overrides
             overrides.run(argv)
@@ -51,8 +54,6 @@ def main(argv: list[str] | None = None) -> None:
 
 def _no_old_renate() -> None:
     """The archived package installs a package of the same name over ours."""
-    from importlib.metadata import PackageNotFoundError, version
-
     from renate.errors import RenateError
 
     try:

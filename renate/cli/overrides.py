@@ -31,9 +31,18 @@ def run(argv: list[str]) -> None:
     arguments = get_args_parser().parse_args(argv)
     if arguments.cfg is not None:
         _one_job(arguments.overrides)
+    if _runs(arguments) and not any(line.startswith("hydra.mode=") for line in arguments.overrides):
+        # The config's own mode, but said before it is composed: a mistake in it would else be told as one of a sweep.
+        argv = ["--multirun", *argv]
     sys.argv = [sys.argv[0], *argv]
     with one_line(arguments.overrides):
         hydra.main(config_path=ROOT, config_name="config", version_base="1.3")(in_process)()
+
+
+def _runs(arguments: Any) -> bool:
+    """Whether no flag asks for something else, or for a mode."""
+    asked = ("help", "hydra_help", "version", "cfg", "info", "shell_completion", "run", "multirun")
+    return not any(getattr(arguments, name, None) for name in asked)
 
 
 def _one_job(overrides: list[str]) -> None:

@@ -31,6 +31,21 @@ from renate.launchers.interruptions import interruption_in
 
 CONF = next(Path(p, "conf") for p in renate.__path__ if Path(p, "conf", "config.yaml").is_file())
 ROOT = "pkg://renate.conf"
+GRAMMAR = ("choice", "interval", "range", "tag", "int", "float", "str", "bool")
+DOMAINS = {  # what others call them -> Hydra's grammar
+    "log": "tag(log,interval({}))",
+    "loguniform": "tag(log,interval({}))",
+    "log_uniform": "tag(log,interval({}))",
+    "uniform": "interval({})",
+    "quniform": "interval({})",
+    "randint": "int(interval({}))",
+    "lograndint": "tag(log,int(interval({})))",
+    "finrange": "interval({})",
+    "grid": "choice({})",
+    "grid_search": "choice({})",
+    "categorical": "choice({})",
+    "list": "choice({})",
+}
 
 
 class ExperimentRepository(SearchPathPlugin):
@@ -120,6 +135,8 @@ def _quoted(error: OverrideParseException) -> str:
     key, equals, value = error.override.partition("=")
     if not equals:
         return "expected key=value"
+    if domain := _domain(key, value):
+        return domain
     for candidate in (f'{key}="{value}"', f"{key}='{value}'"):
         try:
             OverridesParser.create().parse_overrides([candidate])
@@ -127,6 +144,18 @@ def _quoted(error: OverrideParseException) -> str:
             continue
         return f"its value needs quotes: {shlex.quote(candidate)}"
     return str(error).splitlines()[0].rstrip(":.")
+
+
+def _domain(key: str, value: str) -> str | None:
+    """What a domain in another library's words is in Hydra's; None where the value is no such call."""
+    called = re.fullmatch(r"\s*([A-Za-z_][\w.]*)\((.*)\)\s*", value)
+    if called is None:
+        return None
+    name, inner = called[1].rpartition(".")[2].lower(), called[2].replace(" ", "")
+    said = DOMAINS.get(name)
+    if said is None:
+        return f"no such domain as {called[1]}(…){nearest(name, GRAMMAR)} ({', '.join(GRAMMAR)})"
+    return f"a domain of that kind is {shlex.quote(f'{key}={said.format(inner)}')}"
 
 
 def _missing(error: MissingConfigException) -> str:
@@ -149,14 +178,43 @@ def _composition(error: Exception, overrides: Sequence[str]) -> str:
     if bad and "No match in the defaults list" in text:
         return f"{bad[0]}: no such group{nearest(str(key), [p.name for p in CONF.iterdir() if p.is_dir()])}"
     if bad and "not in struct" in str(error.__cause__ or text):
-        keys = _keys([o for o in overrides if o not in bad])
-        parent = str(key).rpartition(".")[0]
-        siblings = [k for k in keys if k.rpartition(".")[0] == parent] if parent in keys else keys
-        siblings = [k for k in siblings if not k.endswith("._target_")]
-        there = f" ({', '.join(siblings)})" if parent in keys else ""
-        return f"{bad[0]}: no such key{nearest(str(key), siblings)}{there}; to add one on purpose: +{bad[0]}"
+        return _no_such_key(str(key), bad[0], [o for o in overrides if o not in bad])
     lines = [line.strip() for line in [*text.splitlines(), *str(error.__cause__ or "").splitlines()] if line.strip()]
     return " ".join(dict.fromkeys(lines))
+
+
+def _no_such_key(key: str, line: str, others: Sequence[str]) -> str:
+    keys = [known for known in _keys(others) if not known.endswith("._target_")]
+    parent, _, name = key.rpartition(".")
+    known_parent = parent in keys
+    siblings = [known for known in keys if known.rpartition(".")[0] == parent] if known_parent else keys
+    elsewhere = _options_with(parent, name)
+    advice = elsewhere or nearest(key, siblings) or _same_name(name, keys)
+    there = f" ({', '.join(siblings)})" if known_parent else ""
+    return f"{line}: no such key{advice}{there}; to add one on purpose: +{line}"
+
+
+def _options_with(group: str, name: str) -> str:
+    """The options of a group that have a key which the chosen one lacks; nothing where none does."""
+    found: list[str] = []
+    for folder in (CONF / group, Path("conf", group)) if group else ():
+        for file in sorted(folder.rglob("*.yaml")):
+            content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+            if isinstance(content, dict) and name in content:
+                found.append(f"{group}={file.relative_to(folder).with_suffix('')}")
+    return f"; {', '.join(found)} {'has' if len(found) == 1 else 'have'} it" if found else ""
+
+
+def _same_name(name: str, keys: Sequence[str]) -> str:
+    """A key of any depth whose last word is the one given, or nearly."""
+    ends = {key.rpartition(".")[2]: key for key in reversed(keys)}
+    if name in ends:
+        return f", did you mean '{ends[name]}'?"
+    inside = [key for end, key in ends.items() if name in end.split("_")]
+    if inside:
+        return f", did you mean '{inside[0]}'?"
+    close = nearest(name, ends)
+    return close and close.replace(f"'{(word := close.split(chr(39))[1])}'", f"'{ends[word]}'")
 
 
 def _keys(overrides: Sequence[str]) -> list[str]:

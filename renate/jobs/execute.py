@@ -17,6 +17,7 @@ from renate.errors import ConfigError, JobError, RenateError, nearest
 from renate.jobs.directory import JobDirectory, Json, Stopped
 from renate.jobs.fit import device_of
 from renate.jobs.group import failed
+from renate.jobs.live import reading_from
 from renate.jobs.parts import Job
 from renate.jobs.text import load
 from renate.ranks import ALONE, Ranks, is_lost
@@ -74,7 +75,8 @@ def _run(directory: JobDirectory, emit: Callable[[Json], None], ranks: Ranks) ->
         raise ConfigError(f"job.name={name}: no such job{nearest(name, JOBS)} ({', '.join(JOBS)})")
     ranks.connect(device_of(plain["trainer"]).type)
     job = Job(plain, saved, directory, directory.record, emit, ranks=ranks)
-    outcome: Json = importlib.import_module(f"renate.jobs.{name}").run(job)
+    with reading_from(plain["run_dir"]):
+        outcome: Json = importlib.import_module(f"renate.jobs.{name}").run(job)
     return outcome
 
 

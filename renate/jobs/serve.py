@@ -8,7 +8,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import random
 import sys
 import threading
 import traceback
@@ -33,23 +32,15 @@ def serve(events: int) -> None:
             os.write(events, json.dumps(event).encode() + b"\n")
 
     with _beating(emit), without_scipy_signal():  # the imports take seconds
-        import numpy as np
-        import torch
-
         from renate.jobs.execute import execute
+        from renate.jobs.process import Baseline
 
-    deterministic, installed = torch.are_deterministic_algorithms_enabled(), set[str]()
+        baseline = Baseline()
+
     while (order := orders.next()) is not None:
         path = Path(order["path"])
-        os.environ.clear()
-        os.environ.update(order["environment"])
-        random.seed()
-        np.random.seed()  # noqa: NPY002 (the user's own code may draw from it)
-        torch.seed()
-        torch.use_deterministic_algorithms(deterministic)
-        torch.set_num_threads(order["threads"])
         record = json.loads((path / "job.json").read_text())
-        _enter(record["cwd"], installed)
+        baseline.restore(record["cwd"], order["environment"], order["threads"])
         with _beating(emit), _logging(path / "log.txt"):
             execute(path, emit)
         emit({"event": "done"})
@@ -188,19 +179,3 @@ class _Orders:
         with self.changed:
             self.changed.wait_for(lambda: self.waiting)
             return self.waiting.pop(0)
-
-
-def _enter(folder: str, installed: set[str]) -> None:
-    """Work where the launcher does, with its modules fresh: the user may have edited them since the last job.
-
-    `installed` are modules known to be nobody's own; gets those found now, as there are thousands.
-    """
-    os.chdir(folder)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    for name in sys.modules.keys() - installed:
-        file = getattr(sys.modules[name], "__file__", None) or ""
-        if not file or "site-packages" in file or name.startswith("renate"):
-            installed.add(name)
-        elif file.startswith(folder + os.sep):
-            del sys.modules[name]

@@ -2,13 +2,17 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 from renate import metrics
 from renate.data.base import Data
+from renate.data.batch import length
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError
+from renate.jobs import content
 from renate.jobs.directory import write_json
 from renate.jobs.parts import Chunk, Job, Test, cut, load_data
 from renate.jobs.restore import Saved
@@ -17,6 +21,8 @@ from renate.seeds import derive
 from renate.state.publish import publish
 from renate.state.versions import State
 
+VALIDATION = "validation of "  # how the scores of a chunk's validation data are named beside those of its tests
+
 
 def run(job: Job) -> dict[str, Any]:
     """The job `stream`; goes on at the first update that isn't published."""
@@ -24,10 +30,13 @@ def run(job: Job) -> dict[str, Any]:
     ranks = job.ranks
     published = ranks.share(lambda: own_versions(job, state))
     data = load_data(job, None)
+    content.note(job, data)
+    published = ranks.share(lambda: _of_same_data(job, state, published))
     scenario: Scenario = job.build("scenario")
     tests = tests_of(job, scenario, data)
+    if job.config["objective"]["metric"] is not None:
+        tests |= validations_of(job, scenario, data)
     history = ranks.share(lambda: [json.loads(bytes(state.read(state.manifest(v), "metrics.json"))) for v in published])
-    values: list[float | None] = [None] * len(history)
     for index in range(len(history), scenario.chunks):
         number = index + 1
         part = replace(
@@ -43,8 +52,7 @@ def run(job: Job) -> dict[str, Any]:
         done = update(part, data, chunk, state, state, saved)
         if ranks.first:
             publish(state, part.record["id"])
-        history.append({"before": done.before, "after": done.after, "counts": done.counts})
-        values.append(done.value)
+        history.append({"before": done.before, "after": done.after, "counts": done.counts, "value": done.value})
         if ranks.first:
             write_matrix(job, history)
         summary = summarise(history)
@@ -54,9 +62,8 @@ def run(job: Job) -> dict[str, Any]:
         write_matrix(job, history)
     summary = summarise(history)
     newest = ranks.share(state.newest)
-    objective = job.config["objective"]["metric"]
     return {
-        "value": summary.get(objective, values[-1]) if objective else summary["average_accuracy"],
+        "value": value_of(history, job.config["objective"]["metric"]),
         "metrics": summary,
         "counts": {
             "steps": sum(row["counts"]["steps"] for row in history),
@@ -85,6 +92,24 @@ def own_versions(job: Job, state: State) -> list[int]:
     return versions
 
 
+def _of_same_data(job: Job, state: State, published: list[int]) -> list[int]:
+    """Those of the versions that were made from the data that were read now: all of them, or none.
+
+    Raises:
+        ConfigError: None, and the state isn't the job's own, which may be begun anew.
+    """
+    if all(content.is_of(job, state.manifest(version)) for version in published):
+        return published
+    own = job.directory.path / "state"
+    if state.url != str(own.resolve()):
+        raise ConfigError(
+            f"state.url={state.url}: this stream's versions were made from other data than data.train and data.test "
+            "hold now: a stream starts from nothing, give it a URL of its own"
+        )
+    shutil.rmtree(own)
+    return []
+
+
 def tests_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     """One test set per chunk."""
     seed, classes = derive(job.config["seed"], "scenario"), len(data.labels)
@@ -97,24 +122,57 @@ def tests_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     return tests
 
 
-def by_chunk(scores: Scores, metric: str) -> dict[str, float]:
-    """A metric on each chunk: the mean over its tests, where the data names several."""
+def validations_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
+    """The validation data of each chunk; none where nothing was split off."""
+    if data.val is None:
+        return {}
+    seed, classes = derive(job.config["seed"], "scenario"), len(data.labels)
+    parts = [
+        scenario.cut(data.val, index, part="val", seed=seed, num_classes=classes) for index in range(scenario.chunks)
+    ]
+    return {f"{VALIDATION}chunk {index + 1}": Test(part) for index, part in enumerate(parts) if length(part)}
+
+
+def by_chunk(scores: Scores, metric: str, part: str = "") -> dict[str, float]:
+    """A metric on each chunk: the mean over its tests, where the data names several.
+
+    Args:
+        scores: Test name -> metric -> value.
+        metric: Which one.
+        part: "" for the test data, `VALIDATION` for the validation data.
+    """
     values: dict[str, list[float]] = {}
     for name, score in scores.items():
-        if metric in score:
+        of_validation = name.startswith(VALIDATION)
+        if metric in score and of_validation == (part == VALIDATION):
             values.setdefault(name.partition(",")[0], []).append(score[metric])
     return {chunk: sum(found) / len(found) for chunk, found in values.items()}
 
 
-def matrix_of(history: list[dict[str, Any]]) -> list[list[float]]:
-    """R[t][i]: accuracy on chunk i after update t."""
-    return [list(by_chunk(row["after"], "accuracy").values()) for row in history]
+def matrix_of(history: list[dict[str, Any]], metric: str = "accuracy", part: str = "") -> list[list[float]]:
+    """R[t][i]: accuracy, or another metric, on chunk i after update t."""
+    return [list(by_chunk(row["after"], metric, part).values()) for row in history]
 
 
-def summarise(history: list[dict[str, Any]]) -> dict[str, float]:
+def value_of(history: list[dict[str, Any]], objective: str | None) -> float:
+    """The objective of a stream: over all chunks, on validation data, after the last update.
+
+    Of `val_…` the mean over the chunks; of a stream's own metric that metric of the validation data's matrix; of
+    `train_…` the mean over the updates. Without an objective, for the table, the average accuracy on test data.
+    """
+    if objective is None:
+        return summarise(history)["average_accuracy"]
+    if objective.startswith("train_"):
+        return fmean(float(row["value"]) for row in history)
+    if objective.startswith("val_"):
+        return fmean(matrix_of(history, objective.removeprefix("val_"), VALIDATION)[-1])
+    return summarise(history, VALIDATION)[objective]
+
+
+def summarise(history: list[dict[str, Any]], part: str = "") -> dict[str, float]:
     """The stream's metrics after the updates so far; see renate/metrics.py for the definitions."""
-    matrix = matrix_of(history)
-    random = list(by_chunk(history[0]["before"], "accuracy").values())
+    matrix = matrix_of(history, part=part)
+    random = list(by_chunk(history[0]["before"], "accuracy", part).values())
     seen = [row[: len(matrix)] for row in matrix]  # chunks still to come are no part of the averages
     result = {
         "average_accuracy": metrics.average_accuracy(seen),

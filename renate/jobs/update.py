@@ -13,6 +13,7 @@ from torch import nn
 from renate.data.base import Data
 from renate.data.scenarios import Scenario
 from renate.errors import StateError
+from renate.jobs import content
 from renate.jobs.fit import batches_of, device_of, fit, seed_everything, share_of
 from renate.jobs.parts import (
     Chunk,
@@ -67,6 +68,9 @@ def run(job: Job) -> dict[str, Any]:
     parent = job.ranks.share(at.newest)
     saved = Saved.read(at, parent, job.ranks) if parent else None
     data = load_data(job, saved.labels if saved else None)
+    content.note(job, data)
+    if publishes and (already := job.ranks.share(lambda: _already(job, at, parent))) is not None:
+        return already
     scenario: Scenario = job.build("scenario")
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
     if job.ranks.first and publishes:
@@ -89,12 +93,25 @@ def _result(
 
 def _published(job: Job, to: State) -> dict[str, Any] | None:
     """The result of this very job, if it was interrupted when all was staged: nothing is trained or published twice."""
-    if not job.directory.reports():
+    if job.record.get("unread") or not job.directory.reports():
         return None
     try:
         manifest = publish(to, job.record["id"])
     except StateError:
         return None
+    return _of_version(to, manifest)
+
+
+def _already(job: Job, at: State, parent: Manifest | None) -> dict[str, Any] | None:
+    """The newest version's result, if it came from this recipe and the data just read, and may count."""
+    if not job.record.get("unread") or not job.config["resume"] or parent is None:
+        return None
+    if parent.lineage.get("stream") or not content.is_of(job, parent):
+        return None
+    return _of_version(at, parent) | {"already": parent.version}
+
+
+def _of_version(to: State, manifest: Manifest) -> dict[str, Any]:
     found = json.loads(bytes(to.read(manifest, "metrics.json")))
     before, counts = found["before"] if manifest.parent else {}, found["counts"]
     counts |= {"seconds": manifest.lineage["seconds"]}
@@ -136,6 +153,7 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     seconds = time.monotonic() - began
     lineage = {
         "recipe": job.record["recipe"],
+        **({"content": job.record["content"]} if "content" in job.record else {}),
         "stream": job.prefix or None,
         "overrides": job.record["overrides"],
         "seed": job.config["seed"],

@@ -101,9 +101,27 @@ def publish_best(folder: Path) -> Manifest:
     rows += rows_of(trials, record["others"], metric=record["metric"], mode=record["mode"], **same)
     source = State(candidate_of(folder, best))
     manifest = _outcome(source)
+    _check_is_of(folder, best, manifest)
     lineage = {"recipe": record["recipe"], "tuned": {"trial": best.id, "config": best.config, "value": best.value}}
     adopt(state, (source, manifest), [(HISTORY, encode(rows))], job=record["id"], parent=parent, lineage=lineage)
     return publish(state, record["id"])
+
+
+def _check_is_of(folder: Path, trial: Trial, manifest: Manifest) -> None:
+    """Check that what lies in a trial's folder is its outcome: a mirror may have mixed folders of two sweeps.
+
+    Raises:
+        JobError: It is that of another configuration.
+    """
+    own = folder_of(folder, trial)
+    record: dict[str, Any] = {}
+    with suppress(FileNotFoundError, ValueError):
+        record = dict(json.loads((own / "job.json").read_text()))
+    asked = {f"{key}={value}" for key, value in trial.config.items()}
+    strange = sorted(asked - {str(line) for line in record.get("overrides", ())})
+    if strange or manifest.lineage.get("recipe") != record.get("recipe"):
+        what = f"its job isn't one of {strange[0]}" if strange else "its candidate came from another job"
+        raise JobError(f"{own}: not the outcome of trial {trial.id}: {what}; resume=false runs the sweep anew")
 
 
 def _outcome(source: State) -> Manifest:

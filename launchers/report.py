@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 from rich.tree import Tree
 
+from renate.build import FROM_STATE
 from renate.jobs.directory import Json
 
 from .base import command
@@ -81,7 +82,19 @@ def single(job: Job, result: Json) -> None:
         out.print(f"job         {where}", markup=False)
     if result.get("version"):
         out.print(f"next        renate state show {shlex.quote(url)}", markup=False)
-        out.print(f"load        python -c \"import renate; model = renate.load_model('{url}')\"", markup=False)
+        out.print(f"load        {load_line(job, url)}", markup=False)
+
+
+def load_line(job: Job, url: str) -> str:
+    """The command that loads what a job has published; a model of the user's own has to be trusted by name."""
+    target = str(job.config.model.get("_target_"))
+    more = ""
+    if target.startswith("renate.jobs.live."):
+        more = ", model=net"
+    elif not target.startswith(FROM_STATE):
+        more = f", trust=['{target.partition('.')[0]}']"
+    line = f"python -c \"import renate; model = renate.load_model('{url}'{more})\""
+    return f"{line}  # net: a network of the class that was given" if "model=net" in more else line
 
 
 def several(jobs: Outcome) -> None:
@@ -110,7 +123,11 @@ def several(jobs: Outcome) -> None:
     out.print()
     for job, result in jobs:
         if result.get("version"):
-            out.print(f"{job.name}: version {result['version']} of {relative(result['url'])}", markup=False)
+            said = f"{job.name}: version {result['version']} of {relative(result['url'])}"
+            if job.config.state.url is None:
+                path = relative(job.directory.path)
+                said += f"; as the first of another state: {command([], 'state', 'publish', str(path), '--url', 'URL')}"
+            out.print(said, markup=False)
         elif result["status"] == "completed":
             path = relative(job.directory.path)
             out.print(f"{job.name}: publish with {command([], 'state', 'publish', str(path))}", markup=False)

@@ -18,6 +18,7 @@ class Schema:
     def __init__(self, loader: ConfigLoaderImpl) -> None:
         self.loader = loader
         self.options: dict[str, tuple[Any, str]] = {}
+        self.chosen: Mapping[str, str | None] = {}
         self.root, self.root_file = self.option("config")
 
     def option(self, path: str) -> tuple[Any, str]:
@@ -48,6 +49,7 @@ class Schema:
         Raises:
             ConfigError: Naming the key, its value, what was expected and the file.
         """
+        self.chosen = choices
         groups = {g: o for g, o in choices.items() if "/" not in g and "@" not in g and o is not None}
         for name in config:
             key = str(name)
@@ -73,11 +75,30 @@ class Schema:
                 ):
                     raise ConfigError(
                         f"{full}={_shown(child)}: no such key{nearest(str(name), expected)} "
-                        f"({', '.join(k for k in expected if k != '_target_')} in {file})"
+                        f"({', '.join(k for k in expected if k != '_target_')} in {file}){self._origin(full)}"
                     )
             return
         if not _same_kind(node, expected):
             raise ConfigError(f"{key}={_shown(node)}: expected {_kind(expected)} like {expected!r} (in {file})")
+
+    def _origin(self, key: str) -> str:
+        """The end of a message: which experiment's file set a key, perhaps for another option than the chosen one."""
+        for group in (name for name in self.chosen if name == "experiment" or name.startswith("experiment/")):
+            option = self.chosen[group]
+            found = self.loader.repository.load_config(f"{group}/{option}") if option else None
+            if found is None or OmegaConf.select(found.config, key, default=None) is None:
+                continue
+            part, name = key.partition(".")[0], f"conf/{group}/{option}.yaml"
+            meant = [d for d in found.defaults_list or [] if _is_choice(d, part)]
+            other = getattr(meant[-1], "value", None) if meant else None
+            if other is not None and other != self.chosen.get(part):
+                return f"; {name} sets it for {part}={other}, and {part}={self.chosen.get(part)} was chosen"
+            return f"; set by {name}"
+        return ""
+
+
+def _is_choice(default: Any, group: str) -> bool:
+    return str(getattr(default, "group", "") or "").lstrip("/").partition("@")[0] == group
 
 
 def _shown(node: Any) -> str:

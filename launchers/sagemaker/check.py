@@ -10,17 +10,19 @@ from omegaconf import DictConfig
 
 from renate.errors import ConfigError, nearest
 from renate.jobs.directory import Json
+from renate.objects.credentials import NoAccessError, options
 
 LONGEST_SHOWN = 60  # characters of a wrong value
 LONGEST_RUN = 28 * 24 * 3600  # seconds; documented, in no shape of the API
 # Java's classes of characters, in the patterns of the API's model
 CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
 SWEEPS = ("inside", "per_trial")
+ROLE = "arn:aws:iam::<account>:role/<name>"
 PLACE = "s3://bucket/prefix of at most some 900 characters"
 # Part of the request -> the key that it comes from, and what is expected where the model's own words don't help.
 KEYS = {
     "TrainingJobName": ("backend.job_name", "letters, digits and single '-', a letter or digit first"),
-    "RoleArn": ("backend.role", "arn:aws:iam::<account>:role/<name>"),
+    "RoleArn": ("backend.role", ROLE),
     "AlgorithmSpecification.TrainingImage": ("backend.image", ""),
     "InputDataConfig": ("state.url or backend.staging", PLACE),
     "OutputDataConfig.S3OutputPath": ("state.url or backend.staging", PLACE),
@@ -38,6 +40,22 @@ KEYS = {
     "Tags": ("backend.tags", ""),
     "Environment": ("backend.environment", ""),
 }
+
+
+def check_role(role: str | None) -> None:
+    """Where nobody is logged in, say first that a role is needed too: the store would ask for credentials alone.
+
+    Raises:
+        ConfigError: Neither a role is given nor credentials, of which one could be asked for.
+    """
+    if role is not None:
+        return
+    try:
+        options()
+    except NoAccessError as error:
+        raise ConfigError(
+            f"backend.role=null: no role that a job could run as: give backend.role={ROLE}; and {error}"
+        ) from error
 
 
 def check_settings(s: DictConfig) -> None:

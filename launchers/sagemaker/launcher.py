@@ -27,7 +27,7 @@ from ..compose import Job
 from ..interruptions import at_exit
 from ..whole import hand_over_jobs
 from . import archive, image
-from .check import check_extra, check_request, check_settings
+from .check import check_extra, check_request, check_role, check_settings
 from .follow import Follower, show, write_down
 from .home import Attempt, Home
 from .local_state import result_here
@@ -48,6 +48,7 @@ class SageMakerLauncher(RenateLauncher):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         check_extra()
         check_settings(self.backend)
+        check_role(self.backend.role)
         self.whole_sweeps = self.backend.sweep == "inside"
         self.service = Service(self.backend.region)
         self.pool = ThreadPoolExecutor(int(self.backend.workers))

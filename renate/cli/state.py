@@ -117,12 +117,32 @@ def publish(asked: argparse.Namespace) -> None:
     folder = next((p for p in (Path(asked.job), Path("runs", asked.job)) if (p / "job.json").is_file()), None)
     if folder is None:
         raise JobError(f"{asked.job}: neither a job's folder nor an id in ./runs; renate jobs ls lists them")
-    directory, url = JobDirectory(folder), asked.url
-    if url is None:
-        config = OmegaConf.load(folder / "config.yaml")
-        url = config.state.next_url or config.state.url or str(folder / "state")
-    manifest = publishing.publish(State(url), directory.record["id"])
+    directory = JobDirectory(folder)
+    config = OmegaConf.load(folder / "config.yaml")
+    own = str(folder / "state")
+    url = asked.url or config.state.next_url or config.state.url or own
+    if config.state.url is None and str(Path(url).absolute()) != str(Path(own).absolute()):
+        manifest = _publish_own(State(own), State(url), directory.record["id"])
+    else:
+        manifest = publishing.publish(State(url), directory.record["id"])
     print(f"version {manifest.version} of {url}")
+
+
+def _publish_own(own: State, to: State, job: str) -> Manifest:
+    """Take the version that a job without `state.url` has made for itself to a state that has none yet.
+
+    Raises:
+        JobError: That state goes on from something else.
+    """
+    newest = to.newest()
+    if newest is not None and newest.job != job:
+        raise JobError(
+            f"{to.url} holds version {newest.version}, and job '{job}' started from nothing: "
+            f"run it again with state.url={to.url}, or publish to a new place"
+        )
+    if newest is None:
+        publishing.adopt(to, (own, own.manifest()), [], job=job, parent=None, lineage={})
+    return publishing.publish(to, job)
 
 
 def rollback(asked: argparse.Namespace) -> None:

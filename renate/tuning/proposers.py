@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from renate.errors import ConfigError
@@ -11,6 +11,13 @@ from renate.tuning.pareto import Point, ranks
 from renate.tuning.space import Config, Space
 
 MANY = 100_000  # a finite space beyond this is sampled as if it had no end
+DRAWS = 100  # of a configuration until it is one that wasn't proposed before
+
+Key = tuple[tuple[str, str], ...]
+
+
+def _key(config: Config) -> Key:
+    return tuple(sorted(config.items()))
 
 
 class Random(Proposer):
@@ -22,8 +29,30 @@ class Random(Proposer):
         index = trial - len(self.first)
         order = self._order()
         if order is None:
-            return Proposal(self.space.sample(random.Random(f"{self.seed}/{index}")))
+            generator = random.Random(f"{self.seed}/{index}")
+            return self._new(lambda: self.space.sample(generator))
         return Proposal(order[index]) if index < len(order) else None
+
+    def ask(self, trial: int) -> Proposal | None:
+        proposal = super().ask(trial)
+        if proposal is not None:
+            self.asked.add(_key(proposal.config))
+        return proposal
+
+    @property
+    def asked(self) -> set[Key]:
+        """What was proposed so far: running it again would tell nothing new."""
+        if not hasattr(self, "_asked"):
+            self._asked: set[Key] = {_key(config) for config in self.first}
+        return self._asked
+
+    def _new(self, draw: Callable[[], Config], source: str = "sampled") -> Proposal | None:
+        """A draw that wasn't proposed before; None where none turns up."""
+        for _ in range(DRAWS):
+            config = draw()
+            if _key(config) not in self.asked:
+                return Proposal(config, source)
+        return None
 
     def _order(self) -> list[Config] | None:
         if not hasattr(self, "order"):
@@ -70,8 +99,11 @@ class Evolution(Random):
         if self._order() is not None or len(self.values) < 2 or generator.random() >= self.share:
             return super().propose(trial)
         parent = generator.choice(self._ranked()[: max(1, int(len(self.values) * self.best))])
-        config = self.space.near(self.configs[parent], generator, width=self.width, change=self.change)
-        return Proposal(config, f"mutation of {parent}")
+
+        def mutate() -> Config:
+            return self.space.near(self.configs[parent], generator, width=self.width, change=self.change)
+
+        return self._new(mutate, f"mutation of {parent}") or super().propose(trial)
 
     def _ranked(self) -> list[int]:
         """The trials that have reported, the best first."""

@@ -50,10 +50,13 @@ def identify(config: DictConfig) -> dict[str, Any]:
     state, job, parent = resolved["state"], resolved["job"]["name"], None
     newest = State(state["url"]).newest() if state["url"] else None
     ours = newest is not None and newest.lineage.get("recipe") == recipe
+    if state["version"] is not None and newest is None:
+        raise ConfigError(f"state.version={state['version']}: state.url={state['url']} holds no version")
     if state["url"]:
         _check_first(state, job, newest, again=ours and bool(config.resume))
     if newest is not None and job != "stream":
-        parent = {"url": state["url"], "version": newest.version, "sha256": newest.sha256}
+        start = newest if state["version"] is None else _chosen(state, job, newest)
+        parent = {"url": state["url"], "version": start.version, "sha256": start.sha256}
     where = f"{recipe}/{parent and parent['sha256']}/{state['url']}/{state['next_url']}"
     record: dict[str, Any] = {"id": hashlib.sha256(where.encode()).hexdigest()[:10], "recipe": recipe, "parent": parent}
     if not _is_known(resolved["data"]):
@@ -61,6 +64,27 @@ def identify(config: DictConfig) -> dict[str, Any]:
     elif newest is not None and ours and _is_whole(newest.lineage.get("stream")):
         record["already"] = newest.version
     return record | {"created": time.time(), "cwd": str(Path.cwd())}
+
+
+def _chosen(state: dict[str, Any], job: str, newest: Manifest) -> Manifest:
+    """The version that `state.version` names.
+
+    Raises:
+        ConfigError: What comes of it would have no place.
+        StateError: There is no such version.
+    """
+    if job != "update":
+        raise ConfigError(
+            f"state.version={state['version']}: only an update starts from it; job=evaluate job.version=…"
+        )
+    found = State(state["url"])
+    start = found.manifest(found.resolve(str(state["version"])))
+    if start.version != newest.version and state["next_url"] is None:
+        raise ConfigError(
+            f"state.version={state['version']}: {state['url']} has gone on to version {newest.version}, "
+            "so what comes of it must go elsewhere: give state.next_url=…"
+        )
+    return start
 
 
 class NotFirstError(ConfigError):

@@ -79,6 +79,9 @@ class Shipment:
 
     @staticmethod
     def _one(state: State, job: Job) -> list[int]:
+        parent = job.record.get("parent")
+        if job.config.job.name == "update" and parent is not None:
+            return [int(parent["version"])]
         wanted = job.config.job.get("version")
         if wanted is not None:
             return [state.resolve(str(wanted))]

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from renate.build import build
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import Json, read_json, write_json
+from renate.jobs.text import quoted
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
 from renate.tuning.past import best_of_each_update, completed_of_each_update, read
@@ -244,9 +245,24 @@ class Tuning:
         print(f"\n{said}", file=sys.stderr)
 
     def _winner_command(self, best: Trial) -> str:
-        gone = [*self.plan.space.domains, "tuner", "search_space", "state.first"]
+        """The command that trains the winner's configuration once more, from where the sweep started."""
+        gone = [*self.plan.space.domains, "tuner", "search_space"]
+        gone += ["state.first", "state.url", "state.version", "state.next_url"]
         theirs = self.record.get("added", ())  # by where the sweep runs, not by who asked for it
         kept = [o for o in self.fixed if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")]
         untuned = ["search_space=null", "tuner=auto"] if any(o.key_or_group == "experiment" for o in kept) else []
         given = [line for o in kept if (line := str(o.input_line)) not in theirs]
-        return command(given, *untuned, *lines_of(best.config))
+        parent: list[str] = []
+        if (start := self.record["parent"]) is not None:
+            again = f"./{self.record['id']}-again"
+            parent = [
+                f"state.url={_as_override(start['url'])}",
+                f"state.version={start['version']}",
+                f"state.next_url={again}",
+            ]
+        return command(given, *untuned, *parent, *lines_of(best.config))
+
+
+def _as_override(url: str) -> str:
+    """A URL as an override has it."""
+    return quoted(url) if set(url) & set(" ,=:[]{}'\"") - {":"} else url

@@ -65,7 +65,7 @@ def run(job: Job) -> dict[str, Any]:
     publishes = job.candidate is None and (config["url"] is None or bool(job.record.get("publish")))
     if publishes and (earlier := job.ranks.share(lambda: _published(job, to))) is not None:
         return earlier
-    parent = job.ranks.share(at.newest)
+    parent = job.ranks.share(lambda: _parent(job, at))
     saved = Saved.read(at, parent, job.ranks) if parent else None
     data = load_data(job, saved.labels if saved else None)
     content.note(job, data)
@@ -76,6 +76,23 @@ def run(job: Job) -> dict[str, Any]:
     if job.ranks.first and publishes:
         done.version = publish(to, job.record["id"]).version
     return _result(done.value, done.after, done.before if parent else {}, done.counts, to, done.version)
+
+
+def _parent(job: Job, at: State) -> Manifest | None:
+    """The version that this job was composed for, also where others have been published since.
+
+    Raises:
+        StateError: It is gone, or is another one.
+    """
+    if "parent" not in job.record:
+        return at.newest()
+    asked = job.record["parent"]
+    if asked is None:
+        return None
+    found = at.manifest(asked["version"])
+    if asked["url"] == job.config["state"]["url"] and found.sha256 != asked["sha256"]:
+        raise StateError(f"{at.url}: {found} isn't the one that this job was made for: give its command again")
+    return found
 
 
 def _result(

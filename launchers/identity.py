@@ -61,7 +61,7 @@ def identify(config: DictConfig) -> dict[str, Any]:
     record: dict[str, Any] = {"id": hashlib.sha256(where.encode()).hexdigest()[:10], "recipe": recipe, "parent": parent}
     if not _is_known(resolved["data"]):
         record["unread"] = True
-    elif newest is not None and ours and _is_whole(newest.lineage.get("stream")):
+    elif newest is not None and ours and _is_whole(newest.lineage.get("stream")) and _goes_on(state):
         record["already"] = newest.version
     return record | {"created": time.time(), "cwd": str(Path.cwd())}
 
@@ -102,6 +102,11 @@ def _check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, ag
         raise NotFirstError(
             f"state.first=true, but {state['url']} holds version {newest.version} already: leave state.first out"
         )
+
+
+def _goes_on(state: dict[str, Any]) -> bool:
+    """Whether the outcome is the newest version's successor; elsewhere nothing of it is published yet."""
+    return state["version"] is None and state["next_url"] in (None, state["url"])
 
 
 def _is_whole(stream: str | None) -> bool:

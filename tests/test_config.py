@@ -28,7 +28,7 @@ NEEDS = {
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("search_space", "derpp"): ["updater=derpp"],
-    ("backend", "sagemaker"): ["backend.instance_type=ml.m5.xlarge"],
+    ("backend", "sagemaker"): ["backend.instance_type=ml.m5.xlarge", "backend.role=arn:aws:iam::1:role/r"],
 } | {("tuner", option): ["search_space=lr"] for group, option in OPTIONS if group == "tuner"}
 
 

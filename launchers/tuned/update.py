@@ -13,6 +13,7 @@ from renate.build import build
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import Json, read_json, write_json
 from renate.jobs.text import quoted
+from renate.state.publish import NAME
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
 from renate.tuning.past import best_of_each_update, completed_of_each_update, read
@@ -21,6 +22,7 @@ from renate.tuning.winner import EVENTS, RECORD, folder_of, publish_best, trials
 
 from .. import report
 from ..base import RenateLauncher, command
+from ..progress import stdout
 from .board import Board
 from .folders import TrialFolders
 from .plan import LIMITS, Plan, lines_of
@@ -75,11 +77,14 @@ class Tuning:
             if self.plan.refused is not None:
                 raise self.plan.refused
             return None
-        self.launcher.progress.line(
-            f"already published as version {newest.version} of {self.record['to']}, tuned by this very sweep; "
-            "resume=false tunes again"
-        )
-        return (read_json(self.folder / "result.json") or {"value": None}) | {
+        out = stdout()
+        said = f"already published as version {newest.version} of {self.record['to']}, tuned by this very sweep"
+        out.print(f"{said}; resume=false tunes again", markup=False)
+        made_by = self.folder.parent / str(newest.job)  # named by what it started from, which wasn't this version
+        known = NAME.fullmatch(str(newest.job)) is not None and made_by.is_dir()
+        if known:
+            out.print(f"job         {report.relative(made_by)}", markup=False)
+        return ((read_json(made_by / "result.json") if known else None) or {"value": None}) | {
             "status": "completed",
             "version": newest.version,
             "url": self.record["to"],

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 
 VERBS = {
     "init": "start a repository of experiments",
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         _no_old_renate()
         if argv == ["--version"]:
-            print(f"renate {version('renate-cl')}")
+            print(f"renate {metadata.version('renate-cl')}")
         elif word is None:
             with held_back():  # Hydra makes configs while it is imported
                 from renate.cli import overrides
@@ -57,8 +57,8 @@ def _no_old_renate() -> None:
     from renate.errors import RenateError
 
     try:
-        old = version("renate")
-    except PackageNotFoundError:
+        old = metadata.version("renate")
+    except metadata.PackageNotFoundError:
         return
     raise RenateError(
         f"the archived package renate {old} is installed too, in the same folder: "

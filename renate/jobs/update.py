@@ -121,11 +121,16 @@ def _published(job: Job, to: State) -> dict[str, Any] | None:
 
 def _already(job: Job, at: State, parent: Manifest | None) -> dict[str, Any] | None:
     """The newest version's result, if it came from this recipe and the data just read, and may count."""
-    if not job.record.get("unread") or not job.config["resume"] or parent is None:
+    if not job.record.get("unread") or not job.config["resume"] or parent is None or _elsewhere(job):
         return None
     if parent.lineage.get("stream") or not content.is_of(job, parent):
         return None
     return _of_version(at, parent) | {"already": parent.version}
+
+
+def _elsewhere(job: Job) -> bool:
+    state = job.config["state"]
+    return state["version"] is not None or state["next_url"] not in (None, state["url"])
 
 
 def _of_version(to: State, manifest: Manifest) -> dict[str, Any]:

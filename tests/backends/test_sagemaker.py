@@ -87,7 +87,7 @@ def test_updates_end_as_they_do_here(aws: Services, on: Callable[..., list[str]]
     assert problems("CreateTrainingJob", request) == []
     assert any(line.startswith("epoch 2 step") for line in aws.log(names(aws)[0]))
     again = command(*on(*QUICK, "seed=4", f"state.url={url}"), cwd=workdir)
-    assert "already published as version 2" in again.stderr
+    assert "already published as version 2" in again.stdout
     assert len(names(aws)) == 2
 
 

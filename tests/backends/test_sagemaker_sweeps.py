@@ -72,7 +72,7 @@ def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Pat
     assert request["CheckpointConfig"]["S3Uri"] == f"{home}/checkpoints"
     assert request["InputDataConfig"][1]["DataSource"]["S3DataSource"]["S3Uri"] == f"{home}/job/"
     again = command(*on(*QUICK, *SPACE, "state.url=./mine"), cwd=workdir)
-    assert "already published as version 1 of ./mine, tuned by this very sweep" in again.stderr
+    assert "already published as version 1 of ./mine, tuned by this very sweep" in again.stdout
     # The next sweep begins with what was best in this one.
     result = renate.run(on(*QUICK, "tuner=asha", "optimizer.lr=0.04,0.05", "seed=1", "state.url=./mine"))
     assert (result.version, result.state_url) == (2, "./mine")
@@ -197,7 +197,7 @@ def test_a_sweep_is_left_and_waited_for(aws: Services, on: On, url: str, workdir
     assert f"version     1 of {url}\n" in waited.stdout
     assert re.search(r"trial 0: completed, val_accuracy .*, the best so far", waited.stderr)
     assert [row["status"] for row in rows(url)] == ["completed", "completed"]
-    assert f"already published as version 1 of {url}, tuned by" in command(*given[:-1], cwd=workdir).stderr
+    assert f"already published as version 1 of {url}, tuned by" in command(*given[:-1], cwd=workdir).stdout
 
 
 @pytest.mark.slow

@@ -113,7 +113,7 @@ UPSET = {
     "sys.path.append('/nowhere')": lambda: "/nowhere" not in sys.path,
     "sys.setrecursionlimit(500)": lambda: sys.getrecursionlimit() > 500,
     "decimal.getcontext().prec = 3": lambda: decimal.getcontext().prec == 28,
-    "builtins.print = None": lambda: callable(print),
+    "import builtins; builtins.print = None": lambda: callable(print),
     "torch.nn.functional.relu = None": lambda: callable(torch.nn.functional.relu),
     "torch.nn.Linear.forward = None": lambda: callable(torch.nn.Linear.forward),
     "renate.learner.CHECK_EVERY = 1": lambda: renate.learner.CHECK_EVERY > 1,

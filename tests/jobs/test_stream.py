@@ -71,6 +71,28 @@ def test_a_stream_needs_a_url_of_its_own(workdir: Path) -> None:
         list(renate.stream(STREAM | {"state.url": "./state"}))
 
 
+@pytest.mark.parametrize("objective", ["val_accuracy", "average_accuracy", "forgetting"])
+def test_a_streams_objective_is_over_all_chunks_on_validation_data(objective: str, workdir: Path) -> None:
+    """The last update's own validation data would call the updater best that forgets all others."""
+    asked = STREAM | {"objective.metric": objective, "scenario.chunks": 3, "optimizer.lr": 0.1}
+    *_, last = renate.stream(asked)
+    state = State(last.state_url)
+    rows = [json.loads(bytes(state.read(state.manifest(v), "metrics.json")))["after"] for v in (1, 2, 3)]
+    matrix = [[row[f"validation of chunk {i}"]["accuracy"] for i in (1, 2, 3)] for row in rows]
+    expected = {
+        "val_accuracy": sum(matrix[2]) / 3,
+        "average_accuracy": sum(matrix[2]) / 3,
+        "forgetting": sum(max(matrix[0][i], matrix[1][i]) - matrix[2][i] for i in (0, 1)) / 2,
+    }
+    value = json.loads((last.job_dir / "result.json").read_text())["value"]
+    assert value == pytest.approx(expected[objective])
+    assert [len(row) for row in last.matrix] == [3, 3, 3], "the matrix is that of the test data"
+
+    (last.job_dir / "result.json").unlink()
+    *_, again = renate.stream(asked)
+    assert json.loads((again.job_dir / "result.json").read_text())["value"] == value, "known without training again"
+
+
 def test_several_tests_share_a_chunks_column(workdir: Path) -> None:
     """The columns of a chunk are averaged; the metrics see one column per chunk."""
     for name, seed in (("train", 0), ("a", 1), ("b", 2)):

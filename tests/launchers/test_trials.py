@@ -1,15 +1,19 @@
 """A tuner's trials as jobs: what is dropped of one that was told to stop, and when."""
 
+import json
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from omegaconf import OmegaConf
+from renate.launchers.compose import Job
 from renate.launchers.tuned.folders import TrialFolders
 from renate.launchers.tuned.trials import JobTrials
 
+from renate.jobs.directory import JobDirectory, write_json
 from renate.tuning.base import STOPPED
-from renate.tuning.sweep import Trial
+from renate.tuning.sweep import Report, Trial
 
 
 class Launcher:
@@ -37,7 +41,7 @@ def test_what_a_stopped_trial_still_writes_is_dropped_when_it_has_ended(tmp_path
 
     def make(trial: Trial, k: int) -> Any:
         directory = SimpleNamespace(reports=list)
-        return SimpleNamespace(id=f"{trial.id}-{k}", record={}, directory=directory)
+        return SimpleNamespace(id=f"{trial.id}-{k}", record={}, directory=directory, known=lambda: True)
 
     trials = JobTrials(launcher, make, seeds=2, slots=1, metrics=["val_accuracy"])
     plan: Any = SimpleNamespace(tuner={"keep": "best", "seeds": 2}, record={"seed": 0})
@@ -57,3 +61,26 @@ def test_what_a_stopped_trial_still_writes_is_dropped_when_it_has_ended(tmp_path
     assert not (tmp_path / "0" / "candidate").exists()
     trials.when_over(Trial(7, {}, "log"), lambda: late.mkdir(parents=True))
     assert late.exists(), "one that never ran here has ended"
+
+
+def test_reports_of_another_configuration_are_not_borrowed(tmp_path: Path) -> None:
+    """A folder is named by the trial's number; a mirror may have left one of another sweep's."""
+    launcher: Any = Launcher()
+    report = {"epoch": 1, "step": 10, "val_accuracy": 0.99}
+    taken = []
+    for theirs in ("ours", "another", None):
+        folder = tmp_path / str(theirs)
+        folder.mkdir()
+        if theirs is not None:
+            write_json(folder / "job.json", {"id": "s-5", "recipe": theirs})
+        (folder / "metrics.jsonl").write_text(json.dumps(report) + "\n")
+        config: Any = OmegaConf.create({"trainer": {"report_every": None}})
+        job = Job(5, [], config, JobDirectory(folder), {"id": "s-5", "recipe": "ours"})
+
+        def make(trial: Trial, k: int, job: Job = job) -> Job:
+            return job
+
+        trials = JobTrials(launcher, make, seeds=1, slots=1, metrics=["val_accuracy"])
+        trials.start(Trial(5, {}, "sampled"))
+        taken.append(trials.next(0.05))
+    assert taken == [Report(5, 1, 0.99), None, None]

@@ -65,12 +65,20 @@ def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -
     assert [line.split()[1] for line in shown.splitlines()[-8:]] == [row["status"] for row in rows]
     # the same command: nothing is trained again, nothing published twice
     again = renate(*TUNED, "state.url=./state", cwd=workdir)
-    assert "already published as version 1 of ./state, tuned by this very sweep" in again.stderr
-    # the winner's line runs as it is printed, without a tuner
-    line = next(line for line in done.stdout.splitlines() if line.startswith("winner"))
-    renate(*shlex.split(line)[2:], "seed=7", cwd=workdir)
+    assert "already published as version 1 of ./state, tuned by this very sweep" in again.stdout
+    assert f"job         ./runs/{sweep.name}" in again.stdout
+    # the winner's line runs as it is printed, without a tuner, and gives the winner's weights
+    for update in (1, 2):
+        if update == 2:
+            done = renate(*TUNED, "state.url=./state", "seed=1", cwd=workdir)
+        line = next(line for line in done.stdout.splitlines() if line.startswith("winner"))
+        repeated = renate(*shlex.split(line)[2:], cwd=workdir).stdout
+        url = next(found.split()[3] for found in repeated.splitlines() if found.startswith("version"))
+        weights = [s.manifest().files["model.safetensors"].sha256 for s in (state, State(str(workdir / url)))]
+        assert weights[0] == weights[1], line
     assert state.versions() == [1, 2]
-    assert len(read(state, state.manifest())) == 8, "an untuned update keeps the history"
+    renate(*TUNED[:2], "state.url=./state", "seed=7", cwd=workdir)
+    assert len(read(state, state.manifest())) == 16, "an untuned update keeps the history"
 
 
 def test_the_second_update_begins_with_the_best_of_the_first(workdir: Path) -> None:
@@ -110,7 +118,7 @@ def test_killed_sweeps_end_like_an_undisturbed_one(tmp_path: Path) -> None:
             assert time.monotonic() < until, "a worker outlived its sweep"
             time.sleep(0.02)
     renate(*arguments, cwd=killed)
-    said = renate(*arguments, cwd=killed).stderr  # as if killed between publishing and the command's end
+    said = renate(*arguments, cwd=killed).stdout  # as if killed between publishing and the command's end
     assert "already published as version 1 of ./state, tuned by this very sweep" in said
     refused = renate(*arguments, "seed=9", cwd=killed, code=1).stderr
     assert "state.first=true, but ./state holds version 1 already" in refused

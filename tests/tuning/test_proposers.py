@@ -89,3 +89,19 @@ def test_what_is_near_fits_the_space(seed: int, width: float) -> None:
         for _ in range(3):
             config = space.near(config, generator, width=width, change=0.5)
             assert space.fits(config)
+
+
+@pytest.mark.parametrize("kind", [Random, Evolution], ids=lambda kind: kind.__name__)
+def test_no_trial_is_spent_on_what_was_tried(kind: type[Proposer]) -> None:
+    """A large finite space, where mutations and draws come out alike now and then."""
+    space = Space({f"k{i}": Domain("choice", choices=tuple(map(str, range(4)))) for i in range(10)})
+    proposer = kind() if kind is Random else Evolution(share=0.9, best=0.1, width=0.1, change=0.1)
+    proposer.bind(space, first=[], seed=0, steps=1, slots=1)
+    seen = []
+    for trial in range(60):
+        proposal = proposer.ask(trial)
+        assert proposal is not None
+        seen.append(tuple(sorted(proposal.config.items())))
+        proposer.report(trial, 1, float(trial))
+        proposer.end(trial, COMPLETED, float(trial))
+    assert len(set(seen)) == 60

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from renate.build import FROM_STATE
+from renate.errors import printable
 from renate.jobs.directory import Json
 
 from .base import command
@@ -53,7 +54,7 @@ def single(job: Job, result: Json) -> None:
         stdout().print(f"follow      {result['follow']}", markup=False)
         return
     if "printed" in result:  # by a sweep, where it ran
-        print(result["printed"], end="")
+        print(printable(result["printed"]), end="")
         return
     out, metrics = stdout(), result.get("metrics") or {}
     if result.get("already"):

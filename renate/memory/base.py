@@ -14,6 +14,7 @@ from renate.errors import ConfigError, StateError
 from renate.memory.columns import ColumnStore, schema_of
 from renate.memory.random import DRAWS, Floats, Ints, uniform
 from renate.memory.segments import Index, Segments
+from renate.state.contents import memory_json
 
 Plan = tuple[Ints, Ints]
 
@@ -247,7 +248,7 @@ class Memory(ABC):
         Raises:
             StateError: Another policy saved it, or it doesn't fit this capacity.
         """
-        meta: dict[str, Any] = json.loads(bytes(read("memory/meta.json")))
+        meta = memory_json(read("memory/meta.json"), "memory/meta.json")
         if meta["policy"] != type(self).__name__:
             if not meta["size"]:
                 return
@@ -270,6 +271,6 @@ class Memory(ABC):
             segments.keep(mine)
             self.size = len(mine)
         schema = {name: (getattr(torch, dtype), tuple(shape)) for name, (dtype, shape) in meta["schema"].items()}
-        self.store.reserve(self.capacity if self.capacity is not None else self.size, schema)
-        segments.read(self.store, read)
+        rows = self.capacity if self.capacity is not None else self.size
+        segments.read(self.store, read, schema, rows)
         self.segments = segments

@@ -18,22 +18,14 @@ from rich.progress import (
     Progress as Bars,
 )
 
-from renate.errors import printable
 from renate.jobs.directory import Json
-
-
-class PlainConsole(Console):
-    """Prints text of others, which may come from a state or an object store, without what would act on a terminal."""
-
-    def print(self, *objects: Any, **how: Any) -> None:
-        super().print(*(printable(thing) if isinstance(thing, str) else thing for thing in objects), **how)
 
 
 class Progress:
     """Receives the events of all jobs, from any thread."""
 
     def __init__(self) -> None:
-        self.console = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.bars: Bars | None = None
         self.tasks: dict[str, TaskID] = {}
         self.lock = threading.Lock()
@@ -81,7 +73,7 @@ class Progress:
             self.line(f"{job}: failed: {result['error']}")
 
 
-def stdout() -> PlainConsole:
+def stdout() -> Console:
     """The console for what a command ends with; wide where nothing tells the width."""
     width: dict[str, Any] = {} if sys.stdout.isatty() else {"width": 200}
-    return PlainConsole(highlight=False, soft_wrap=True, **width)
+    return Console(highlight=False, soft_wrap=True, **width)

@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.tree import Tree
 
 from renate.build import FROM_STATE
-from renate.errors import printable
 from renate.jobs.directory import Json
 
 from .base import command
@@ -54,7 +53,7 @@ def single(job: Job, result: Json) -> None:
         stdout().print(f"follow      {result['follow']}", markup=False)
         return
     if "printed" in result:  # by a sweep, where it ran
-        print(printable(result["printed"]), end="")
+        print(result["printed"], end="")
         return
     out, metrics = stdout(), result.get("metrics") or {}
     if result.get("already"):

@@ -5,13 +5,7 @@ from difflib import get_close_matches
 
 
 class RenateError(Exception):
-    """Root of the tree; the command line prints these without a traceback.
-
-    Its text may quote what a stranger wrote; characters that would act on a terminal come out as their code.
-    """
-
-    def __str__(self) -> str:
-        return printable(super().__str__())
+    """Root of the tree; the command line prints these without a traceback."""
 
 
 class ConfigError(RenateError):
@@ -44,13 +38,6 @@ class CorruptError(StateError):
 
 class GoneError(StateError):
     """The version was removed by gc."""
-
-
-def printable(text: str) -> str:
-    """Return text whose control characters, but for line ends and tabs, are written out, as \\x1b."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from renate.errors import JobError, nearest, printable
+from renate.errors import JobError, nearest
 from renate.jobs.directory import JobDirectory, Json
 from renate.launchers import report, running
 from renate.launchers.compose import Job
@@ -108,7 +108,7 @@ def _table(jobs: list[Any], region: str) -> None:
 
 def _print(lines: Iterable[str]) -> None:
     for line in lines:
-        print(printable(line), flush=True)
+        print(line, flush=True)
 
 
 def _end(job: Job, result: Json) -> None:
@@ -141,8 +141,8 @@ def ls(run_dir: Path) -> None:
         result = JobDirectory(path).result or {"status": "unfinished"}
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record["created"]))
         table.add_row(
-            printable(str(record["id"])),
-            printable(" ".join(record["overrides"])) or "defaults",
+            record["id"],
+            " ".join(record["overrides"]) or "defaults",
             result["status"],
             _number(result.get("value")),
             str(result.get("version") or "–"),

@@ -1,16 +1,16 @@
 """`renate state ls | show | verify | publish | rollback | pin | unpin | gc`: look after a state."""
 
 import argparse
+import json
 from pathlib import Path
 
 from omegaconf import OmegaConf
 from rich.table import Table
 
-from renate.errors import JobError, printable
-from renate.jobs.directory import JobDirectory, Json
+from renate.errors import JobError
+from renate.jobs.directory import JobDirectory
 from renate.launchers.progress import stdout
 from renate.state import publish as publishing
-from renate.state.contents import metrics_json
 from renate.state.gc import gc as collect
 from renate.state.manifest import Manifest
 from renate.state.versions import State
@@ -53,15 +53,11 @@ def ls(asked: argparse.Namespace) -> None:
     state = State(asked.url)
     table = Table("version", "created", "from", "job", "test accuracy", "pins", box=None, pad_edge=False)
     pins = publishing.pins(state)
-    numbers = state.versions()
-    waiting = publishing.candidates(state)
-    if not numbers and not waiting:
-        state.manifest()  # says that there is none
-    for number in numbers:
+    for number in state.versions():
         manifest = state.manifest(number)
         names = ", ".join(sorted(name for name, version in pins.items() if version == number))
         table.add_row(str(number), *_line(state, manifest), names)
-    for manifest in waiting:
+    for manifest in publishing.candidates(state):
         table.add_row("candidate", *_line(state, manifest), "")
     stdout().print(table)
 
@@ -73,9 +69,9 @@ def _line(state: State, manifest: Manifest) -> tuple[str, str, str, str]:
     )
     accuracy = _accuracy(state, manifest)
     return (
-        printable(manifest.created)[:19],
-        printable(origin),
-        printable(manifest.job or "–"),
+        str(manifest.created)[:19],
+        origin,
+        manifest.job or "–",
         "–" if accuracy is None else f"{accuracy:.4f}",
     )
 
@@ -84,7 +80,7 @@ def _accuracy(state: State, manifest: Manifest) -> float | None:
     """Mean over the tests."""
     if "metrics.json" not in manifest.files:
         return None
-    scores = metrics_of(state, manifest)["after"].values()
+    scores = json.loads(bytes(state.read(manifest, "metrics.json")))["after"].values()
     known = [score["accuracy"] for score in scores if "accuracy" in score]
     return sum(known) / len(known) if known else None
 
@@ -98,23 +94,15 @@ def show(asked: argparse.Namespace) -> None:
         out.print(f"{name:10s} {getattr(manifest, name) or '–'}", markup=False)
     for name, value in manifest.lineage.items():
         out.print(f"{name:10s} {value}", markup=False)
-    for test, scores in metrics_of(state, manifest)["after"].items():
+    for test, scores in json.loads(bytes(state.read(manifest, "metrics.json")))["after"].items():
         out.print(f"{test:10s} " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()), markup=False)
     for name, blob in sorted(manifest.files.items()):
         out.print(f"  {blob.size:>12,d}  {blob.sha256[:12]}  {name}", markup=False)
 
 
-def metrics_of(state: State, manifest: Manifest) -> Json:
-    where = f"{state.url}: 'metrics.json' of {manifest}"
-    return metrics_json(state.read(manifest, "metrics.json"), where)
-
-
 def verify(asked: argparse.Namespace) -> None:
     state = State(asked.url)
-    numbers = [state.resolve(asked.version)] if asked.version else state.versions()
-    if not numbers:
-        state.manifest()  # says that there is none
-    for number in numbers:
+    for number in [state.resolve(asked.version)] if asked.version else state.versions():
         manifest = state.verify(number)
         size = sum(blob.size for blob in manifest.files.values())
         print(f"version {number}: {len(manifest.files)} files, {size:,} bytes, as published")

@@ -1,5 +1,6 @@
 """What a saved version holds, and how it comes back to life."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,6 @@ from renate.jobs.parts import Job, transform
 from renate.memory.base import Memory
 from renate.models.grow import grow
 from renate.ranks import ALONE, Ranks
-from renate.state.contents import SIZES, model_json
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import Updater
@@ -80,9 +80,7 @@ class Saved:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What a model's config may leave open: sizes, and nothing else of what the version says."""
-        model = self.deploy["model"]
-        return {key: model[key] for key in SIZES if key != "num_classes" and model.get(key) is not None}
+        return {k: v for k, v in self.deploy["model"].items() if k not in ("_target_", "num_classes")}
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         return tensors_of(self.state, self.manifest, name)
@@ -94,7 +92,14 @@ def deploy_of(state: State | Relayed, manifest: Manifest) -> dict[str, Any]:
     Raises:
         StateError: It isn't what an update writes.
     """
-    return model_json(state.read(manifest, "model.json"), f"{state.url}: 'model.json' of version {manifest.version}")
+    where = f"{state.url}: 'model.json' of version {manifest.version}"
+    try:
+        found = json.loads(bytes(state.read(manifest, "model.json")))
+    except ValueError as error:
+        raise StateError(f"{where} is no JSON: {error}") from error
+    if not isinstance(found, dict) or not {"model", "labels", "transform", "updater"} <= found.keys():
+        raise StateError(f"{where} lacks what a model is built from: was this state made by renate?")
+    return found
 
 
 def tensors_of(state: State | Relayed, manifest: Manifest, name: str) -> dict[str, torch.Tensor]:
@@ -134,34 +139,21 @@ def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str) 
     """Load tensors by name.
 
     Raises:
-        StateError: Naming the first tensor that is missing, left over, of another shape or kind, or holds no numbers.
+        StateError: Naming the first tensor that is missing, left over, or of another shape.
     """
-    own = {name: value for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
-    trained = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    own = module.state_dict()
     for name, tensor in own.items():
         if name not in tensors:
             raise StateError(f"{origin} has no tensor '{name}', which this model has: is it another model?")
-        found = tensors[name]
-        if found.shape != tensor.shape:
+        if tensors[name].shape != tensor.shape:
             raise StateError(
-                f"{origin}: tensor '{name}' is {list(found.shape)}, this model's is {list(tensor.shape)}: "
+                f"{origin}: tensor '{name}' is {list(tensors[name].shape)}, this model's is {list(tensor.shape)}: "
                 "use the model that the state was made with"
             )
-        if kind_of(found) != kind_of(tensor):
-            raise StateError(f"{origin}: tensor '{name}' is {found.dtype}, this model's is {tensor.dtype}")
-        if name in trained and not bool(torch.isfinite(found).all()):
-            raise StateError(f"{origin}: tensor '{name}' holds NaN or infinity: go back to an older version")
     left = sorted(tensors.keys() - own.keys())
     if left:
         raise StateError(f"{origin} has a tensor '{left[0]}', which this model lacks: is it another model?")
-    module.load_state_dict(tensors, strict=len(own) == len(module.state_dict()))
-
-
-def kind_of(tensor: torch.Tensor) -> str:
-    """Whether a tensor holds real numbers (of whatever precision), complex ones, integers or truth values."""
-    if tensor.is_floating_point():
-        return "float"
-    return "complex" if tensor.is_complex() else str(tensor.dtype)
+    module.load_state_dict(tensors)
 
 
 def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, saved: Saved) -> None:
@@ -172,22 +164,10 @@ def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, sa
     """
     if "memory/meta.json" in saved.manifest.files:
         memory.load(lambda name: saved.state.read(saved.manifest, name))
-        check_targets(memory, len(saved.labels), saved.state.url)
     lacking = "logits" in updater.fields and len(memory) and "logits" not in memory.columns()
     if job.config["memory"].get("backfill") and lacking:
         memory.fill("logits", logits_of(model, memory.columns(), transform(job, "test", "cpu")))
     memory.require(updater.fields)
-
-
-def check_targets(memory: Memory, labels: int, url: str) -> None:
-    """Check that the memory's examples are of classes that there are.
-
-    Raises:
-        StateError: One isn't.
-    """
-    columns = memory.columns() if len(memory) else {}
-    if "targets" in columns and not bool(((columns["targets"] >= 0) & (columns["targets"] < labels)).all()):
-        raise StateError(f"{url}: the memory has a target that is none of {labels} classes: a damaged copy?")
 
 
 @torch.inference_mode()

@@ -14,7 +14,6 @@ from renate.errors import ConfigError, StateError
 from renate.memory.columns import ColumnStore, schema_of
 from renate.memory.random import DRAWS, Floats, Ints, uniform
 from renate.memory.segments import Index, Segments
-from renate.state.contents import memory_json
 
 Plan = tuple[Ints, Ints]
 
@@ -248,7 +247,7 @@ class Memory(ABC):
         Raises:
             StateError: Another policy saved it, or it doesn't fit this capacity.
         """
-        meta = memory_json(read("memory/meta.json"), "memory/meta.json")
+        meta: dict[str, Any] = json.loads(bytes(read("memory/meta.json")))
         if meta["policy"] != type(self).__name__:
             if not meta["size"]:
                 return
@@ -271,6 +270,6 @@ class Memory(ABC):
             segments.keep(mine)
             self.size = len(mine)
         schema = {name: (getattr(torch, dtype), tuple(shape)) for name, (dtype, shape) in meta["schema"].items()}
-        rows = self.capacity if self.capacity is not None else self.size
-        segments.read(self.store, read, schema, rows)
+        self.store.reserve(self.capacity if self.capacity is not None else self.size, schema)
+        segments.read(self.store, read)
         self.segments = segments

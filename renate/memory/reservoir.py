@@ -72,10 +72,8 @@ class Reservoir(Memory):
         return self.top.key[: self.top.size]
 
     def restore(self, keys: Floats | None, capacity: int | None) -> Ints | None:
-        if keys is None or capacity is None:
-            raise StateError(
-                "memory/index.safetensors: a reservoir without keys, or without a capacity: a damaged copy?"
-            )
+        assert keys is not None
+        assert capacity is not None
         assert self.capacity is not None
         if self.capacity > capacity and self.count > capacity and len(keys) >= capacity:
             raise StateError(

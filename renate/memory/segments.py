@@ -9,21 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from renate.errors import StateError
-from renate.memory.columns import ColumnStore, Schema, schema_of
+from renate.memory.columns import ColumnStore
 from renate.memory.random import Floats, Ints
-from renate.state.contents import memory_index
 
 EXCESS, MOST = (
     1.5,
     128,
 )  # referenced rows per live row, and segments, above which the worst segment is rewritten
 SMALLEST = 4096  # rows of a segment, unless the memory has more than 64 times as many
-
-INDEX = "memory/index.safetensors"
 
 Index = np.ndarray[Any, np.dtype[np.int32]]
 Read = Callable[[str], bytes | memoryview]
@@ -90,7 +85,7 @@ class Segments:
         index = {"segment": torch.from_numpy(segment), "row": torch.from_numpy(row)}
         if keys is not None:
             index["key"] = torch.from_numpy(keys.copy())
-        yield INDEX, save(index)
+        yield "memory/index.safetensors", save(index)
         self.segment[:size], self.row[:size], self.rows, self.next = segment, row, rows, number
 
     def _kept(self, segment: Index) -> dict[int, int]:
@@ -118,48 +113,25 @@ class Segments:
     @classmethod
     def open(cls, meta: dict[str, Any], read: Read) -> tuple["Segments", Floats | None]:
         """Return the index of a saved memory, and its keys."""
-        index = {name: tensor.numpy().copy() for name, tensor in _tensors(read, INDEX).items()}
-        memory_index(meta, index.get("segment"), index.get("row"), index.get("key"), INDEX)
+        index = load(bytes(read("memory/index.safetensors")))
         self = cls()
-        self.segment, self.row = index["segment"], index["row"]
+        self.segment, self.row = index["segment"].numpy().copy(), index["row"].numpy().copy()
         self.rows = {int(number): rows for number, rows in meta["segments"].items()}
         self.next = meta["next_segment"]
-        return self, index.get("key")
+        return self, index["key"].numpy().copy() if "key" in index else None
 
     def keep(self, slots: Ints) -> None:
         """Keep only some slots, renumbered in the order given."""
         self.segment, self.row = self.segment[slots].copy(), self.row[slots].copy()
 
-    def read(self, store: ColumnStore, read: Read, schema: Schema, slots: int) -> None:
-        """Copy every row from its segment into its slot. All segments are read: processes read them together.
-
-        Args:
-            store: Gets room for so many slots, once a segment has shown that its columns are what `schema` says.
-            read: Returns a file's bytes.
-            schema: Dtype and shape of each column.
-            slots: How many there may be.
-
-        Raises:
-            StateError: A segment holds something else.
-        """
+    def read(self, store: ColumnStore, read: Read) -> None:
+        """Copy every row from its segment into its slot. All segments are read: processes read them together."""
         for number in sorted(self.rows):
-            name = name_of(number)
-            columns = _tensors(read, name)
-            found = schema_of(columns)
-            if found != schema or any(len(column) != self.rows[number] for column in columns.values()):
-                raise StateError(f"{name}: its columns aren't those that memory/meta.json says: a damaged copy?")
-            store.reserve(slots, schema)
-            taken = np.flatnonzero(self.segment == number)
-            if len(taken):
-                rows = self.row[taken].astype(np.int64)
-                store.put(torch.from_numpy(taken), torch.from_numpy(rows), columns)
-
-
-def _tensors(read: Read, name: str) -> dict[str, torch.Tensor]:
-    try:
-        return load(bytes(read(name)))
-    except (SafetensorError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise StateError(f"{name}: no safetensors file: {str(error).splitlines()[0]}") from error
+            data = read(name_of(number))
+            slots = np.flatnonzero(self.segment == number)
+            if len(slots):
+                rows = self.row[slots].astype(np.int64)
+                store.put(torch.from_numpy(slots), torch.from_numpy(rows), load(bytes(data)))
 
 
 def name_of(number: int) -> str:

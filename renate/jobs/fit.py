@@ -18,7 +18,7 @@ from torch import nn
 
 from renate.build import build
 from renate.data.batch import Batches, Columns, length
-from renate.errors import DataError
+from renate.errors import DataError, JobError
 from renate.jobs.checkpoint import Checkpoint
 from renate.jobs.lockstep import Lockstep
 from renate.jobs.parts import Job, optimizer_of, scheduler_of, transform
@@ -131,6 +131,13 @@ def fit(
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
         trainer.fit(learner, batches)
     seconds = time.monotonic() - began
+    if learner.meter.losses:  # of steps that no look has seen
+        learner.check_loss(learner.meter.mean(ranks))
+    if watch.best is None and watch.undefined:
+        raise JobError(
+            f"objective.metric={watch.metric} was no number in any epoch: nothing is published; "
+            "objective.metric=null keeps the last epoch's weights"
+        )
     watch.restore(model, updater)
     checkpoint.done()
     (examples,) = ranks.total(learner.meter.examples)

@@ -14,8 +14,8 @@ from renate.build import build, infer, locate
 from renate.data.base import Data
 from renate.data.batch import BatchTransform, Columns, length
 from renate.data.scenarios import Scenario
-from renate.errors import ConfigError, DataError
-from renate.jobs.directory import JobDirectory, in_words
+from renate.errors import ConfigError, DataError, JobError
+from renate.jobs.directory import JobDirectory, in_words, strict
 from renate.learner import Measure
 from renate.memory.base import Memory
 from renate.ranks import ALONE, Ranks
@@ -79,6 +79,7 @@ class Job:
         if not self.ranks.first:
             return
         text = in_words(self.prefix, metrics)
+        metrics = strict(metrics)
         self.emit({"event": "report", "text": text, "update": self.prefix, "metrics": metrics})
         self.directory.report(**({"update": self.prefix} if self.prefix else {}), **metrics)
         if self.ranks.alone:
@@ -191,10 +192,33 @@ def measure_of(job: Job, device: str | torch.device, num_classes: int, criterion
 def score(
     measure: Measure, model: nn.Module, updater: Updater, tests: Mapping[str, Test], ranks: Ranks = ALONE
 ) -> dict[str, dict[str, float]]:
-    """Return test name -> metric -> value."""
-    return ranks.share(
-        lambda: {name: measure(model, updater, test.columns, test.classes) for name, test in tests.items()}
-    )
+    """Return test name -> metric -> value.
+
+    Raises:
+        JobError: One of them is no number.
+    """
+
+    def measured() -> dict[str, dict[str, float]]:
+        return {name: measure(model, updater, test.columns, test.classes) for name, test in tests.items()}
+
+    scores = ranks.share(measured)
+    for test, found in scores.items():
+        check_numbers(test, found)
+    return scores
+
+
+def check_numbers(test: str, found: Mapping[str, float]) -> None:
+    """Return if each metric on a test set is a number.
+
+    Raises:
+        JobError: Naming the first one that isn't.
+    """
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise JobError(
+                f"metric '{name}' on test set '{test}' is {value}: nothing is published; look for "
+                "extreme values in that data, or try a smaller optimizer.lr"
+            )
 
 
 def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:

@@ -13,6 +13,7 @@ from torch import nn
 from renate.data.base import Data
 from renate.data.scenarios import Scenario
 from renate.errors import StateError
+from renate.jobs.directory import strict
 from renate.jobs.fit import batches_of, device_of, fit, seed_everything, share_of
 from renate.jobs.parts import (
     Chunk,
@@ -29,6 +30,7 @@ from renate.jobs.parts import (
     updater_of,
 )
 from renate.jobs.restore import Saved, load_memory, load_model, load_updater
+from renate.jobs.sound import check_finite, oddities
 from renate.memory.base import Memory
 from renate.memory.shards import merge
 from renate.seeds import derive
@@ -125,12 +127,15 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
             updater.grow(facts["num_classes"])
     measure = measure_of(job, device, facts["num_classes"], updater.criterion)
     before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests, ranks)
+    parts = {"model": model, "updater": updater}
+    odd = oddities(parts)
     share = share_of(chunk.train, ranks)
     train = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.
     batches = batches_of(job, chunk.train if train is share else train, device, number, own=train is not share)
     outcome = fit(job, model, updater, batches, chunk.val, measure, number)
     updater.finish(model, share)
+    check_finite(parts, odd)
     after = score(measure, model, updater, chunk.tests, ranks)
     merge(memory, ranks)
     seconds = time.monotonic() - began
@@ -167,7 +172,7 @@ def state_files(
     deploy |= {"transform": test, "updater": job.config["updater"] if own else None}
     yield "model.json", json.dumps(deploy, indent=1, allow_nan=False).encode()
     yield "config.yaml", job.saved.encode()
-    yield "metrics.json", json.dumps(metrics, indent=1).encode()
+    yield "metrics.json", json.dumps(strict(metrics), indent=1, allow_nan=False).encode()
     yield from files_of({"model": model, "updater": updater})
     yield from memory.save()
 

@@ -222,7 +222,8 @@ class Watch(pl.Callback):
                 raise JobError(
                     f"lr_scheduler.monitor={module.monitor}: not measured in this fit ({', '.join(metrics)})"
                 )
-            config.scheduler.step(metrics[module.monitor])
+            scheduler: Any = config.scheduler
+            scheduler.step(metrics[module.monitor])
 
     def restore(self, model: nn.Module, updater: Updater) -> None:
         """Put the best epoch's weights back, where an objective chose one; the memory stays as the fit left it."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from renate.errors import JobError
 from renate.learner import REMEDY
@@ -46,7 +47,7 @@ def _buffers(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, Tensor]]:
 
 def _look(tensor: Tensor) -> tuple[bool, bool]:
     """Whether a tensor holds NaN, and whether it holds an infinity; integers hold neither."""
-    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+    if is_lazy(tensor):
         return False, False
     if not (tensor.is_floating_point() or tensor.is_complex()) or bool(tensor.isfinite().all()):
         return False, False

@@ -14,11 +14,12 @@ from renate.data.base import Data
 from renate.data.scenarios import Scenario
 from renate.errors import StateError
 from renate.jobs.directory import strict
-from renate.jobs.fit import batches_of, device_of, fit, seed_everything, share_of
+from renate.jobs.fit import batches_of, check_precision, device_of, fit, seed_everything, share_of
 from renate.jobs.parts import (
     Chunk,
     Job,
     cut,
+    dtype_of,
     files_of,
     flat,
     load_data,
@@ -106,6 +107,7 @@ def _published(job: Job, to: State) -> dict[str, Any] | None:
 def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None) -> Updated:
     """Train on one chunk, starting from what `saved` holds, and stage the outcome as a candidate at `to`."""
     ranks, began, number = job.ranks, time.monotonic(), (saved.manifest.version or 0) + 1 if saved else 1
+    check_precision(job.config["trainer"])
     seed_everything(derive(job.config["seed"], "training", number), job.config["trainer"])
     facts, device = sizes(data), device_of(job.config["trainer"])
     node = model_node(job, facts | (saved.sizes if saved else {}))
@@ -119,12 +121,13 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     )
     updater = updater_of(job, memory)
     model: nn.Module = load_model(job, node, facts, saved)
+    if (dtype := dtype_of(job.config["trainer"])) is not None:
+        model.to(dtype)
+        updater.to(dtype)
     updater.setup(model)
     if saved:
         load_memory(job, memory, model, updater, saved)
-        load_updater(updater, saved)
-        if len(saved.labels) < facts["num_classes"]:
-            updater.grow(facts["num_classes"])
+        load_updater(job, updater, saved, model, facts["num_classes"])
     measure = measure_of(job, device, facts["num_classes"], updater.criterion)
     before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests, ranks)
     parts = {"model": model, "updater": updater}

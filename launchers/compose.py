@@ -19,10 +19,22 @@ from renate.jobs.directory import JobDirectory
 from renate.jobs.group import check_devices, processes_of
 from renate.jobs.text import dump
 
+from .direction import directed
 from .identity import identify
 from .interruptions import held_back
 from .schema import Schema
 from .secrets import resolve
+
+PRECISIONS = (
+    "32-true",
+    "64-true",
+    "bf16-true",
+    "16-true",
+    "bf16-mixed",
+    "16-mixed",
+    "transformer-engine",
+    "transformer-engine-float16",
+)
 
 
 @dataclass
@@ -167,9 +179,10 @@ def _check_values(config: DictConfig) -> None:
     every = config.trainer.report_every
     if every is not None and (not isinstance(every, int) or every < 1):
         raise ConfigError(f"trainer.report_every={every}: expected a number of steps, 1 or more, or null")
+    _check_trainer(config.trainer)
     metric, mode, name = config.objective.metric, config.objective.mode, config.job.name
-    if mode not in ("max", "min"):
-        raise ConfigError(f"objective.mode={mode}: expected max or min")
+    if mode not in ("max", "min", None):
+        raise ConfigError(f"objective.mode={mode}: expected max or min, or null: as the metric has it")
     if metric is None:
         return
     measured = [*config.metrics, "loss"]
@@ -187,12 +200,30 @@ def _check_values(config: DictConfig) -> None:
         if value not in choices:
             raise ConfigError(f"objective.{key}{value}: not measured{nearest(value, choices)} ({', '.join(choices)})")
     for other, direction in others.items():
-        if direction not in ("max", "min"):
+        if direction not in ("max", "min", None):
             raise ConfigError(f"objective.others.{other}={direction}: expected max or min")
+        others[other] = directed(f"objective.others.{other}", other, direction, config.metrics)
+    # From here on every part of the job and every tuner reads the same direction.
+    config.objective.mode = directed("objective.mode", metric, mode, config.metrics)
     if metric.startswith("val_") and not OmegaConf.select(config, "data.val_size") and name != "evaluate":
         raise ConfigError(
             f"objective.metric={metric} needs validation data, but data.val_size={config.data.val_size}: "
             "give data.val_size=0.1, or objective.metric=null to keep the last epoch's weights"
+        )
+
+
+def _check_trainer(trainer: DictConfig) -> None:
+    """Numbers that Lightning would take for something else, or refuse late."""
+    for key, least, odd in (("max_epochs", 1, None), ("max_steps", 1, -1), ("accumulate_grad_batches", 1, None)):
+        value = trainer[key]
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or (value < least and value != odd):
+            besides = f", or {odd} for all epochs" if odd is not None else ""
+            raise ConfigError(f"trainer.{key}={value}: expected a whole number, {least} or more{besides}")
+    if trainer.precision is not None and str(trainer.precision) not in PRECISIONS:
+        raise ConfigError(
+            f"trainer.precision={trainer.precision}: expected {', '.join(PRECISIONS)}"
+            f"{nearest(str(trainer.precision), PRECISIONS)}"
         )
 
 

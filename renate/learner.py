@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from renate.data.batch import Batch, BatchTransform, Columns, length
@@ -20,6 +22,7 @@ from renate.updaters.base import Updater
 
 Optimizers = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 Schedulers = Callable[[torch.optim.Optimizer], Any]
+REMEDY = "try a smaller optimizer.lr or trainer.gradient_clip_val=1.0"
 CHECK_EVERY = 50  # steps between looks at the loss on a device where a look waits for the device
 
 
@@ -48,6 +51,7 @@ class Learner(pl.LightningModule):
         optimizer: Makes the optimizer from parameters.
         scheduler: Makes a learning-rate scheduler from the optimizer, or None.
         interval: When the scheduler steps, `epoch` or `step`.
+        monitor: The metric that a scheduler such as ReduceLROnPlateau waits for.
     """
 
     def __init__(
@@ -57,10 +61,12 @@ class Learner(pl.LightningModule):
         optimizer: Optimizers,
         scheduler: Schedulers | None,
         interval: str,
+        monitor: str = "train_loss",
     ) -> None:
         super().__init__()
         self.model, self.updater = model, updater
         self.make_optimizer, self.make_scheduler, self.interval = optimizer, scheduler, interval
+        self.monitor = monitor
         self.meter = Meter()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -75,7 +81,12 @@ class Learner(pl.LightningModule):
             return optimizer
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.make_scheduler(optimizer), "interval": self.interval},
+            "lr_scheduler": {
+                "scheduler": self.make_scheduler(optimizer),
+                "interval": self.interval,
+                "monitor": self.monitor,
+                "strict": False,
+            },
         }
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
@@ -88,13 +99,29 @@ class Learner(pl.LightningModule):
         meter.losses += 1
         meter.examples += len(batch)
         meter.loss += value
-        if (value.device.type == "cpu" or meter.steps % CHECK_EVERY == 0) and not math.isfinite(value):
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            raise JobError(
-                f"the loss is {float(value)} at step {meter.steps} with learning rate {rate:g}: nothing is published; "
-                "try a smaller optimizer.lr or trainer.gradient_clip_val=1.0"
-            )
+        if value.device.type == "cpu" or meter.steps % CHECK_EVERY == 0:
+            self.check_loss(value)
         return loss
+
+    def check_loss(self, value: Tensor | float) -> None:
+        """Return if a loss, or a mean of losses, is a number.
+
+        Raises:
+            JobError: It is NaN or infinite.
+        """
+        if math.isfinite(value):
+            return
+
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        raise JobError(
+            f"the loss is {float(value)} at step {self.meter.steps} with learning rate {rate:g}: "
+            f"nothing is published; {REMEDY}"
+        )
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a scheduler; those that wait for a metric are stepped by `Watch`, which measures it."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
 
 
 @dataclass
@@ -106,7 +133,7 @@ class Watch(pl.Callback):
         report: Takes each epoch's metrics.
         tick: Takes (steps done, steps in all, text) a few times a second.
         metric: The objective; None keeps the last epoch's weights.
-        mode: `max` or `min`.
+        mode: `max` or `min`. A value that is no number is worse than any, whichever it is.
         patience: Epochs without a better objective before the fit ends; None never ends it.
         file: Where the best weights are kept during the fit.
         update: The update's number, kept with them.
@@ -115,13 +142,14 @@ class Watch(pl.Callback):
         total: Steps of the whole fit.
         ranks: The processes that train together; each must decide the same.
         by_epoch: Whether to look after each epoch.
+        undefined: Whether the objective was no number at the last look.
     """
 
     measure: Callable[[], dict[str, float]]
     report: Callable[..., None]
     tick: Callable[[int, int, str], None]
     metric: str | None
-    mode: str
+    mode: str | None
     patience: int | None
     file: Path
     update: int = 1
@@ -131,6 +159,7 @@ class Watch(pl.Callback):
     ranks: Ranks = ALONE
     by_epoch: bool = True
     best: float | None = None
+    undefined: bool = False
     best_epoch: int = 0
     _next: float = field(default=0.0, repr=False)
 
@@ -150,13 +179,18 @@ class Watch(pl.Callback):
         """Measure and report the weights as they are now."""
         assert isinstance(module, Learner)
         epoch, step = self.epochs_before + trainer.current_epoch + 1, self.steps_before + trainer.global_step
-        metrics = {"train_loss": module.meter.mean(self.ranks), **self.measure()}
+        train_loss = module.meter.mean(self.ranks)
+        module.check_loss(train_loss)
+        metrics = {"train_loss": train_loss, **self.measure()}
+        # What EarlyStopping and its like look up.
+        trainer.callback_metrics.update({name: torch.tensor(v) for name, v in metrics.items()})
+        self._step_plateaus(trainer, module, metrics)
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=step)
         if self.metric is not None and self.metric.startswith(("val_", "train_")):
             value = metrics[self.metric]
-            sign = 1 if self.mode == "max" else -1
-            if self.best is None or sign * value > sign * self.best:
+            self.undefined = not math.isfinite(value)
+            if self._is_better(value):
                 self.best, self.best_epoch = value, epoch
                 if self.ranks.first:
                     weights = {"model": module.model.state_dict(), "updater": module.updater.state_dict()}
@@ -166,6 +200,30 @@ class Watch(pl.Callback):
             elif self.patience is not None and epoch - self.best_epoch >= self.patience:
                 trainer.should_stop = True
         self.report(epoch=epoch, step=step, **metrics)
+
+    def _is_better(self, value: float) -> bool:
+        """Whether a value beats the best one so far."""
+        if not math.isfinite(value):
+            return False
+
+        sign = 1 if self.mode == "max" else -1
+        return self.best is None or sign * value > sign * self.best
+
+    def _step_plateaus(self, trainer: pl.Trainer, module: Learner, metrics: Mapping[str, float]) -> None:
+        """Step the schedulers that wait for a metric, each time it was measured.
+
+        Raises:
+            JobError: Nothing of that name is measured.
+        """
+        for config in trainer.lr_scheduler_configs:
+            if not config.reduce_on_plateau:
+                continue
+            if module.monitor not in metrics:
+                raise JobError(
+                    f"lr_scheduler.monitor={module.monitor}: not measured in this fit ({', '.join(metrics)})"
+                )
+            scheduler: Any = config.scheduler
+            scheduler.step(metrics[module.monitor])
 
     def restore(self, model: nn.Module, updater: Updater) -> None:
         """Put the best epoch's weights back, where an objective chose one; the memory stays as the fit left it."""
@@ -197,6 +255,50 @@ class Midway(pl.Callback):
             self.watch.look(trainer, module)
 
 
+@contextmanager
+def untouched(*modules: nn.Module) -> Iterator[None]:
+    """Let modules compute in evaluation mode and leave each part's mode and buffers as they were.
+
+    Tensors that their code keeps for later aren't spoilt for training, as `inference_mode` would.
+    """
+    parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
+    modes = [part.training for part in parts]
+    buffers = [(b, b.detach().clone()) for module in modules for b in module.buffers()]
+    for module in modules:
+        module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in zip(parts, modes, strict=True):
+            part.training = mode
+        with torch.no_grad():
+            for buffer, kept in buffers:
+                buffer.copy_(kept)
+
+
+def widened(logits: Tensor) -> Tensor:
+    """Logits in 32 bits at least: metrics are computed in what they are given."""
+    return logits.float() if logits.element_size() < 4 else logits
+
+
+def number_of(name: str, value: Any) -> float:
+    """A metric's value as a number.
+
+    Raises:
+        JobError: It is several.
+    """
+    if isinstance(value, Tensor | int | float) and torch.as_tensor(value).numel() == 1:
+        return float(value)
+
+    shape = getattr(value, "shape", None)
+    found = f"a {type(value).__name__}" if shape is None else f"values of shape {list(shape)}"
+    raise JobError(
+        f"metrics.{name} gives {found}, expected one number: give it average=macro or micro where "
+        "it knows that, or another metric"
+    )
+
+
 @dataclass
 class Measure:
     """Measures a model on columns of data, outside of any fit.
@@ -213,14 +315,20 @@ class Measure:
     transform: BatchTransform
     batch_size: int
 
-    @torch.inference_mode()
     def __call__(
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None = None
     ) -> dict[str, float]:
         """Return each metric and the loss; with `classes` also `task_accuracy`, all other classes' logits masked."""
-        training, device = model.training, self.transform.device
-        model.to(device).eval()
-        updater.to(device).eval()
+        device = self.transform.device
+        model.to(device)
+        updater.to(device)
+        with untouched(model, updater):
+            return self._measured(model, updater, columns, classes)
+
+    def _measured(
+        self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None
+    ) -> dict[str, float]:
+        device = self.transform.device
         loss, known = torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.int64)
         for metric in self.metrics.values():
             metric.to(device).reset()
@@ -230,12 +338,10 @@ class Measure:
             logits = updater.predict(model, batch.inputs)
             loss += self.criterion(logits, batch.targets) * len(batch)
             for metric in self.metrics.values():
-                metric.update(logits, batch.targets)
+                metric.update(widened(logits), batch.targets)
             if classes is not None:
                 known += (mask_logits(logits, classes).argmax(1) == batch.targets).sum()
-        model.train(training)
-        updater.train(training)
-        result = {name: float(metric.compute()) for name, metric in self.metrics.items()}
+        result = {name: number_of(name, metric.compute()) for name, metric in self.metrics.items()}
         result["loss"] = float(loss) / rows
         if classes is not None:
             result["task_accuracy"] = int(known) / rows

@@ -103,6 +103,8 @@ class JobTrials:
     def _reported(self, trial: int, k: int, report: Json) -> Report | None:
         if report.get("update") or any(metric not in report for metric in self.metrics):
             return None  # within a stream, whose objective is known at its end
+        if any(report[metric] is None for metric in self.metrics):
+            return None  # no number: no point of the curve, and worse than any
         every = self.jobs[trial][k].config.trainer.report_every
         step, reached = report["epoch"] if every is None else report["step"] // every, self.reached[trial]
         new = step not in reached[k]

@@ -54,6 +54,7 @@ class BatchTransform:
         inputs: Modules applied to the inputs, in order.
         targets: Modules applied to the targets, in order.
         device: Where the batch goes before it is transformed.
+        dtype: Of what has floats in it, once it is transformed; None leaves them as they are.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class BatchTransform:
         inputs: Sequence[nn.Module] = (),
         targets: Sequence[nn.Module] = (),
         device: str | torch.device = "cpu",
+        dtype: torch.dtype | None = None,
     ) -> None:
+        self.dtype = dtype
         self.inputs, self.targets, self.device = tuple(inputs), tuple(targets), torch.device(device)
 
     def __call__(self, raw: Columns) -> Batch:
@@ -71,7 +74,15 @@ class BatchTransform:
             inputs = transform(inputs)
         for transform in self.targets:
             targets = transform(targets)
-        return Batch(raw, inputs, targets, {k: v for k, v in moved.items() if k not in ("inputs", "targets")})
+        fields = {k: v for k, v in moved.items() if k not in ("inputs", "targets")}
+        if self.dtype is not None:
+            inputs = self._cast(inputs)
+            targets = self._cast(targets)
+            fields = {k: self._cast(v) for k, v in fields.items()}
+        return Batch(raw, inputs, targets, fields)
+
+    def _cast(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
 
 class Batches:
@@ -79,13 +90,15 @@ class Batches:
 
     Args:
         columns: What to iterate over.
-        batch_size: Rows of a batch; the last one of an epoch may be smaller.
+        batch_size: Rows of a batch; the last one of an epoch may be smaller, or have one row more: a single row,
+            of which batch normalisation can't take a variance, joins the batch before.
         transform: Makes the batches.
         generator: Shuffles the rows anew at each epoch; null keeps their order.
         share: (rank, ranks): each of several processes takes every `ranks`th row of the epoch's order.
         steps: Batches of an epoch, where it isn't the rows that decide; they then are of about equal size.
 
     Attributes:
+        limit: At most so many batches of each epoch are yielded.
         position: Batches yielded of the current epoch.
         order: The generator's state from which the current epoch's order came.
     """
@@ -103,14 +116,27 @@ class Batches:
         self.share, self.steps = share, steps
         self.columns, self.batch_size = columns, batch_size
         self.transform, self.generator = transform, generator
+        self.limit: int | None = None
         self.position = 0
         self.order: Tensor | None = None
         self._skip = 0
 
     def __len__(self) -> int:
+        whole = self._whole()
+        return whole if self.limit is None else min(self.limit, whole)
+
+    def _whole(self) -> int:
+        """Batches of an epoch, if nothing limits them."""
         if self.steps is not None:
             return self.steps
-        return (length(self.columns) // self.share[1] + self.batch_size - 1) // self.batch_size
+        rows = length(self.columns) // self.share[1]
+        count = (rows + self.batch_size - 1) // self.batch_size
+        if self.share[1] == 1 and self._leaves_one(rows):
+            return count - 1
+        return count
+
+    def _leaves_one(self, rows: int) -> bool:
+        return 1 < self.batch_size < rows and rows % self.batch_size == 1
 
     def resume(self, position: int, order: Tensor | None) -> None:
         """Let the next epoch be the one that had yielded `position` batches when its `order` was as given."""
@@ -118,21 +144,30 @@ class Batches:
         if self.generator is not None and order is not None:
             self.generator.set_state(order)
 
+    def begin(self) -> None:
+        """Stand at the beginning of an epoch that is still to come."""
+        self.position = 0
+        self.order = None if self.generator is None else self.generator.get_state()
+
     def _cut(self, order: Tensor) -> Sequence[Tensor]:
         if self.steps is not None:
             return torch.tensor_split(order, self.steps)
         rank, ranks = self.share
         if ranks == 1:
-            return torch.split(order, self.batch_size)
+            if not self._leaves_one(len(order)):
+                return torch.split(order, self.batch_size)
+            parts = [*torch.split(order[:-1], self.batch_size)]
+            parts[-1] = torch.cat([parts[-1], order[-1:]])
+            return parts
         # Every process takes as many steps. A row that would be a batch by itself in some of them joins the one before.
-        mine, last = order[rank::ranks], (len(self) - 1) * self.batch_size
+        mine, last = order[rank::ranks], (self._whole() - 1) * self.batch_size
         return [*(mine[begin : begin + self.batch_size] for begin in range(0, last, self.batch_size)), mine[last:]]
 
     def __iter__(self) -> Iterator[Batch]:
         n, skip, self._skip = length(self.columns), self._skip, 0
         self.order = None if self.generator is None else self.generator.get_state()
         order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
-        for position, index in enumerate(self._cut(order), 1):
+        for position, index in enumerate(self._cut(order)[: len(self)], 1):
             self.position = position
             if position > skip:
                 yield self.transform(select(self.columns, index))

@@ -127,7 +127,7 @@ class Checkpoint(pl.Callback):
                 config.scheduler.load_state_dict(state)
             vars(module.meter).update(saved["meter"])
             self.watch.best, self.watch.best_epoch = saved["best"], saved["best_epoch"]
-        self.saved, self.short = None, not self.cloned
+        self.saved, self.short = None, not self.cloned and saved["position"] > 0
 
     def _begin_as_clone(self, trainer: pl.Trainer, saved: Saved) -> None:
         """The parent's momenta, the clone's own settings, and its own schedule, as far on as its parent was."""
@@ -144,7 +144,8 @@ class Checkpoint(pl.Callback):
                 if config.reduce_on_plateau:
                     config.scheduler.load_state_dict(state)
                     continue
-                a_time = len(self.batches) // trainer.accumulate_grad_batches if config.interval == "step" else 1
+                per_epoch = -(-len(self.batches) // trainer.accumulate_grad_batches)
+                a_time = per_epoch if config.interval == "step" else 1
                 scheduler: Any = config.scheduler
                 for _ in range(epochs * a_time):
                     scheduler.step()
@@ -167,9 +168,23 @@ class Checkpoint(pl.Callback):
             return
         accumulating = self.batches.position % trainer.accumulate_grad_batches != 0
         if accumulating or self.batches.position == len(self.batches):
-            return  # between two steps of the same epoch is where a fit can go on
+            return  # what an epoch's last step wishes is granted before the next one begins
+        self._grant(trainer, module, ending=ending)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Save between two epochs: the one before is measured and reported, and the schedulers have stepped."""
+        if trainer.current_epoch == 0:  # nothing was trained since what this fit began with
+            return
+        due, ending = self.agreed or self.wishes()
+        if not due and not ending:
+            return
+        self.batches.begin()
+        self._grant(trainer, module, ending=ending)
+
+    def _grant(self, trainer: pl.Trainer, module: pl.LightningModule, *, ending: bool) -> None:
         assert isinstance(module, Learner)
         self._save(trainer, module)
+        self.agreed = None if self.ranks.alone else (False, False)
         self.next = time.monotonic() + (self.every or 0)
         if ending:
             sys.exit(128 + signal.SIGTERM)

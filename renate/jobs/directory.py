@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 import shutil
 import time
@@ -21,6 +22,17 @@ class Stopped(Exception):  # noqa: N818 (no error: somebody decided that the job
     """Raised within a job that was asked to stop."""
 
 
+def strict(content: Any) -> Any:
+    """The same as JSON can hold it: a float that is no number becomes null."""
+    if isinstance(content, Mapping):
+        return {str(key): strict(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [strict(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file so that a reader finds the old one or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -37,6 +49,16 @@ def read_json(path: Path) -> Json | None:
         raise JobError(
             f"{path}: not a complete JSON file ({error}); delete the job's folder and run it again"
         ) from error
+
+
+def describe(error: BaseException) -> str:
+    """An exception's own words, which can themselves raise, be empty, or be no text."""
+    try:
+        text = str(error).strip()
+    except Exception:  # the user's own exception may do anything
+        text = ""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text or type(error).__name__
 
 
 def in_words(update: str, metrics: Mapping[str, Any]) -> str:
@@ -103,7 +125,8 @@ class JobDirectory:
     def report(self, **metrics: float | int | str | None) -> None:
         """Append one line to metrics.jsonl."""
         with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"time": round(time.time(), 3), **metrics}) + "\n")
+            line = strict({"time": round(time.time(), 3), **metrics})
+            file.write(json.dumps(line, allow_nan=False) + "\n")
 
     @property
     def asked_to_stop(self) -> bool:
@@ -128,7 +151,7 @@ class JobDirectory:
         """Make metrics.jsonl hold these reports and no others."""
         path = self.path / "metrics.jsonl"
         temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(r) + "\n" for r in reports))
+        temporary.write_text("".join(json.dumps(strict(r), allow_nan=False) + "\n" for r in reports))
         temporary.replace(path)
 
     def reports(self) -> list[Json]:
@@ -137,8 +160,19 @@ class JobDirectory:
         text = path.read_text() if path.exists() else ""
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        write_json(self.path / "result.json", result)
+    def finish(self, result: Mapping[str, Any]) -> Json:
+        """Write result.json, whatever is in it, and return what became of it; raises nothing.
+
+        Where it can't be written (a full disk, say), the job has failed, and the answer says so.
+        """
+        said = strict(result)
+        try:
+            write_json(self.path / "result.json", said)
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            why = f"{self.path}: can't write the job's result: {describe(error)}"
+            earlier = said.get("error")
+            said |= {"status": "failed", "error": f"{earlier} ({why})" if earlier else why}
+        return dict(said)
 
     def stop(self) -> None:
         (self.path / "stop").touch()

@@ -5,7 +5,7 @@ from typing import Any
 from renate.build import build
 from renate.data.scenarios import Scenario
 from renate.jobs.fit import device_of
-from renate.jobs.parts import Job, flat, load_data, measure_of, model_node, score, sizes, updater_of
+from renate.jobs.parts import Job, dtype_of, flat, load_data, measure_of, model_node, score, sizes, updater_of
 from renate.jobs.restore import Saved, load_model, load_updater
 from renate.jobs.stream import tests_of
 
@@ -21,8 +21,11 @@ def run(job: Job) -> dict[str, Any]:
     facts = sizes(data)
     updater = updater_of(job, build({"_target_": "renate.memory.none.NoMemory"}, "memory"))
     model = load_model(job, model_node(job, facts | saved.sizes), facts, saved)
+    if (dtype := dtype_of(job.config["trainer"])) is not None:
+        model.to(dtype)
+        updater.to(dtype)
     updater.setup(model)
-    load_updater(updater, saved)
+    load_updater(job, updater, saved, model, facts["num_classes"])
     measure = measure_of(job, device_of(job.config["trainer"]), facts["num_classes"], updater.criterion)
     metrics = flat(score(measure, model, updater, tests_of(job, scenario, data)))
     objective = str(job.config["objective"]["metric"]).removeprefix("val_")

@@ -7,14 +7,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from renate.errors import ConfigError, JobError, RenateError, nearest
-from renate.jobs.directory import JobDirectory, Json, Stopped
+from renate.jobs.directory import JobDirectory, Json, Stopped, describe
 from renate.jobs.fit import device_of
 from renate.jobs.group import failed
 from renate.jobs.live import reading_from
@@ -46,12 +46,12 @@ def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks
             except Stopped:
                 result = empty | {"status": "stopped"}
             except RenateError as error:
-                result = empty | {"status": "failed", "error": str(error)}
-                (path / "traceback.txt").write_text(traceback.format_exc())
+                result = empty | {"status": "failed", "error": describe(error)}
+                _leave_traceback(path / "traceback.txt")
             except Exception as error:  # the job's own code may raise anything; its result says so
                 where, lost = path / "traceback.txt", not ranks.alone and is_lost(error)
                 if not lost:
-                    where.write_text(traceback.format_exc())
+                    _leave_traceback(where)
                 result = empty | {"status": "failed", "error": f"{_own_line(error)} (traceback: {where})"}
             result["seconds"] = round(time.monotonic() - began, 3)
             if not ranks.alone and result["status"] == "failed":
@@ -59,7 +59,7 @@ def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks
             if lost:
                 result["lost"] = True
             elif ranks.first:
-                directory.finish(result)
+                result = directory.finish(result)
     except JobError as error:
         return empty | {"status": "failed", "error": str(error)}
     return result
@@ -80,6 +80,12 @@ def _run(directory: JobDirectory, emit: Callable[[Json], None], ranks: Ranks) ->
     return outcome
 
 
+def _leave_traceback(path: Path) -> None:
+    """Write the traceback if that can be; what the job died of is said in any case."""
+    with suppress(OSError):
+        path.write_text(traceback.format_exc(), errors="backslashreplace")
+
+
 def _own_line(error: Exception) -> str:
     """The error, and the last line of the user's code (not of an installed package) that led to it."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
@@ -87,4 +93,7 @@ def _own_line(error: Exception) -> str:
     installed = (ours, sys.prefix, str(Path(os.__file__).parent), "<frozen")
     users = [f for f in frames if not f.filename.startswith(installed)]
     where = f" ({Path(users[-1].filename).name}:{users[-1].lineno}: {users[-1].line})" if users else ""
-    return f"{type(error).__name__}: {str(error).strip() or 'no message'}{where}"
+    text = describe(error)
+    if text == type(error).__name__:
+        text = "no message"
+    return f"{type(error).__name__}: {text}{where}"

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from torch import nn
 
 from renate.build import build
 from renate.data.batch import Batches, Columns, length
-from renate.errors import DataError
+from renate.errors import ConfigError, DataError, JobError
 from renate.jobs.checkpoint import Checkpoint
 from renate.jobs.lockstep import Lockstep
-from renate.jobs.parts import Job, optimizer_of, scheduler_of, transform
+from renate.jobs.parts import Job, dtype_of, optimizer_of, scheduler_of, transform
 from renate.learner import Learner, Measure, Midway, Watch
 from renate.ranks import Ranks
 from renate.seeds import derive
@@ -113,7 +114,8 @@ def fit(
         ranks=ranks,
         by_epoch=config["report_every"] is None,
     )
-    steps = len(batches) * config["max_epochs"] if config["max_steps"] < 0 else config["max_steps"]
+    batches.limit = limit_of(config, len(batches))
+    epochs, steps = lengths(config, len(batches))
     checkpoint = Checkpoint(job, number, config["checkpoint_every"], batches, watch)
     watch.total = steps
     if checkpoint.saved is not None:
@@ -122,15 +124,26 @@ def fit(
     midway = [] if watch.by_epoch else [Midway(watch, config["report_every"])]
     trainer = trainer_of(job, [*midway, *together, checkpoint, watch], watch.epochs_before, watch.steps_before)
     checkpoint.listen(trainer)
-    make, interval = scheduler_of(job, {"epoch": config["max_epochs"], "step": steps})
+    if dtype_of(config) is not None:  # `BatchTransform` has cast already; what goes into a memory stays as it is
+        trainer.precision_plugin.convert_input = _as_it_is  # type: ignore[assignment,method-assign]
+    default = metric if metric is not None and metric.startswith(("val_", "train_")) else None
+    default = default or ("train_loss" if val is None else "val_loss")
+    make, interval, monitor = scheduler_of(job, {"epoch": epochs, "step": steps}, default)
     if not ranks.first:  # alike until here; from now on each has dropout and random transforms of its own
         seed_everything(derive(job.config["seed"], f"training of rank {ranks.rank}", number), config)
-    learner = Learner(model, updater, optimizer_of(job), make, interval)
+    learner = Learner(model, updater, optimizer_of(job), make, interval, monitor)
     began = time.monotonic()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
         trainer.fit(learner, batches)
     seconds = time.monotonic() - began
+    if learner.meter.losses:  # of steps that no look has seen
+        learner.check_loss(learner.meter.mean(ranks))
+    if watch.best is None and watch.undefined:
+        raise JobError(
+            f"objective.metric={watch.metric} was no number in any epoch: nothing is published; "
+            "objective.metric=null keeps the last epoch's weights"
+        )
     watch.restore(model, updater)
     checkpoint.done()
     (examples,) = ranks.total(learner.meter.examples)
@@ -140,19 +153,106 @@ def fit(
     return Fitted(watch.best, counts)
 
 
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def limit_of(config: dict[str, Any], batches: int) -> int | None:
+    """Batches of an epoch by `trainer.limit_train_batches`: a number, or a share where it is no whole number.
+
+    Raises:
+        ConfigError: It leaves none.
+    """
+    limit = config.get("limit_train_batches")
+    if limit is None:
+        return None
+
+    kept = int(limit * batches) if isinstance(limit, float) else limit
+    if not isinstance(kept, int) or kept < 1 or (isinstance(limit, float) and limit > 1):
+        raise ConfigError(
+            f"trainer.limit_train_batches={limit}: expected a number of batches, or a share of the "
+            f"{batches} that leaves one at least"
+        )
+    return kept
+
+
+def lengths(config: dict[str, Any], batches: int) -> tuple[int, int]:
+    """Epochs and optimizer steps of a whole fit, whichever of max_epochs and max_steps ends it.
+
+    An epoch's last gradients make a step however few batches they were accumulated over.
+    """
+    per_epoch = -(-batches // config["accumulate_grad_batches"])
+    steps = per_epoch * config["max_epochs"]
+    if config["max_steps"] >= 0:
+        steps = min(steps, config["max_steps"])
+    return -(-steps // per_epoch), steps
+
+
+# What the Trainer is always given here, and who cares for it instead.
+TAKEN = {
+    "logger": "the group logger has it",
+    "enable_checkpointing": "trainer.checkpoint_every has it",
+    "enable_progress_bar": "the command shows the progress",
+    "enable_model_summary": "it would be printed nowhere",
+    "num_sanity_val_steps": "validation is the job's own",
+    "limit_val_batches": "validation is the job's own",
+    "use_distributed_sampler": "the job deals the rows out",
+    "profiler": "benchmarks measure the steps",
+}
+
+
+def check_flags(config: dict[str, Any], callbacks: dict[str, pl.Callback]) -> None:
+    """Return if nothing of what the user added collides with what the job does itself.
+
+    Raises:
+        ConfigError: Naming the key.
+    """
+    for key, why in TAKEN.items():
+        if key in config:
+            raise ConfigError(f"trainer.{key}={config[key]}: the job sets it ({why}): leave it out")
+    for name, callback in callbacks.items():
+        if isinstance(callback, pl.callbacks.Checkpoint):
+            raise ConfigError(
+                f"trainer.callbacks.{name}: the job keeps checkpoints and the best weights itself "
+                "(trainer.checkpoint_every, objective.metric): leave it out"
+            )
+
+
+def check_precision(config: dict[str, Any]) -> None:
+    """Return if this machine can train in the precision that the config asks for.
+
+    Raises:
+        ConfigError: It lacks a package or a device.
+    """
+    precision = str(config["precision"])
+    if precision.startswith("transformer-engine") and find_spec("transformer_engine") is None:
+        raise ConfigError(
+            f"trainer.precision={precision} needs the package transformer_engine and an NVIDIA GPU: "
+            "pip install transformer_engine, or trainer.precision=bf16-mixed"
+        )
+    if precision == "16-mixed" and device_of(config).type == "cpu":
+        raise ConfigError(
+            "trainer.precision=16-mixed needs a GPU, this fit is on the CPU: trainer.precision=bf16-mixed runs there"
+        )
+
+
 def trainer_of(job: Job, ours: list[pl.Callback], epochs: int, steps: int) -> pl.Trainer:
     """See conf/trainer/default.yaml for the settings; everything that costs time per step is off.
 
     `epochs` and `steps` have been run already, before an interruption.
     """
     config = dict(job.config["trainer"])
-    for key in ("patience", "eval_batch_size", "checkpoint_every", "report_every"):
-        config.pop(key)
+    for key in ("patience", "eval_batch_size", "checkpoint_every", "report_every", "limit_train_batches"):
+        config.pop(key, None)
     config["max_epochs"] -= epochs
     if config["max_steps"] >= 0:
         config["max_steps"] -= steps
     own = config.pop("callbacks")
-    callbacks = [build(node, f"trainer.callbacks.{n}", trust=job.config["trust"]) for n, node in own.items()]
+    built = {n: build(node, f"trainer.callbacks.{n}", trust=job.config["trust"]) for n, node in own.items()}
+    check_flags(config, built)
+    # Those that look up a metric come after the one that measures it.
+    late = [c for c in built.values() if isinstance(c, pl.callbacks.EarlyStopping)]
+    callbacks = [c for c in built.values() if c not in late]
     precision = config.pop("precision")
     ranks = job.ranks
     config |= {"devices": ranks.size // ranks.hosts, "num_nodes": ranks.hosts}
@@ -169,7 +269,7 @@ def trainer_of(job: Job, ours: list[pl.Callback], epochs: int, steps: int) -> pl
             **config,
             precision=precision or "32-true",
             logger=logger,
-            callbacks=[*callbacks, *ours],
+            callbacks=[*callbacks, *ours, *late],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from renate.build import build, infer, locate
 from renate.data.base import Data, Known
 from renate.data.batch import BatchTransform, Columns, length
 from renate.data.scenarios import Scenario
-from renate.errors import ConfigError, DataError
-from renate.jobs.directory import JobDirectory, in_words
+from renate.errors import ConfigError, DataError, JobError
+from renate.jobs.directory import JobDirectory, in_words, strict
 from renate.learner import Measure
 from renate.memory.base import Memory
 from renate.ranks import ALONE, Ranks
@@ -25,7 +26,7 @@ from renate.state.versions import State
 from renate.updaters.base import Updater
 
 Config = dict[str, Any]
-OURS = ("grow", "backfill", "interval")  # settings of a job that stand in the group which they are about
+OURS = ("grow", "backfill", "interval", "monitor")  # settings of a job that stand in the group which they are about
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Job:
         if not self.ranks.first:
             return
         text = in_words(self.prefix, metrics)
+        metrics = strict(metrics)
         self.emit({"event": "report", "text": text, "update": self.prefix, "metrics": metrics})
         self.directory.report(**({"update": self.prefix} if self.prefix else {}), **metrics)
         if self.ranks.alone:
@@ -165,7 +167,15 @@ def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
 
 def transform(job: Job, part: str, device: str | torch.device) -> BatchTransform:
     """`part`: stream, memory or test."""
-    return transform_of(job.config["transform"], part, device, trust=job.config["trust"])
+    made = transform_of(job.config["transform"], part, device, trust=job.config["trust"])
+    made.dtype = dtype_of(job.config["trainer"])
+    return made
+
+
+def dtype_of(trainer: Config) -> torch.dtype | None:
+    """What a model's numbers are under a `…-true` precision; None where they stay as the model has them."""
+    known = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
+    return known.get(str(trainer["precision"]))
 
 
 def transform_of(node: Config, part: str, device: str | torch.device, **rules: Any) -> BatchTransform:
@@ -178,8 +188,24 @@ def transform_of(node: Config, part: str, device: str | torch.device, **rules: A
 
 def updater_of(job: Job, memory: Memory) -> Updater:
     updater: Updater = job.build("updater")
-    updater.memory, updater.criterion = memory, job.build("loss")
+    updater.memory = memory
+    updater.criterion = criterion_of(job)
     return updater
+
+
+def criterion_of(job: Job) -> nn.Module:
+    """The loss; weights that the config gives as a list become the tensor that torch expects."""
+    node, weights = job.config["loss"], {}
+    for name in ("weight", "pos_weight"):
+        value = node.get(name)
+        if not isinstance(value, list | tuple):
+            continue
+        try:
+            weights[name] = torch.tensor([float(number) for number in value])
+        except (TypeError, ValueError):
+            raise ConfigError(f"loss.{name}={value}: expected a list of numbers") from None
+    criterion: nn.Module = job.build("loss", **weights)
+    return criterion
 
 
 def measure_of(job: Job, device: str | torch.device, num_classes: int, criterion: nn.Module) -> Measure:
@@ -199,10 +225,33 @@ def measure_of(job: Job, device: str | torch.device, num_classes: int, criterion
 def score(
     measure: Measure, model: nn.Module, updater: Updater, tests: Mapping[str, Test], ranks: Ranks = ALONE
 ) -> dict[str, dict[str, float]]:
-    """Return test name -> metric -> value."""
-    return ranks.share(
-        lambda: {name: measure(model, updater, test.columns, test.classes) for name, test in tests.items()}
-    )
+    """Return test name -> metric -> value.
+
+    Raises:
+        JobError: One of them is no number.
+    """
+
+    def measured() -> dict[str, dict[str, float]]:
+        return {name: measure(model, updater, test.columns, test.classes) for name, test in tests.items()}
+
+    scores = ranks.share(measured)
+    for test, found in scores.items():
+        check_numbers(test, found)
+    return scores
+
+
+def check_numbers(test: str, found: Mapping[str, float]) -> None:
+    """Return if each metric on a test set is a number.
+
+    Raises:
+        JobError: Naming the first one that isn't.
+    """
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise JobError(
+                f"metric '{name}' on test set '{test}' is {value}: nothing is published; look for "
+                "extreme values in that data, or try a smaller optimizer.lr"
+            )
 
 
 def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:
@@ -215,19 +264,50 @@ def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:
     return make
 
 
-def scheduler_of(job: Job, length_of: Mapping[str, int]) -> tuple[Callable[..., Any] | None, str]:
-    """Optimizer -> scheduler, and when it steps. `length_of` gives the fit's length by interval (epoch, step)."""
+def scheduler_of(job: Job, length_of: Mapping[str, int], measured: str) -> tuple[Callable[..., Any] | None, str, str]:
+    """Optimizer -> scheduler, when it steps, and the metric that it may wait for.
+
+    Args:
+        job: Its config has the scheduler.
+        length_of: The fit's length by interval (epoch, step).
+        measured: The metric that a scheduler waits for, where `lr_scheduler.monitor` names none.
+
+    Raises:
+        ConfigError: The scheduler isn't what a config may name, or can't step as often as it is told to.
+    """
     node = dict(job.config["lr_scheduler"])
     interval = node.pop("interval", "epoch")
+    monitor = node.pop("monitor", None) or measured
     if "_target_" not in node:
-        return None, interval
-    locate(node["_target_"], "lr_scheduler", job.config["trust"])
+        return None, interval, monitor
+    if interval not in length_of:
+        raise ConfigError(f"lr_scheduler.interval={interval}: expected epoch or step")
+
+    found = locate(node["_target_"], "lr_scheduler", job.config["trust"])
+    if isinstance(found, type) and issubclass(found, ReduceLROnPlateau):
+        if interval == "step":
+            raise ConfigError(
+                f"lr_scheduler.interval=step: {found.__name__} steps when {monitor} was measured: "
+                "lr_scheduler.interval=epoch"
+            )
+        node.setdefault("mode", mode_of(job, monitor))
     node = infer(node, {"T_max": length_of[interval], "total_steps": length_of["step"]})
 
     def make(optimizer: torch.optim.Optimizer) -> Any:
         return build(node, "lr_scheduler", trust=job.config["trust"], optimizer=optimizer)
 
-    return make, interval
+    return make, interval, monitor
+
+
+def mode_of(job: Job, metric: str) -> str:
+    """Which way a metric is better: the objective's own direction, else less, as of a loss."""
+    objective = job.config["objective"]
+    if metric == objective["metric"]:
+        return str(objective["mode"])
+    others = objective["others"] or {}
+    if metric not in others and not metric.endswith("_loss"):
+        raise ConfigError(f"lr_scheduler.monitor={metric}: give lr_scheduler.mode=max or min, which way it is better")
+    return str(others.get(metric, "min"))
 
 
 def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -245,5 +325,6 @@ def files_of(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, bytes]]:
     from safetensors.torch import save
 
     for name, module in modules.items():
-        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
+        state = module.own_state() if isinstance(module, Updater) else module.state_dict()
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
         yield f"{name}.safetensors", save(tensors)

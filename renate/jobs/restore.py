@@ -1,5 +1,6 @@
 """What a saved version holds, and how it comes back to life."""
 
+import inspect
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import nn
+from torch.nn.parameter import is_lazy
+from yaml import YAMLError
 
 from renate.build import build
 from renate.data.base import Known
@@ -16,12 +19,14 @@ from renate.data.inputs import Inputs
 from renate.data.split import Split
 from renate.errors import ConfigError, StateError
 from renate.jobs.parts import Job, transform
+from renate.jobs.text import load as parse
+from renate.learner import untouched
 from renate.memory.base import Memory
 from renate.models.grow import grow
 from renate.ranks import ALONE, Ranks
 from renate.state.manifest import Manifest
 from renate.state.versions import State
-from renate.updaters.base import Updater
+from renate.updaters.base import OF_CONFIG, Updater
 
 
 @dataclass
@@ -135,24 +140,28 @@ def load_model(job: Job, node: dict[str, Any], facts: dict[str, Any], saved: Sav
     return grow(old, model)
 
 
-def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str) -> None:
+def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str, kind: str = "model") -> None:
     """Load tensors by name.
 
     Raises:
         StateError: Naming the first tensor that is missing, left over, or of another shape.
     """
     own = module.state_dict()
+    if isinstance(module, Updater):  # states of before kept the loss's tensors too
+        tensors = {k: v for k, v in tensors.items() if k in own or not k.startswith(OF_CONFIG)}
     for name, tensor in own.items():
         if name not in tensors:
-            raise StateError(f"{origin} has no tensor '{name}', which this model has: is it another model?")
+            raise StateError(f"{origin} has no tensor '{name}', which this {kind} has: is it another {kind}?")
+        if is_lazy(tensor):  # takes the shape that it is given
+            continue
         if tensors[name].shape != tensor.shape:
             raise StateError(
-                f"{origin}: tensor '{name}' is {list(tensors[name].shape)}, this model's is {list(tensor.shape)}: "
-                "use the model that the state was made with"
+                f"{origin}: tensor '{name}' is {list(tensors[name].shape)}, this {kind}'s is {list(tensor.shape)}: "
+                f"use the {kind} that the state was made with"
             )
     left = sorted(tensors.keys() - own.keys())
     if left:
-        raise StateError(f"{origin} has a tensor '{left[0]}', which this model lacks: is it another model?")
+        raise StateError(f"{origin} has a tensor '{left[0]}', which this {kind} lacks: is it another {kind}?")
     module.load_state_dict(tensors)
 
 
@@ -168,20 +177,62 @@ def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, sa
     if job.config["memory"].get("backfill") and lacking:
         memory.fill("logits", logits_of(model, memory.columns(), transform(job, "test", "cpu")))
     memory.require(updater.fields)
+    for name in updater.fields:  # states of before kept them in the precision of the fit
+        kept = memory.columns().get(name)
+        if kept is not None and kept.is_floating_point() and kept.dtype != torch.float32:
+            memory.fill(name, kept.float())
 
 
-@torch.inference_mode()
 def logits_of(model: nn.Module, columns: Columns, test: BatchTransform) -> torch.Tensor:
     """Logits [N, C] of raw columns."""
-    model.eval()
-    parts = [model(test(select(columns, index)).inputs) for index in torch.split(torch.arange(length(columns)), 1000)]
-    model.train()
+    with untouched(model):
+        rows = torch.split(torch.arange(length(columns)), 1000)
+        parts = [model(test(select(columns, index)).inputs).float() for index in rows]
     return torch.cat(parts) if parts else torch.empty(0)
 
 
-def load_updater(updater: Updater, saved: Saved) -> None:
-    """The state of another updater is left behind: its tensors have other names, and none is used in part."""
+def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, num_classes: int) -> None:
+    """Load the updater's own state whole, carried over where the head grew.
+
+    That of another class of updaters is left behind, which is said.
+
+    Raises:
+        StateError: The same class wrote it, and it doesn't fit.
+    """
     tensors = saved.tensors("updater")
-    own = updater.state_dict()
-    if own.keys() == tensors.keys() and all(own[k].shape == tensors[k].shape for k in own):
-        updater.load_state_dict(tensors)
+    before = {k: v for k, v in tensors.items() if not k.startswith(OF_CONFIG)}
+    wrote, now = writer_of(saved), job.config["updater"].get("_target_")
+    if wrote is not None and wrote != now:
+        if before:
+            text = f"the state's updater was {wrote}: what it kept is left behind, {now} begins anew"
+            job.emit({"event": "report", "text": text, "always": True})
+        before = {k: v.clone() for k, v in updater.own_state().items()}
+
+    if len(saved.labels) < num_classes:
+        if "logits" in updater.fields:  # NaN: the old head didn't have these
+            updater.memory.widen("logits", num_classes, float("nan"))
+        _grow(updater, model, before, num_classes)
+    else:
+        of_config = {k: v for k, v in updater.state_dict().items() if k.startswith(OF_CONFIG)}
+        origin = f"the updater of version {saved.manifest.version} of {saved.state.url}"
+        load_into(updater, before | of_config, origin, "updater")
+
+
+def _grow(updater: Updater, model: nn.Module, before: dict[str, torch.Tensor], num_classes: int) -> None:
+    """Let the updater grow; one written for the earlier `grow(num_classes)` is loaded first, as it expects."""
+    if len(inspect.signature(updater.grow).parameters) > 1:
+        updater.grow(model, before)
+        return
+
+    Updater.grow(updater, model, before)
+    earlier: Any = updater.grow
+    earlier(num_classes)
+
+
+def writer_of(saved: Saved) -> str | None:
+    """The class of the updater that wrote a version; None where its config doesn't say."""
+    try:
+        config: Any = parse(bytes(saved.state.read(saved.manifest, "config.yaml")).decode())
+        return str(config["updater"]["_target_"])
+    except (StateError, ValueError, KeyError, TypeError, YAMLError):
+        return None

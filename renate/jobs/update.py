@@ -14,11 +14,13 @@ from renate.data.base import Data
 from renate.data.scenarios import Scenario
 from renate.errors import StateError
 from renate.jobs import content
-from renate.jobs.fit import batches_of, device_of, fit, seed_everything, share_of
+from renate.jobs.directory import strict
+from renate.jobs.fit import batches_of, check_precision, device_of, fit, seed_everything, share_of
 from renate.jobs.parts import (
     Chunk,
     Job,
     cut,
+    dtype_of,
     files_of,
     flat,
     load_data,
@@ -30,6 +32,7 @@ from renate.jobs.parts import (
     updater_of,
 )
 from renate.jobs.restore import Saved, load_memory, load_model, load_updater
+from renate.jobs.sound import check_finite, oddities
 from renate.memory.base import Memory
 from renate.memory.shards import merge
 from renate.seeds import derive
@@ -144,6 +147,7 @@ def _of_version(to: State, manifest: Manifest) -> dict[str, Any]:
 def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None) -> Updated:
     """Train on one chunk, starting from what `saved` holds, and stage the outcome as a candidate at `to`."""
     ranks, began, number = job.ranks, time.monotonic(), (saved.manifest.version or 0) + 1 if saved else 1
+    check_precision(job.config["trainer"])
     seed_everything(derive(job.config["seed"], "training", number), job.config["trainer"])
     facts, device = sizes(data), device_of(job.config["trainer"])
     node = model_node(job, facts | (saved.sizes if saved else {}))
@@ -157,20 +161,24 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     )
     updater = updater_of(job, memory)
     model: nn.Module = load_model(job, node, facts, saved)
+    if (dtype := dtype_of(job.config["trainer"])) is not None:
+        model.to(dtype)
+        updater.to(dtype)
     updater.setup(model)
     if saved:
         load_memory(job, memory, model, updater, saved)
-        load_updater(updater, saved)
-        if len(saved.labels) < facts["num_classes"]:
-            updater.grow(facts["num_classes"])
+        load_updater(job, updater, saved, model, facts["num_classes"])
     measure = measure_of(job, device, facts["num_classes"], updater.criterion)
     before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests, ranks)
+    parts = {"model": model, "updater": updater}
+    odd = oddities(parts)
     share = share_of(chunk.train, ranks)
     train = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.
     batches = batches_of(job, chunk.train if train is share else train, device, number, own=train is not share)
     outcome = fit(job, model, updater, batches, chunk.val, measure, number)
     updater.finish(model, share)
+    check_finite(parts, odd)
     after = score(measure, model, updater, chunk.tests, ranks)
     merge(memory, ranks)
     seconds = time.monotonic() - began
@@ -211,7 +219,7 @@ def state_files(
     deploy |= {"transform": test, "updater": job.config["updater"] if own else None}
     yield "model.json", json.dumps(deploy, indent=1, allow_nan=False).encode()
     yield "config.yaml", job.saved.encode()
-    yield "metrics.json", json.dumps(metrics, indent=1).encode()
+    yield "metrics.json", json.dumps(strict(metrics), indent=1, allow_nan=False).encode()
     yield from files_of({"model": model, "updater": updater})
     yield from memory.save()
 

@@ -128,7 +128,7 @@ class Memory(ABC):
         Raises:
             DataError: Columns, dtypes or shapes differ from what is kept.
         """
-        self.add_columns(batch.raw | {name: field.detach().cpu() for name, field in fields.items()})
+        self.add_columns(batch.raw | {name: _kept(field) for name, field in fields.items()})
 
     def add_columns(self, columns: Columns) -> None:
         """Offer rows of columns."""
@@ -273,3 +273,9 @@ class Memory(ABC):
         self.store.reserve(self.capacity if self.capacity is not None else self.size, schema)
         segments.read(self.store, read)
         self.segments = segments
+
+
+def _kept(field: Tensor) -> Tensor:
+    """A further value as it is kept: floats in 32 bits, whatever precision this update trains in."""
+    field = field.detach().cpu()
+    return field.float() if field.is_floating_point() else field

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
 from renate.memory.base import Memory
+from renate.models.grow import carry
+
+OF_CONFIG = "criterion."  # how the names of tensors begin that the config makes
 
 
 class Updater(nn.Module, ABC):
@@ -32,8 +35,23 @@ class Updater(nn.Module, ABC):
     def setup(self, model: nn.Module) -> None:
         """Prepare what depends on the model (copies, taps); called once, before the updater's state is loaded."""
 
-    def grow(self, num_classes: int) -> None:
-        """Called once the state is loaded, where new labels gave the model more outputs."""
+    def grow(self, model: nn.Module, before: dict[str, Tensor]) -> None:
+        """Carry the updater's own state over to a model whose head grew; called in place of loading it.
+
+        What kept its shape is loaded, what has more rows now keeps its fresh values in the new ones.
+
+        Args:
+            model: The grown model, loaded.
+            before: The updater's own state as it was, see `own_state`.
+
+        Raises:
+            StateError: A tensor is missing or left over, or differs in more than the number of its rows.
+        """
+        carry(before, self.own_state(), "updater")
+
+    def own_state(self) -> dict[str, Tensor]:
+        """What an update leaves to the next: everything but the loss, which the config makes anew."""
+        return {k: v for k, v in self.state_dict().items() if not k.startswith(OF_CONFIG)}
 
     def start(self, model: nn.Module, data: Columns) -> Columns:
         """Called before the fit; returns what to train on, which need not be the new data."""

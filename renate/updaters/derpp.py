@@ -29,9 +29,6 @@ class DERpp(Updater):
         self.alpha, self.beta, self.replay_batch_size = alpha, beta, replay_batch_size
         self.widths_differ = False
 
-    def grow(self, num_classes: int) -> None:
-        self.memory.widen("logits", num_classes, float("nan"))
-
     def start(self, model: nn.Module, data: Columns) -> Columns:
         kept = self.memory.columns().get("logits")
         self.widths_differ = kept is not None and bool(kept.isnan().any())

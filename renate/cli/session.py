@@ -167,7 +167,9 @@ def _missing(error: MissingConfigException) -> str:
         options = sorted({str(p.relative_to(f).with_suffix("")) for f in folders for p in f.rglob("*.yaml")})
     if not option or not options:
         return " ".join(str(error).split())
-    return f"{group}={option}: no such option{nearest(option, options)} ({', '.join(options)})"
+    advice = nearest(option, options)
+    page = "" if advice else "; docs/limits.md says what is missing, and what to do meanwhile"
+    return f"{group}={option}: no such option{advice} ({', '.join(options)}){page}"
 
 
 def _composition(error: Exception, overrides: Sequence[str]) -> str:

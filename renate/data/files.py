@@ -174,7 +174,8 @@ class Files(Source):
             row = first_word(column)
             example = f": {column[row].as_py()!r:.40} in row {row + 1}"
         raise DataError(
-            f"{file}: column '{name}' is {column.type} ({words}{example}), expected numbers or images: {advice}"
+            f"{file}: column '{name}' is {column.type} ({words}{example}), expected numbers or images: {advice} "
+            "(docs/limits.md)"
         )
 
     def _labels(self, files: Sequence[str], tables: Sequence[Any], known: Inputs | None) -> np.ndarray[Any, Any]:

@@ -119,11 +119,8 @@ IN_THE_JOB: list[tuple[list[str], str]] = [
     ([*FILES, "data.target=labl"], "a.parquet: no column 'labl', did you mean 'label'? (x, y, label)"),
     ([*FILES, "data.train=one.parquet"], "data.train has one class only, 0: a first update needs two or more"),
     ([*FILES, "data.train=empty.parquet"], "has no examples"),
-    ([*FILES, "data.train=nan.parquet"], "nan.parquet: row 2, column 'x' is nan"),
-    (
-        [*FILES, "data.train=text.parquet"],
-        "text.parquet: column 'x' is string (text: 'a' in row 1), expected numbers or images",
-    ),
+    ([*FILES, "data.train=nan.parquet"], "data.train: example 1 has an input that is NaN or infinite"),
+    ([*FILES, "data.train=text.parquet"], "column 'x' is string, expected numbers or images"),
     ([*FILES, "data.train=ragged.csv"], "ragged.csv: not readable as csv"),
     ([*FILES, "data.train=latin.csv"], "column 'x' isn't UTF-8"),
     ([*FILES, "data.test=other.parquet"], "data.test: labels [9] are in neither data.train nor the state"),

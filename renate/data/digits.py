@@ -24,7 +24,7 @@ class Digits(Source):
         images = torch.from_numpy((pixels * 15).astype(np.uint8))[:, None]
         order = np.random.default_rng(0).permutation(len(images))
         test, train = order[:360], order[360:]
-        return Table(images[train], targets[train]), {"test": Table(images[test], targets[test])}
+        return (images[train], targets[train]), {"test": (images[test], targets[test])}
 
 
 @cache

@@ -1,5 +1,6 @@
 """Tables in files: parquet, CSV, JSON, read by pyarrow; images inside parquet, decoded by Pillow."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,31 +11,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.base import Source, Table, check_tests
-from renate.data.fingerprint import expand, fingerprint, hashes_by_file
+from renate.data.base import Source, Table, check_test_size, hold_out
+from renate.data.fingerprint import expand, fingerprint
 from renate.data.images import decode
-from renate.data.inputs import BOOLEAN, IMAGE, NUMBER, Inputs, match_names
-from renate.data.tables import index_columns, read_file
-from renate.data.values import EMPTY, LISTS, TEXT, first_empty, first_word, kind_of, labels_of, numbers_of
+from renate.data.tables import empty_values, first_line, is_image, is_text, read_file
 from renate.errors import ConfigError, DataError, nearest
 
 Paths = str | Sequence[str]
-MODEL_INPUTS = (NUMBER, BOOLEAN, IMAGE)
 
 
 @dataclass(kw_only=True)
 class Files(Source):
     """Files whose suffix says what they are: parquet, csv, json or jsonl.
 
-    Numeric columns become one float32 vector per example; one column of encoded images becomes uint8 [C, H, W]. Columns
-    are known by their names, in every file and every later update.
+    Numeric columns become one float32 vector per example; one column of encoded images becomes uint8 [C, H, W].
 
     Args:
         train: A path, a glob, or a list of them; also URLs such as s3://bucket/new/*.parquet.
-        test: The same, or name -> such, each a column of the accuracy matrix; null holds `test_size` of `train` out.
-        test_size: The share that is held out where `test` is null, the same examples for every seed and every update.
+        test: The same, or name -> such, each a column of the accuracy matrix; null splits `test_size` off `train`.
+        test_size: The fraction that is split off where `test` is null, the same for every seed.
         target: The column to predict.
-        inputs: The columns to predict from; null takes all others but an index that pandas has written.
+        inputs: The columns to predict from; null takes all others.
         image_size: [height, width] to resize images to; null takes them as they are, all of one size.
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
     """
@@ -49,171 +46,97 @@ class Files(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_tests(self.test, self.test_size)
-        self.target = str(self.target)  # a column may be called 3
-        self.read_from: dict[str, list[str]] = {}
+        check_test_size(self.test, self.test_size)
         if isinstance(self.inputs, str):
             raise ConfigError(f"data.inputs={self.inputs}: expected a list of columns, as [{self.inputs}]")
-        if self.inputs is not None:
-            self.inputs = [str(name) for name in self.inputs]
-            if not self.inputs:
-                raise ConfigError("data.inputs=[]: expected one column or more, or null for all others")
-            if self.target in self.inputs:
-                raise ConfigError(f"data.inputs={list(self.inputs)} holds data.target={self.target}: take it out")
+        if self.inputs is not None and self.target in self.inputs:
+            raise ConfigError(f"data.inputs={list(self.inputs)} holds data.target={self.target}: take it out")
         size = self.image_size
         if size is not None and (not isinstance(size, Sequence) or len(size) != 2 or min(size) < 1):
             raise ConfigError(f"data.image_size={size}: expected [height, width], both 1 or more")
 
     def read(self) -> tuple[Table, dict[str, Table]]:
-        if self.known is not None and self.inputs is not None and set(self.inputs) != set(self.known.names):
-            raise ConfigError(
-                f"data.inputs={list(self.inputs)}: the state's model predicts from {', '.join(self.known.names)}"
-            )
-        if self.known is not None and self.known.target not in (None, self.target):
-            raise ConfigError(f"data.target={self.target}: the state's model predicts '{self.known.target}'")
-        table = self._table(self.train, "data.train", self.known)
-        facts = self.known or table.facts()
+        table = self._table(self.train, "data.train")
         if self.test is None:
-            return table, {}
+            return hold_out(table, self.test_size)
         named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
-        keys = {name: "data.test" if named is not self.test else f"data.test.{name}" for name in named}
-        return table, {name: self._table(paths, keys[name], facts) for name, paths in named.items()}
+        return table, {name: self._table(paths, "data.test") for name, paths in named.items()}
 
-    def files(self) -> dict[str, list[list[str]]]:
-        cache = Path(self.cache_dir) if self.cache_dir else None
-        return {key: hashes_by_file(files, cache) for key, files in self.read_from.items()}
+    def _table(self, paths: Paths, key: str) -> Table:
+        import pyarrow as pa
 
-    def _table(self, paths: Paths, key: str, known: Inputs | None) -> Table:
         files = expand(paths, key)
-        self.read_from[key] = files
         tables = [read_file(file) for file in files]
-        notes = []
-        for place, (file, table) in enumerate(zip(files, tables, strict=True)):
-            self._check_twice(file, table)
-            kept = [name for name in index_columns(table) if name != self.target]
-            if self.inputs is None and (known is None or not set(kept) <= set(known.names)):
-                tables[place] = table.drop_columns(kept)
-                notes += [f"{file}: column '{name}' is an index, so it is no input" for name in kept]
-
-        names = self._names(tables[0], files[0], known)
-        kinds = self._kinds(names, files, tables)
+        schema = tables[0].schema
         for file, table in zip(files, tables, strict=True):
-            self._check_columns(file, table, names)
-        labels = self._labels(files, tables, known)
-        parts = [(file, table.num_rows) for file, table in zip(files, tables, strict=True)]
-        if [kind for kind in kinds if kind == IMAGE]:
-            channels = known.shape[0] if known is not None and len(known.shape) == 3 else None
-            columns = {file: table.column(names[0]) for file, table in zip(files, tables, strict=True)}
-            inputs = self._images(columns, names[0], None if key == "data.train" else channels)
-        else:
-            inputs = self._vectors(names, files, tables)
-        return Table(inputs, labels, list(zip(names, kinds, strict=True)), self.target, parts, notes[:5])
+            self._check_columns(file, table, tables[0].column_names, files[0])
+            if table.schema.equals(schema):
+                continue
+            try:
+                schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise DataError(f"{file}: its columns differ in kind from {files[0]}: {first_line(error)}") from error
+        whole = pa.concat_tables(tables, promote_options="permissive")
+        labels = self._labels(whole.column(self.target), files[0])
+        names = self._names(whole.column_names)
+        if not names:
+            raise DataError(f"{files[0]}: no column but '{self.target}', nothing to predict from")
+        images = [name for name in names if is_image(whole.column(name).type)]
+        if images and len(names) > 1:
+            raise DataError(f"{files[0]}: column '{images[0]}' holds images: data.inputs=['{images[0]}'] uses it alone")
+        if images:
+            return self._images({f: t.column(images[0]) for f, t in zip(files, tables, strict=True)}, images[0]), labels
+        return self._vectors(whole.select(names), files[0]), labels
 
-    def _check_twice(self, file: str, table: Any) -> None:
-        twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+    def _names(self, columns: Sequence[str]) -> list[str]:
+        return list(self.inputs) if self.inputs is not None else [name for name in columns if name != self.target]
+
+    def _check_columns(self, file: str, table: Any, first: list[str], other: str) -> None:
+        names = table.column_names
+        twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise DataError(f"{file}: column '{twice[0]}' is there twice: rename one")
-
-    def _names(self, first: Any, file: str, known: Inputs | None) -> list[str]:
-        """The input columns, in the order in which the model has them."""
-        there = first.column_names
         for name in [self.target, *(self.inputs or [])]:
-            if name not in there:
-                raise DataError(f"{file}: no column '{name}'{nearest(name, there)} ({', '.join(there)})")
-        if known is not None and known.columns:
-            return known.names
-        names = list(self.inputs) if self.inputs is not None else [name for name in there if name != self.target]
-        if not names:
-            raise DataError(f"{file}: no column but '{self.target}', nothing to predict from")
-        return names
+            if name not in names:
+                raise DataError(f"{file}: no column '{name}'{nearest(name, names)} ({', '.join(names)})")
+        if self.inputs is None and set(names) != set(first):
+            odd = sorted(set(names) ^ set(first))[0]
+            raise DataError(f"column '{odd}' is in only one of {other} and {file}: name the columns by data.inputs=[…]")
+        if empty := empty_values(table.column(self.target)):
+            raise DataError(f"{file}: column '{self.target}' has {empty} empty values: drop those rows")
+        for name in self._names(names):
+            if empty := table.column(name).null_count:
+                raise DataError(f"{file}: column '{name}' has {empty} empty values: fill them or drop the rows")
 
-    def _check_columns(self, file: str, table: Any, names: Sequence[str]) -> None:
-        there = table.column_names
-        if self.target not in there:
-            raise DataError(f"{file}: no column '{self.target}'{nearest(self.target, there)} ({', '.join(there)})")
-        others = [name for name in there if name != self.target]
-        match_names(others, names, file, surplus=self.inputs is None)
-        for name in (self.target, *names):
-            row = first_empty(table.column(name))
-            if row is not None:
+    def _labels(self, column: Any, file: str) -> np.ndarray[Any, Any]:
+        import pyarrow as pa
+
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        kind = column.type
+        if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or is_text(kind)):
+            raise DataError(f"{file}: column '{self.target}' is {kind}, a label is an integer, a boolean or text")
+        values: np.ndarray[Any, Any] = column.to_numpy()
+        return values.astype(np.int64) if pa.types.is_boolean(kind) else values
+
+    def _vectors(self, table: Any, file: str) -> Tensor:
+        import pyarrow as pa
+
+        vectors = np.empty((table.num_rows, table.num_columns), np.float32)
+        for index, name in enumerate(table.column_names):
+            column, kind = table.column(name), table.column(name).type
+            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+                others = [n for n in table.column_names if n != name]
                 raise DataError(
-                    f"{file}: row {row + 1}, column '{name}' is empty (rows counted from 1, the header not): "
-                    f"{'drop such rows' if name == self.target else 'fill such values or drop the rows'}"
+                    f"{file}: column '{name}' is {kind}, expected numbers or images: use data.inputs={others}"
                 )
-
-    def _kinds(self, names: Sequence[str], files: Sequence[str], tables: Sequence[Any]) -> list[str]:
-        """Kind of each input column, the same in every file."""
-        kinds: dict[str, tuple[str, str]] = {}
-        for file, table in zip(files, tables, strict=True):
-            for name in (name for name in names if name in table.column_names and table.num_rows):
-                column = table.column(name)
-                kind = kind_of(column.type)
-                if kind == EMPTY:
-                    raise DataError(f"{file}: column '{name}' is empty in every row: fill it, or leave it out")
-                if kind not in MODEL_INPUTS:
-                    self._refuse(file, name, column, kind, table)
-                before, other = kinds.setdefault(name, (kind, file))
-                if kind != before:
-                    raise DataError(f"{file}: column '{name}' holds {kind}s, in {other} it holds {before}s")
-        images = [name for name, (kind, _) in kinds.items() if kind == IMAGE]
-        if images and len(names) > 1:
-            raise DataError(f"{files[0]}: column '{images[0]}' holds images: data.inputs=[{images[0]}] uses it alone")
-        return [kinds.get(name, (NUMBER, ""))[0] for name in names]
-
-    def _refuse(self, file: str, name: str, column: Any, kind: str, table: Any) -> None:
-        """Say what a column holds that no model takes, and which columns are left without it."""
-        usable = [
-            other
-            for other in table.column_names
-            if other != self.target and kind_of(table.column(other).type) in (NUMBER, BOOLEAN)
-        ]
-        advice = f"data.inputs=[{','.join(usable)}] leaves it out" if usable else "no column of numbers is left"
-        words = {TEXT: "text", LISTS: "lists"}.get(kind, str(column.type))
-        example = ""
-        if kind == TEXT:
-            row = first_word(column)
-            example = f": {column[row].as_py()!r:.40} in row {row + 1}"
-        raise DataError(
-            f"{file}: column '{name}' is {column.type} ({words}{example}), expected numbers or images: {advice} "
-            "(docs/limits.md)"
-        )
-
-    def _labels(self, files: Sequence[str], tables: Sequence[Any], known: Inputs | None) -> np.ndarray[Any, Any]:
-        """The labels of all files, of one kind."""
-        found: list[tuple[str, np.ndarray[Any, Any]]] = []
-        for file, table in zip(files, tables, strict=True):
-            if table.num_rows:
-                found.append((file, labels_of(table.column(self.target), f"{file}: column '{self.target}'")))
-        text = [file for file, labels in found if labels.dtype.kind == "U"]
-        integers = [file for file, labels in found if labels.dtype.kind != "U"]
-        if text and integers:
-            raise DataError(
-                f"{text[0]}: column '{self.target}' is text, in {integers[0]} it holds integers: "
-                "label all in one way (007 is text, 7 is not)"
-            )
-        if known is not None and found and (known.target_kind == "text") != bool(text):
-            now = "text" if text else "integers"
-            raise DataError(
-                f"{found[0][0]}: column '{self.target}' holds {now}, the state's labels are "
-                f"{'text' if known.target_kind == 'text' else 'integers'}: label all in one way (007 is text, 7 is not)"
-            )
-        return np.concatenate([labels for _, labels in found]) if found else np.empty(0, np.int64)
-
-    def _vectors(self, names: Sequence[str], files: Sequence[str], tables: Sequence[Any]) -> Tensor:
-        rows = sum(table.num_rows for table in tables)
-        vectors = np.empty((rows, len(names)), np.float32)
-        begin = 0
-        for file, table in zip(files, tables, strict=True):
-            end = begin + table.num_rows
-            for index, name in enumerate(names):
-                if table.num_rows:
-                    vectors[begin:end, index] = numbers_of(table.column(name), f"{file}: column '{name}'")
-            begin = end
+            with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite, which `check` refuses
+                vectors[:, index] = column.to_numpy()
         return torch.from_numpy(vectors)
 
-    def _images(self, columns: dict[str, Any], name: str, channels: int | None) -> Tensor:
+    def _images(self, columns: dict[str, Any], name: str) -> Tensor:
         cache = Path(self.cache_dir or "~/.cache/renate").expanduser()
         size = tuple(self.image_size) if self.image_size is not None else None
-        key = f"{fingerprint([list(columns)], cache)}/{name}/{size}/{channels}"
-        named = {f"{file}: column '{name}'": column for file, column in columns.items() if len(column)}
-        return decode(named, cache, key, size, channels)
+        key = f"{fingerprint([list(columns)], cache)}/{name}/{size}"
+        named = {f"{file}: column '{name}'": column for file, column in columns.items()}
+        return decode(named, cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy", size)

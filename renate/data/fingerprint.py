@@ -40,8 +40,6 @@ def _matches(patterns: Patterns, key: str) -> list[tuple[str, str | None]]:
     path = str(Path(patterns.removeprefix("file://")).expanduser())
     matches = [path] if Path(path).is_file() else glob.glob(path, recursive=True)  # noqa: PTH207 (absolute ones too)
     found = sorted(match for match in matches if Path(match).is_file())
-    if not found and Path(path).is_dir():
-        raise DataError(f"{key}={patterns}: is a folder: name its files, as {patterns.rstrip('/')}/*.parquet")
     if not found:
         raise DataError(f"{key}={patterns}: no such file, and no file matches (from {Path.cwd()})")
     return [(file, None) for file in found]
@@ -66,17 +64,6 @@ def fingerprint(patterns: Iterable[Any] | Mapping[str, Any], cache: Path | None)
         digest.update(b"\1")
     known.save()
     return digest.hexdigest()
-
-
-def hashes_by_file(files: Iterable[str], cache: Path | None) -> list[list[str]]:
-    """Return [name, hash of the content] of each file; of an object in a store its etag and size."""
-    known = Hashes((cache or Path("~/.cache/renate")).expanduser() / "hashes.json")
-    found = []
-    for file in files:
-        content = remote.find(file, "data")[0][1] if "://" in file else known.of(Path(file))
-        found.append([Path(file).name, content])
-    known.save()
-    return found
 
 
 class Hashes:

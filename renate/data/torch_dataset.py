@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from renate.data.base import Label, Source, Table, check_tests
+from renate.data.base import Label, Source, Table, check_test_size, hold_out
 from renate.errors import DataError
 
 
@@ -29,12 +29,12 @@ class TorchDataset(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_tests(self.test, self.test_size)
+        check_test_size(self.test, self.test_size)
 
     def read(self) -> tuple[Table, dict[str, Table]]:
         whole = table(self.train, "data.train")
         if self.test is None:
-            return whole, {}
+            return hold_out(whole, self.test_size)
         named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
         return whole, {name: table(items, "data.test") for name, items in named.items()}
 
@@ -65,7 +65,7 @@ def table(items: Dataset[Any], key: str) -> Table:
         raise DataError(f"{key} has no examples")
     if len({isinstance(label, str) for label in labels}) > 1:
         raise DataError(f"{key}: some targets are text, some integers: use one kind")
-    return Table(torch.stack(inputs), np.array(labels))
+    return torch.stack(inputs), np.array(labels)
 
 
 def as_tensor(value: Any, where: str) -> Tensor:

@@ -10,15 +10,10 @@ from renate.errors import DataError
 
 
 class Scale(nn.Module):
-    """Pixels, which are uint8, -> float32 in [0, 1], in one pass; floats are left alone.
-
-    Other integers and booleans are no pixels: they become float32 as they are.
-    """
+    """uint8 -> float32 in [0, 1], in one pass; floats are left alone."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if inputs.dtype == torch.uint8:
-            return inputs * (1 / 255)
-        return inputs if inputs.is_floating_point() else inputs.float()
+        return inputs if inputs.is_floating_point() else inputs * (1 / 255)
 
 
 class Normalize(nn.Module):

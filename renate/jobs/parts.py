@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from renate.build import build, infer, locate
-from renate.data.base import Data, Known
+from renate.data.base import Data
 from renate.data.batch import BatchTransform, Columns, length
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, DataError, JobError
@@ -104,17 +104,9 @@ class Chunk:
     tests: dict[str, Test] = field(default_factory=dict)
 
 
-def load_data(job: Job, known: Known | None) -> Data:
-    """Read the data, against what the state's version knows of them; says what the user should know.
-
-    Raises:
-        DataError: They don't fit the state, or aren't the same on all hosts.
-    """
+def load_data(job: Job, labels: list[Any] | None) -> Data:
     source = job.build("data")
-    labels = known.labels if known is not None else None
-    data: Data = source.load(labels, seed=derive(job.config["seed"], "split"), known=known)
-    for note in data.notes if job.ranks.first else ():
-        job.emit({"event": "report", "text": f"note: {note}", "always": True})
+    data: Data = source.load(labels, seed=derive(job.config["seed"], "split"))
     seen = job.ranks.gather((data.labels, length(data.train), data.input_shape))
     other = next((other for other in seen if other != seen[0]), None)
     if other is not None:

@@ -13,10 +13,7 @@ from torch.nn.parameter import is_lazy
 from yaml import YAMLError
 
 from renate.build import build
-from renate.data.base import Known
 from renate.data.batch import BatchTransform, Columns, length, select
-from renate.data.inputs import Inputs
-from renate.data.split import Split
 from renate.errors import ConfigError, StateError
 from renate.jobs.parts import Job, transform
 from renate.jobs.text import load as parse
@@ -68,20 +65,6 @@ class Saved:
     @property
     def labels(self) -> list[Any]:
         return list(self.deploy["labels"])
-
-    @property
-    def known(self) -> Known:
-        """What the version knows of its data."""
-        where = f"{self.state.url}: 'model.json' of version {self.manifest.version}"
-        inputs, split = self.deploy.get("inputs"), self.deploy.get("split")
-        try:
-            return Known(
-                self.labels,
-                None if inputs is None else Inputs.from_json(inputs),
-                None if split is None else Split.from_json(split),
-            )
-        except (ValueError, TypeError) as error:
-            raise StateError(f"{where} says of its data what no update writes: {error}") from error
 
     @property
     def sizes(self) -> dict[str, Any]:

@@ -42,7 +42,6 @@ from renate.state.versions import State
 from renate.tuning.past import HISTORY
 from renate.updaters.base import Updater
 
-MOST_FILES = 1000  # of each kind, named in a version's lineage
 Scores = dict[str, dict[str, float]]
 
 
@@ -71,7 +70,7 @@ def run(job: Job) -> dict[str, Any]:
         return earlier
     parent = job.ranks.share(lambda: _parent(job, at))
     saved = Saved.read(at, parent, job.ranks) if parent else None
-    data = load_data(job, saved.known if saved else None)
+    data = load_data(job, saved.labels if saved else None)
     content.note(job, data)
     if publishes and (already := job.ranks.share(lambda: _already(job, at, parent))) is not None:
         return already
@@ -187,16 +186,13 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
         **({"content": job.record["content"]} if "content" in job.record else {}),
         "stream": job.prefix or None,
         "overrides": job.record["overrides"],
-        "data": {key: files[:MOST_FILES] for key, files in data.files.items()},
         "seed": job.config["seed"],
         "seconds": round(seconds, 3),
         "packages": packages(),
     }
     metrics = {"before": before, "after": after, "counts": outcome.counts, "value": outcome.value}
-    kept: dict[str, Any] = {"model": node | {"num_classes": facts["num_classes"]} if "num_classes" in node else node}
-    kept |= {"labels": data.labels, "inputs": data.inputs.to_json() if data.inputs else None}
-    kept |= {"split": data.split.to_json() if data.split else None}
-    files = state_files(job, model, updater, memory, kept, metrics)
+    kept = {"model": node | {"num_classes": facts["num_classes"]} if "num_classes" in node else node}
+    files = state_files(job, model, updater, memory, kept | {"labels": data.labels}, metrics)
     if saved and HISTORY in saved.manifest.files:
         files = chain(files, [(HISTORY, None)])
     source = (at, saved.manifest) if saved else None

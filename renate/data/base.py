@@ -152,9 +152,7 @@ class Source(ABC):
         if self.batch_size < 1:
             raise ConfigError(f"data.batch_size={self.batch_size}: expected 1 or more")
         if self.val_size < 0 or (self.val_size >= 1 and self.val_size != int(self.val_size)):
-            raise ConfigError(
-                f"data.val_size={self.val_size}: expected a fraction below 1, or a number of examples"
-            )
+            raise ConfigError(f"data.val_size={self.val_size}: expected a fraction below 1, or a number of examples")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"data.limit={self.limit}: expected 1 or more, or null")
 
@@ -210,12 +208,10 @@ class Source(ABC):
         chosen = {side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES}
         if not len(chosen[TRAIN]) and training:
             raise DataError(
-                f"data.train: all of its {len(hashes)} examples are held out, for test or validation: "
-                "give more rows"
+                f"data.train: all of its {len(hashes)} examples are held out, for test or validation: give more rows"
             )
         test = {
-            name: {"inputs": t.inputs, "targets": encode(t.labels, labels, _key(name))}
-            for name, t in tests.items()
+            name: {"inputs": t.inputs, "targets": encode(t.labels, labels, _key(name))} for name, t in tests.items()
         }
         if fraction:
             test["test"] = select(columns, chosen[TEST])
@@ -346,14 +342,10 @@ def _labels(raw: np.ndarray[Any, Any], known: Known | None) -> tuple[list[Label]
     found = sorted(set(raw.tolist()))
     if known is None:
         if len(found) < 2:
-            raise DataError(
-                f"data.train has one class only, {found[0]!r}: a first update needs two or more"
-            )
+            raise DataError(f"data.train has one class only, {found[0]!r}: a first update needs two or more")
         return found, found
     if known.labels and not same_kind(known.labels, found):
-        raise DataError(
-            f"data.train: its labels are like {found[0]!r}, the state's like {known.labels[0]!r}"
-        )
+        raise DataError(f"data.train: its labels are like {found[0]!r}, the state's like {known.labels[0]!r}")
     new = [label for label in found if label not in set(known.labels)]
     return known.labels + new, new
 
@@ -387,9 +379,7 @@ def check_test_size(test: object, fraction: float) -> None:
         ConfigError: A fraction that isn't one.
     """
     if test is None and not 0 < fraction < 1:
-        raise ConfigError(
-            f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test"
-        )
+        raise ConfigError(f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test")
 
 
 def check(table: Table, key: str) -> None:

@@ -88,6 +88,7 @@ class Inputs:
         shape = found["shape"]
         _need(isinstance(shape, list) and len(shape) <= 16, "inputs: no shape")
         _need(all(type(n) is int and 0 <= n <= 2**40 for n in shape), "inputs: no shape")
+        _need(bool(alone) or shape == [len(columns)], "inputs: not as many columns as a vector has")
         dtype = found["dtype"]
         known = isinstance(dtype, str) and re.fullmatch(r"(bfloat|float|int|uint|complex)\d+|bool", dtype)
         _need(bool(known), "inputs: no dtype")
@@ -153,8 +154,7 @@ def compare(seen: Inputs, known: Inputs, where: str, origin: str) -> None:
         )
     if seen.target_kind and known.target_kind and seen.target_kind != known.target_kind:
         raise DataError(
-            f"{where}: the target is {seen.target_kind}, that of {origin} {known.target_kind}: "
-            "convert it to that"
+            f"{where}: the target is {seen.target_kind}, that of {origin} {known.target_kind}: convert it to that"
         )
 
 
@@ -221,6 +221,5 @@ def match_columns(
     for name, kind in wanted.items():
         if kinds[name] != kind:
             raise DataError(
-                f"{file}: column '{name}' is {kinds[name]}, in {origin} it is {kind}: "
-                "convert the file's column to that"
+                f"{file}: column '{name}' is {kinds[name]}, in {origin} it is {kind}: convert the file's column to that"
             )

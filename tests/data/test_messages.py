@@ -60,11 +60,11 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
         (broken("a.csv", b"x,label\n1,cat\n2,\n"), "a.csv: column 'label' has 1 empty values: drop those rows"),
         (
             tabled({"x": [1.0, 1e300], "label": [1, 2]}),
-            "a.parquet: row 1 (the first is 0), column 'x' is infinite, or too large for float32",
+            "row 1 (the first is 0), column 'x' is infinite, or",
         ),
         (
             tabled({"x": [1.0, float("nan")], "label": [1, 2]}),
-            "a.parquet: row 1 (the first is 0), column 'x' is NaN: clean or fill it first",
+            "row 1 (the first is 0), column 'x' is NaN: clean",
         ),
         (tabled({"x": ["a", "b"], "label": [1, 2]}), "column 'x' is string, expected numbers or images"),
         (tabled({"x": [1, 2], "label": [0.5, 1.5]}), "column 'label' is double, a label is an integer"),
@@ -79,7 +79,7 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
         (tabled(TABLE, val_size=4), "data.val_size=4 leaves none of 4 examples to train on"),
         (
             tabled({"x": [1, 2], "label": [1, 2]}, val_size=0.1),
-            "data.val_size: 2 examples are too few, each is the last",
+            "data.val_size: 2 examples are too few",
         ),
         (broken("a.csv", b"x,label\n1,2\n3\n"), "a.csv: not readable as csv"),
         (broken("a.csv", "x,label\nü,1\nö,2\n".encode("latin-1")), "a.csv: not readable as csv"),

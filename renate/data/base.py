@@ -3,19 +3,99 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from renate.data.batch import Columns, length, select
+from renate.data.inputs import Inputs, compare, measured, scales, widened
+from renate.data.split import (
+    SIDES,
+    TEST,
+    TRAIN,
+    VAL,
+    Hashes,
+    Split,
+    first_split,
+    hash_rows,
+    with_exceptions,
+)
 from renate.errors import ConfigError, DataError
 from renate.seeds import derive
 
 Label = int | str
-# Inputs [N, ...] as they will be stored, and the labels [N] as the source has them.
-Table = tuple[Tensor, np.ndarray[Any, Any]]
+
+
+class File(NamedTuple):
+    """A file that a table was read from.
+
+    Attributes:
+        name: Its path or URL.
+        rows: How many it gave.
+        content: SHA-256 of its bytes, or an object's etag and size.
+    """
+
+    name: str
+    rows: int
+    content: str
+
+
+class Table(NamedTuple):
+    """Labelled examples as a source has them.
+
+    Attributes:
+        inputs: [N, ...] as they will be stored.
+        labels: [N] as the source has them.
+        columns: (name, kind) of each input column, see `inputs.Column`; empty where they have no names.
+        files: Where the rows come from, in their order; empty where they come from no files.
+        target: The target's name, if it has one.
+        target_kind: See `Inputs`.
+        notes: What to tell the user.
+    """
+
+    inputs: Tensor
+    labels: np.ndarray[Any, Any]
+    columns: tuple[tuple[str, str], ...] = ()
+    files: tuple[File, ...] = ()
+    target: str | None = None
+    target_kind: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+# What `read` may return for a table: one, or its first two fields.
+Readable = Table | tuple[Tensor, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a state knows of its data; each is None where it was written before that was kept.
+
+    Attributes:
+        labels: The label of each class index.
+        inputs: Names, kinds and shapes.
+        split: Which examples are held out.
+    """
+
+    labels: list[Label]
+    inputs: Inputs | None = None
+    split: Split | None = None
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Known":
+        """Read what a version's model.json says.
+
+        Raises:
+            ValueError: Anything odd.
+        """
+        inputs = found.get("inputs")
+        split = found.get("split")
+        return cls(
+            list(found["labels"]),
+            None if inputs is None else Inputs.from_json(inputs),
+            None if split is None else Split.from_json(split),
+        )
 
 
 @dataclass
@@ -28,6 +108,10 @@ class Data:
         test: name -> columns to measure on.
         labels: The label of each class index.
         new_labels: Those of them that were not known before.
+        inputs: What the next version keeps of the inputs.
+        split: What it keeps of the split.
+        files: role (`train`, `test`, `test <name>`) -> the files that were read.
+        notes: Lines to tell the user.
     """
 
     train: Columns
@@ -35,6 +119,10 @@ class Data:
     test: dict[str, Columns]
     labels: list[Label]
     new_labels: list[Label] = field(default_factory=list)
+    inputs: Inputs | None = None
+    split: Split | None = None
+    files: dict[str, tuple[File, ...]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -48,13 +136,17 @@ class Source(ABC):
 
     Args:
         batch_size: Examples of a training batch.
-        val_size: Validation examples, split off the training data: a fraction below 1, or a number.
+        val_size: Validation examples, held out of the training data: a fraction below 1, or a number.
         limit: Use only so many training examples, drawn by the seed; null uses all.
+
+    Attributes:
+        known: The inputs that the state knows, for `read` to match its columns to; None at a first update.
     """
 
     batch_size: int
     val_size: float
     limit: int | None
+    known: Inputs | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -65,62 +157,223 @@ class Source(ABC):
             raise ConfigError(f"data.limit={self.limit}: expected 1 or more, or null")
 
     @abstractmethod
-    def read(self) -> tuple[Table, dict[str, Table]]:
-        """Return the training table and name -> test table."""
+    def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
+        """Return the training table, and name -> test table or the fraction to hold out as one."""
 
-    def load(self, labels: list[Label] | None = None, *, seed: int) -> Data:
+    def load(
+        self,
+        labels: list[Label] | None = None,
+        *,
+        seed: int,
+        known: Known | None = None,
+        training: bool = True,
+    ) -> Data:
         """Read, check, number the labels, and split.
 
         Args:
             labels: Known labels in the order of their indices; None at a first update, which takes the sorted labels
                 of the training data.
-            seed: Of the split and of `limit`.
+            seed: Of `limit`, and of the validation side of a first update.
+            known: All that the state knows, its labels included; None at a first update.
+            training: Whether the training data will be trained on, or only the tests be measured on.
 
         Raises:
-            DataError: No examples, values that aren't finite, labels that only the test data has, test inputs of
-                another kind, or nothing left to train on.
+            DataError: No examples, values that aren't finite, labels that only the test data has, inputs of another
+                kind, examples that would change sides, or nothing left to train on.
         """
-        (inputs, raw), tests = self.read()
-        check(inputs, raw, "data.train")
-        found = sorted(set(raw.tolist()))
-        known = list(labels or [])
-        if labels is None and len(found) < 2:
-            raise DataError(f"data.train has one class only, {found[0]!r}: a first update needs two or more")
-        if known and not same_kind(known, found):
-            raise DataError(f"data.train: its labels are like {found[0]!r}, the state's like {known[0]!r}")
-        new = [label for label in found if label not in set(known)]
-        known += new
-        train = {"inputs": inputs, "targets": encode(raw, known, "data.train")}
-        if not tests:
-            raise DataError("data.test names nothing to measure on: give a test set, or null")
-        test = {}
-        for name, (test_inputs, test_raw) in tests.items():
-            check(test_inputs, test_raw, "data.test")
-            if kind(test_inputs) != kind(inputs):
-                raise DataError(f"data.test: inputs are {kind(test_inputs)}, those of data.train {kind(inputs)}")
-            test[name] = {"inputs": test_inputs, "targets": encode(test_raw, known, "data.test")}
-        train, val = self._split(train, seed)
-        return Data(train, val, test, known, new)
+        if known is None and labels is not None:
+            known = Known(labels)
+        self.known = known.inputs if known else None
+        raw, raw_tests = self.read()
+        train = Table(*raw)
+        inputs, notes = self._inputs(train)
+        labels, new = _labels(train.labels, known)
 
-    def _split(self, columns: Columns, seed: int) -> tuple[Columns, Columns | None]:
-        rows = length(columns)
-        order = torch.randperm(rows, generator=torch.Generator().manual_seed(derive(seed, "split")))
-        order = order[: self.limit] if self.limit is not None else order
-        held = round(len(order) * self.val_size) if self.val_size < 1 else int(self.val_size)
-        if held >= len(order):
-            raise DataError(f"data.val_size={self.val_size} leaves none of {len(order)} examples to train on")
-        if self.val_size and not held:
+        fraction = raw_tests if isinstance(raw_tests, int | float) else 0.0
+        given = {} if isinstance(raw_tests, int | float) else raw_tests
+        if not fraction and not given:
+            raise DataError("data.test names nothing to measure on: give a test set, or null")
+        tests = {name: Table(*table) for name, table in given.items()}
+        for name, table in tests.items():
+            notes += self._check_test(table, inputs, _key(name))
+
+        hashes = hash_rows(train.inputs, _order(train))
+        split, said = self._split(hashes, train.labels, fraction, known, set(new), seed, training)
+        notes += said
+        sides = split.sides(hashes)
+        columns = {
+            "inputs": train.inputs,
+            "targets": encode(train.labels, labels, "data.train"),
+        }
+        chosen = {side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES}
+        if not len(chosen[TRAIN]) and training:
             raise DataError(
-                f"data.val_size={self.val_size} of {len(order)} examples is none: give a number of examples"
+                f"data.train: all of its {len(hashes)} examples are held out, for test or validation: give more rows"
             )
-        if not held and self.limit is None:
-            return columns, None
-        train = select(columns, order[held:].sort().values)
-        return train, select(columns, order[:held].sort().values) if held else None
+        test = {
+            name: {"inputs": t.inputs, "targets": encode(t.labels, labels, _key(name))} for name, t in tests.items()
+        }
+        if fraction:
+            test["test"] = select(columns, chosen[TEST])
+        else:
+            notes += _shared(tests, set(hashes[sides == 0].tolist()))
+
+        known_inputs = known.inputs if known else None
+        return Data(
+            _part(columns, self._limited(chosen[TRAIN], seed)),
+            _part(columns, chosen[VAL]) if split.val and len(chosen[VAL]) else None,
+            test,
+            labels,
+            new,
+            widened(known_inputs, inputs) if known_inputs else inputs,
+            split,
+            {"train": train.files} | {_role(name): t.files for name, t in tests.items()},
+            notes,
+        )
+
+    def _inputs(self, train: Table) -> tuple[Inputs, list[str]]:
+        """What the training data's inputs are, checked against the state's, and what to say about them."""
+        check(train, "data.train")
+        seen = described(train)
+        if self.known is None:
+            return seen, list(train.notes)
+        compare(seen, self.known, "data.train", "the state")
+        notes = [*train.notes, *scales(seen, self.known, "data.train")]
+        if self.known.named != seen.named:
+            notes.append(
+                "data.train: the inputs of the state have other names than these, "
+                f"which are matched by position: {', '.join(self.known.names[:5])}"
+            )
+        return seen, notes
+
+    def _check_test(self, table: Table, inputs: Inputs, key: str) -> list[str]:
+        check(table, key)
+        seen = described(table)
+        origin = "data.train"
+        compare(seen, inputs, key, origin)
+        return [*table.notes, *scales(seen, inputs, key)]
+
+    def _split(
+        self,
+        hashes: Hashes,
+        labels: np.ndarray[Any, Any],
+        fraction: float,
+        known: Known | None,
+        new: set[Label],
+        seed: int,
+        training: bool,
+    ) -> tuple[Split, list[str]]:
+        """The state's split, or a first one, with the exceptions that this data needs; and what to say."""
+        notes: list[str] = []
+        if known is None or known.split is None:
+            split = first_split(hashes, fraction, self.val_size, derive(seed, "validation"))
+            if known is not None and training:
+                notes.append(
+                    "the state was written before it kept which examples are held out: "
+                    "examples that it trained on may be held out from now on"
+                )
+        else:
+            split = known.split
+            notes = self._check_shares(split, fraction, training)
+        if not training:
+            return split, notes
+        first = known is None or known.split is None
+        movable = set(labels.tolist()) if first else new
+        return with_exceptions(split, hashes, labels, movable, first=first), notes
+
+    def _check_shares(self, split: Split, fraction: float, training: bool) -> list[str]:
+        """Refuse shares by which examples would change sides.
+
+        Raises:
+            DataError: Saying which shares keep them.
+        """
+        if fraction and not split.test:
+            raise DataError(
+                "data.test=null: the state was always given test data, so examples that it trained on would be "
+                "held out: give data.test"
+            )
+        if fraction and fraction != split.test:
+            text = f"data.test_size={fraction}: the state holds out {split.test}"
+            if training:
+                raise DataError(f"{text}, and no example may change sides: data.test_size={split.test}")
+            return [f"{text}, on which it is measured"]
+        if training and self.val_size != split.asked:
+            raise DataError(
+                f"data.val_size={self.val_size}: the state holds out {split.asked:g} for validation, "
+                f"and no example may change sides: data.val_size={split.asked:g}"
+            )
+        if split.test and not fraction and training:
+            return [
+                f"data.test is given: the examples that were held out before ({split.test:g} of all) "
+                "still aren't trained on"
+            ]
+        return []
+
+    def _limited(self, rows: Tensor, seed: int) -> Tensor:
+        """`limit` of the training rows."""
+        if self.limit is None or self.limit >= len(rows):
+            return rows
+        generator = torch.Generator().manual_seed(derive(seed, "split"))
+        order = torch.randperm(len(rows), generator=generator)[: self.limit]
+        return rows[order.sort().values]
+
+
+def _part(columns: Columns, rows: Tensor) -> Columns:
+    """The rows; all of them without a copy, as they may be mapped from a file."""
+    return columns if len(rows) == length(columns) else select(columns, rows)
+
+
+def _key(name: str) -> str:
+    return "data.test" if name == "test" else f"data.test.{name}"
+
+
+def _role(name: str) -> str:
+    return "test" if name == "test" else f"test {name}"
+
+
+def _order(table: Table) -> list[str]:
+    """Names of the columns of a vector, by which a hash takes them."""
+    names = [name for name, _ in table.columns]
+    return names if table.inputs.ndim == 2 and len(names) == table.inputs.shape[1] else []
+
+
+def _labels(raw: np.ndarray[Any, Any], known: Known | None) -> tuple[list[Label], list[Label]]:
+    """All labels in the order of their indices, and those that are new."""
+    found = sorted(set(raw.tolist()))
+    if known is None:
+        if len(found) < 2:
+            raise DataError(f"data.train has one class only, {found[0]!r}: a first update needs two or more")
+        return found, found
+    if known.labels and not same_kind(known.labels, found):
+        raise DataError(f"data.train: its labels are like {found[0]!r}, the state's like {known.labels[0]!r}")
+    new = [label for label in found if label not in set(known.labels)]
+    return known.labels + new, new
+
+
+def _shared(tests: Mapping[str, Table], trained: set[int]) -> list[str]:
+    """A line for each test set that holds examples which are trained on."""
+    notes = []
+    for name, table in tests.items():
+        hashes = hash_rows(table.inputs, _order(table)).tolist()
+        count = sum(number in trained for number in hashes)
+        if count:
+            notes.append(f"{_key(name)}: {count} of its {len(hashes)} examples are also trained on")
+    return notes
+
+
+def described(table: Table) -> Inputs:
+    """What a table's inputs are."""
+    return Inputs(
+        measured(table.columns, table.inputs),
+        str(table.inputs.dtype).removeprefix("torch."),
+        tuple(table.inputs.shape[1:]),
+        table.target,
+        table.target_kind,
+    )
 
 
 def check_test_size(test: object, fraction: float) -> None:
-    """Check the fraction for `hold_out`, which counts only where there is no test data.
+    """Check the fraction to hold out, which counts only where there is no test data.
 
     Raises:
         ConfigError: A fraction that isn't one.
@@ -129,26 +382,37 @@ def check_test_size(test: object, fraction: float) -> None:
         raise ConfigError(f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test")
 
 
-def hold_out(table: Table, fraction: float) -> tuple[Table, dict[str, Table]]:
-    """Split a test table off a table that came without one, the same for every seed."""
-    inputs, labels = table
-    order = np.random.default_rng(derive(0, "test")).permutation(len(labels))
-    count = max(1, round(len(labels) * fraction)) if len(labels) else 0
-    test, train = np.sort(order[:count]), np.sort(order[count:])
-    return (inputs[torch.from_numpy(train)], labels[train]), {"test": (inputs[torch.from_numpy(test)], labels[test])}
+def check(table: Table, key: str) -> None:
+    """Check that there are examples, and that their inputs are finite.
 
-
-def check(inputs: Tensor, raw: np.ndarray[Any, Any], key: str) -> None:
-    if not len(raw):
+    Raises:
+        DataError: Naming the first one as the user has it: by file, row and column.
+    """
+    inputs = table.inputs
+    if not len(table.labels):
         raise DataError(f"{key} has no examples")
-    if inputs.is_floating_point() and not bool(torch.isfinite(inputs).all()):
-        row = int((~torch.isfinite(inputs.reshape(len(inputs), -1))).any(1).nonzero()[0])
-        raise DataError(f"{key}: example {row} has an input that is NaN or infinite: clean or fill it first")
+    if not inputs.is_floating_point() or bool(torch.isfinite(inputs).all()):
+        return
+    flat = inputs.reshape(len(inputs), -1)
+    row, place = (~torch.isfinite(flat)).nonzero()[0].tolist()
+    value = float(flat[row, place])
+    shown = "NaN" if value != value else "infinite, or too large for float32"
+    raise DataError(f"{_place(table, key, row, place)} is {shown}: clean or fill it first")
 
 
-def kind(inputs: Tensor) -> str:
-    """Of one example, as messages show it: `float32 [3, 4]`."""
-    return f"{str(inputs.dtype).removeprefix('torch.')} {list(inputs.shape[1:])}"
+def _place(table: Table, key: str, row: int, place: int) -> str:
+    """Where a value stands: `week1.csv: row 7 (the first is 0), column 'b'`."""
+    where = f"{key}: item {row} (the first is 0)"
+    for file in table.files:
+        if row < file.rows:
+            where = f"{file.name}: row {row} (the first is 0)"
+            break
+        row -= file.rows
+    names = _order(table)
+    if names:
+        return f"{where}, column '{names[place]}'"
+    index = [int(i) for i in np.unravel_index(place, table.inputs.shape[1:] or (1,))]
+    return f"{where}: its input at {index}"
 
 
 def same_kind(a: list[Label], b: list[Label]) -> bool:

@@ -1,6 +1,7 @@
 """Handwritten digits that scikit-learn carries: real and offline."""
 
 import gzip
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from renate.data.base import Source, Table
+from renate.data.base import Readable, Source
 
 
 @dataclass(kw_only=True)
@@ -19,7 +20,7 @@ class Digits(Source):
     A fifth, the same for every seed, is the test set.
     """
 
-    def read(self) -> tuple[Table, dict[str, Table]]:
+    def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
         pixels, targets = _parsed()
         images = torch.from_numpy((pixels * 15).astype(np.uint8))[:, None]
         order = np.random.default_rng(0).permutation(len(images))

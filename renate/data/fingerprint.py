@@ -66,6 +66,22 @@ def fingerprint(patterns: Iterable[Any] | Mapping[str, Any], cache: Path | None)
     return digest.hexdigest()
 
 
+def contents(files: Iterable[str], cache: Path | None) -> list[str]:
+    """Return the SHA-256 of each file's content; of an object, its etag and size.
+
+    Args:
+        files: Paths and URLs, as `expand` gives them.
+        cache: See `fingerprint`.
+    """
+    known = Hashes((cache or Path("~/.cache/renate")).expanduser() / "hashes.json")
+    found = []
+    for file in files:
+        remote_file = "://" in file
+        found.append(str(_matches(file, "data")[0][1]) if remote_file else known.of(Path(file)))
+    known.save()
+    return found
+
+
 class Hashes:
     """Contents' SHA-256, remembered so that an unchanged file isn't read again.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from renate.data.base import Label, Source, Table, check_test_size, hold_out
+from renate.data.base import Label, Readable, Source, Table, check_test_size
 from renate.errors import DataError
 
 
@@ -19,8 +19,8 @@ class TorchDataset(Source):
 
     Args:
         train: The data set to train on.
-        test: To measure on, or name -> such; null splits `test_size` off `train`.
-        test_size: The fraction that is split off where `test` is null, the same for every seed.
+        test: To measure on, or name -> such; null holds `test_size` of `train` out.
+        test_size: The fraction that is held out where `test` is null, the same for every seed.
     """
 
     train: Dataset[Any]
@@ -31,10 +31,10 @@ class TorchDataset(Source):
         super().__post_init__()
         check_test_size(self.test, self.test_size)
 
-    def read(self) -> tuple[Table, dict[str, Table]]:
+    def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
         whole = table(self.train, "data.train")
         if self.test is None:
-            return hold_out(whole, self.test_size)
+            return whole, self.test_size
         named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
         return whole, {name: table(items, "data.test") for name, items in named.items()}
 
@@ -65,7 +65,7 @@ def table(items: Dataset[Any], key: str) -> Table:
         raise DataError(f"{key} has no examples")
     if len({isinstance(label, str) for label in labels}) > 1:
         raise DataError(f"{key}: some targets are text, some integers: use one kind")
-    return torch.stack(inputs), np.array(labels)
+    return Table(torch.stack(inputs), np.array(labels))
 
 
 def as_tensor(value: Any, where: str) -> Tensor:

@@ -16,7 +16,7 @@ def run(job: Job) -> dict[str, Any]:
     state = job.state(url)
     manifest = state.manifest(state.resolve(str(wanted)) if wanted is not None else None)
     saved = Saved.read(state, manifest)
-    data = load_data(job, saved.labels)
+    data = load_data(job, saved.known, training=False)
     scenario: Scenario = job.build("scenario")
     facts = sizes(data)
     updater = updater_of(job, build({"_target_": "renate.memory.none.NoMemory"}, "memory"))

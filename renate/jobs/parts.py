@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from renate.build import build, infer, locate
-from renate.data.base import Data
+from renate.data.base import Data, Known
 from renate.data.batch import BatchTransform, Columns, length
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, DataError, JobError
@@ -104,9 +104,13 @@ class Chunk:
     tests: dict[str, Test] = field(default_factory=dict)
 
 
-def load_data(job: Job, labels: list[Any] | None) -> Data:
+def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     source = job.build("data")
-    data: Data = source.load(labels, seed=derive(job.config["seed"], "split"))
+    data: Data = source.load(seed=derive(job.config["seed"], "split"), known=known, training=training)
+    if job.ranks.first:
+        for text in data.notes:
+            job.emit({"event": "report", "text": text, "always": True})
+    labels = known.labels if known else None
     seen = job.ranks.gather((data.labels, length(data.train), data.input_shape))
     other = next((other for other in seen if other != seen[0]), None)
     if other is not None:

@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 from yaml import YAMLError
 
 from renate.build import build
+from renate.data.base import Known
 from renate.data.batch import BatchTransform, Columns, length, select
 from renate.errors import ConfigError, StateError
 from renate.jobs.parts import Job, transform
@@ -65,6 +66,19 @@ class Saved:
     @property
     def labels(self) -> list[Any]:
         return list(self.deploy["labels"])
+
+    @property
+    def known(self) -> Known:
+        """What the version knows of its data.
+
+        Raises:
+            StateError: It isn't what an update writes.
+        """
+        try:
+            return Known.from_json(self.deploy)
+        except ValueError as error:
+            where = f"{self.state.url}: 'model.json' of version {self.manifest.version}"
+            raise StateError(f"{where}: {error}: was this state made by renate?") from error
 
     @property
     def sizes(self) -> dict[str, Any]:

@@ -42,6 +42,8 @@ from renate.state.versions import State
 from renate.tuning.past import HISTORY
 from renate.updaters.base import Updater
 
+LISTED = 100  # files of each role that a lineage names
+
 Scores = dict[str, dict[str, float]]
 
 
@@ -70,7 +72,7 @@ def run(job: Job) -> dict[str, Any]:
         return earlier
     parent = job.ranks.share(lambda: _parent(job, at))
     saved = Saved.read(at, parent, job.ranks) if parent else None
-    data = load_data(job, saved.labels if saved else None)
+    data = load_data(job, saved.known if saved else None)
     content.note(job, data)
     if publishes and (already := job.ranks.share(lambda: _already(job, at, parent))) is not None:
         return already
@@ -189,10 +191,11 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
         "seed": job.config["seed"],
         "seconds": round(seconds, 3),
         "packages": packages(),
+        "data": files_seen(data),
     }
     metrics = {"before": before, "after": after, "counts": outcome.counts, "value": outcome.value}
     kept = {"model": node | {"num_classes": facts["num_classes"]} if "num_classes" in node else node}
-    files = state_files(job, model, updater, memory, kept | {"labels": data.labels}, metrics)
+    files = state_files(job, model, updater, memory, kept | facts_of(data), metrics)
     if saved and HISTORY in saved.manifest.files:
         files = chain(files, [(HISTORY, None)])
     source = (at, saved.manifest) if saved else None
@@ -218,6 +221,23 @@ def state_files(
     yield "metrics.json", json.dumps(strict(metrics), indent=1, allow_nan=False).encode()
     yield from files_of({"model": model, "updater": updater})
     yield from memory.save()
+
+
+def facts_of(data: Data) -> dict[str, Any]:
+    """What the next version keeps of its data, in model.json."""
+    inputs = data.inputs.to_json() if data.inputs else None
+    split = data.split.to_json() if data.split else None
+    return {"labels": data.labels, "inputs": inputs, "split": split}
+
+
+def files_seen(data: Data) -> dict[str, Any]:
+    """What was read: role -> the files by name, content and rows, at most `LISTED` of each."""
+    seen: dict[str, Any] = {}
+    for role, files in data.files.items():
+        rows = [[file.name, file.content, file.rows] for file in files[:LISTED]]
+        more = len(files) - len(rows)
+        seen[role] = [*rows, f"and {more} more"] if more else rows or "no files"
+    return seen
 
 
 @cache

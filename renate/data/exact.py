@@ -60,7 +60,7 @@ def _check_distinct(values: Array, rounded: Array, what: str) -> None:
 
     before = np.unique(values)
     after = np.unique(rounded)
-    if len(after) == len(before) or (not whole and len(after) * 2 >= len(before)):
+    if len(after) == len(before) or (not whole and len(after) * 2 > len(before)):
         return
     same = int(np.flatnonzero(np.diff(before.astype(np.float32)) == 0)[0])
     low, high = before[same : same + 2].tolist()

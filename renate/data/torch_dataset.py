@@ -97,7 +97,7 @@ def as_tensor(value: Any, where: str) -> Tensor:
     """
     if not isinstance(value, Tensor):
         value = _of_array(value, where)
-    tensor = value.detach()
+    tensor: Tensor = value.detach()
     if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_quantized:
         raise DataError(f"{where}: its input is {tensor.dtype}, {tensor.layout}, expected dense real numbers")
     if tensor.dtype in (torch.float16, torch.bfloat16):

@@ -134,7 +134,7 @@ class Files(Source):
         import pyarrow as pa
 
         kind = column.type
-        what = f"{places.files[0]}: column '{self.target}'"
+        what = f"{places.title}: column '{self.target}'"
         if is_text(kind):
             values: np.ndarray[Any, Any] = column.to_numpy()
             return values
@@ -156,7 +156,7 @@ class Files(Source):
             values = _matrix(table.column(name), name, places)
             for index in range(values.shape[1]):
                 position = f"[{index}]" if _is_list(table.column(name).type) else ""
-                parts.append(float32(values[:, index], f"{places.files[0]}: column '{name}'{position}"))
+                parts.append(float32(values[:, index], f"{places.title}: column '{name}'{position}"))
         vectors = np.empty((table.num_rows, len(parts)), np.float32)
         for index, part in enumerate(parts):
             vectors[:, index] = part
@@ -184,6 +184,12 @@ class Places:
 
     files: list[str]
     rows: list[int]
+
+    @property
+    def title(self) -> str:
+        """The file; of several the first, and how many more: for messages about all their rows."""
+        more = len(self.files) - 1
+        return f"{self.files[0]} and {more} more" if more else self.files[0]
 
     def of(self, row: int) -> tuple[str, int]:
         """Return the file of a row of all files, and the row there, from 0."""
@@ -225,7 +231,7 @@ def _no_numbers(column: Any, name: str, good: list[str], places: Places) -> str:
         what = f"{file}: column '{name}' is {column.type}"
         return f"{what}, expected numbers or images (row {row} holds {shown!r}): {remedy}"
 
-    what = f"{places.files[0]}: column '{name}' is {column.type}"
+    what = f"{places.title}: column '{name}' is {column.type}"
     found = ""
     if text and len(column):
         found = f" (row 0 holds {column[0].as_py()!r}: text, or digits beyond int64)"
@@ -254,10 +260,10 @@ def _matrix(column: Any, name: str, places: Places) -> np.ndarray[Any, Any]:
                 "expected lists of one length"
             )
         if rows and not width:
-            raise DataError(f"{places.files[0]}: column '{name}' holds empty lists, expected numbers")
+            raise DataError(f"{places.title}: column '{name}' holds empty lists, expected numbers")
         column = pc.list_flatten(column)
         if column.null_count:
-            raise DataError(f"{places.files[0]}: column '{name}' has {column.null_count} empty values in its lists")
+            raise DataError(f"{places.title}: column '{name}' has {column.null_count} empty values in its lists")
     if pa.types.is_decimal(column.type):
         column = column.cast(_decimal_as(column, name, places))
     return np.asarray(column.to_numpy()).reshape(rows, width)
@@ -272,5 +278,5 @@ def _decimal_as(column: Any, name: str, places: Places) -> Any:
     try:
         column.cast(pa.int64())
     except pa.ArrowInvalid as error:
-        raise DataError(f"{places.files[0]}: column '{name}' holds whole numbers beyond int64: divide them") from error
+        raise DataError(f"{places.title}: column '{name}' holds whole numbers beyond int64: divide them") from error
     return pa.int64()

@@ -138,7 +138,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON: write null, or drop the row")
+    raise ValueError(f"{name} is no JSON: give a number, or drop the row")
 
 
 def is_text(kind: Any) -> bool:

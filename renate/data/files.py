@@ -1,9 +1,11 @@
 """Tables in files: parquet, CSV, JSON, read by pyarrow; images inside parquet, decoded by Pillow."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import torch
 from torch import Tensor
 
 from renate.data.base import File, Readable, Source, Table, check_test_size
+from renate.data.exact import float32, whole_labels
 from renate.data.fingerprint import contents, expand, fingerprint
-from renate.data.images import decode
+from renate.data.images import VERSION, decode
 from renate.data.inputs import is_name, match_columns
 from renate.data.matching import index_columns, kind_of, target_kind_of
-from renate.data.tables import empty_values, first_line, is_image, is_text, read_file
+from renate.data.tables import empty_values, first_line, is_image, is_text, read_files
+from renate.data.values import Places, is_numeric, no_numbers, numbers, spread
 from renate.errors import ConfigError, DataError, nearest
 
 Paths = str | Sequence[str]
@@ -54,6 +58,8 @@ class Files(Source):
             raise ConfigError(f"data.inputs={self.inputs}: expected a list of columns, as [{self.inputs}]")
         if self.inputs is not None:
             self.inputs = [str(name) for name in self.inputs]
+            if not self.inputs:
+                raise ConfigError("data.inputs=[]: name a column, or give null for all but data.target")
         if self.inputs is not None and self.target in self.inputs:
             raise ConfigError(f"data.inputs={list(self.inputs)} holds data.target={self.target}: take it out")
         size = self.image_size
@@ -61,19 +67,23 @@ class Files(Source):
             raise ConfigError(f"data.image_size={size}: expected [height, width], both 1 or more")
 
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
-        table = self._table(self.train, "data.train")
+        train = expand(self.train, "data.train")
+        named: Mapping[str, Paths] = {}
+        if self.test is not None:
+            named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
+        tests = {str(name): expand(paths, "data.test") for name, paths in named.items()}
+
+        # together, so that a column of CSV is text in all of them or in none
+        files = list(dict.fromkeys([*train, *chain(*tests.values())]))
+        tables = {file: spread(file, table) for file, table in read_files(files).items()}
+        table = self._table(train, tables)
         if self.test is None:
             return table, self.test_size
-        named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
-        tests: dict[str, Readable] = {}
-        for name, paths in named.items():
-            tests[str(name)] = self._table(paths, "data.test", like=table)
-        return table, tests
+        return table, {name: self._table(files, tables, like=table) for name, files in tests.items()}
 
-    def _table(self, paths: Paths, key: str, like: Table | None = None) -> Table:
-        """Read files whose columns are matched by name to the state's, else to those of `like`, else the first."""
-        files = expand(paths, key)
-        tables = [read_file(file) for file in files]
+    def _table(self, files: list[str], read: Mapping[str, Any], like: Table | None = None) -> Table:
+        """Tables whose columns are matched by name to the state's, else to those of `like`, else the first."""
+        tables = [read[file] for file in files]
         for file, table in zip(files, tables, strict=True):
             _check_names(file, table.column_names)
         wanted, origin = self._wanted(tables[0], files[0], like)
@@ -88,7 +98,8 @@ class Files(Source):
             File(file, part.num_rows, content)
             for file, part, content in zip(files, parts, contents(files, self._cache), strict=True)
         )
-        labels = self._labels(whole.column(self.target), files[0])
+        places = Places(files, [part.num_rows for part in parts])
+        labels = self._labels(whole.column(self.target), places)
         images = [name for name in names if is_image(whole.column(name).type)]
         if images and len(names) > 1:
             raise DataError(f"{files[0]}: column '{images[0]}' holds images: data.inputs=['{images[0]}'] uses it alone")
@@ -98,7 +109,7 @@ class Files(Source):
             inputs, said = self._fitted(inputs, like, f"{files[0]}: column '{images[0]}'")
             notes += said
         else:
-            inputs = self._vectors(whole.select(names), files[0])
+            inputs = self._vectors(whole.select(names), places)
         kind = target_kind_of(whole.schema.field(self.target).type)
         named = tuple(wanted.items())
         return Table(inputs, labels, named, kept, self.target, kind, tuple(dict.fromkeys(notes)))
@@ -114,7 +125,7 @@ class Files(Source):
             return {column.name: column.kind for column in self.known.columns}, "the state"
         if like is not None:
             return dict(like.columns), "data.train"
-        for name in [self.target, *(self.inputs or [])]:
+        for name in [self.target, *self._asked(first.column_names)]:
             if name not in first.column_names:
                 hint = nearest(name, first.column_names)
                 raise DataError(f"{file}: no column '{name}'{hint} ({', '.join(first.column_names)})")
@@ -134,16 +145,25 @@ class Files(Source):
                 f"data.target={self.target}: the state's target is '{self.known.target}': "
                 "rename the column, or start another state"
             )
-        if self.inputs is not None and set(self.inputs) != set(self.known.names):
-            odd = sorted(set(self.inputs) ^ set(self.known.names))[0]
+        asked = self._asked(self.known.names)
+        if self.inputs is not None and set(asked) != set(self.known.names):
+            odd = sorted(set(asked) ^ set(self.known.names))[0]
             raise ConfigError(
                 f"data.inputs: '{odd}' is in only one of it and the state's inputs, "
                 f"{', '.join(self.known.names[:10])}: give those"
             )
 
+    def _asked(self, there: Sequence[str]) -> list[str]:
+        """What `inputs` names; of a column of lists each place."""
+        found: list[str] = []
+        for name in self.inputs or []:
+            places = [other for other in there if other.startswith(f"{name}[") and other.endswith("]")]
+            found += [name] if name in there or not places else places
+        return found
+
     def _names(self, table: Any) -> list[str]:
         if self.inputs is not None:
-            return list(self.inputs)
+            return self._asked(table.column_names)
         index = index_columns(table)
         return [name for name in table.column_names if name != self.target and name not in index]
 
@@ -154,6 +174,8 @@ class Files(Source):
             raise DataError(f"{file}: no column '{self.target}'{nearest(self.target, names)} ({', '.join(names)})")
         index = [name for name in index_columns(table) if name not in wanted and name != self.target]
         kinds = {n: kind_of(table.schema.field(n).type) for n in names if n != self.target and n not in index}
+        if not table.num_rows:  # says nothing of what its columns hold
+            kinds |= {name: kind for name, kind in wanted.items() if name in kinds}
         match_columns(file, kinds, wanted, origin=origin, surplus=self.inputs is not None)
         if empty := empty_values(table.column(self.target)):
             raise DataError(f"{file}: column '{self.target}' has {empty} empty values: drop those rows")
@@ -186,38 +208,41 @@ class Files(Source):
         wanted = "grey" if shape[0] == 1 else "in colour"
         raise DataError(f"{where} is {found}, the images of {origin} are {wanted}: convert the images to that")
 
-    def _labels(self, column: Any, file: str) -> np.ndarray[Any, Any]:
+    def _labels(self, column: Any, places: "Places") -> np.ndarray[Any, Any]:
         import pyarrow as pa
 
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
         kind = column.type
-        if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or is_text(kind)):
-            raise DataError(f"{file}: column '{self.target}' is {kind}, a label is an integer, a boolean or text")
-        values: np.ndarray[Any, Any] = column.to_numpy()
-        return values.astype(np.int64) if pa.types.is_boolean(kind) else values
+        what = f"{places.title}: column '{self.target}'"
+        if is_text(kind):
+            values: np.ndarray[Any, Any] = column.to_numpy()
+            return values
+        if pa.types.is_decimal(kind):
+            column = column.cast(pa.float64())
+        elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise DataError(f"{what} is {kind}, a label is an integer, a boolean or text")
+        return whole_labels(column.to_numpy(), what)
 
-    def _vectors(self, table: Any, file: str) -> Tensor:
-        import pyarrow as pa
+    def _vectors(self, table: Any, places: "Places") -> Tensor:
+        """Return float32 [N, C], a column after the other."""
+        bad = [name for name in table.column_names if not is_numeric(table.column(name).type)]
+        if bad:
+            good = [name for name in table.column_names if name not in bad]
+            raise DataError(no_numbers(table.column(bad[0]), bad[0], good, places))
 
         vectors = np.empty((table.num_rows, table.num_columns), np.float32)
         for index, name in enumerate(table.column_names):
-            column, kind = table.column(name), table.column(name).type
-            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-                others = [n for n in table.column_names if n != name]
-                raise DataError(
-                    f"{file}: column '{name}' is {kind}, expected numbers or images: use data.inputs={others}"
-                )
-            with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite, which `check` refuses
-                vectors[:, index] = column.to_numpy()
+            column = numbers(table.column(name), name, places)
+            vectors[:, index] = float32(column.to_numpy(), f"{places.title}: column '{name}'")
         return torch.from_numpy(vectors)
 
     def _images(self, columns: dict[str, Any], name: str) -> Tensor:
-        cache = self._cache
+        import PIL
+
         size = tuple(self.image_size) if self.image_size is not None else None
-        key = f"{fingerprint([list(columns)], cache)}/{name}/{size}"
+        # all that decides the pixels: content, column, size, and what decodes them
+        key = json.dumps([fingerprint([list(columns)], self._cache), name, size, VERSION, PIL.__version__])
         named = {f"{file}: column '{name}'": column for file, column in columns.items()}
-        return decode(named, cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy", size)
+        return decode(named, self._cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy", size)
 
 
 def _check_names(file: str, names: Sequence[str]) -> None:

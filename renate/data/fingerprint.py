@@ -40,6 +40,8 @@ def _matches(patterns: Patterns, key: str) -> list[tuple[str, str | None]]:
     path = str(Path(patterns.removeprefix("file://")).expanduser())
     matches = [path] if Path(path).is_file() else glob.glob(path, recursive=True)  # noqa: PTH207 (absolute ones too)
     found = sorted(match for match in matches if Path(match).is_file())
+    if not found and Path(path).is_dir():
+        raise DataError(f"{key}={patterns} is a folder: name its files, as in '{patterns.rstrip('/')}/*.parquet'")
     if not found:
         raise DataError(f"{key}={patterns}: no such file, and no file matches (from {Path.cwd()})")
     return [(file, None) for file in found]

@@ -161,7 +161,11 @@ def rotate(images: Tensor, degrees: float) -> Tensor:
     for begin in range(0, len(images), 4096):
         part = images[begin : begin + 4096].float()
         turned = F.grid_sample(part, grid.expand(len(part), -1, -1, -1), align_corners=False)
-        out[begin : begin + 4096] = turned if images.is_floating_point() else turned.round_().clamp_(0, 255)
+        if not images.is_floating_point():
+            turned = turned.round_()
+        if images.dtype == torch.uint8:
+            turned = turned.clamp_(0, 255)
+        out[begin : begin + 4096] = turned
     return out
 
 

@@ -1,53 +1,144 @@
 """Files -> Arrow tables, by suffix."""
 
-import io
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from renate.data import remote
+from renate.data.csv_text import read_csv, typed
 from renate.errors import DataError
 
 
-def read_file(file: str) -> Any:
-    """Read one file, or one object by its URL, as an Arrow table.
+def read_files(files: Sequence[str]) -> dict[str, Any]:
+    """Read files, or objects by their URLs, as Arrow tables: file -> table.
+
+    What is a number in CSV is decided over all of them, so that a column has one kind whichever file or row comes
+    first. Categories (dictionary columns) come as the values that they stand for.
 
     Raises:
         DataError: An unknown suffix, or content that isn't what the suffix says.
     """
+    tables = {file: _read(file) for file in files}
+    texts = {file: table for file, table in tables.items() if _suffix(file) == ".csv"}
+    return tables | typed(texts)
+
+
+def _suffix(file: str) -> str:
+    return Path(file).suffix.lower()
+
+
+def _read(file: str) -> Any:
     import pyarrow as pa
-    import pyarrow.csv
     import pyarrow.parquet
 
-    suffix = Path(file).suffix.lower()
+    suffix = _suffix(file)
     readers: dict[str, Any] = {
-        ".parquet": lambda source: pyarrow.parquet.ParquetFile(source).read(),  # no `a=1` of a path becomes a column
-        ".csv": pyarrow.csv.read_csv,
+        # `ParquetFile` and not `read_table`: no `a=1` of a path becomes a column
+        ".parquet": lambda source: pyarrow.parquet.ParquetFile(source).read(),
+        ".csv": read_csv,
         ".json": read_json,
         ".jsonl": read_json,
     }
     if suffix not in readers:
-        raise DataError(f"{file}: unknown suffix '{suffix}', expected one of {', '.join(readers)}")
+        remedy = "name the files by a glob such as folder/*.csv, or convert them"
+        if suffix in (".gz", ".bz2", ".xz", ".zst", ".zip"):
+            remedy = "unpack it first"
+        if suffix in (".tsv", ".tab", ".txt"):
+            remedy = "save it with commas between the columns, as .csv"
+        found = ", ".join(readers)
+        raise DataError(f"{file}: unknown suffix '{suffix}', expected one of {found}: {remedy}")
+
     source = pa.BufferReader(pa.py_buffer(remote.read(file))) if "://" in file else file
     try:
         table = readers[suffix](source)
-        names, kinds = table.schema.names, table.schema.types  # names are decoded only here
-    except (pa.ArrowException, OSError, ValueError) as error:
+        _ = table.schema.names  # names are decoded only here
+        names = [name for name, count in Counter(table.column_names).items() if count > 1]
+        if names:
+            raise DataError(f"{file}: column '{names[0]}' is there twice: rename one")
+        return _plain(table)
+    except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"{file}: not readable as {suffix[1:]}: {first_line(error)}") from error
-    odd = [name for name, kind in zip(names, kinds, strict=True) if pa.types.is_binary(kind)]
-    if odd and suffix == ".csv":  # what pyarrow makes of text that isn't UTF-8
-        raise DataError(f"{file}: not readable as csv: column '{odd[0]}' isn't UTF-8, save the file as such")
+
+
+def _plain(table: Any) -> Any:
+    """Return the table with values in place of dictionary codes, and text of one type."""
+    import pyarrow as pa
+
+    for index, field in enumerate(table.schema):
+        kind = field.type
+        column = table.column(index)
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+            column = column.cast(kind)
+        if pa.types.is_large_string(kind) or kind == pa.string_view():
+            kind = pa.string()
+            column = column.cast(kind)
+        if kind != field.type:
+            table = table.set_column(index, field.name, column)
     return table
 
 
 def read_json(source: Any) -> Any:
-    """Read JSON as an Arrow table: an object per line, or one list of objects."""
-    import pyarrow.json
+    """Read JSON as an Arrow table: an object per line, or one list of objects.
 
-    content: bytes = Path(source).read_bytes() if isinstance(source, str) else source.read()
-    if content.lstrip()[:1] == b"[":
-        content = "\n".join(json.dumps(row) for row in json.loads(content)).encode()
-    return pyarrow.json.read_json(io.BytesIO(content))
+    Raises:
+        ValueError: What isn't JSON (NaN isn't), a key that an object has twice, or a column of several kinds.
+    """
+    content = Path(source).read_bytes() if isinstance(source, str) else source.read()
+    text = content.decode("utf-8-sig")
+    rows = _json_list(text) if text.lstrip()[:1] == "[" else _json_lines(text)
+
+    import pyarrow as pa
+
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {}
+    for name in names:
+        try:
+            columns[name] = pa.array([row.get(name) for row in rows])
+        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            raise ValueError(f"column '{name}': {first_line(error)}") from error
+    return pa.table(columns)
+
+
+def _json_list(text: str) -> list[dict[str, Any]]:
+    rows = _parse(text)
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise ValueError(f"row {number} is no object")
+    return list(rows)
+
+
+def _json_lines(text: str) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = _parse(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {first_line(error)}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is no object")
+        rows.append(row)
+    return rows
+
+
+def _parse(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+        raise ValueError(f"key '{twice[0]}' is there twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON: give a number, or drop the row")
 
 
 def is_text(kind: Any) -> bool:
@@ -66,12 +157,9 @@ def is_image(kind: Any) -> bool:
 
 
 def empty_values(column: Any) -> int:
-    """Count the values that aren't there; in text also those without a character, which is what CSV makes of them."""
-    import pyarrow as pa
+    """Count the values that aren't there; in text also those without a character."""
     import pyarrow.compute as pc
 
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
     blank = pc.sum(pc.equal(column, "")).as_py() or 0 if is_text(column.type) else 0
     return int(column.null_count + blank)
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from renate.data.base import Label, Readable, Source, Table, check_test_size
+from renate.data.exact import INT64, float32
+from renate.data.images import as_seen
 from renate.errors import DataError
 
 
@@ -65,30 +67,82 @@ def table(items: Dataset[Any], key: str) -> Table:
         raise DataError(f"{key} has no examples")
     if len({isinstance(label, str) for label in labels}) > 1:
         raise DataError(f"{key}: some targets are text, some integers: use one kind")
-    return Table(torch.stack(inputs), np.array(labels))
+    # text as objects: numpy's own drops a NUL at an end
+    kind = object if isinstance(labels[0], str) else np.int64
+    return Table(as_stored(torch.stack(inputs), key), np.array(labels, dtype=kind))
+
+
+def as_stored(inputs: Tensor, key: str) -> Tensor:
+    """Return float64 [N, ...] as float32, other kinds as they are.
+
+    Raises:
+        DataError: Values that float32 makes equal.
+    """
+    if inputs.dtype != torch.float64:
+        return inputs
+    columns = inputs.numpy().reshape(len(inputs), -1)
+    if inputs.ndim == 2:
+        parts = [float32(columns[:, i], f"{key}: input {i}") for i in range(columns.shape[1])]
+        return torch.from_numpy(np.stack(parts, axis=1)) if parts else inputs.float()
+    return torch.from_numpy(float32(columns.ravel(), f"{key}: an input")).reshape(inputs.shape)
 
 
 def as_tensor(value: Any, where: str) -> Tensor:
-    """A tensor as it is; an array, numbers or a PIL image as a tensor: images as [C, H, W], float64 as float32."""
-    if isinstance(value, Tensor):
-        return value
+    """A tensor as it is; an array, numbers or a PIL image as a tensor: images as uint8 [C, H, W].
+
+    Half precision becomes float32, unsigned integers of more than 8 bits the next larger signed ones.
+
+    Raises:
+        DataError: What isn't any of these, or isn't dense and real.
+    """
+    if not isinstance(value, Tensor):
+        value = _of_array(value, where)
+    tensor: Tensor = value.detach()
+    if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_quantized:
+        raise DataError(f"{where}: its input is {tensor.dtype}, {tensor.layout}, expected dense real numbers")
+    if tensor.dtype in (torch.float16, torch.bfloat16):
+        return tensor.cpu().float()
+    if tensor.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        return _of_array(tensor.cpu().numpy(), where)
+    return tensor.cpu()
+
+
+def _of_array(value: Any, where: str) -> Tensor:
     try:
-        array = np.array(value)  # a copy: torch wants arrays that it may write to
         if hasattr(value, "getbands"):  # a PIL image
-            array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
+            seen = np.array(as_seen(value, f"{where}: its input"))
+            array = seen[None] if seen.ndim == 2 else seen.transpose(2, 0, 1)
+        else:
+            array = np.array(value)  # a copy: torch wants arrays that it may write to
+        if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+            if array.size and int(array.max()) > np.iinfo(np.int64).max:
+                raise DataError(f"{where}: its input holds {int(array.max())}, beyond int64: divide it")
+            array = array.astype(np.int32 if array.dtype.itemsize == 2 else np.int64)
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
     except (TypeError, ValueError) as error:
         name = type(value).__name__
         raise DataError(f"{where}: its input is {name}, expected a tensor, an array, numbers or an image") from error
-    return tensor.float() if tensor.dtype == torch.float64 else tensor
 
 
 def as_label(value: Any, where: str) -> Label:
-    """An integer or text, also out of a tensor or an array of one element."""
+    """A whole number or text, also out of a tensor or an array of one element; true is 1.
+
+    Raises:
+        DataError: Anything else; a fraction, a number beyond int64, empty text.
+    """
     if isinstance(value, Tensor | np.ndarray | np.generic):
         if np.prod(value.shape) != 1:
             raise DataError(f"{where}: its target has shape {list(value.shape)}, expected one label")
         value = value.item()
-    if not isinstance(value, int | str):
+    if value == "" and isinstance(value, str):
+        raise DataError(f"{where}: its target is empty text: drop the item, or name the class")
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        value = int(value)
+    if not isinstance(value, int):
         raise DataError(f"{where}: target {value!r} is {type(value).__name__}, a label is an integer or text")
-    return value if isinstance(value, str) else int(value)
+    if not INT64.min <= value <= INT64.max:
+        raise DataError(f"{where}: target {value} is beyond int64: give such labels as text")
+    return int(value)

@@ -6,14 +6,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from renate.data.exact import EXACT
 from renate.errors import DataError
 
 
 class Scale(nn.Module):
-    """uint8 -> float32 in [0, 1], in one pass; floats are left alone."""
+    """uint8, which is what pixels are, -> float32 in [0, 1]; floats are left alone.
+
+    Other integers and booleans are no pixels: they become float32 of the same value.
+    """
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return inputs if inputs.is_floating_point() else inputs * (1 / 255)
+        """Raises DataError for integers that float32 can't hold."""
+        if inputs.dtype == torch.uint8:
+            return inputs * (1 / 255)
+        if inputs.is_floating_point():
+            return inputs
+
+        scaled = inputs.float()
+        if inputs.dtype in (torch.int32, torch.int64):  # of fewer bits all are exact, and a GPU needn't be waited for
+            lost = inputs[(inputs > EXACT) | (inputs < -EXACT)]
+            if len(lost) and bool((lost.float().double() != lost.double()).any()):
+                raise DataError(
+                    f"transform: Scale found the integer {int(lost[0])}, which float32 can't hold: "
+                    "subtract an offset or divide, or use transform=none for ids"
+                )
+        return scaled
 
 
 class Normalize(nn.Module):

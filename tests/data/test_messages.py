@@ -67,7 +67,7 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
             "row 1 (the first is 0), column 'x' is NaN: clean",
         ),
         (tabled({"x": ["a", "b"], "label": [1, 2]}), "column 'x' is string, expected numbers or images"),
-        (tabled({"x": [1, 2], "label": [0.5, 1.5]}), "column 'label' is double, a label is an integer"),
+        (tabled({"x": [1, 2], "label": [0.5, 1.5]}), "column 'label' holds 0.5, a label is a whole number"),
         (tabled({"x": [1, 2], "label": [1, 1]}), "data.train has one class only, 1: a first update needs two"),
         (tabled(pa.table([[1], [2], [3]], names=["x", "x", "label"])), "column 'x' is there twice"),
         (tabled({"x": pa.array([], pa.float32()), "label": pa.array([], pa.int64())}), "data.train has no examples"),

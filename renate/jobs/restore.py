@@ -16,6 +16,7 @@ from renate.build import build
 from renate.data.batch import BatchTransform, Columns, length, select
 from renate.errors import ConfigError, StateError
 from renate.jobs.parts import Job, transform
+from renate.jobs.probe import materialise
 from renate.jobs.text import load as parse
 from renate.learner import untouched
 from renate.memory.base import Memory
@@ -104,10 +105,21 @@ def tensors_of(state: State | Relayed, manifest: Manifest, name: str) -> dict[st
         raise StateError(f"{where} is no safetensors file: {str(error).splitlines()[0]}") from error
 
 
-def load_model(job: Job, node: dict[str, Any], facts: dict[str, Any], saved: Saved | None) -> nn.Module:
-    """Build the model at its saved size, load it, and grow it where new labels came."""
+def load_model(
+    job: Job,
+    node: dict[str, Any],
+    facts: dict[str, Any],
+    saved: Saved | None,
+    example: torch.Tensor | None = None,
+) -> nn.Module:
+    """Build the model at its saved size, load it, and grow it where new labels came.
+
+    `example`, a few inputs, shapes what lazy modules leave open where no state does.
+    """
     trust = job.config["trust"]
     model: nn.Module = build(node, "model", trust=trust)
+    if example is not None and (saved is None or len(saved.labels) < facts["num_classes"]):
+        materialise(model, example)
     if saved is None:
         return model
     known = len(saved.labels)

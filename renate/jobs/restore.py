@@ -204,7 +204,7 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, num
         before = {k: v.clone() for k, v in updater.own_state().items()}
 
     if len(saved.labels) < num_classes:
-        if "logits" in updater.fields:  # NaN: the old head didn't have these
+        if "logits" in updater.fields and len(updater.memory):  # NaN: the old head didn't have these
             updater.memory.widen("logits", num_classes, float("nan"))
         _grow(updater, model, before, num_classes)
     else:

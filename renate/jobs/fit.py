@@ -125,7 +125,7 @@ def fit(
     trainer = trainer_of(job, [*midway, *together, checkpoint, watch], watch.epochs_before, watch.steps_before)
     checkpoint.listen(trainer)
     if dtype_of(config) is not None:  # `BatchTransform` has cast already; what goes into a memory stays as it is
-        trainer.precision_plugin.convert_input = _as_it_is  # type: ignore[assignment,method-assign]
+        trainer.precision_plugin.convert_input = _as_it_is  # type: ignore[method-assign,assignment]
     default = metric if metric is not None and metric.startswith(("val_", "train_")) else None
     default = default or ("train_loss" if val is None else "val_loss")
     make, interval, monitor = scheduler_of(job, {"epoch": epochs, "step": steps}, default)

@@ -55,6 +55,10 @@ class Job:
         node = {k: v for k, v in self.config[group].items() if k not in OURS}
         return build(node, group, trust=self.config["trust"], **given)
 
+    def build_node(self, node: Config, key: str) -> Any:
+        """Build what a node describes that is no longer as the config has it."""
+        return build(node, key, trust=self.config["trust"])
+
     @property
     def candidate(self) -> str | None:
         """Where a tuner's trial leaves its outcome, if this is one: nothing of it may reach the state by itself."""

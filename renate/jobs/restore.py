@@ -17,6 +17,7 @@ from renate.data.base import Known
 from renate.data.batch import BatchTransform, Columns, length, select
 from renate.errors import ConfigError, StateError
 from renate.jobs.parts import Job, transform
+from renate.jobs.probe import materialise
 from renate.jobs.text import load as parse
 from renate.learner import untouched
 from renate.memory.base import Memory
@@ -118,10 +119,21 @@ def tensors_of(state: State | Relayed, manifest: Manifest, name: str) -> dict[st
         raise StateError(f"{where} is no safetensors file: {str(error).splitlines()[0]}") from error
 
 
-def load_model(job: Job, node: dict[str, Any], facts: dict[str, Any], saved: Saved | None) -> nn.Module:
-    """Build the model at its saved size, load it, and grow it where new labels came."""
+def load_model(
+    job: Job,
+    node: dict[str, Any],
+    facts: dict[str, Any],
+    saved: Saved | None,
+    example: torch.Tensor | None = None,
+) -> nn.Module:
+    """Build the model at its saved size, load it, and grow it where new labels came.
+
+    `example`, a few inputs, shapes what lazy modules leave open where no state does.
+    """
     trust = job.config["trust"]
     model: nn.Module = build(node, "model", trust=trust)
+    if example is not None and (saved is None or len(saved.labels) < facts["num_classes"]):
+        materialise(model, example)
     if saved is None:
         return model
     known = len(saved.labels)
@@ -206,7 +218,7 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, num
         before = {k: v.clone() for k, v in updater.own_state().items()}
 
     if len(saved.labels) < num_classes:
-        if "logits" in updater.fields:  # NaN: the old head didn't have these
+        if "logits" in updater.fields and len(updater.memory):  # NaN: the old head didn't have these
             updater.memory.widen("logits", num_classes, float("nan"))
         _grow(updater, model, before, num_classes)
     else:

@@ -31,6 +31,7 @@ from renate.jobs.parts import (
     transform,
     updater_of,
 )
+from renate.jobs.probe import examples_of, materialise, probe
 from renate.jobs.restore import Saved, load_memory, load_model, load_updater
 from renate.jobs.sound import check_finite, oddities
 from renate.memory.base import Memory
@@ -161,7 +162,8 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
         ranks=ranks.size,
     )
     updater = updater_of(job, memory)
-    model: nn.Module = load_model(job, node, facts, saved)
+    example = examples_of(chunk.train, transform(job, "test", device))
+    model: nn.Module = load_model(job, node, facts, saved, example.inputs)
     if (dtype := dtype_of(job.config["trainer"])) is not None:
         model.to(dtype)
         updater.to(dtype)
@@ -169,6 +171,8 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     if saved:
         load_memory(job, memory, model, updater, saved)
         load_updater(job, updater, saved, model, facts["num_classes"])
+    updater.rebuild = lambda: materialise(job.build_node(node, "model"), example.inputs)
+    probe(model, updater, example, facts["num_classes"])
     measure = measure_of(job, device, facts["num_classes"], updater.criterion)
     before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests, ranks)
     parts = {"model": model, "updater": updater}

@@ -35,6 +35,7 @@ class Memory(ABC):
         count: The next example's id. Of a shard: ids of different processes interleave, and never meet.
     """
 
+    forgets: ClassVar[bool] = True  # whether anything that was offered may be gone later
     shared: ClassVar[bool] = False  # whether the policy knows how to be one memory in several shards
 
     def __init__(self, capacity: int | None, max_ram: int) -> None:

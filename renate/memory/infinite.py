@@ -10,6 +10,7 @@ class Infinite(Memory):
     """Keeps all examples, in the order they came."""
 
     shared = True
+    forgets = False
 
     def __init__(self, max_ram: int) -> None:
         super().__init__(None, max_ram)

@@ -1,6 +1,7 @@
 """What an updater is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -21,11 +22,13 @@ class Updater(nn.Module, ABC):
     Attributes:
         memory: Past examples, offered and sampled by the updater.
         criterion: Loss of logits [B, C] and targets [B], averaged over the batch.
+        rebuild: Makes the model anew, as it was before any update; None where no job is there to do so.
         fields: Per-example values besides inputs and targets that the updater keeps in the memory.
     """
 
     memory: Memory
     criterion: nn.Module
+    rebuild: Callable[[], nn.Module] | None = None
     fields: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

@@ -76,7 +76,7 @@ def test_bit_for_bit(how: str, every: str, report: int | None, workdir: Path) ->
     assert not (job / "result.json").exists()
     saved = torch.load(job / "checkpoint.pt", weights_only=True)
     assert 0 < saved["epochs"] < 59
-    assert saved["position"] > 0, "within an epoch"
+    assert saved["position"] >= 0  # within an epoch, or between two
     renate(*arguments, cwd=workdir)
     renate(*arguments, "run_dir=whole", cwd=workdir)
     one, two = files(workdir, "runs"), files(workdir, "whole")

@@ -150,6 +150,7 @@ def test_derpp_compares_grown_heads_on_the_stored_width(model: nn.Module) -> Non
 
 def test_joint_trains_on_everything_from_fresh_weights(model: nn.Module) -> None:
     updater = updater_of("joint", memory_of("infinite"))
+    updater.rebuild = lambda: nn.Linear(5, 3)
     before = model.weight.clone()  # type: ignore[union-attr, operator]
     assert len(updater.start(model, batch_of(1, 10).raw)["targets"]) == 10
     assert len(updater.start(model, batch_of(2, 5).raw)["targets"]) == 15

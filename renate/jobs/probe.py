@@ -1,0 +1,126 @@
+"""Before any training: does the model answer as an update needs it, and can its state be kept?"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from renate.data.batch import Batch, BatchTransform, Columns
+from renate.errors import ConfigError
+from renate.jobs.checkpoint import generators, set_generators
+from renate.learner import untouched
+from renate.updaters.base import Updater
+
+EXAMPLES = 2  # one alone would hide a forgotten batch dimension
+
+# What safetensors can hold; asked for before hours of training instead of after them.
+KEPT = {
+    torch.float64,
+    torch.float32,
+    torch.float16,
+    torch.bfloat16,
+    torch.int64,
+    torch.int32,
+    torch.int16,
+    torch.int8,
+    torch.uint8,
+    torch.bool,
+}
+
+
+def examples_of(columns: Columns, transform: BatchTransform) -> Batch:
+    """A few examples, transformed."""
+    return transform({name: column[:EXAMPLES] for name, column in columns.items()})
+
+
+def materialise(model: nn.Module, inputs: Tensor) -> nn.Module:
+    """Let lazy modules take the shapes that the data gives them; returns the model.
+
+    Args:
+        model: Moved to where the inputs are, if it has lazy modules.
+        inputs: A few examples, [B, ...].
+    """
+    if any(is_lazy(p) for p in [*model.parameters(), *model.buffers()]):
+        model.to(inputs.device)
+        modes = [(part, part.training) for part in model.modules()]
+        model.eval()
+        with torch.no_grad():
+            model(inputs)
+        for part, mode in modes:
+            part.training = mode
+    return model
+
+
+def probe(model: nn.Module, updater: Updater, batch: Batch, num_classes: int) -> None:
+    """Compute a loss of a few examples, which leaves modes, buffers and generators as they were.
+
+    Args:
+        model: Moved to where the batch is.
+        updater: Says how outputs are predicted; its criterion is tried.
+        batch: A few examples.
+        num_classes: Outputs that are needed.
+
+    Raises:
+        ConfigError: The outputs aren't logits [B, num_classes], the loss can't take them, or a tensor can't be kept.
+    """
+    _check_kept({"model": model, "updater": updater})
+    model.to(batch.inputs.device)
+    updater.to(batch.inputs.device)
+    before = generators()
+    try:
+        with untouched(model, updater):
+            logits = updater.predict(model, batch.inputs)
+            _check_logits(logits, len(batch), num_classes)
+            _check_loss(updater.criterion, logits, batch.targets)
+    finally:
+        set_generators(before)
+
+
+def _check_logits(logits: Any, rows: int, num_classes: int) -> None:
+    expected = f"expected logits of shape [B, {num_classes}], one per label that the data has"
+    if not isinstance(logits, Tensor):
+        found = type(logits).__name__
+        if isinstance(logits, Mapping):
+            found += f" of {', '.join(map(str, logits))}"
+        raise ConfigError(f"model: forward gives a {found}, {expected}: return them alone, or wrap the model so")
+    if tuple(logits.shape) != (rows, num_classes):
+        raise ConfigError(
+            f"model: forward gives {list(logits.shape)} for {rows} examples, {expected}: "
+            "give the last layer that many outputs"
+        )
+
+
+def _check_loss(criterion: nn.Module, logits: Tensor, targets: Tensor) -> None:
+    weight = getattr(criterion, "weight", None)
+    if isinstance(weight, Tensor) and weight.ndim == 1 and len(weight) not in (1, logits.shape[1]):
+        raise ConfigError(
+            f"loss.weight has {len(weight)} values, the data {logits.shape[1]} labels: give one for each label"
+        )
+    try:
+        loss = criterion(logits, targets)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        line = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"loss: {type(criterion).__name__} can't take logits {list(logits.shape)} and targets "
+            f"{list(targets.shape)} ({str(targets.dtype).removeprefix('torch.')}): {line}"
+        ) from error
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        found = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise ConfigError(f"loss: {type(criterion).__name__} gives {found}, expected one number: loss.reduction=mean")
+
+
+def _check_kept(modules: Mapping[str, nn.Module]) -> None:
+    for whose, module in modules.items():
+        for name, value in module.state_dict().items():
+            if not isinstance(value, Tensor):
+                raise ConfigError(
+                    f"{whose}: its state holds '{name}', a {type(value).__name__}, and a version keeps tensors alone: "
+                    "make it a buffer, or rebuild it in the constructor instead of in get_extra_state"
+                )
+            if value.dtype not in KEPT or value.layout != torch.strided:
+                raise ConfigError(
+                    f"{whose}: tensor '{name}' is {value.dtype} ({value.layout}), which a version can't keep: "
+                    "keep real and imaginary parts, or dense values, in tensors of their own"
+                )

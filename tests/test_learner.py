@@ -1,0 +1,146 @@
+"""Measuring leaves a model as it was; a value that is no number beats nothing."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+
+from renate.data.batch import Batches, BatchTransform
+from renate.errors import ConfigError, JobError
+from renate.jobs.fit import lengths, limit_of
+from renate.jobs.probe import materialise, probe
+from renate.learner import Measure, Watch, number_of
+from renate.models.grow import carry
+from renate.updaters.base import Updater
+
+COLUMNS = {"inputs": torch.randn(8, 4), "targets": torch.arange(8) % 3}
+
+
+class Plain(Updater):
+    """The loss alone."""
+
+    def loss(self, model: nn.Module, batch: object) -> Tensor:
+        raise NotImplementedError
+
+
+class Cached(nn.Module):
+    """Frozen statistics, a counter, and a table kept from the first forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4).eval()
+        self.head = nn.Linear(4, 3)
+        self.register_buffer("calls", torch.tensor(0))
+        self.table: Tensor | None = None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.calls += 1
+        if self.table is None:
+            self.table = torch.arange(4).cos()
+        logits: Tensor = self.head(self.norm(inputs) * self.table)
+        return logits
+
+
+def updater() -> Plain:
+    made = Plain()
+    made.criterion = nn.CrossEntropyLoss()
+    return made
+
+
+def test_measuring_leaves_modes_buffers_and_tensors_as_they_were() -> None:
+    model = Cached()
+    measure = Measure({"accuracy": MulticlassAccuracy(3)}, nn.CrossEntropyLoss(), BatchTransform(), 4)
+    measure(model, updater(), COLUMNS)
+    assert model.training
+    assert not model.norm.training
+    assert int(model.calls) == 0  # type: ignore[arg-type]
+    model(COLUMNS["inputs"]).sum().backward()
+
+
+def test_a_metric_of_several_values_is_named() -> None:
+    with pytest.raises(JobError, match=r"metrics\.confusion gives values of shape \[3, 3\], expected one number"):
+        number_of("confusion", MulticlassConfusionMatrix(3)(torch.eye(3), torch.arange(3)))
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_value_that_is_no_number_is_worse_than_any(mode: str, tmp_path: Path) -> None:
+    watch = Watch(dict, print, print, "val_x", mode, None, tmp_path / "best.pt")
+    assert not watch._is_better(math.nan)
+    assert watch._is_better(0.5)
+    watch.best = 0.5
+    assert not any(watch._is_better(odd) for odd in (math.nan, math.inf, -math.inf))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [((5, -1, 1), (5, 205)), ((5, -1, 4), (5, 55)), ((5, 1000, 1), (5, 205)), ((50, 100, 1), (3, 100))],
+)
+def test_lengths_of_a_fit(settings: tuple[int, int, int], expected: tuple[int, int]) -> None:
+    names = ("max_epochs", "max_steps", "accumulate_grad_batches")
+    assert lengths(dict(zip(names, settings, strict=True)), 41) == expected
+
+
+def test_limits_of_an_epoch() -> None:
+    assert limit_of({"limit_train_batches": 0.5}, 9) == 4
+    with pytest.raises(ConfigError, match=r"limit_train_batches=0\.01: expected"):
+        limit_of({"limit_train_batches": 0.01}, 9)
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(97, [32, 32, 33]), (96, [32] * 3), (98, [32, 32, 32, 2]), (1, [1])])
+def test_a_last_row_joins_the_batch_before(rows: int, sizes: list[int]) -> None:
+    columns = {"inputs": torch.arange(rows), "targets": torch.arange(rows)}
+    batches = Batches(columns, 32, BatchTransform(), torch.Generator().manual_seed(0))
+    found = list(batches)
+    assert [len(batch) for batch in found] == sizes
+    assert len(batches) == len(sizes)
+    assert torch.equal(torch.cat([b.inputs for b in found]).sort().values, torch.arange(rows))
+    batches.limit = 1
+    assert len(list(batches)) == len(batches) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (nn.Linear(4, 2), r"gives \[8, 2\] for 8 examples, expected logits of shape \[B, 3\]"),
+        (nn.LSTM(4, 3), "gives a tuple, expected logits"),
+        (nn.Linear(4, 3, dtype=torch.complex64), "which a version can't keep"),
+    ],
+)
+def test_what_no_update_can_use_is_refused_before_it(model: nn.Module, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        probe(model, updater(), BatchTransform()(COLUMNS), 3)
+
+
+def test_a_probe_leaves_everything_as_it_was() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 3))
+    before = torch.get_rng_state()
+    probe(model, updater(), BatchTransform()(COLUMNS), 3)
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(part.training for part in model.modules())
+
+
+def test_weights_of_a_loss_must_be_as_many_as_labels() -> None:
+    made = updater()
+    made.criterion = nn.CrossEntropyLoss(weight=torch.ones(2))
+    with pytest.raises(ConfigError, match=r"loss\.weight has 2 values, the data 3 labels"):
+        probe(nn.Linear(4, 3), made, BatchTransform()(COLUMNS), 3)
+
+
+def test_lazy_modules_take_their_shapes() -> None:
+    model = materialise(nn.Sequential(nn.LazyLinear(5), nn.Linear(5, 3)), COLUMNS["inputs"])
+    assert model.get_parameter("0.weight").shape == (5, 4)
+
+
+def test_an_updaters_state_grows_and_leaves_the_loss_out() -> None:
+    small, large = updater(), updater()
+    small.criterion = nn.CrossEntropyLoss(weight=torch.ones(2))
+    small.copy, large.copy = nn.Linear(4, 2), nn.Linear(4, 3)
+    fresh = large.copy.weight[2].clone()
+    large.grow(nn.Identity(), small.own_state())
+    assert torch.equal(large.copy.weight[:2], small.copy.weight)
+    assert torch.equal(large.copy.weight[2], fresh)
+    with pytest.raises(Exception, match="'w' would go from"):
+        carry({"w": torch.ones(2, 2)}, {"w": torch.ones(2, 3)}, "updater")

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 from rich.tree import Tree
 
+from renate.errors import printable_lines
 from renate.jobs.directory import Json
 
 from .base import command
@@ -52,7 +53,7 @@ def single(job: Job, result: Json) -> None:
         stdout().print(f"follow      {result['follow']}", markup=False)
         return
     if "printed" in result:  # by a sweep, where it ran
-        print(result["printed"], end="")
+        print(printable_lines(result["printed"]), end="")
         return
     out, metrics = stdout(), result.get("metrics") or {}
     if result.get("matrix"):
@@ -68,6 +69,8 @@ def single(job: Job, result: Json) -> None:
     out.print()
     where = relative(job.directory.path)
     url = relative(result.get("url"))
+    if result.get("evaluated"):
+        out.print(f"measured    version {result['evaluated']} of {url}", markup=False)
     if result.get("version"):
         out.print(f"version     {result['version']} of {url}", markup=False)
     if result.get("conflict"):

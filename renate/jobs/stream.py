@@ -1,19 +1,19 @@
 """A stream: an update for each chunk of a scenario, every chunk evaluated after every update."""
 
 import csv
-import json
 from dataclasses import replace
 from typing import Any
 
 from renate import metrics
 from renate.data.base import Data
 from renate.data.scenarios import Scenario
-from renate.errors import ConfigError
+from renate.errors import ConfigError, CorruptError
 from renate.jobs.directory import write_json
 from renate.jobs.parts import Chunk, Job, Test, cut, load_data
 from renate.jobs.restore import Saved
 from renate.jobs.update import Scores, update
 from renate.seeds import derive
+from renate.state.contents import metrics_from
 from renate.state.publish import publish
 from renate.state.versions import State
 
@@ -26,7 +26,7 @@ def run(job: Job) -> dict[str, Any]:
     data = load_data(job, None)
     scenario: Scenario = job.build("scenario")
     tests = tests_of(job, scenario, data)
-    history = ranks.share(lambda: [json.loads(bytes(state.read(state.manifest(v), "metrics.json"))) for v in published])
+    history = ranks.share(lambda: [scores_of(state, version) for version in published])
     values: list[float | None] = [None] * len(history)
     for index in range(len(history), scenario.chunks):
         number = index + 1
@@ -66,6 +66,20 @@ def run(job: Job) -> dict[str, Any]:
         "url": state.url,
         "version": newest.version if newest else None,
     }
+
+
+def scores_of(state: State, version: int) -> dict[str, Any]:
+    """What a version of this stream was measured to be.
+
+    Raises:
+        CorruptError: It isn't what an update of a stream writes.
+    """
+    manifest = state.manifest(version)
+    where = f"{state.url}: 'metrics.json' of {manifest}"
+    found = metrics_from(state.read(manifest, "metrics.json"), where)
+    if not {"steps", "examples_per_second"} <= found["counts"].keys():
+        raise CorruptError(f"{where}: counts lack steps or examples_per_second; bring it back from a copy")
+    return found
 
 
 def own_versions(job: Job, state: State) -> list[int]:

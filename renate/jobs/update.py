@@ -28,10 +28,12 @@ from renate.jobs.parts import (
     transform,
     updater_of,
 )
+from renate.jobs.published import measure_as_published
 from renate.jobs.restore import Saved, load_memory, load_model, load_updater
 from renate.memory.base import Memory
 from renate.memory.shards import merge
 from renate.seeds import derive
+from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
@@ -95,9 +97,9 @@ def _published(job: Job, to: State) -> dict[str, Any] | None:
         manifest = publish(to, job.record["id"])
     except StateError:
         return None
-    found = json.loads(bytes(to.read(manifest, "metrics.json")))
-    before, counts = found["before"] if manifest.parent else {}, found["counts"]
-    counts |= {"seconds": manifest.lineage["seconds"]}
+    found = metrics_from(to.read(manifest, "metrics.json"), f"{to.url}: 'metrics.json' of {manifest}")
+    before = found["before"] if manifest.parent else {}
+    counts = found["counts"] | {"seconds": manifest.lineage.get("seconds", 0.0)}
     return _result(found["value"], found["after"], before, counts, to, manifest.version)
 
 
@@ -106,7 +108,7 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     ranks, began, number = job.ranks, time.monotonic(), (saved.manifest.version or 0) + 1 if saved else 1
     seed_everything(derive(job.config["seed"], "training", number), job.config["trainer"])
     facts, device = sizes(data), device_of(job.config["trainer"])
-    node = model_node(job, facts | (saved.sizes if saved else {}))
+    node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
     memory: Memory = job.build("memory")
     memory.bind(
         seed=derive(job.config["seed"], "memory"),
@@ -124,7 +126,8 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
         if len(saved.labels) < facts["num_classes"]:
             updater.grow(facts["num_classes"])
     measure = measure_of(job, device, facts["num_classes"], updater.criterion)
-    before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests, ranks)
+    as_published = measure_as_published(job, measure, saved) if saved else measure
+    before = saved.scores if saved and saved.scores else score(as_published, model, updater, chunk.tests, ranks)
     share = share_of(chunk.train, ranks)
     train = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.

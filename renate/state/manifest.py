@@ -51,7 +51,7 @@ class Parent:
 
     def __post_init__(self) -> None:
         if self.url is not None:
-            strict.text(self.url, "parent.url", 4000)
+            _need(isinstance(self.url, str) and len(self.url) <= 4000, f"parent.url is {strict.shown(self.url)}")
         _need(_whole(self.version, 1), f"parent.version is {self.version!r}")
         strict.text(self.sha256, "parent.sha256", 64)
 

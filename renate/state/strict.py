@@ -14,7 +14,7 @@ TARGET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
 Plain = Any
 
 
-def parse(raw: bytes | memoryview) -> Plain:
+def parse(raw: bytes | memoryview, longest: int = LONGEST) -> Plain:
     """Read JSON that holds finite numbers and text that can be written again.
 
     Raises:
@@ -22,7 +22,7 @@ def parse(raw: bytes | memoryview) -> Plain:
     """
     try:
         found = json.loads(bytes(raw), parse_constant=_refuse)
-        check_plain(found)
+        check_plain(found, longest)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -30,7 +30,7 @@ def parse(raw: bytes | memoryview) -> Plain:
     return found
 
 
-def check_plain(value: Plain, level: int = 0) -> None:
+def check_plain(value: Plain, longest: int = LONGEST, level: int = 0) -> None:
     """Check that a parsed value is plain and within bounds.
 
     Raises:
@@ -39,13 +39,13 @@ def check_plain(value: Plain, level: int = 0) -> None:
     need(level <= DEEPEST, f"it is nested more than {DEEPEST} levels deep")
     if isinstance(value, dict):
         for key, part in value.items():
-            check_plain(key, level + 1)
-            check_plain(part, level + 1)
+            check_plain(key, longest, level + 1)
+            check_plain(part, longest, level + 1)
     elif isinstance(value, list):
         for part in value:
-            check_plain(part, level + 1)
+            check_plain(part, longest, level + 1)
     elif isinstance(value, str):
-        need(len(value) <= LONGEST, f"a text of {len(value)} characters, expected at most {LONGEST}")
+        need(len(value) <= longest, f"a text of {len(value)} characters, expected at most {longest}")
         need(not any("\ud800" <= c <= "\udfff" for c in value), "a text holds half a character")
     elif isinstance(value, float):
         need(math.isfinite(value), f"the number {value} isn't finite")

@@ -272,7 +272,7 @@ class Memory(ABC):
             segments.keep(mine)
             self.size = len(mine)
         schema = {name: (getattr(torch, dtype), tuple(shape)) for name, (dtype, shape) in meta["schema"].items()}
-        self.store.reserve(self.capacity if self.capacity is not None else self.size, schema)
+        rows = self.capacity if self.capacity is not None else self.size
         columns = {name: (DTYPES[dtype], list(shape)) for name, (dtype, shape) in meta["schema"].items()}
-        segments.read(self.store, read, columns)
+        segments.read(self.store, read, columns, lambda: self.store.reserve(rows, schema))
         self.segments = segments

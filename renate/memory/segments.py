@@ -156,13 +156,14 @@ class Segments:
         """Keep only some slots, renumbered in the order given."""
         self.segment, self.row = self.segment[slots].copy(), self.row[slots].copy()
 
-    def read(self, store: ColumnStore, read: Read, columns: Shapes) -> None:
+    def read(self, store: ColumnStore, read: Read, columns: Shapes, reserve: Callable[[], None]) -> None:
         """Copy every row from its segment into its slot. All segments are read: processes read them together.
 
         Args:
             store: Where to.
             read: Returns the bytes of a file by its name.
             columns: dtype and shape of one row, by column.
+            reserve: Makes the store's room; called once a segment has shown that its rows are of this size.
 
         Raises:
             CorruptError: A segment has other columns or another number of rows.
@@ -171,6 +172,7 @@ class Segments:
             data, rows_there = read(name_of(number)), self.rows[number]
             expected = {name: (dtype, [rows_there, *shape]) for name, (dtype, shape) in columns.items()}
             check_shapes(data, name_of(number), expected)
+            reserve()
             slots = np.flatnonzero(self.segment == number)
             if len(slots):
                 rows = self.row[slots].astype(np.int64)

@@ -22,7 +22,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_it_is_loaded_continued_and_verified(url: str) -> None:
     assert renate.load_model(url).labels == list(range(10))
-    sizes = ["model.hidden_sizes=[8]", "memory.capacity=30", "updater=derpp"]
+    sizes = ["model.hidden_sizes=[8]", "memory.capacity=30", "updater=derpp", "seed=1"]
     assert renate.run([*QUICK, *sizes, f"state.url={url}"]).version == 2
     assert State(url).verify().version == 2
 

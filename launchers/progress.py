@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     TaskID,
@@ -18,6 +19,7 @@ from rich.progress import (
     Progress as Bars,
 )
 
+from renate.errors import printable, printable_lines
 from renate.jobs.directory import Json
 
 
@@ -25,7 +27,7 @@ class Progress:
     """Receives the events of all jobs, from any thread."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
         self.bars: Bars | None = None
         self.tasks: dict[str, TaskID] = {}
         self.lock = threading.Lock()
@@ -73,7 +75,19 @@ class Progress:
             self.line(f"{job}: failed: {result['error']}")
 
 
+class PlainConsole(Console):
+    """Prints text that may come from outside: whatever would steer the terminal is escaped."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*(printable_lines(o) if isinstance(o, str) else o for o in objects), **how)
+
+
+def cell(text: object) -> str:
+    """Text from outside for a cell of a table: neither control characters nor markup."""
+    return escape(printable(text))
+
+
 def stdout() -> Console:
     """The console for what a command ends with; wide where nothing tells the width."""
     width: dict[str, Any] = {} if sys.stdout.isatty() else {"width": 200}
-    return Console(highlight=False, soft_wrap=True, **width)
+    return PlainConsole(highlight=False, soft_wrap=True, **width)

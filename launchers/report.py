@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from renate.build import FROM_STATE
+from renate.errors import printable_lines
 from renate.jobs.directory import Json
 
 from .base import command
@@ -53,7 +54,7 @@ def single(job: Job, result: Json) -> None:
         stdout().print(f"follow      {result['follow']}", markup=False)
         return
     if "printed" in result:  # by a sweep, where it ran
-        print(result["printed"], end="")
+        print(printable_lines(result["printed"]), end="")
         return
     out, metrics = stdout(), result.get("metrics") or {}
     if result.get("already"):
@@ -72,6 +73,8 @@ def single(job: Job, result: Json) -> None:
     out.print()
     where = relative(job.directory.path)
     url = relative(result.get("url"))
+    if result.get("evaluated"):
+        out.print(f"measured    version {result['evaluated']} of {url}", markup=False)
     if result.get("version"):
         out.print(f"version     {result['version']} of {url}", markup=False)
     if result.get("conflict"):

@@ -9,13 +9,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.directory import JobDirectory, Json, write_json
+from renate.jobs.directory import JobDirectory, Json, read_json, write_json
 from renate.jobs.text import dump
 from renate.tuning.winner import EVENTS, RECORD
 
 from . import report
 from .base import RenateLauncher
 from .compose import Job, name_apart
+from .returned import job_folder
 from .tuned.update import Tuning
 
 PINNED = ("id", "recipe", "parent", "to")  # of a tuner's sweep; the same on every machine
@@ -119,13 +120,24 @@ def _apart_from_hydra(overrides: Sequence[str]) -> list[str]:
 
 
 def unpack(directory: JobDirectory, swept: Json) -> None:
-    """Write down what a sweep far away has left besides its result: its trials, or its jobs."""
+    """Write down what a sweep far away has left besides its result: its trials, or its jobs.
+
+    Raises:
+        JobError: It names a job whose folder wouldn't be in this run directory, or that isn't of this sweep.
+    """
+    run_dir, each_job = directory.path.parent, swept.get("jobs", [])
+    folders = [job_folder(run_dir, each["id"]) for each in each_job]
+    asked = (read_json(directory.path / "job.json") or {}).get("sweep") or {}
+    known = {job["record"]["id"] for job in asked.get("jobs", [])}
+    for each in each_job:
+        if known and each["id"] not in known:
+            raise JobError(f"'{each['id']}' is no job of this sweep, and yet its machine sends one back")
     if "events" in swept:
         (directory.path / EVENTS).write_text(swept["events"])
         if not (directory.path / RECORD).exists():
             write_json(directory.path / RECORD, swept["record"])
-    for each in swept.get("jobs", []):
-        job = JobDirectory(directory.path.parent / each["id"])
+    for each, folder in zip(each_job, folders, strict=True):
+        job = JobDirectory(folder)
         if not (job.path / "job.json").exists():
             job.prepare(each["config"], each["record"])
         job.recall(each["reports"])

@@ -7,6 +7,9 @@ from difflib import get_close_matches
 class RenateError(Exception):
     """Root of the tree; the command line prints these without a traceback."""
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
 
 class ConfigError(RenateError):
     """A key, a value or an option that can't be right."""
@@ -33,7 +36,7 @@ class ConflictError(StateError):
 
 
 class CorruptError(StateError):
-    """Stored bytes don't match their manifest."""
+    """Stored bytes don't match their manifest, or aren't what a file of that name holds."""
 
 
 class GoneError(StateError):
@@ -44,3 +47,19 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     """Return `, did you mean 'x'?` for the closest of `choices`, or an empty string where none is close."""
     close = get_close_matches(str(word), list(choices), n=1, cutoff=0.6)
     return f", did you mean '{close[0]}'?" if close else ""
+
+
+def printable_lines(text: object) -> str:
+    """Return text for a terminal, line by line as `printable`."""
+    return "\n".join(printable(line) for line in str(text).split("\n"))
+
+
+def printable(text: object) -> str:
+    """Return text for one line of a terminal: whatever would steer the terminal is escaped.
+
+    Names, facts and messages come from states, job folders and object stores, which a stranger may have written.
+    """
+    words = str(text)
+    if words.isprintable():
+        return words
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words)

@@ -14,12 +14,15 @@ from functools import cached_property
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from renate.errors import JobError
 from renate.jobs.directory import Json
 from renate.state.store import Store, open_store
 
 from ..outbox import report_key, result_key
+from ..returned import attempt_from, checked, events_from, record_from, result_from
 
 
 @dataclass
@@ -48,18 +51,25 @@ class Home:
 
     def config(self) -> DictConfig:
         """The job's, as it reads it. Raises JobError."""
-        config = OmegaConf.create(self._submitted("config.yaml"))
-        assert isinstance(config, DictConfig)
+        try:
+            config = OmegaConf.create(self._submitted("config.yaml"))
+        except (YAMLError, OmegaConfBaseException, RecursionError) as error:
+            raise JobError(f"{self.url}/job/config.yaml is no YAML: it isn't what renate wrote there") from error
+        if not isinstance(config, DictConfig) or not {"state", "backend", "job"} <= config.keys():
+            raise JobError(f"{self.url}/job/config.yaml is no job's config: it isn't what renate wrote there")
         return config
 
     def record(self) -> Json:
         """What the launcher wrote down. Raises JobError."""
-        record: Json = json.loads(self._submitted("job.json"))
+        raw = self._submitted("job.json").encode()
+        record: Json = checked(record_from, raw, f"{self.url}/job/job.json")
         return record
 
     def _submitted(self, name: str) -> str:
         try:
             return bytes(self.store.get(f"job/{name}")).decode()
+        except UnicodeDecodeError:
+            raise JobError(f"{self.url}/job/{name} is no text: it isn't what renate wrote there") from None
         except FileNotFoundError:
             raise JobError(f"{self.url}/job/{name} was removed, and nothing else tells what the job was") from None
 
@@ -68,7 +78,8 @@ class Home:
         entries = self.store.list("attempts")
         if not entries:
             return None
-        written = json.loads(bytes(self.store.get(entries[-1].key)))
+        key = entries[-1].key
+        written = checked(attempt_from, self.store.get(key), f"{self.url}/{key}")
         seconds = time.time() - entries[-1].modified
         return Attempt(len(entries), written["name"], seconds, written.get("withdrawn", False))
 
@@ -91,16 +102,18 @@ class Home:
     def reports(self, run: str, number: int) -> list[Json] | None:
         """The events of one object, counted from 1; None while it isn't there."""
         try:
-            events: list[Json] = json.loads(bytes(self.store.get(report_key(run, number))))
+            raw = self.store.get(report_key(run, number))
         except FileNotFoundError:
             return None
+        events: list[Json] = checked(events_from, raw, f"{self.url}/{report_key(run, number)}")
         return events
 
     def result(self, run: str) -> Json | None:
         try:
-            result: Json = json.loads(bytes(self.store.get(result_key(run))))
+            raw = self.store.get(result_key(run))
         except FileNotFoundError:
             return None
+        result: Json = checked(result_from, raw, f"{self.url}/{result_key(run)}")
         return result
 
     def forget_checkpoints(self) -> None:

@@ -16,7 +16,7 @@ from .service import Service
 PAGE = 100  # of a search, at most
 LATEST = "latest"
 WHOLE_NAME = r"-\d{8}-\d{6}-[0-9a-f]{6}$"  # how a training job's name ends; see request.name_of
-OUR_OUTPUT = r"(s3://.+)/jobs/([^/]+)/out"
+OUR_OUTPUT = r"(s3://.+)/jobs/([A-Za-z0-9][A-Za-z0-9._-]{0,99})/out"
 
 
 @dataclass

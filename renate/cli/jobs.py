@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.table import Table
 
-from renate.errors import JobError, nearest
+from renate.errors import JobError, nearest, printable_lines
 from renate.jobs.directory import JobDirectory, Json
 from renate.launchers import report, running
 from renate.launchers.compose import Job
-from renate.launchers.progress import stdout
+from renate.launchers.progress import cell, stdout
 from renate.launchers.tuned.board import row
 from renate.tuning.winner import RECORD, record_of, trials_of
 
@@ -99,7 +99,8 @@ def _table(jobs: list[Any], region: str) -> None:
     for job in jobs:
         billed = "–" if job.billed is None else f"{job.billed} s" + (f" × {job.machines}" if job.machines > 1 else "")
         submitted = job.created.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(job.name, job.id, *job.status, billed, job.base, submitted)
+        words = (job.name, job.id, *job.status, billed, job.base, submitted)
+        table.add_row(*map(cell, words))
     if jobs:
         stdout().print(table)
     else:
@@ -108,7 +109,7 @@ def _table(jobs: list[Any], region: str) -> None:
 
 def _print(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line, flush=True)
+        print(printable_lines(line), flush=True)
 
 
 def _end(job: Job, result: Json) -> None:
@@ -141,11 +142,11 @@ def ls(run_dir: Path) -> None:
         result = JobDirectory(path).result or {"status": "unfinished"}
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record["created"]))
         table.add_row(
-            record["id"],
-            " ".join(record["overrides"]) or "defaults",
-            result["status"],
+            cell(record["id"]),
+            cell(" ".join(record["overrides"]) or "defaults"),
+            cell(result["status"]),
             _number(result.get("value")),
-            str(result.get("version") or "–"),
+            cell(result.get("version") or "–"),
             _number(result.get("seconds"), 1),
             started,
         )
@@ -183,7 +184,7 @@ def show_sweep(directory: JobDirectory) -> None:
             out.print(f"{key:10s} {result[key]}", markup=False)
     table = Table("trial", "status", "epoch", record["metric"], "configuration", box=None, pad_edge=False)
     for trial in trials_of(directory.path):
-        table.add_row(*row(trial))
+        table.add_row(*map(cell, row(trial)))
     out.print(table)
 
 

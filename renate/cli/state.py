@@ -1,16 +1,16 @@
 """`renate state ls | show | verify | publish | rollback | pin | unpin | gc`: look after a state."""
 
 import argparse
-import json
 from pathlib import Path
 
 from omegaconf import OmegaConf
 from rich.table import Table
 
-from renate.errors import JobError
+from renate.errors import JobError, NoVersionError
 from renate.jobs.directory import JobDirectory
-from renate.launchers.progress import stdout
+from renate.launchers.progress import cell, stdout
 from renate.state import publish as publishing
+from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect
 from renate.state.manifest import Manifest
 from renate.state.versions import State
@@ -53,9 +53,9 @@ def ls(asked: argparse.Namespace) -> None:
     state = State(asked.url)
     table = Table("version", "created", "from", "job", "test accuracy", "pins", box=None, pad_edge=False)
     pins = publishing.pins(state)
-    for number in state.versions():
+    for number in existing(state):
         manifest = state.manifest(number)
-        names = ", ".join(sorted(name for name, version in pins.items() if version == number))
+        names = cell(", ".join(sorted(name for name, version in pins.items() if version == number)))
         table.add_row(str(number), *_line(state, manifest), names)
     for manifest in publishing.candidates(state):
         table.add_row("candidate", *_line(state, manifest), "")
@@ -69,9 +69,9 @@ def _line(state: State, manifest: Manifest) -> tuple[str, str, str, str]:
     )
     accuracy = _accuracy(state, manifest)
     return (
-        str(manifest.created)[:19],
-        origin,
-        manifest.job or "–",
+        cell(str(manifest.created)[:19]),
+        cell(origin),
+        cell(manifest.job or "–"),
         "–" if accuracy is None else f"{accuracy:.4f}",
     )
 
@@ -80,9 +80,28 @@ def _accuracy(state: State, manifest: Manifest) -> float | None:
     """Mean over the tests."""
     if "metrics.json" not in manifest.files:
         return None
-    scores = json.loads(bytes(state.read(manifest, "metrics.json")))["after"].values()
+    scores = scores_of(state, manifest).values()
     known = [score["accuracy"] for score in scores if "accuracy" in score]
     return sum(known) / len(known) if known else None
+
+
+def scores_of(state: State, manifest: Manifest) -> dict[str, dict[str, float]]:
+    """Test -> metric -> value, after the update. Raises CorruptError."""
+    where = f"{state.url}: 'metrics.json' of {manifest}"
+    found: dict[str, dict[str, float]] = metrics_from(state.read(manifest, "metrics.json"), where)["after"]
+    return found
+
+
+def existing(state: State) -> list[int]:
+    """The versions of a state that there is.
+
+    Raises:
+        NoVersionError: The URL holds neither a version nor a candidate.
+    """
+    numbers = state.versions()
+    if not numbers and not publishing.candidates(state):
+        raise NoVersionError(f"{state.url}: holds no version yet: check the URL")
+    return numbers
 
 
 def show(asked: argparse.Namespace) -> None:
@@ -94,7 +113,7 @@ def show(asked: argparse.Namespace) -> None:
         out.print(f"{name:10s} {getattr(manifest, name) or '–'}", markup=False)
     for name, value in manifest.lineage.items():
         out.print(f"{name:10s} {value}", markup=False)
-    for test, scores in json.loads(bytes(state.read(manifest, "metrics.json")))["after"].items():
+    for test, scores in scores_of(state, manifest).items():
         out.print(f"{test:10s} " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()), markup=False)
     for name, blob in sorted(manifest.files.items()):
         out.print(f"  {blob.size:>12,d}  {blob.sha256[:12]}  {name}", markup=False)
@@ -102,7 +121,7 @@ def show(asked: argparse.Namespace) -> None:
 
 def verify(asked: argparse.Namespace) -> None:
     state = State(asked.url)
-    for number in [state.resolve(asked.version)] if asked.version else state.versions():
+    for number in [state.resolve(asked.version)] if asked.version else existing(state):
         manifest = state.verify(number)
         size = sum(blob.size for blob in manifest.files.values())
         print(f"version {number}: {len(manifest.files)} files, {size:,} bytes, as published")

@@ -6,11 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from renate.build import FROM_STATE, build
 from renate.data.batch import BatchTransform
 from renate.errors import StateError
-from renate.jobs.parts import transform_of
-from renate.jobs.restore import deploy_of, load_into, tensors_of
+from renate.jobs.restore import (
+    deploy_of,
+    from_state,
+    load_into,
+    module_from_state,
+    tensors_of,
+    transform_from,
+)
 from renate.state.versions import State
 from renate.updaters.base import Updater
 
@@ -70,7 +75,7 @@ def load_model(
     state = State(url)
     manifest = state.manifest(state.resolve(str(version)) if version is not None else None)
     deploy = deploy_of(state, manifest)
-    rules = {"trust": tuple(trust), "only": FROM_STATE}
+    where = f"version {manifest.version} of {url}"
     tensors = tensors_of(state, manifest, "model")
     node = deploy["model"]
     if node["_target_"] == LIVE:
@@ -81,14 +86,14 @@ def load_model(
             )
         tensors = {name.removeprefix("net."): tensor for name, tensor in tensors.items()}
     elif model is None:
-        model = build(node, "model", **rules)
+        model = module_from_state(node, "model", tensors, where, trust)
     assert model is not None
-    load_into(model, tensors, f"version {manifest.version} of {url}")
-    updater = build(deploy["updater"], "updater", **rules) if deploy["updater"] else None
-    if updater is not None:
+    load_into(model, tensors, where)
+    updater = None
+    if deploy["updater"]:
+        updater = from_state(deploy["updater"], "updater", Updater, where, trust)  # type: ignore[type-abstract]
         updater.setup(model)
-        load_into(updater, tensors_of(state, manifest, "updater"), url)
-    inputs = {"inputs": {"test": deploy["transform"]["inputs"]}, "targets": {"test": []}}
-    transform = transform_of(inputs, "test", "cpu", **rules)
+        load_into(updater, tensors_of(state, manifest, "updater"), where)
+    transform = transform_from(deploy, "cpu", where, trust)
     assert manifest.version is not None
     return Predictor(model, updater, transform, deploy["labels"], manifest.version)

@@ -45,7 +45,7 @@ def read_json(path: Path) -> Json | None:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise JobError(
             f"{path}: not a complete JSON file ({error}); delete the job's folder and run it again"
         ) from error

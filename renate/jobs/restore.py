@@ -1,9 +1,9 @@
 """What a saved version holds, and how it comes back to life."""
 
 import inspect
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from yaml import YAMLError
 
-from renate.build import build
+from renate.build import FROM_STATE, build
 from renate.data.base import Known
 from renate.data.batch import BatchTransform, Columns, length, select
-from renate.errors import ConfigError, StateError
+from renate.errors import ConfigError, CorruptError, RenateError, StateError
 from renate.jobs.parts import Job, transform
 from renate.jobs.probe import materialise
 from renate.jobs.text import load as parse
@@ -23,9 +23,12 @@ from renate.learner import untouched
 from renate.memory.base import Memory
 from renate.models.grow import grow
 from renate.ranks import ALONE, Ranks
+from renate.state.contents import deploy_from, shapes_from, sizes_from
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import OF_CONFIG, Updater
+
+Made = TypeVar("Made")
 
 
 @dataclass
@@ -83,7 +86,33 @@ class Saved:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        return {k: v for k, v in self.deploy["model"].items() if k not in ("_target_", "num_classes")}
+        """The sizes of its inputs, which fill the nulls of this job's model; nothing else of a state may.
+
+        Raises:
+            CorruptError: One is no size.
+        """
+        try:
+            return sizes_from(self.deploy["model"])
+        except ValueError as error:
+            where = f"{self.state.url}: 'model.json' of version {self.manifest.version}"
+            raise CorruptError(f"{where}: {error}; use a state that renate wrote") from error
+
+    def sizes_for(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The same, compared with the data's.
+
+        Raises:
+            StateError: The data have another size.
+        """
+        sizes = self.sizes
+        for name, size in sizes.items():
+            now = facts.get(name)
+            now = list(now) if isinstance(now, tuple) else now
+            if now is not None and now != size:
+                raise StateError(
+                    f"version {self.manifest.version} of {self.state.url} takes inputs with {name}={size}, "
+                    f"the data have {now}: give data of the same size, or start a new state"
+                )
+        return sizes
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         return tensors_of(self.state, self.manifest, name)
@@ -96,13 +125,53 @@ def deploy_of(state: State | Relayed, manifest: Manifest) -> dict[str, Any]:
         StateError: It isn't what an update writes.
     """
     where = f"{state.url}: 'model.json' of version {manifest.version}"
+    return deploy_from(state.read(manifest, "model.json"), where)
+
+
+def from_state(node: dict[str, Any], key: str, kind: type[Made], where: str, trust: Sequence[str]) -> Made:
+    """Build an object that a state names: of the classes that a state may name, and of the kind that is expected.
+
+    Raises:
+        ConfigError: It names another class.
+        StateError: It can't be built.
+    """
     try:
-        found = json.loads(bytes(state.read(manifest, "model.json")))
-    except ValueError as error:
-        raise StateError(f"{where} is no JSON: {error}") from error
-    if not isinstance(found, dict) or not {"model", "labels", "transform", "updater"} <= found.keys():
-        raise StateError(f"{where} lacks what a model is built from: was this state made by renate?")
-    return found
+        made = build(node, key, trust=trust, only=FROM_STATE)
+    except RenateError:
+        raise
+    except Exception as error:  # arguments of a stranger's may make a constructor raise anything
+        reason = (str(error).splitlines() or ["no message"])[0]
+        raise StateError(f"{where}: {key} can't be built: {type(error).__name__}: {reason}") from error
+    if not isinstance(made, kind):
+        raise StateError(f"{where}: {key}._target_={node['_target_']}: expected a {kind.__name__}")
+    return made
+
+
+def module_from_state(
+    node: dict[str, Any], key: str, tensors: dict[str, torch.Tensor], where: str, trust: Sequence[str]
+) -> nn.Module:
+    """Build a network that a state names, once it is known that the state's tensors are of its size.
+
+    A config can ask for a network of any size; without this the memory for it would be taken first.
+    """
+    if node["_target_"].startswith(FROM_STATE):
+        with torch.device("meta"):
+            check_tensors(from_state(node, key, nn.Module, where, trust), tensors, where)
+    return from_state(node, key, nn.Module, where, trust)
+
+
+def transform_from(
+    deploy: dict[str, Any], device: str | torch.device, where: str, trust: Sequence[str]
+) -> BatchTransform:
+    """The test transform of a version."""
+    made = {
+        side: [
+            from_state(node, f"transform.{side}[{i}]", nn.Module, where, trust)
+            for i, node in enumerate(deploy["transform"][side])
+        ]
+        for side in ("inputs", "targets")
+    }
+    return BatchTransform(made["inputs"], made["targets"], device)
 
 
 def tensors_of(state: State | Relayed, manifest: Manifest, name: str) -> dict[str, torch.Tensor]:
@@ -112,10 +181,11 @@ def tensors_of(state: State | Relayed, manifest: Manifest, name: str) -> dict[st
         StateError: Its header lies, or it is another kind of file.
     """
     data = bytes(state.read(manifest, f"{name}.safetensors"))
+    where = f"{state.url}: '{name}.safetensors' of version {manifest.version}"
+    shapes_from(data, where)
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        where = f"{state.url}: '{name}.safetensors' of version {manifest.version}"
         raise StateError(f"{where} is no safetensors file: {str(error).splitlines()[0]}") from error
 
 
@@ -155,9 +225,17 @@ def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str, 
     Raises:
         StateError: Naming the first tensor that is missing, left over, or of another shape.
     """
-    own = module.state_dict()
     if isinstance(module, Updater):  # states of before kept the loss's tensors too
+        own = module.state_dict()
         tensors = {k: v for k, v in tensors.items() if k in own or not k.startswith(OF_CONFIG)}
+    check_tensors(module, tensors, origin, kind)
+    module.load_state_dict(tensors)
+
+
+def check_tensors(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str, kind: str = "model") -> None:
+    """Compare a module's tensors with those to be loaded, by name, shape and kind; raises as `load_into`."""
+    own = module.state_dict()
+    trained = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     for name, tensor in own.items():
         if name not in tensors:
             raise StateError(f"{origin} has no tensor '{name}', which this {kind} has: is it another {kind}?")
@@ -168,10 +246,18 @@ def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str, 
                 f"{origin}: tensor '{name}' is {list(tensors[name].shape)}, this {kind}'s is {list(tensor.shape)}: "
                 f"use the {kind} that the state was made with"
             )
+        if _sort_of(tensors[name]) != _sort_of(tensor):
+            raise StateError(f"{origin}: tensor '{name}' is {tensors[name].dtype}, this {kind}'s is {tensor.dtype}")
+        if name in trained and not bool(torch.isfinite(tensors[name]).all()):
+            raise StateError(f"{origin}: tensor '{name}' holds NaN or infinity: go back to an older version")
     left = sorted(tensors.keys() - own.keys())
     if left:
         raise StateError(f"{origin} has a tensor '{left[0]}', which this {kind} lacks: is it another {kind}?")
-    module.load_state_dict(tensors)
+
+
+def _sort_of(tensor: torch.Tensor) -> str:
+    """Whether a tensor holds real numbers, of whatever precision, or what else."""
+    return "float" if tensor.is_floating_point() else str(tensor.dtype)
 
 
 def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, saved: Saved) -> None:
@@ -181,7 +267,11 @@ def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, sa
         StateError: They lack a field that the updater needs.
     """
     if "memory/meta.json" in saved.manifest.files:
-        memory.load(lambda name: saved.state.read(saved.manifest, name))
+        try:
+            memory.load(lambda name: saved.state.read(saved.manifest, name))
+        except CorruptError as error:
+            raise CorruptError(f"version {saved.manifest.version} of {saved.state.url}: {error}") from error
+        _check_targets(memory, len(saved.labels))
     lacking = "logits" in updater.fields and len(memory) and "logits" not in memory.columns()
     if job.config["memory"].get("backfill") and lacking:
         memory.fill("logits", logits_of(model, memory.columns(), transform(job, "test", "cpu")))
@@ -190,6 +280,23 @@ def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, sa
         kept = memory.columns().get(name)
         if kept is not None and kept.is_floating_point() and kept.dtype != torch.float32:
             memory.fill(name, kept.float())
+
+
+def _check_targets(memory: Memory, classes: int) -> None:
+    """A target is the index of a label.
+
+    Raises:
+        CorruptError: One isn't.
+    """
+    targets = memory.columns().get("targets") if len(memory) else None
+    if targets is None or targets.is_floating_point() or targets.ndim != 1 or targets.dtype == torch.bool:
+        return
+    least, most = int(targets.min()), int(targets.max())
+    if least < 0 or most >= classes:
+        raise CorruptError(
+            f"the memory holds targets from {least} to {most}, the state knows {classes} labels: "
+            "bring it back from a copy"
+        )
 
 
 def logits_of(model: nn.Module, columns: Columns, test: BatchTransform) -> torch.Tensor:

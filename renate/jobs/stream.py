@@ -1,7 +1,6 @@
 """A stream: an update for each chunk of a scenario, every chunk evaluated after every update."""
 
 import csv
-import json
 import shutil
 from dataclasses import replace
 from statistics import fmean
@@ -11,13 +10,14 @@ from renate import metrics
 from renate.data.base import Data
 from renate.data.batch import length
 from renate.data.scenarios import Scenario
-from renate.errors import ConfigError
+from renate.errors import ConfigError, CorruptError
 from renate.jobs import content
 from renate.jobs.directory import write_json
 from renate.jobs.parts import Chunk, Job, Test, cut, load_data
 from renate.jobs.restore import Saved
 from renate.jobs.update import Scores, update
 from renate.seeds import derive
+from renate.state.contents import metrics_from
 from renate.state.publish import publish
 from renate.state.versions import State
 
@@ -36,7 +36,7 @@ def run(job: Job) -> dict[str, Any]:
     tests = tests_of(job, scenario, data)
     if job.config["objective"]["metric"] is not None:
         tests |= validations_of(job, scenario, data)
-    history = ranks.share(lambda: [json.loads(bytes(state.read(state.manifest(v), "metrics.json"))) for v in published])
+    history = ranks.share(lambda: [scores_of(state, version) for version in published])
     for index in range(len(history), scenario.chunks):
         number = index + 1
         part = replace(
@@ -73,6 +73,20 @@ def run(job: Job) -> dict[str, Any]:
         "url": state.url,
         "version": newest.version if newest else None,
     }
+
+
+def scores_of(state: State, version: int) -> dict[str, Any]:
+    """What a version of this stream was measured to be.
+
+    Raises:
+        CorruptError: It isn't what an update of a stream writes.
+    """
+    manifest = state.manifest(version)
+    where = f"{state.url}: 'metrics.json' of {manifest}"
+    found = metrics_from(state.read(manifest, "metrics.json"), where)
+    if not {"steps", "examples_per_second"} <= found["counts"].keys():
+        raise CorruptError(f"{where}: counts lack steps or examples_per_second; bring it back from a copy")
+    return found
 
 
 def own_versions(job: Job, state: State) -> list[int]:

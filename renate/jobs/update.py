@@ -32,11 +32,13 @@ from renate.jobs.parts import (
     updater_of,
 )
 from renate.jobs.probe import examples_of, materialise, probe
+from renate.jobs.published import measure_as_published
 from renate.jobs.restore import Saved, load_memory, load_model, load_updater
 from renate.jobs.sound import check_finite, oddities
 from renate.memory.base import Memory
 from renate.memory.shards import merge
 from renate.seeds import derive
+from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
@@ -140,9 +142,9 @@ def _elsewhere(job: Job) -> bool:
 
 
 def _of_version(to: State, manifest: Manifest) -> dict[str, Any]:
-    found = json.loads(bytes(to.read(manifest, "metrics.json")))
-    before, counts = found["before"] if manifest.parent else {}, found["counts"]
-    counts |= {"seconds": manifest.lineage["seconds"]}
+    found = metrics_from(to.read(manifest, "metrics.json"), f"{to.url}: 'metrics.json' of {manifest}")
+    before = found["before"] if manifest.parent else {}
+    counts = found["counts"] | {"seconds": manifest.lineage.get("seconds", 0.0)}
     return _result(found["value"], found["after"], before, counts, to, manifest.version)
 
 
@@ -152,7 +154,7 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     check_precision(job.config["trainer"])
     seed_everything(derive(job.config["seed"], "training", number), job.config["trainer"])
     facts, device = sizes(data), device_of(job.config["trainer"])
-    node = model_node(job, facts | (saved.sizes if saved else {}))
+    node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
     memory: Memory = job.build("memory")
     memory.bind(
         seed=derive(job.config["seed"], "memory"),
@@ -174,7 +176,8 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     updater.rebuild = lambda: materialise(job.build_node(node, "model"), example.inputs)
     probe(model, updater, example, facts["num_classes"])
     measure = measure_of(job, device, facts["num_classes"], updater.criterion)
-    before = saved.scores if saved and saved.scores else score(measure, model, updater, chunk.tests, ranks)
+    as_published = measure_as_published(job, measure, saved) if saved else measure
+    before = saved.scores if saved and saved.scores else score(as_published, model, updater, chunk.tests, ranks)
     parts = {"model": model, "updater": updater}
     odd = oddities(parts)
     share = share_of(chunk.train, ranks)

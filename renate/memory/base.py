@@ -14,6 +14,7 @@ from renate.errors import ConfigError, StateError
 from renate.memory.columns import ColumnStore, schema_of
 from renate.memory.random import DRAWS, Floats, Ints, uniform
 from renate.memory.segments import Index, Segments
+from renate.state.contents import DTYPES, memory_from
 
 Plan = tuple[Ints, Ints]
 
@@ -247,8 +248,9 @@ class Memory(ABC):
 
         Raises:
             StateError: Another policy saved it, or it doesn't fit this capacity.
+            CorruptError: A file isn't what a memory writes, or a slot would be left without content.
         """
-        meta: dict[str, Any] = json.loads(bytes(read("memory/meta.json")))
+        meta = memory_from(read("memory/meta.json"), "memory/meta.json")
         if meta["policy"] != type(self).__name__:
             if not meta["size"]:
                 return
@@ -271,8 +273,9 @@ class Memory(ABC):
             segments.keep(mine)
             self.size = len(mine)
         schema = {name: (getattr(torch, dtype), tuple(shape)) for name, (dtype, shape) in meta["schema"].items()}
-        self.store.reserve(self.capacity if self.capacity is not None else self.size, schema)
-        segments.read(self.store, read)
+        rows = self.capacity if self.capacity is not None else self.size
+        columns = {name: (DTYPES[dtype], list(shape)) for name, (dtype, shape) in meta["schema"].items()}
+        segments.read(self.store, read, columns, lambda: self.store.reserve(rows, schema))
         self.segments = segments
 
 

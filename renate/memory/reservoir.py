@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.errors import StateError
+from renate.errors import CorruptError, StateError
 from renate.memory.base import Memory, Plan
 from renate.memory.random import KEYS, Floats, Ints, uniform
 
@@ -72,8 +72,8 @@ class Reservoir(Memory):
         return self.top.key[: self.top.size]
 
     def restore(self, keys: Floats | None, capacity: int | None) -> Ints | None:
-        assert keys is not None
-        assert capacity is not None
+        if keys is None or capacity is None:
+            raise CorruptError("memory/index.safetensors: a reservoir has a key per slot, and a capacity")
         assert self.capacity is not None
         if self.capacity > capacity and self.count > capacity and len(keys) >= capacity:
             raise StateError(

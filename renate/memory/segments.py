@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from safetensors.torch import load, save
 
+from renate.errors import CorruptError
 from renate.memory.columns import ColumnStore
 from renate.memory.random import Floats, Ints
+from renate.state.contents import Shapes, check_shapes, shapes_from
 
 EXCESS, MOST = (
     1.5,
@@ -112,22 +114,65 @@ class Segments:
 
     @classmethod
     def open(cls, meta: dict[str, Any], read: Read) -> tuple["Segments", Floats | None]:
-        """Return the index of a saved memory, and its keys."""
-        index = load(bytes(read("memory/index.safetensors")))
+        """Return the index of a saved memory, and its keys.
+
+        Args:
+            meta: As `memory_from` returned it.
+            read: Returns the bytes of a file by its name.
+
+        Raises:
+            CorruptError: A slot isn't that of a row, or a key no number between 0 and 1.
+        """
+        where, size = "memory/index.safetensors", meta["size"]
+        data = bytes(read(where))
+        expected: Shapes = {"segment": ("I32", [size]), "row": ("I32", [size])}
+        if "key" in shapes_from(data, where):
+            expected["key"] = ("F64", [size])
+        check_shapes(data, where, expected)
+        index = load(data)
         self = cls()
         self.segment, self.row = index["segment"].numpy().copy(), index["row"].numpy().copy()
-        self.rows = {int(number): rows for number, rows in meta["segments"].items()}
-        self.next = meta["next_segment"]
-        return self, index["key"].numpy().copy() if "key" in index else None
+        self.rows, self.next = dict(meta["segments"]), meta["next_segment"]
+        self._check(where)
+        keys = index["key"].numpy().copy() if "key" in index else None
+        if keys is not None and not ((keys > 0) & (keys < 1)).all():
+            raise CorruptError(f"{where}: a key isn't between 0 and 1; bring it back from a copy")
+        return self, keys
+
+    def _check(self, where: str) -> None:
+        """Every slot must have a row: the store's own memory is not initialised."""
+        left = np.ones(len(self.segment), bool)
+        for number, rows in self.rows.items():
+            here = self.segment == number
+            left &= ~(here & (self.row >= 0) & (self.row < rows))
+        if left.any():
+            slot = int(np.flatnonzero(left)[0])
+            raise CorruptError(
+                f"{where}: slot {slot} is row {self.row[slot]} of segment {self.segment[slot]}, which there isn't; "
+                "bring it back from a copy"
+            )
 
     def keep(self, slots: Ints) -> None:
         """Keep only some slots, renumbered in the order given."""
         self.segment, self.row = self.segment[slots].copy(), self.row[slots].copy()
 
-    def read(self, store: ColumnStore, read: Read) -> None:
-        """Copy every row from its segment into its slot. All segments are read: processes read them together."""
+    def read(self, store: ColumnStore, read: Read, columns: Shapes, reserve: Callable[[], None]) -> None:
+        """Copy every row from its segment into its slot. All segments are read: processes read them together.
+
+        Args:
+            store: Where to.
+            read: Returns the bytes of a file by its name.
+            columns: dtype and shape of one row, by column.
+            reserve: Makes the store's room; called once a segment has shown that its rows are of this size.
+
+        Raises:
+            CorruptError: A segment has other columns or another number of rows.
+        """
         for number in sorted(self.rows):
-            data = read(name_of(number))
+            data, rows_there = read(name_of(number)), self.rows[number]
+            expected = {name: (dtype, [rows_there, *shape]) for name, (dtype, shape) in columns.items()}
+            check_shapes(data, name_of(number), expected)
+            reserve()
             slots = np.flatnonzero(self.segment == number)
             if len(slots):
                 rows = self.row[slots].astype(np.int64)

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from renate.errors import CorruptError, StateError
+from renate.state import strict
 
 FORMAT = 1
 KEY = re.compile(r"blobs/([0-9a-f]{64})-[0-9a-f]{8,32}")
@@ -49,9 +50,10 @@ class Parent:
     sha256: str
 
     def __post_init__(self) -> None:
-        _need(self.url is None or isinstance(self.url, str), f"parent.url is {self.url!r}")
+        if self.url is not None:
+            _need(isinstance(self.url, str) and len(self.url) <= 4000, f"parent.url is {strict.shown(self.url)}")
         _need(_whole(self.version, 1), f"parent.version is {self.version!r}")
-        _need(isinstance(self.sha256, str), f"parent.sha256 is {self.sha256!r}")
+        strict.text(self.sha256, "parent.sha256", 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,11 @@ class Tombstone:
 
     def __post_init__(self) -> None:
         _need(_whole(self.version, 1), f"version is {self.version!r}")
-        _need(isinstance(self.writer, str), f"writer is {self.writer!r}")
+        strict.text(self.writer, "writer", 100)
+        strict.text(self.sha256, "sha256", 64)
+        strict.text(self.removed, "removed", 100)
+        if self.job is not None:
+            strict.text(self.job, "job", 200)
 
     def encode(self) -> bytes:
         return strict_json({"format": FORMAT, "tombstone": True, **asdict(self)})
@@ -110,10 +116,13 @@ class Manifest:
         _need(self.version is None or _whole(self.version, 1), f"version is {self.version!r}")
         _need(_whole(self.base, 0), f"base is {self.base!r}")
         _need(self.version in (None, self.base + 1), f"version {self.version} has base {self.base}")
-        _need(isinstance(self.writer, str) and isinstance(self.created, str), "writer or created is no text")
-        _need(self.job is None or isinstance(self.job, str), f"job is {self.job!r}")
-        _need(isinstance(self.lineage, dict), "lineage is no mapping")
+        strict.text(self.writer, "writer", 100)
+        strict.text(self.created, "created", 100)
+        if self.job is not None:
+            strict.text(self.job, "job", 200)
+        _check_lineage(self.lineage)
         for name in self.files:
+            strict.text(name, "a file's name", 300)
             path = PurePosixPath(name)
             plain = name == str(path) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
             _need(plain and name != ".", f"'{name}' is no plain file name")
@@ -159,17 +168,18 @@ def parse(raw: bytes | memoryview, where: str) -> dict[str, Any]:
         StateError: A newer renate made it.
     """
     try:
-        content = json.loads(bytes(raw), parse_constant=_refuse)
+        content = strict.parse(raw)
     except ValueError as error:
         raise _corrupt(where, str(error)) from error
-    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+    if not isinstance(content, dict) or type(content.get("format")) is not int:
         raise _corrupt(where, "no 'format'")
     made = content.pop("format")
     if made != FORMAT:
         raise StateError(
             f"{where}: format {made}, this renate reads {FORMAT}: made by a newer renate, upgrade this one"
         )
-    return content
+    found: dict[str, Any] = content
+    return found
 
 
 def strict_json(content: dict[str, Any]) -> bytes:
@@ -196,11 +206,18 @@ def _need(holds: bool, otherwise: str) -> None:
 
 
 def _whole(number: object, least: int) -> bool:
-    return type(number) is int and number >= least
+    return type(number) is int and least <= number < strict.WHOLE
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+def _check_lineage(lineage: object) -> None:
+    """Facts of an origin are of any kind, but for those that are used again."""
+    _need(isinstance(lineage, dict), "lineage is no mapping")
+    assert isinstance(lineage, dict)
+    for name in ("recipe", "stream"):
+        if lineage.get(name) is not None:
+            strict.text(lineage[name], f"lineage.{name}", 200)
+    if lineage.get("seconds") is not None:
+        strict.number(lineage["seconds"], "lineage.seconds")
 
 
 def _corrupt(where: str, reason: str) -> CorruptError:

@@ -38,7 +38,7 @@ class State:
 
     def numbers(self) -> list[int]:
         """The numbers that are taken, ascending, those of removed versions too; one listing."""
-        found = (re.fullmatch(r"versions/(\d{8,})\.json", entry.key) for entry in self.store.list("versions"))
+        found = (re.fullmatch(r"versions/([0-9]{8,18})\.json", entry.key) for entry in self.store.list("versions"))
         return sorted(int(match[1]) for match in found if match)
 
     def versions(self) -> list[int]:

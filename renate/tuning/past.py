@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from renate.errors import ConfigError
+from renate.state.contents import history_from
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.tuning.base import COMPLETED
@@ -51,8 +52,13 @@ def encode(rows: Sequence[Row]) -> bytes:
     return text.getvalue().encode()
 
 
-def decode(data: bytes) -> list[Row]:
-    rows = csv.DictReader(io.StringIO(data.decode(), newline=""))
+def decode(data: bytes, where: str = HISTORY) -> list[Row]:
+    """Read what `encode` wrote; `where` is for messages.
+
+    Raises:
+        CorruptError: It is something else.
+    """
+    rows = history_from(data, where)
     return [{k: v for k, v in row.items() if k in FIELDS or v} for row in rows]
 
 
@@ -60,7 +66,7 @@ def read(state: State, manifest: Manifest | None) -> list[Row]:
     """The rows that a version holds; none where nothing was tuned yet."""
     if manifest is None or HISTORY not in manifest.files:
         return []
-    return decode(bytes(state.read(manifest, HISTORY)))
+    return decode(bytes(state.read(manifest, HISTORY)), f"{state.url}: '{HISTORY}' of {manifest}")
 
 
 def history(url: str, version: int | None = None) -> "DataFrame":

@@ -18,6 +18,7 @@ blobs = st.builds(
     st.text("0123456789abcdef", min_size=8, max_size=8),
     st.integers(0, 2**50),
 )
+words = st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=50)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -27,10 +28,10 @@ manifests = st.builds(
     lambda base, candidate, **rest: Manifest(version=None if candidate else base + 1, base=base, **rest),
     base=st.integers(0, 10**8),
     candidate=st.booleans(),
-    parent=st.none() | st.builds(Parent, st.none() | st.text(), st.integers(1), st.just(SHA)),
-    writer=st.text(),
-    created=st.text(),
-    job=st.none() | st.text(),
+    parent=st.none() | st.builds(Parent, st.none() | words, st.integers(1, 2**62), st.just(SHA)),
+    writer=words,
+    created=words,
+    job=st.none() | words,
     lineage=st.dictionaries(st.text(), plain, max_size=3),
     files=st.dictionaries(names, blobs, max_size=3),
 )

@@ -1,0 +1,134 @@
+"""A version as it was published: its own network, test transform and way to predict, whatever a command says."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from renate.build import build, is_own, targets
+from renate.data.batch import BatchTransform
+from renate.errors import ConfigError, StateError
+from renate.jobs.parts import OURS, Job, transform
+from renate.jobs.restore import Saved, from_state, load_into, module_from_state, transform_from
+from renate.learner import Measure
+from renate.updaters.base import Updater
+
+LIVE = "renate.jobs.live.LiveModel"  # marks the network of renate.run(model=…), whose class a state can't name
+PLAIN = {"_target_": "renate.updaters.fine_tuning.FineTuning"}  # predicts as the network does
+GROUPS = ("model", "transform", "updater")
+
+
+def trusted(job: Job) -> tuple[str, ...]:
+    """Whose classes a state may name in this job: those of `trust`, and the user's own that the command names too."""
+    trust = list(job.config["trust"])
+    named = [target.rpartition(".")[0] for group in GROUPS for _, target in targets(job.config[group])]
+    return (*trust, *(module for module in named if is_own(module, ())))
+
+
+def model_of(job: Job, saved: Saved) -> nn.Module:
+    """The version's network, loaded.
+
+    Raises:
+        StateError: It can't be built again, or holds other tensors.
+        ConfigError: It names a class that it may not.
+    """
+    node, tensors, where = saved.deploy["model"], saved.tensors("model"), _where(saved)
+    if node["_target_"] != LIVE:
+        model = module_from_state(node, "model", tensors, where, trusted(job))
+    elif job.config["model"]["_target_"] == LIVE:
+        model = job.build("model")
+    else:
+        raise StateError(f"{where} was made by renate.run(model=…), whose class it can't name: give the model again")
+    load_into(model, tensors, where)
+    return model
+
+
+def updater_of(job: Job, saved: Saved, model: nn.Module) -> Updater:
+    """The version's own way to predict, loaded; the network's where it has none."""
+    node, where = saved.deploy["updater"], _where(saved)
+    if node is None:
+        node = PLAIN
+    updater: Updater = from_state(node, "updater", Updater, where, trusted(job))  # type: ignore[type-abstract]
+    updater.memory = build({"_target_": "renate.memory.none.NoMemory"}, "memory")
+    updater.criterion = job.build("loss")
+    updater.setup(model)
+    if saved.deploy["updater"] is not None:
+        load_into(updater, saved.tensors("updater"), where)
+    return updater
+
+
+def measure_as_published(job: Job, measure: Measure, saved: Saved) -> Measure:
+    """The same metrics on the version's own test transform; says so where this command's is another."""
+    device = measure.transform.device
+    if not _same_transform(job, saved) and job.ranks.first:
+        text = f"{_where(saved)} is measured with its own test transform, which isn't this command's"
+        job.emit({"event": "report", "text": text, "always": True})
+    return replace(measure, transform=_transform(job, saved, device))
+
+
+def _transform(job: Job, saved: Saved, device: Any) -> BatchTransform:
+    if _same_transform(job, saved):  # as the command names it, it may be of the user's own modules
+        return transform(job, "test", device)
+    return transform_from(saved.deploy, device, _where(saved), trusted(job))
+
+
+def check_command(job: Job, saved: Saved) -> None:
+    """What the command line says of model, transform or updater must be what the version has.
+
+    Raises:
+        ConfigError: It says something else.
+    """
+    said = {_key(line) for line in job.record.get("overrides", [])}
+    for group in GROUPS:
+        difference = _difference(job, saved, group)
+        if difference is None:
+            continue
+        if any(key == group or key.startswith((f"{group}.", f"{group}@")) for key in said):
+            raise ConfigError(
+                f"{difference}: an evaluation measures {_where(saved)} as it was published; leave {group} out"
+            )
+        if "experiment" in said:
+            job.emit({"event": "report", "text": f"{difference}: the version's own is measured", "always": True})
+
+
+def _key(line: str) -> str:
+    return line.lstrip("+~").partition("=")[0]
+
+
+def _difference(job: Job, saved: Saved, group: str) -> str | None:
+    """In words, where this command's config and the version differ; None where they don't."""
+    theirs, ours = saved.deploy[group], job.config[group]
+    if group == "transform":
+        return None if _same_transform(job, saved) else "transform: the command's test transform isn't the version's"
+    if group == "updater":
+        if theirs is None or theirs == ours:
+            return _own_predict(job) if theirs is None else None
+        return f"updater: the version predicts as {theirs['_target_']} with its settings, the command says otherwise"
+    if theirs["_target_"] == ours["_target_"] == LIVE:
+        return None
+    for name, value in ours.items():
+        if name not in OURS and value is not None and _plain(value) != _plain(theirs.get(name)):
+            return f"model.{name}={value}: the version has {theirs.get(name)}"
+    return None
+
+
+def _own_predict(job: Job) -> str | None:
+    updater = job.build("updater")
+    if type(updater).predict is Updater.predict:
+        return None
+    return f"updater: the version predicts as its network does, {job.config['updater']['_target_']} doesn't"
+
+
+def _same_transform(job: Job, saved: Saved) -> bool:
+    ours: Mapping[str, Any] = job.config["transform"]
+    theirs = saved.deploy["transform"]
+    return all(_plain(ours[side]["test"]) == _plain(theirs[side]) for side in ("inputs", "targets"))
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _where(saved: Saved) -> str:
+    return f"version {saved.manifest.version} of {saved.state.url}"

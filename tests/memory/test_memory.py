@@ -138,7 +138,8 @@ def test_dtypes_survive(dtype: torch.dtype) -> None:
     values = torch.arange(10).view(10, 1).to(dtype)
     memory.add(batch(0, 10), extra=values)
     again = loaded(Reservoir(10, RAM), saved(memory))
-    assert again.columns()["extra"].dtype == dtype
+    # values of the fit's own precision, which may change between updates, are kept in one
+    assert again.columns()["extra"].dtype == (torch.float32 if dtype.is_floating_point else dtype)
     assert same(memory, again)
 
 

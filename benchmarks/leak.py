@@ -213,12 +213,7 @@ def main() -> None:
     updates = parser.parse_args().updates
     began = time.monotonic()
     lines = [
-<<<<<<< HEAD
-        "| growth | rows held out | of them in any training or memory | accuracy, last update, each row once "
-        "| 99 % of chance |",
-=======
         "| growth | rows held out | of them trained on or kept | last accuracy, each row once | 99 % of chance |",
->>>>>>> data
         "| --- | --- | --- | --- | --- |",
     ]
     before = Path.cwd()

@@ -59,12 +59,12 @@ def updater_of(job: Job, saved: Saved, model: nn.Module) -> Updater:
 
 
 def measure_as_published(job: Job, measure: Measure, saved: Saved) -> Measure:
-    """The same metrics on the version's own test transform; says so where this command's is another."""
+    """The same metrics on the version's own test transform and labels; says so where this command's is another."""
     device = measure.transform.device
     if not _same_transform(job, saved) and job.ranks.first:
         text = f"{_where(saved)} is measured with its own test transform, which isn't this command's"
         job.emit({"event": "report", "text": text, "always": True})
-    return replace(measure, transform=_transform(job, saved, device))
+    return replace(measure, transform=_transform(job, saved, device), outputs=len(saved.labels))
 
 
 def _transform(job: Job, saved: Saved, device: Any) -> BatchTransform:

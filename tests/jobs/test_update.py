@@ -251,3 +251,15 @@ def test_an_update_that_was_interrupted_before_it_published_is_not_trained_twice
     monkeypatch.setattr(update, "fit", None)
     assert execute(job.directory.path)["version"] == 1
     State("./state").verify(1)
+
+
+def test_the_parent_is_measured_with_the_labels_that_it_knows(workdir: Path) -> None:
+    """A grown head's fresh outputs would take examples from the old ones."""
+    for name, classes, seed in (("one", 2, 0), ("two", 3, 1), ("old", 2, 2)):
+        write_table(workdir / f"{name}.parquet", seed=seed, classes=classes, rows=200)
+    asked = WEEKLY | {"data.train": "one.parquet", "data.test": "old.parquet", "data.val_size": 0}
+    asked |= {"objective.metric": None, "model.grow": True}
+    first = renate.run(asked | {"state.first": True})
+    second = renate.run(asked | {"data.train": "two.parquet", "seed": 1})
+    before = json.loads((second.job_dir / "result.json").read_text())["before"]
+    assert before["test_accuracy"] == first.metrics["test_accuracy"]

@@ -70,8 +70,10 @@ class Schema:
                 child, full = node._get_node(name), f"{key}.{name!s}"
                 if name in expected:
                     self._node(child, expected[name], full, file, added)
-                elif full not in added and not (
-                    named_objects and isinstance(child, DictConfig) and "_target_" in child
+                elif (
+                    full not in added
+                    and not any(key.startswith(f"{full}.") for key in added)
+                    and not (named_objects and isinstance(child, DictConfig) and "_target_" in child)
                 ):
                     raise ConfigError(
                         f"{full}={_shown(child)}: no such key{nearest(str(name), expected)} "

@@ -30,6 +30,8 @@ BASES = frozenset(
 # What the config inside a state may name: a state may come from a stranger.
 FROM_STATE = ("renate.models.", "renate.updaters.", "renate.data.transforms.", "torch.nn.")
 
+TENSORS = ("torch.tensor", "torch.Tensor", "torch.FloatTensor", "torch.as_tensor")
+
 Node = Mapping[str, Any]
 
 
@@ -76,6 +78,8 @@ def locate(target: str, key: str, trust: Sequence[str] = (), only: Sequence[str]
         )
     if not module_name:
         raise ConfigError(f"{where}: expected package.module.Class")
+    if target in TENSORS:
+        raise ConfigError(f"{where}: give the values as a list, as +{key}=[1.0,20.0]")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -103,3 +103,8 @@ def test_targets_are_found_at_any_depth() -> None:
 
 def test_infer_fills_only_nulls() -> None:
     assert infer({"a": None, "b": 2, "c": None}, {"a": 1, "b": 9}) == {"a": 1, "b": 2, "c": None}
+
+
+def test_a_tensor_in_a_config_is_a_list() -> None:
+    with pytest.raises(ConfigError, match=r"loss.weight._target_=torch.tensor: give the values as a list, as \+loss.w"):
+        locate("torch.tensor", "loss.weight")

@@ -47,11 +47,14 @@ def table(items: Dataset[Any], key: str) -> Table:
     Raises:
         DataError: Items that aren't (input, target), or of several shapes, or targets that are no labels.
     """
-    if not hasattr(items, "__len__"):
-        raise DataError(f"{key}: {type(items).__name__} has no length, expected a data set with len() and items[row]")
+    try:
+        rows = len(items)  # type: ignore[arg-type]
+    except TypeError as error:
+        name = type(getattr(items, "items", items)).__name__  # of one given from Python, what it holds
+        raise DataError(f"{key}: {name} has no length, expected a data set with len() and items[row]") from error
     inputs: list[Tensor] = []
     labels: list[Label] = []
-    for row in range(len(items)):
+    for row in range(rows):
         item = items[row]
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise DataError(f"{key}: item {row} is {type(item).__name__}, expected (input, target)")

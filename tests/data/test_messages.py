@@ -10,6 +10,7 @@ import pyarrow.csv
 import pyarrow.json
 import pytest
 import torch
+from torch.utils.data import Dataset
 
 from renate.data.torch_dataset import TorchDataset
 from renate.errors import ConfigError, DataError
@@ -24,6 +25,13 @@ def _here(workdir: Path) -> None:
 ODD = [png(np.zeros((4, 4), np.uint8)), png(np.zeros((5, 4), np.uint8))]
 
 
+class Unsized(Dataset[Any]):
+    """Of torch's own base, which has no length either."""
+
+    def __getitem__(self, row: int) -> Any:
+        return torch.zeros(2), row % 2
+
+
 ITEMS: dict[str, Any] = {
     "shapes": [(torch.zeros(2), 0), (torch.zeros(3), 1)],
     "items": [torch.zeros(2)],
@@ -32,6 +40,7 @@ ITEMS: dict[str, Any] = {
     "mixed": [(torch.zeros(2), 1), (torch.zeros(2), "a")],
     "dict": [({"text": "a"}, 1)],
     "endless": iter([]),
+    "unsized": Unsized(),
     "none": [],
 }
 
@@ -104,6 +113,7 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
                 ("several", "data.train: item 0: its target has shape [3], expected one label"),
                 ("mixed", "data.train: some targets are text, some integers: use one kind"),
                 ("dict", "data.train: item 0: its input is dict, expected a tensor, an array, numbers or an image"),
+                ("unsized", "data.train: Unsized has no length, expected a data set with len() and items[row]"),
                 ("endless", "data.train: list_iterator has no length, expected a data set with len()"),
                 ("items", "data.train: item 0 is Tensor, expected (input, target)"),
                 ("float", "target 0.5 is float, a label is an integer or text"),

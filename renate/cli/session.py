@@ -152,7 +152,11 @@ def _domain(key: str, value: str) -> str | None:
     if called is None:
         return None
     name, inner = called[1].rpartition(".")[2].lower(), called[2].replace(" ", "")
+    if name == "choice":
+        return f"choice can't hold these (null, say): write {shlex.quote(f'{key}={inner}')}"
     said = DOMAINS.get(name)
+    if said is None and name in GRAMMAR:
+        return f"expected numbers, as interval(0,1) and range(1,5) have them: {called[1]}({inner})"
     if said is None:
         return f"no such domain as {called[1]}(…){nearest(name, GRAMMAR)} ({', '.join(GRAMMAR)})"
     return f"a domain of that kind is {shlex.quote(f'{key}={said.format(inner)}')}"

@@ -28,6 +28,10 @@ MISTAKES = {
     ("optimizer.lr=log(1e-4,0.5)",): ("optimizer.lr=log(1e-4,0.5): a domain of that kind is ", f"'{DOMAIN}'"),
     ("optimizer.lr=loguniform(1e-4, 0.5)",): ("optimizer.lr=loguniform(1e-4, 0.5): a domain", f"'{DOMAIN}'"),
     ("optimizer.lr=uniform(0,1)",): ("optimizer.lr=uniform(0,1): a domain", "'optimizer.lr=interval(0,1)'"),
+    ("trainer.gradient_clip_val=choice(null,1.0)",): (
+        "trainer.gradient_clip_val=choice(null,1.0): choice can't hold these (null, say): write ",
+        "trainer.gradient_clip_val=null,1.0",
+    ),
     ("optimizer.lr=intervall(0,1)",): (
         "optimizer.lr=intervall(0,1): no such domain as intervall(…), did you mean 'interval'?",
         "tag",

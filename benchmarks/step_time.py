@@ -80,7 +80,8 @@ def setting(case: str, updater: str, folder: Path) -> tuple[Job, Columns, Memory
 def ours(case: str, updater: str, folder: Path) -> nn.Module:
     job, columns, _, made, model = setting(case, updater, folder)
     measure = measure_of(job, "cpu", 10, made.criterion)
-    renate.jobs.fit.fit(job, model, made, columns, None, measure, 1)
+    batches = renate.jobs.fit.batches_of(job, columns, torch.device("cpu"), 1, own=False)
+    renate.jobs.fit.fit(job, model, made, batches, None, measure, 1)
     return model
 
 

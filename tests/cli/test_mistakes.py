@@ -154,3 +154,17 @@ def test_sagemaker_without_a_role_says_which_key(workdir: Path, monkeypatch: pyt
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     asked = ["backend=sagemaker", "backend.instance_type=ml.m5.xlarge", "state.url=s3://b/s", "state.first=true"]
     assert line_of(*asked).startswith("renate: backend.role=null: no role that a job could run as: give backend.role=")
+
+
+def test_an_evaluation_says_which_version_it_measured(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*QUICK, "state.url=./s", "state.first=true"])
+    capsys.readouterr()
+    main(["job=evaluate", "state.url=./s"])
+    assert "measured    version 1 of ./s\n" in capsys.readouterr().out
+    said = line_of("job=evaluate", "state.url=./s", "model.hidden_sizes=[9]")
+    assert "model.hidden_sizes=[9]: the version has [8]: an evaluation measures version 1 of " in said
+
+
+@pytest.mark.parametrize("verb", ["ls", "verify"])
+def test_looking_after_a_url_without_a_state_fails(verb: str, workdir: Path) -> None:
+    assert "holds no version yet" in line_of("state", verb, "./nothing")

@@ -55,9 +55,9 @@ def is_numeric(kind: Any) -> bool:
 
 def no_numbers(column: Any, name: str, good: list[str], places: Places) -> str:
     """Say what a column that isn't numbers holds, where, and what to do."""
-    remedy = f"make numbers of it, or use data.inputs={good}"
+    remedy = f"make numbers of it (docs/limits.md), or use data.inputs={good}"
     if not good:
-        remedy = "make numbers of it, no other column has any"
+        remedy = "make numbers of it (docs/limits.md), no other column has any"
     text = is_text(column.type)
     for row, scalar in enumerate(column if text else []):
         value = scalar.as_py()

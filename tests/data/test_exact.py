@@ -77,8 +77,14 @@ def test_values_of_several_lines_and_long_ones() -> None:
             "zip,label\n01067,0\n1,1\n",
             "a.csv: column 'zip' is string, expected numbers or images (row 0 holds '01067",
         ),
-        ('x,y,label\n1,"1,000",0\n1,2,1\n', "(row 0 holds '1,000'): make numbers of it, or use data.inputs=['x']"),
-        ('x,label\n"1,5",0\n2,1\n', "(row 0 holds '1,5'): make numbers of it, no other column has any"),
+        (
+            'x,y,label\n1,"1,000",0\n1,2,1\n',
+            "(row 0 holds '1,000'): make numbers of it (docs/limits.md), or use data.inputs=['x']",
+        ),
+        (
+            'x,label\n"1,5",0\n2,1\n',
+            "(row 0 holds '1,5'): make numbers of it (docs/limits.md), no other column has any",
+        ),
         ("x,label\n1,0\n?,1\n", "(row 1 holds '?')"),
         ("x,label\n18446744073709551617,0\n1,1\n", "text, or digits beyond int64"),
         ("x,label\n1,0\nNA,1\n", "column 'x' has 1 empty values"),

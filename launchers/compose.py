@@ -1,7 +1,7 @@
 """Overrides -> a job: its config composed, checked and resolved, its identity, and its directory."""
 
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from renate.jobs.group import check_devices, processes_of
 from renate.jobs.text import dump
 
 from .direction import directed
-from .identity import identify
+from .identity import identify, leaves
 from .interruptions import held_back
 from .schema import Schema
 from .secrets import resolve
@@ -99,7 +99,8 @@ class Composer:
         config, choices = self._merged(number, parsed)
         added = frozenset(o.key_or_group for o in parsed if o.is_add())
         self.schema.check(config, choices, added)
-        if missing := sorted(_missing(OmegaConf.to_container(config, resolve=False))):
+        plain = OmegaConf.to_container(config, resolve=False)
+        if missing := sorted(key for key, value in leaves(plain) if value == "???"):
             raise ConfigError(f"{missing[0]} is mandatory: give {' '.join(f'{key}=…' for key in missing)}")
         resolve(config)
         config._set_parent(None)
@@ -158,17 +159,6 @@ class Composer:
 def _parsed(override: str) -> Override:
     """Jobs of a sweep share most of their overrides, and the grammar is slow."""
     return OverridesParser.create().parse_overrides([override])[0]
-
-
-def _missing(node: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(node, dict):
-        for name, child in node.items():
-            yield from _missing(child, f"{prefix}.{name}" if prefix else str(name))
-    elif isinstance(node, list):
-        for index, child in enumerate(node):
-            yield from _missing(child, f"{prefix}[{index}]")
-    elif node == "???":
-        yield prefix
 
 
 def _check_values(config: DictConfig) -> None:

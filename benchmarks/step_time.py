@@ -1,8 +1,11 @@
 """A training step as users get it, against a bare PyTorch loop doing the same: `python benchmarks/step_time.py`.
 
-The floor does the same work on tensors in memory: index_select, replay draw, forward, backward, step, reservoir. It
-ends in bit-identical weights, which is asserted before anything is timed. CPU time per step at one thread, variants in
-turn within each repeat, stamped between two batches; p10 over all steps and the median of the repeats' ratios.
+The floor is plain PyTorch on tensors in memory: index_select, a draw from a plain tensor buffer, forward, backward,
+step, Vitter's algorithm R for a batch. It draws random numbers of its own and then takes the draws and the slots that
+were recorded of ours, so that both end in bit-identical weights, which is asserted before anything is timed.
+
+CPU time per step at one thread, variants in turn within each repeat, stamped between two batches; p10 over all steps
+and the median of the repeats' ratios. On a GPU wall time of all steps but the first, for then the device works on.
 
 As users get it: `renate.jobs.fit.fit`, with its watch on the epochs, its reports and its best checkpoint.
 """
@@ -14,33 +17,81 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from machine import RESULTS
 from omegaconf import OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 import renate.data.batch
 import renate.jobs.fit
 from renate.build import build
 from renate.cli.session import composed
-from renate.data.batch import Batch, BatchTransform, Columns, select
+from renate.data.batch import Batch, Columns
 from renate.jobs.directory import JobDirectory
 from renate.jobs.parts import Job, measure_of, transform, updater_of
 from renate.memory.base import Memory
 from renate.seeds import derive
 from renate.updaters.base import Updater
 
-ROOT = Path(__file__).parents[1]
+CAPACITY, LR, ALPHA, BETA = 500, 0.05, 0.3, 0.5
+
+
+class Case(NamedTuple):
+    """A network, rows of a batch and as many replayed, shape of an input, steps, and the ratio that is asked for."""
+
+    model: str
+    batch: int
+    shape: tuple[int, ...]
+    steps: int
+    target: float
+
+
 CASES = {
-    "mlp": (["model=mlp", "data.batch_size=128"], 128, (1, 28, 28), 230),
-    "resnet18": (["model=resnet18", "data.batch_size=32"], 32, (3, 32, 32), 7),
+    "mlp, 10 + 10": Case("mlp", 10, (1, 28, 28), 1200, 1.4),
+    "mlp, 32 + 32": Case("mlp", 32, (1, 28, 28), 600, 1.4),
+    "mlp, 128 + 128": Case("mlp", 128, (1, 28, 28), 230, 1.12),
+    "mlp, 256 + 256": Case("mlp", 256, (1, 28, 28), 120, 1.12),
+    "resnet18, 32 + 32": Case("resnet18", 32, (3, 32, 32), 7, 1.02),
+    "resnet18, 256 + 256": Case("resnet18", 256, (3, 32, 32), 40, 1.02),
 }
-STAMPS: list[float] = []
+DEFAULT = "mlp, 10 + 10;mlp, 128 + 128;resnet18, 32 + 32"
+
+
+@dataclass
+class Clock:
+    """Stamps between two batches, in seconds.
+
+    Attributes:
+        device: Of a GPU only the first stamp after `skip` steps and the last wait for what it still computes.
+        skip: Steps that warm up.
+    """
+
+    device: torch.device
+    skip: int
+    stamps: list[float] = field(default_factory=list)
+
+    def stamp(self, *, last: bool = False) -> None:
+        if self.device.type == "cpu":
+            self.stamps.append(time.process_time())
+            return
+        if last or len(self.stamps) == self.skip:
+            torch.cuda.synchronize()
+        self.stamps.append(time.perf_counter())
+
+    def steps(self) -> np.ndarray[Any, Any]:
+        """Milliseconds of the steps after the first; on a GPU their mean, once."""
+        kept = np.array(self.stamps[self.skip :]) * 1e3
+        return np.diff(kept) if self.device.type == "cpu" else np.array([(kept[-1] - kept[0]) / (len(kept) - 1)])
+
+
+CLOCK = Clock(torch.device("cpu"), 0)
 
 
 class Stamped(renate.data.batch.Batches):
@@ -48,147 +99,212 @@ class Stamped(renate.data.batch.Batches):
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in super().__iter__():
-            STAMPS.append(time.process_time())
+            CLOCK.stamp()
             yield batch
-        STAMPS.append(time.process_time())
+        CLOCK.stamp(last=True)
 
 
-def setting(case: str, updater: str, folder: Path) -> tuple[Job, Columns, Memory, Updater, nn.Module]:
-    overrides, replay, shape, steps = CASES[case]
-    fixed = ["trainer.max_epochs=1", "optimizer.lr=0.1", "memory.capacity=500", "objective.metric=null"]
-    chosen = [f"updater={updater}", f"updater.replay_batch_size={replay}", "data.val_size=0", f"run_dir={folder}"]
-    launcher, composed_job = composed([*overrides, *fixed, *chosen])
+@dataclass
+class Setting:
+    """The same data, weights and memory for both."""
+
+    job: Job
+    case: Case
+    updater: str
+    device: torch.device
+    columns: Columns
+    memory: Memory
+    made: Updater
+    model: nn.Module
+
+
+def setting(name: str, updater: str, folder: Path, device: torch.device) -> Setting:
+    case = CASES[name]
+    launcher, composed_job = composed(
+        [
+            *(f"model={case.model}", f"data.batch_size={case.batch}", "data.val_size=0", f"run_dir={folder}"),
+            *("trainer.max_epochs=1", f"optimizer.lr={LR}", f"memory.capacity={CAPACITY}", "objective.metric=null"),
+            *(f"updater={updater}", f"updater.replay_batch_size={case.batch}", f"trainer.accelerator={device.type}"),
+            *([f"updater.alpha={ALPHA}", f"updater.beta={BETA}"] if updater == "derpp" else []),
+        ]
+    )
     launcher.close()
     plain: Any = OmegaConf.to_container(composed_job.config, resolve=True)
     directory = JobDirectory(folder / "job")
     directory.path.mkdir(exist_ok=True)
     job = Job(plain, "", directory, {"id": "x"})
     generator = torch.Generator().manual_seed(0)
-    rows = steps * plain["data"]["batch_size"]
+    rows = case.steps * case.batch
     columns = {
-        "inputs": torch.randint(256, (rows, *shape), generator=generator, dtype=torch.uint8),
+        "inputs": torch.randint(256, (rows, *case.shape), generator=generator, dtype=torch.uint8),
         "targets": torch.randint(10, (rows,), generator=generator),
     }
     memory: Memory = job.build("memory")
-    memory.bind(seed=1, transform=transform(job, "memory", "cpu"))
+    memory.bind(seed=1, transform=transform(job, "memory", device))
     torch.manual_seed(0)
-    sizes = {"input_shape": shape} if case == "mlp" else {"in_channels": shape[0]}
+    sizes = {"input_shape": case.shape} if case.model == "mlp" else {"in_channels": case.shape[0]}
     node = {k: v for k, v in plain["model"].items() if v is not None and k != "grow"} | sizes | {"num_classes": 10}
-    return job, columns, memory, updater_of(job, memory), build(node, "model")
+    made = updater_of(job, memory)
+    return Setting(job, case, updater, device, columns, memory, made, build(node, "model").to(device))
 
 
-def ours(case: str, updater: str, folder: Path) -> nn.Module:
-    job, columns, _, made, model = setting(case, updater, folder)
-    measure = measure_of(job, "cpu", 10, made.criterion)
-    batches = renate.jobs.fit.batches_of(job, columns, torch.device("cpu"), 1, own=False)
-    renate.jobs.fit.fit(job, model, made, batches, None, measure, 1)
-    return model
+def ours(at: Setting) -> None:
+    measure = measure_of(at.job, at.device, 10, at.made.criterion)
+    batches = renate.jobs.fit.batches_of(at.job, at.columns, at.device, 1, own=False)
+    renate.jobs.fit.fit(at.job, at.model, at.made, batches, None, measure, 1)
 
 
-def bare(case: str, updater: str, folder: Path) -> nn.Module:
-    """The floor: a loop as one would write it by hand, on the same memory."""
-    job, columns, memory, _, model = setting(case, updater, folder)
-    memory.transform = BatchTransform()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    size, replay = job.config["data"]["batch_size"], job.config["updater"]["replay_batch_size"]
-    order = torch.randperm(
-        len(columns["targets"]), generator=torch.Generator().manual_seed(derive(job.config["seed"], "shuffle", 1))
-    )
+@dataclass
+class Recorded:
+    """What our memory drew and which slots it gave to which rows, in the order of the calls."""
+
+    draws: list[Tensor] = field(default_factory=list)
+    slots: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def listen(self, memory: Memory) -> None:
+        plan, sample = memory.plan, memory.sample
+
+        def planned(n: int, targets: Tensor) -> Any:
+            slots, rows = plan(n, targets)
+            self.slots.append((torch.tensor(slots), torch.tensor(rows)))
+            return slots, rows
+
+        def sampled(n: int) -> Batch:
+            batch = sample(n)
+            self.draws.append(batch.slots.clone())
+            return batch
+
+        memory.plan, memory.sample = planned, sampled  # type: ignore[method-assign]
+
+
+class Buffer:
+    """A reservoir as one would write it by hand: a tensor per column, algorithm R for a batch at a time.
+
+    The random numbers are drawn and then thrown away for what was recorded: the same work, the same weights as ours.
+    """
+
+    def __init__(self, recorded: Recorded, device: torch.device) -> None:
+        self.draws, self.slots = iter(recorded.draws), iter(recorded.slots)
+        self.device, self.columns, self.seen = device, [], 0
+        self.columns: list[Tensor]
+
+    def sample(self, n: int) -> list[Tensor]:
+        torch.randint(min(self.seen, CAPACITY), (n,))
+        index = next(self.draws).to(self.device)
+        return [column.index_select(0, index) for column in self.columns]
+
+    def add(self, *columns: Tensor) -> None:
+        if not self.columns:
+            self.columns = [torch.empty((CAPACITY, *c.shape[1:]), dtype=c.dtype, device=c.device) for c in columns]
+        n = len(columns[0])
+        if self.seen >= CAPACITY:
+            chosen = (torch.rand(n) * torch.arange(self.seen + 1, self.seen + n + 1)).long()
+            (chosen < CAPACITY).nonzero()
+        self.seen += n
+        slots, rows = (part.to(self.device) for part in next(self.slots))
+        if len(slots):
+            for kept, column in zip(self.columns, columns, strict=True):
+                kept.index_copy_(0, slots, column.index_select(0, rows))
+
+
+def bare(at: Setting, recorded: Recorded) -> None:
+    """The floor: a loop as one would write it by hand, everything on the device from the start."""
+    model, size, buffer = at.model, at.case.batch, Buffer(recorded, at.device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR)
+    generator = torch.Generator().manual_seed(derive(at.job.config["seed"], "shuffle", 1))
+    order = torch.randperm(len(at.columns["targets"]), generator=generator).to(at.device)
+    all_inputs, all_targets = (at.columns[name].to(at.device) for name in ("inputs", "targets"))
     model.train()
     for index in torch.split(order, size):
-        STAMPS.append(time.process_time())
-        raw = select(columns, index)
-        inputs, targets = raw["inputs"] * (1 / 255), raw["targets"]
-        if updater == "er":
-            if len(memory):
-                past = memory.sample(replay)
-                inputs, targets = torch.cat([inputs, past.inputs * (1 / 255)]), torch.cat([targets, past.targets])
-            loss = F.cross_entropy(model(inputs), targets)
-            memory.add_columns(raw)
+        CLOCK.stamp()
+        raw, targets = all_inputs.index_select(0, index), all_targets.index_select(0, index)
+        inputs = raw * (1 / 255)
+        if at.updater == "er":
+            if buffer.seen:
+                past, past_targets = buffer.sample(size)
+                inputs = torch.cat([inputs, past * (1 / 255)])
+                loss = F.cross_entropy(model(inputs), torch.cat([targets, past_targets]))
+            else:
+                loss = F.cross_entropy(model(inputs), targets)
+            buffer.add(raw, targets)
         else:
             logits = model(inputs)
             loss = F.cross_entropy(logits, targets)
-            if len(memory):
-                past = memory.sample(replay)
-                loss = loss + 0.3 * F.mse_loss(model(past.inputs * (1 / 255)), past.logits)
-                past = memory.sample(replay)
-                loss = loss + 0.5 * F.cross_entropy(model(past.inputs * (1 / 255)), past.targets)
-            memory.add_columns(raw | {"logits": logits.detach()})
-        optimizer.zero_grad(set_to_none=True)
+            if buffer.seen:
+                past, _, past_logits = buffer.sample(size)
+                loss = loss + ALPHA * F.mse_loss(model(past * (1 / 255)), past_logits)
+                past, past_targets, _ = buffer.sample(size)
+                loss = loss + BETA * F.cross_entropy(model(past * (1 / 255)), past_targets)
+            buffer.add(raw, targets, logits.detach())
+        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    STAMPS.append(time.process_time())
-    return model
+    CLOCK.stamp(last=True)
 
 
-def steps_of(
-    run: Callable[[str, str, Path], nn.Module], case: str, updater: str, folder: Path, skip: int
-) -> np.ndarray:  # type: ignore[type-arg]
-    STAMPS.clear()
-    run(case, updater, folder)
-    return np.diff(STAMPS)[skip:] * 1e3
+def timed(run: Callable[[], None], device: torch.device, skip: int) -> np.ndarray[Any, Any]:
+    global CLOCK
+    CLOCK = Clock(device, skip)
+    run()
+    return CLOCK.steps()
 
 
-# Measured elsewhere, once, on a like machine under load, in each library's own way of running: rotated MNIST on the
-# same MLP, 128 new + 128 replayed, memory of 500; a bare loop took 2.2-2.8 ms (ER) and 4.3 ms (DER++) there.
-OTHERS = [
-    "",
-    "Other libraries, **measured elsewhere**: CPU ms per step on a like, loaded machine, where a bare loop took",
-    "2.2–2.8 (ER) and 4.3 (DER++); the same MLP, 128 + 128, memory of 500, rotated MNIST. Their bare loop isn't",
-    "the one above: compare the ratios.",
-    "",
-    "| library | er | ratio | derpp | ratio |",
-    "| --- | --- | --- | --- | --- |",
-    "| Mammoth, one process | 15.5 | 5.5–7.0 | 22.4 | 5.2 |",
-    "| Mammoth, its worker processes (their CPU not counted) | 5.9 | 2.1–2.7 | 7.9 | 1.8 |",
-    "| Avalanche, defaults | 71 | 25–32 | 82 | 19 |",
-    "| Renate 0.5 (torch 1.13) | 97 | 35–44 | 97 | 23 |",
-]
+def row(name: str, updater: str, folder: Path, repeats: int, device: torch.device) -> str:
+    recorded, case = Recorded(), CASES[name]
+    at, other = (setting(name, updater, folder, device) for _ in range(2))
+    recorded.listen(at.memory)
+    ours(at)
+    bare(other, recorded)
+    one, two = at.model.cpu().state_dict(), other.model.cpu().state_dict()
+    assert all(torch.equal(one[key], two[key]) for key in one), f"{name}, {updater}: the two did different work"
+
+    skip = 20 if case.steps > 100 else 2
+    times: dict[str, list[Any]] = {"bare": [], "ours": []}
+    for _ in range(repeats if case.steps > 100 else max(4, repeats // 2)):
+        floor, mine = (setting(name, updater, folder, device) for _ in range(2))
+        times["bare"].append(timed(lambda floor=floor: bare(floor, recorded), device, skip))
+        times["ours"].append(timed(lambda mine=mine: ours(mine), device, skip))
+    low = {key: np.percentile(np.concatenate(t), 10) for key, t in times.items()}
+    ratios = np.array([np.median(b) / np.median(a) for a, b in zip(times["bare"], times["ours"], strict=True)])
+    quartiles = np.percentile(ratios, [25, 50, 75])
+    return (
+        f"| {name} | {updater} | {low['bare']:.3f} | {low['ours']:.3f} | {low['ours'] / low['bare']:.2f} "
+        f"| {quartiles[1]:.2f} [{quartiles[0]:.2f}, {quartiles[2]:.2f}] | {case.target} |"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=12)
-    parser.add_argument("--only", default="mlp,resnet18")
+    parser.add_argument("--only", default=DEFAULT, help=f"separated by semicolons, of {'; '.join(CASES)}")
+    parser.add_argument("--updaters", default="er,derpp")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, default=RESULTS / "step_time.md")
     asked = parser.parse_args()
+    device = torch.device(asked.device)
     torch.set_num_threads(1)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     renate.jobs.fit.Batches = Stamped  # type: ignore[attr-defined]
+    where = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} cores"
+    unit = "CPU ms per step at one thread" if device.type == "cpu" else "wall ms per step"
     lines = [
         "# Time of a training step",
         "",
-        "`python benchmarks/step_time.py`: CPU ms per step at one thread, ours (`renate.jobs.fit`) against a bare loop",
-        f"that ends in the same weights, bit by bit; {asked.repeats} interleaved repeats.",
+        f"`python benchmarks/step_time.py --device {device}`: {unit}, ours (`renate.jobs.fit`) against a bare loop of",
+        f"plain PyTorch that ends in the same weights, bit by bit; {asked.repeats} interleaved repeats.",
+        "Whole commands beside other libraries: `end_to_end.md`.",
         "",
-        f"Python {platform.python_version()}, torch {version('torch')}, {os.cpu_count()} cores.",
+        f"Python {platform.python_version()}, torch {version('torch')}, {where}.",
         "",
-        "| model | updater | bare p10 | ours p10 | ratio p10 | paired median [quartiles] | target |",
+        "| model, batch | updater | bare p10 | ours p10 | ratio p10 | paired median [quartiles] | target |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        for case in asked.only.split(","):
-            for updater in ("er", "derpp"):
-                lines.append(row(case, updater, Path(folder), asked.repeats))
+        for name in asked.only.split(";"):
+            for updater in asked.updaters.split(","):
+                lines.append(row(name.strip(), updater, Path(folder), asked.repeats, device))
                 print(lines[-1], flush=True)
-    (ROOT / "benchmarks" / "results" / "step_time.md").write_text("\n".join([*lines, *OTHERS]) + "\n")
-
-
-def row(case: str, updater: str, folder: Path, repeats: int) -> str:
-    one, two = (dict(run(case, updater, folder).state_dict()) for run in (bare, ours))
-    assert all(torch.equal(one[name], two[name]) for name in one), "the two did different work"
-    skip = 20 if case == "mlp" else 2
-    times: dict[str, list[Any]] = {"bare": [], "ours": []}
-    for _ in range(repeats if case == "mlp" else max(4, repeats // 2)):
-        times["bare"].append(steps_of(bare, case, updater, folder, skip))
-        times["ours"].append(steps_of(ours, case, updater, folder, skip))
-    low = {name: np.percentile(np.concatenate(t), 10) for name, t in times.items()}
-    ratios = np.array([np.median(b) / np.median(a) for a, b in zip(times["bare"], times["ours"], strict=True)])
-    quartiles = np.percentile(ratios, [25, 50, 75])
-    target = "1.2" if case == "mlp" else "1.05"
-    return (
-        f"| {case} | {updater} | {low['bare']:.3f} | {low['ours']:.3f} | {low['ours'] / low['bare']:.2f} "
-        f"| {quartiles[1]:.2f} [{quartiles[0]:.2f}, {quartiles[2]:.2f}] | {target} |"
-    )
+    asked.out.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,8 @@ class Checkpoint(pl.Callback):
             trainer.optimizers[0].load_state_dict(saved["optimizer"])
             for config, state in zip(trainer.lr_scheduler_configs, saved["schedulers"], strict=True):
                 config.scheduler.load_state_dict(state)
-            vars(module.meter).update(saved["meter"])
+            loss = saved["meter"]["loss"].to(module.device)
+            vars(module.meter).update(saved["meter"] | {"loss": loss})
             self.watch.best, self.watch.best_epoch = saved["best"], saved["best_epoch"]
         self.saved, self.short = None, not self.cloned and saved["position"] > 0
 

@@ -21,6 +21,7 @@ from renate.build import build
 from renate.data.batch import Batches, Columns, length
 from renate.errors import ConfigError, DataError, JobError
 from renate.jobs.checkpoint import Checkpoint
+from renate.jobs.epoch_loop import EpochLoop
 from renate.jobs.lockstep import Lockstep
 from renate.jobs.parts import Job, dtype_of, optimizer_of, scheduler_of, transform
 from renate.learner import Learner, Measure, Midway, Watch
@@ -123,6 +124,7 @@ def fit(
     together = [] if ranks.alone else [Lockstep(ranks, updater.memory, checkpoint, job.directory)]
     midway = [] if watch.by_epoch else [Midway(watch, config["report_every"])]
     trainer = trainer_of(job, [*midway, *together, checkpoint, watch], watch.epochs_before, watch.steps_before)
+    EpochLoop.replace(trainer, Watch, Midway, Checkpoint)
     checkpoint.listen(trainer)
     if dtype_of(config) is not None:  # `BatchTransform` has cast already; what goes into a memory stays as it is
         trainer.precision_plugin.convert_input = _as_it_is  # type: ignore[method-assign,assignment]

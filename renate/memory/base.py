@@ -12,7 +12,7 @@ from torch import Tensor
 from renate.data.batch import Batch, Columns, length
 from renate.errors import ConfigError, StateError
 from renate.memory.columns import ColumnStore, schema_of
-from renate.memory.random import DRAWS, Floats, Ints, uniform
+from renate.memory.random import DRAWS, Floats, Ints, Numbers
 from renate.memory.segments import Index, Segments
 from renate.state.contents import DTYPES, memory_from
 
@@ -47,6 +47,7 @@ class Memory(ABC):
         self.capacity, self.max_ram = capacity, max_ram
         self.size, self.count, self.draws, self.seed = 0, 0, 0, 0
         self.rank, self.ranks = 0, 1
+        self.draw_numbers = Numbers(DRAWS)
         self.transform: Callable[[Columns], Batch] | None = None
         self.store = ColumnStore(max_ram, None)
         self.segments = Segments()
@@ -133,15 +134,18 @@ class Memory(ABC):
         self.add_columns(batch.raw | {name: _kept(field) for name, field in fields.items()})
 
     def add_columns(self, columns: Columns) -> None:
-        """Offer rows of columns."""
+        """Offer rows of columns. Only those that are kept leave the device that they lie on."""
         self.store.check(columns)
         n = length(columns)
         slots, rows = self.plan(n, columns["targets"])
         self.count += n * self.ranks
-        if len(slots):
+        if not len(slots):
+            return
+
+        if self.size != self.capacity:
             self._make_room(int(slots.max()) + 1, columns)
-            self.store.put(torch.from_numpy(slots), torch.from_numpy(rows), columns)
-            self.segments.touch(slots, self.size)
+        self.store.put(torch.from_numpy(slots), torch.from_numpy(rows), columns)
+        self.segments.touch(slots, self.size)
 
     def drop(self, origin: Ints, to: Ints, size: int) -> None:
         """Keep `size` slots: those that lie beyond move into the gaps."""
@@ -160,7 +164,8 @@ class Memory(ABC):
         """Draw n examples uniformly with replacement; `fields` has what was stored beside them, and their slots."""
         if not self.size:
             raise StateError("the memory is empty: ask len(memory) before drawing from it")
-        index = torch.from_numpy((uniform(self.seed, DRAWS, self.draws, n, self.ranks) * self.size).astype("int64"))
+        numbers = self.draw_numbers.take(self.seed, self.draws, n, self.ranks)
+        index = torch.from_numpy((numbers * self.size).astype(np.int64))
         self.draws += n * self.ranks
         assert self.transform is not None, "bind() comes first"
         batch = self.transform(self.store.gather(index))
@@ -281,5 +286,5 @@ class Memory(ABC):
 
 def _kept(field: Tensor) -> Tensor:
     """A further value as it is kept: floats in 32 bits, whatever precision this update trains in."""
-    field = field.detach().cpu()
+    field = field.detach()
     return field.float() if field.is_floating_point() else field

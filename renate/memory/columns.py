@@ -60,25 +60,30 @@ class ColumnStore:
         """
         rows = length(columns)
         for name, column in columns.items():
-            if len(column) != rows:
+            if column.shape[0] != rows:
                 raise DataError(f"memory: column '{name}' has {len(column)} rows, the targets have {rows}")
         if not self.columns:
             return
-        for name in self.columns.keys() | columns.keys():
-            if name not in columns or name not in self.columns:
-                where = "the memory has" if name in self.columns else "the new examples have"
-                raise DataError(f"memory: only {where} a column '{name}': has the updater or the data changed?")
-            old, new = self.columns[name], columns[name]
-            if (old.dtype, old.shape[1:]) != (new.dtype, new.shape[1:]):
+
+        odd = self.columns.keys() ^ columns.keys()
+        if odd:
+            name = min(odd)
+            where = "the memory has" if name in self.columns else "the new examples have"
+            raise DataError(f"memory: only {where} a column '{name}': has the updater or the data changed?")
+        for name, new in columns.items():
+            old = self.columns[name]
+            if old.dtype != new.dtype or old.shape[1:] != new.shape[1:]:
                 raise DataError(
                     f"memory: column '{name}' holds {old.dtype} {list(old.shape[1:])}, "
                     f"the new examples have {new.dtype} {list(new.shape[1:])}"
                 )
 
     def put(self, slots: Tensor, rows: Tensor, columns: Columns) -> None:
-        """Copy rows of new columns into slots, int64 [k] each, slots unique."""
+        """Copy rows of new columns, on any device, into slots, int64 [k] each, slots unique."""
         for name, column in self.columns.items():
-            column.index_copy_(0, slots, columns[name].index_select(0, rows))
+            new = columns[name]
+            chosen = new.index_select(0, rows) if new.is_cpu else new.index_select(0, rows.to(new.device)).cpu()
+            column.index_copy_(0, slots, chosen)
 
     def move(self, origin: Tensor, to: Tensor) -> None:
         """Copy rows from slots to other slots, int64 [k] both."""

@@ -15,6 +15,32 @@ _GOLDEN, _A, _B = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
 _S30, _S27, _S31, _S11 = (np.uint64(s) for s in (30, 27, 31, 11))
 
 KEYS, DRAWS = 0, 1  # streams
+BLOCK = 4096  # numbers made at a time
+
+
+class Numbers:
+    """`uniform`, for ids that mostly follow each other: a block is made at once, of which a call takes its part.
+
+    Args:
+        stream: KEYS or DRAWS.
+    """
+
+    def __init__(self, stream: int) -> None:
+        self.stream = stream
+        self.seed, self.step, self.first = 0, 0, 0
+        self.block: Floats = np.empty(0)
+
+    def take(self, seed: int, first: int, count: int, step: int) -> Floats:
+        """Return what `uniform` returns, not to be written to."""
+        begin = (first - self.first) // step
+        end = begin + count
+        fits = seed == self.seed and step == self.step and begin >= 0 and end <= len(self.block)
+        if fits and self.first + begin * step == first:
+            return self.block[begin:end]
+
+        self.seed, self.step, self.first = seed, step, first
+        self.block = uniform(seed, self.stream, first, max(count, BLOCK), step)
+        return self.block[:count]
 
 
 def uniform(seed: int, stream: int, first: int, count: int, step: int = 1) -> Floats:

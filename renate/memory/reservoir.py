@@ -8,7 +8,7 @@ from torch import Tensor
 
 from renate.errors import CorruptError, StateError
 from renate.memory.base import Memory, Plan
-from renate.memory.random import KEYS, Floats, Ints, uniform
+from renate.memory.random import KEYS, Floats, Ints, Numbers, uniform
 
 POOL = 256  # least number of smallest keys to keep at hand
 
@@ -26,6 +26,7 @@ class Reservoir(Memory):
 
     def __init__(self, capacity: int, max_ram: int) -> None:
         super().__init__(capacity, max_ram)
+        self.key_numbers = Numbers(KEYS)
         self.top = TopKeys(capacity)
         self.whole: TopKeys | None = None  # of a shard: the keys of all shards together
         self.heard: list[int] = []
@@ -37,7 +38,7 @@ class Reservoir(Memory):
             self.whole = self.whole or TopKeys(self.top.capacity)
 
     def plan(self, n: int, targets: Tensor) -> Plan:
-        keys = uniform(self.seed, KEYS, self.count, n, self.ranks)
+        keys = self.key_numbers.take(self.seed, self.count, n, self.ranks)
         if self.whole is None:
             return self.top.offer(keys)
         rows = np.flatnonzero(keys > self.whole.least())
@@ -111,16 +112,16 @@ class TopKeys:
 
     def offer(self, keys: Floats) -> Plan:
         """Return the slots that offered keys take and which offered key each takes, int64 [k] both."""
+        if self.size == self.capacity:
+            return self._replace(keys)
+
         fill = min(len(keys), self.capacity - self.size)
         slots: Ints = np.arange(self.size, self.size + fill)
         rows: Ints = np.arange(fill)
-        if fill:
-            self._append(keys[:fill])
+        self._append(keys[:fill])
         if fill == len(keys):
             return slots, rows
         late_slots, late_rows = self._replace(keys[fill:])
-        if not fill:
-            return late_slots, late_rows
         # A slot filled above may have been taken over at once: the later example has it.
         stays = ~np.isin(slots, late_slots)
         return np.concatenate([slots[stays], late_slots]), np.concatenate([rows[stays], late_rows + fill])
@@ -170,7 +171,9 @@ class TopKeys:
     def _replace(self, keys: Floats) -> Plan:
         if not len(self.pool):
             self._fill_pool(0)
-        rows = np.flatnonzero(keys > self.pool[0])
+        rows = (keys > self.pool[0]).nonzero()[0]
+        if len(rows) == 1:
+            return self._replace_one(keys, rows)
         if len(rows) > self.capacity:
             rows = rows[np.argpartition(keys[rows], len(rows) - self.capacity)[len(rows) - self.capacity :]]
         wanted = len(rows)
@@ -190,14 +193,33 @@ class TopKeys:
         self._update_pool(len(rows), offered, taken)
         return taken, rows
 
+    def _replace_one(self, keys: Floats, rows: Ints) -> Plan:
+        """What `_replace` does for a single candidate, which evicts the smallest key."""
+        key, taken = keys[rows[0]], self.slots[:1].copy()
+        self.key[taken] = key
+        if key > self.bound:
+            self.pool, self.slots = self.pool[1:], self.slots[1:]
+            return taken, rows
+
+        at = int(self.pool.searchsorted(key)) - 1
+        self.pool[:at], self.slots[:at] = self.pool[1 : at + 1], self.slots[1 : at + 1]
+        self.pool[at], self.slots[at] = key, taken[0]
+        return taken, rows
+
     def _update_pool(self, left: int, keys: Floats, slots: Ints) -> None:
-        small = keys <= self.bound
         self.pool, self.slots = self.pool[left:], self.slots[left:]
-        if small.any():
-            order = np.argsort(keys[small])
-            at = np.searchsorted(self.pool, keys[small][order])
-            self.pool = np.insert(self.pool, at, keys[small][order])
-            self.slots = np.insert(self.slots, at, slots[small][order])
+        small = (keys <= self.bound).nonzero()[0]
+        if not len(small):
+            return
+
+        small = small[keys[small].argsort()]
+        new = self.pool.searchsorted(keys[small]) + np.arange(len(small))
+        old = np.ones(len(self.pool) + len(small), bool)
+        old[new] = False
+        pool, at = np.empty(len(old)), np.empty(len(old), np.int64)
+        pool[old], at[old] = self.pool, self.slots
+        pool[new], at[new] = keys[small], slots[small]
+        self.pool, self.slots = pool, at
 
     def _fill_pool(self, least: int) -> None:
         members: Any = self.key[: self.size]

@@ -1,0 +1,146 @@
+"""Lightning's loop over an epoch's batches, without what no one listens to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
+from pytorch_lightning.plugins.precision import DoublePrecision, HalfPrecision, MixedPrecision, Precision
+from pytorch_lightning.strategies import SingleDeviceStrategy
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch import Tensor
+
+from renate.learner import Learner
+
+HOOKS = (
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_train_batch_end",
+)
+PRECISIONS = (Precision, DoublePrecision, HalfPrecision, MixedPrecision)
+
+
+class EpochLoop(_TrainingEpochLoop):
+    """Takes the same steps, in a third of the Python.
+
+    Lightning calls 22 hooks a step, each in a context of its own, whether or not anything is there to hear it. Where
+    only this library's callbacks hear of steps, one process trains on one device, and each batch is a step, the loop
+    here calls those, and nothing else: counters, schedulers, clipping, precision, SIGTERM and the ends of epochs
+    and of `max_steps` are as ever. In all other cases Lightning's own loop runs.
+
+    Args:
+        trainer: Whose loop this replaces.
+        ours: Callbacks that hear of each step, and log nothing by Lightning's `log`.
+    """
+
+    def __init__(self, trainer: pl.Trainer, ours: tuple[type[pl.Callback], ...]) -> None:
+        super().__init__(trainer, trainer.min_steps, trainer.max_steps)
+        self.ours = ours
+
+    @classmethod
+    def replace(cls, trainer: pl.Trainer, *ours: type[pl.Callback]) -> None:
+        """Let a trainer run its epochs by this loop."""
+        trainer.fit_loop.epoch_loop = cls(trainer, ours)
+
+    def run(self, data_fetcher: Any) -> None:
+        if not self._is_plain():
+            super().run(data_fetcher)
+            return
+
+        self.reset()
+        self.on_run_start(data_fetcher)
+        self.val_loop.restarting = False
+        try:
+            self._run_steps()
+        finally:
+            self.on_iteration_done()
+
+    def _is_plain(self) -> bool:
+        """Whether nothing but our callbacks takes part in a step."""
+        trainer, learner = self.trainer, self.trainer.lightning_module
+        heard = [callback for callback in trainer.callbacks if any(_hears(callback, hook) for hook in HOOKS)]
+        return (
+            isinstance(learner, Learner)
+            and not any(is_overridden(hook, learner, pl.LightningModule) for hook in (*HOOKS, "backward"))
+            and all(type(callback) in self.ours for callback in heard)
+            and type(trainer.strategy) is SingleDeviceStrategy
+            and type(trainer.precision_plugin) in PRECISIONS
+            and getattr(trainer.precision_plugin, "scaler", None) is None
+            and trainer.accumulate_grad_batches == 1
+            and len(trainer.optimizers) == 1
+            and not self.restarting
+        )
+
+    def _run_steps(self) -> None:
+        trainer, learner = self.trainer, self.trainer.lightning_module
+        batch_progress, step_progress = self.batch_progress, self.automatic_optimization.optim_progress.optimizer.step
+        last = trainer.num_training_batches
+        beginning, ending = (
+            [getattr(callback, hook) for callback in trainer.callbacks if _hears(callback, hook)]
+            for hook in ("on_train_batch_start", "on_train_batch_end")
+        )
+        step = self._step_function()
+        for index, batch in enumerate(trainer.train_dataloader):
+            batch_progress.increment_ready()
+            batch_progress.is_last_batch = index + 1 == last
+            for begin in beginning:
+                begin(trainer, learner, batch, index)
+            batch_progress.increment_started()
+
+            step_progress.increment_ready()
+            outputs = {"loss": step(batch, index)}
+            step_progress.increment_completed()
+
+            batch_progress.increment_processed()
+            self.update_lr_schedulers("step", update_plateau_schedulers=False)
+            if batch_progress.is_last_batch:
+                self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+            for end in ending:
+                end(trainer, learner, outputs, batch, index)
+            batch_progress.increment_completed()
+            self.update_lr_schedulers("step", update_plateau_schedulers=True)
+
+            self._batches_that_stepped += 1
+            done = self.done
+            if trainer.received_sigterm and not self._is_training_done:
+                raise SIGTERMException
+            if done:
+                break
+
+    def _step_function(self) -> Callable[[Any, int], Tensor]:
+        """What takes a batch and its number, makes a step, and returns the loss."""
+        trainer, learner = self.trainer, self.trainer.lightning_module
+        optimizer, precision = trainer.optimizers[0], trainer.precision_plugin
+        bare = type(precision) is Precision
+        clip, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+
+        def step(batch: Any, index: int) -> Tensor:
+            found: list[Tensor] = []
+
+            def closure() -> Tensor:
+                """Some optimizers call it more than once."""
+                loss: Tensor
+                if bare:
+                    loss = learner.training_step(batch, index)
+                else:
+                    with precision.train_step_context():
+                        loss = learner.training_step(batch, index)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                if clip:
+                    learner.configure_gradient_clipping(optimizer, clip, algorithm)
+                found.append(loss.detach())
+                return loss
+
+            optimizer.step(closure)
+            return found[-1]
+
+        return step
+
+
+def _hears(callback: pl.Callback, hook: str) -> bool:
+    return is_overridden(hook, callback, pl.Callback)

@@ -1,0 +1,137 @@
+"""A process that decodes images: it takes blocks of encoded ones and writes their pixels into its rows of a file.
+
+Threads don't do: Pillow holds the interpreter's lock for most of the time that a small image takes, and two threads are
+slower than one. Nor does a fork, which copies the locks of torch's threads, or multiprocessing, which loads the main
+module again and refuses daemonic processes. This module loads Pillow and little else.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from typing import BinaryIO, NamedTuple
+
+from renate.data.images import InColourError, Layout, pixels
+from renate.errors import DataError
+
+# The path of the file, then the parent's own sys.path, so that both find the same modules.
+START = "import sys; file, *sys.path = sys.argv[1:]; from renate.data.image_worker import serve; serve(file)"
+
+
+class Block(NamedTuple):
+    """Images that are decoded together.
+
+    Attributes:
+        first: The row of the first one, of all files.
+        images: See `images.pixels`.
+    """
+
+    first: int
+    images: list[bytes | None]
+
+
+class Answer(NamedTuple):
+    """What became of a block.
+
+    Attributes:
+        kind: `done`, `colour` (see `InColourError`), `refused` (an image of it) or `unwritten`.
+        row: The row of the image that was refused.
+        text: Why, for the message.
+    """
+
+    kind: str
+    row: int = -1
+    text: str = ""
+
+
+def write(file: BinaryIO, block: Block, layout: Layout, start: int) -> Answer:
+    """Decode a block into a file.
+
+    Args:
+        file: Opened for writing.
+        block: The images.
+        layout: What they become.
+        start: Where the first row of all begins in the file.
+    """
+    channels, height, width = layout.shape
+    row = block.first
+    try:
+        file.seek(start + row * channels * height * width)
+        for image in pixels(block.images, layout):
+            file.write(image)
+            row += 1
+        file.flush()
+    except InColourError:
+        return Answer("colour")
+    except DataError as error:
+        return Answer("refused", row, error.args[0])
+    except OSError as error:
+        return Answer("unwritten", row, error.strerror or str(error))
+    return Answer("done")
+
+
+def serve(path: str) -> None:
+    """Answer requests (block, layout, start) from the standard input until it ends, as it does when the parent dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then ends this process
+    with open(path, "r+b") as file:  # noqa: PTH123 (pathlib alone would be a tenth of the start)
+        while True:
+            try:
+                block, layout, start = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            pickle.dump(write(file, block, layout, start), sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+
+
+class Worker:
+    """The parent's end of such a process.
+
+    Args:
+        path: The file that it writes into; it must be there.
+
+    Raises:
+        OSError: No process can be started.
+    """
+
+    def __init__(self, path: os.PathLike[str]) -> None:
+        if not sys.executable:
+            raise OSError("no interpreter to start")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", START, os.fspath(path), *map(str, sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.requests = self.process.stdin
+        self.answers = self.process.stdout
+
+    def send(self, block: Block, layout: Layout, start: int) -> None:
+        """Hand a block to the process, which must be waiting for one.
+
+        Raises:
+            OSError: It has died.
+        """
+        pickle.dump((block, layout, start), self.requests, protocol=pickle.HIGHEST_PROTOCOL)
+        self.requests.flush()
+
+    def receive(self) -> Answer:
+        """Wait for the answer.
+
+        Raises:
+            EOFError: The process has died.
+        """
+        answer: Answer = pickle.load(self.answers)
+        return answer
+
+    def end(self) -> int:
+        """End the process at once, and return its exit code."""
+        self.process.kill()
+        code = self.process.wait()
+        self.answers.close()
+        with suppress(OSError):  # of what it didn't take any more
+            self.requests.close()
+        return code

@@ -137,7 +137,7 @@ class Source(ABC):
     Args:
         batch_size: Examples of a training batch.
         val_size: Validation examples, held out of the training data: a fraction below 1, or a number.
-        limit: Use only so many training examples, drawn by the seed; null uses all.
+        limit: Use only so many training examples, drawn by the seed; null uses all. All are read: see docs/limits.md.
 
     Attributes:
         known: The inputs that the state knows, for `read` to match its columns to; None at a first update.

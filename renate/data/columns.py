@@ -37,10 +37,9 @@ def to_numpy(column: Any) -> Array:
     assert not column.null_count
     if is_text(column.type):
         return np.array(column.to_pylist(), object)
-    if pa.types.is_boolean(column.type):
-        return np.concatenate([np.empty(0, bool), *map(_booleans, column.chunks)])
-    parts = [np.from_dlpack(chunk) for chunk in column.chunks]
-    return np.concatenate([np.empty(0, column.type.to_pandas_dtype()), *parts])
+    view = _booleans if pa.types.is_boolean(column.type) else np.from_dlpack
+    nothing = pa.nulls(0, column.type)  # of a column without chunks too the type is known
+    return np.concatenate([view(chunk) for chunk in (nothing, *column.chunks)])
 
 
 def _booleans(chunk: Any) -> Array:

@@ -2,15 +2,17 @@
 
 import errno
 import io
+import math
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import FileIO
 from multiprocessing.connection import wait
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -73,15 +75,7 @@ def decode(columns: Columns, path: Path, size: tuple[int, ...] | None, show: Sho
     rows = _length(columns)
     if not rows:
         raise DataError(f"{columns[0][0]} has no rows")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path.parent)
-        _make(path, columns, size, _Progress(show, rows))
-    except OSError as error:
-        raise DataError(
-            f"{path.parent}: the decoded images can't be kept there ({error.strerror or error}): "
-            "make room, or name another folder by data.cache_dir"
-        ) from error
+    _make(path, columns, size, _Progress(show, rows))
     found = mapped(path, rows, size)
     if found is None:
         raise DataError(f"{path} isn't as it was written: is the disk full, or damaged?")
@@ -92,24 +86,41 @@ def _length(columns: Columns) -> int:
     return sum(len(column) for _, column in columns)
 
 
+def _make(path: Path, columns: Columns, size: tuple[int, ...] | None, progress: "_Progress") -> None:
+    layout = _layout(columns, size)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    with _keeping(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
+        file = FileIO(temporary, "x")
+    try:
+        with file:
+            if not _fill(file, temporary, columns, layout, progress):  # grey until an image in colour turns up
+                _fill(file, temporary, columns, layout._replace(mode="RGB"), progress)
+            with _keeping(path.parent):
+                os.fsync(file.fileno())  # or a power cut leaves the name with zeros behind it
+        with _keeping(path.parent):
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _keeping(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{folder}: the decoded images can't be kept there ({error.strerror or error}): "
+            "make room, or name another folder by data.cache_dir"
+        ) from error
+
+
 def _remove_abandoned(folder: Path) -> None:
     for part in folder.glob(".*.npy.*.tmp"):
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > ABANDONED:
                 part.unlink()
-
-
-def _make(path: Path, columns: Columns, size: tuple[int, ...] | None, progress: "_Progress") -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    layout = _layout(columns, size)
-    try:
-        with temporary.open("xb") as file:
-            if not _fill(file, temporary, columns, layout, progress):  # grey until an image in colour turns up
-                _fill(file, temporary, columns, layout._replace(mode="RGB"), progress)
-            os.fsync(file.fileno())  # or a power cut leaves the name with zeros behind it
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _layout(columns: Columns, size: tuple[int, ...] | None) -> Layout:
@@ -124,17 +135,13 @@ def _layout(columns: Columns, size: tuple[int, ...] | None) -> Layout:
     raise AssertionError("no rows")
 
 
-def _fill(file: BinaryIO, path: Path, columns: Columns, layout: Layout, progress: "_Progress") -> bool:
+def _fill(file: FileIO, path: Path, columns: Columns, layout: Layout, progress: "_Progress") -> bool:
     """Write the images as a .npy file; False where the layout is grey and one isn't."""
     rows = _length(columns)
-    header = io.BytesIO()
-    description = {"descr": "|u1", "fortran_order": False, "shape": (rows, *layout.shape)}
-    np.lib.format.write_array_header_1_0(header, description)
-    start = len(header.getvalue())
-    _allocate(file, start + rows * int(np.prod(layout.shape)))
-    file.seek(0)
-    file.write(header.getvalue())
-    file.flush()
+    header = _header((rows, *layout.shape))
+    start = len(header)
+    with _keeping(path.parent):
+        _begin(file, header, start + rows * math.prod(layout.shape))
 
     blocks = _blocks(columns, layout)
     workers = _workers(path, columns)
@@ -153,16 +160,17 @@ def _fill(file: BinaryIO, path: Path, columns: Columns, layout: Layout, progress
             worker.end()
     if not stopped and done != rows:
         raise DataError(f"{columns[0][0]} has {done} rows, not {rows} as its file says: write it anew")
-    return _judge(stopped, columns)
+    return _judge(stopped, columns, path.parent)
 
 
-def _judge(stopped: list[Answer], columns: Columns) -> bool:
+def _judge(stopped: list[Answer], columns: Columns, folder: Path) -> bool:
     """Raise what the first row says that can't be decoded; False where there are images in colour."""
     if not stopped:
         return True
     for answer in stopped:
         if answer.kind == "unwritten":
-            raise OSError(answer.text)
+            with _keeping(folder):
+                raise OSError(answer.text)
     if any(answer.kind == "colour" for answer in stopped):
         return False  # what was refused behind it, or before it, will be so again
     first = min(stopped, key=lambda answer: answer.row)
@@ -179,9 +187,18 @@ def _place(columns: Columns, row: int) -> tuple[str, int]:
     raise AssertionError("a row of no file")
 
 
-def _allocate(file: BinaryIO, size: int) -> None:
-    """Give the file its size, on the disk too, so that a full one is told now."""
+def _header(shape: tuple[int, ...]) -> bytes:
+    """That of a .npy file of uint8."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def _begin(file: FileIO, header: bytes, size: int) -> None:
+    """Give the file its header, and its size, on the disk too, so that a full one is told now."""
     file.truncate(size)
+    file.seek(0)
+    file.write(header)
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(file.fileno(), 0, size)
@@ -194,7 +211,7 @@ def _blocks(columns: Columns, layout: Layout) -> Iterator[Block]:
     """All images, in blocks that are small whatever their kind."""
     begin = 0
     for _, column in columns:
-        largest = max(int(np.prod(layout.shape)), column.nbytes // max(1, len(column)), 1)
+        largest = max(math.prod(layout.shape), column.nbytes // max(1, len(column)), 1)
         for images in batches(column, max(1, min(BLOCK_IMAGES, BLOCK_BYTES // largest))):
             yield Block(begin, images)
             begin += len(images)
@@ -214,7 +231,7 @@ def _workers(path: Path, columns: Columns) -> list[Worker]:
     return workers
 
 
-def _here(file: BinaryIO, blocks: Iterator[Block], layout: Layout, start: int) -> Iterator[tuple[Block, Answer]]:
+def _here(file: FileIO, blocks: Iterator[Block], layout: Layout, start: int) -> Iterator[tuple[Block, Answer]]:
     """Write the blocks, until one can't be."""
     for block in blocks:
         answer = write(file, block, layout, start)

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from typing import BinaryIO, NamedTuple
+from io import FileIO
+from typing import NamedTuple
 
 from renate.data.images import InColourError, Layout, pixels
 from renate.errors import DataError
@@ -46,11 +47,11 @@ class Answer(NamedTuple):
     text: str = ""
 
 
-def write(file: BinaryIO, block: Block, layout: Layout, start: int) -> Answer:
+def write(file: FileIO, block: Block, layout: Layout, start: int) -> Answer:
     """Decode a block into a file.
 
     Args:
-        file: Opened for writing.
+        file: Opened for writing; without a buffer, which would fail once more when it is closed.
         block: The images.
         layout: What they become.
         start: Where the first row of all begins in the file.
@@ -60,9 +61,10 @@ def write(file: BinaryIO, block: Block, layout: Layout, start: int) -> Answer:
     try:
         file.seek(start + row * channels * height * width)
         for image in pixels(block.images, layout):
-            file.write(image)
+            rest = memoryview(image)
+            while rest:
+                rest = rest[file.write(rest) :]
             row += 1
-        file.flush()
     except InColourError:
         return Answer("colour")
     except DataError as error:
@@ -75,7 +77,7 @@ def write(file: BinaryIO, block: Block, layout: Layout, start: int) -> Answer:
 def serve(path: str) -> None:
     """Answer requests (block, layout, start) from the standard input until it ends, as it does when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then ends this process
-    with open(path, "r+b") as file:  # noqa: PTH123 (pathlib alone would be a tenth of the start)
+    with FileIO(path, "r+") as file:
         while True:
             try:
                 block, layout, start = pickle.load(sys.stdin.buffer)
@@ -96,7 +98,7 @@ class Worker:
     """
 
     def __init__(self, path: os.PathLike[str]) -> None:
-        if not sys.executable:
+        if not sys.executable or getattr(sys, "frozen", False):
             raise OSError("no interpreter to start")
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, os.fspath(path), *map(str, sys.path)],

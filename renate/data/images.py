@@ -68,8 +68,9 @@ def pixels(images: Sequence[bytes | None], layout: Layout) -> Iterator[bytes]:
             )
         if image.mode != layout.mode:
             image = image.convert(layout.mode)
+        data = image.tobytes()
         # a channel after the other, as networks take them
-        yield b"".join(channel.tobytes() for channel in image.split()) if layout.mode == "RGB" else image.tobytes()
+        yield data if layout.mode == "L" else data[0::3] + data[1::3] + data[2::3]
 
 
 def open_image(data: bytes | None, size: tuple[int, ...] | None) -> Any:
@@ -141,11 +142,13 @@ def as_seen(image: Any, where: str) -> Any:
     Raises:
         DataError: More than 8 bits per channel.
     """
-    from PIL import Image, ImageOps
+    from PIL import ExifTags, Image, ImageOps
 
     if image.mode in DEEP:
         raise DataError(f"{where} has more than 8 bits per channel (mode {image.mode}): convert the images first")
-    image = ImageOps.exif_transpose(image)
+    image.load()  # an orientation may stand behind the pixels
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else `exif_transpose` makes a copy
+        image = ImageOps.exif_transpose(image)
     mode = "L" if image.mode in GREY else "RGB"
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
         if image.mode == "La":

@@ -1,6 +1,7 @@
 """Parquet: all columns but those of encoded images, which stay in the file until they are needed."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,10 +39,10 @@ class Unread:
     def null_count(self) -> int:
         """How many images aren't there: by the file's statistics where they tell, else the column is read."""
         path = f"{self.name}.bytes" if self.type.num_fields else self.name
-        with _open(self.source) as file:
+        with self._opened() as file:
             statistics = [leaf.statistics for leaf in _leaves(file, self.name) if leaf.path_in_schema == path]
-        whole = [found is not None and found.has_null_count and not found.null_count for found in statistics]
-        if whole and all(whole):
+            known = [found is not None and found.has_null_count and not found.null_count for found in statistics]
+        if known and all(known):
             return 0
         return sum(array.null_count for array in self.arrays(1024))
 
@@ -51,15 +52,9 @@ class Unread:
         Raises:
             DataError: It isn't readable, or the file has changed.
         """
-        import pyarrow as pa
-
-        self.check()
-        try:
-            with _open(self.source) as file:
-                for batch in file.iter_batches(rows, columns=[self.name]):
-                    yield batch.column(0)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise DataError(f"{self.file}: not readable as parquet: {first_line(error)}") from error
+        with self._opened() as file:
+            for batch in file.iter_batches(rows, columns=[self.name]):
+                yield batch.column(0)
         self.check()
 
     def check(self) -> None:
@@ -68,8 +63,22 @@ class Unread:
         Raises:
             DataError: It isn't.
         """
-        if _stamp(self.source) != self.stamp:
-            raise DataError(f"{self.file}: it changed while it was read: start again")
+        stamp = None
+        with suppress(OSError):
+            stamp = _stamp(self.source)
+        if stamp != self.stamp:
+            raise DataError(f"{self.file}: it has changed while it was read: start again")
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        import pyarrow as pa
+
+        self.check()
+        try:
+            with _open(self.source) as file:
+                yield file
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DataError(f"{self.file}: not readable as parquet: {first_line(error)}") from error
 
 
 class Read(NamedTuple):

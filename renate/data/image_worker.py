@@ -7,7 +7,6 @@ module again and refuses daemonic processes. This module loads Pillow and little
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -17,8 +16,8 @@ from typing import NamedTuple
 from renate.data.images import InColourError, Layout, pixels
 from renate.errors import DataError
 
-# The path of the file, then the parent's own sys.path, so that both find the same modules.
-START = "import sys; file, *sys.path = sys.argv[1:]; from renate.data.image_worker import serve; serve(file)"
+# Two arguments of `serve`, then the parent's own sys.path, so that both find the same modules.
+START = "import sys; a, b, *sys.path = sys.argv[1:]; from renate.data.image_worker import serve; serve(a, int(b))"
 
 
 class Block(NamedTuple):
@@ -74,17 +73,20 @@ def write(file: FileIO, block: Block, layout: Layout, start: int) -> Answer:
     return Answer("done")
 
 
-def serve(path: str) -> None:
-    """Answer requests (block, layout, start) from the standard input until it ends, as it does when the parent dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then ends this process
-    with FileIO(path, "r+") as file:
+def serve(path: str, answers: int) -> None:
+    """Answer requests (block, layout, start) from the standard input until it ends, as it does when the parent dies.
+
+    Args:
+        path: The file to write into.
+        answers: Descriptor of a pipe; anybody may have printed to the standard output.
+    """
+    with FileIO(path, "r+") as file, FileIO(answers, "w") as pipe:
         while True:
             try:
                 block, layout, start = pickle.load(sys.stdin.buffer)
             except EOFError:
                 return
-            pickle.dump(write(file, block, layout, start), sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+            pipe.write(pickle.dumps(write(file, block, layout, start)))
 
 
 class Worker:
@@ -100,16 +102,24 @@ class Worker:
     def __init__(self, path: os.PathLike[str]) -> None:
         if not sys.executable or getattr(sys, "frozen", False):
             raise OSError("no interpreter to start")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", START, os.fspath(path), *map(str, sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        answers, theirs = os.pipe()
+        self.answers = os.fdopen(answers, "rb")
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", START, os.fspath(path), str(theirs), *map(str, sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs],
+                process_group=0,  # Ctrl-C is the parent's to hear
+            )
+        except BaseException:
+            self.answers.close()
+            raise
+        finally:
+            os.close(theirs)
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.requests = self.process.stdin
-        self.answers = self.process.stdout
 
     def send(self, block: Block, layout: Layout, start: int) -> None:
         """Hand a block to the process, which must be waiting for one.

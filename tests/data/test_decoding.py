@@ -244,6 +244,15 @@ def test_where_no_process_may_be_started(several: list[Worker], monkeypatch: pyt
     assert not several
 
 
+def test_where_each_interpreter_prints_when_it_starts(
+    several: list[Worker], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('hello')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert len(load(files(save("a.parquet", grey(40)))).train["inputs"]) == 40
+    assert len(several) == 3
+
+
 def test_in_a_daemonic_process(several: list[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
     assert len(load(files(save("a.parquet", grey(40)))).train["inputs"]) == 40

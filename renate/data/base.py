@@ -1,7 +1,7 @@
 """What a data source is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -137,16 +137,18 @@ class Source(ABC):
     Args:
         batch_size: Examples of a training batch.
         val_size: Validation examples, held out of the training data: a fraction below 1, or a number.
-        limit: Use only so many training examples, drawn by the seed; null uses all.
+        limit: Use only so many training examples, drawn by the seed; null uses all. All are read: see docs/limits.md.
 
     Attributes:
         known: The inputs that the state knows, for `read` to match its columns to; None at a first update.
+        show: Takes done, total and a text while reading takes long, in the thread that reads; None tells nobody.
     """
 
     batch_size: int
     val_size: float
     limit: int | None
     known: Inputs | None = field(default=None, init=False, repr=False, compare=False)
+    show: Callable[[int, int, str], None] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

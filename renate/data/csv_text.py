@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from renate.data.columns import strings
+
 # Rows up to this many bytes can be read; pyarrow's own bound is a sixteenth of it.
 BLOCK = 1 << 24
 # What programs write for a value that isn't there. In a column of numbers it is one that is missing; in text it is
@@ -24,8 +26,7 @@ def read_csv(source: Any) -> Any:
     import pyarrow as pa
     from pyarrow import csv
 
-    whole = pa.memory_map(source) if isinstance(source, str) else source
-    buffer = whole.read_buffer()
+    buffer = pa.memory_map(source).read_buffer() if isinstance(source, str) else source
     _check_start(buffer[: 1 << 16].to_pybytes())
 
     reading = csv.ReadOptions(block_size=BLOCK)
@@ -96,12 +97,12 @@ def _values(texts: Any) -> Any:
     import pyarrow.compute as pc
 
     trimmed = pc.utf8_trim_whitespace(texts)
-    missing = pc.is_in(trimmed, pa.array(MISSING))
+    missing = pc.is_in(trimmed, strings(MISSING))
     if pc.all(missing).as_py():  # also of no rows at all: what they are like is the other files' to say
-        empty = pc.all(pc.equal(trimmed, "")).as_py()
+        empty = pc.all(pc.equal(trimmed, strings([""])[0])).as_py()
         return pa.chunked_array([pa.nulls(len(texts))]) if empty else None
 
-    filled = pc.if_else(missing, pa.scalar(None, pa.string()), trimmed)
+    filled = pc.if_else(missing, pa.nulls(1, pa.string())[0], trimmed)
     for pattern, kind in ((WHOLE, pa.int64()), (NUMBER, pa.float64()), (BOOLEAN, pa.bool_())):
         if pc.all(pc.match_substring_regex(filled, pattern)).as_py():
             try:

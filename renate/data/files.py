@@ -14,12 +14,15 @@ import torch
 from torch import Tensor
 
 from renate.data.base import File, Readable, Source, Table, check_test_size
+from renate.data.columns import first_line, is_image, is_text, to_numpy
 from renate.data.exact import float32, whole_labels
 from renate.data.fingerprint import contents, expand, fingerprint
-from renate.data.images import VERSION, decode
+from renate.data.image_cache import decode, mapped
+from renate.data.images import VERSION
 from renate.data.inputs import is_name, match_columns
 from renate.data.matching import index_columns, kind_of, target_kind_of
-from renate.data.tables import empty_values, first_line, is_image, is_text, read_files
+from renate.data.parquet import Read
+from renate.data.tables import empty_values, read_files
 from renate.data.values import Places, is_numeric, no_numbers, numbers, spread
 from renate.errors import ConfigError, DataError, nearest
 
@@ -75,24 +78,25 @@ class Files(Source):
 
         # together, so that a column of CSV is text in all of them or in none
         files = list(dict.fromkeys([*train, *chain(*tests.values())]))
-        tables = {file: spread(file, table) for file, table in read_files(files).items()}
-        table = self._table(train, tables)
+        found = {file: Read(spread(file, read.table), read.unread) for file, read in read_files(files).items()}
+        table = self._table(train, found)
         if self.test is None:
             return table, self.test_size
-        return table, {name: self._table(files, tables, like=table) for name, files in tests.items()}
+        return table, {name: self._table(files, found, like=table) for name, files in tests.items()}
 
-    def _table(self, files: list[str], read: Mapping[str, Any], like: Table | None = None) -> Table:
+    def _table(self, files: list[str], found: Mapping[str, Read], like: Table | None = None) -> Table:
         """Tables whose columns are matched by name to the state's, else to those of `like`, else the first."""
-        tables = [read[file] for file in files]
-        for file, table in zip(files, tables, strict=True):
-            _check_names(file, table.column_names)
-        wanted, origin = self._wanted(tables[0], files[0], like)
+        reads = [found[file] for file in files]
+        for file, read in zip(files, reads, strict=True):
+            _check_names(file, read.table.column_names)
+        wanted, origin = self._wanted(reads[0].table, files[0], like)
+        decoded = self._decoded(files, reads, wanted)
         notes: list[str] = []
-        for file, table in zip(files, tables, strict=True):
-            notes += self._check_columns(file, table, wanted, origin)
+        for file, read in zip(files, reads, strict=True):
+            notes += self._check_columns(file, read, wanted, origin, decoded is not None)
 
         names = list(wanted)
-        parts = [table.select([*names, self.target]) for table in tables]
+        parts = [read.table.select([*names, self.target]) for read in reads]
         whole = _joined(files, parts)
         kept = tuple(
             File(file, part.num_rows, content)
@@ -104,8 +108,7 @@ class Files(Source):
         if images and len(names) > 1:
             raise DataError(f"{files[0]}: column '{images[0]}' holds images: data.inputs=['{images[0]}'] uses it alone")
         if images:
-            columns = {f: t.column(images[0]) for f, t in zip(files, parts, strict=True)}
-            inputs = self._images(columns, images[0])
+            inputs = self._images(files, reads, images[0]) if decoded is None else decoded
             inputs, said = self._fitted(inputs, like, f"{files[0]}: column '{images[0]}'")
             notes += said
         else:
@@ -167,8 +170,9 @@ class Files(Source):
         index = index_columns(table)
         return [name for name in table.column_names if name != self.target and name not in index]
 
-    def _check_columns(self, file: str, table: Any, wanted: Mapping[str, str], origin: str) -> list[str]:
+    def _check_columns(self, file: str, read: Read, wanted: Mapping[str, str], origin: str, decoded: bool) -> list[str]:
         """Check one file's columns; return what to say about those that are left out."""
+        table = read.table
         names = table.column_names
         if self.target not in names:
             raise DataError(f"{file}: no column '{self.target}'{nearest(self.target, names)} ({', '.join(names)})")
@@ -177,10 +181,10 @@ class Files(Source):
         if not table.num_rows:  # says nothing of what its columns hold
             kinds |= {name: kind for name, kind in wanted.items() if name in kinds}
         match_columns(file, kinds, wanted, origin=origin, surplus=self.inputs is not None)
-        if empty := empty_values(table.column(self.target)):
+        if empty := empty_values(read.column(self.target)):
             raise DataError(f"{file}: column '{self.target}' has {empty} empty values: drop those rows")
-        for name in wanted:
-            if empty := table.column(name).null_count:
+        for name in wanted if not decoded else ():  # what was decoded had none
+            if empty := read.column(name).null_count:
                 raise DataError(f"{file}: column '{name}' has {empty} empty values: fill them or drop the rows")
         if not index or self.inputs is not None:
             return []
@@ -214,13 +218,12 @@ class Files(Source):
         kind = column.type
         what = f"{places.title}: column '{self.target}'"
         if is_text(kind):
-            values: np.ndarray[Any, Any] = column.to_numpy()
-            return values
+            return to_numpy(column)
         if pa.types.is_decimal(kind):
             column = column.cast(pa.float64())
         elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
             raise DataError(f"{what} is {kind}, a label is an integer, a boolean or text")
-        return whole_labels(column.to_numpy(), what)
+        return whole_labels(to_numpy(column), what)
 
     def _vectors(self, table: Any, places: "Places") -> Tensor:
         """Return float32 [N, C], a column after the other."""
@@ -232,17 +235,34 @@ class Files(Source):
         vectors = np.empty((table.num_rows, table.num_columns), np.float32)
         for index, name in enumerate(table.column_names):
             column = numbers(table.column(name), name, places)
-            vectors[:, index] = float32(column.to_numpy(), f"{places.title}: column '{name}'")
+            vectors[:, index] = float32(to_numpy(column), f"{places.title}: column '{name}'")
         return torch.from_numpy(vectors)
 
-    def _images(self, columns: dict[str, Any], name: str) -> Tensor:
+    def _decoded(self, files: list[str], reads: list[Read], wanted: Mapping[str, str]) -> Tensor | None:
+        """The images of these files as they were decoded before, if they were."""
+        name = next(iter(wanted))
+        if list(wanted.values()) != ["image"] or any(name not in read.table.column_names for read in reads):
+            return None
+        path = self._place_of(files, name)
+        for read in reads:
+            if name in read.unread:
+                read.unread[name].check()  # or the path would be that of other content than was read
+        return mapped(path, sum(read.table.num_rows for read in reads), self._size)
+
+    def _images(self, files: list[str], reads: list[Read], name: str) -> Tensor:
+        columns = [(f"{file}: column '{name}'", read.column(name)) for file, read in zip(files, reads, strict=True)]
+        return decode(columns, self._place_of(files, name), self._size, self.show)
+
+    @property
+    def _size(self) -> tuple[int, ...] | None:
+        return tuple(self.image_size) if self.image_size is not None else None
+
+    def _place_of(self, files: list[str], name: str) -> Path:
+        """Where decoded images are kept, by all that decides the pixels: content, column, size, and what decodes."""
         import PIL
 
-        size = tuple(self.image_size) if self.image_size is not None else None
-        # all that decides the pixels: content, column, size, and what decodes them
-        key = json.dumps([fingerprint([list(columns)], self._cache), name, size, VERSION, PIL.__version__])
-        named = {f"{file}: column '{name}'": column for file, column in columns.items()}
-        return decode(named, self._cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy", size)
+        key = json.dumps([fingerprint([files], self._cache), name, self._size, VERSION, PIL.__version__])
+        return self._cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
 
 
 def _check_names(file: str, names: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from renate.data.tables import is_image, is_text
+from renate.data.columns import is_image, is_text
 
 # What pandas calls an index of no name: in a parquet file, and in a CSV that was read and written once more.
 UNNAMED = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)*")

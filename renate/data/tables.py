@@ -7,39 +7,40 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from renate.data import remote
+from renate.data.columns import first_line, is_text, strings
 from renate.data.csv_text import read_csv, typed
+from renate.data.parquet import Read, read_parquet
 from renate.errors import DataError
 
 
-def read_files(files: Sequence[str]) -> dict[str, Any]:
-    """Read files, or objects by their URLs, as Arrow tables: file -> table.
+def read_files(files: Sequence[str]) -> dict[str, Read]:
+    """Read files, or objects by their URLs: file -> what was read of it.
 
-    What is a number in CSV is decided over all of them, so that a column has one kind whichever file or row comes
-    first. Categories (dictionary columns) come as the values that they stand for.
+    Columns of images stay in parquet files until they are needed. What is a number in CSV is decided over all files, so
+    that a column has one kind whichever file or row comes first. Categories (dictionary columns) come as the values
+    that they stand for.
 
     Raises:
         DataError: An unknown suffix, or content that isn't what the suffix says.
     """
     tables = {file: _read(file) for file in files}
-    texts = {file: table for file, table in tables.items() if _suffix(file) == ".csv"}
-    return tables | typed(texts)
+    texts = {file: read.table for file, read in tables.items() if _suffix(file) == ".csv"}
+    return tables | {file: Read(table, {}) for file, table in typed(texts).items()}
 
 
 def _suffix(file: str) -> str:
     return Path(file).suffix.lower()
 
 
-def _read(file: str) -> Any:
+def _read(file: str) -> Read:
     import pyarrow as pa
-    import pyarrow.parquet
 
     suffix = _suffix(file)
     readers: dict[str, Any] = {
-        # `ParquetFile` and not `read_table`: no `a=1` of a path becomes a column
-        ".parquet": lambda source: pyarrow.parquet.ParquetFile(source).read(),
-        ".csv": read_csv,
-        ".json": read_json,
-        ".jsonl": read_json,
+        ".parquet": lambda source: read_parquet(file, source),
+        ".csv": lambda source: Read(read_csv(source), {}),
+        ".json": lambda source: Read(read_json(source), {}),
+        ".jsonl": lambda source: Read(read_json(source), {}),
     }
     if suffix not in readers:
         remedy = "name the files by a glob such as folder/*.csv, or convert them"
@@ -50,14 +51,14 @@ def _read(file: str) -> Any:
         found = ", ".join(readers)
         raise DataError(f"{file}: unknown suffix '{suffix}', expected one of {found}: {remedy}")
 
-    source = pa.BufferReader(pa.py_buffer(remote.read(file))) if "://" in file else file
+    source = pa.py_buffer(remote.read(file)) if "://" in file else file
     try:
-        table = readers[suffix](source)
+        table, unread = readers[suffix](source)
         _ = table.schema.names  # names are decoded only here
         names = [name for name, count in Counter(table.column_names).items() if count > 1]
         if names:
             raise DataError(f"{file}: column '{names[0]}' is there twice: rename one")
-        return _plain(table)
+        return Read(_plain(table), unread)
     except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"{file}: not readable as {suffix[1:]}: {first_line(error)}") from error
 
@@ -86,7 +87,7 @@ def read_json(source: Any) -> Any:
     Raises:
         ValueError: What isn't JSON (NaN isn't), a key that an object has twice, or a column of several kinds.
     """
-    content = Path(source).read_bytes() if isinstance(source, str) else source.read()
+    content = Path(source).read_bytes() if isinstance(source, str) else source.to_pybytes()
     text = content.decode("utf-8-sig")
     rows = _json_list(text) if text.lstrip()[:1] == "[" else _json_lines(text)
 
@@ -141,29 +142,12 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON: give a number, or drop the row")
 
 
-def is_text(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def is_image(kind: Any) -> bool:
-    """Whether an Arrow type holds encoded images: binary, or the Hub's struct with `bytes`."""
-    import pyarrow as pa
-
-    if pa.types.is_struct(kind):
-        return bool(kind.get_field_index("bytes") >= 0)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
 def empty_values(column: Any) -> int:
     """Count the values that aren't there; in text also those without a character."""
+    if not is_text(column.type):
+        return int(column.null_count)
+
     import pyarrow.compute as pc
 
-    blank = pc.sum(pc.equal(column, "")).as_py() or 0 if is_text(column.type) else 0
+    blank = pc.sum(pc.equal(column, strings([""])[0])).as_py() or 0
     return int(column.null_count + blank)
-
-
-def first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return "".join(c for c in lines[0] if c.isprintable())

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from renate.data.columns import is_text, to_numpy
 from renate.data.csv_text import is_number
-from renate.data.tables import is_text
 from renate.errors import DataError
 
 
@@ -114,7 +114,7 @@ def _places_of(column: Any, name: str, places: Places) -> dict[str, Any]:
 
     if column.null_count:
         raise DataError(f"{places.title}: column '{name}' has {column.null_count} empty values: drop those rows")
-    lengths = pc.list_value_length(column).to_numpy()
+    lengths = to_numpy(pc.list_value_length(column))
     width = int(lengths[0])
     odd = np.flatnonzero(lengths != width)
     if len(odd):

@@ -82,15 +82,13 @@ def derpp_loss(model: nn.Module, memory: Reservoir, images: Tensor, labels: Tens
 def accuracy(model: nn.Module, examples: Examples) -> float:
     model.eval()
     images, labels = examples
-    right = sum(
-        int((model(scaled(x)).argmax(1) == y).sum())
-        for x, y in zip(images.split(1000), labels.split(1000), strict=True)
-    )
-    return right / len(labels)
+    predicted = torch.cat([model(scaled(part)).argmax(1) for part in torch.split(images, 1000)])
+    return float((predicted == labels).float().mean())
 
 
 def load(folder: Path, part: str) -> Examples:
-    return tuple(torch.from_numpy(np.load(folder / f"{part}_{name}.npy")) for name in ("images", "labels"))  # type: ignore[return-value]
+    images, labels = (torch.from_numpy(np.load(folder / f"{part}_{name}.npy")) for name in ("images", "labels"))
+    return images, labels
 
 
 def by_class(examples: Examples, tasks: int) -> list[Examples]:
@@ -106,7 +104,7 @@ def rotated(images: Tensor, degrees: float) -> Tensor:
     grid = F.affine_grid(torch.tensor([[[cos, -sin, 0.0], [sin, cos, 0.0]]]), [1, 1, 28, 28], align_corners=False)
     parts = [
         F.grid_sample(part[:, None].float(), grid.expand(len(part), -1, -1, -1), align_corners=False)
-        for part in images.split(4096)
+        for part in torch.split(images, 4096)
     ]
     return torch.cat([part[:, 0].round_().clamp_(0, 255).to(torch.uint8) for part in parts])
 
@@ -142,6 +140,10 @@ def main() -> None:
     model = nn.Sequential(
         nn.Flatten(), nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10)
     )
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE[asked.updater])
     memory = Reservoir(500)
     loss_of = er_loss if asked.updater == "er" else derpp_loss
@@ -153,7 +155,7 @@ def main() -> None:
     for images, labels in trains:
         began = time.perf_counter()
         model.train()
-        for rows in torch.randperm(len(labels)).split(asked.batch):
+        for rows in torch.split(torch.randperm(len(labels)), asked.batch):
             loss = loss_of(model, memory, images.index_select(0, rows), labels.index_select(0, rows))
             optimizer.zero_grad()
             loss.backward()

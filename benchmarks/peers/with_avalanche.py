@@ -14,16 +14,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 try:
-    import torchvision
+    import torchvision  # noqa: F401 (to see whether it can be)
 except RuntimeError:
     # Its compiled operators are for a CUDA build and can't be loaded beside a CPU build of torch. Nothing here calls
     # them, so it is enough that these two, which it describes without asking whether they are there, have a name.
     for name in ("nms", "qnms"):
         torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import torchvision
 
 from avalanche.benchmarks import tensors_benchmark
 from avalanche.evaluation.metrics import accuracy_metrics
@@ -79,6 +78,10 @@ def by_rotation(train: Examples, test: Examples, tasks: int) -> tuple[list[Examp
 
 def strategy_of(updater: str, batch: int, progress: Progress) -> Any:
     model = SimpleMLP(num_classes=10, hidden_size=100, hidden_layers=2, drop_rate=0)
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
     # Its default evaluator measures each training batch too and shows progress bars; this one does less.
     evaluator = EvaluationPlugin(accuracy_metrics(experience=True, stream=True), loggers=[])
     settings = {"model": model, "train_mb_size": batch, "train_epochs": 1, "eval_mb_size": 1000, "evaluator": evaluator}

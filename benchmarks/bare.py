@@ -22,10 +22,16 @@ BETA = 0.5
 
 
 class Reservoir:
-    """A uniform sample of all examples that were added, with the logits that came with them."""
+    """A uniform sample of all examples that were added, with the logits that came with them.
 
-    def __init__(self, capacity: int) -> None:
+    Args:
+        capacity: How many it keeps.
+        drawn: How many are replayed at once, also beside a last batch that is smaller.
+    """
+
+    def __init__(self, capacity: int, drawn: int) -> None:
         self.capacity = capacity
+        self.drawn = drawn
         self.seen = 0
         self.images = torch.empty(capacity, 28, 28, dtype=torch.uint8)
         self.labels = torch.empty(capacity, dtype=torch.int64)
@@ -45,8 +51,8 @@ class Reservoir:
             if logits is not None:
                 self.logits[slot] = logits[kept]
 
-    def draw(self, count: int) -> Tensor:
-        return torch.randint(min(self.seen, self.capacity), (count,))
+    def draw(self) -> Tensor:
+        return torch.randint(min(self.seen, self.capacity), (self.drawn,))
 
 
 def scaled(images: Tensor) -> Tensor:
@@ -56,7 +62,7 @@ def scaled(images: Tensor) -> Tensor:
 def er_loss(model: nn.Module, memory: Reservoir, images: Tensor, labels: Tensor) -> Tensor:
     all_images, all_labels = images, labels
     if memory.seen:
-        past = memory.draw(len(labels))
+        past = memory.draw()
         all_images = torch.cat([images, memory.images[past]])
         all_labels = torch.cat([labels, memory.labels[past]])
 
@@ -69,9 +75,9 @@ def derpp_loss(model: nn.Module, memory: Reservoir, images: Tensor, labels: Tens
     logits = model(scaled(images))
     loss = F.cross_entropy(logits, labels)
     if memory.seen:
-        past = memory.draw(len(labels))
+        past = memory.draw()
         loss += ALPHA * F.mse_loss(model(scaled(memory.images[past])), memory.logits[past])
-        past = memory.draw(len(labels))
+        past = memory.draw()
         loss += BETA * F.cross_entropy(model(scaled(memory.images[past])), memory.labels[past])
 
     memory.add(images, labels, logits.detach())
@@ -145,7 +151,7 @@ def main() -> None:
             nn.init.xavier_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE[asked.updater])
-    memory = Reservoir(500)
+    memory = Reservoir(500, asked.batch)
     loss_of = er_loss if asked.updater == "er" else derpp_loss
     matrix: list[list[float]] = []
     steps = 0

@@ -142,6 +142,7 @@ def main() -> None:
         trains, tests = by_rotation(train, test, asked.tasks)
     else:
         trains, tests = by_class(train, asked.tasks), by_class(test, asked.tasks)
+    del train, test  # the tasks are copies
 
     model = nn.Sequential(
         nn.Flatten(), nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10)

@@ -1,6 +1,6 @@
 """What a user waits for: whole commands by renate, by Avalanche and in plain PyTorch, which do the same work.
 
-`python benchmarks/end_to_end.py`, about seven minutes a repeat; Avalanche runs in an environment of its own, which the
+`python benchmarks/end_to_end.py`, some eight minutes a repeat; Avalanche runs in an environment of its own, which the
 first run makes in ~/.cache/renate-benchmarks (1.5 GB and more). Variants run in turn within each repeat, from data that
 is decoded already. A renate job says when an epoch ended, not when its first step did: that one is the report of a
 command of its own, with trainer.max_steps=1.
@@ -35,6 +35,7 @@ BARE = [sys.executable, str(HERE / "bare.py")]
 RENATE = [sys.executable, "-m", "renate"]
 FIRST_STEP = "trainer.max_steps=1"
 SYSTEMS = ("bare", "renate", "avalanche")
+DATA = Path(os.environ.get("RENATE_DATA", "data")).resolve()  # commands run in another folder
 TOLERANCE = 0.10  # in accuracy, between systems: more means that they did different work
 
 
@@ -170,7 +171,7 @@ class Bench:
         return [str(self.avalanche), "-W", "ignore", str(HERE / "peers" / "with_avalanche.py")]
 
     def measure(self, command: list[str], threads: str) -> Measured:
-        environment = dict(os.environ)
+        environment = os.environ | {"RENATE_DATA": str(DATA)}
         if threads == "one":
             environment["OMP_NUM_THREADS"] = "1"
         printed = self.folder / "output.txt"
@@ -247,7 +248,7 @@ def decode_mnist() -> None:
     for part in ("train", "test"):
         if (folder / f"{part}_labels.npy").exists():
             continue
-        table = pq.read_table(Path(os.environ.get("RENATE_DATA", "data")) / "mnist" / f"{part}.parquet")
+        table = pq.read_table(DATA / "mnist" / f"{part}.parquet")
         images = [np.asarray(Image.open(io.BytesIO(cell["bytes"]))) for cell in table["image"].to_pylist()]
         np.save(folder / f"{part}_images.npy", np.stack(images))
         np.save(folder / f"{part}_labels.npy", table["label"].to_numpy().astype("int64"))

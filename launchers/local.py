@@ -19,17 +19,7 @@ from .base import RenateLauncher
 from .compose import Job
 from .interruptions import at_exit
 from .machine import cores, visible_gpus
-from .worker import GRACE, KEEPING, GroupWorker, Worker
-
-PARKED: list[Worker] = []  # warm workers that the process's next launcher may take over
-
-
-def _end_parked() -> None:
-    while PARKED:
-        PARKED.pop().kill()
-
-
-at_exit(_end_parked)
+from .worker import GRACE, KEEPING, PARKED, GroupWorker, Worker, take_parked
 
 
 class LocalLauncher(RenateLauncher):
@@ -115,13 +105,7 @@ class LocalLauncher(RenateLauncher):
 
     def _hire(self) -> Worker:
         slot = self.free.pop(0)
-        parked = [w for w in PARKED if w.process.poll() is None and w.gpus == self.gpus[slot]]
-        if parked:
-            worker = parked[0]
-            PARKED.remove(worker)
-            worker.slot = slot
-        else:
-            worker = Worker(slot, self.gpus[slot])
+        worker = take_parked(slot, self.gpus[slot]) or Worker(slot, self.gpus[slot])
         self.all.append(worker)
         return worker
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from renate.jobs.directory import JobDirectory, Json
 from renate.jobs.group import Group, cause, meaning
 
+from .interruptions import at_exit
 from .wire import Wire
 
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
@@ -23,6 +24,7 @@ KEEPING = 40.0
 DIAGNOSIS = 40.0  # seconds that torch's elastic run gets to end the other processes, and to say which one died first
 # Idle OpenMP threads sleep instead of spinning: beside another busy process a small model's step is 40 times as fast.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+PARKED: list["Worker"] = []  # warm workers that this process's next launcher may take over
 
 
 class Worker:
@@ -63,6 +65,31 @@ class Worker:
             self.process.stdin.close()
         self.wire.close()
         return f"the worker process ended with {meaning(code)}"
+
+
+def park() -> None:
+    """Start a worker for a launcher that is still to come: it imports while this process composes."""
+    PARKED.append(Worker(0, {}))
+
+
+def take_parked(slot: int, gpus: dict[str, str]) -> Worker | None:
+    """A parked worker that sees these GPUs, if there is one alive."""
+    for worker in [*PARKED]:
+        if worker.process.poll() is not None:
+            PARKED.remove(worker)
+        elif worker.gpus == gpus:
+            PARKED.remove(worker)
+            worker.slot = slot
+            return worker
+    return None
+
+
+def _end_parked() -> None:
+    while PARKED:
+        PARKED.pop().kill()
+
+
+at_exit(_end_parked)
 
 
 class GroupWorker:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from renate.data.batch import Batch, BatchTransform, Columns, length
 from renate.errors import JobError
 from renate.metrics import mask_logits
 from renate.ranks import ALONE, Ranks
+from renate.threads import Threads, Work, computing_with
 from renate.updaters.base import Updater
 
 Optimizers = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 Schedulers = Callable[[torch.optim.Optimizer], Any]
 REMEDY = "try a smaller optimizer.lr or trainer.gradient_clip_val=1.0"
+TOGETHER = 1 << 18  # logits that metrics are given at a time, at least
 CHECK_EVERY = 50  # steps between looks at the loss on a device where a look waits for the device
 
 
@@ -309,6 +311,8 @@ class Measure:
         transform: The test transform; its device is where the model is measured.
         batch_size: Examples at a time.
         outputs: How many of the model's outputs count, None for all: the version in use has none for newer labels.
+        threads: What the process may compute with on a CPU; None leaves torch's setting. The work of the first batch
+            says how many threads the others get.
     """
 
     metrics: Mapping[str, Metric]
@@ -316,6 +320,7 @@ class Measure:
     transform: BatchTransform
     batch_size: int
     outputs: int | None = None
+    threads: Threads | None = None
 
     def __call__(
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None = None
@@ -343,16 +348,39 @@ class Measure:
         for metric in self.metrics.values():
             metric.to(device).reset()
         rows = length(columns)
-        for begin in range(0, rows, self.batch_size):
-            batch = self.transform({k: v[begin : begin + self.batch_size] for k, v in columns.items()})
-            logits = self._counted(updater.predict(model, batch.inputs))
-            loss += self.criterion(logits, batch.targets) * len(batch)
+        for logits, targets in self._predictions(model, updater, columns):
+            loss += self.criterion(logits, targets) * len(targets)
             for metric in self.metrics.values():
-                metric.update(widened(logits), batch.targets)
+                metric.update(widened(logits), targets)
             if classes is not None:
-                known += (mask_logits(logits, classes).argmax(1) == batch.targets).sum()
+                known += (mask_logits(logits, classes).argmax(1) == targets).sum()
         result = {name: number_of(name, metric.compute()) for name, metric in self.metrics.items()}
         result["loss"] = float(loss) / rows
         if classes is not None:
             result["task_accuracy"] = int(known) / rows
         return result
+
+    def _predictions(self, model: nn.Module, updater: Updater, columns: Columns) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits and targets, of so many batches together that what is done with them costs little beside them."""
+        waiting: list[tuple[Tensor, Tensor]] = []
+        with ExitStack() as threads:
+            rows = length(columns)
+            for begin in range(0, rows, self.batch_size):
+                batch = self.transform({k: v[begin : begin + self.batch_size] for k, v in columns.items()})
+                if begin == 0 and rows > self.batch_size and self.threads is not None and batch.inputs.is_cpu:
+                    with Work() as work:
+                        logits = updater.predict(model, batch.inputs)
+                    threads.enter_context(computing_with(self.threads.count(work)))
+                else:
+                    logits = updater.predict(model, batch.inputs)
+                waiting.append((self._counted(logits), batch.targets))
+                if sum(part.numel() for part, _ in waiting) > TOGETHER:
+                    yield _joined(waiting)
+                    waiting = []
+            if waiting:
+                yield _joined(waiting)
+
+
+def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    logits, targets = zip(*parts, strict=True)
+    return (torch.cat(logits), torch.cat(targets)) if len(parts) > 1 else parts[0]

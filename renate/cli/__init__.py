@@ -31,6 +31,10 @@ def main(argv: list[str] | None = None) -> None:
         if argv == ["--version"]:
             print(f"renate {metadata.version('renate-cl')}")
         elif word is None:
+            if _runs_here(argv):
+                from renate.launchers.worker import park
+
+                park()
             with held_back():  # Hydra makes configs while it is imported
                 from renate.cli import overrides
             overrides.run(argv)
@@ -50,6 +54,14 @@ def main(argv: list[str] | None = None) -> None:
         if os.environ.get("RENATE_DEBUG") or error.errno not in DISK:
             raise
         sys.exit(f"renate: {error.filename or 'writing'}: {error.strerror}")
+
+
+def _runs_here(argv: list[str]) -> bool:
+    """Whether the arguments are likely to end in a job on this machine, as far as they tell before they are read."""
+    elsewhere = ("backend=", "hydra/launcher=", "trainer.devices=")
+    return all(line == "-m" or line == "--multirun" or line[0] != "-" for line in argv if line) and not any(
+        line.startswith(elsewhere) and line != "backend=local" for line in argv
+    )
 
 
 def _no_old_renate() -> None:

@@ -20,13 +20,15 @@ from torch import nn
 from renate.build import build
 from renate.data.batch import Batches, Columns, length
 from renate.errors import ConfigError, DataError, JobError
-from renate.jobs.checkpoint import Checkpoint
+from renate.jobs.checkpoint import Checkpoint, generators, set_generators
 from renate.jobs.epoch_loop import EpochLoop
 from renate.jobs.lockstep import Lockstep
 from renate.jobs.parts import Job, dtype_of, optimizer_of, scheduler_of, transform
-from renate.learner import Learner, Measure, Midway, Watch
+from renate.jobs.probe import EXAMPLES
+from renate.learner import Learner, Measure, Midway, Watch, untouched
 from renate.ranks import Ranks
 from renate.seeds import derive
+from renate.threads import Threads, computing_with, work_of
 from renate.updaters.base import Updater
 
 
@@ -135,7 +137,7 @@ def fit(
         seed_everything(derive(job.config["seed"], f"training of rank {ranks.rank}", number), config)
     learner = Learner(model, updater, optimizer_of(job), make, interval, monitor)
     began = time.monotonic()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), computing_with(threads_for(config, model, batches)):
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
         trainer.fit(learner, batches)
     seconds = time.monotonic() - began
@@ -153,6 +155,19 @@ def fit(
     if watch.best is not None:
         counts["best_epoch"] = float(watch.best_epoch)
     return Fitted(watch.best, counts)
+
+
+def threads_for(config: dict[str, Any], model: nn.Module, batches: Batches) -> int:
+    """Threads for the steps of a fit, by what the model does with a few examples; a look that leaves no trace."""
+    threads = Threads.of(config)
+    if threads.fixed is not None or batches.transform.device.type != "cpu":
+        return threads.fixed or threads.most
+    few = {name: column[:EXAMPLES] for name, column in batches.columns.items()}
+    kept = generators()
+    with untouched(model):
+        work = work_of(model, batches.transform(few).inputs)
+    set_generators(kept)
+    return threads.count(work, times=batches.batch_size / len(few["targets"]))
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -244,7 +259,7 @@ def trainer_of(job: Job, ours: list[pl.Callback], epochs: int, steps: int) -> pl
     `epochs` and `steps` have been run already, before an interruption.
     """
     config = dict(job.config["trainer"])
-    for key in ("patience", "eval_batch_size", "checkpoint_every", "report_every", "limit_train_batches"):
+    for key in ("patience", "eval_batch_size", "checkpoint_every", "report_every", "limit_train_batches", "threads"):
         config.pop(key, None)
     config["max_epochs"] -= epochs
     if config["max_steps"] >= 0:

@@ -23,6 +23,7 @@ from renate.ranks import ALONE, Ranks
 from renate.seeds import derive
 from renate.state.cache import Cache
 from renate.state.versions import State
+from renate.threads import Threads
 from renate.updaters.base import Updater
 
 Config = dict[str, Any]
@@ -110,6 +111,8 @@ class Chunk:
 
 def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     source = job.build("data")
+    if job.ranks.first:
+        source.show = job.show
     data: Data = source.load(seed=derive(job.config["seed"], "split"), known=known, training=training)
     if job.ranks.first:
         for text in data.notes:
@@ -219,7 +222,9 @@ def measure_of(job: Job, device: str | torch.device, num_classes: int, criterion
         for part in metric.modules():
             if isinstance(part, Metric):
                 part.distributed_available_fn = bool  # never: it would wait for the others to measure too
-    return Measure(metrics, criterion, transform(job, "test", device), job.config["trainer"]["eval_batch_size"])
+    trainer = job.config["trainer"]
+    test = transform(job, "test", device)
+    return Measure(metrics, criterion, test, trainer["eval_batch_size"], threads=Threads.of(trainer))
 
 
 def score(

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from renate.threads import asked_by_environment
+
 # Where a job's own code is likeliest to put a function of its own in place of the library's.
 GUARDED = (
     "renate",
@@ -82,7 +84,7 @@ class Baseline:
 
         import torch
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(asked_by_environment() or threads)
 
     def _forget_modules(self) -> None:
         """Let a job's own modules be read again; those of packages stay, as there are thousands."""

@@ -5,7 +5,7 @@ A warm worker imports torch and Lightning once, then runs job after job as its l
 
 import atexit
 import contextlib
-import importlib.util
+import gc
 import json
 import os
 import sys
@@ -14,8 +14,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+from renate.jobs.imports import load_dynamo_on_demand, without_scipy_signal
 
 Order = dict[str, Any]
 
@@ -32,10 +33,13 @@ def serve(events: int) -> None:
             os.write(events, json.dumps(event).encode() + b"\n")
 
     with _beating(emit), without_scipy_signal():  # the imports take seconds
+        load_dynamo_on_demand()
+
         from renate.jobs.execute import execute
         from renate.jobs.process import Baseline
 
         baseline = Baseline()
+    gc.freeze()  # what was imported stays: no collection need look through it again
 
     while (order := orders.next()) is not None:
         path = Path(order["path"])
@@ -70,6 +74,8 @@ def attend(path: Path, wires: Path) -> Order:
     try:
         with _beating(emit), _logging(path / (f"log-{rank}.txt" if rank else "log.txt")):
             with without_scipy_signal():
+                load_dynamo_on_demand()
+
                 from renate.jobs.execute import execute
                 from renate.ranks import Ranks
 
@@ -78,26 +84,6 @@ def attend(path: Path, wires: Path) -> Order:
         return result
     finally:
         os.close(pipe)  # the interpreter may need a while to end, without any sign of life
-
-
-@contextmanager
-def without_scipy_signal() -> Iterator[None]:
-    """Import the block's modules without `scipy.signal`, which takes a second of CPU time.
-
-    Torchmetrics loads it for nothing but to give it back a name that another package, SRMRpy, looks for.
-    """
-    name = "scipy.signal"
-    if name in sys.modules or importlib.util.find_spec("srmrpy") is not None:
-        yield
-        return
-    stand_in = ModuleType(name)
-    stand_in.hamming = None  # type: ignore[attr-defined]
-    sys.modules[name] = stand_in
-    try:
-        yield
-    finally:
-        if sys.modules.get(name) is stand_in:
-            del sys.modules[name]
 
 
 @contextmanager

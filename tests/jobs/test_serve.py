@@ -21,7 +21,7 @@ from renate.jobs.process import Baseline
 
 CODE = """
 import sys
-from renate.jobs.serve import without_scipy_signal
+from renate.jobs.imports import without_scipy_signal
 with without_scipy_signal():
     import renate.jobs.execute, torchmetrics
 assert "scipy.signal" not in sys.modules, "torchmetrics loads it unasked"

@@ -1,0 +1,125 @@
+"""Modules that Lightning and torch load with themselves, and that hardly any job uses: loaded when one does."""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+DYNAMO = "torch._dynamo"
+
+
+@contextmanager
+def without_scipy_signal() -> Iterator[None]:
+    """Import the block's modules without `scipy.signal`, which takes a second of CPU time.
+
+    Torchmetrics loads it for nothing but to give it back a name that another package, SRMRpy, looks for.
+    """
+    name = "scipy.signal"
+    if name in sys.modules or importlib.util.find_spec("srmrpy") is not None:
+        yield
+        return
+    stand_in = ModuleType(name)
+    stand_in.hamming = None  # type: ignore[attr-defined]
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+
+
+def load_dynamo_on_demand() -> None:
+    """Let `torch._dynamo`, half of what importing Lightning takes, wait until something is compiled.
+
+    Lightning imports it for a class to compare modules with, optimizers to exclude themselves from what is compiled.
+    As long as it isn't loaded, nothing is compiled: no module is of that class, nothing need be excluded, and no graph
+    broken. Whatever else is asked of it, or of its submodules, loads it.
+    """
+    import torch
+
+    if DYNAMO in sys.modules:
+        return
+    sys.modules[DYNAMO] = torch._dynamo = _Dynamo()
+    sys.meta_path.insert(0, _Submodules())
+
+
+def _is_waiting() -> bool:
+    return isinstance(sys.modules.get(DYNAMO), _Dynamo)
+
+
+def _loaded() -> ModuleType:
+    """The module itself."""
+    if _is_waiting():
+        del sys.modules[DYNAMO]
+    return importlib.import_module(DYNAMO)
+
+
+class _OfNothing(type):
+    """Classes that have the instances of `torch._dynamo.OptimizedModule`."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return not _is_waiting() and isinstance(instance, _loaded().OptimizedModule)
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return not _is_waiting() and issubclass(other, _loaded().OptimizedModule)
+
+
+class _OptimizedModule(metaclass=_OfNothing):
+    pass
+
+
+class _Dynamo(ModuleType):
+    """Stands in for `torch._dynamo` until it is needed."""
+
+    OptimizedModule = _OptimizedModule
+
+    def __init__(self) -> None:
+        super().__init__(DYNAMO)
+        self.__path__ = []
+
+    @staticmethod
+    def disable(function: Callable[..., Any], recursive: bool = True, **options: Any) -> Callable[..., Any]:
+        """What excludes a function from compilation; it is asked for at a function's first call, and then kept."""
+        excluded: list[Callable[..., Any]] = []
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if _is_waiting():
+                return function(*args, **kwargs)
+            if not excluded:
+                excluded.append(_loaded().disable(function, recursive, **options))
+            return excluded[0](*args, **kwargs)
+
+        return call
+
+    @staticmethod
+    def graph_break(*args: Any, **kwargs: Any) -> None:
+        """End a graph that is compiled; in code that isn't, the module's own does nothing either."""
+        if not _is_waiting():
+            _loaded().graph_break(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # who looks through all modules asks for these
+            raise AttributeError(name)
+        return getattr(_loaded(), name)
+
+
+class _Submodules(MetaPathFinder, Loader):
+    """Finds submodules of what isn't loaded yet by loading it: they come with it, or are found by the other finders."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if not name.startswith(f"{DYNAMO}.") or not _is_waiting():
+            return None
+        package = _loaded()
+        if name in sys.modules:
+            return ModuleSpec(name, self, is_package=hasattr(sys.modules[name], "__path__"))
+        return importlib.util.find_spec(name, package.__name__)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has run."""

@@ -15,7 +15,7 @@ from renate.errors import ConfigError
 
 # Floating-point operations of one matrix product or convolution that keep a thread busy for longer than it takes to
 # wake it, when idle threads sleep. benchmarks/threads.py has the measurements.
-GRAIN = 12e6
+GRAIN = 17.5e6
 
 
 class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]

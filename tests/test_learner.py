@@ -14,6 +14,7 @@ from renate.jobs.fit import lengths, limit_of
 from renate.jobs.probe import materialise, probe
 from renate.learner import Measure, Watch, number_of
 from renate.models.grow import carry
+from renate.threads import Threads
 from renate.updaters.base import Updater
 
 COLUMNS = {"inputs": torch.randn(8, 4), "targets": torch.arange(8) % 3}
@@ -58,6 +59,18 @@ def test_measuring_leaves_modes_buffers_and_tensors_as_they_were() -> None:
     assert not model.norm.training
     assert int(model.calls) == 0  # type: ignore[arg-type]
     model(COLUMNS["inputs"]).sum().backward()
+
+
+def test_batches_that_are_measured_together_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, columns = nn.Linear(4, 3), {"inputs": torch.randn(50, 4), "targets": torch.arange(50) % 3}
+    measure = Measure({"accuracy": MulticlassAccuracy(3)}, nn.CrossEntropyLoss(), BatchTransform(), 7)
+    measure.threads = Threads(most=torch.get_num_threads())
+    together = measure(model, updater(), columns, [0, 2])
+    monkeypatch.setattr("renate.learner.TOGETHER", 0)
+    apart = measure(model, updater(), columns, [0, 2])
+    assert together == pytest.approx(apart, abs=1e-6)
+    whole = nn.functional.cross_entropy(model(columns["inputs"]), columns["targets"]).detach()
+    assert together["loss"] == pytest.approx(float(whole), abs=1e-6)
 
 
 def test_a_metric_of_several_values_is_named() -> None:

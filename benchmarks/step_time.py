@@ -158,6 +158,7 @@ def ours(at: Setting) -> None:
 class Recorded:
     """What our memory drew and which slots it gave to which rows, in the order of the calls."""
 
+    batch: int
     draws: list[Tensor] = field(default_factory=list)
     slots: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
@@ -171,7 +172,7 @@ class Recorded:
 
         def sampled(n: int) -> Batch:
             batch = sample(n)
-            self.draws.append(batch.slots.clone())
+            self.draws += batch.slots.clone().split(self.batch)  # two draws may be fetched together
             return batch
 
         memory.plan, memory.sample = planned, sampled  # type: ignore[method-assign]
@@ -250,7 +251,7 @@ def timed(run: Callable[[], None], device: torch.device, skip: int) -> np.ndarra
 
 
 def row(name: str, updater: str, folder: Path, repeats: int, device: torch.device) -> str:
-    recorded, case = Recorded(), CASES[name]
+    recorded, case = Recorded(CASES[name].batch), CASES[name]
     at, other = (setting(name, updater, folder, device) for _ in range(2))
     recorded.listen(at.memory)
     ours(at)
@@ -283,6 +284,7 @@ def main() -> None:
     asked = parser.parse_args()
     device = torch.device(asked.device)
     torch.set_num_threads(1)
+    torch.backends.cudnn.deterministic = True  # else no two runs end in the same weights
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     renate.jobs.fit.Batches = Stamped  # type: ignore[attr-defined]
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} cores"

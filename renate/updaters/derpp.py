@@ -38,11 +38,11 @@ class DERpp(Updater):
         logits = model(batch.inputs)
         loss: Tensor = self.criterion(logits, batch.targets)
         if len(self.memory):
-            # Two independent draws: sharing one would tie both terms to the same examples.
-            past = self.memory.sample(self.replay_batch_size)
-            loss = loss + self.alpha * self._distance(model(past.inputs), past.logits)
-            past = self.memory.sample(self.replay_batch_size)
-            loss = loss + self.beta * self.criterion(model(past.inputs), past.targets)
+            # Two independent draws, fetched together: one for both would tie the terms to the same examples.
+            past = self.memory.sample(2 * self.replay_batch_size)
+            inputs, others = past.inputs.chunk(2)
+            loss = loss + self.alpha * self._distance(model(inputs), past.logits[: len(inputs)])
+            loss = loss + self.beta * self.criterion(model(others), past.targets[len(inputs) :])
         self.memory.add(batch, logits=logits.detach())
         return loss
 

@@ -43,7 +43,7 @@ def content(url: Path) -> dict[str, bytes]:
 
 
 def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -> None:
-    done = renate(*TUNED, "state.url=./state", "state.first=true", cwd=workdir)
+    done = renate(*TUNED, "state.url=./state", "state.first=true", cwd=workdir, own_process=True)
     assert "stopped at epoch 1, val_accuracy" in done.stderr
     assert "the best so far" in done.stderr
     sweep, state = the_sweep(workdir), State("./state")
@@ -303,7 +303,9 @@ def test_keep_all(workdir: Path) -> None:
 
 def test_an_engine_that_is_not_installed(workdir: Path) -> None:
     (workdir / "optuna.py").write_text("raise ModuleNotFoundError(\"No module named 'optuna'\", name='optuna')")
-    done = renate("tuner=optuna/tpe", "search_space=lr", cwd=workdir, code=1, PYTHONPATH=os.fspath(workdir))
+    done = renate(
+        "tuner=optuna/tpe", "search_space=lr", cwd=workdir, code=1, own_process=True, PYTHONPATH=os.fspath(workdir)
+    )
     assert "needs optuna: pip install 'renate-cl[optuna]'" in done.stderr.splitlines()[-1]
     assert not (workdir / "runs").exists()
 

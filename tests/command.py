@@ -81,7 +81,7 @@ def _here(arguments: list[str], cwd: Path, timeout: float, environment: dict[str
     out, err = _Text(), _Text()
     with (
         _left_as_it_was(cwd),
-        _workers_kept_warm(),
+        workers_kept_warm(),
         _at_most(timeout),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
@@ -123,7 +123,7 @@ def _exit_status(call: Callable[[], None]) -> int:
 
 
 @contextmanager
-def _workers_kept_warm() -> Iterator[None]:
+def workers_kept_warm() -> Iterator[None]:
     """At the command's end its launchers do as at the interpreter's, but for workers that the next one takes over."""
     begun: list[Any] = []
     with (

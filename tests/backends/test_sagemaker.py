@@ -127,6 +127,7 @@ def everything(aws: Services, prefix: str) -> list[str]:
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
+@pytest.mark.slow
 def test_a_finished_job_is_found_from_anywhere(
     aws: Services, on: Callable[..., list[str]], workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

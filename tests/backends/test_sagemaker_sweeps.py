@@ -81,6 +81,7 @@ def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Pat
     assert len(names(aws)) == 2
 
 
+@pytest.mark.slow
 def test_combinations_inside_one_job(aws: Services, on: On, workdir: Path) -> None:
     """Also options and modules of the user's own, and states that no URL was given for."""
     (workdir / "conf/model").mkdir(parents=True)
@@ -129,6 +130,7 @@ def test_a_sweep_whose_machine_is_taken_away_goes_on(aws: Services, on: On, url:
     assert sum("trial 0: completed" in line for line in aws.log(name)) == 1, "what had finished wasn't trained again"
 
 
+@pytest.mark.slow
 def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> None:
     """Those behind are stopped; one that finds no machine is submitted again, then fails, and the sweep goes on."""
     (workdir / "my_naps.py").write_text(SLOW)

@@ -140,7 +140,7 @@ def test_hydras_own_launcher_and_sweeper(workdir: Path) -> None:
 
 
 def test_hydras_basic_launcher_tells_of_a_failed_job(workdir: Path) -> None:
-    failed = renate(*QUICK, "hydra/launcher=basic", "optimizer.lr=1e30", cwd=workdir, code=1, own_process=True)
+    failed = renate(*QUICK, "hydra/launcher=basic", "optimizer.lr=1e30", cwd=workdir, code=1)
     assert "the loss is nan at step" in failed.stderr.splitlines()[-1]
 
 

@@ -95,14 +95,15 @@ def test_the_second_update_begins_with_the_best_of_the_first(workdir: Path) -> N
     assert [row["update"] for row in rows] == ["1"] * 8 + ["2"] * 8
 
 
-def test_killed_sweeps_end_like_an_undisturbed_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [2, pytest.param(6, marks=pytest.mark.slow)])
+def test_killed_sweeps_end_like_an_undisturbed_one(kills: int, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
     arguments = [*TUNED, "state.url=./state", "state.first=true"]
     renate(*arguments, cwd=whole)
     draw, deaths = random.Random(5), 0
-    for _ in range(6):
+    for _ in range(kills):
         process = subprocess.Popen([*RENATE, *arguments], cwd=killed, stderr=subprocess.DEVNULL)
         log = killed / "runs" / "latest" / "events.jsonl"
         until, lines = time.monotonic() + 60, len(log.read_bytes().splitlines()) if log.exists() else 0
@@ -122,7 +123,7 @@ def test_killed_sweeps_end_like_an_undisturbed_one(tmp_path: Path) -> None:
     assert "already published as version 1 of ./state, tuned by this very sweep" in said
     refused = renate(*arguments, "seed=9", cwd=killed, code=1).stderr
     assert "state.first=true, but ./state holds version 1 already" in refused
-    assert deaths >= 3
+    assert deaths >= kills / 2
     assert events(the_sweep(killed)) == events(the_sweep(whole))
     assert State(str(killed / "state")).versions() == [1]
     assert content(killed / "state") == content(whole / "state")

@@ -47,6 +47,7 @@ def rows(url: str) -> list[dict[str, str]]:
     return [{k: v for k, v in row.items() if k not in ("seconds", "sweep")} for row in read(state, state.verify())]
 
 
+@pytest.mark.slow
 def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Path) -> None:
     first = ["state.first=true"]
     command(*QUICK, *SPACE, "state.url=./here", *first, cwd=workdir)
@@ -161,9 +162,8 @@ def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> 
     assert "goes on; the same command" not in done.stderr, "nothing is left running"
 
 
-@pytest.mark.parametrize(
-    "end", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow, id="killed"), pytest.param(signal.SIGINT, id="Ctrl-C")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
 def test_a_command_finds_its_trials_running(aws: Services, on: On, workdir: Path, end: signal.Signals) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     space = ["optimizer.lr=0.05,0.04", "tuner=random", "tuner.order=fixed", *NAPS]

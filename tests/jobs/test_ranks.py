@@ -283,6 +283,7 @@ def test_told_to_end_at_any_moment(workdir: Path) -> None:
     assert_ends_like_an_undisturbed_one(workdir)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_an_error_in_one_process_is_the_jobs_error(workdir: Path) -> None:
     (workdir / "my_net.py").write_text(

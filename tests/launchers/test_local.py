@@ -112,6 +112,7 @@ def test_timeout(workdir: Path) -> None:
     assert workers(workdir) == []
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_is_noticed(workdir: Path) -> None:
     arguments = ["trainer.max_epochs=5000", "backend.heartbeat=3"]
     process = subprocess.Popen([*RENATE, *arguments], cwd=workdir, stderr=subprocess.PIPE, text=True)

@@ -17,16 +17,18 @@ services: $(VENV)/services
 demo-sagemaker: $(VENV)/services
 	@$(BIN)/python -m tests.backends.services.demo
 
+# three processes on two cores: a fifth of the time is spent waiting for timeouts and services
 test: $(VENV)/dev check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not aws" tests
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow and not by_hand and not aws" tests
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# what `make test` leaves out, but for what runs by hand
 slow: $(VENV)/dev
-	$(BIN)/python -m pytest -q -m slow tests
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "slow and not by_hand and not aws" tests
 
 # torch first and by its pin: a range could bring in another build
 $(VENV)/core: pyproject.toml constraints.txt

@@ -1,26 +1,66 @@
-"""Run the command as a user would."""
+"""Run the command as a user would: its own entry point, in this process or in one of its own.
 
+A process of its own costs seconds, for imports in the command and in its worker. In this process the workers stay warm
+from command to command, as they do for `renate.run`.
+"""
+
+import contextlib
+import importlib
+import io
+import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from renate.launchers import local
+from renate.launchers.sagemaker import launcher as sagemaker
+
+from renate.cli import main
 
 RENATE = [sys.executable, "-m", "renate"]
+Done = subprocess.CompletedProcess[str]
 
 
 def renate(
-    *arguments: str, cwd: Path, code: int | None = 0, timeout: float = 300, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `renate …` in a folder; `code` is the exit status to expect."""
-    done = subprocess.run(
-        [*RENATE, *arguments], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=timeout
-    )
+    *arguments: str,
+    cwd: Path,
+    code: int | None = 0,
+    timeout: float = 300,
+    own_process: bool = False,
+    **environment: str,
+) -> Done:
+    """Run `renate …` in a folder.
+
+    Args:
+        arguments: Of the command.
+        cwd: The folder.
+        code: The exit status to expect; None: any.
+        timeout: Seconds that it may take.
+        own_process: Whether it matters that it is a process: for how it starts and ends, what its workers inherit,
+            who is left over, and what an import path or a job in the command's own process would leave behind.
+        environment: Variables on top of this process's.
+    """
+    alone = own_process or threading.current_thread() is not threading.main_thread()
+    run = _elsewhere if alone else _here
+    done = run(list(arguments), Path(cwd), timeout, environment)
     assert code is None or done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
     return done
 
 
 def workers(folder: Path) -> list[int]:
-    """Processes whose working directory is below a folder and that serve jobs."""
+    """Processes whose working directory is below a folder and that serve jobs, but for those that wait for our next."""
+    waiting = {worker.process.pid for worker in local.PARKED}
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -29,4 +69,121 @@ def workers(folder: Path) -> list[int]:
                 found.append(int(entry.name))
         except (OSError, ValueError):
             continue
-    return found
+    return [pid for pid in found if pid not in waiting]
+
+
+def _elsewhere(arguments: list[str], cwd: Path, timeout: float, environment: dict[str, str]) -> Done:
+    whole = os.environ | environment
+    return subprocess.run([*RENATE, *arguments], cwd=cwd, env=whole, capture_output=True, text=True, timeout=timeout)
+
+
+def _here(arguments: list[str], cwd: Path, timeout: float, environment: dict[str, str]) -> Done:
+    out, err = _Text(), _Text()
+    with (
+        _left_as_it_was(cwd),
+        workers_kept_warm(),
+        _at_most(timeout),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        os.environ.update(environment)
+        os.chdir(cwd)
+        code = _exit_status(lambda: main(arguments))
+    return Done(arguments, code, out.text(), err.text())
+
+
+class _Text(io.TextIOWrapper):
+    """A stream with a buffer below it, like a process's."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)
+
+    def text(self) -> str:
+        written: Any = self.buffer
+        return bytes(written.getvalue()).decode()
+
+
+class _LateError(BaseException):
+    """The command takes too long; nothing may catch it as an error of its own."""
+
+
+def _exit_status(call: Callable[[], None]) -> int:
+    """What the interpreter would end with, which also says the last word."""
+    try:
+        call()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+            return 1
+        return end.code or 0
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+@contextmanager
+def workers_kept_warm() -> Iterator[None]:
+    """At the command's end its launchers do as at the interpreter's, but for workers that the next one takes over."""
+    begun: list[Any] = []
+    with (
+        mock.patch.object(local, "at_exit", begun.append),
+        mock.patch.object(sagemaker, "at_exit", begun.append),
+    ):
+        try:
+            yield
+        finally:
+            for close in reversed(begun):
+                close.__self__.release()
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    def late(*_: object) -> None:
+        raise _LateError(f"the command goes on after {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _left_as_it_was(cwd: Path) -> Iterator[None]:
+    """What the command does to this process is undone, and modules of its folder are forgotten."""
+    here, environment, arguments = Path.cwd(), dict(os.environ), sys.argv
+    path, bytecode, modules = [*sys.path], sys.dont_write_bytecode, {*sys.modules}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    config, hydra = HydraConfig.instance().cfg, GlobalHydra.instance().hydra
+    known = Plugins.is_in_toplevel_plugins_module
+    root = logging.getLogger()
+    level, logs = root.level, [*root.handlers]
+
+    importlib.invalidate_caches()  # a module may be younger than the last look at its folder
+    sys.dont_write_bytecode = True  # and edited within the second that its bytecode would be known by
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg, GlobalHydra.instance().hydra = config, hydra
+        Plugins.is_in_toplevel_plugins_module = staticmethod(known)
+        root.setLevel(level)
+        root.handlers[:] = logs
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        _forget_modules(cwd, {*sys.modules} - modules)
+        sys.path[:], sys.dont_write_bytecode, sys.argv = path, bytecode, arguments
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(here)
+
+
+def _forget_modules(folder: Path, names: set[str]) -> None:
+    """Another test has modules of the same names."""
+    for name in names:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is not None and Path(file).resolve().is_relative_to(folder.resolve()):
+            del sys.modules[name]

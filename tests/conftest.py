@@ -1,19 +1,62 @@
 """Shared fixtures: the data folder, an empty working directory, small files of data."""
 
+import copy
+import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
+import omegaconf.omegaconf
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and each command that they start inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What was made so far stays until the end: collections of garbage needn't look through all of it again and again.
+
+    A config is composed hundreds of times, each from hundred thousands of short-lived objects.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
+class RememberingYaml(ModuleType):
+    """The module, as OmegaConf uses it, but a text that was read before isn't read again."""
+
+    def __init__(self) -> None:
+        super().__init__("yaml")
+        self.known: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(yaml, name)
+
+    def load(self, stream: Any, Loader: Any) -> Any:  # noqa: N803 (its name)
+        text = stream if isinstance(stream, str) else stream.read()
+        if text not in self.known:
+            self.known[text] = yaml.load(text, Loader=Loader)
+        return copy.deepcopy(self.known[text])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _yaml_is_read_once() -> Iterator[None]:
+    """The same fifty files make every config."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(omegaconf.omegaconf, "yaml", RememberingYaml())
+        yield
 
 
 @pytest.fixture(scope="session")

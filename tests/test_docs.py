@@ -1,20 +1,30 @@
 """The commands and the Python of README and docs, executed as typed; the generated pages are up to date."""
 
+import contextlib
 import importlib.util
+import io
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from renate.cli import VERBS
+from renate.cli.session import opened
 from tests.backends.conftest import aws, services  # noqa: F401 (the services of SageMaker's page)
-from tests.command import RENATE
+from tests.command import RENATE, renate
 from tests.conftest import ROOT, write_table
 
 PAGES = [p for p in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if "```" in p.read_text()]
 # Setting up is what `make` and CI do; benchmarks take minutes.
 ELSEWHERE = ("make ", "pip install ", "git clone ", "python benchmarks/")
+# How-tos that train for a minute or more; that their commands compose is looked at in any case.
+LONG = ("run", "tune", "sagemaker")
+DEMO = ["renate experiment=demo_tuning"]  # twenty trials, in README and in the how-to on tuning, which runs it
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -31,8 +41,15 @@ def is_cloud(command: str) -> bool:
     return "sagemaker" in command or "s3://" in command
 
 
-def pages(cloud: bool) -> list[Path]:
-    return [page for page in PAGES if any(is_cloud(command) is cloud for command in commands(page))]
+def pages(cloud: bool) -> list[Any]:
+    found = [page for page in PAGES if any(is_cloud(command) is cloud for command in commands(page))]
+    marks = {name: [pytest.mark.slow] for name in LONG}
+    return [pytest.param(page, id=page.stem, marks=marks.get(page.stem, ())) for page in found]
+
+
+def test_the_demo_is_in_the_how_to() -> None:
+    tune = next(page for page in PAGES if page.stem == "tune")
+    assert set(DEMO) <= set(commands(tune))
 
 
 def test_something_runs_on_the_first_screen() -> None:
@@ -40,15 +57,52 @@ def test_something_runs_on_the_first_screen() -> None:
     assert len(commands(ROOT / "README.md")) >= 5
 
 
-@pytest.mark.parametrize("page", pages(cloud=False), ids=lambda p: p.stem)
+@pytest.mark.parametrize("page", pages(cloud=False))
 def test_commands(page: Path, workdir: Path) -> None:
-    run(workdir, [command for command in commands(page) if not is_cloud(command)])
+    given = [
+        command for command in commands(page) if not is_cloud(command) and (page.stem in LONG or command not in DEMO)
+    ]
+    if page.stem == "README" or any("&&" in command for command in given):
+        run(workdir, given)
+    else:
+        run_here(workdir, given)
 
 
 @pytest.mark.usefixtures("aws")
-@pytest.mark.parametrize("page", pages(cloud=True), ids=lambda p: p.stem)
+@pytest.mark.parametrize("page", pages(cloud=True))
 def test_commands_on_the_services(page: Path, workdir: Path) -> None:
     run(workdir, [command for command in commands(page) if is_cloud(command)])
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.stem in LONG], ids=lambda p: p.stem)
+def test_commands_compose(page: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without being run: every key and every option of theirs is there."""
+    monkeypatch.setenv("RENATE_AWS_ROLE", "arn:aws:iam::123456789012:role/r")
+    monkeypatch.setenv("RENATE_AWS_BUCKET", "bucket")
+    composed = 0
+    for line in commands(page):
+        words = shlex.split(os.path.expandvars(line))
+        assert words[0] == "renate"
+        if len(words) == 1 or words[1] in VERBS:
+            continue
+        with opened(words[1:]) as (launcher, whole, parsed):
+            assert len(parsed) == len(words) - 1
+            assert whole.trainer.max_epochs
+            launcher.close()
+        composed += 1
+    assert composed >= 5
+
+
+def run_here(workdir: Path, lines: list[str]) -> None:
+    """The same as `run`, without a shell and a process for each."""
+    for number, line in enumerate(lines):
+        write_table(workdir / "new" / f"{number}.parquet", seed=number)
+        command, _, otherwise = line.partition(" || ")
+        assert otherwise in ("", "true")
+        words = shlex.split(command)
+        assert words[0] == "renate"
+        assert not set("&|;<>$`*?") & set(re.sub("'[^']*'", "", command)), "the shell would do something with it"
+        renate(*words[1:], cwd=workdir, code=None if otherwise else 0)
 
 
 def run(workdir: Path, lines: list[str]) -> None:
@@ -71,6 +125,12 @@ def run(workdir: Path, lines: list[str]) -> None:
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.stem)
 def test_python(page: Path, workdir: Path) -> None:
     for block in blocks(page, "python"):
+        if page.stem != "README":
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                exec(compile(block, page.name, "exec"), {"__name__": "__main__"})
+            assert said.getvalue().strip()
+            continue
         done = subprocess.run([sys.executable, "-c", block], cwd=workdir, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip()
@@ -86,6 +146,7 @@ def test_generated_pages_are_up_to_date() -> None:
         assert (ROOT / "docs" / page).read_text() == text(), f"python docs/generate.py writes another {page}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
 def test_examples(path: Path, workdir: Path) -> None:
     done = subprocess.run([sys.executable, str(path)], cwd=workdir, capture_output=True, text=True, timeout=300)

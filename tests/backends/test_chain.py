@@ -31,6 +31,7 @@ def epochs(text: str) -> list[str]:
     return [line for line in text.splitlines() if re.match(r"epoch \d+ step", line)]
 
 
+@pytest.mark.slow
 def test_an_update_and_the_next(account: Account, tmp_path: Path) -> None:
     url = f"state.url={account.state}"
     first = account.renate(*account.on(*QUICK, url, FIRST))

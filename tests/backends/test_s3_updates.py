@@ -101,6 +101,7 @@ def test_every_verb(s3: Proxy, workdir: Path, capsys: pytest.CaptureFixture[str]
     assert said(capsys, "verify", url).count("as published") == 2
 
 
+@pytest.mark.slow
 def test_the_page_as_typed(s3: Proxy, moto: str, workdir: Path) -> None:
     """The commands of docs/how_to/s3.md, in a bucket of the name that it uses."""
     given = client("s3", moto)

@@ -127,6 +127,7 @@ def everything(aws: Services, prefix: str) -> list[str]:
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
+@pytest.mark.slow
 def test_a_finished_job_is_found_from_anywhere(
     aws: Services, on: Callable[..., list[str]], workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +143,8 @@ def test_a_finished_job_is_found_from_anywhere(
     assert len(names(aws)) == 1
 
 
-@pytest.mark.parametrize("signal", [pytest.param("TERM", marks=pytest.mark.slow), "KILL"])
+@pytest.mark.slow
+@pytest.mark.parametrize("signal", ["TERM", "KILL"])
 def test_spot(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path, signal: str) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     long = [*QUICK, *NAPS, "trainer.max_epochs=8", "trainer.checkpoint_every=0.3", "state.first=true"]

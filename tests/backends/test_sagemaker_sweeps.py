@@ -47,6 +47,7 @@ def rows(url: str) -> list[dict[str, str]]:
     return [{k: v for k, v in row.items() if k not in ("seconds", "sweep")} for row in read(state, state.verify())]
 
 
+@pytest.mark.slow
 def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Path) -> None:
     first = ["state.first=true"]
     command(*QUICK, *SPACE, "state.url=./here", *first, cwd=workdir)
@@ -81,6 +82,7 @@ def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Pat
     assert len(names(aws)) == 2
 
 
+@pytest.mark.slow
 def test_combinations_inside_one_job(aws: Services, on: On, workdir: Path) -> None:
     """Also options and modules of the user's own, and states that no URL was given for."""
     (workdir / "conf/model").mkdir(parents=True)
@@ -129,6 +131,7 @@ def test_a_sweep_whose_machine_is_taken_away_goes_on(aws: Services, on: On, url:
     assert sum("trial 0: completed" in line for line in aws.log(name)) == 1, "what had finished wasn't trained again"
 
 
+@pytest.mark.slow
 def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> None:
     """Those behind are stopped; one that finds no machine is submitted again, then fails, and the sweep goes on."""
     (workdir / "my_naps.py").write_text(SLOW)
@@ -159,9 +162,8 @@ def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> 
     assert "goes on; the same command" not in done.stderr, "nothing is left running"
 
 
-@pytest.mark.parametrize(
-    "end", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow, id="killed"), pytest.param(signal.SIGINT, id="Ctrl-C")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
 def test_a_command_finds_its_trials_running(aws: Services, on: On, workdir: Path, end: signal.Signals) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     space = ["optimizer.lr=0.05,0.04", "tuner=random", "tuner.order=fixed", *NAPS]

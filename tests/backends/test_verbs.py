@@ -61,6 +61,7 @@ def test_a_local_state_receives_what_was_left(aws: Services, on: Callable[..., l
     assert State(str(workdir / "mine")).versions() == [1]
 
 
+@pytest.mark.slow
 def test_what_never_reported(
     aws: Services, on: Callable[..., list[str]], workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

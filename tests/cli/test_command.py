@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,13 @@ import pytest
 import renate as package
 from renate.cli import main
 from renate.state.versions import State
-from tests.command import RENATE, renate
+from tests.command import RENATE
+from tests.command import renate as command
 
 QUICK = ["trainer.max_epochs=1", "model.hidden_sizes=[8]"]
+
+
+renate = partial(command, own_process=True)  # as users have it
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import renate as package
-from renate.cli import main
+from renate.cli import main as entry
 from renate.state.versions import State
+from tests.command import workers_kept_warm
 
 QUICK = ["trainer.max_epochs=1", "model.hidden_sizes=[8]", "data.limit=200"]
 DOMAIN = "optimizer.lr=tag(log,interval(1e-4,0.5))"
@@ -38,6 +39,11 @@ MISTAKES = {
     ),
 }
 BESIDE = {"alone": [], "a grid": ["seed=0,1"], "a domain": ["data.batch_size=choice(16,32)"], "a tuner": [DOMAIN]}
+
+
+def main(arguments: list[str]) -> None:
+    with workers_kept_warm():
+        entry(arguments)
 
 
 def line_of(*arguments: str) -> str:

@@ -112,6 +112,7 @@ class Net(nn.Linear):
 """
 
 
+@pytest.mark.slow
 def test_the_same_in_every_process_until_its_code_changes(tmp_path: Path) -> None:
     """Also where a class is defined in the script itself, and what it reads lies in another module."""
 

@@ -283,6 +283,7 @@ def test_told_to_end_at_any_moment(workdir: Path) -> None:
     assert_ends_like_an_undisturbed_one(workdir)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_an_error_in_one_process_is_the_jobs_error(workdir: Path) -> None:
     (workdir / "my_net.py").write_text(
@@ -294,7 +295,7 @@ def test_an_error_in_one_process_is_the_jobs_error(workdir: Path) -> None:
         "        return super().forward(x)\n"
     )
     net = ["model=torch_module", "model._target_=my_net.Net", "+model.out=10"]
-    done = renate("trainer.max_epochs=1", *net, *TWO, cwd=workdir, code=1)
+    done = renate("trainer.max_epochs=1", *net, *TWO, cwd=workdir, code=1, own_process=True)
     last = done.stderr.splitlines()[-1]
     assert last.startswith("renate: KeyError: 'only here' (my_net.py:10: raise KeyError('only here'))"), done.stderr
     assert workers(workdir) == []

@@ -48,7 +48,13 @@ def test_golden_numbers(workdir: Path) -> None:
         assert row == pytest.approx(expected, abs=0.05)
 
 
-@pytest.mark.parametrize("place", [{}, {"state.url": "./state", "state.first": True}], ids=["runs", "url"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param({}, marks=pytest.mark.slow, id="runs"),
+        pytest.param({"state.url": "./state", "state.first": True}, id="url"),
+    ],
+)
 def test_a_stopped_stream_goes_on_where_it_was(place: dict[str, object], workdir: Path) -> None:
     longer = STREAM | {"trainer.max_epochs": 15}
     whole = list(renate.stream(longer | {"run_dir": "./whole"}))[-1]

@@ -383,6 +383,7 @@ def test_a_third_partys_sweeper(workdir: Path) -> None:
         values,
         "hydra.sweep.dir=out",
         cwd=workdir,
+        own_process=True,
         PYTHONPATH=os.pathsep.join(["site", *filter(None, [os.environ.get("PYTHONPATH")])]),
     )
     told = json.loads((workdir / "out" / "told.json").read_text())

@@ -69,7 +69,7 @@ def test_a_killed_worker_fails_its_job_alone(workdir: Path) -> None:
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killer = ["model=torch_module", "model._target_=my_killer.Net", "+model.in_features=64", "+model.out_features=10"]
-    done = renate("trainer.max_epochs=1", *killer, cwd=workdir, code=1)
+    done = renate("trainer.max_epochs=1", *killer, cwd=workdir, code=1, own_process=True)
     assert "renate: the worker process ended with signal SIGKILL: out of memory?" in done.stderr
     assert workers(workdir) == []
 
@@ -107,11 +107,12 @@ def test_no_worker_outlives_a_killed_command(workdir: Path) -> None:
 
 
 def test_timeout(workdir: Path) -> None:
-    done = renate("trainer.max_epochs=100000", "backend.timeout=4", cwd=workdir, code=1)
+    done = renate("trainer.max_epochs=100000", "backend.timeout=4", cwd=workdir, code=1, own_process=True)
     assert done.stderr.splitlines()[-1] == "renate: stopped after backend.timeout=4 seconds"
     assert workers(workdir) == []
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_is_noticed(workdir: Path) -> None:
     arguments = ["trainer.max_epochs=5000", "backend.heartbeat=3"]
     process = subprocess.Popen([*RENATE, *arguments], cwd=workdir, stderr=subprocess.PIPE, text=True)
@@ -134,7 +135,7 @@ def test_sigterm_ends_the_workers_too(workdir: Path) -> None:
 
 
 def test_hydras_own_launcher_and_sweeper(workdir: Path) -> None:
-    renate(*QUICK, "hydra/launcher=basic", "seed=1", cwd=workdir)
+    renate(*QUICK, "hydra/launcher=basic", "seed=1", cwd=workdir, own_process=True)
     renate(*QUICK, "hydra/sweeper=basic", "hydra/launcher=renate_local", "seed=1,2", cwd=workdir)
     assert [r["status"] for r in results(workdir)] == ["completed"] * 2, "seed=1 was the same job"
 
@@ -177,7 +178,7 @@ for word in ("one", "two"):
 
 def test_a_job_that_is_refused_ends_the_workers_that_waited_for_it(workdir: Path) -> None:
     swept = ["objective.metric=val_loss,val_los", "seed=range(30)", "backend.workers=2"]
-    done = renate(*QUICK, *swept, cwd=workdir, code=1)
+    done = renate(*QUICK, *swept, cwd=workdir, code=1, own_process=True)
     assert "objective.metric=val_los: not measured, did you mean 'val_loss'?" in done.stderr
     assert not (workdir / "runs").exists()
     assert workers(workdir) == []

@@ -58,7 +58,7 @@ def test_the_reference_passes_the_same_test() -> None:
     ("wrong", "n", "capacity"),
     [
         (lambda seed: algorithm_r(seed, 100, 10, batch=32, last_wins=False), 100, 10),
-        (lambda seed: algorithm_r(seed, 100, 10, batch=32, off=2), 100, 10),
+        pytest.param(lambda seed: algorithm_r(seed, 100, 10, batch=32, off=2), 100, 10, marks=pytest.mark.slow),
         (lambda seed: algorithm_r(seed, 6, 2, off=0), 6, 2),
     ],
     ids=["first write wins", "one bound for a batch", "randint(0, t)"],

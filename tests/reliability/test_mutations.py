@@ -28,7 +28,7 @@ from tests.backends.conftest import moto, s3  # noqa: F401 (an S3 on this machin
 from .mutations import mutate
 
 OLD = Path(__file__).parents[1] / "state" / "of_format_1"
-GATE = 100
+GATE, LATER = 40, 400
 OVER_S3 = int(os.environ.get("RENATE_MUTATIONS_S3", "200"))
 FULL = int(os.environ.get("RENATE_MUTATIONS", "2000"))
 
@@ -142,7 +142,9 @@ def mutations(count: int, base: str) -> int:
 
 
 @pytest.mark.usefixtures("poisoned")
-@pytest.mark.parametrize("count", [GATE, pytest.param(FULL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "count", [GATE, pytest.param(LATER, marks=pytest.mark.slow), pytest.param(FULL, marks=pytest.mark.by_hand)]
+)
 def test_mutated_states(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = tmp_path / "here"
     here.mkdir()
@@ -152,7 +154,7 @@ def test_mutated_states(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "states"]
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.usefixtures("poisoned", "s3")
 def test_mutated_states_in_s3(workdir: Path) -> None:
     assert mutations(OVER_S3, "s3://renate-demo/mutated") > OVER_S3 / 4

@@ -132,11 +132,15 @@ def act_gc(state: State) -> None:
     gc(state, keep=1, grace=3600)
 
 
+EVERY = [5, pytest.param(1, marks=pytest.mark.slow)]  # calls
+
+
+@pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("act", [act_stage, act_publish, act_finish, act_pin, act_rollback, act_late, act_gc])
-def test_gc_beside_everything_else(tmp_path: Path, act: Callable[[State], None]) -> None:
+def test_gc_beside_everything_else(tmp_path: Path, act: Callable[[State], None], every: int) -> None:
     """At every call that gc makes to the store, another process does something whole."""
     calls = 0
-    for k in range(100):
+    for k in range(0, 100, every):
         if k > calls:
             break
         state, other = scene(tmp_path / str(k))
@@ -147,11 +151,12 @@ def test_gc_beside_everything_else(tmp_path: Path, act: Callable[[State], None])
     assert calls > 15
 
 
+@pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("act", [act_publish, act_finish, act_pin, act_rollback, act_late])
-def test_everything_else_beside_gc(tmp_path: Path, act: Callable[[State], None]) -> None:
+def test_everything_else_beside_gc(tmp_path: Path, act: Callable[[State], None], every: int) -> None:
     """The same the other way round: a whole gc before every call that the other makes."""
     calls = 0
-    for k in range(100):
+    for k in range(0, 100, every):
         if k > calls:
             break
         other, state = scene(tmp_path / str(k))

@@ -52,11 +52,12 @@ def outcome(trials: list[Trial]) -> list[tuple[Any, ...]]:
     return [(t.id, t.config, t.status, t.step, t.value, t.others) for t in trials]
 
 
+@pytest.mark.parametrize("every", [12, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SEVERAL)
-def test_killed_it_ends_like_an_undisturbed_sweep(name: str, tmp_path: Path) -> None:
+def test_killed_it_ends_like_an_undisturbed_sweep(name: str, every: int, tmp_path: Path) -> None:
     counted = TwoObjectives()
     whole = outcome(sweep_of(name, tmp_path / "whole", counted).run())
-    for death in range(1, counted.events + 1, 4):
+    for death in range(1, counted.events + 1, every):
         log = tmp_path / f"log-{death}"
         with pytest.raises(Killed):
             sweep_of(name, log, TwoObjectives(dies=death)).run()

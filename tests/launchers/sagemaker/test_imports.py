@@ -37,9 +37,11 @@ def test_the_watch_sees_an_import(tried: Path) -> None:
 
 
 def test_a_config_is_shown_without_them(tried: Path, workdir: Path) -> None:
-    shown = renate("backend=sagemaker", "--cfg", "job", "state.url=s3://nowhere/at-all", cwd=workdir).stdout
+    shown = renate(
+        "backend=sagemaker", "--cfg", "job", "state.url=s3://nowhere/at-all", cwd=workdir, own_process=True
+    ).stdout
     assert "instance_type: ???" in shown
-    renate("--help", cwd=workdir)
+    renate("--help", cwd=workdir, own_process=True)
     assert tried.read_text() == ""
 
 
@@ -52,7 +54,7 @@ def test_a_container_runs_without_them(tried: Path, workdir: Path, monkeypatch: 
         "state.url=./state",
         "state.first=true",
     )
-    config = renate(*quick, "--cfg", "job", "--resolve", cwd=workdir).stdout
+    config = renate(*quick, "--cfg", "job", "--resolve", cwd=workdir, own_process=True).stdout
     channel, resources = workdir / "channel", workdir / "input" / "config" / "resourceconfig.json"
     channel.mkdir()
     resources.parent.mkdir(parents=True)

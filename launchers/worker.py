@@ -68,8 +68,9 @@ class Worker:
 
 
 def park() -> None:
-    """Start a worker for a launcher that is still to come: it imports while this process composes."""
-    PARKED.append(Worker(0, {}))
+    """See to a worker for a launcher that is still to come: it imports while this process composes."""
+    if not any(worker.process.poll() is None for worker in PARKED):
+        PARKED.append(Worker(0, {}))
 
 
 def take_parked(slot: int, gpus: dict[str, str]) -> Worker | None:

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import flop_registry
 from renate.errors import ConfigError
 
 # Floating-point operations of one matrix product or convolution that keep a thread busy for longer than it takes to
-# wake it, when idle threads sleep. benchmarks/threads.py has the measurements.
+# wake it, when idle threads sleep. See benchmarks/threads.py.
 GRAIN = 17.5e6
 
 

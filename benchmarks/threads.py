@@ -19,7 +19,7 @@ from torch import nn
 
 from renate.models.mlp import MLP
 from renate.models.resnet import ResNet18
-from renate.threads import Threads, Work
+from renate.threads import Threads, work_of
 
 POLICY = "OMP_WAIT_POLICY"
 BATCHES = (1, 4, 10, 32, 128, 512)
@@ -74,12 +74,12 @@ def cell(name: str, batch: int, most: int, least: float, blocks: int) -> list[tu
         with torch.no_grad():
             model(inputs)
 
+    threads = Threads(most)
     model.train(batch > 1)  # one row has no variance
-    with torch.no_grad(), Work() as work:
-        model(inputs)
-    choice = Threads(most).count(work)
+    choice = threads.count(work_of(model, inputs), updated=sum(each.numel() for each in model.parameters()))
     found = [("train", seconds(train, least, blocks, most), choice)]
     model.eval()
+    choice = threads.count(work_of(model, inputs))
     return [*found, ("evaluate", seconds(evaluate, least, blocks, most), choice)]
 
 

@@ -13,9 +13,16 @@ from torch.utils.flop_counter import flop_registry
 
 from renate.errors import ConfigError
 
-# Floating-point operations of one matrix product or convolution that keep a thread busy for longer than it takes to
-# wake it, when idle threads sleep. See benchmarks/threads.py.
-GRAIN = 17.5e6
+# A thread is worth waking when an operation keeps it busy for long enough, where idle threads sleep. Work is counted in
+# floating-point operations; what runs through memory counts by what it takes beside a matrix product. Three sizes, from
+# the table of benchmarks/threads.py, whose networks differ in how much of their time goes to each.
+ELEMENT = 110  # an element that an operation other than a product writes
+PARAMETER = 28  # a parameter that a step updates
+GRAIN = 7.8e6  # the least mean work of a forward pass's operations for each thread
+BACKWARD = 2  # a step needs so much more for a thread: it has many small operations that the forward pass has not
+
+# One kernel for a whole layer, of which torch has no formula: it has a matrix product by each of its weights.
+FUSED = (torch.ops.aten._transformer_encoder_layer_fwd, torch.ops.aten._native_multi_head_attention)
 
 
 class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -23,21 +30,39 @@ class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Attributes:
         flops: Floating-point operations of matrix products, convolutions and attention.
-        operations: How many of those there were.
+        elements: Written by all other operations, views apart.
+        operations: How many operations there were of both kinds.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flops, self.operations = 0, 0
+        self.flops = self.elements = self.operations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
-            with suppress(Exception):  # a count that fails must not fail what is counted
-                self.flops += int(formula(*args, **(kwargs or {}), out_val=out))
-                self.operations += 1
+        with suppress(Exception):  # a count that fails must not fail what is counted
+            self._count(func, args, kwargs or {}, out)
         return out
+
+    def _count(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+        packet = func._overloadpacket
+        if packet in FUSED:
+            weights = [each for each in args[1:] if isinstance(each, Tensor) and each.dim() == 2]
+            rows = args[0].numel() // args[0].shape[-1]
+            self.flops += sum(2 * rows * weight.numel() for weight in weights)
+            self.operations += len(weights)
+            return
+
+        formula = flop_registry.get(packet)
+        if formula is not None:
+            self.flops += int(formula(*args, **kwargs, out_val=out))
+            self.operations += 1
+            return
+
+        first = out[0] if isinstance(out, (tuple, list)) else out
+        if isinstance(first, Tensor) and not func.is_view:
+            self.elements += first.numel()
+            self.operations += 1
 
 
 @dataclass(frozen=True)
@@ -66,12 +91,23 @@ class Threads:
             raise ConfigError(f"trainer.threads={asked}: expected auto, or a number of 1 or more")
         return cls(most, asked)
 
-    def count(self, work: Work, times: float = 1.0) -> int:
-        """Threads for operations `times` as large as those that were counted; a pure function of both."""
+    def count(self, work: Work, *, times: float = 1.0, updated: int | None = None) -> int:
+        """Threads for what was counted; a pure function of its arguments.
+
+        Args:
+            work: Of one forward pass.
+            times: How much larger a batch will be.
+            updated: Parameters that a step updates; None where there is only the forward pass.
+        """
         if self.fixed is not None:
             return self.fixed
-        mean = times * work.flops / max(1, work.operations)
-        return max(1, min(self.most, int(mean / GRAIN)))
+
+        each = times * (work.flops + ELEMENT * work.elements) / max(1, work.operations)
+        grain = GRAIN
+        if updated is not None:
+            each += PARAMETER * updated / max(1, work.operations)
+            grain *= BACKWARD
+        return max(1, min(self.most, int(each / grain)))
 
 
 def asked_by_environment() -> int | None:

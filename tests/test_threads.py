@@ -16,17 +16,35 @@ def batches(inputs: torch.Tensor, size: int) -> Batches:
 
 def test_products_and_convolutions_are_counted() -> None:
     work = work_of(nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 10)), torch.rand(8, 30))
-    assert (work.flops, work.operations) == (2 * 8 * (30 * 20 + 20 * 10), 2)
+    assert (work.flops, work.elements, work.operations) == (2 * 8 * (30 * 20 + 20 * 10), 8 * 20, 3)
     work = work_of(nn.Conv2d(3, 4, 3, padding=1, bias=False), torch.rand(2, 3, 16, 16))
-    assert (work.flops, work.operations) == (2 * 2 * 16 * 16 * 3 * 4 * 9, 1)
+    assert (work.flops, work.elements, work.operations) == (2 * 2 * 16 * 16 * 3 * 4 * 9, 0, 1)
+
+
+def test_a_fused_layer_counts_by_its_weights() -> None:
+    layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
+    stepwise = work_of(layer, torch.rand(4, 8, 16))
+    fused = work_of(layer.eval(), torch.rand(4, 8, 16))
+    assert fused.operations == 4
+    assert fused.flops == 2 * 4 * 8 * (3 * 16 * 16 + 16 * 16 + 2 * 16 * 32)
+    assert fused.flops <= stepwise.flops < 1.3 * fused.flops  # which has the attention's own products
 
 
 def test_large_work_takes_every_thread_small_work_one() -> None:
     threads, work = Threads(most=8), Work()
     assert threads.count(work) == 1  # of nothing that is counted
     work.flops, work.operations = int(6 * GRAIN), 2
-    assert [threads.count(work, times) for times in (0.1, 1.0, 2.0, 100.0)] == [1, 3, 6, 8]
+    assert [threads.count(work, times=times) for times in (0.1, 1.0, 2.0, 100.0)] == [1, 3, 6, 8]
+    assert [threads.count(work, times=times, updated=0) for times in (0.1, 1.0, 2.0, 100.0)] == [1, 1, 3, 8]
     assert Threads(most=8, fixed=5).count(work) == 5
+
+
+def test_many_parameters_and_elements_are_work_too() -> None:
+    threads, work = Threads(most=8), Work()
+    work.operations = 1
+    assert threads.count(work, updated=10_000_000) == 8
+    work.elements = 10_000_000
+    assert threads.count(work) == 8
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,8 @@ def threads_for(config: dict[str, Any], model: nn.Module, batches: Batches) -> i
     with untouched(model):
         work = work_of(model, batches.transform(few).inputs)
     set_generators(kept)
-    return threads.count(work, times=batches.batch_size / len(few["targets"]))
+    updated = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    return threads.count(work, times=batches.batch_size / len(few["targets"]), updated=updated)
 
 
 def _as_it_is(batch: Any) -> Any:

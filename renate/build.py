@@ -4,6 +4,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ BASES = frozenset(
         "renate.memory.base.Memory",
         "renate.data.base.Source",
         "renate.data.scenarios.Scenario",
+        "renate.problems.base.Problem",
         "renate.tuning.base.Proposer",
         "renate.tuning.base.Stopper",
     }
 )
 
 # What the config inside a state may name: a state may come from a stranger.
-FROM_STATE = ("renate.models.", "renate.updaters.", "renate.data.transforms.", "torch.nn.")
+FROM_STATE = ("renate.models.", "renate.updaters.", "renate.data.transforms.", "renate.problems.", "torch.nn.")
 
 TENSORS = ("torch.tensor", "torch.Tensor", "torch.FloatTensor", "torch.as_tensor")
 
@@ -93,7 +95,7 @@ def locate(target: str, key: str, trust: Sequence[str] = (), only: Sequence[str]
     if not callable(found) or (not bases & BASES and not trusted):
         raise ConfigError(
             f"{where}: not a model, updater, memory, loss, optimizer, scheduler, metric, callback, logger, data set, "
-            f"scenario, proposer or stopper; if it is your own code: trust=['{module_name.partition('.')[0]}']"
+            f"problem, scenario, proposer or stopper; if it is your own code: trust=['{module_name.partition('.')[0]}']"
         )
     real = f"{found.__module__}.{found.__qualname__}"
     if only is not None and not trusted and not real.startswith(tuple(only)):
@@ -160,6 +162,15 @@ def _check_names(make: Callable[..., Any], arguments: Mapping[str, Any], key: st
     ]
     if missing and not partial_:
         raise ConfigError(f"{key}.{missing[0]}: {make.__qualname__} needs it: +{key}.{missing[0]}=…")
+
+
+def shipped(group: str, option: str) -> dict[str, Any]:
+    """Return the content of an option that the package ships, for what a config leaves to the problem."""
+    import yaml
+
+    text = (files("renate.conf") / group / f"{option}.yaml").read_text()
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
 
 
 def infer(node: Node, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torchmetrics import Metric
 
 from renate.data.batch import Batch, BatchTransform, Columns, length
 from renate.errors import JobError
-from renate.metrics import mask_logits
+from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
 from renate.threads import Threads, Work, computing_with
 from renate.updaters.base import Updater
@@ -306,7 +306,7 @@ class Measure:
     """Measures a model on columns of data, outside of any fit.
 
     Attributes:
-        metrics: name -> metric of (logits [B, C], targets [B]).
+        metrics: name -> metric of (answers, truths), see `Problem`: of classes logits [B, C] and indices [B].
         criterion: Its mean over the examples is the metric `loss`.
         transform: The test transform; its device is where the model is measured.
         batch_size: Examples at a time.
@@ -319,6 +319,7 @@ class Measure:
     criterion: nn.Module
     transform: BatchTransform
     batch_size: int
+    problem: Problem
     outputs: int | None = None
     threads: Threads | None = None
 
@@ -333,11 +334,11 @@ class Measure:
             return self._measured(model, updater, columns, classes)
 
     def _counted(self, logits: Tensor) -> Tensor:
-        """Logits of which no further output is ever the largest: fresh weights would now and then win."""
+        """Outputs of which no further one is ever an answer: fresh weights would now and then win."""
         if self.outputs is None or self.outputs >= logits.shape[1]:
             return logits
         known = logits[:, : self.outputs]
-        rest = known.amin(1, keepdim=True).expand(-1, logits.shape[1] - self.outputs)
+        rest = self.problem.never(known).expand(-1, logits.shape[1] - self.outputs)
         return torch.cat([known, rest], 1)
 
     def _measured(
@@ -350,10 +351,12 @@ class Measure:
         rows = length(columns)
         for logits, targets in self._predictions(model, updater, columns):
             loss += self.criterion(logits, targets) * len(targets)
+            answers = self.problem.answers(widened(logits))
+            truths = self.problem.truths(targets)
             for metric in self.metrics.values():
-                metric.update(widened(logits), targets)
+                metric.update(answers, truths)
             if classes is not None:
-                known += (mask_logits(logits, classes).argmax(1) == targets).sum()
+                known += self.problem.correct(logits, targets, classes).sum()
         result = {name: number_of(name, metric.compute()) for name, metric in self.metrics.items()}
         result["loss"] = float(loss) / rows
         if classes is not None:

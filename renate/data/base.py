@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,9 +24,9 @@ from renate.data.split import (
     with_exceptions,
 )
 from renate.errors import ConfigError, DataError
+from renate.problems.auto import problem_for
+from renate.problems.base import Label, Problem, Targets
 from renate.seeds import derive
-
-Label = int | str
 
 
 class File(NamedTuple):
@@ -47,21 +48,25 @@ class Table(NamedTuple):
 
     Attributes:
         inputs: [N, ...] as they will be stored.
-        labels: [N] as the source has them.
+        targets: As the source has them, see `Targets.values`.
         columns: (name, kind) of each input column, see `inputs.Column`; empty where they have no names.
         files: Where the rows come from, in their order; empty where they come from no files.
-        target: The target's name, if it has one.
+        target: The target's name, if it has one; of several columns their names, joined by commas.
         target_kind: See `Inputs`.
         notes: What to tell the user.
+        where: What the targets are, for messages; empty where that is the config's key.
+        target_names: Of the columns of several targets.
     """
 
     inputs: Tensor
-    labels: np.ndarray[Any, Any]
+    targets: np.ndarray[Any, Any]
     columns: tuple[tuple[str, str], ...] = ()
     files: tuple[File, ...] = ()
     target: str | None = None
     target_kind: str | None = None
     notes: tuple[str, ...] = ()
+    where: str = ""
+    target_names: tuple[str, ...] = ()
 
 
 # What `read` may return for a table: one, or its first two fields.
@@ -73,29 +78,14 @@ class Known:
     """What a state knows of its data; each is None where it was written before that was kept.
 
     Attributes:
-        labels: The label of each class index.
+        problem: What is predicted, with all that was learned of the targets.
         inputs: Names, kinds and shapes.
         split: Which examples are held out.
     """
 
-    labels: list[Label]
+    problem: Problem
     inputs: Inputs | None = None
     split: Split | None = None
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Known":
-        """Read what a version's model.json says.
-
-        Raises:
-            ValueError: Anything odd.
-        """
-        inputs = found.get("inputs")
-        split = found.get("split")
-        return cls(
-            list(found["labels"]),
-            None if inputs is None else Inputs.from_json(inputs),
-            None if split is None else Split.from_json(split),
-        )
 
 
 @dataclass
@@ -106,8 +96,8 @@ class Data:
         train: Columns to train on.
         val: Columns to choose the best epoch by; None where val_size is 0.
         test: name -> columns to measure on.
-        labels: The label of each class index.
-        new_labels: Those of them that were not known before.
+        problem: What is predicted, with all that was learned of the targets.
+        new_labels: Those of its labels that were not known before.
         inputs: What the next version keeps of the inputs.
         split: What it keeps of the split.
         files: role (`train`, `test`, `test <name>`) -> the files that were read.
@@ -117,7 +107,7 @@ class Data:
     train: Columns
     val: Columns | None
     test: dict[str, Columns]
-    labels: list[Label]
+    problem: Problem
     new_labels: list[Label] = field(default_factory=list)
     inputs: Inputs | None = None
     split: Split | None = None
@@ -164,32 +154,34 @@ class Source(ABC):
 
     def load(
         self,
-        labels: list[Label] | None = None,
         *,
         seed: int,
         known: Known | None = None,
+        problem: Problem | None = None,
         training: bool = True,
     ) -> Data:
-        """Read, check, number the labels, and split.
+        """Read, check, encode the targets, and split.
 
         Args:
-            labels: Known labels in the order of their indices; None at a first update, which takes the sorted labels
-                of the training data.
             seed: Of `limit`, and of the validation side of a first update.
-            known: All that the state knows, its labels included; None at a first update.
+            known: All that the state knows; None at a first update. Its problem is left as it is.
+            problem: What is predicted at a first update; None reads it off the targets.
             training: Whether the training data will be trained on, or only the tests be measured on.
 
         Raises:
             DataError: No examples, values that aren't finite, labels that only the test data has, inputs of another
                 kind, examples that would change sides, or nothing left to train on.
         """
-        if known is None and labels is not None:
-            known = Known(labels)
         self.known = known.inputs if known else None
         raw, raw_tests = self.read()
         train = Table(*raw)
         inputs, notes = self._inputs(train)
-        labels, new = _labels(train.labels, known)
+        targets = targets_of(train, "data.train")
+        if known is not None:
+            problem = copy(known.problem)
+        if problem is None:
+            problem = problem_for(targets)
+        new = problem.fit(targets)
 
         fraction = raw_tests if isinstance(raw_tests, int | float) else 0.0
         given = {} if isinstance(raw_tests, int | float) else raw_tests
@@ -200,12 +192,12 @@ class Source(ABC):
             notes += self._check_test(table, inputs, _key(name))
 
         hashes = hash_rows(train.inputs, _order(train))
-        split, said = self._split(hashes, train.labels, fraction, known, set(new), seed, training)
+        split, said = self._split(hashes, problem.groups(targets), fraction, known, set(new), seed, training)
         notes += said
         sides = split.sides(hashes)
         columns = {
             "inputs": train.inputs,
-            "targets": encode(train.labels, labels, "data.train"),
+            "targets": torch.from_numpy(problem.encode(targets)),
         }
         chosen = {side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES}
         if not len(chosen[TRAIN]) and training:
@@ -213,7 +205,8 @@ class Source(ABC):
                 f"data.train: all of its {len(hashes)} examples are held out, for test or validation: give more rows"
             )
         test = {
-            name: {"inputs": t.inputs, "targets": encode(t.labels, labels, _key(name))} for name, t in tests.items()
+            name: {"inputs": t.inputs, "targets": torch.from_numpy(problem.encode(targets_of(t, _key(name))))}
+            for name, t in tests.items()
         }
         if fraction:
             test["test"] = select(columns, chosen[TEST])
@@ -225,7 +218,7 @@ class Source(ABC):
             _part(columns, self._limited(chosen[TRAIN], seed)),
             _part(columns, chosen[VAL]) if split.val and len(chosen[VAL]) else None,
             test,
-            labels,
+            problem,
             new,
             widened(known_inputs, inputs) if known_inputs else inputs,
             split,
@@ -258,7 +251,7 @@ class Source(ABC):
     def _split(
         self,
         hashes: Hashes,
-        labels: np.ndarray[Any, Any],
+        groups: np.ndarray[Any, Any],
         fraction: float,
         known: Known | None,
         new: set[Label],
@@ -280,8 +273,8 @@ class Source(ABC):
         if not training:
             return split, notes
         first = known is None or known.split is None
-        movable = set(labels.tolist()) if first else new
-        return with_exceptions(split, hashes, labels, movable, first=first), notes
+        movable = set(groups.tolist()) if first else new
+        return with_exceptions(split, hashes, groups, movable, first=first), notes
 
     def _check_shares(self, split: Split, fraction: float, training: bool) -> list[str]:
         """Refuse shares by which examples would change sides.
@@ -339,17 +332,9 @@ def _order(table: Table) -> list[str]:
     return names if table.inputs.ndim == 2 and len(names) == table.inputs.shape[1] else []
 
 
-def _labels(raw: np.ndarray[Any, Any], known: Known | None) -> tuple[list[Label], list[Label]]:
-    """All labels in the order of their indices, and those that are new."""
-    found = sorted(set(raw.tolist()))
-    if known is None:
-        if len(found) < 2:
-            raise DataError(f"data.train has one class only, {found[0]!r}: a first update needs two or more")
-        return found, found
-    if known.labels and not same_kind(known.labels, found):
-        raise DataError(f"data.train: its labels are like {found[0]!r}, the state's like {known.labels[0]!r}")
-    new = [label for label in found if label not in set(known.labels)]
-    return known.labels + new, new
+def targets_of(table: Table, key: str) -> Targets:
+    """A table's targets; `key` is what they are called where the source has no name for them."""
+    return Targets(table.targets, table.where or key, table.target_names)
 
 
 def _shared(tests: Mapping[str, Table], trained: set[int]) -> list[str]:
@@ -391,7 +376,7 @@ def check(table: Table, key: str) -> None:
         DataError: Naming the first one as the user has it: by file, row and column.
     """
     inputs = table.inputs
-    if not len(table.labels):
+    if not len(table.targets):
         raise DataError(f"{key} has no examples")
     if not inputs.is_floating_point() or bool(torch.isfinite(inputs).all()):
         return
@@ -415,17 +400,3 @@ def _place(table: Table, key: str, row: int, place: int) -> str:
         return f"{where}, column '{names[place]}'"
     index = [int(i) for i in np.unravel_index(place, table.inputs.shape[1:] or (1,))]
     return f"{where}: its input at {index}"
-
-
-def same_kind(a: list[Label], b: list[Label]) -> bool:
-    return isinstance(a[0], str) == isinstance(b[0], str)
-
-
-def encode(raw: np.ndarray[Any, Any], labels: list[Label], key: str) -> Tensor:
-    """Return the index of each label, int64 [N]."""
-    index: Mapping[Label, int] = {label: i for i, label in enumerate(labels)}
-    values, inverse = np.unique(raw, return_inverse=True)
-    unknown = [v for v in values.tolist() if v not in index]
-    if unknown:
-        raise DataError(f"{key}: labels {unknown[:5]} are in neither data.train nor the state")
-    return torch.from_numpy(np.array([index[v] for v in values.tolist()], dtype=np.int64)[inverse])

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from renate.data.base import File, Readable, Source, Table, check_test_size
-from renate.data.columns import first_line, is_image, is_text, to_numpy
-from renate.data.exact import float32, whole_labels
+from renate.data.columns import first_line, is_image, to_numpy
+from renate.data.exact import float32
 from renate.data.fingerprint import contents, expand, fingerprint
 from renate.data.image_cache import decode, mapped
 from renate.data.images import VERSION
@@ -23,6 +23,7 @@ from renate.data.inputs import is_name, match_columns
 from renate.data.matching import index_columns, kind_of, target_kind_of
 from renate.data.parquet import Read
 from renate.data.tables import empty_values, read_files
+from renate.data.targets import of_arrow
 from renate.data.values import Places, is_numeric, no_numbers, numbers, spread
 from renate.errors import ConfigError, DataError, nearest
 
@@ -39,7 +40,7 @@ class Files(Source):
         train: A path, a glob, or a list of them; also URLs such as s3://bucket/new/*.parquet.
         test: The same, or name -> such, each a column of the accuracy matrix; null holds `test_size` of `train` out.
         test_size: The fraction that is held out where `test` is null, the same for every seed.
-        target: The column to predict.
+        target: The column to predict, or several.
         inputs: The columns to predict from; null takes all others, less what a writer kept as an index.
         image_size: [height, width] to resize images to; null takes them as they are, all of one size.
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
@@ -48,7 +49,7 @@ class Files(Source):
     train: Paths
     test: Paths | Mapping[str, Paths] | None
     test_size: float
-    target: str
+    target: str | Sequence[str]
     inputs: Sequence[str] | None
     image_size: Sequence[int] | None
     cache_dir: str | None
@@ -56,18 +57,30 @@ class Files(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_test_size(self.test, self.test_size)
-        self.target = str(self.target)  # a column may be named by a number
+        # a column may be named by a number
+        several = isinstance(self.target, Sequence) and not isinstance(self.target, str)
+        self.target = [str(name) for name in self.target] if several else str(self.target)
+        if not self.target:
+            raise ConfigError("data.target=[]: name the column to predict, or several")
+        if len(set(self.targets)) < len(self.targets):
+            raise ConfigError(f"data.target={self.target} names a column twice")
         if isinstance(self.inputs, str | int):
             raise ConfigError(f"data.inputs={self.inputs}: expected a list of columns, as [{self.inputs}]")
         if self.inputs is not None:
             self.inputs = [str(name) for name in self.inputs]
             if not self.inputs:
                 raise ConfigError("data.inputs=[]: name a column, or give null for all but data.target")
-        if self.inputs is not None and self.target in self.inputs:
-            raise ConfigError(f"data.inputs={list(self.inputs)} holds data.target={self.target}: take it out")
+        both = [name for name in self.inputs or [] if name in self.targets]
+        if both:
+            raise ConfigError(f"data.inputs={list(self.inputs or [])} holds data.target={both[0]}: take it out")
         size = self.image_size
         if size is not None and (not isinstance(size, Sequence) or len(size) != 2 or min(size) < 1):
             raise ConfigError(f"data.image_size={size}: expected [height, width], both 1 or more")
+
+    @property
+    def targets(self) -> list[str]:
+        """The columns to predict."""
+        return [self.target] if isinstance(self.target, str) else list(self.target)
 
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
         train = expand(self.train, "data.train")
@@ -78,7 +91,8 @@ class Files(Source):
 
         # together, so that a column of CSV is text in all of them or in none
         files = list(dict.fromkeys([*train, *chain(*tests.values())]))
-        found = {file: Read(spread(file, read.table), read.unread) for file, read in read_files(files).items()}
+        reads = read_files(files).items()
+        found = {file: Read(spread(file, read.table, but=self.targets), read.unread) for file, read in reads}
         table = self._table(train, found)
         if self.test is None:
             return table, self.test_size
@@ -96,14 +110,14 @@ class Files(Source):
             notes += self._check_columns(file, read, wanted, origin, decoded is not None)
 
         names = list(wanted)
-        parts = [read.table.select([*names, self.target]) for read in reads]
+        parts = [read.table.select([*names, *self.targets]) for read in reads]
         whole = _joined(files, parts)
         kept = tuple(
             File(file, part.num_rows, content)
             for file, part, content in zip(files, parts, contents(files, self._cache), strict=True)
         )
         places = Places(files, [part.num_rows for part in parts])
-        labels = self._labels(whole.column(self.target), places)
+        targets, target_names, where = self._targets(whole, places)
         images = [name for name in names if is_image(whole.column(name).type)]
         if images and len(names) > 1:
             raise DataError(f"{files[0]}: column '{images[0]}' holds images: data.inputs=['{images[0]}'] uses it alone")
@@ -113,9 +127,18 @@ class Files(Source):
             notes += said
         else:
             inputs = self._vectors(whole.select(names), places)
-        kind = target_kind_of(whole.schema.field(self.target).type)
-        named = tuple(wanted.items())
-        return Table(inputs, labels, named, kept, self.target, kind, tuple(dict.fromkeys(notes)))
+        kind = target_kind_of(whole.schema.field(self.targets[0]).type)
+        return Table(
+            inputs,
+            targets,
+            columns=tuple(wanted.items()),
+            files=kept,
+            target=", ".join(self.targets),
+            target_kind=kind,
+            notes=tuple(dict.fromkeys(notes)),
+            where=where,
+            target_names=target_names,
+        )
 
     @property
     def _cache(self) -> Path:
@@ -128,14 +151,14 @@ class Files(Source):
             return {column.name: column.kind for column in self.known.columns}, "the state"
         if like is not None:
             return dict(like.columns), "data.train"
-        for name in [self.target, *self._asked(first.column_names)]:
+        for name in [*self.targets, *self._asked(first.column_names)]:
             if name not in first.column_names:
                 hint = nearest(name, first.column_names)
                 raise DataError(f"{file}: no column '{name}'{hint} ({', '.join(first.column_names)})")
         names = self._names(first)
         if not names:
-            raise DataError(f"{file}: no column but '{self.target}', nothing to predict from")
-        odd = [name for name in [self.target, *names] if not is_name(name)]
+            raise DataError(f"{file}: no column but '{self.targets[-1]}', nothing to predict from")
+        odd = [name for name in [*self.targets, *names] if not is_name(name)]
         if odd:
             raise DataError(f"{file}: column {odd[0][:100]!r} has a name with control characters: rename it")
         return {name: kind_of(first.schema.field(name).type) for name in names}, file
@@ -143,9 +166,9 @@ class Files(Source):
     def _check_state(self) -> None:
         """Check what the config says against the state's inputs."""
         assert self.known is not None
-        if self.known.target is not None and self.known.target != self.target:
+        if self.known.target is not None and self.known.target != ", ".join(self.targets):
             raise ConfigError(
-                f"data.target={self.target}: the state's target is '{self.known.target}': "
+                f"data.target={', '.join(self.targets)}: the state's target is '{self.known.target}': "
                 "rename the column, or start another state"
             )
         asked = self._asked(self.known.names)
@@ -168,21 +191,24 @@ class Files(Source):
         if self.inputs is not None:
             return self._asked(table.column_names)
         index = index_columns(table)
-        return [name for name in table.column_names if name != self.target and name not in index]
+        return [name for name in table.column_names if name not in index and name not in self.targets]
 
     def _check_columns(self, file: str, read: Read, wanted: Mapping[str, str], origin: str, decoded: bool) -> list[str]:
         """Check one file's columns; return what to say about those that are left out."""
         table = read.table
         names = table.column_names
-        if self.target not in names:
-            raise DataError(f"{file}: no column '{self.target}'{nearest(self.target, names)} ({', '.join(names)})")
-        index = [name for name in index_columns(table) if name not in wanted and name != self.target]
-        kinds = {n: kind_of(table.schema.field(n).type) for n in names if n != self.target and n not in index}
+        for target in self.targets:
+            if target not in names:
+                raise DataError(f"{file}: no column '{target}'{nearest(target, names)} ({', '.join(names)})")
+        index = [name for name in index_columns(table) if name not in wanted and name not in self.targets]
+        left_out = {*index, *self.targets}
+        kinds = {name: kind_of(table.schema.field(name).type) for name in names if name not in left_out}
         if not table.num_rows:  # says nothing of what its columns hold
             kinds |= {name: kind for name, kind in wanted.items() if name in kinds}
         match_columns(file, kinds, wanted, origin=origin, surplus=self.inputs is not None)
-        if empty := empty_values(read.column(self.target)):
-            raise DataError(f"{file}: column '{self.target}' has {empty} empty values: drop those rows")
+        for target in self.targets:
+            if empty := empty_values(read.column(target)):
+                raise DataError(f"{file}: column '{target}' has {empty} empty values: drop those rows")
         for name in wanted if not decoded else ():  # what was decoded had none
             if empty := read.column(name).null_count:
                 raise DataError(f"{file}: column '{name}' has {empty} empty values: fill them or drop the rows")
@@ -212,18 +238,22 @@ class Files(Source):
         wanted = "grey" if shape[0] == 1 else "in colour"
         raise DataError(f"{where} is {found}, the images of {origin} are {wanted}: convert the images to that")
 
-    def _labels(self, column: Any, places: "Places") -> np.ndarray[Any, Any]:
-        import pyarrow as pa
+    def _targets(self, table: Any, places: "Places") -> tuple[np.ndarray[Any, Any], tuple[str, ...], str]:
+        """Return values, names and place of the targets, as `Targets` has them."""
+        if isinstance(self.target, str):
+            where = f"{places.title}: column '{self.target}'"
+            values = of_arrow(table.column(self.target), where)
+            names = [self.target]
+            if values.ndim > 1:
+                names = [f"{self.target}[{place}]" for place in range(values.shape[1])]
+            return values, tuple(names), where
 
-        kind = column.type
-        what = f"{places.title}: column '{self.target}'"
-        if is_text(kind):
-            return to_numpy(column)
-        if pa.types.is_decimal(kind):
-            column = column.cast(pa.float64())
-        elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-            raise DataError(f"{what} is {kind}, a label is an integer, a boolean or text")
-        return whole_labels(to_numpy(column), what)
+        columns = [of_arrow(table.column(name), f"{places.title}: column '{name}'") for name in self.target]
+        for name, column in zip(self.target, columns, strict=True):
+            if column.dtype == object or column.ndim > 1:
+                raise DataError(f"{places.title}: column '{name}' holds {column[0]!r}, several targets are numbers")
+        where = f"{places.title}: columns {', '.join(self.target)}"
+        return np.stack(columns, axis=1), tuple(self.target), where
 
     def _vectors(self, table: Any, places: "Places") -> Tensor:
         """Return float32 [N, C], a column after the other."""

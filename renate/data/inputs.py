@@ -11,7 +11,7 @@ from torch import Tensor
 from renate.errors import DataError, nearest
 
 KINDS = ("number", "boolean", "image", "tensor")
-TARGETS = ("integer", "boolean", "text")
+TARGETS = ("integer", "boolean", "text", "list")
 LONGEST = 1000
 MOST = 1_000_000
 # From this ratio on, two files' values of one column are said to be on different scales.

@@ -26,7 +26,11 @@ def kind_of(kind: Any) -> str:
 
 
 def target_kind_of(kind: Any) -> str | None:
-    """The kind of a target's Arrow type: `integer`, `boolean` or `text`; None for another."""
+    """The kind of a target's Arrow type: `integer` (of any number), `boolean`, `text` or `list`; None for another."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return "list"
     found = kind_of(kind)
     return {"number": "integer", "boolean": "boolean", "text": "text"}.get(found)
 

@@ -77,6 +77,11 @@ class ClassIncremental(Scenario):
         self.groupings, self.shuffle = groupings, shuffle
 
     def classes(self, index: int, *, seed: int, num_classes: int) -> list[int]:
+        if not num_classes:
+            raise ConfigError(
+                "scenario=class_incremental cuts by class, and what is predicted here has none: scenario=iid, "
+                "rotation or permutation"
+            )
         if self.groupings is not None:
             known = [c for group in self.groupings for c in group]
             if len(set(known)) != len(known) or any(not 0 <= c < num_classes for c in known):

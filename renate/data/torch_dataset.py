@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from renate.data.base import Label, Readable, Source, Table, check_test_size
-from renate.data.exact import INT64, float32
+from renate.data.base import Readable, Source, Table, check_test_size
+from renate.data.exact import float32
 from renate.data.images import as_seen
+from renate.data.targets import as_column, as_target
 from renate.errors import DataError
 
 
@@ -45,7 +46,7 @@ def table(items: Dataset[Any], key: str) -> Table:
     """Read every item.
 
     Raises:
-        DataError: Items that aren't (input, target), or of several shapes, or targets that are no labels.
+        DataError: Items that aren't (input, target), or of several shapes, or targets of several kinds.
     """
     try:
         rows = len(items)  # type: ignore[arg-type]
@@ -53,7 +54,7 @@ def table(items: Dataset[Any], key: str) -> Table:
         name = type(getattr(items, "items", items)).__name__  # of one given from Python, what it holds
         raise DataError(f"{key}: {name} has no length, expected a data set with len() and items[row]") from error
     inputs: list[Tensor] = []
-    labels: list[Label] = []
+    targets: list[Any] = []
     for row in range(rows):
         item = items[row]
         if not isinstance(item, tuple | list) or len(item) != 2:
@@ -65,14 +66,10 @@ def table(items: Dataset[Any], key: str) -> Table:
                 f"item 0 is {inputs[0].dtype} {list(inputs[0].shape)}: all must be alike"
             )
         inputs.append(tensor)
-        labels.append(as_label(item[1], f"{key}: item {row}"))
+        targets.append(as_target(item[1], f"{key}: item {row}"))
     if not inputs:
         raise DataError(f"{key} has no examples")
-    if len({isinstance(label, str) for label in labels}) > 1:
-        raise DataError(f"{key}: some targets are text, some integers: use one kind")
-    # text as objects: numpy's own drops a NUL at an end
-    kind = object if isinstance(labels[0], str) else np.int64
-    return Table(as_stored(torch.stack(inputs), key), np.array(labels, dtype=kind))
+    return Table(as_stored(torch.stack(inputs), key), as_column(targets, key))
 
 
 def as_stored(inputs: Tensor, key: str) -> Tensor:
@@ -126,26 +123,3 @@ def _of_array(value: Any, where: str) -> Tensor:
     except (TypeError, ValueError) as error:
         name = type(value).__name__
         raise DataError(f"{where}: its input is {name}, expected a tensor, an array, numbers or an image") from error
-
-
-def as_label(value: Any, where: str) -> Label:
-    """A whole number or text, also out of a tensor or an array of one element; true is 1.
-
-    Raises:
-        DataError: Anything else; a fraction, a number beyond int64, empty text.
-    """
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        if np.prod(value.shape) != 1:
-            raise DataError(f"{where}: its target has shape {list(value.shape)}, expected one label")
-        value = value.item()
-    if value == "" and isinstance(value, str):
-        raise DataError(f"{where}: its target is empty text: drop the item, or name the class")
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
-        value = int(value)
-    if not isinstance(value, int):
-        raise DataError(f"{where}: target {value!r} is {type(value).__name__}, a label is an integer or text")
-    if not INT64.min <= value <= INT64.max:
-        raise DataError(f"{where}: target {value} is beyond int64: give such labels as text")
-    return int(value)

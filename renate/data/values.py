@@ -1,5 +1,6 @@
 """What the columns of tables hold: where each value came from, numbers in a kind that loses nothing, lists spread."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +87,13 @@ def numbers(column: Any, name: str, places: Places) -> Any:
     return column.cast(_decimal_as(column, name, places)) if pa.types.is_decimal(column.type) else column
 
 
-def spread(file: str, table: Any) -> Any:
+def spread(file: str, table: Any, but: Sequence[str] = ()) -> Any:
     """Return a table whose columns of lists, all of one length, are a column a place: `name[0]`, `name[1]`, …
+
+    Args:
+        file: For messages.
+        table: Any Arrow table.
+        but: Columns that stay as they are.
 
     Raises:
         DataError: Lists of numbers that are of several lengths, empty, or lack a value.
@@ -95,7 +101,7 @@ def spread(file: str, table: Any) -> Any:
     columns: dict[str, Any] = {}
     for index, name in enumerate(table.column_names):
         column = table.column(index)
-        if is_list(column.type) and is_numeric(column.type) and table.num_rows:
+        if name not in but and is_list(column.type) and is_numeric(column.type) and table.num_rows:
             columns |= _places_of(column, name, Places([file], [table.num_rows]))
         else:
             if name in columns:  # told by the caller, which names the file

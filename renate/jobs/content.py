@@ -47,7 +47,7 @@ def is_of(job: Job, manifest: Manifest) -> bool:
 
 def content_of(data: Data) -> str:
     """Return a hash of everything that was read: columns and labels, in their order."""
-    found = hashlib.sha256(repr(data.labels).encode())
+    found = hashlib.sha256(repr(data.problem.labels).encode())
     parts: dict[str, Columns] = {"train": data.train, **({"val": data.val} if data.val is not None else {})}
     parts |= {f"test {name}": columns for name, columns in data.test.items()}
     for part, columns in parts.items():

@@ -13,9 +13,11 @@ from renate.jobs.restore import (
     from_state,
     load_into,
     module_from_state,
+    problem_from,
     tensors_of,
     transform_from,
 )
+from renate.problems.base import Problem
 from renate.state.versions import State
 from renate.updaters.base import Updater
 
@@ -27,7 +29,7 @@ class Predictor(nn.Module):
 
     Attributes:
         model: The bare network.
-        labels: The label of each output, in order.
+        labels: What each output stands for, in order.
         version: The version's number.
     """
 
@@ -36,16 +38,20 @@ class Predictor(nn.Module):
         model: nn.Module,
         updater: Updater | None,
         transform: BatchTransform,
-        labels: list[Any],
+        problem: Problem,
         version: int,
     ) -> None:
         super().__init__()
-        self.model, self.updater, self.labels, self.version = model, updater, labels, version
+        self.model, self.updater, self.problem, self.version = model, updater, problem, version
+        self.labels = list(problem.labels)
         self.transforms = nn.ModuleList(transform.inputs)
         self.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return logits [B, C] of raw inputs [B, ...], as the data had them before any transform."""
+        """Return outputs [B, C] of raw inputs [B, ...], as the data had them before any transform.
+
+        Of classes and labels these are logits; of numbers, what the model was trained on, see `answers`.
+        """
         for transform in self.transforms:
             inputs = transform(inputs)
         logits: Tensor = self.updater.predict(self.model, inputs) if self.updater else self.model(inputs)
@@ -53,8 +59,13 @@ class Predictor(nn.Module):
 
     @torch.inference_mode()
     def predict(self, inputs: Tensor) -> list[Any]:
-        """Return the label of each raw input [B, ...]."""
-        return [self.labels[i] for i in self(inputs).argmax(1).tolist()]
+        """Return the answer for each raw input [B, ...]: a label, the labels that it has, or a number, or several."""
+        return self.problem.decode(self(inputs))
+
+    @torch.inference_mode()
+    def answers(self, inputs: Tensor) -> Tensor:
+        """Return logits of classes [B, C], probabilities of labels [B, C], or values in their own units, float64."""
+        return self.problem.answers(self(inputs))
 
 
 def load_model(
@@ -96,4 +107,4 @@ def load_model(
         load_into(updater, tensors_of(state, manifest, "updater"), where)
     transform = transform_from(deploy, "cpu", where, trust)
     assert manifest.version is not None
-    return Predictor(model, updater, transform, deploy["labels"], manifest.version)
+    return Predictor(model, updater, transform, problem_from(deploy, where, trust), manifest.version)

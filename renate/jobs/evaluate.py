@@ -5,7 +5,7 @@ from typing import Any
 from renate.data.scenarios import Scenario
 from renate.errors import DataError
 from renate.jobs.fit import device_of
-from renate.jobs.parts import Job, dtype_of, flat, load_data, measure_of, score, sizes
+from renate.jobs.parts import Job, dtype_of, flat, load_data, measure_of, objective_of, score, sizes
 from renate.jobs.published import check_command, measure_as_published, model_of, updater_of
 from renate.jobs.restore import Saved
 from renate.jobs.stream import tests_of
@@ -21,21 +21,21 @@ def run(job: Job) -> dict[str, Any]:
 
     data = load_data(job, saved.known, training=False)
     if data.new_labels:
-        raise DataError(f"labels {data.new_labels} are new, version {manifest.version} of {url} knows {saved.labels}")
+        raise DataError(f"labels {data.new_labels} are new, version {manifest.version} of {url} knows {saved.problem.labels}")
     facts = sizes(data)
     saved.sizes_for(facts)
     scenario: Scenario = job.build("scenario")
 
     model = model_of(job, saved)
-    updater = updater_of(job, saved, model)
+    updater = updater_of(job, saved, model, data.problem)
     if (dtype := dtype_of(job.config["trainer"])) is not None:
         model.to(dtype)
         updater.to(dtype)
-    measure = measure_of(job, device_of(job.config["trainer"]), facts["num_classes"], updater.criterion)
+    measure = measure_of(job, device_of(job.config["trainer"]), data.problem, updater.criterion)
     measure = measure_as_published(job, measure, saved)
     metrics = flat(score(measure, model, updater, tests_of(job, scenario, data)))
 
-    objective = str(job.config["objective"]["metric"]).removeprefix("val_")
+    objective = str(objective_of(job, data.problem).metric).removeprefix("val_")
     return {
         "value": metrics.get(f"test_{objective}", metrics["test_loss"]),
         "metrics": metrics,

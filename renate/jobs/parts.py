@@ -1,7 +1,7 @@
 """What the jobs are assembled from: each function turns one group of the config into objects."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,14 +11,15 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
-from renate.build import build, infer, locate
+from renate.build import build, infer, locate, shipped
 from renate.data.base import Data, Known
 from renate.data.batch import BatchTransform, Columns, length
 from renate.data.scenarios import Scenario
-from renate.errors import ConfigError, DataError, JobError
+from renate.errors import ConfigError, DataError, JobError, nearest
 from renate.jobs.directory import JobDirectory, in_words, strict
 from renate.learner import Measure
 from renate.memory.base import Memory
+from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
 from renate.seeds import derive
 from renate.state.cache import Cache
@@ -113,29 +114,74 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     source = job.build("data")
     if job.ranks.first:
         source.show = job.show
-    data: Data = source.load(seed=derive(job.config["seed"], "split"), known=known, training=training)
+    problem = problem_of(job, known)
+    data: Data = source.load(
+        seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training
+    )
     if job.ranks.first:
         for text in data.notes:
             job.emit({"event": "report", "text": text, "always": True})
-    labels = known.labels if known else None
-    seen = job.ranks.gather((data.labels, length(data.train), data.input_shape))
+    labels = data.problem.labels
+    seen = job.ranks.gather((labels, length(data.train), data.input_shape))
     other = next((other for other in seen if other != seen[0]), None)
     if other is not None:
         raise DataError(
             f"data.train isn't the same on all hosts: {seen[0][1]} examples of {len(seen[0][0])} labels here, "
             f"{other[1]} of {len(other[0])} there: give each host the same files"
         )
-    if data.new_labels and labels is not None and not job.config["model"].get("grow"):
+    if data.new_labels and known is not None and not job.config["model"].get("grow"):
         raise DataError(
-            f"labels {data.new_labels} are new, the state knows {labels}: model.grow=true grows the model, "
-            "or correct the data"
+            f"labels {data.new_labels} are new, the state knows {known.problem.labels}: model.grow=true grows the "
+            "model, or correct the data"
         )
     return data
 
 
+def problem_of(job: Job, known: Known | None) -> Problem | None:
+    """The problem that the config names; None where it leaves that open.
+
+    Raises:
+        ConfigError: The state's is another one.
+    """
+    if job.config["problem"]["_target_"] is None:
+        return None
+
+    problem: Problem = job.build("problem")
+    if known is not None and type(problem) is not type(known.problem):
+        raise ConfigError(
+            f"problem={_option(problem)}: the state's is {_option(known.problem)}: leave it out, or start another state"
+        )
+    return problem
+
+
+def _option(problem: Problem) -> str:
+    return type(problem).__module__.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a fit keeps its best weights by.
+
+    Attributes:
+        metric: `val_accuracy`; None keeps the last epoch's weights.
+        mode: `max` or `min`; None where there is no metric.
+    """
+
+    metric: str | None
+    mode: str | None
+
+
+def objective_of(job: Job, problem: Problem) -> Objective:
+    """The config's objective, with `auto` replaced by what the problem has."""
+    node = job.config["objective"]
+    if node["metric"] == "auto":
+        return Objective(f"val_{problem.metric}", problem.mode)
+    return Objective(node["metric"], node["mode"])
+
+
 def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
     """Cut one chunk out of the training and validation data; its tests are those of the data."""
-    seed, classes = derive(job.config["seed"], "scenario"), len(data.labels)
+    seed, classes = derive(job.config["seed"], "scenario"), data.problem.classes
     take = partial(scenario.cut, index=index, seed=seed, num_classes=classes)
     val = take(data.val, part="val") if data.val is not None else None
     tests = {name: Test(take(columns, part="test")) for name, columns in data.test.items()}
@@ -152,7 +198,7 @@ def sizes(data: Data) -> dict[str, Any]:
         "input_shape": shape,
         "in_channels": shape[0] if len(shape) == 3 else None,
         "in_features": math.prod(shape),
-        "num_classes": len(data.labels),
+        **data.problem.facts,
     }
 
 
@@ -189,16 +235,19 @@ def transform_of(node: Config, part: str, device: str | torch.device, **rules: A
     return BatchTransform(made["inputs"], made["targets"], device)
 
 
-def updater_of(job: Job, memory: Memory) -> Updater:
+def updater_of(job: Job, memory: Memory, problem: Problem) -> Updater:
     updater: Updater = job.build("updater")
     updater.memory = memory
-    updater.criterion = criterion_of(job)
+    updater.criterion = criterion_of(job, problem)
     return updater
 
 
-def criterion_of(job: Job) -> nn.Module:
+def criterion_of(job: Job, problem: Problem) -> nn.Module:
     """The loss; weights that the config gives as a list become the tensor that torch expects."""
-    node, weights = job.config["loss"], {}
+    node = {name: value for name, value in job.config["loss"].items() if value is not None}
+    if "_target_" not in node:
+        node = _default("loss", problem.loss) | node
+    weights = {}
     for name in ("weight", "pos_weight"):
         value = node.get(name)
         if not isinstance(value, list | tuple):
@@ -207,24 +256,50 @@ def criterion_of(job: Job) -> nn.Module:
             weights[name] = torch.tensor([float(number) for number in value])
         except (TypeError, ValueError):
             raise ConfigError(f"loss.{name}={value}: expected a list of numbers") from None
-    criterion: nn.Module = job.build("loss", **weights)
+    criterion: nn.Module = build(node, "loss", trust=job.config["trust"], **weights)
     return criterion
 
 
-def measure_of(job: Job, device: str | torch.device, num_classes: int, criterion: nn.Module) -> Measure:
-    """The metrics of the group `metrics`, on the test transform; measured by the first of several processes."""
+def _default(group: str, option: str | Mapping[str, Any]) -> Config:
+    """What a problem has of a group: an option of that name, or the content itself."""
+    return shipped(group, option) if isinstance(option, str) else dict(option)
+
+
+def measure_of(job: Job, device: str | torch.device, problem: Problem, criterion: nn.Module) -> Measure:
+    """The metrics of the group `metrics`, on the test transform; measured by the first of several processes.
+
+    The problem's own are measured too where the group lacks the one that a stream's matrix shows.
+
+    Raises:
+        ConfigError: A metric can't be built, or the objective isn't measured.
+    """
     trust, nodes = job.config["trust"], job.config["metrics"]
-    metrics = {
-        name: build(infer(node, {"num_classes": num_classes}), f"metrics.{name}", trust=trust)
-        for name, node in nodes.items()
-    }
+    if problem.metric not in nodes:
+        nodes = _default("metrics", problem.metrics) | nodes
+    metrics = {name: build(infer(node, problem.facts), f"metrics.{name}", trust=trust) for name, node in nodes.items()}
+    _check_objective(job, [*metrics, "loss"])
     for metric in metrics.values():
         for part in metric.modules():
             if isinstance(part, Metric):
                 part.distributed_available_fn = bool  # never: it would wait for the others to measure too
     trainer = job.config["trainer"]
     test = transform(job, "test", device)
-    return Measure(metrics, criterion, test, trainer["eval_batch_size"], threads=Threads.of(trainer))
+    return Measure(metrics, criterion, test, trainer["eval_batch_size"], problem, threads=Threads.of(trainer))
+
+
+def _check_objective(job: Job, measured: Sequence[str]) -> None:
+    """Return if the metrics that the objective names are measured: what that is may depend on the data.
+
+    Raises:
+        ConfigError: One isn't.
+    """
+    objective = job.config["objective"]
+    others = objective["others"] or {}
+    for key, metric in [("metric=", objective["metric"]), *(("others.", other) for other in others)]:
+        name = str(metric).removeprefix("val_")
+        if str(metric).startswith("val_") and name not in measured:
+            choices = [f"val_{each}" for each in measured]
+            raise ConfigError(f"objective.{key}{metric}: not measured{nearest(metric, choices)} ({', '.join(choices)})")
 
 
 def score(

@@ -53,17 +53,17 @@ def materialise(model: nn.Module, inputs: Tensor) -> nn.Module:
     return model
 
 
-def probe(model: nn.Module, updater: Updater, batch: Batch, num_classes: int) -> None:
+def probe(model: nn.Module, updater: Updater, batch: Batch, outputs: int) -> None:
     """Compute a loss of a few examples, which leaves modes, buffers and generators as they were.
 
     Args:
         model: Moved to where the batch is.
         updater: Says how outputs are predicted; its criterion is tried.
         batch: A few examples.
-        num_classes: Outputs that are needed.
+        outputs: How many are needed.
 
     Raises:
-        ConfigError: The outputs aren't logits [B, num_classes], the loss can't take them, or a tensor can't be kept.
+        ConfigError: The outputs aren't of shape [B, outputs], the loss can't take them, or a tensor can't be kept.
     """
     _check_kept({"model": model, "updater": updater})
     model.to(batch.inputs.device)
@@ -72,20 +72,20 @@ def probe(model: nn.Module, updater: Updater, batch: Batch, num_classes: int) ->
     try:
         with untouched(model, updater):
             logits = updater.predict(model, batch.inputs)
-            _check_logits(logits, len(batch), num_classes)
+            _check_logits(logits, len(batch), outputs)
             _check_loss(updater.criterion, logits, batch.targets)
     finally:
         set_generators(before)
 
 
-def _check_logits(logits: Any, rows: int, num_classes: int) -> None:
-    expected = f"expected logits of shape [B, {num_classes}], one per label that the data has"
+def _check_logits(logits: Any, rows: int, outputs: int) -> None:
+    expected = f"expected outputs of shape [B, {outputs}], one per label, or number, that the data has"
     if not isinstance(logits, Tensor):
         found = type(logits).__name__
         if isinstance(logits, Mapping):
             found += f" of {', '.join(map(str, logits))}"
         raise ConfigError(f"model: forward gives a {found}, {expected}: return them alone, or wrap the model so")
-    if tuple(logits.shape) != (rows, num_classes):
+    if tuple(logits.shape) != (rows, outputs):
         raise ConfigError(
             f"model: forward gives {list(logits.shape)} for {rows} examples, {expected}: "
             "give the last layer that many outputs"

@@ -9,9 +9,10 @@ from torch import nn
 from renate.build import build, is_own, targets
 from renate.data.batch import BatchTransform
 from renate.errors import ConfigError, StateError
-from renate.jobs.parts import OURS, Job, transform
+from renate.jobs.parts import OURS, Job, criterion_of, transform
 from renate.jobs.restore import Saved, from_state, load_into, module_from_state, transform_from
 from renate.learner import Measure
+from renate.problems.base import Problem
 from renate.updaters.base import Updater
 
 LIVE = "renate.jobs.live.LiveModel"  # marks the network of renate.run(model=…), whose class a state can't name
@@ -44,14 +45,14 @@ def model_of(job: Job, saved: Saved) -> nn.Module:
     return model
 
 
-def updater_of(job: Job, saved: Saved, model: nn.Module) -> Updater:
+def updater_of(job: Job, saved: Saved, model: nn.Module, problem: Problem) -> Updater:
     """The version's own way to predict, loaded; the network's where it has none."""
     node, where = saved.deploy["updater"], _where(saved)
     if node is None:
         node = PLAIN
     updater: Updater = from_state(node, "updater", Updater, where, trusted(job))  # type: ignore[type-abstract]
     updater.memory = build({"_target_": "renate.memory.none.NoMemory"}, "memory")
-    updater.criterion = job.build("loss")
+    updater.criterion = criterion_of(job, problem)
     updater.setup(model)
     if saved.deploy["updater"] is not None:
         load_into(updater, saved.tensors("updater"), where)
@@ -64,7 +65,7 @@ def measure_as_published(job: Job, measure: Measure, saved: Saved) -> Measure:
     if not _same_transform(job, saved) and job.ranks.first:
         text = f"{_where(saved)} is measured with its own test transform, which isn't this command's"
         job.emit({"event": "report", "text": text, "always": True})
-    return replace(measure, transform=_transform(job, saved, device), outputs=len(saved.labels))
+    return replace(measure, transform=_transform(job, saved, device), outputs=saved.problem.outputs)
 
 
 def _transform(job: Job, saved: Saved, device: Any) -> BatchTransform:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -15,6 +16,8 @@ from yaml import YAMLError
 from renate.build import FROM_STATE, build
 from renate.data.base import Known
 from renate.data.batch import BatchTransform, Columns, length, select
+from renate.data.inputs import Inputs
+from renate.data.split import Split
 from renate.errors import ConfigError, CorruptError, RenateError, StateError
 from renate.jobs.parts import Job, transform
 from renate.jobs.probe import materialise
@@ -22,6 +25,7 @@ from renate.jobs.text import load as parse
 from renate.learner import untouched
 from renate.memory.base import Memory
 from renate.models.grow import grow
+from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
 from renate.state.contents import deploy_from, shapes_from, sizes_from
 from renate.state.manifest import Manifest
@@ -29,6 +33,8 @@ from renate.state.versions import State
 from renate.updaters.base import OF_CONFIG, Updater
 
 Made = TypeVar("Made")
+CLASSES = "renate.problems.classification.Classification"
+OUTPUTS = ("num_classes", "num_labels", "num_outputs")  # how constructors call the number of a model's outputs
 
 
 @dataclass
@@ -55,21 +61,26 @@ class Saved:
         manifest: What it consists of.
         deploy: model.json: the model's config with its sizes, labels, test transform, predicting updater.
         scores: Its scores on the tests at hand, where they are known already (in a stream).
+        trust: Modules of the user's own that its config may name.
     """
 
     state: State | Relayed
     manifest: Manifest
     deploy: dict[str, Any]
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    trust: Sequence[str] = ()
 
     @classmethod
-    def read(cls, state: State, manifest: Manifest, ranks: Ranks = ALONE) -> "Saved":
+    def read(
+        cls, state: State, manifest: Manifest, ranks: Ranks = ALONE, trust: Sequence[str] = ()
+    ) -> "Saved":
         source = state if ranks.alone else Relayed(state, ranks)
-        return cls(source, manifest, deploy_of(source, manifest))
+        return cls(source, manifest, deploy_of(source, manifest), trust=trust)
 
-    @property
-    def labels(self) -> list[Any]:
-        return list(self.deploy["labels"])
+    @cached_property
+    def problem(self) -> Problem:
+        """What it predicts, with all that was learned of the targets."""
+        return problem_from(self.deploy, f"version {self.manifest.version} of {self.state.url}", self.trust)
 
     @property
     def known(self) -> Known:
@@ -78,8 +89,14 @@ class Saved:
         Raises:
             StateError: It isn't what an update writes.
         """
+        inputs = self.deploy.get("inputs")
+        split = self.deploy.get("split")
         try:
-            return Known.from_json(self.deploy)
+            return Known(
+                self.problem,
+                None if inputs is None else Inputs.from_json(inputs),
+                None if split is None else Split.from_json(split),
+            )
         except ValueError as error:
             where = f"{self.state.url}: 'model.json' of version {self.manifest.version}"
             raise StateError(f"{where}: {error}: was this state made by renate?") from error
@@ -160,6 +177,29 @@ def module_from_state(
     return from_state(node, key, nn.Module, where, trust)
 
 
+def node_of(problem: Problem) -> dict[str, Any]:
+    """What model.json keeps of a problem: its config, and what it has learned besides the labels."""
+    target = f"{type(problem).__module__}.{type(problem).__qualname__}"
+    return {"_target_": target, **problem.settings, "fitted": problem.fitted()}
+
+
+def problem_from(deploy: dict[str, Any], where: str, trust: Sequence[str]) -> Problem:
+    """What a version predicts: the reverse of `node_of`; states of before know of classes alone.
+
+    Raises:
+        ConfigError: It names a class that it may not.
+        StateError: It can't be built, or isn't what an update writes.
+    """
+    node = deploy.get("problem", {"_target_": CLASSES, "fitted": {}})
+    settings = {name: value for name, value in node.items() if name != "fitted"}
+    problem: Problem = from_state(settings, "problem", Problem, where, trust)  # type: ignore[type-abstract]
+    try:
+        problem.restore(deploy["labels"], node["fitted"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(f"{where}: {error}: was this state made by renate?") from error
+    return problem
+
+
 def transform_from(
     deploy: dict[str, Any], device: str | torch.device, where: str, trust: Sequence[str]
 ) -> BatchTransform:
@@ -202,19 +242,21 @@ def load_model(
     """
     trust = job.config["trust"]
     model: nn.Module = build(node, "model", trust=trust)
-    if example is not None and (saved is None or len(saved.labels) < facts["num_classes"]):
+    outputs = facts["num_outputs"]
+    if example is not None and (saved is None or saved.problem.outputs < outputs):
         materialise(model, example)
     if saved is None:
         return model
-    known = len(saved.labels)
-    if known == facts["num_classes"]:
+    known = saved.problem.outputs
+    if known == outputs:
         load_into(model, saved.tensors("model"), f"version {saved.manifest.version} of {saved.state.url}")
         return model
-    if "num_classes" not in node:
+    width = next((name for name in OUTPUTS if name in node), None)
+    if width is None:
         raise ConfigError(
             f"model.grow=true: {node['_target_']} has no parameter num_classes, so its head can't be built larger"
         )
-    old: nn.Module = build(node | {"num_classes": known}, "model", trust=trust)
+    old: nn.Module = build(node | {width: known}, "model", trust=trust)
     load_into(old, saved.tensors("model"), f"version {saved.manifest.version} of {saved.state.url}")
     return grow(old, model)
 
@@ -260,8 +302,12 @@ def _sort_of(tensor: torch.Tensor) -> str:
     return "float" if tensor.is_floating_point() else str(tensor.dtype)
 
 
-def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, saved: Saved) -> None:
+def load_memory(
+    job: Job, memory: Memory, model: nn.Module, updater: Updater, saved: Saved, problem: Problem
+) -> None:
     """Load the memory's examples; with `memory.backfill` compute the logits that they lack.
+
+    Targets of several labels are widened by those that are new, which past examples weren't given.
 
     Raises:
         StateError: They lack a field that the updater needs.
@@ -271,7 +317,9 @@ def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, sa
             memory.load(lambda name: saved.state.read(saved.manifest, name))
         except CorruptError as error:
             raise CorruptError(f"version {saved.manifest.version} of {saved.state.url}: {error}") from error
-        _check_targets(memory, len(saved.labels))
+        _check_targets(memory, saved.problem)
+        if len(memory) and memory.columns()["targets"].ndim > 1 and problem.outputs > saved.problem.outputs:
+            memory.widen("targets", problem.outputs, 0.0)
     lacking = "logits" in updater.fields and len(memory) and "logits" not in memory.columns()
     if job.config["memory"].get("backfill") and lacking:
         memory.fill("logits", logits_of(model, memory.columns(), transform(job, "test", "cpu")))
@@ -282,13 +330,19 @@ def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, sa
             memory.fill(name, kept.float())
 
 
-def _check_targets(memory: Memory, classes: int) -> None:
-    """A target is the index of a label.
+def _check_targets(memory: Memory, problem: Problem) -> None:
+    """A target is the index of a label, or has a number for each output.
 
     Raises:
         CorruptError: One isn't.
     """
     targets = memory.columns().get("targets") if len(memory) else None
+    classes = problem.classes
+    if targets is not None and not classes and tuple(targets.shape[1:]) != (problem.outputs,):
+        raise CorruptError(
+            f"the memory holds targets of shape {list(targets.shape[1:])}, the state has {problem.outputs} outputs: "
+            "bring it back from a copy"
+        )
     if targets is None or targets.is_floating_point() or targets.ndim != 1 or targets.dtype == torch.bool:
         return
     least, most = int(targets.min()), int(targets.max())
@@ -307,7 +361,7 @@ def logits_of(model: nn.Module, columns: Columns, test: BatchTransform) -> torch
     return torch.cat(parts) if parts else torch.empty(0)
 
 
-def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, num_classes: int) -> None:
+def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, outputs: int) -> None:
     """Load the updater's own state whole, carried over where the head grew.
 
     That of another class of updaters is left behind, which is said.
@@ -324,17 +378,17 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, num
             job.emit({"event": "report", "text": text, "always": True})
         before = {k: v.clone() for k, v in updater.own_state().items()}
 
-    if len(saved.labels) < num_classes:
+    if saved.problem.outputs < outputs:
         if "logits" in updater.fields and len(updater.memory):  # NaN: the old head didn't have these
-            updater.memory.widen("logits", num_classes, float("nan"))
-        _grow(updater, model, before, num_classes)
+            updater.memory.widen("logits", outputs, float("nan"))
+        _grow(updater, model, before, outputs)
     else:
         of_config = {k: v for k, v in updater.state_dict().items() if k.startswith(OF_CONFIG)}
         origin = f"the updater of version {saved.manifest.version} of {saved.state.url}"
         load_into(updater, before | of_config, origin, "updater")
 
 
-def _grow(updater: Updater, model: nn.Module, before: dict[str, torch.Tensor], num_classes: int) -> None:
+def _grow(updater: Updater, model: nn.Module, before: dict[str, torch.Tensor], outputs: int) -> None:
     """Let the updater grow; one written for the earlier `grow(num_classes)` is loaded first, as it expects."""
     if len(inspect.signature(updater.grow).parameters) > 1:
         updater.grow(model, before)
@@ -342,7 +396,7 @@ def _grow(updater: Updater, model: nn.Module, before: dict[str, torch.Tensor], n
 
     Updater.grow(updater, model, before)
     earlier: Any = updater.grow
-    earlier(num_classes)
+    earlier(outputs)
 
 
 def writer_of(saved: Saved) -> str | None:

@@ -126,7 +126,7 @@ def _of_same_data(job: Job, state: State, published: list[int]) -> list[int]:
 
 def tests_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     """One test set per chunk."""
-    seed, classes = derive(job.config["seed"], "scenario"), len(data.labels)
+    seed, classes = derive(job.config["seed"], "scenario"), data.problem.classes
     tests: dict[str, Test] = {}
     for index in range(scenario.chunks):
         for name, columns in data.test.items():
@@ -140,7 +140,7 @@ def validations_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     """The validation data of each chunk; none where nothing was split off."""
     if data.val is None:
         return {}
-    seed, classes = derive(job.config["seed"], "scenario"), len(data.labels)
+    seed, classes = derive(job.config["seed"], "scenario"), data.problem.classes
     parts = [
         scenario.cut(data.val, index, part="val", seed=seed, num_classes=classes) for index in range(scenario.chunks)
     ]

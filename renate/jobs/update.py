@@ -33,7 +33,7 @@ from renate.jobs.parts import (
 )
 from renate.jobs.probe import examples_of, materialise, probe
 from renate.jobs.published import measure_as_published
-from renate.jobs.restore import Saved, load_memory, load_model, load_updater
+from renate.jobs.restore import Saved, load_memory, load_model, load_updater, node_of
 from renate.jobs.sound import check_finite, oddities
 from renate.memory.base import Memory
 from renate.memory.shards import merge
@@ -163,7 +163,7 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
         rank=ranks.rank,
         ranks=ranks.size,
     )
-    updater = updater_of(job, memory)
+    updater = updater_of(job, memory, data.problem)
     example = examples_of(chunk.train, transform(job, "test", device))
     model: nn.Module = load_model(job, node, facts, saved, example.inputs)
     if (dtype := dtype_of(job.config["trainer"])) is not None:
@@ -171,11 +171,11 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
         updater.to(dtype)
     updater.setup(model)
     if saved:
-        load_memory(job, memory, model, updater, saved)
-        load_updater(job, updater, saved, model, facts["num_classes"])
+        load_memory(job, memory, model, updater, saved, data.problem)
+        load_updater(job, updater, saved, model, data.problem.outputs)
     updater.rebuild = lambda: materialise(job.build_node(node, "model"), example.inputs)
-    probe(model, updater, example, facts["num_classes"])
-    measure = measure_of(job, device, facts["num_classes"], updater.criterion)
+    probe(model, updater, example, data.problem.outputs)
+    measure = measure_of(job, device, data.problem, updater.criterion)
     as_published = measure_as_published(job, measure, saved) if saved else measure
     before = saved.scores if saved and saved.scores else score(as_published, model, updater, chunk.tests, ranks)
     parts = {"model": model, "updater": updater}
@@ -234,7 +234,7 @@ def facts_of(data: Data) -> dict[str, Any]:
     """What the next version keeps of its data, in model.json."""
     inputs = data.inputs.to_json() if data.inputs else None
     split = data.split.to_json() if data.split else None
-    return {"labels": data.labels, "inputs": inputs, "split": split}
+    return {"labels": data.problem.labels, "problem": node_of(data.problem), "inputs": inputs, "split": split}
 
 
 def files_seen(data: Data) -> dict[str, Any]:

@@ -83,12 +83,16 @@ def deploy_from(raw: Raw, where: str) -> dict[str, Any]:
     """
 
     def read(data: Raw) -> dict[str, Any]:
-        found = mapping(parse(data), "it", ("model", "labels", "transform", "updater"), ("inputs", "split"))
+        found = mapping(parse(data), "it", ("model", "labels", "transform", "updater"), ("inputs", "split", "problem"))
         node(found["model"], "model")
         labels = labels_from(found["labels"])
-        if found["model"].get("num_classes") is not None:
-            count = whole(found["model"]["num_classes"], "model.num_classes")
-            need(count == len(labels), f"model.num_classes is {count}, but there are {len(labels)} labels")
+        for name in ("num_classes", "num_labels", "num_outputs"):
+            if found["model"].get(name) is not None:
+                count = whole(found["model"][name], f"model.{name}")
+                need(count == len(labels), f"model.{name} is {count}, but there are {len(labels)} labels")
+        if "problem" in found:
+            node(found["problem"], "problem")
+            need(isinstance(found["problem"].get("fitted"), dict), "problem.fitted is no mapping")
         for side in ("inputs", "targets"):
             sides = mapping(found["transform"], "transform", ("inputs", "targets"))
             items(sides[side], f"transform.{side}", node, 100)

@@ -1,0 +1,36 @@
+"""Which problem a target is of, where the config leaves it open."""
+
+from renate.build import build, shipped
+from renate.problems.base import Problem, Targets
+
+# Labels that a writer turned into floats, as pandas does where a value is missing, are few; measurements are many.
+FEW = 20
+
+
+def option_of(targets: Targets) -> str:
+    """Return the option of conf/problem that fits.
+
+    Text, booleans and whole numbers are classes; so are floats that are whole and of at most `FEW` different values.
+    Other floats are regression. Lists, and several columns of 0 and 1, are several labels.
+    """
+    import numpy as np
+
+    values = targets.values
+    if values.ndim > 1:
+        flags = bool(((values == 0) | (values == 1)).all())
+        return "multi_label" if flags else "regression"
+    if values.dtype == object:
+        return "classification" if not len(values) or isinstance(values[0], str) else "multi_label"
+    if values.dtype.kind != "f":
+        return "classification"
+
+    different = np.unique(values)
+    labels = len(different) <= FEW and bool((different == np.floor(different)).all())
+    return "classification" if labels else "regression"
+
+
+def problem_for(targets: Targets) -> Problem:
+    """Return a problem that fits, with the settings of its option."""
+    option = option_of(targets)
+    made: Problem = build(shipped("problem", option), "problem")
+    return made

@@ -1,0 +1,132 @@
+"""What a problem is: it turns raw targets into tensors and outputs into answers.
+
+This module and the problems beside it import neither torch nor numpy when they are loaded, because a config is checked
+without either.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    Array = np.ndarray[Any, Any]
+
+Label = int | str
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets as a source has them.
+
+    Attributes:
+        values: [N] numbers, booleans or texts; [N, K] numbers or booleans of K columns; [N] lists, dtype object.
+        where: What they are, for messages: `week1.csv: column 'label'`.
+        names: Of the columns; empty where they have none.
+    """
+
+    values: "Array"
+    where: str
+    names: tuple[str, ...] = ()
+
+
+class Problem(ABC):
+    """What is predicted. The constructor takes settings; what `fit` learns of the targets is kept in the version.
+
+    Attributes:
+        loss: The option of conf/loss that is the default, or a config node.
+        metrics: The option of conf/metrics that is the default, or name -> config node.
+        metric: The one of them that fills a stream's matrix and, on validation data, is the default objective.
+        mode: Which way it is better, `max` or `min`.
+        labels: What each output stands for, in order; empty until `fit` or `restore`.
+    """
+
+    loss: ClassVar[Any]
+    metrics: ClassVar[Any]
+    metric: ClassVar[str]
+    mode: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.labels: list[Label] = []
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON has them."""
+        return {}
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the model needs."""
+        return len(self.labels)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the constructor of a model or a metric may ask for by leaving it null."""
+        return {"num_classes": self.outputs, "num_labels": self.outputs, "num_outputs": self.outputs}
+
+    @property
+    def classes(self) -> int:
+        """How many classes an example is exactly one of; 0 where that has no meaning."""
+        return 0
+
+    @abstractmethod
+    def fit(self, targets: Targets) -> list[Label]:
+        """Learn what there is to predict, besides what is known; returns the labels that are new.
+
+        Raises:
+            DataError: Targets that aren't of this problem, or of another kind than those known.
+        """
+
+    @abstractmethod
+    def encode(self, targets: Targets) -> "Array":
+        """Return what is trained on: [N] or [N, K], in a dtype of torch's.
+
+        Raises:
+            DataError: Targets that `fit` has not seen, or that aren't of this problem.
+        """
+
+    def groups(self, targets: Targets) -> "Array":
+        """Return the group [N] of each example. No group loses all its training examples to a hold-out."""
+        import numpy as np
+
+        return np.zeros(len(targets.values), np.int64)
+
+    def fitted(self) -> dict[str, Any]:
+        """What `fit` learned besides the labels, as JSON has it."""
+        return {}
+
+    def restore(self, labels: Sequence[Label], fitted: dict[str, Any]) -> None:
+        """Take back what a version kept.
+
+        Raises:
+            ValueError: It isn't what `fitted` returns; it may come from a stranger.
+        """
+        if fitted:
+            raise ValueError(f"problem.fitted holds '{next(iter(fitted))}', expected nothing")
+        self.labels = list(labels)
+
+    def answers(self, outputs: "Tensor") -> "Tensor":
+        """Turn outputs [B, K] into what metrics take and users read: logits, probabilities, or values in their units.
+
+        `encode`d targets, of the same shape, are turned by `truths`.
+        """
+        return outputs
+
+    def truths(self, targets: "Tensor") -> "Tensor":
+        """Turn encoded targets into what metrics compare answers with."""
+        return targets
+
+    def never(self, outputs: "Tensor") -> "Tensor":
+        """Return [B, 1], what an output beside these [B, K] must hold to be no answer."""
+        return outputs.amin(1, keepdim=True)
+
+    def correct(self, outputs: "Tensor", targets: "Tensor", classes: Sequence[int]) -> "Tensor":
+        """Return whether each answer [B] is right when only `classes` may be answered (task-incremental)."""
+        raise NotImplementedError(f"{type(self).__name__} has no classes")
+
+    @abstractmethod
+    def decode(self, outputs: "Tensor") -> list[Any]:
+        """Return an answer for people for each row of outputs [B, K]."""

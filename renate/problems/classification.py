@@ -1,0 +1,82 @@
+"""One of several classes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from renate.errors import DataError
+from renate.problems.base import Label, Problem, Targets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from renate.problems.base import Array
+
+
+class Classification(Problem):
+    """Each example is of exactly one class: text, a whole number or a boolean.
+
+    Classes are numbered in sorted order at a first update; those that come later follow.
+    """
+
+    loss = "cross_entropy"
+    metrics = "classification"
+    metric = "accuracy"
+    mode = "max"
+
+    @property
+    def classes(self) -> int:
+        return len(self.labels)
+
+    def fit(self, targets: Targets) -> list[Label]:
+        found = sorted(set(self.groups(targets).tolist()))
+        if not self.labels:
+            if len(found) < 2:
+                raise DataError(f"data.train has one class only, {found[0]!r}: a first update needs two or more")
+            self.labels = found
+            return found
+
+        if isinstance(found[0], str) != isinstance(self.labels[0], str):
+            raise DataError(f"data.train: its labels are like {found[0]!r}, the state's like {self.labels[0]!r}")
+
+        known = set(self.labels)
+        new = [label for label in found if label not in known]
+        self.labels = self.labels + new
+        return new
+
+    def encode(self, targets: Targets) -> "Array":
+        """Return the index of each label, int64 [N]."""
+        import numpy as np
+
+        index = {label: position for position, label in enumerate(self.labels)}
+        values, inverse = np.unique(self.groups(targets), return_inverse=True)
+        unknown = [value for value in values.tolist() if value not in index]
+        if unknown:
+            raise DataError(f"{targets.where}: labels {unknown[:5]} are in neither data.train nor the state")
+
+        indices = np.array([index[value] for value in values.tolist()], dtype=np.int64)
+        return indices[inverse]
+
+    def groups(self, targets: Targets) -> "Array":
+        """Return the label of each example: int64 [N], or texts [N] of dtype object."""
+        from renate.data.exact import whole_labels
+
+        values = targets.values
+        if values.ndim > 1:
+            raise DataError(
+                f"{targets.where}: {values.shape[1]} values an example, a class is one: "
+                "problem=multi_label or regression, or one column as data.target"
+            )
+        if values.dtype != object:
+            return whole_labels(values, targets.where)
+        if len(values) and not isinstance(values[0], str):
+            raise DataError(f"{targets.where}: lists, a class is one label: problem=multi_label")
+        return values
+
+    def correct(self, outputs: "Tensor", targets: "Tensor", classes: Sequence[int]) -> "Tensor":
+        from renate.metrics import mask_logits
+
+        return mask_logits(outputs, classes).argmax(1) == targets
+
+    def decode(self, outputs: "Tensor") -> list[Any]:
+        """Return the label of each row of logits."""
+        return [self.labels[index] for index in outputs.argmax(1).tolist()]

@@ -1,0 +1,148 @@
+"""Any number of labels."""
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from renate.errors import DataError
+from renate.problems.base import Label, Problem, Targets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from renate.problems.base import Array
+
+
+UNLIKELY = -10.0  # a logit: one in 20,000
+
+
+class MultiLabel(Problem):
+    """Each example has any number of labels: a column of lists, or a column of 0 and 1 for each label.
+
+    Args:
+        threshold: The probability from which on a label is answered.
+    """
+
+    loss = "binary_cross_entropy"
+    metrics = "multi_label"
+    metric = "f1_micro"
+    mode = "max"
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold={threshold}: expected above 0 and below 1")
+        self.threshold = threshold
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"threshold": self.threshold}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return super().facts | {"threshold": self.threshold}
+
+    def fit(self, targets: Targets) -> list[Label]:
+        if targets.values.ndim > 1:
+            found = _names(targets)
+            _check_flags(targets)
+        else:
+            found = _sorted(set(chain.from_iterable(_lists(targets))), targets.where)
+
+        if not self.labels:
+            if not found:
+                raise DataError(f"{targets.where}: no example has a label")
+            self.labels = found
+            return found
+
+        if found and isinstance(found[0], str) != isinstance(self.labels[0], str):
+            raise DataError(f"data.train: its labels are like {found[0]!r}, the state's like {self.labels[0]!r}")
+
+        known = set(self.labels)
+        new = [label for label in found if label not in known]
+        self.labels = self.labels + new
+        return new
+
+    def encode(self, targets: Targets) -> "Array":
+        """Return float32 [N, K]: 1 where an example has a label."""
+        import numpy as np
+
+        index = {label: position for position, label in enumerate(self.labels)}
+        encoded = np.zeros((len(targets.values), len(self.labels)), np.float32)
+        if targets.values.ndim > 1:
+            _check_flags(targets)
+            names = _names(targets)
+            _check_known(names, index, targets.where)
+            encoded[:, [index[name] for name in names]] = targets.values
+            return encoded
+
+        lists = _lists(targets)
+        _check_known(dict.fromkeys(chain.from_iterable(lists)), index, targets.where)
+        rows = np.repeat(np.arange(len(lists)), [len(labels) for labels in lists])
+        columns = np.array([index[label] for label in chain.from_iterable(lists)], np.int64)
+        encoded[rows, columns] = 1
+        return encoded
+
+    def answers(self, outputs: "Tensor") -> "Tensor":
+        """Return the probability of each label [B, K]: metrics guess whether they are given logits."""
+        return outputs.sigmoid()
+
+    def never(self, outputs: "Tensor") -> "Tensor":
+        return outputs.amin(1, keepdim=True).clamp(max=UNLIKELY)
+
+    def truths(self, targets: "Tensor") -> "Tensor":
+        return targets.long()
+
+    def decode(self, outputs: "Tensor") -> list[Any]:
+        """Return the labels of each row, in their order."""
+        chosen = (self.answers(outputs) >= self.threshold).tolist()
+        return [[label for label, yes in zip(self.labels, row, strict=True) if yes] for row in chosen]
+
+
+def _names(targets: Targets) -> list[Label]:
+    """The labels that columns stand for."""
+    if targets.names:
+        return list(targets.names)
+    return list(range(targets.values.shape[1]))
+
+
+def _lists(targets: Targets) -> list[list[Any]]:
+    values = targets.values.tolist()
+    for row, value in enumerate(values):
+        if not isinstance(value, list | tuple):
+            raise DataError(
+                f"{targets.where}: row {row} (the first is 0) is {value!r}, expected a list of labels: several "
+                "columns of 0 and 1 do as well, data.target=[a,b,c]"
+            )
+        for label in value:
+            if isinstance(label, bool) or not isinstance(label, str | int) or label == "":
+                raise DataError(
+                    f"{targets.where}: row {row} (the first is 0) holds {label!r}, a label is text or a whole number"
+                )
+        if len(set(value)) < len(value):
+            raise DataError(f"{targets.where}: row {row} (the first is 0) holds a label twice: {list(value)[:10]}")
+    return values
+
+
+def _sorted(labels: set[Any], where: str) -> list[Label]:
+    if len({isinstance(label, str) for label in labels}) > 1:
+        raise DataError(f"{where}: some labels are text, some whole numbers: use one kind")
+    return sorted(labels)
+
+
+def _check_flags(targets: Targets) -> None:
+    import numpy as np
+
+    values = targets.values
+    odd = np.argwhere((values != 0) & (values != 1))
+    if len(odd):
+        row, column = odd[0].tolist()
+        name = f", column '{targets.names[column]}'" if targets.names else f", value {column}"
+        raise DataError(
+            f"{targets.where}: row {row} (the first is 0){name} is {values[row, column].item()!r}, expected 0 or 1"
+        )
+
+
+def _check_known(labels: Any, index: dict[Label, int], where: str) -> None:
+    unknown = [label for label in labels if label not in index]
+    if unknown:
+        raise DataError(f"{where}: labels {unknown[:5]} are in neither data.train nor the state")

@@ -9,9 +9,9 @@ from torch import nn
 from renate.build import build, is_own, targets
 from renate.data.batch import BatchTransform
 from renate.errors import ConfigError, StateError
+from renate.fitting.measure import Measure
 from renate.jobs.parts import OURS, Job, transform
 from renate.jobs.restore import Saved, from_state, load_into, module_from_state, transform_from
-from renate.learner import Measure
 from renate.updaters.base import Updater
 
 LIVE = "renate.jobs.live.LiveModel"  # marks the network of renate.run(model=…), whose class a state can't name

@@ -16,10 +16,10 @@ from renate.build import FROM_STATE, build
 from renate.data.base import Known
 from renate.data.batch import BatchTransform, Columns, length, select
 from renate.errors import ConfigError, CorruptError, RenateError, StateError
+from renate.fitting.measure import untouched
 from renate.jobs.parts import Job, transform
 from renate.jobs.probe import materialise
 from renate.jobs.text import load as parse
-from renate.learner import untouched
 from renate.memory.base import Memory
 from renate.models.grow import grow
 from renate.ranks import ALONE, Ranks

@@ -15,7 +15,7 @@ FILES = [p for d in ("renate", "launchers") for p in sorted((ROOT / d).rglob("*.
 LAYERS = [
     {"renate.errors", "renate.seeds", "renate.build", "renate.objects", "renate.ranks", "renate.threads"},
     {"renate.data", "renate.memory", "renate.models", "renate.metrics", "renate.updaters", "renate.state"},
-    {"renate.learner", "renate.tuning"},
+    {"renate.fitting", "renate.tuning"},
     {"renate.jobs"},
     {"renate.launchers"},
     {"renate.cli", "renate.api"},

@@ -15,9 +15,9 @@ import torch
 
 from renate.data.batch import Batches
 from renate.errors import JobError
+from renate.fitting.learner import Learner, Watch
 from renate.jobs.directory import START
 from renate.jobs.parts import Job
-from renate.learner import Learner, Watch
 
 Saved = dict[str, Any]
 

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
-from renate.learner import Learner
+from renate.fitting.learner import Learner
 
 HOOKS = (
     "on_train_batch_start",

@@ -20,12 +20,13 @@ from torch import nn
 from renate.build import build
 from renate.data.batch import Batches, Columns, length
 from renate.errors import ConfigError, DataError, JobError
+from renate.fitting.learner import Learner, Midway, Watch
+from renate.fitting.measure import Measure, untouched
 from renate.jobs.checkpoint import Checkpoint, generators, set_generators
 from renate.jobs.epoch_loop import EpochLoop
 from renate.jobs.lockstep import Lockstep
 from renate.jobs.parts import Job, dtype_of, optimizer_of, scheduler_of, transform
 from renate.jobs.probe import EXAMPLES
-from renate.learner import Learner, Measure, Midway, Watch, untouched
 from renate.ranks import Ranks
 from renate.seeds import derive
 from renate.threads import Threads, computing_with, work_of

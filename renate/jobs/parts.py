@@ -16,8 +16,8 @@ from renate.data.base import Data, Known
 from renate.data.batch import BatchTransform, Columns, length
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, DataError, JobError, nearest
+from renate.fitting.measure import Measure
 from renate.jobs.directory import JobDirectory, in_words, strict
-from renate.learner import Measure
 from renate.memory.base import Memory
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks

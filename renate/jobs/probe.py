@@ -9,8 +9,8 @@ from torch.nn.parameter import is_lazy
 
 from renate.data.batch import Batch, BatchTransform, Columns
 from renate.errors import ConfigError
+from renate.fitting.measure import untouched
 from renate.jobs.checkpoint import generators, set_generators
-from renate.learner import untouched
 from renate.updaters.base import Updater
 
 EXAMPLES = 2  # one alone would hide a forgotten batch dimension

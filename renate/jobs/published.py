@@ -11,8 +11,8 @@ from renate.data.batch import BatchTransform
 from renate.errors import ConfigError, StateError
 from renate.jobs.parts import OURS, Job, criterion_of, transform
 from renate.jobs.restore import Saved, from_state, load_into, module_from_state, transform_from
-from renate.learner import Measure
 from renate.problems.base import Problem
+from renate.fitting.measure import Measure
 from renate.updaters.base import Updater
 
 LIVE = "renate.jobs.live.LiveModel"  # marks the network of renate.run(model=…), whose class a state can't name

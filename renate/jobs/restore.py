@@ -19,10 +19,10 @@ from renate.data.batch import BatchTransform, Columns, length, select
 from renate.data.inputs import Inputs
 from renate.data.split import Split
 from renate.errors import ConfigError, CorruptError, RenateError, StateError
+from renate.fitting.measure import untouched
 from renate.jobs.parts import Job, transform
 from renate.jobs.probe import materialise
 from renate.jobs.text import load as parse
-from renate.learner import untouched
 from renate.memory.base import Memory
 from renate.models.grow import grow
 from renate.problems.base import Problem

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from renate.errors import JobError
-from renate.learner import REMEDY
+from renate.fitting.learner import REMEDY
 
 # Of each buffer by its full name: whether it holds NaN, and whether it holds an infinity.
 Oddities = dict[str, tuple[bool, bool]]

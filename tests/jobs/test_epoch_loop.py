@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batches, BatchTransform
+from renate.fitting.learner import Learner
 from renate.jobs.epoch_loop import EpochLoop
-from renate.learner import Learner
 from renate.updaters.fine_tuning import FineTuning
 
 # Lightning's own greetings, and what it does with torch's trees; a job hushes them too.

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-import renate.learner
+import renate.fitting.learner
 from renate.jobs.process import Baseline
 
 CODE = """
@@ -116,7 +116,7 @@ UPSET = {
     "import builtins; builtins.print = None": lambda: callable(print),
     "torch.nn.functional.relu = None": lambda: callable(torch.nn.functional.relu),
     "torch.nn.Linear.forward = None": lambda: callable(torch.nn.Linear.forward),
-    "renate.learner.CHECK_EVERY = 1": lambda: renate.learner.CHECK_EVERY > 1,
+    "renate.fitting.learner.CHECK_EVERY = 1": lambda: renate.fitting.learner.CHECK_EVERY > 1,
 }
 
 

@@ -1,9 +1,8 @@
-"""The only LightningModule: lets an updater train a model, watches it, and measures the result."""
+"""The only LightningModule: lets an updater train a model, and watches it."""
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,15 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import Metric
 
-from renate.data.batch import Batch, BatchTransform, Columns, length
+from renate.data.batch import Batch
 from renate.errors import JobError
-from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
-from renate.threads import Threads, Work, computing_with
 from renate.updaters.base import Updater
 
 Optimizers = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 Schedulers = Callable[[torch.optim.Optimizer], Any]
 REMEDY = "try a smaller optimizer.lr or trainer.gradient_clip_val=1.0"
-TOGETHER = 1 << 18  # logits that metrics are given at a time, at least
 CHECK_EVERY = 50  # steps between looks at the loss on a device where a look waits for the device
 
 
@@ -255,135 +250,3 @@ class Midway(pl.Callback):
         if step % self.every == 0 and step != self.last:  # with accumulated gradients, not every batch is a step
             self.last = step
             self.watch.look(trainer, module)
-
-
-@contextmanager
-def untouched(*modules: nn.Module) -> Iterator[None]:
-    """Let modules compute in evaluation mode and leave each part's mode and buffers as they were.
-
-    Tensors that their code keeps for later aren't spoilt for training, as `inference_mode` would.
-    """
-    parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
-    modes = [part.training for part in parts]
-    buffers = [(b, b.detach().clone()) for module in modules for b in module.buffers()]
-    for module in modules:
-        module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, mode in zip(parts, modes, strict=True):
-            part.training = mode
-        with torch.no_grad():
-            for buffer, kept in buffers:
-                buffer.copy_(kept)
-
-
-def widened(logits: Tensor) -> Tensor:
-    """Logits in 32 bits at least: metrics are computed in what they are given."""
-    return logits.float() if logits.element_size() < 4 else logits
-
-
-def number_of(name: str, value: Any) -> float:
-    """A metric's value as a number.
-
-    Raises:
-        JobError: It is several.
-    """
-    if isinstance(value, Tensor | int | float) and torch.as_tensor(value).numel() == 1:
-        return float(value)
-
-    shape = getattr(value, "shape", None)
-    found = f"a {type(value).__name__}" if shape is None else f"values of shape {list(shape)}"
-    raise JobError(
-        f"metrics.{name} gives {found}, expected one number: give it average=macro or micro where "
-        "it knows that, or another metric"
-    )
-
-
-@dataclass
-class Measure:
-    """Measures a model on columns of data, outside of any fit.
-
-    Attributes:
-        metrics: name -> metric of (answers, truths), see `Problem`: of classes logits [B, C] and indices [B].
-        criterion: Its mean over the examples is the metric `loss`.
-        transform: The test transform; its device is where the model is measured.
-        batch_size: Examples at a time.
-        outputs: How many of the model's outputs count, None for all: the version in use has none for newer labels.
-        threads: What the process may compute with on a CPU; None leaves torch's setting. The work of the first batch
-            says how many threads the others get.
-    """
-
-    metrics: Mapping[str, Metric]
-    criterion: nn.Module
-    transform: BatchTransform
-    batch_size: int
-    problem: Problem
-    outputs: int | None = None
-    threads: Threads | None = None
-
-    def __call__(
-        self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None = None
-    ) -> dict[str, float]:
-        """Return each metric and the loss; with `classes` also `task_accuracy`, all other classes' logits masked."""
-        device = self.transform.device
-        model.to(device)
-        updater.to(device)
-        with untouched(model, updater):
-            return self._measured(model, updater, columns, classes)
-
-    def _counted(self, logits: Tensor) -> Tensor:
-        """Outputs of which no further one is ever an answer: fresh weights would now and then win."""
-        if self.outputs is None or self.outputs >= logits.shape[1]:
-            return logits
-        known = logits[:, : self.outputs]
-        rest = self.problem.never(known).expand(-1, logits.shape[1] - self.outputs)
-        return torch.cat([known, rest], 1)
-
-    def _measured(
-        self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None
-    ) -> dict[str, float]:
-        device = self.transform.device
-        loss, known = torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.int64)
-        for metric in self.metrics.values():
-            metric.to(device).reset()
-        rows = length(columns)
-        for logits, targets in self._predictions(model, updater, columns):
-            loss += self.criterion(logits, targets) * len(targets)
-            answers = self.problem.answers(widened(logits))
-            truths = self.problem.truths(targets)
-            for metric in self.metrics.values():
-                metric.update(answers, truths)
-            if classes is not None:
-                known += self.problem.correct(logits, targets, classes).sum()
-        result = {name: number_of(name, metric.compute()) for name, metric in self.metrics.items()}
-        result["loss"] = float(loss) / rows
-        if classes is not None:
-            result["task_accuracy"] = int(known) / rows
-        return result
-
-    def _predictions(self, model: nn.Module, updater: Updater, columns: Columns) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits and targets, of so many batches together that what is done with them costs little beside them."""
-        waiting: list[tuple[Tensor, Tensor]] = []
-        with ExitStack() as threads:
-            rows = length(columns)
-            for begin in range(0, rows, self.batch_size):
-                batch = self.transform({k: v[begin : begin + self.batch_size] for k, v in columns.items()})
-                if begin == 0 and rows > self.batch_size and self.threads is not None and batch.inputs.is_cpu:
-                    with Work() as work:
-                        logits = updater.predict(model, batch.inputs)
-                    threads.enter_context(computing_with(self.threads.count(work)))
-                else:
-                    logits = updater.predict(model, batch.inputs)
-                waiting.append((self._counted(logits), batch.targets))
-                if sum(part.numel() for part, _ in waiting) > TOGETHER:
-                    yield _joined(waiting)
-                    waiting = []
-            if waiting:
-                yield _joined(waiting)
-
-
-def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    logits, targets = zip(*parts, strict=True)
-    return (torch.cat(logits), torch.cat(targets)) if len(parts) > 1 else parts[0]

@@ -10,9 +10,10 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from renate.data.batch import Batches, BatchTransform
 from renate.errors import ConfigError, JobError
+from renate.fitting.learner import Watch
+from renate.fitting.measure import Measure, number_of
 from renate.jobs.fit import lengths, limit_of
 from renate.jobs.probe import materialise, probe
-from renate.learner import Measure, Watch, number_of
 from renate.models.grow import carry
 from renate.threads import Threads
 from renate.updaters.base import Updater
@@ -66,7 +67,7 @@ def test_batches_that_are_measured_together_count_alike(monkeypatch: pytest.Monk
     measure = Measure({"accuracy": MulticlassAccuracy(3)}, nn.CrossEntropyLoss(), BatchTransform(), 7)
     measure.threads = Threads(most=torch.get_num_threads())
     together = measure(model, updater(), columns, [0, 2])
-    monkeypatch.setattr("renate.learner.TOGETHER", 0)
+    monkeypatch.setattr("renate.fitting.measure.TOGETHER", 0)
     apart = measure(model, updater(), columns, [0, 2])
     assert together == pytest.approx(apart, abs=1e-6)
     whole = nn.functional.cross_entropy(model(columns["inputs"]), columns["targets"]).detach()

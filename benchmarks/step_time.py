@@ -37,6 +37,7 @@ from renate.data.batch import Batch, Columns
 from renate.jobs.directory import JobDirectory
 from renate.jobs.parts import Job, measure_of, transform, updater_of
 from renate.memory.base import Memory
+from renate.problems.classification import Classification
 from renate.seeds import derive
 from renate.updaters.base import Updater
 
@@ -144,12 +145,18 @@ def setting(name: str, updater: str, folder: Path, device: torch.device) -> Sett
     torch.manual_seed(0)
     sizes = {"input_shape": case.shape} if case.model == "mlp" else {"in_channels": case.shape[0]}
     node = {k: v for k, v in plain["model"].items() if v is not None and k != "grow"} | sizes | {"num_classes": 10}
-    made = updater_of(job, memory)
+    made = updater_of(job, memory, ten_classes())
     return Setting(job, case, updater, device, columns, memory, made, build(node, "model").to(device))
 
 
+def ten_classes() -> Classification:
+    problem = Classification()
+    problem.restore(list(range(10)), {})
+    return problem
+
+
 def ours(at: Setting) -> None:
-    measure = measure_of(at.job, at.device, 10, at.made.criterion)
+    measure = measure_of(at.job, at.device, ten_classes(), at.made.criterion)
     batches = renate.jobs.fit.batches_of(at.job, at.columns, at.device, 1, own=False)
     renate.jobs.fit.fit(at.job, at.model, at.made, batches, None, measure, 1)
 

@@ -24,6 +24,7 @@ from renate.threads import Threads, work_of
 POLICY = "OMP_WAIT_POLICY"
 BATCHES = (1, 4, 10, 32, 128, 512)
 CLOSE = 1.05
+SLOW = 2.0  # seconds from which on a run is repeated twice only
 
 
 def transformer() -> nn.Module:
@@ -45,16 +46,22 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 def seconds(run: Callable[[], None], least: float, blocks: int, most: int) -> dict[int, float]:
     """Median seconds of a run with one thread and with all, in turn; the first of each warms up."""
     found: dict[int, list[float]] = {1: [], most: []}
+    slow = False
     for block in range(blocks + 1):
+        if slow and block > 2:
+            break
         for threads, times in found.items():
             torch.set_num_threads(threads)
-            run()
+            if not slow:
+                run()
             began, runs = time.perf_counter(), 0
             while time.perf_counter() - began < least or not runs:
                 run()
                 runs += 1
+            took = (time.perf_counter() - began) / runs
+            slow = slow or took > SLOW
             if block:
-                times.append((time.perf_counter() - began) / runs)
+                times.append(took)
     return {threads: statistics.median(times) for threads, times in found.items()}
 
 

@@ -19,9 +19,9 @@ from renate.jobs.directory import JobDirectory
 from renate.jobs.group import check_devices, processes_of
 from renate.jobs.text import dump
 
-from .direction import directed
 from .identity import identify, leaves
 from .interruptions import held_back
+from .objective import check_objective
 from .schema import Schema
 from .secrets import resolve
 
@@ -170,36 +170,7 @@ def _check_values(config: DictConfig) -> None:
     if every is not None and (not isinstance(every, int) or every < 1):
         raise ConfigError(f"trainer.report_every={every}: expected a number of steps, 1 or more, or null")
     _check_trainer(config.trainer)
-    metric, mode, name = config.objective.metric, config.objective.mode, config.job.name
-    if mode not in ("max", "min", None):
-        raise ConfigError(f"objective.mode={mode}: expected max or min, or null: as the metric has it")
-    if metric is None:
-        return
-    measured = [*config.metrics, "loss"]
-    choices = [f"val_{m}" for m in measured] + ["train_loss"]
-    if name == "stream":
-        choices += [
-            "average_accuracy",
-            "forgetting",
-            "backward_transfer",
-            "forward_transfer",
-            "learning_accuracy",
-        ]
-    others = config.objective.others or {}
-    for key, value in [("metric=", metric), *(("others.", other) for other in others)]:
-        if value not in choices:
-            raise ConfigError(f"objective.{key}{value}: not measured{nearest(value, choices)} ({', '.join(choices)})")
-    for other, direction in others.items():
-        if direction not in ("max", "min", None):
-            raise ConfigError(f"objective.others.{other}={direction}: expected max or min")
-        others[other] = directed(f"objective.others.{other}", other, direction, config.metrics)
-    # From here on every part of the job and every tuner reads the same direction.
-    config.objective.mode = directed("objective.mode", metric, mode, config.metrics)
-    if metric.startswith("val_") and not OmegaConf.select(config, "data.val_size") and name != "evaluate":
-        raise ConfigError(
-            f"objective.metric={metric} needs validation data, but data.val_size={config.data.val_size}: "
-            "give data.val_size=0.1, or objective.metric=null to keep the last epoch's weights"
-        )
+    check_objective(config)
 
 
 def _check_trainer(trainer: DictConfig) -> None:

@@ -11,9 +11,7 @@ MODES = ("max", "min")
 # What the jobs themselves measure.
 OWN = {
     "loss": "min",
-    "average_accuracy": "max",
     "task_accuracy": "max",
-    "learning_accuracy": "max",
     "forward_transfer": "max",
     "backward_transfer": "max",
     "forgetting": "min",
@@ -36,6 +34,7 @@ CLASSES = {
     "HingeLoss": "min",
     "MeanAbsoluteError": "min",
     "MeanSquaredError": "min",
+    "R2Score": "max",
 }
 
 
@@ -62,8 +61,10 @@ def directed(key: str, metric: str, mode: str | None, metrics: Mapping[str, Any]
 def direction_of(metric: str, metrics: Mapping[str, Any]) -> str | None:
     """What is known of a metric's direction, if anything is."""
     name = re.sub("^(val|train|test)_", "", metric)
-    if name not in metrics:
+    averaged = re.sub("^(average|learning)_", "", name)
+    if name not in metrics and averaged not in metrics:
         return OWN.get(name)
+    name = name if name in metrics else averaged
 
     module, _, cls = str(metrics[name].get("_target_", "")).rpartition(".")
     short = re.sub("^(Binary|Multiclass|Multilabel)", "", cls)

@@ -61,7 +61,7 @@ def single(job: Job, result: Json) -> None:
         said = f"already published as version {result['already']} of {relative(result.get('url'))}"
         out.print(f"{said}, from this config and data; resume=false trains again", markup=False)
     if result.get("matrix"):
-        out.print(matrix(job.name, [result["matrix"]]))
+        out.print(matrix(job.name, [result]))
         _print_metrics(metrics)
     else:
         before = result.get("before") or {}
@@ -122,7 +122,7 @@ def several(jobs: Outcome) -> None:
     for name, results in groups.items():
         if results[0].get("matrix"):
             out.print()
-            out.print(matrix(name, [r["matrix"] for r in results]))
+            out.print(matrix(name, results))
     out.print()
     for job, result in jobs:
         if result.get("version"):
@@ -143,16 +143,25 @@ def metric_names(results: Sequence[Json]) -> list[str]:
     return list(names)[:8]
 
 
-def matrix(title: str, matrices: Sequence[Sequence[Sequence[float]]]) -> Table:
-    """Accuracy on each chunk (columns) after each update (rows), in percent, the mean over seeds."""
+def matrix(title: str, results: Sequence[Json]) -> Table:
+    """The matrix of a stream, of several the mean: a metric on each chunk (columns) after each update (rows).
+
+    Shares are shown in percent: what is better the larger, as accuracies and F1 are.
+    """
+    matrices = [result["matrix"] for result in results]
+    metric = results[0].get("metric", "accuracy")
+    in_percent = results[0].get("mode", "max") == "max"
     seeds = f", mean of {len(matrices)} seeds" if len(matrices) > 1 else ""
-    table = Table(title=f"{title}: accuracy in % on each chunk after each update{seeds}", title_justify="left")
+    what = f"{metric} in %" if in_percent else metric
+    table = Table(title=f"{title}: {what} on each chunk after each update{seeds}", title_justify="left")
     table.add_column("after update")
     for chunk in range(len(matrices[0][0])):
         table.add_column(f"chunk {chunk + 1}", justify="right")
+
     for row in range(len(matrices[0])):
         means = [statistics.fmean(m[row][i] for m in matrices) for i in range(len(matrices[0][0]))]
-        table.add_row(str(row + 1), *(f"{100 * value:.1f}" for value in means))
+        cells = [f"{100 * value:.1f}" if in_percent else f"{value:.4g}" for value in means]
+        table.add_row(str(row + 1), *cells)
     return table
 
 

@@ -83,7 +83,7 @@ def result_from(value: Any) -> Json:
     for name in ("version", "evaluated"):
         if found.get(name) is not None:
             whole(found[name], name, 1)
-    for name in ("url", "error", "printed", "why", "conflict"):
+    for name in ("url", "error", "printed", "why", "conflict", "metric", "mode"):
         if found.get(name) is not None:
             _any_text(found[name], name)
     if found.get("matrix") is not None:

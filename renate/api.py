@@ -28,7 +28,7 @@ class Result:
         state_url: Where the state is.
         version: The version published; None where none was.
         job_dir: The job's directory: config, reports, log, result; of a sweep, its folder.
-        matrix: In a stream, accuracy on chunk i (column) after update t (row); rows so far.
+        matrix: In a stream, the problem's metric on chunk i (column) after update t (row); rows so far.
     """
 
     metrics: dict[str, float]
@@ -66,7 +66,7 @@ def stream(overrides: Overrides = (), *, model: "nn.Module | None" = None, data:
         while True:
             over = session.done.wait(0.1)
             written = read_json(session.directory / "matrix.json") if session.directory else None
-            rows = (written or {}).get("accuracy", [])
+            rows = written[written["metric"]] if written else []
             for count in range(shown + 1, len(rows) + 1):
                 yield session.partial(written or {}, count)
             shown = max(shown, len(rows))
@@ -151,8 +151,9 @@ class _Session:
     def partial(self, written: Json, rows: int) -> Result:
         from renate.metrics import average_accuracy
 
-        matrix = written["accuracy"][:rows]
-        metrics = {"average_accuracy": average_accuracy([row[:rows] for row in matrix])}
+        metric = written["metric"]
+        matrix = written[metric][:rows]
+        metrics = {f"average_{metric}": average_accuracy([row[:rows] for row in matrix])}
         url = self.job.config.state.url or str(self.job.directory.path / "state")
         return Result(metrics, url, rows, self.job.directory.path, matrix)
 

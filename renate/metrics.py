@@ -69,6 +69,28 @@ def learning_accuracy(matrix: Matrix) -> float:
     return sum(rows[i][i] for i in range(len(rows))) / len(rows)
 
 
+def of_stream(matrix: Matrix, untrained: Sequence[float], metric: str, mode: str) -> dict[str, float]:
+    """Return every metric of a stream: name -> value. Forgetting above 0 is always a loss, transfer above 0 a gain.
+
+    Args:
+        matrix: R, of any metric.
+        untrained: That metric of a randomly initialised model on each chunk.
+        metric: Its name, which the averages carry.
+        mode: `max` where more of it is better, `min` where less is.
+    """
+    rows = rows_of(matrix)
+    sign = 1.0 if mode == "max" else -1.0
+    gains = [[sign * value for value in row] for row in rows]
+    before = [sign * float(value) for value in untrained]
+    return {
+        f"average_{metric}": average_accuracy(rows),
+        "forgetting": forgetting(gains),
+        "backward_transfer": backward_transfer(gains),
+        "forward_transfer": forward_transfer(gains, before),
+        f"learning_{metric}": learning_accuracy(rows),
+    }
+
+
 def negative_flip_rate(old: Tensor, new: Tensor, targets: Tensor) -> float:
     """Share of examples that the old model had right and the new one has wrong (Yan et al., 2021, arXiv 2011.09161).
 

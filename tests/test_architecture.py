@@ -14,7 +14,15 @@ FILES = [p for d in ("renate", "launchers") for p in sorted((ROOT / d).rglob("*.
 # Lower layers know nothing of higher ones; within a layer imports are free, but never in a circle.
 LAYERS = [
     {"renate.errors", "renate.seeds", "renate.build", "renate.objects", "renate.ranks", "renate.threads"},
-    {"renate.data", "renate.memory", "renate.models", "renate.metrics", "renate.updaters", "renate.state"},
+    {
+        "renate.data",
+        "renate.memory",
+        "renate.models",
+        "renate.metrics",
+        "renate.updaters",
+        "renate.state",
+        "renate.problems",
+    },
     {"renate.fitting", "renate.tuning"},
     {"renate.jobs"},
     {"renate.launchers"},
@@ -22,7 +30,7 @@ LAYERS = [
     {"renate"},
 ]
 # What a config builds by `_target_` is imported by nobody; scenarios.py holds its own base class.
-TARGETS = re.compile(r"_target_: (renate\.(?:updaters|memory|models|data)\.\w+)\.")
+TARGETS = re.compile(r"_target_: (renate\.(?:updaters|memory|models|data|problems)\.\w+)\.")
 CONCRETE = {m for p in (ROOT / "conf").rglob("*.yaml") for m in TARGETS.findall(p.read_text())} - {
     "renate.data.scenarios"
 }

@@ -19,6 +19,7 @@ from renate.tuning.winner import space_to_json
 
 from ..compose import Composer, Job
 from ..identity import NotFirstError
+from ..objective import problem_option
 from .space import domain_of, space_of
 
 LIMITS = ("max_trials", "max_trials_completed", "max_trials_finished", "max_failures", "max_time", "max_cost")
@@ -70,6 +71,10 @@ class Plan:
             self.fixed = [*(o for o in self.fixed if o.key_or_group != "tuner"), *chosen]
         self.refused: NotFirstError | None = None
         self.base = self._base()
+        if self.base.config.objective.metric == "auto":  # a tuner must know which way is better before it begins
+            option = problem_option(self.base.config, self.base.record)
+            self.fixed += OverridesParser.create().parse_overrides([f"problem={option}"])
+            self.base = self._base()
         config: Any = OmegaConf.to_container(self.base.config, resolve=True)
         self.tuner, self.objective = config["tuner"], config["objective"]
         self.objective["others"] = self.objective["others"] or {}

@@ -95,27 +95,45 @@ def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> J
     measured = ["job=evaluate", f"state.url='{url}'", "objective.metric=val_loss"]
     jobs = [launcher.compose(k, [*fixed, *measured, f"job.version={k + 1}"]) for k in range(chunks)]
     launcher.progress.quiet = True
-    rows = [_accuracies(result) for result in launcher.run(jobs)]
+    results = launcher.run(jobs)
+    metric, mode = _shown(results[0])
+    rows = [_on_chunks(result, metric) for result in results]
     from renate import metrics  # lazy: it imports torch
 
-    found = {"average_accuracy": metrics.average_accuracy(rows), "forgetting": metrics.forgetting(rows)}
-    outcome: Json = {"status": "completed", "value": None, "metrics": found, "matrix": rows, "url": url}
+    every = metrics.of_stream(rows, [0.0] * chunks, metric, mode)
+    found = {name: every[name] for name in (f"average_{metric}", "forgetting")}
+    outcome: Json = {
+        "status": "completed",
+        "value": None,
+        "metrics": found,
+        "matrix": rows,
+        "metric": metric,
+        "mode": mode,
+        "url": url,
+    }
     tuning.folder.mkdir(parents=True, exist_ok=True)
     write_json(tuning.folder / "matrix.json", outcome)
     out = stdout()
-    out.print(report.matrix("each update tuned", [rows]))
+    out.print(report.matrix("each update tuned", [outcome]))
     for name, value in found.items():
         out.print(f"{name:28s} {value:.4f}", markup=False)
     out.print(f"version     {chunks} of {report.relative(Path(url)) if '://' not in url else url}", markup=False)
     return outcome | {"version": chunks}
 
 
-def _accuracies(result: Json) -> list[float]:
-    """Accuracy on each chunk, in their order; the mean over its tests where the data names several."""
+def _shown(result: Json) -> tuple[str, str]:
+    """The metric that the matrix shows, and which way it is better."""
+    if result["status"] != "completed":
+        raise JobError(result["error"])
+    return str(result["metric"]), str(result["mode"])
+
+
+def _on_chunks(result: Json, metric: str) -> list[float]:
+    """A metric on each chunk, in their order; the mean over its tests where the data names several."""
     if result["status"] != "completed":
         raise JobError(result["error"])
     chunks: dict[str, list[Any]] = {}
     for name, value in result["metrics"].items():
-        if name.startswith("test_accuracy/"):
+        if name.startswith(f"test_{metric}/"):
             chunks.setdefault(name.partition("/")[2].partition(",")[0], []).append(value)
     return [sum(values) / len(values) for values in chunks.values()]

@@ -51,9 +51,12 @@ def run(argv: list[str]) -> None:
 
 def ls(asked: argparse.Namespace) -> None:
     state = State(asked.url)
-    table = Table("version", "created", "from", "job", "test accuracy", "pins", box=None, pad_edge=False)
     pins = publishing.pins(state)
-    for number in existing(state):
+    numbers = existing(state)
+    measured = _measured(state, state.manifest(numbers[0])) if numbers else None
+    shown = f"test {measured[0]}" if measured else "test"
+    table = Table("version", "created", "from", "job", shown, "pins", box=None, pad_edge=False)
+    for number in numbers:
         manifest = state.manifest(number)
         names = cell(", ".join(sorted(name for name, version in pins.items() if version == number)))
         table.add_row(str(number), *_line(state, manifest), names)
@@ -67,22 +70,25 @@ def _line(state: State, manifest: Manifest) -> tuple[str, str, str, str]:
     origin = (
         "–" if parent is None else str(parent.version) if parent.url is None else f"{parent.version} of {parent.url}"
     )
-    accuracy = _accuracy(state, manifest)
+    measured = _measured(state, manifest)
     return (
         cell(str(manifest.created)[:19]),
         cell(origin),
         cell(manifest.job or "–"),
-        "–" if accuracy is None else f"{accuracy:.4f}",
+        f"{measured[1]:.4f}" if measured else "–",
     )
 
 
-def _accuracy(state: State, manifest: Manifest) -> float | None:
-    """Mean over the tests."""
+def _measured(state: State, manifest: Manifest) -> tuple[str, float] | None:
+    """The first metric besides the loss, and its mean over the tests; None where nothing was measured."""
     if "metrics.json" not in manifest.files:
         return None
-    scores = scores_of(state, manifest).values()
-    known = [score["accuracy"] for score in scores if "accuracy" in score]
-    return sum(known) / len(known) if known else None
+    scores = list(scores_of(state, manifest).values())
+    names = [name for score in scores for name in score if name not in ("loss", "task_accuracy")]
+    if not names:
+        return None
+    known = [score[names[0]] for score in scores if names[0] in score]
+    return names[0], sum(known) / len(known)
 
 
 def scores_of(state: State, manifest: Manifest) -> dict[str, dict[str, float]]:

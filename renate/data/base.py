@@ -4,14 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from renate.data.batch import Columns, length, select
-from renate.data.inputs import Inputs, compare, measured, scales, widened
+from renate.data.inputs import Inputs, compare, scales, widened
 from renate.data.split import (
     SIDES,
     TEST,
@@ -23,54 +23,11 @@ from renate.data.split import (
     hash_rows,
     with_exceptions,
 )
+from renate.data.table import File, Readable, Table, check, described, order_of, targets_of
 from renate.errors import ConfigError, DataError
 from renate.problems.auto import problem_for
 from renate.problems.base import Label, Problem, Targets
 from renate.seeds import derive
-
-
-class File(NamedTuple):
-    """A file that a table was read from.
-
-    Attributes:
-        name: Its path or URL.
-        rows: How many it gave.
-        content: SHA-256 of its bytes, or an object's etag and size.
-    """
-
-    name: str
-    rows: int
-    content: str
-
-
-class Table(NamedTuple):
-    """Labelled examples as a source has them.
-
-    Attributes:
-        inputs: [N, ...] as they will be stored.
-        targets: As the source has them, see `Targets.values`.
-        columns: (name, kind) of each input column, see `inputs.Column`; empty where they have no names.
-        files: Where the rows come from, in their order; empty where they come from no files.
-        target: The target's name, if it has one; of several columns their names, joined by commas.
-        target_kind: See `Inputs`.
-        notes: What to tell the user.
-        where: What the targets are, for messages; empty where that is the config's key.
-        target_names: Of the columns of several targets.
-    """
-
-    inputs: Tensor
-    targets: np.ndarray[Any, Any]
-    columns: tuple[tuple[str, str], ...] = ()
-    files: tuple[File, ...] = ()
-    target: str | None = None
-    target_kind: str | None = None
-    notes: tuple[str, ...] = ()
-    where: str = ""
-    target_names: tuple[str, ...] = ()
-
-
-# What `read` may return for a table: one, or its first two fields.
-Readable = Table | tuple[Tensor, np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -113,6 +70,11 @@ class Data:
     split: Split | None = None
     files: dict[str, tuple[File, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def labels(self) -> list[Label]:
+        """What each output stands for, in order."""
+        return self.problem.labels
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -176,54 +138,41 @@ class Source(ABC):
         raw, raw_tests = self.read()
         train = Table(*raw)
         inputs, notes = self._inputs(train)
-        targets = targets_of(train, "data.train")
-        if known is not None:
-            problem = copy(known.problem)
-        if problem is None:
-            problem = problem_for(targets)
-        new = problem.fit(targets)
+        fitted, new, said = _fitted(targets_of(train, "data.train"), known, problem)
+        notes += said
 
-        fraction = raw_tests if isinstance(raw_tests, int | float) else 0.0
-        given = {} if isinstance(raw_tests, int | float) else raw_tests
-        if not fraction and not given:
-            raise DataError("data.test names nothing to measure on: give a test set, or null")
-        tests = {name: Table(*table) for name, table in given.items()}
+        fraction, tests = _tests_of(raw_tests)
         for name, table in tests.items():
             notes += self._check_test(table, inputs, _key(name))
 
-        hashes = hash_rows(train.inputs, _order(train))
-        split, said = self._split(hashes, problem.groups(targets), fraction, known, set(new), seed, training)
+        hashes = hash_rows(train.inputs, order_of(train))
+        groups = fitted.groups(targets_of(train, "data.train"))
+        split, said = self._split(hashes, groups, fraction, known, set(new), seed, training)
         notes += said
         sides = split.sides(hashes)
-        columns = {
-            "inputs": train.inputs,
-            "targets": torch.from_numpy(problem.encode(targets)),
-        }
-        chosen = {side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES}
-        if not len(chosen[TRAIN]) and training:
+        rows = {side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES}
+        if not len(rows[TRAIN]) and training:
             raise DataError(
                 f"data.train: all of its {len(hashes)} examples are held out, for test or validation: give more rows"
             )
-        test = {
-            name: {"inputs": t.inputs, "targets": torch.from_numpy(problem.encode(targets_of(t, _key(name))))}
-            for name, t in tests.items()
-        }
+
+        columns = _encoded(train, fitted, "data.train")
+        measured = {name: _encoded(table, fitted, _key(name)) for name, table in tests.items()}
         if fraction:
-            test["test"] = select(columns, chosen[TEST])
+            measured["test"] = select(columns, rows[TEST])
         else:
             notes += _shared(tests, set(hashes[sides == 0].tolist()))
 
-        known_inputs = known.inputs if known else None
         return Data(
-            _part(columns, self._limited(chosen[TRAIN], seed)),
-            _part(columns, chosen[VAL]) if split.val and len(chosen[VAL]) else None,
-            test,
-            problem,
-            new,
-            widened(known_inputs, inputs) if known_inputs else inputs,
-            split,
-            {"train": train.files} | {_role(name): t.files for name, t in tests.items()},
-            notes,
+            train=_part(columns, self._limited(rows[TRAIN], seed)),
+            val=_part(columns, rows[VAL]) if split.val and len(rows[VAL]) else None,
+            test=measured,
+            problem=fitted,
+            new_labels=new,
+            inputs=widened(self.known, inputs) if self.known else inputs,
+            split=split,
+            files={"train": train.files} | {_role(name): table.files for name, table in tests.items()},
+            notes=notes,
         )
 
     def _inputs(self, train: Table) -> tuple[Inputs, list[str]]:
@@ -313,6 +262,38 @@ class Source(ABC):
         return rows[order.sort().values]
 
 
+def _fitted(targets: Targets, known: Known | None, asked: Problem | None) -> tuple[Problem, list[Label], list[str]]:
+    """The problem with all that the targets teach it, its labels that are new, and what to say."""
+    notes = []
+    if known is not None:
+        problem = copy(known.problem)
+    elif asked is not None:
+        problem = asked
+    else:
+        problem = problem_for(targets)
+        option = type(problem).__module__.rpartition(".")[2]
+        if option != "classification":
+            notes.append(f"{targets.where}: problem={option}, read off the target; problem=… says otherwise")
+    return problem, problem.fit(targets), notes
+
+
+def _tests_of(raw: Mapping[str, Readable] | float) -> tuple[float, dict[str, Table]]:
+    """The share to hold out, or name -> test table, the other one empty.
+
+    Raises:
+        DataError: Neither.
+    """
+    fraction = raw if isinstance(raw, int | float) else 0.0
+    tests = {} if isinstance(raw, int | float) else {name: Table(*table) for name, table in raw.items()}
+    if not fraction and not tests:
+        raise DataError("data.test names nothing to measure on: give a test set, or null")
+    return fraction, tests
+
+
+def _encoded(table: Table, problem: Problem, key: str) -> Columns:
+    return {"inputs": table.inputs, "targets": torch.from_numpy(problem.encode(targets_of(table, key)))}
+
+
 def _part(columns: Columns, rows: Tensor) -> Columns:
     """The rows; all of them without a copy, as they may be mapped from a file."""
     return columns if len(rows) == length(columns) else select(columns, rows)
@@ -326,37 +307,15 @@ def _role(name: str) -> str:
     return "test" if name == "test" else f"test {name}"
 
 
-def _order(table: Table) -> list[str]:
-    """Names of the columns of a vector, by which a hash takes them."""
-    names = [name for name, _ in table.columns]
-    return names if table.inputs.ndim == 2 and len(names) == table.inputs.shape[1] else []
-
-
-def targets_of(table: Table, key: str) -> Targets:
-    """A table's targets; `key` is what they are called where the source has no name for them."""
-    return Targets(table.targets, table.where or key, table.target_names)
-
-
 def _shared(tests: Mapping[str, Table], trained: set[int]) -> list[str]:
     """A line for each test set that holds examples which are trained on."""
     notes = []
     for name, table in tests.items():
-        hashes = hash_rows(table.inputs, _order(table)).tolist()
+        hashes = hash_rows(table.inputs, order_of(table)).tolist()
         count = sum(number in trained for number in hashes)
         if count:
             notes.append(f"{_key(name)}: {count} of its {len(hashes)} examples are also trained on")
     return notes
-
-
-def described(table: Table) -> Inputs:
-    """What a table's inputs are."""
-    return Inputs(
-        measured(table.columns, table.inputs),
-        str(table.inputs.dtype).removeprefix("torch."),
-        tuple(table.inputs.shape[1:]),
-        table.target,
-        table.target_kind,
-    )
 
 
 def check_test_size(test: object, fraction: float) -> None:
@@ -367,36 +326,3 @@ def check_test_size(test: object, fraction: float) -> None:
     """
     if test is None and not 0 < fraction < 1:
         raise ConfigError(f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test")
-
-
-def check(table: Table, key: str) -> None:
-    """Check that there are examples, and that their inputs are finite.
-
-    Raises:
-        DataError: Naming the first one as the user has it: by file, row and column.
-    """
-    inputs = table.inputs
-    if not len(table.targets):
-        raise DataError(f"{key} has no examples")
-    if not inputs.is_floating_point() or bool(torch.isfinite(inputs).all()):
-        return
-    flat = inputs.reshape(len(inputs), -1)
-    row, place = (~torch.isfinite(flat)).nonzero()[0].tolist()
-    value = float(flat[row, place])
-    shown = "NaN" if value != value else "infinite, or too large for float32"
-    raise DataError(f"{_place(table, key, row, place)} is {shown}: clean or fill it first")
-
-
-def _place(table: Table, key: str, row: int, place: int) -> str:
-    """Where a value stands: `week1.csv: row 7 (the first is 0), column 'b'`."""
-    where = f"{key}: item {row} (the first is 0)"
-    for file in table.files:
-        if row < file.rows:
-            where = f"{file.name}: row {row} (the first is 0)"
-            break
-        row -= file.rows
-    names = _order(table)
-    if names:
-        return f"{where}, column '{names[place]}'"
-    index = [int(i) for i in np.unravel_index(place, table.inputs.shape[1:] or (1,))]
-    return f"{where}: its input at {index}"

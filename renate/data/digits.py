@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from renate.data.base import Readable, Source
+from renate.data.base import Source
+from renate.data.table import Readable
 
 
 @dataclass(kw_only=True)

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.base import File, Readable, Source, Table, check_test_size
-from renate.data.columns import first_line, is_image, to_numpy
+from renate.data.base import Source, check_test_size
+from renate.data.columns import is_image, to_numpy
 from renate.data.exact import float32
 from renate.data.fingerprint import contents, expand, fingerprint
 from renate.data.image_cache import decode, mapped
@@ -22,7 +22,8 @@ from renate.data.images import VERSION
 from renate.data.inputs import is_name, match_columns
 from renate.data.matching import index_columns, kind_of, target_kind_of
 from renate.data.parquet import Read
-from renate.data.tables import empty_values, read_files
+from renate.data.table import File, Readable, Table
+from renate.data.tables import empty_values, joined, read_files
 from renate.data.targets import of_arrow
 from renate.data.values import Places, is_numeric, no_numbers, numbers, spread
 from renate.errors import ConfigError, DataError, nearest
@@ -111,7 +112,7 @@ class Files(Source):
 
         names = list(wanted)
         parts = [read.table.select([*names, *self.targets]) for read in reads]
-        whole = _joined(files, parts)
+        whole = joined(files, parts)
         kept = tuple(
             File(file, part.num_rows, content)
             for file, part, content in zip(files, parts, contents(files, self._cache), strict=True)
@@ -299,18 +300,3 @@ def _check_names(file: str, names: Sequence[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"{file}: column '{twice[0]}' is there twice: rename one")
-
-
-def _joined(files: Sequence[str], tables: Sequence[Any]) -> Any:
-    """One table of several with the same columns in the same order."""
-    import pyarrow as pa
-
-    schema = tables[0].schema
-    for file, table in zip(files, tables, strict=True):
-        if table.schema.equals(schema):
-            continue
-        try:
-            schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise DataError(f"{file}: its columns differ in kind from {files[0]}: {first_line(error)}") from error
-    return pa.concat_tables(tables, promote_options="permissive")

@@ -151,3 +151,22 @@ def empty_values(column: Any) -> int:
 
     blank = pc.sum(pc.equal(column, strings([""])[0])).as_py() or 0
     return int(column.null_count + blank)
+
+
+def joined(files: Sequence[str], tables: Sequence[Any]) -> Any:
+    """Return one table of several with the same columns in the same order.
+
+    Raises:
+        DataError: Columns of one name that are of kinds which can't be one.
+    """
+    import pyarrow as pa
+
+    schema = tables[0].schema
+    for file, table in zip(files, tables, strict=True):
+        if table.schema.equals(schema):
+            continue
+        try:
+            schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(f"{file}: its columns differ in kind from {files[0]}: {first_line(error)}") from error
+    return pa.concat_tables(tables, promote_options="permissive")

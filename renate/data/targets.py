@@ -1,5 +1,6 @@
 """Targets of tables and data sets as one array, see `renate.problems.base.Targets`."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def _one_target(value: Any, where: str) -> Label | float:
         raise DataError(f"{where}: its target is empty text: drop the item, or name the class")
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return float(value)
     if not isinstance(value, int):
         raise DataError(

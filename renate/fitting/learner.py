@@ -74,6 +74,8 @@ class Learner(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        if type(self.updater).after_step is not Updater.after_step:
+            optimizer.register_step_post_hook(lambda *_: self.updater.after_step(self.model))
         if self.make_scheduler is None:
             return optimizer
         return {

@@ -5,7 +5,7 @@ from typing import Any
 from renate.data.scenarios import Scenario
 from renate.errors import DataError
 from renate.jobs.fit import device_of
-from renate.jobs.parts import Job, dtype_of, flat, load_data, measure_of, objective_of, score, sizes
+from renate.jobs.parts import Job, dtype_of, flat, load_data, measure_of, score, sizes
 from renate.jobs.published import check_command, measure_as_published, model_of, updater_of
 from renate.jobs.restore import Saved
 from renate.jobs.stream import tests_of
@@ -21,7 +21,9 @@ def run(job: Job) -> dict[str, Any]:
 
     data = load_data(job, saved.known, training=False)
     if data.new_labels:
-        raise DataError(f"labels {data.new_labels} are new, version {manifest.version} of {url} knows {saved.problem.labels}")
+        raise DataError(
+            f"labels {data.new_labels} are new, version {manifest.version} of {url} knows {saved.problem.labels}"
+        )
     facts = sizes(data)
     saved.sizes_for(facts)
     scenario: Scenario = job.build("scenario")
@@ -35,10 +37,12 @@ def run(job: Job) -> dict[str, Any]:
     measure = measure_as_published(job, measure, saved)
     metrics = flat(score(measure, model, updater, tests_of(job, scenario, data)))
 
-    objective = str(objective_of(job, data.problem).metric).removeprefix("val_")
+    objective = str(job.config["objective"]["metric"]).removeprefix("val_")
     return {
         "value": metrics.get(f"test_{objective}", metrics["test_loss"]),
         "metrics": metrics,
+        "metric": data.problem.metric,
+        "mode": data.problem.mode,
         "url": url,
         "evaluated": manifest.version,
     }

@@ -111,16 +111,16 @@ class Chunk:
 
 
 def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
+    """Read the job's data; from then on the config's objective is that of what is predicted."""
     source = job.build("data")
     if job.ranks.first:
         source.show = job.show
     problem = problem_of(job, known)
-    data: Data = source.load(
-        seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training
-    )
+    data: Data = source.load(seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training)
     if job.ranks.first:
         for text in data.notes:
             job.emit({"event": "report", "text": text, "always": True})
+    job.config["objective"] = objective_of(job.config["objective"], data.problem)
     labels = data.problem.labels
     seen = job.ranks.gather((labels, length(data.train), data.input_shape))
     other = next((other for other in seen if other != seen[0]), None)
@@ -158,25 +158,11 @@ def _option(problem: Problem) -> str:
     return type(problem).__module__.rpartition(".")[2]
 
 
-@dataclass(frozen=True)
-class Objective:
-    """What a fit keeps its best weights by.
-
-    Attributes:
-        metric: `val_accuracy`; None keeps the last epoch's weights.
-        mode: `max` or `min`; None where there is no metric.
-    """
-
-    metric: str | None
-    mode: str | None
-
-
-def objective_of(job: Job, problem: Problem) -> Objective:
-    """The config's objective, with `auto` replaced by what the problem has."""
-    node = job.config["objective"]
-    if node["metric"] == "auto":
-        return Objective(f"val_{problem.metric}", problem.mode)
-    return Objective(node["metric"], node["mode"])
+def objective_of(node: Mapping[str, Any], problem: Problem) -> Config:
+    """The config's objective; `auto` is the problem's main metric on validation data."""
+    if node["metric"] != "auto":
+        return dict(node)
+    return {**node, "metric": f"val_{problem.metric}", "mode": problem.mode}
 
 
 def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
@@ -239,6 +225,7 @@ def updater_of(job: Job, memory: Memory, problem: Problem) -> Updater:
     updater: Updater = job.build("updater")
     updater.memory = memory
     updater.criterion = criterion_of(job, problem)
+    updater.problem = problem
     return updater
 
 
@@ -247,7 +234,7 @@ def criterion_of(job: Job, problem: Problem) -> nn.Module:
     node = {name: value for name, value in job.config["loss"].items() if value is not None}
     if "_target_" not in node:
         node = _default("loss", problem.loss) | node
-    weights = {}
+    weights: dict[str, Any] = {}
     for name in ("weight", "pos_weight"):
         value = node.get(name)
         if not isinstance(value, list | tuple):

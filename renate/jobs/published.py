@@ -9,10 +9,10 @@ from torch import nn
 from renate.build import build, is_own, targets
 from renate.data.batch import BatchTransform
 from renate.errors import ConfigError, StateError
+from renate.fitting.measure import Measure
 from renate.jobs.parts import OURS, Job, criterion_of, transform
 from renate.jobs.restore import Saved, from_state, load_into, module_from_state, transform_from
 from renate.problems.base import Problem
-from renate.fitting.measure import Measure
 from renate.updaters.base import Updater
 
 LIVE = "renate.jobs.live.LiveModel"  # marks the network of renate.run(model=…), whose class a state can't name
@@ -53,6 +53,7 @@ def updater_of(job: Job, saved: Saved, model: nn.Module, problem: Problem) -> Up
     updater: Updater = from_state(node, "updater", Updater, where, trusted(job))  # type: ignore[type-abstract]
     updater.memory = build({"_target_": "renate.memory.none.NoMemory"}, "memory")
     updater.criterion = criterion_of(job, problem)
+    updater.problem = problem
     updater.setup(model)
     if saved.deploy["updater"] is not None:
         load_into(updater, saved.tensors("updater"), where)

@@ -71,9 +71,7 @@ class Saved:
     trust: Sequence[str] = ()
 
     @classmethod
-    def read(
-        cls, state: State, manifest: Manifest, ranks: Ranks = ALONE, trust: Sequence[str] = ()
-    ) -> "Saved":
+    def read(cls, state: State, manifest: Manifest, ranks: Ranks = ALONE, trust: Sequence[str] = ()) -> "Saved":
         source = state if ranks.alone else Relayed(state, ranks)
         return cls(source, manifest, deploy_of(source, manifest), trust=trust)
 
@@ -302,10 +300,8 @@ def _sort_of(tensor: torch.Tensor) -> str:
     return "float" if tensor.is_floating_point() else str(tensor.dtype)
 
 
-def load_memory(
-    job: Job, memory: Memory, model: nn.Module, updater: Updater, saved: Saved, problem: Problem
-) -> None:
-    """Load the memory's examples; with `memory.backfill` compute the logits that they lack.
+def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, saved: Saved, problem: Problem) -> None:
+    """Load the memory's examples; with `memory.backfill` the updater computes the fields that they lack.
 
     Targets of several labels are widened by those that are new, which past examples weren't given.
 
@@ -320,14 +316,16 @@ def load_memory(
         _check_targets(memory, saved.problem)
         if len(memory) and memory.columns()["targets"].ndim > 1 and problem.outputs > saved.problem.outputs:
             memory.widen("targets", problem.outputs, 0.0)
-    lacking = "logits" in updater.fields and len(memory) and "logits" not in memory.columns()
-    if job.config["memory"].get("backfill") and lacking:
-        memory.fill("logits", logits_of(model, memory.columns(), transform(job, "test", "cpu")))
+    kept = memory.columns()
+    if job.config["memory"].get("backfill") and len(memory) and any(name not in kept for name in updater.fields):
+        for name, values in backfilled(updater, model, kept, transform(job, "test", "cpu")).items():
+            if name not in kept:
+                memory.fill(name, values)
     memory.require(updater.fields)
     for name in updater.fields:  # states of before kept them in the precision of the fit
-        kept = memory.columns().get(name)
-        if kept is not None and kept.is_floating_point() and kept.dtype != torch.float32:
-            memory.fill(name, kept.float())
+        found = memory.columns().get(name)
+        if found is not None and found.is_floating_point() and found.dtype != torch.float32:
+            memory.fill(name, found.float())
 
 
 def _check_targets(memory: Memory, problem: Problem) -> None:
@@ -353,12 +351,15 @@ def _check_targets(memory: Memory, problem: Problem) -> None:
         )
 
 
-def logits_of(model: nn.Module, columns: Columns, test: BatchTransform) -> torch.Tensor:
-    """Logits [N, C] of raw columns."""
-    with untouched(model):
-        rows = torch.split(torch.arange(length(columns)), 1000)
-        parts = [model(test(select(columns, index)).inputs).float() for index in rows]
-    return torch.cat(parts) if parts else torch.empty(0)
+def backfilled(updater: Updater, model: nn.Module, columns: Columns, test: BatchTransform) -> dict[str, torch.Tensor]:
+    """Name -> [N, ...] of what an updater computes for raw columns [N, ...]."""
+    parts: dict[str, list[torch.Tensor]] = {}
+    with untouched(model, updater):
+        for index in torch.split(torch.arange(length(columns)), 1000):
+            batch = test(select(columns, index))
+            for name, values in updater.backfill(model, batch).items():
+                parts.setdefault(name, []).append(values)
+    return {name: torch.cat(values) for name, values in parts.items()}
 
 
 def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, outputs: int) -> None:
@@ -379,8 +380,6 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, out
         before = {k: v.clone() for k, v in updater.own_state().items()}
 
     if saved.problem.outputs < outputs:
-        if "logits" in updater.fields and len(updater.memory):  # NaN: the old head didn't have these
-            updater.memory.widen("logits", outputs, float("nan"))
         _grow(updater, model, before, outputs)
     else:
         of_config = {k: v for k, v in updater.state_dict().items() if k.startswith(OF_CONFIG)}

@@ -4,7 +4,7 @@ import csv
 import shutil
 from dataclasses import replace
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from renate import metrics
 from renate.data.base import Data
@@ -24,6 +24,23 @@ from renate.state.versions import State
 VALIDATION = "validation of "  # how the scores of a chunk's validation data are named beside those of its tests
 
 
+class Shown(NamedTuple):
+    """What a stream's matrix shows.
+
+    Attributes:
+        metric: `accuracy`.
+        mode: Which way it is better, `max` or `min`.
+    """
+
+    metric: str
+    mode: str
+
+    @property
+    def average(self) -> str:
+        """What its average over the chunks is called."""
+        return f"average_{self.metric}"
+
+
 def run(job: Job) -> dict[str, Any]:
     """The job `stream`; goes on at the first update that isn't published."""
     state = job.state(job.candidate or job.config["state"]["url"] or str(job.directory.path / "state"))
@@ -37,6 +54,7 @@ def run(job: Job) -> dict[str, Any]:
     if job.config["objective"]["metric"] is not None:
         tests |= validations_of(job, scenario, data)
     history = ranks.share(lambda: [scores_of(state, version) for version in published])
+    shown = Shown(data.problem.metric, data.problem.mode)
     for index in range(len(history), scenario.chunks):
         number = index + 1
         part = replace(
@@ -54,22 +72,23 @@ def run(job: Job) -> dict[str, Any]:
             publish(state, part.record["id"])
         history.append({"before": done.before, "after": done.after, "counts": done.counts, "value": done.value})
         if ranks.first:
-            write_matrix(job, history)
-        summary = summarise(history)
-        average = summary["average_accuracy"]
-        job.emit({"event": "report", "text": f"{part.prefix}: average accuracy {average:.4f}", "always": True})
+            write_matrix(job, history, shown)
+        average = summarise(history, shown)[shown.average]
+        text = f"{part.prefix}: average {shown.metric} {average:.4f}"
+        job.emit({"event": "report", "text": text, "always": True})
     if ranks.first:
-        write_matrix(job, history)
-    summary = summarise(history)
+        write_matrix(job, history, shown)
     newest = ranks.share(state.newest)
     return {
-        "value": value_of(history, job.config["objective"]["metric"]),
-        "metrics": summary,
+        "value": value_of(history, shown, job.config["objective"]["metric"]),
+        "metrics": summarise(history, shown),
         "counts": {
             "steps": sum(row["counts"]["steps"] for row in history),
             "examples_per_second": sum(row["counts"]["examples_per_second"] for row in history) / len(history),
         },
-        "matrix": matrix_of(history),
+        "matrix": matrix_of(history, shown.metric),
+        "metric": shown.metric,
+        "mode": shown.mode,
         "url": state.url,
         "version": newest.version if newest else None,
     }
@@ -163,53 +182,53 @@ def by_chunk(scores: Scores, metric: str, part: str = "") -> dict[str, float]:
     return {chunk: sum(found) / len(found) for chunk, found in values.items()}
 
 
-def matrix_of(history: list[dict[str, Any]], metric: str = "accuracy", part: str = "") -> list[list[float]]:
-    """R[t][i]: accuracy, or another metric, on chunk i after update t."""
+def matrix_of(history: list[dict[str, Any]], metric: str, part: str = "") -> list[list[float]]:
+    """R[t][i]: a metric on chunk i after update t."""
     return [list(by_chunk(row["after"], metric, part).values()) for row in history]
 
 
-def value_of(history: list[dict[str, Any]], objective: str | None) -> float:
+def value_of(history: list[dict[str, Any]], shown: Shown, objective: str | None) -> float:
     """The objective of a stream: over all chunks, on validation data, after the last update.
 
     Of `val_…` the mean over the chunks; of a stream's own metric that metric of the validation data's matrix; of
-    `train_…` the mean over the updates. Without an objective, for the table, the average accuracy on test data.
+    `train_…` the mean over the updates. Without an objective, for the table, the average on test data.
     """
     if objective is None:
-        return summarise(history)["average_accuracy"]
+        return summarise(history, shown)[shown.average]
     if objective.startswith("train_"):
         return fmean(float(row["value"]) for row in history)
     if objective.startswith("val_"):
         return fmean(matrix_of(history, objective.removeprefix("val_"), VALIDATION)[-1])
-    return summarise(history, VALIDATION)[objective]
+    return summarise(history, shown, VALIDATION)[objective]
 
 
-def summarise(history: list[dict[str, Any]], part: str = "") -> dict[str, float]:
+def summarise(history: list[dict[str, Any]], shown: Shown, part: str = "") -> dict[str, float]:
     """The stream's metrics after the updates so far; see renate/metrics.py for the definitions."""
-    matrix = matrix_of(history, part=part)
-    random = list(by_chunk(history[0]["before"], "accuracy", part).values())
-    seen = [row[: len(matrix)] for row in matrix]  # chunks still to come are no part of the averages
-    result = {
-        "average_accuracy": metrics.average_accuracy(seen),
-        "forgetting": metrics.forgetting(seen),
-        "backward_transfer": metrics.backward_transfer(seen),
-        "forward_transfer": metrics.forward_transfer(seen, random[: len(matrix)]),
-        "learning_accuracy": metrics.learning_accuracy(seen),
-    }
+    matrix = matrix_of(history, shown.metric, part)
+    untrained = list(by_chunk(history[0]["before"], shown.metric, part).values())
+    result = metrics.of_stream(matrix, untrained, shown.metric, shown.mode)
+
     masked = list(by_chunk(history[-1]["after"], "task_accuracy").values())[: len(matrix)]
     if masked:
-        result["task_accuracy"] = sum(masked) / len(masked)
+        result["task_accuracy"] = fmean(masked)
     return result
 
 
-def write_matrix(job: Job, history: list[dict[str, Any]]) -> None:
+def write_matrix(job: Job, history: list[dict[str, Any]], shown: Shown) -> None:
     """Write matrix.json and matrix.csv, and what each update took, into the job's directory."""
-    matrix, names = matrix_of(history), list(by_chunk(history[0]["after"], "accuracy"))
-    updates = [row["counts"] for row in history]
-    write_json(
-        job.directory.path / "matrix.json",
-        {"chunks": names, "accuracy": matrix, "updates": updates, "metrics": summarise(history)},
-    )
+    matrix = matrix_of(history, shown.metric)
+    names = list(by_chunk(history[0]["after"], shown.metric))
+    content = {
+        "chunks": names,
+        "metric": shown.metric,
+        "mode": shown.mode,
+        shown.metric: matrix,
+        "updates": [row["counts"] for row in history],
+        "metrics": summarise(history, shown),
+    }
+    write_json(job.directory.path / "matrix.json", content)
+
     with (job.directory.path / "matrix.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["after update", *names])
-        writer.writerows([t + 1, *row] for t, row in enumerate(matrix))
+        writer.writerows([number, *row] for number, row in enumerate(matrix, start=1))

@@ -181,9 +181,9 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     parts = {"model": model, "updater": updater}
     odd = oddities(parts)
     share = share_of(chunk.train, ranks)
-    train = updater.start(model, share)
+    own = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.
-    batches = batches_of(job, chunk.train if train is share else train, device, number, own=train is not share)
+    batches = batches_of(job, chunk.train if own is None else own, device, number, own=own is not None)
     outcome = fit(job, model, updater, batches, chunk.val, measure, number)
     updater.finish(model, share)
     check_finite(parts, odd)

@@ -106,7 +106,7 @@ def _names(targets: Targets) -> list[Label]:
 
 
 def _lists(targets: Targets) -> list[list[Any]]:
-    values = targets.values.tolist()
+    values: list[Any] = targets.values.tolist()
     for row, value in enumerate(values):
         if not isinstance(value, list | tuple):
             raise DataError(

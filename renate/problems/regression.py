@@ -61,7 +61,8 @@ class Regression(Problem):
         values = _numbers(targets)
         if values.shape[1] != len(self.labels):
             raise DataError(f"{targets.where}: {values.shape[1]} values an example, expected {len(self.labels)}")
-        return ((values - np.array(self.mean)) / np.array(self.scale)).astype(np.float32)
+        standardised: Array = (values - np.array(self.mean)) / np.array(self.scale)
+        return standardised.astype(np.float32)
 
     def fitted(self) -> dict[str, Any]:
         return {"mean": self.mean, "scale": self.scale}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns
 from renate.memory.base import Memory
 from renate.models.grow import carry
+from renate.problems.base import Problem
 
 OF_CONFIG = "criterion."  # how the names of tensors begin that the config makes
 
@@ -17,17 +18,19 @@ class Updater(nn.Module, ABC):
     """A continual-learning algorithm: how a model learns from new data without losing the old.
 
     Only `loss` is required. What must survive an update is module state (parameters, buffers, sub-modules) or lies in
-    the memory. The job sets `memory` and `criterion` before anything else is called.
+    the memory. The job sets `memory`, `criterion` and `problem` before anything else is called.
 
     Attributes:
         memory: Past examples, offered and sampled by the updater.
-        criterion: Loss of logits [B, C] and targets [B], averaged over the batch.
+        criterion: Loss of outputs [B, K] and encoded targets, averaged over the batch.
+        problem: What is predicted: how many outputs there are, and whether they are classes.
         rebuild: Makes the model anew, as it was before any update; None where no job is there to do so.
         fields: Per-example values besides inputs and targets that the updater keeps in the memory.
     """
 
     memory: Memory
     criterion: nn.Module
+    problem: Problem
     rebuild: Callable[[], nn.Module] | None = None
     fields: ClassVar[tuple[str, ...]] = ()
 
@@ -56,14 +59,35 @@ class Updater(nn.Module, ABC):
         """What an update leaves to the next: everything but the loss, which the config makes anew."""
         return {k: v for k, v in self.state_dict().items() if not k.startswith(OF_CONFIG)}
 
-    def start(self, model: nn.Module, data: Columns) -> Columns:
-        """Called before the fit; returns what to train on, which need not be the new data."""
-        return data
+    def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return the fields that a loaded memory lacks for some of its examples, by the loaded model.
+
+        Called with `memory.backfill=true`, in evaluation mode and without gradients.
+
+        Args:
+            model: Loaded, and grown where new labels came.
+            batch: Past examples, by the test transform.
+
+        Returns:
+            Name of the field -> [B, ...].
+        """
+        return {}
+
+    def start(self, model: nn.Module, data: Columns) -> Columns | None:
+        """Called before the fit, by each of several processes with its own share of the new data.
+
+        Returns:
+            What to train on instead, of which this process has its own share; None trains on the new data.
+        """
+        return None
+
+    def after_step(self, model: nn.Module) -> None:
+        """Called after each optimizer step, as for copies of the model that follow it slowly."""
 
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Called after the fit, with the new data."""
 
     def predict(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        """Return the logits [B, C] for evaluation and deployment."""
-        logits: Tensor = model(inputs)
-        return logits
+        """Return the outputs [B, K] for evaluation and deployment."""
+        outputs: Tensor = model(inputs)
+        return outputs

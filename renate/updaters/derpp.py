@@ -29,10 +29,17 @@ class DERpp(Updater):
         self.alpha, self.beta, self.replay_batch_size = alpha, beta, replay_batch_size
         self.widths_differ = False
 
-    def start(self, model: nn.Module, data: Columns) -> Columns:
+    def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return {"logits": self.predict(model, batch.inputs).float()}
+
+    def grow(self, model: nn.Module, before: dict[str, Tensor]) -> None:
+        super().grow(model, before)
+        if len(self.memory):  # NaN: the head had no such output when the example came
+            self.memory.widen("logits", self.problem.outputs, float("nan"))
+
+    def start(self, model: nn.Module, data: Columns) -> None:
         kept = self.memory.columns().get("logits")
         self.widths_differ = kept is not None and bool(kept.isnan().any())
-        return data
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         logits = model(batch.inputs)

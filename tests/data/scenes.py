@@ -12,8 +12,11 @@ import pyarrow.json
 import pyarrow.parquet as pq
 from PIL import Image
 
-from renate.data.base import Data
+from renate.data.base import Data, Known
 from renate.data.files import Files
+from renate.data.inputs import Inputs
+from renate.data.split import Split
+from renate.problems.classification import Classification
 
 TABLE = {"x": [0.5, 1.5, -1.0, 2.0], "flag": [True, False, True, True], "label": [7, 3, 7, 3]}
 SHARED = {"batch_size": 4, "val_size": 0, "limit": None}
@@ -53,6 +56,19 @@ def png(pixels: np.ndarray[Any, Any], kind: str = "PNG") -> dict[str, Any]:
     return {"bytes": stream.getvalue(), "path": None}
 
 
+def as_kept(data: Data) -> Known:
+    """What the next version knows, as its model.json carries it."""
+    assert data.inputs is not None
+    assert data.split is not None
+    kept = json.loads(json.dumps([data.inputs.to_json(), data.split.to_json()]))
+    return Known(data.problem, Inputs.from_json(kept[0]), Split.from_json(kept[1]))
+
+
 def load(source: Any, labels: list[Any] | None = None, seed: int = 0) -> Data:
-    data: Data = source.load(labels, seed=seed)
+    known = None
+    if labels is not None:
+        problem = Classification()
+        problem.restore(labels, {})
+        known = Known(problem)
+    data: Data = source.load(seed=seed, known=known)
     return data

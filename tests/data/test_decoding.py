@@ -285,7 +285,7 @@ def test_images_that_are_not_there(statistics: bool, plain: bool) -> None:
 
 def test_an_image_is_no_label() -> None:
     write("a.parquet", {"x": [1.0, 2.0], "label": [b"a", b"b"]})
-    with pytest.raises(DataError, match="column 'label' is binary, a label is an integer"):
+    with pytest.raises(DataError, match="column 'label' is binary, a target is a number"):
         load(files())
     write("a.parquet", {"x": [1.0, 2.0], "label": [b"a", None]})
     with pytest.raises(DataError, match="column 'label' has 1 empty values"):

@@ -13,7 +13,7 @@ from renate.data.base import Known
 from renate.data.inputs import Inputs
 from renate.data.torch_dataset import TorchDataset
 from renate.errors import ConfigError, DataError
-from tests.data.scenes import SHARED, files, png, write
+from tests.data.scenes import SHARED, as_kept, files, png, write
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +27,7 @@ def week(**changes: Any) -> dict[str, Any]:
 
 
 def known(source: Any) -> Known:
-    data = source.load(seed=0)
-    kept = {"labels": data.labels, "inputs": data.inputs.to_json(), "split": data.split.to_json()}
-    return Known.from_json(json.loads(json.dumps(kept)))
+    return as_kept(source.load(seed=0))
 
 
 def test_names_decide_within_an_update() -> None:

@@ -41,6 +41,6 @@ def test_no_row_changes_sides(name: str, tmp_path: Path, monkeypatch: pytest.Mon
         place = data.inputs.names.index("id")
         trained |= leak.numbers(data.train, place)
         held |= leak.numbers(data.val, place) | leak.numbers(data.test["test"], place)
-        known = Known(data.labels, data.inputs, data.split)
+        known = Known(data.problem, data.inputs, data.split)
     assert len(trained) + len(held) == leak.FIRST + 2 * leak.WEEKLY
     assert not trained & held

@@ -1,6 +1,5 @@
 """Which side an example is on follows from its content, and stays so in every later update."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from renate.data.base import Data, Known
+from renate.data.base import Data
 from renate.data.batch import length
 from renate.data.split import Split, first_split, hash_rows, uniform, with_exceptions
 from renate.data.torch_dataset import TorchDataset
 from renate.errors import DataError
-from tests.data.scenes import SHARED, files, write
+from tests.data.scenes import SHARED, as_kept, files, write
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +28,6 @@ def rows(columns: Any) -> set[float]:
 
 def sides(data: Data) -> tuple[set[float], set[float], set[float]]:
     return rows(data.train), rows(data.val), rows(data.test["test"])
-
-
-def known(data: Data) -> Known:
-    """What the next version knows, as model.json carries it."""
-    assert data.inputs is not None
-    assert data.split is not None
-    kept = {"labels": data.labels, "inputs": data.inputs.to_json(), "split": data.split.to_json()}
-    return Known.from_json(json.loads(json.dumps(kept)))
 
 
 def weekly(**changes: Any) -> dict[str, Any]:
@@ -56,7 +47,7 @@ def test_no_row_changes_sides_when_files_come_or_are_merged_or_reordered() -> No
     one = table(0, 600)
     turned = {name: one[name][::-1] for name in ("x", "label", "id")}
     write("merged.jsonl", {name: np.concatenate([turned[name], turned[name][:50]]) for name in turned})
-    second = files(["new/a.csv", "merged.jsonl"], **weekly()).load(seed=99, known=known(first))
+    second = files(["new/a.csv", "merged.jsonl"], **weekly()).load(seed=99, known=as_kept(first))
 
     before = sides(first)
     now = sides(second)
@@ -120,7 +111,7 @@ def test_no_class_is_held_out_whole_and_its_row_stays(where: int) -> None:
     first = files(**weekly()).load(seed=where)
     assert where in rows(first.train)
     write("b.parquet", {"x": [float(i) for i in range(120)], "label": labels + ["fraud"] * 60})
-    second = files("b.parquet", **weekly()).load(seed=0, known=known(first))
+    second = files("b.parquet", **weekly()).load(seed=0, known=as_kept(first))
     for before, now in zip(sides(first), sides(second), strict=True):
         assert before == {row for row in now if row < 60}
 
@@ -130,7 +121,7 @@ def test_a_tiny_file_gives_each_side_a_row_which_stays_there() -> None:
     first = files(**weekly(test_size=0.001, val_size=0.001)).load(seed=0)
     assert [len(side) for side in sides(first)] == [4, 1, 1]
     write("a.parquet", {"x": [float(i) for i in range(300)], "label": [0, 1] * 150})
-    second = files(**weekly(test_size=0.001, val_size=0.001)).load(seed=0, known=known(first))
+    second = files(**weekly(test_size=0.001, val_size=0.001)).load(seed=0, known=as_kept(first))
     for before, now in zip(sides(first), sides(second), strict=True):
         assert before == {row for row in now if row < 6}
 
@@ -148,7 +139,7 @@ def test_a_number_of_validation_examples_becomes_a_share_that_stays() -> None:
     assert first.val is not None
     assert length(first.val) == 50
     write("a.parquet", table(0, 1000))
-    second = files(**weekly(val_size=50)).load(seed=0, known=known(first))
+    second = files(**weekly(val_size=50)).load(seed=0, known=as_kept(first))
     for before, now in zip(sides(first), sides(second), strict=True):
         assert before <= now
 
@@ -165,13 +156,13 @@ def test_shares_that_would_move_rows_are_refused(changes: dict[str, Any], text: 
     write("a.parquet", table(0, 200))
     first = files(**weekly()).load(seed=0)
     with pytest.raises(DataError, match=text):
-        files(**weekly(**changes)).load(seed=0, known=known(first))
+        files(**weekly(**changes)).load(seed=0, known=as_kept(first))
 
 
 def test_measuring_takes_the_states_shares() -> None:
     write("a.parquet", table(0, 200))
     first = files(**weekly()).load(seed=0)
-    other = files(**weekly(test_size=0.5, val_size=0)).load(seed=0, known=known(first), training=False)
+    other = files(**weekly(test_size=0.5, val_size=0)).load(seed=0, known=as_kept(first), training=False)
     assert rows(other.test["test"]) == rows(first.test["test"])
     assert any("the state holds out 0.2" in line for line in other.notes)
 
@@ -180,15 +171,15 @@ def test_a_test_set_that_comes_later_or_goes() -> None:
     write("a.parquet", table(0, 200))
     write("b.parquet", table(500, 50))
     held = files(**weekly()).load(seed=0)
-    given = files(**weekly(test="b.parquet")).load(seed=0, known=known(held))
+    given = files(**weekly(test="b.parquet")).load(seed=0, known=as_kept(held))
     assert rows(given.train) == rows(held.train), "what was held out stays out"
     assert any("still aren't trained on" in line for line in given.notes)
-    again = files(**weekly()).load(seed=0, known=known(given))
+    again = files(**weekly()).load(seed=0, known=as_kept(given))
     assert sides(again) == sides(held)
 
     always = files(**weekly(test="b.parquet")).load(seed=0)
     with pytest.raises(DataError, match="data.test=null: the state was always given test data.*give data.test"):
-        files(**weekly()).load(seed=0, known=known(always))
+        files(**weekly()).load(seed=0, known=as_kept(always))
 
 
 def test_a_test_set_among_the_training_rows_is_said() -> None:
@@ -210,7 +201,7 @@ def test_a_limit_takes_training_rows_only() -> None:
 def test_data_sets_are_split_by_content_too() -> None:
     items: Any = [(torch.tensor([float(i), 0.0]), i % 2) for i in range(200)]
     data = TorchDataset(train=items, **SHARED | weekly()).load(seed=0)
-    turned = TorchDataset(train=items[::-1], **SHARED | weekly()).load(seed=5, known=known(data))
+    turned = TorchDataset(train=items[::-1], **SHARED | weekly()).load(seed=5, known=as_kept(data))
     assert sides(data) == sides(turned)
 
 

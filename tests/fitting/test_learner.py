@@ -15,6 +15,7 @@ from renate.fitting.measure import Measure, number_of
 from renate.jobs.fit import lengths, limit_of
 from renate.jobs.probe import materialise, probe
 from renate.models.grow import carry
+from renate.problems.classification import Classification
 from renate.threads import Threads
 from renate.updaters.base import Updater
 
@@ -54,7 +55,7 @@ def updater() -> Plain:
 
 def test_measuring_leaves_modes_buffers_and_tensors_as_they_were() -> None:
     model = Cached()
-    measure = Measure({"accuracy": MulticlassAccuracy(3)}, nn.CrossEntropyLoss(), BatchTransform(), 4)
+    measure = Measure({"accuracy": MulticlassAccuracy(3)}, nn.CrossEntropyLoss(), BatchTransform(), 4, Classification())
     measure(model, updater(), COLUMNS)
     assert model.training
     assert not model.norm.training
@@ -64,7 +65,7 @@ def test_measuring_leaves_modes_buffers_and_tensors_as_they_were() -> None:
 
 def test_batches_that_are_measured_together_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     model, columns = nn.Linear(4, 3), {"inputs": torch.randn(50, 4), "targets": torch.arange(50) % 3}
-    measure = Measure({"accuracy": MulticlassAccuracy(3)}, nn.CrossEntropyLoss(), BatchTransform(), 7)
+    measure = Measure({"accuracy": MulticlassAccuracy(3)}, nn.CrossEntropyLoss(), BatchTransform(), 7, Classification())
     measure.threads = Threads(most=torch.get_num_threads())
     together = measure(model, updater(), columns, [0, 2])
     monkeypatch.setattr("renate.fitting.measure.TOGETHER", 0)
@@ -118,8 +119,8 @@ def test_a_last_row_joins_the_batch_before(rows: int, sizes: list[int]) -> None:
 @pytest.mark.parametrize(
     ("model", "text"),
     [
-        (nn.Linear(4, 2), r"gives \[8, 2\] for 8 examples, expected logits of shape \[B, 3\]"),
-        (nn.LSTM(4, 3), "gives a tuple, expected logits"),
+        (nn.Linear(4, 2), r"gives \[8, 2\] for 8 examples, expected outputs of shape \[B, 3\]"),
+        (nn.LSTM(4, 3), "gives a tuple, expected outputs"),
         (nn.Linear(4, 3, dtype=torch.complex64), "which a version can't keep"),
     ],
 )

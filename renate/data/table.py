@@ -1,0 +1,110 @@
+"""Labelled examples as a source has them, before they are split and encoded."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from renate.data.inputs import Inputs, measured
+from renate.errors import DataError
+from renate.problems.base import Targets
+
+
+class File(NamedTuple):
+    """A file that a table was read from.
+
+    Attributes:
+        name: Its path or URL.
+        rows: How many it gave.
+        content: SHA-256 of its bytes, or an object's etag and size.
+    """
+
+    name: str
+    rows: int
+    content: str
+
+
+class Table(NamedTuple):
+    """Labelled examples as a source has them.
+
+    Attributes:
+        inputs: [N, ...] as they will be stored.
+        targets: As the source has them, see `Targets.values`.
+        columns: (name, kind) of each input column, see `inputs.Column`; empty where they have no names.
+        files: Where the rows come from, in their order; empty where they come from no files.
+        target: The target's name, if it has one; of several columns their names, joined by commas.
+        target_kind: See `Inputs`.
+        notes: What to tell the user.
+        where: What the targets are, for messages; empty where that is the config's key.
+        target_names: Of the columns of several targets.
+    """
+
+    inputs: Tensor
+    targets: np.ndarray[Any, Any]
+    columns: tuple[tuple[str, str], ...] = ()
+    files: tuple[File, ...] = ()
+    target: str | None = None
+    target_kind: str | None = None
+    notes: tuple[str, ...] = ()
+    where: str = ""
+    target_names: tuple[str, ...] = ()
+
+
+# What `read` may return for a table: one, or its first two fields.
+Readable = Table | tuple[Tensor, np.ndarray[Any, Any]]
+
+
+def order_of(table: Table) -> list[str]:
+    """Names of the columns of a vector, by which a hash takes them."""
+    names = [name for name, _ in table.columns]
+    return names if table.inputs.ndim == 2 and len(names) == table.inputs.shape[1] else []
+
+
+def targets_of(table: Table, key: str) -> Targets:
+    """A table's targets; `key` is what they are called where the source has no name for them."""
+    return Targets(table.targets, table.where or key, table.target_names)
+
+
+def described(table: Table) -> Inputs:
+    """What a table's inputs are."""
+    return Inputs(
+        measured(table.columns, table.inputs),
+        str(table.inputs.dtype).removeprefix("torch."),
+        tuple(table.inputs.shape[1:]),
+        table.target,
+        table.target_kind,
+    )
+
+
+def check(table: Table, key: str) -> None:
+    """Check that there are examples, and that their inputs are finite.
+
+    Raises:
+        DataError: Naming the first one as the user has it: by file, row and column.
+    """
+    inputs = table.inputs
+    if not len(table.targets):
+        raise DataError(f"{key} has no examples")
+    if not inputs.is_floating_point() or bool(torch.isfinite(inputs).all()):
+        return
+    flat = inputs.reshape(len(inputs), -1)
+    row, place = (~torch.isfinite(flat)).nonzero()[0].tolist()
+    value = float(flat[row, place])
+    shown = "NaN" if value != value else "infinite, or too large for float32"
+    raise DataError(f"{_place(table, key, row, place)} is {shown}: clean or fill it first")
+
+
+def _place(table: Table, key: str, row: int, place: int) -> str:
+    """Where a value stands: `week1.csv: row 7 (the first is 0), column 'b'`."""
+    where = f"{key}: item {row} (the first is 0)"
+    for file in table.files:
+        if row < file.rows:
+            where = f"{file.name}: row {row} (the first is 0)"
+            break
+        row -= file.rows
+    names = order_of(table)
+    if names:
+        return f"{where}, column '{names[place]}'"
+    index = [int(i) for i in np.unravel_index(place, table.inputs.shape[1:] or (1,))]
+    return f"{where}: its input at {index}"

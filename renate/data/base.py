@@ -147,7 +147,8 @@ class Source(ABC):
 
         hashes = hash_rows(train.inputs, order_of(train))
         groups = fitted.groups(targets_of(train, "data.train"))
-        split, said = self._split(hashes, groups, fraction, known, set(new), seed, training)
+        fresh: set[Any] = set(new) if fitted.classes else set()  # groups are labels only where those are classes
+        split, said = self._split(hashes, groups, fraction, known, fresh, seed, training)
         notes += said
         sides = split.sides(hashes)
         rows = {side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES}
@@ -203,7 +204,7 @@ class Source(ABC):
         groups: np.ndarray[Any, Any],
         fraction: float,
         known: Known | None,
-        new: set[Label],
+        new: set[Any],
         seed: int,
         training: bool,
     ) -> tuple[Split, list[str]]:

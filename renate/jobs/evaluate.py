@@ -6,7 +6,7 @@ from renate.data.scenarios import Scenario
 from renate.errors import DataError
 from renate.jobs.fit import device_of
 from renate.jobs.parts import Job, dtype_of, flat, load_data, measure_of, score, sizes
-from renate.jobs.published import check_command, measure_as_published, model_of, updater_of
+from renate.jobs.published import check_command, measure_as_published, model_of, trusted, updater_of
 from renate.jobs.restore import Saved
 from renate.jobs.stream import tests_of
 
@@ -16,7 +16,7 @@ def run(job: Job) -> dict[str, Any]:
     url, wanted = job.config["state"]["url"], job.config["job"]["version"]
     state = job.state(url)
     manifest = state.manifest(state.resolve(str(wanted)) if wanted is not None else None)
-    saved = Saved.read(state, manifest)
+    saved = Saved.read(state, manifest, trust=trusted(job))
     check_command(job, saved)
 
     data = load_data(job, saved.known, training=False)

@@ -244,7 +244,22 @@ def criterion_of(job: Job, problem: Problem) -> nn.Module:
         except (TypeError, ValueError):
             raise ConfigError(f"loss.{name}={value}: expected a list of numbers") from None
     criterion: nn.Module = build(node, "loss", trust=job.config["trust"], **weights)
+    _check_fits(criterion, "loss", problem, problem.loss)
     return criterion
+
+
+def _check_fits(made: nn.Module, key: str, problem: Problem, default: object) -> None:
+    """Return if a loss or a metric is of this problem.
+
+    Raises:
+        ConfigError: It would take outputs and targets for something else.
+    """
+    cls = type(made)
+    if f"{cls.__module__}.{cls.__qualname__}".startswith(problem.refused):
+        raise ConfigError(
+            f"{key}: {cls.__name__} is not of problem={_option(problem)}, whose own is {default}; if the target is "
+            "meant otherwise: problem=…"
+        )
 
 
 def _default(group: str, option: str | Mapping[str, Any]) -> Config:
@@ -264,6 +279,8 @@ def measure_of(job: Job, device: str | torch.device, problem: Problem, criterion
     if problem.metric not in nodes:
         nodes = _default("metrics", problem.metrics) | nodes
     metrics = {name: build(infer(node, problem.facts), f"metrics.{name}", trust=trust) for name, node in nodes.items()}
+    for name, metric in metrics.items():
+        _check_fits(metric, f"metrics.{name}", problem, problem.metrics)
     _check_objective(job, [*metrics, "loss"])
     for metric in metrics.values():
         for part in metric.modules():

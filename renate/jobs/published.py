@@ -23,7 +23,8 @@ GROUPS = ("model", "transform", "updater")
 def trusted(job: Job) -> tuple[str, ...]:
     """Whose classes a state may name in this job: those of `trust`, and the user's own that the command names too."""
     trust = list(job.config["trust"])
-    named = [target.rpartition(".")[0] for group in GROUPS for _, target in targets(job.config[group])]
+    groups = (*GROUPS, "problem")
+    named = [target.rpartition(".")[0] for group in groups for _, target in targets(job.config[group])]
     return (*trust, *(module for module in named if is_own(module, ())))
 
 

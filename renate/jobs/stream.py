@@ -14,6 +14,7 @@ from renate.errors import ConfigError, CorruptError
 from renate.jobs import content
 from renate.jobs.directory import write_json
 from renate.jobs.parts import Chunk, Job, Test, cut, load_data
+from renate.jobs.published import trusted
 from renate.jobs.restore import Saved
 from renate.jobs.update import Scores, update
 from renate.seeds import derive
@@ -63,7 +64,7 @@ def run(job: Job) -> dict[str, Any]:
             record=job.record | {"id": f"{job.record['id']}-{number}"},
         )
         newest = ranks.share(state.newest)
-        saved = Saved.read(state, newest, ranks) if newest else None
+        saved = Saved.read(state, newest, ranks, trusted(job)) if newest else None
         if saved:
             saved.scores = history[-1]["after"]
         chunk: Chunk = replace(cut(job, scenario, data, index), tests=tests)

@@ -32,7 +32,7 @@ from renate.jobs.parts import (
     updater_of,
 )
 from renate.jobs.probe import examples_of, materialise, probe
-from renate.jobs.published import measure_as_published
+from renate.jobs.published import measure_as_published, trusted
 from renate.jobs.restore import Saved, load_memory, load_model, load_updater, node_of
 from renate.jobs.sound import check_finite, oddities
 from renate.memory.base import Memory
@@ -74,7 +74,7 @@ def run(job: Job) -> dict[str, Any]:
     if publishes and (earlier := job.ranks.share(lambda: _published(job, to))) is not None:
         return earlier
     parent = job.ranks.share(lambda: _parent(job, at))
-    saved = Saved.read(at, parent, job.ranks) if parent else None
+    saved = Saved.read(at, parent, job.ranks, trusted(job)) if parent else None
     data = load_data(job, saved.known if saved else None)
     content.note(job, data)
     if publishes and (already := job.ranks.share(lambda: _already(job, at, parent))) is not None:

@@ -41,6 +41,8 @@ class Problem(ABC):
         metrics: The option of conf/metrics that is the default, or name -> config node.
         metric: The one of them that fills a stream's matrix and, on validation data, is the default objective.
         mode: Which way it is better, `max` or `min`.
+        refused: Where losses and metrics stand that would take outputs and targets of this problem for something
+            else and give a number all the same.
         labels: What each output stands for, in order; empty until `fit` or `restore`.
     """
 
@@ -48,6 +50,7 @@ class Problem(ABC):
     metrics: ClassVar[Any]
     metric: ClassVar[str]
     mode: ClassVar[str]
+    refused: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self.labels: list[Label] = []

@@ -22,6 +22,7 @@ class Classification(Problem):
     metrics = "classification"
     metric = "accuracy"
     mode = "max"
+    refused = ("torchmetrics.regression.",)
 
     @property
     def classes(self) -> int:

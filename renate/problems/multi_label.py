@@ -26,6 +26,13 @@ class MultiLabel(Problem):
     metrics = "multi_label"
     metric = "f1_micro"
     mode = "max"
+    refused = (
+        "torch.nn.modules.loss.CrossEntropyLoss",
+        "torch.nn.modules.loss.NLLLoss",
+        "torch.nn.modules.loss.MultiMarginLoss",
+        "torch.nn.modules.loss.MultiLabelMarginLoss",  # takes indices
+        "torchmetrics.regression.",
+    )
 
     def __init__(self, threshold: float) -> None:
         super().__init__()

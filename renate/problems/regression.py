@@ -25,6 +25,14 @@ class Regression(Problem):
     metrics = "regression"
     metric = "rmse"
     mode = "min"
+    refused = (
+        "torch.nn.modules.loss.CrossEntropyLoss",
+        "torch.nn.modules.loss.NLLLoss",
+        "torch.nn.modules.loss.Multi",
+        "torch.nn.modules.loss.BCE",
+        "torch.nn.modules.loss.SoftMargin",
+        "torchmetrics.classification.",
+    )
 
     def __init__(self, standardise: bool) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ import yaml
 DOCS = Path(__file__).parent
 CONF = DOCS.parent / "conf"
 ORDER = [
-    *("job", "data", "scenario", "transform", "model", "memory", "updater", "loss"),
+    *("job", "problem", "data", "scenario", "transform", "model", "memory", "updater", "loss"),
     *("optimizer", "lr_scheduler", "trainer", "metrics", "logger", "backend", "tuner", "search_space"),
 ]
 

@@ -12,10 +12,12 @@ from renate.errors import ConfigError, StateError
 from renate.jobs.parts import OURS, Job, transform
 from renate.jobs.restore import Saved, from_state, load_into, module_from_state, transform_from
 from renate.learner import Measure
+from renate.memory.store.memory import Memory
 from renate.updaters.base import Updater
 
 LIVE = "renate.jobs.live.LiveModel"  # marks the network of renate.run(model=…), whose class a state can't name
 PLAIN = {"_target_": "renate.updaters.fine_tuning.FineTuning"}  # predicts as the network does
+NO_MEMORY = {"_target_": "renate.memory.none.NoMemory"}
 GROUPS = ("model", "transform", "updater")
 
 
@@ -50,7 +52,7 @@ def updater_of(job: Job, saved: Saved, model: nn.Module) -> Updater:
     if node is None:
         node = PLAIN
     updater: Updater = from_state(node, "updater", Updater, where, trusted(job))  # type: ignore[type-abstract]
-    updater.memory = build({"_target_": "renate.memory.none.NoMemory"}, "memory")
+    updater.memory = Memory(build(NO_MEMORY, "memory"), None)
     updater.criterion = job.build("loss")
     updater.setup(model)
     if saved.deploy["updater"] is not None:

@@ -20,7 +20,7 @@ from renate.jobs.parts import Job, transform
 from renate.jobs.probe import materialise
 from renate.jobs.text import load as parse
 from renate.learner import untouched
-from renate.memory.base import Memory
+from renate.memory.store.memory import Memory
 from renate.models.grow import grow
 from renate.ranks import ALONE, Ranks
 from renate.state.contents import deploy_from, shapes_from, sizes_from

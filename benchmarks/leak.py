@@ -29,6 +29,7 @@ from renate.data.batch import BatchTransform
 from renate.data.files import Files
 from renate.jobs.restore import deploy_of
 from renate.memory.infinite import Infinite
+from renate.memory.store.memory import Memory
 from renate.state.versions import State
 
 FEATURES = 20
@@ -144,7 +145,7 @@ def numbers(columns: Any, place: int) -> set[int]:
 
 def remembered(state: State, version: int, place: int) -> set[int]:
     """The numbers of the rows in a version's memory."""
-    memory = Infinite(max_ram=1 << 40)
+    memory = Memory(Infinite(), None)
     manifest = state.manifest(version)
     memory.bind(seed=0, transform=BatchTransform(), scratch=tempfile.gettempdir())
     memory.load(lambda name: state.read(manifest, name))

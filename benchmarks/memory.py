@@ -23,13 +23,14 @@ from machine import write
 from renate.data.batch import Batch, BatchTransform
 from renate.data.transforms import Scale
 from renate.memory.reservoir import Reservoir
+from renate.memory.store.memory import Memory
 
 RAM = 1 << 40
 LIMIT = 200_000_000  # bytes of private memory beyond what the process has when it starts to fill
 
 
-def filled(capacity: int, max_ram: int, folder: str) -> Reservoir:
-    memory = Reservoir(capacity, max_ram)
+def filled(capacity: int, max_ram: int, folder: str) -> Memory:
+    memory = Memory(Reservoir(capacity), max_ram)
     memory.bind(seed=0, transform=BatchTransform([Scale()]), scratch=folder)
     part = min(capacity, 10_000)
     block = torch.randint(256, (part, 784), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -56,14 +57,16 @@ def private() -> float:
     return 1024.0 * int(status.split("RssAnon:")[1].split()[0])
 
 
-def saved_and_loaded(memory: Reservoir, folder: str) -> tuple[float, float]:
+def saved_and_loaded(memory: Memory, folder: str) -> tuple[float, float]:
     """Wall seconds to write all files of a memory, and to make a memory of them."""
     began, files = time.perf_counter(), Path(folder, "saved")
     for name, data in memory.save():
         assert data is not None
         (files / name).parent.mkdir(parents=True, exist_ok=True)
         (files / name).write_bytes(data)
-    written, again = time.perf_counter(), Reservoir(memory.capacity, RAM)
+    written = time.perf_counter()
+    assert memory.capacity is not None
+    again = Memory(Reservoir(memory.capacity), RAM)
     again.bind(seed=0, transform=BatchTransform([Scale()]), scratch=folder)
     again.load(lambda name: (files / name).read_bytes())
     assert len(again) == len(memory)

@@ -14,6 +14,7 @@ from loopback import loopback
 from machine import write
 
 from renate.memory.infinite import Infinite
+from renate.memory.store.memory import Memory
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.store import Folder
@@ -31,7 +32,7 @@ def rows(count: int, seed: int) -> dict[str, torch.Tensor]:
     }
 
 
-def one(state: State, memory: Infinite, parent: Manifest | None, job: str) -> tuple[Manifest, int, float, float]:
+def one(state: State, memory: Memory, parent: Manifest | None, job: str) -> tuple[Manifest, int, float, float]:
     """Publish; returns the version, the bytes written, and wall and CPU seconds."""
     sent = tally(state)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -60,7 +61,7 @@ def tally(state: State) -> list[int]:
 
 def measure(url: str, target: int) -> list[str]:
     """Publish once and five times more; returns the rows of a table. `target` is a share of the time, in per cent."""
-    memory = Infinite(max_ram=1 << 34)
+    memory = Memory(Infinite(), 1 << 34)
     memory.bind(seed=0)
     for seed in range(10):
         memory.add_columns(rows(ROWS // 10, seed))

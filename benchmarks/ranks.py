@@ -17,7 +17,7 @@ from scipy.stats import chi2
 
 import renate
 from renate.build import build
-from renate.memory.base import Memory
+from renate.memory.store.memory import Memory
 from renate.state.versions import State
 
 CAPACITY, EPOCHS = 200, 10
@@ -61,8 +61,8 @@ def main() -> None:
 def memory_of(state: State) -> Memory:
     manifest = state.manifest()
     meta: dict[str, Any] = json.loads(bytes(state.read(manifest, "memory/meta.json")))
-    node = {"_target_": "renate.memory.reservoir.Reservoir", "capacity": meta["capacity"], "max_ram": 1 << 30}
-    memory: Memory = build(node, "memory")
+    node = {"_target_": "renate.memory.reservoir.Reservoir", "capacity": meta["capacity"]}
+    memory = Memory(build(node, "memory"), None)
     memory.bind(seed=0)
     memory.load(lambda name: state.read(manifest, name))
     return memory

@@ -19,6 +19,7 @@ from renate.data.files import Files
 from renate.data.fingerprint import fingerprint
 from renate.data.scenarios import ClassIncremental
 from renate.memory.reservoir import Reservoir
+from renate.memory.store.memory import Memory
 from renate.models.grow import grow
 from renate.models.mlp import MLP
 from renate.state.manifest import Manifest
@@ -72,7 +73,7 @@ def cut_all(rows: int, classes: int) -> None:
 
 
 def stream_memory(rows: int) -> None:
-    memory = Reservoir(1000, 1 << 40)
+    memory = Memory(Reservoir(1000), None)
     memory.bind(seed=0)
     block: Columns = {"inputs": torch.zeros(128, 100, dtype=torch.uint8), "targets": torch.zeros(128, dtype=torch.long)}
     for _ in range(rows // 128):

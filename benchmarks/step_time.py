@@ -36,7 +36,7 @@ from renate.cli.session import composed
 from renate.data.batch import Batch, Columns
 from renate.jobs.directory import JobDirectory
 from renate.jobs.parts import Job, measure_of, transform, updater_of
-from renate.memory.base import Memory
+from renate.memory.store.memory import Memory
 from renate.problems.classification import Classification
 from renate.seeds import derive
 from renate.updaters.base import Updater
@@ -140,7 +140,7 @@ def setting(name: str, updater: str, folder: Path, device: torch.device) -> Sett
         "inputs": torch.randint(256, (rows, *case.shape), generator=generator, dtype=torch.uint8),
         "targets": torch.randint(10, (rows,), generator=generator),
     }
-    memory: Memory = job.build("memory")
+    memory = Memory(job.build("memory"), job.config["memory"].get("max_ram"))
     memory.bind(seed=1, transform=transform(job, "memory", device))
     torch.manual_seed(0)
     sizes = {"input_shape": case.shape} if case.model == "mlp" else {"in_channels": case.shape[0]}
@@ -170,10 +170,10 @@ class Recorded:
     slots: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def listen(self, memory: Memory) -> None:
-        plan, sample = memory.plan, memory.sample
+        assign, sample = memory.policy.assign, memory.sample
 
-        def planned(n: int, targets: Tensor) -> Any:
-            slots, rows = plan(n, targets)
+        def assigned(ids: range, columns: Columns, size: int) -> Any:
+            slots, rows = assign(ids, columns, size)
             self.slots.append((torch.tensor(slots), torch.tensor(rows)))
             return slots, rows
 
@@ -182,7 +182,8 @@ class Recorded:
             self.draws += batch.slots.clone().split(self.batch)  # two draws may be fetched together
             return batch
 
-        memory.plan, memory.sample = planned, sampled  # type: ignore[method-assign]
+        memory.policy.assign = assigned  # type: ignore[method-assign]
+        memory.sample = sampled  # type: ignore[method-assign]
 
 
 class Buffer:

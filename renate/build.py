@@ -20,7 +20,7 @@ BASES = frozenset(
         "torchmetrics.metric.Metric",
         "pytorch_lightning.callbacks.callback.Callback",
         "lightning_fabric.loggers.logger.Logger",
-        "renate.memory.base.Memory",
+        "renate.memory.base.Policy",
         "renate.data.base.Source",
         "renate.data.scenarios.Scenario",
         "renate.problems.base.Problem",

@@ -6,8 +6,8 @@ import pytorch_lightning as pl
 
 from renate.jobs.checkpoint import Checkpoint
 from renate.jobs.directory import JobDirectory, Stopped
-from renate.memory.base import Memory
-from renate.memory.shards import settle
+from renate.memory.store.memory import Memory
+from renate.memory.store.shards import align_ids, sync_counts
 from renate.ranks import Ranks
 
 
@@ -34,10 +34,10 @@ class Lockstep(pl.Callback):
         counts = [0] * self.ranks.size
         counts[self.ranks.rank] = self.memory.count
         votes = self.ranks.agree([due, ending, stop, *counts])
-        self.memory.hear(votes[3:])
+        sync_counts(self.memory, votes[3:])
         if votes[2]:
             raise Stopped
         self.checkpoint.agreed = bool(votes[0]), bool(votes[1])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        settle(self.memory, self.ranks)
+        align_ids(self.memory, self.ranks)

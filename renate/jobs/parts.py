@@ -18,7 +18,7 @@ from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, DataError, JobError, nearest
 from renate.fitting.measure import Measure
 from renate.jobs.directory import JobDirectory, in_words, strict
-from renate.memory.base import Memory
+from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
 from renate.seeds import derive
@@ -28,7 +28,8 @@ from renate.threads import Threads
 from renate.updaters.base import Updater
 
 Config = dict[str, Any]
-OURS = ("grow", "backfill", "interval", "monitor")  # settings of a job that stand in the group which they are about
+# Settings of a job that stand in the group which they are about.
+OURS = ("grow", "backfill", "max_ram", "interval", "monitor")
 
 
 @dataclass

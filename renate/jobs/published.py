@@ -12,11 +12,13 @@ from renate.errors import ConfigError, StateError
 from renate.fitting.measure import Measure
 from renate.jobs.parts import OURS, Job, criterion_of, transform
 from renate.jobs.restore import Saved, from_state, load_into, module_from_state, transform_from
+from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.updaters.base import Updater
 
 LIVE = "renate.jobs.live.LiveModel"  # marks the network of renate.run(model=…), whose class a state can't name
 PLAIN = {"_target_": "renate.updaters.fine_tuning.FineTuning"}  # predicts as the network does
+NO_MEMORY = {"_target_": "renate.memory.none.NoMemory"}
 GROUPS = ("model", "transform", "updater")
 
 
@@ -52,7 +54,7 @@ def updater_of(job: Job, saved: Saved, model: nn.Module, problem: Problem) -> Up
     if node is None:
         node = PLAIN
     updater: Updater = from_state(node, "updater", Updater, where, trusted(job))  # type: ignore[type-abstract]
-    updater.memory = build({"_target_": "renate.memory.none.NoMemory"}, "memory")
+    updater.memory = Memory(build(NO_MEMORY, "memory"), None)
     updater.criterion = criterion_of(job, problem)
     updater.problem = problem
     updater.setup(model)

@@ -23,7 +23,7 @@ from renate.fitting.measure import untouched
 from renate.jobs.parts import Job, transform
 from renate.jobs.probe import materialise
 from renate.jobs.text import load as parse
-from renate.memory.base import Memory
+from renate.memory.store.memory import Memory
 from renate.models.grow import grow
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks

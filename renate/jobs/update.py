@@ -35,8 +35,8 @@ from renate.jobs.probe import examples_of, materialise, probe
 from renate.jobs.published import measure_as_published, trusted
 from renate.jobs.restore import Saved, load_memory, load_model, load_updater, node_of
 from renate.jobs.sound import check_finite, oddities
-from renate.memory.base import Memory
-from renate.memory.shards import merge
+from renate.memory.store.memory import Memory
+from renate.memory.store.shards import merge
 from renate.seeds import derive
 from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
@@ -155,7 +155,7 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     seed_everything(derive(job.config["seed"], "training", number), job.config["trainer"])
     facts, device = sizes(data), device_of(job.config["trainer"])
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
-    memory: Memory = job.build("memory")
+    memory = Memory(job.build("memory"), job.config["memory"].get("max_ram"))
     memory.bind(
         seed=derive(job.config["seed"], "memory"),
         transform=transform(job, "memory", device),

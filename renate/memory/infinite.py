@@ -1,19 +1,19 @@
 """Everything that was ever offered."""
 
 import numpy as np
-from torch import Tensor
 
-from renate.memory.base import Memory, Plan
+from renate.data.batch import Columns
+from renate.memory.base import Plan, Policy
 
 
-class Infinite(Memory):
+class Infinite(Policy):
     """Keeps all examples, in the order they came."""
 
-    shared = True
     forgets = False
+    shared = True
 
-    def __init__(self, max_ram: int) -> None:
-        super().__init__(None, max_ram)
+    def __init__(self) -> None:
+        super().__init__(None)
 
-    def plan(self, n: int, targets: Tensor) -> Plan:
-        return np.arange(self.size, self.size + n), np.arange(n)
+    def assign(self, ids: range, columns: Columns, size: int) -> Plan:
+        return np.arange(size, size + len(ids)), np.arange(len(ids))

@@ -1,9 +1,11 @@
-"""Random numbers by counter: pure functions of (seed, stream, id), so that a state holds no generator.
+"""Random numbers by counter: functions of (stream, seed, id), so that a state holds no generator.
 
-splitmix64's finaliser (Steele et al., 2014, https://doi.org/10.1145/2714064.2660195) over a keyed counter. The same ids
-give the same numbers however a stream is cut into batches, on whichever rank, and after a resume.
+splitmix64's finaliser (Steele et al., 2014, https://doi.org/10.1145/2714064.2660195) over a keyed
+counter. The same ids give the same numbers however a stream is cut into batches, on whichever rank,
+and after a resume.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,45 +16,55 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 _GOLDEN, _A, _B = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _S30, _S27, _S31, _S11 = (np.uint64(s) for s in (30, 27, 31, 11))
 
-KEYS, DRAWS = 0, 1  # streams
+# Streams: an example's key, a draw, the rank of a class among those with as many examples.
+KEYS, DRAWS, CLASSES = 0, 1, 2
 BLOCK = 4096  # numbers made at a time
 
 
 class Numbers:
-    """`uniform`, for ids that mostly follow each other: a block is made at once, of which a call takes its part.
+    """A function of ids that mostly follow each other: a block is made at once, and read in parts.
 
     Args:
-        stream: KEYS or DRAWS.
+        make: Takes a seed and ids, returns float64 [n].
     """
 
-    def __init__(self, stream: int) -> None:
-        self.stream = stream
-        self.seed, self.step, self.first = 0, 0, 0
+    def __init__(self, make: Callable[[int, range], Floats]) -> None:
+        self.make = make
+        self.seed = 0
+        self.ids = range(0)
         self.block: Floats = np.empty(0)
 
-    def take(self, seed: int, first: int, count: int, step: int) -> Floats:
-        """Return what `uniform` returns, not to be written to."""
-        begin = (first - self.first) // step
-        end = begin + count
-        fits = seed == self.seed and step == self.step and begin >= 0 and end <= len(self.block)
-        if fits and self.first + begin * step == first:
+    def take(self, seed: int, ids: range) -> Floats:
+        """Return what `make` returns, not to be written to."""
+        begin = (ids.start - self.ids.start) // ids.step
+        end = begin + len(ids)
+        fits = seed == self.seed and ids.step == self.ids.step
+        fits = fits and begin >= 0 and end <= len(self.ids)
+        if fits and self.ids.start + begin * ids.step == ids.start:
             return self.block[begin:end]
 
-        self.seed, self.step, self.first = seed, step, first
-        self.block = uniform(seed, self.stream, first, max(count, BLOCK), step)
-        return self.block[:count]
+        count = max(len(ids), BLOCK)
+        self.seed = seed
+        self.ids = range(ids.start, ids.start + count * ids.step, ids.step)
+        self.block = self.make(seed, self.ids)
+        return self.block[: len(ids)]
 
 
-def uniform(seed: int, stream: int, first: int, count: int, step: int = 1) -> Floats:
-    """Return `count` float64 in (0, 1), those of the ids first, first + step, …"""
+def uniform(stream: int, seed: int, ids: range) -> Floats:
+    """Return a number in (0, 1) for each id, float64 [n]."""
     key = np.array([(seed * int(_GOLDEN) + stream) % 2**64], dtype=np.uint64)
     key = _mix(key)
-    z = np.arange(first + 1, first + 1 + count * step, step, dtype=np.uint64)
+    z = np.arange(ids.start + 1, ids.stop + 1, ids.step, dtype=np.uint64)
     z *= _GOLDEN
     z += key
     z = _mix(_mix(z) ^ key)
     z >>= _S11
     return (z.astype(np.float64) + 0.5) * 2.0**-53
+
+
+def by_age(ids: range) -> Floats:
+    """Return a number in (0, 1) for each id, float64 [n], the larger the later it came."""
+    return np.arange(ids.start + 1, ids.stop + 1, ids.step, dtype=np.float64) * 2.0**-53
 
 
 def _mix(z: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:

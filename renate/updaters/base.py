@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
-from renate.memory.base import Memory
+from renate.memory.store.memory import Memory
 from renate.models.grow import carry
 from renate.problems.base import Problem
 

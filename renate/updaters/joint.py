@@ -20,9 +20,9 @@ class Joint(Updater):
         self.reset = reset
 
     def start(self, model: nn.Module, data: Columns) -> Columns:
-        if self.memory.forgets:
+        if self.memory.policy.forgets:
             raise ConfigError(
-                f"updater=joint trains on everything seen so far, which a {type(self.memory).__name__} forgets: "
+                f"updater=joint trains on everything seen so far, which a {self.memory.policy.name} forgets: "
                 "memory=infinite"
             )
 

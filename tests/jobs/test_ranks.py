@@ -22,9 +22,9 @@ from safetensors.torch import load
 
 import renate as package
 from renate.jobs.group import Group
-from renate.memory.base import Memory
 from renate.memory.infinite import Infinite
 from renate.memory.reservoir import Reservoir
+from renate.memory.store.memory import Memory
 from renate.state.versions import State
 from tests.command import RENATE, renate, workers
 
@@ -92,7 +92,8 @@ def prepared(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
 def memory_of(state: State) -> tuple[Memory, dict[str, Any]]:
     manifest = state.manifest()
     meta = json.loads(bytes(state.read(manifest, "memory/meta.json")))
-    memory: Memory = Reservoir(meta["capacity"], 1 << 30) if meta["policy"] == "Reservoir" else Infinite(1 << 30)
+    full = meta["policy"] == "Reservoir"
+    memory = Memory(Reservoir(meta["capacity"]) if full else Infinite(), None)
     memory.bind(seed=0)
     memory.load(lambda name: state.read(manifest, name))
     return memory, meta

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from renate.memory.random import KEYS, uniform
-from renate.memory.reservoir import TopKeys
+from renate.memory.random import DRAWS, KEYS, uniform
+from renate.memory.top_keys import TopKeys
 
 
 def keyed(seed: int, n: int, capacity: int, batch: int) -> set[int]:
@@ -16,7 +16,7 @@ def keyed(seed: int, n: int, capacity: int, batch: int) -> set[int]:
     top, held = TopKeys(capacity), np.full(capacity, -1)
     for first in range(0, n, batch):
         count = min(batch, n - first)
-        slots, rows = top.offer(uniform(seed, KEYS, first, count))
+        slots, rows = top.offer(uniform(KEYS, seed, range(first, first + count)))
         assert len(np.unique(slots)) == len(slots)
         held[slots] = first + rows
     return set(held[: min(n, capacity)].tolist())
@@ -80,14 +80,14 @@ def test_every_subset_is_equally_likely() -> None:
 @pytest.mark.parametrize("capacity", [1, 10, 300, 5000])
 def test_contents_do_not_depend_on_batches(capacity: int) -> None:
     n = 4000
-    keys = uniform(5, KEYS, 0, n)
+    keys = uniform(KEYS, 5, range(n))
     best = set(np.argsort(keys)[-capacity:].tolist())
     for batch in (1, 7, 128, 5000):
         assert keyed(5, n, capacity, batch) == best
 
 
 def test_shards_merge_exactly() -> None:
-    keys = uniform(9, KEYS, 0, 1000)
+    keys = uniform(KEYS, 9, range(1000))
     shards: Iterator[np.ndarray] = (np.arange(1000)[rank::4] for rank in range(4))  # type: ignore[type-arg]
     survivors = np.concatenate([ids[np.argsort(keys[ids])[-50:]] for ids in shards])
     merged = set(survivors[np.argsort(keys[survivors])[-50:]].tolist())
@@ -95,15 +95,15 @@ def test_shards_merge_exactly() -> None:
 
 
 def test_uniform_is_uniform_and_independent_of_neighbours() -> None:
-    u = np.concatenate([uniform(seed, KEYS, 0, 2000) for seed in range(50)])
+    u = np.concatenate([uniform(KEYS, seed, range(2000)) for seed in range(50)])
     assert u.min() > 0
     assert u.max() < 1
     counts = np.histogram(u, 100, (0, 1))[0]
     assert chi2.sf(((counts - len(u) / 100) ** 2).sum() / (len(u) / 100), 99) > 0.01
     assert abs(np.corrcoef(u[:-1], u[1:])[0, 1]) < 0.01
-    assert abs(np.corrcoef(uniform(1, 0, 0, 5000), uniform(2, 0, 0, 5000))[0, 1]) < 0.05
-    assert abs(np.corrcoef(uniform(1, 0, 0, 5000), uniform(1, 1, 0, 5000))[0, 1]) < 0.05
+    assert abs(np.corrcoef(uniform(KEYS, 1, range(5000)), uniform(KEYS, 2, range(5000)))[0, 1]) < 0.05
+    assert abs(np.corrcoef(uniform(KEYS, 1, range(5000)), uniform(DRAWS, 1, range(5000)))[0, 1]) < 0.05
 
 
 def test_a_counter_can_be_entered_anywhere() -> None:
-    assert np.array_equal(uniform(3, 1, 0, 100)[40:], uniform(3, 1, 40, 60))
+    assert np.array_equal(uniform(DRAWS, 3, range(100))[40:], uniform(DRAWS, 3, range(40, 100)))

@@ -17,6 +17,7 @@ from renate.jobs.execute import execute
 from renate.jobs.restore import Saved
 from renate.jobs.text import dump
 from renate.memory.reservoir import Reservoir
+from renate.memory.store.memory import Memory
 from renate.state.contents import metrics_from
 from renate.state.gc import gc
 from renate.state.manifest import strict_json
@@ -67,7 +68,7 @@ def restore(state: State) -> None:
     manifest = state.manifest()
     saved = Saved.read(state, manifest)
     saved.sizes_for({"input_shape": (1, 8, 8), "in_features": 64, "in_channels": 1})
-    memory = Reservoir(30, 10**9)
+    memory = Memory(Reservoir(30), 10**9)
     memory.bind(seed=0)
     memory.load(lambda name: state.read(manifest, name))
     for column in memory.columns().values():
@@ -105,7 +106,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
         wide = made.dtype in (torch.int64, torch.float32, torch.float64)
         return made.fill_(POISON) if wide and made.device.type == "cpu" else made
 
-    monkeypatch.setattr("renate.memory.columns.torch.empty", full)
+    monkeypatch.setattr("renate.memory.store.columns.torch.empty", full)
 
 
 def one_mutation(

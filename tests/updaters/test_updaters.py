@@ -13,7 +13,7 @@ from renate.build import build
 from renate.cli.session import CONF
 from renate.data.batch import Batch, BatchTransform, length
 from renate.errors import ConfigError
-from renate.memory.base import Memory
+from renate.memory.store.memory import Memory
 from renate.problems.classification import Classification
 from renate.updaters.base import Updater
 
@@ -22,8 +22,9 @@ UPDATERS = sorted(p.stem for p in (CONF / "updater").glob("*.yaml"))
 
 def memory_of(option: str = "reservoir", **changes: Any) -> Memory:
     node = yaml.safe_load((CONF / "memory" / f"{option}.yaml").read_text()) | changes
-    node.pop("backfill", None)  # the job's, not the class's
-    memory: Memory = build(node, "memory")
+    node.pop("backfill", None)  # the job's, as the next
+    max_ram = node.pop("max_ram", None)
+    memory = Memory(build(node, "memory"), max_ram)
     memory.bind(seed=0, transform=BatchTransform())
     return memory
 

@@ -9,49 +9,30 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from renate.data.batch import Batch, BatchTransform, Columns
+from renate.data.batch import Columns
 from renate.errors import ConfigError, DataError, StateError
-from renate.memory.base import Memory
-from renate.memory.infinite import Infinite
-from renate.memory.none import NoMemory
 from renate.memory.random import KEYS, uniform
 from renate.memory.reservoir import Reservoir
-
-RAM = 1 << 30
-Files = dict[str, bytes]
-
-
-def rows(first: int, count: int) -> Columns:
-    ids = torch.arange(first, first + count)
-    return {"inputs": (ids % 251).to(torch.uint8)[:, None].expand(-1, 3).contiguous(), "targets": ids}
-
-
-def bound(memory: Memory, seed: int = 0, scratch: str | None = None) -> Memory:
-    memory.bind(seed=seed, transform=BatchTransform(), scratch=scratch)
-    return memory
-
-
-def batch(first: int, count: int) -> Batch:
-    return BatchTransform()(rows(first, count))
+from renate.memory.store.memory import Memory
+from tests.memory.examples import (
+    Files,
+    batch,
+    bound,
+    ids,
+    infinite,
+    loaded,
+    none,
+    reservoir,
+    rows,
+    same,
+    saved,
+)
 
 
-def saved(memory: Memory, before: Files | None = None) -> Files:
-    """Every file of the memory, unchanged ones from before."""
-    return {name: data if data is not None else (before or {})[name] for name, data in memory.save()}
-
-
-def loaded(memory: Memory, files: Files) -> Memory:
-    bound(memory).load(files.__getitem__)
-    return memory
-
-
-def ids(memory: Memory) -> list[int]:
-    return memory.columns()["targets"].tolist() if len(memory) else []
-
-
-def same(a: Memory, b: Memory) -> bool:
-    ours, theirs = a.columns(), b.columns()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+def plain(first: int, count: int) -> Columns:
+    columns = rows(torch.arange(first, first + count))
+    del columns["logits"]
+    return columns
 
 
 class MemoryMachine(RuleBasedStateMachine):
@@ -61,7 +42,7 @@ class MemoryMachine(RuleBasedStateMachine):
         capacity=st.integers(1, 40), kind=st.sampled_from(["reservoir", "infinite"]), seed=st.integers(0, 2**40)
     )
     def start(self, capacity: int, kind: str, seed: int) -> None:
-        self.make = (lambda: Reservoir(capacity, RAM)) if kind == "reservoir" else (lambda: Infinite(RAM))
+        self.make = infinite if kind == "infinite" else lambda: reservoir(capacity)
         self.capacity = capacity if kind == "reservoir" else 10**9
         self.memory, self.seed, self.count = bound(self.make(), seed), seed, 0
         self.twin = bound(self.make(), seed)
@@ -92,7 +73,7 @@ class MemoryMachine(RuleBasedStateMachine):
     @invariant()
     def keeps_the_largest_keys(self) -> None:
         if self.count:
-            keys = uniform(self.seed, KEYS, 0, self.count)
+            keys = uniform(KEYS, self.seed, range(self.count))
             best = np.argsort(keys)[-self.capacity :] if self.count > self.capacity else np.arange(self.count)
             assert sorted(ids(self.memory)) == sorted(best.tolist())
             columns = self.memory.columns()
@@ -105,25 +86,25 @@ TestMemory.settings = settings(max_examples=60, stateful_step_count=25, deadline
 
 
 def test_a_new_capacity() -> None:
-    memory = bound(Reservoir(50, RAM), 3)
+    memory = bound(reservoir(50), 3)
     memory.add(batch(0, 400))
     files = saved(memory)
-    smaller = loaded(Reservoir(20, RAM), files)
-    keys = uniform(3, KEYS, 0, 400)
+    smaller = loaded(reservoir(20), files)
+    keys = uniform(KEYS, 3, range(400))
     assert sorted(ids(smaller)) == sorted(np.argsort(keys)[-20:].tolist())
     smaller.add(batch(400, 100))
-    assert sorted(ids(smaller)) == sorted(np.argsort(uniform(3, KEYS, 0, 500))[-20:].tolist())
+    assert sorted(ids(smaller)) == sorted(np.argsort(uniform(KEYS, 3, range(500)))[-20:].tolist())
     with pytest.raises(StateError, match="memory.capacity=60: the state's memory has been full at 50"):
-        loaded(Reservoir(60, RAM), files)
-    sparse = bound(Reservoir(50, RAM), 3)
+        loaded(reservoir(60), files)
+    sparse = bound(reservoir(50), 3)
     sparse.add(batch(0, 30))
-    larger = loaded(Reservoir(60, RAM), saved(sparse))
+    larger = loaded(reservoir(60), saved(sparse))
     larger.add(batch(30, 400))
-    assert sorted(ids(larger)) == sorted(np.argsort(uniform(3, KEYS, 0, 430))[-60:].tolist())
+    assert sorted(ids(larger)) == sorted(np.argsort(uniform(KEYS, 3, range(430)))[-60:].tolist())
 
 
 def test_mapped_columns_are_the_same(tmp_path: Any) -> None:
-    ram, mapped = bound(Reservoir(100, RAM)), bound(Reservoir(100, 0), scratch=str(tmp_path))
+    ram, mapped = bound(reservoir(100)), bound(Memory(Reservoir(100), 0), scratch=str(tmp_path))
     for memory in (ram, mapped):
         for first in range(0, 900, 90):
             memory.add(batch(first, 90))
@@ -134,17 +115,17 @@ def test_mapped_columns_are_the_same(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.bool, torch.int8, torch.float64])
 def test_dtypes_survive(dtype: torch.dtype) -> None:
-    memory = bound(Reservoir(10, RAM))
+    memory = bound(reservoir(10))
     values = torch.arange(10).view(10, 1).to(dtype)
     memory.add(batch(0, 10), extra=values)
-    again = loaded(Reservoir(10, RAM), saved(memory))
+    again = loaded(reservoir(10), saved(memory))
     # values of the fit's own precision, which may change between updates, are kept in one
     assert again.columns()["extra"].dtype == (torch.float32 if dtype.is_floating_point else dtype)
     assert same(memory, again)
 
 
 def test_columns_that_do_not_fit() -> None:
-    memory = bound(Reservoir(10, RAM))
+    memory = bound(reservoir(10))
     memory.add(batch(0, 5), logits=torch.zeros(5, 3))
     with pytest.raises(DataError, match=r"column 'logits' holds torch.float32 \[3\], the new examples have .* \[4\]"):
         memory.add(batch(5, 5), logits=torch.zeros(5, 4))
@@ -158,30 +139,30 @@ def test_columns_that_do_not_fit() -> None:
 
 
 def test_policies_do_not_mix() -> None:
-    memory = bound(Infinite(RAM))
+    memory = bound(infinite())
     memory.add(batch(0, 5))
     files = saved(memory)
     with pytest.raises(
         StateError, match="the state's memory is a Infinite of 5 examples, the config asks for a Reservoir"
     ):
-        loaded(Reservoir(10, RAM), files)
-    assert len(loaded(NoMemory(), files)) == 0
+        loaded(reservoir(10), files)
+    assert len(loaded(none(), files)) == 0
 
 
 def test_bounds_and_empty() -> None:
     for capacity in (0, -3, 10.5):
         with pytest.raises(ConfigError, match=f"memory.capacity={capacity}: expected a whole number of 1 or more"):
-            Reservoir(capacity, RAM)  # type: ignore[arg-type]
+            reservoir(capacity)  # type: ignore[arg-type]
     with pytest.raises(StateError, match="the memory is empty"):
-        bound(Reservoir(5, RAM)).sample(1)
-    nothing = bound(NoMemory())
+        bound(reservoir(5)).sample(1)
+    nothing = bound(none())
     nothing.add(batch(0, 5))
     assert len(nothing) == 0
     assert dict(nothing.save()) == {}
 
 
 def test_what_an_updater_needs_is_asked_for_filled_or_widened() -> None:
-    memory = bound(Reservoir(10, RAM))
+    memory = bound(reservoir(10))
     memory.require(("logits",))  # empty: nothing is missing yet
     memory.add(batch(0, 6))
     with pytest.raises(StateError, match="the memory's examples have no 'logits'.*memory.backfill=true"):
@@ -189,44 +170,44 @@ def test_what_an_updater_needs_is_asked_for_filled_or_widened() -> None:
     memory.fill("logits", torch.ones(6, 2))
     memory.require(("logits",))
     memory.widen("logits", 3, float("nan"))
-    logits = loaded(Reservoir(10, RAM), saved(memory)).columns()["logits"]
+    logits = loaded(reservoir(10), saved(memory)).columns()["logits"]
     assert logits.shape == (6, 3)
     assert logits[:, :2].eq(1).all()
     assert logits[:, 2].isnan().all()
 
 
 def test_a_save_that_broke_off_loses_nothing() -> None:
-    memory = bound(Infinite(RAM))
+    memory = bound(infinite())
     memory.add(batch(0, 9000))
     next(memory.save())
-    again = loaded(Infinite(RAM), saved(memory))
+    again = loaded(infinite(), saved(memory))
     assert same(memory, again)
 
 
 def test_many_small_segments_are_merged_not_the_large_one() -> None:
-    memory = bound(Infinite(RAM))
-    memory.add_columns(rows(0, 100_000))
+    memory = bound(infinite())
+    memory.add_columns(plain(0, 100_000))
     files, largest = saved(memory), 0
     for version in range(150):
-        memory.add_columns(rows(100_000 + 10 * version, 10))
+        memory.add_columns(plain(100_000 + 10 * version, 10))
         fresh = {name: data for name, data in memory.save() if data is not None}
         files |= fresh
         largest = max(largest, sum(len(data) for name, data in fresh.items() if "segment" in name))
         assert len(memory.segments.rows) <= 129
     assert largest < 100_000 * 11 / 20
-    assert same(memory, loaded(Infinite(RAM), files))
+    assert same(memory, loaded(infinite(), files))
 
 
 def test_the_log_stays_within_its_bounds() -> None:
     """A hundred versions with 1 % changed each: bytes written and referenced stay in proportion."""
     size = 20_000
-    memory = bound(Infinite(RAM))
-    memory.add_columns(rows(0, size))
+    memory = bound(infinite())
+    memory.add_columns(plain(0, size))
     files = saved(memory)
     written = []
     for version in range(100):
         slots = np.random.default_rng(version).choice(size, size // 100, replace=False)
-        memory.store.put(torch.from_numpy(slots), torch.arange(len(slots)), rows(10**6 + version * 1000, len(slots)))
+        memory.store.put(torch.from_numpy(slots), torch.arange(len(slots)), plain(10**6 + version * 1000, len(slots)))
         memory.segments.touch(slots, size)
         fresh = {name: data for name, data in memory.save() if data is not None and "segment" in name}
         written.append(sum(map(len, fresh.values())))
@@ -237,4 +218,4 @@ def test_the_log_stays_within_its_bounds() -> None:
     everything = size * 11
     assert np.mean(written) < 0.06 * everything
     index = {name: data for name, data in memory.save() if data is not None}
-    assert same(memory, loaded(Infinite(RAM), files | index))
+    assert same(memory, loaded(infinite(), files | index))

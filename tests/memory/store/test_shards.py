@@ -9,20 +9,13 @@ from scipy.stats import chi2
 
 from renate.data.batch import BatchTransform, Columns
 from renate.errors import ConfigError
-from renate.memory.base import Memory, Plan
-from renate.memory.infinite import Infinite
-from renate.memory.reservoir import Reservoir, TopKeys
-from renate.memory.shards import merge, settle
+from renate.memory.base import Plan, Policy
+from renate.memory.store.memory import Memory
+from renate.memory.store.shards import align_ids, merge, sync_counts
+from renate.memory.top_keys import TopKeys
 from renate.ranks import Ranks
+from tests.memory.examples import Files, in_ram, infinite, reservoir, rows
 from tests.memory.threads import together
-
-RAM = 1 << 30
-Files = dict[str, bytes]
-
-
-def rows(ids: torch.Tensor) -> Columns:
-    columns = {"inputs": (ids % 251).to(torch.uint8)[:, None].expand(-1, 3).contiguous(), "targets": ids}
-    return columns | {"logits": ids[:, None].float() / 7}
 
 
 def update(
@@ -42,8 +35,8 @@ def update(
                 part = mine[step * batch : (step + 1) * batch] if step < steps - 1 else mine[step * batch :]
                 memory.add_columns(rows(part))
                 if size > 1:
-                    memory.hear(ranks.gather(memory.count))
-            settle(memory, ranks)
+                    sync_counts(memory, ranks.gather(memory.count))
+            align_ids(memory, ranks)
         held = memory.size
         merge(memory, ranks)
         return held, memory
@@ -63,16 +56,15 @@ def contents(make: Callable[[], Memory], files: Files) -> list[tuple[int, float]
     found = memory.columns()
     expected = rows(found["targets"])
     assert all(torch.equal(found[name], expected[name]) for name in expected), "rows stayed whole"
-    keys = memory.keys()
-    values = keys.tolist() if keys is not None else [0.0] * memory.size
-    return sorted(zip(found["targets"].tolist(), values, strict=True))
+    keys = memory.policy.values().get("key", np.zeros(memory.size))
+    return sorted(zip(found["targets"].tolist(), keys.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("sizes", [(2, 2, 2), (2, 1, 2), (1, 3, 2), (4, 2, 1)])
 @pytest.mark.parametrize("capacity", [7, 40, 1000])
 def test_any_number_of_processes_leaves_the_same_memory(sizes: tuple[int, ...], capacity: int) -> None:
     def make() -> Memory:
-        return Reservoir(capacity, RAM)
+        return reservoir(capacity)
 
     one: Files = {}
     many: Files = {}
@@ -88,7 +80,7 @@ def test_any_number_of_processes_leaves_the_same_memory(sizes: tuple[int, ...], 
 
 def test_what_is_untouched_is_not_written_again() -> None:
     def make() -> Memory:
-        return Reservoir(10000, RAM)
+        return reservoir(10000)
 
     first, _, _ = update(make, {}, torch.arange(5000), 2, batch=500)
     _, _, written = update(make, first, torch.arange(5000, 5040), 2)
@@ -97,7 +89,7 @@ def test_what_is_untouched_is_not_written_again() -> None:
 
 def test_everything_is_kept_where_there_is_no_bound() -> None:
     def make() -> Memory:
-        return Infinite(RAM)
+        return infinite()
 
     files, _, _ = update(make, {}, torch.arange(30), 2)
     files, shards, _ = update(make, files, torch.arange(30, 51), 3)
@@ -111,14 +103,14 @@ def test_uniform_over_the_processes_data_however_uneven_their_shares() -> None:
     for seed in range(seeds):
 
         def one(ranks: Ranks, seed: int = seed) -> Memory:
-            memory = Reservoir(capacity, RAM)
+            memory = reservoir(capacity)
             memory.bind(seed=seed, rank=ranks.rank, ranks=ranks.size)
             first, last = (0, 9) if ranks.first else (9, 45)
             for begin in range(0, 36, 12):
                 part = torch.arange(first, last)[begin : begin + 12]
                 if len(part):
                     memory.add_columns(rows(part))
-                memory.hear(ranks.gather(memory.count))
+                sync_counts(memory, ranks.gather(memory.count))
             merge(memory, ranks)
             return memory
 
@@ -134,7 +126,7 @@ def test_uniform_over_the_processes_data_however_uneven_their_shares() -> None:
 
 def test_draws_of_two_processes_differ() -> None:
     def one(ranks: Ranks) -> list[int]:
-        memory = Infinite(RAM)
+        memory = infinite()
         memory.bind(seed=1, transform=BatchTransform(), rank=ranks.rank, ranks=ranks.size)
         memory.add_columns(rows(torch.arange(1000)))
         drawn: list[int] = memory.sample(50).fields["slots"].tolist()
@@ -160,9 +152,9 @@ def test_letting_go_leaves_the_largest_keys_and_a_sound_pool() -> None:
 
 
 def test_a_policy_that_knows_no_shards_is_refused() -> None:
-    class Own(Memory):
-        def plan(self, n: int, targets: torch.Tensor) -> Plan:
-            return np.arange(self.size, self.size + n), np.arange(n)
+    class Own(Policy):
+        def assign(self, ids: range, columns: Columns, size: int) -> Plan:
+            return np.arange(size, size + len(ids)), np.arange(len(ids))
 
     with pytest.raises(ConfigError, match="memory: Own can't be sharded over 2 processes: give trainer.devices=1"):
-        Own(None, RAM).bind(seed=0, ranks=2)
+        in_ram(Own(None)).bind(seed=0, ranks=2)

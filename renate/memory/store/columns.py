@@ -13,34 +13,48 @@ Schema = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 
 
 def schema_of(columns: Columns) -> Schema:
+    """The dtype of each column and the shape of one of its rows."""
     return {name: (column.dtype, tuple(column.shape[1:])) for name, column in columns.items()}
 
 
+def as_kept(field: Tensor) -> Tensor:
+    """A further value as it is kept: floats in 32 bits, whatever this update trains in."""
+    field = field.detach()
+    return field.float() if field.is_floating_point() else field
+
+
 class ColumnStore:
-    """Slots 0 … rows - 1 of every column. The columns are made at the first write, from what is written.
+    """Slots 0 … rows - 1 of every column. The columns are made at the first write, from what comes.
 
     Args:
-        max_ram: Bytes; if all columns together need more, they lie in mapped files.
-        scratch: Folder of those files, which have no name there and vanish with the process; None is a temporary one.
+        max_ram: Bytes; if all columns together need more, they lie in mapped files. None is no
+            bound.
+        scratch: Folder of those files, which have no name there and vanish with the process; None
+            is a temporary one.
     """
 
-    def __init__(self, max_ram: int, scratch: str | None) -> None:
-        self.max_ram, self.scratch = max_ram, scratch
+    def __init__(self, max_ram: int | None, scratch: str | None) -> None:
+        self.max_ram = math.inf if max_ram is None else max_ram
+        self.scratch = scratch
         self.columns: Columns = {}
         self.rows = 0
 
     @property
     def schema(self) -> Schema:
+        """As `schema_of` the columns."""
         return schema_of(self.columns)
 
     def reserve(self, rows: int, schema: Schema) -> None:
         """Make room for slots up to `rows`; what is stored stays."""
         if rows <= self.rows and self.columns:
             return
+
         size = rows * sum(dtype.itemsize * math.prod(shape) for dtype, shape in schema.values())
-        old, self.columns = self.columns, {}
+        mapped = size > self.max_ram
+        old = self.columns
+        self.columns = {}
         for name, (dtype, shape) in schema.items():
-            new = self._mapped(rows, dtype, shape) if size > self.max_ram else torch.empty((rows, *shape), dtype=dtype)
+            new = self._mapped(rows, dtype, shape) if mapped else _in_ram(rows, dtype, shape)
             if name in old:
                 new[: self.rows] = old.pop(name)
             self.columns[name] = new
@@ -82,8 +96,8 @@ class ColumnStore:
         """Copy rows of new columns, on any device, into slots, int64 [k] each, slots unique."""
         for name, column in self.columns.items():
             new = columns[name]
-            chosen = new.index_select(0, rows) if new.is_cpu else new.index_select(0, rows.to(new.device)).cpu()
-            column.index_copy_(0, slots, chosen)
+            there = rows if new.is_cpu else rows.to(new.device)
+            column.index_copy_(0, slots, new.index_select(0, there).cpu())
 
     def move(self, origin: Tensor, to: Tensor) -> None:
         """Copy rows from slots to other slots, int64 [k] both."""
@@ -91,7 +105,13 @@ class ColumnStore:
             column.index_copy_(0, to, column.index_select(0, origin))
 
     def gather(self, index: Tensor) -> Columns:
+        """Return copies of the rows in some slots, int64 [n]."""
         return select(self.columns, index)
 
     def first(self, count: int) -> Columns:
+        """Return views of the first rows of every column."""
         return {name: column[:count] for name, column in self.columns.items()}
+
+
+def _in_ram(rows: int, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+    return torch.empty((rows, *shape), dtype=dtype)

@@ -14,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import renate
-from renate.cli.session import CONF
 from renate.jobs.directory import JobDirectory
+from renate.launchers.composing.conf import CONF
 
 ROOT = Path(__file__).parents[1]
 # method: (published class-IL, reference class-IL, reference task-IL)

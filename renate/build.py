@@ -22,6 +22,7 @@ BASES = frozenset(
         "renate.memory.base.Memory",
         "renate.data.base.Source",
         "renate.data.scenarios.Scenario",
+        "renate.launchers.base.JobLauncher",
         "renate.tuning.base.Proposer",
         "renate.tuning.base.Stopper",
     }

@@ -21,7 +21,9 @@ from typing import Any
 
 ML = Path("/opt/ml")
 CHANNEL, SOURCE = ML / "input/data/job", ML / "input/data/source/source.tar.gz"
-ORDER = "argv.json"  # in the job's channel: the job is a whole sweep
+JOB = "renate.launchers.remote.inside.run_job"
+SWEEP = "renate.launchers.remote.inside.run_sweep"
+ORDER = "argv.json"  # in the channel of a job that is a whole sweep (remote/sweep.py)
 CODE, CHECKPOINTS, FAILURE = ML / "code", ML / "checkpoints", ML / "output/failure"
 WORDS = 960  # characters; the service shows 1024, of which it takes some for itself
 TORCH = ("torch", "torchvision", "torchaudio", "torchtext", "torchdata", "triton")  # the image's builds, for its GPU
@@ -104,10 +106,10 @@ def command() -> list[str]:
     names = sorted(found["hosts"], key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
     me = found["current_host"]
     run = os.environ.get("TRAINING_JOB_NAME", "run")
+    program = SWEEP if (CHANNEL / ORDER).exists() else JOB
     # The checkpoints of all machines go to one place.
-    program = "renate.cli.remote_sweep" if (CHANNEL / ORDER).exists() else "renate.launchers.remote"
     words = [sys.executable, "-m", program, str(CHANNEL), str(CHECKPOINTS / me), "--run", run]
-    if program != "renate.launchers.remote":
+    if program == SWEEP:
         return words
     words += ["--hosts", ",".join(names), "--host", str(names.index(me))]
     return words + (["--interface", found["network_interface_name"]] if len(names) > 1 else [])

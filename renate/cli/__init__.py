@@ -20,7 +20,7 @@ DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errn
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the command; exits with 0, or with 1 and one line that says why."""
     from renate.errors import ConfigError, RenateError, nearest
-    from renate.launchers.interruptions import held_back
+    from renate.launchers.composing.interruptions import held_back
 
     argv = sys.argv[1:] if argv is None else argv
     if threading.current_thread() is threading.main_thread():
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
             print(f"renate {metadata.version('renate-cl')}")
         elif word is None:
             if _runs_here(argv):
-                from renate.launchers.worker import park
+                from renate.launchers.local.worker import park
 
                 park()
             with held_back():  # Hydra makes configs while it is imported

@@ -9,15 +9,17 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from renate.cli.session import ROOT, one_line, register_plugins
 from renate.errors import ConfigError
+from renate.launchers.composing.conf import ROOT
+from renate.launchers.composing.mistakes import one_line
+from renate.launchers.composing.session import register_plugins
 
 
 def in_process(config: DictConfig) -> Any:
     """What Hydra's own launchers call: the job runs here, so breakpoints work."""
     from hydra.core.hydra_config import HydraConfig
 
-    from renate.launchers.compose import run_here
+    from renate.launchers.composing.composer import run_here
 
     return run_here(config, HydraConfig.get())
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from renate.errors import JobError, NoVersionError
 from renate.jobs.directory import JobDirectory
-from renate.launchers.progress import cell, stdout
+from renate.launchers.terminal.console import cell, stdout
 from renate.state import publish as publishing
 from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect

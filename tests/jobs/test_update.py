@@ -15,12 +15,12 @@ from torch.utils.data import TensorDataset
 
 import renate
 from renate.api import as_list
-from renate.cli.session import composed
 from renate.errors import ConfigError, DataError, JobError, NoVersionError, StateError
 from renate.jobs import update
 from renate.jobs.directory import JobDirectory
 from renate.jobs.execute import execute
 from renate.jobs.text import dump
+from renate.launchers.sweeps.from_python import composed
 from renate.state.versions import State
 from tests.conftest import write_table
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import renate
-from renate.cli.session import composed
 from renate.errors import RenateError, printable
 from renate.jobs.execute import execute
 from renate.jobs.restore import Saved
 from renate.jobs.text import dump
+from renate.launchers.sweeps.from_python import composed
 from renate.memory.reservoir import Reservoir
 from renate.state.contents import metrics_from
 from renate.state.gc import gc

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from renate.launchers.sagemaker import bootstrap
 
 from renate.jobs.directory import JobDirectory
+from renate.launchers.sagemaker import bootstrap
 from tests.command import renate
 
 SDKS = ("sagemaker", "boto3", "botocore")

@@ -1,0 +1,79 @@
+"""What a job far away reports arrives in order, whatever the store does meanwhile."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from renate.errors import StateError
+from renate.jobs.directory import JobDirectory
+from renate.launchers.remote.follow import write_down
+from renate.launchers.remote.inside import outbox
+from renate.state.store import Store, open_store
+
+Json = dict[str, Any]
+
+
+def report(epoch: int, loss: float = 0.5) -> Json:
+    return {
+        "event": "report",
+        "text": f"epoch {epoch}",
+        "update": "",
+        "metrics": {"epoch": epoch, "step": 10 * epoch, "loss": loss},
+    }
+
+
+def arrived(store: Store, run: str) -> list[Json]:
+    keys = [entry.key for entry in store.list(f"{run}/reports")]
+    return [event for key in keys for event in json.loads(bytes(store.get(key)))]
+
+
+def test_reports_wait_for_a_store_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "PERIOD", 0.01)
+    store, failing = open_store(str(tmp_path)), [True] * 3
+    (tmp_path / "run/reports").mkdir(parents=True)
+
+    def put(key: str, data: bytes) -> None:
+        if failing and failing.pop():
+            raise StateError("no connection")
+        (tmp_path / key).write_bytes(data)
+
+    monkeypatch.setattr(store, "put", put)
+    box = outbox.Outbox(store, "run")
+    for epoch in range(1, 21):
+        box.put(report(epoch))
+    while failing:
+        time.sleep(0.01)
+    box.put({"event": "progress", "done": 1, "total": 2, "text": ""})
+    box.put({"event": "progress", "done": 2, "total": 2, "text": ""})
+    box.close({"status": "completed"})
+    box.close({"status": "failed"})
+    events = arrived(store, "run")
+    assert [e["metrics"]["epoch"] for e in events if e["event"] == "report"] == list(range(1, 21))
+    assert events[-1]["done"] == 2
+    assert json.loads((tmp_path / "run/result.json").read_text()) == {"status": "completed"}, "once"
+    again = outbox.Outbox(store, "run")  # of a machine that took over
+    again.put(report(21))
+    again.close(None)
+    assert arrived(store, "run")[-1]["metrics"]["epoch"] == 21
+
+
+def test_what_a_successor_remembers_is_news_once(tmp_path: Path) -> None:
+    directory = JobDirectory(tmp_path)
+
+    def take(*events: Json) -> list[int]:
+        news = [n for event in events for n in write_down(directory, {"time": 1.0, **event})]
+        return [n["metrics"]["epoch"] for n in news if n["event"] == "report"]
+
+    assert take(report(2)) == [2]
+    kept = [{"time": 0.5, "epoch": epoch, "step": 10 * epoch, "loss": 0.5} for epoch in (1, 2)]
+    assert take({"event": "resumed", "reports": kept}) == [1], "epoch 2 was heard of"
+    assert take(report(3), report(4), report(3)) == [3, 4, 3]
+    assert [r["epoch"] for r in directory.reports()] == [1, 2, 3]
+    within = report(3) | {"metrics": {"epoch": 3, "step": 35, "loss": 0.4}}
+    assert take(within) == [3]
+    assert [r["step"] for r in directory.reports()] == [10, 20, 30, 35], "several reports in an epoch are kept"
+    assert take({"event": "log", "text": "hello\n"}) == []
+    assert (tmp_path / "log.txt").read_text() == "hello\n"

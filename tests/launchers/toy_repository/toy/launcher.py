@@ -37,6 +37,8 @@ class ToyLauncher(RemoteLauncher):
     def create(self, name: str, prepared: PreparedJob) -> bool:
         place = Path(self.backend.staging, "machines", name)
         shutil.copytree(Path(prepared.upload.folder.url, "job"), place / "channel")
+        for code in ("conf", "toy"):  # a sweep is composed where it runs
+            shutil.copytree(code, place / code)
         program = "run_sweep" if (place / "channel" / "argv.json").exists() else "run_job"
         command = [sys.executable, "-m", f"{PROGRAMS}.{program}", "channel", "job", "--run", name]
         with (place / "output.txt").open("wb") as output:
@@ -53,3 +55,8 @@ class ToyLauncher(RemoteLauncher):
 
     def end(self, name: str) -> None:
         os.kill(self.processes[name].pid, signal.SIGTERM)
+
+    def close(self) -> None:
+        super().close()
+        for process in self.processes.values():  # a machine is given back once its job has ended
+            process.wait()

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, Json
+from renate.jobs.records import JobResult
 from renate.tuning.base import Proposer
 
 
@@ -92,7 +93,7 @@ class SubmittedJobs(ABC):
         """Ask a job to end; says what becomes of it. Raises JobError."""
 
     @abstractmethod
-    def wait(self, name: str, run_dir: Path) -> tuple[ComposedJob, Json]:
+    def wait(self, name: str, run_dir: Path) -> tuple[ComposedJob, JobResult]:
         """Follow a job to its end, as the command that submitted it would have. Raises JobError."""
 
 
@@ -112,7 +113,7 @@ class JobLauncher(ABC):
     listener: Callable[[ComposedJob, Json], None]
 
     @abstractmethod
-    def submit(self, job: ComposedJob) -> Future[Json]:
+    def submit(self, job: ComposedJob) -> Future[JobResult]:
         """Start a prepared job; the future gives its result, whatever its status, and never raises."""
 
     @abstractmethod

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.already import in_words
-from renate.jobs.directory import Json, read_json
+from renate.jobs.directory import read_json
+from renate.jobs.records import SUBMITTED, JobResult
 from renate.jobs.text import quoted
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class _Session:
         self.model = model
         self.data = data
         self.done = threading.Event()
-        self.future: Future[Json] = Future()
+        self.future: Future[JobResult] = Future()
         self.job: ComposedJob | None = None
         self.tuning: Tuning | None = None
 
@@ -130,22 +131,18 @@ class _Session:
 
         outcome = self.future.result()
         folder = self.job.directory.path
-        if outcome["status"] not in ("completed", "submitted"):
-            error = outcome.get("error", outcome["status"])
-            raise JobError(f"{error} (log: {folder}/log.txt)")
-        if outcome.get("already"):
-            self.launcher.progress.line(in_words(outcome["already"], outcome["url"]))
-        url = outcome.get("url") or str(self.job.config.state.url)
-        matrix = outcome.get("matrix", [])
-        return Result(outcome["metrics"], url, outcome["version"], folder, matrix)
+        if not outcome.completed and outcome.status != SUBMITTED:
+            raise JobError(f"{outcome.reason} (log: {folder}/log.txt)")
+        url = outcome.url or str(self.job.config.state.url)
+        if outcome.already is not None:
+            self.launcher.progress.line(in_words(outcome.already, url))
+        return _result(outcome, url, folder)
 
     def _tuned(self, tuning: "Tuning") -> Result:
         from renate.launchers.sweeps.tuned_stream import tune
 
         outcome = tune(self.launcher, tuning.settings, tuning.parsed)
-        metrics = outcome.get("metrics") or {}
-        matrix = outcome.get("matrix") or []
-        return Result(metrics, outcome["url"], outcome["version"], tuning.folder, matrix)
+        return _result(outcome, str(outcome.url), tuning.folder)
 
     def rows(self) -> Iterator[Result]:
         """The stream's result after each update, as soon as it is there. Raises JobError."""
@@ -163,6 +160,11 @@ class _Session:
                 yield _after_updates(matrix[:count], url, directory.path)
             shown = max(shown, len(matrix))
         self.result()
+
+
+def _result(outcome: JobResult, url: str, folder: Path) -> Result:
+    matrix = [list(row) for row in outcome.matrix or []]
+    return Result(dict(outcome.metrics), url, outcome.version, folder, matrix)
 
 
 def _after_updates(matrix: list[list[float]], url: str, folder: Path) -> Result:

@@ -168,11 +168,11 @@ def run_here(config: DictConfig, hydra_config: Any) -> float | None:
     record = identify(config) | {"overrides": list(hydra_config.overrides.task), "publish": True}
     directory = JobDirectory(Path(str(config.run_dir)).absolute() / str(record["id"]))
     if config.resume and "already" in record:
-        return (directory.result or {}).get("value")
+        earlier = directory.result
+        return None if earlier is None else earlier.value
 
     directory.prepare(dump(config), record)
     result = execute(directory.path)
-    if result["status"] == "failed":
-        raise JobError(result["error"])
-    value: float | None = result["value"]
-    return value
+    if result.failed:
+        raise JobError(result.reason)
+    return result.value

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
 from renate.jobs.already import maker_of
-from renate.jobs.directory import Json
+from renate.jobs.records import COMPLETED, JobResult
 from renate.jobs.text import dump
 from renate.state.versions import State
 
@@ -105,9 +105,9 @@ class HydraLauncher(JobLauncher, Launcher):
         results = self.run([job for job, _ in composed])
         return [_job_return(job, settings, result) for (job, settings), result in zip(composed, results, strict=True)]
 
-    def run(self, jobs: Sequence[ComposedJob]) -> list[Json]:
+    def run(self, jobs: Sequence[ComposedJob]) -> list[JobResult]:
         """Run jobs side by side and wait; equal jobs run once. After Ctrl-C nothing is left running."""
-        futures: dict[str, Future[Json]] = {}
+        futures: dict[str, Future[JobResult]] = {}
         if len(jobs) > 1:
             name_apart(jobs)
         try:
@@ -120,17 +120,17 @@ class HydraLauncher(JobLauncher, Launcher):
             self.close()
             raise
 
-    def start(self, job: ComposedJob) -> Future[Json]:
+    def start(self, job: ComposedJob) -> Future[JobResult]:
         """Answer from an earlier run of exactly this job, else write the job's directory and submit it."""
         earlier = self.finished(job)
         if earlier is not None:
-            done: Future[Json] = Future()
+            done: Future[JobResult] = Future()
             done.set_result(earlier)
             return done
         self.prepare(job)
         return self.submit(job)
 
-    def finished(self, job: ComposedJob) -> Json | None:
+    def finished(self, job: ComposedJob) -> JobResult | None:
         """The result of an earlier run of exactly this job, if there is one and it may count."""
         if not job.config.resume or job.record.get("unread"):
             return None
@@ -138,7 +138,7 @@ class HydraLauncher(JobLauncher, Launcher):
             return _result_of_version(job)
 
         earlier = job.directory.result if job.known() else None
-        if earlier is None or earlier["status"] != "completed":
+        if earlier is None or not earlier.completed:
             return None
         self.progress.line(f"{job.name}: finished earlier, in {job.directory.path} (resume=false runs it again)")
         return earlier
@@ -159,24 +159,23 @@ class HydraLauncher(JobLauncher, Launcher):
             job.record["backend"] = self.name
 
 
-def _result_of_version(job: ComposedJob) -> Json:
+def _result_of_version(job: ComposedJob) -> JobResult:
     """What the job's own newest version says; its job's directory is named where it is still there."""
     url = str(job.config.state.url)
     version = int(job.record["already"])
     maker = maker_of(State(url).manifest(version), job.directory.path.parent)
     earlier = maker.result if maker is not None else None
-    return {
-        "status": "completed",
-        "value": None,
-        "metrics": (earlier or {}).get("metrics", {}),
-        "url": url,
-        "version": version,
-        "already": version,
-        "job": str(maker.path) if maker is not None and earlier else None,
-    }
+    return JobResult(
+        COMPLETED,
+        metrics=earlier.metrics if earlier is not None else {},
+        url=url,
+        version=version,
+        already=version,
+        job=str(maker.path) if maker is not None and earlier is not None else None,
+    )
 
 
-def _job_return(job: ComposedJob, settings: DictConfig, result: Json) -> JobReturn:
+def _job_return(job: ComposedJob, settings: DictConfig, result: JobResult) -> JobReturn:
     out = JobReturn(
         overrides=job.overrides,
         cfg=job.config,
@@ -184,12 +183,12 @@ def _job_return(job: ComposedJob, settings: DictConfig, result: Json) -> JobRetu
         working_dir=str(job.directory.path),
         task_name=settings.hydra.job.name,
     )
-    if result["status"] == "failed":
+    if result.failed:
         out.status = JobStatus.FAILED
-        out.return_value = JobFailedError(f"{job.name}: {result['error']}")
+        out.return_value = JobFailedError(f"{job.name}: {result.reason}")
     else:
         out.status = JobStatus.COMPLETED
-        out.return_value = result["value"]
+        out.return_value = result.value
     return out
 
 

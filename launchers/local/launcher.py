@@ -12,8 +12,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
-from renate.jobs.directory import Json
 from renate.jobs.group import Group, processes_of
+from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from ..composing.interruptions import at_exit
@@ -63,7 +63,7 @@ class LocalLauncher(HydraLauncher):
             wanted = min(jobs - len(self.idle), len(self.free))
             self.idle += [self._hire() for _ in range(wanted)]
 
-    def submit(self, job: ComposedJob) -> Future[Json]:
+    def submit(self, job: ComposedJob) -> Future[JobResult]:
         """Run a prepared job as soon as a worker is free."""
         return self.pool.submit(self._run, job)
 
@@ -125,7 +125,7 @@ class LocalLauncher(HydraLauncher):
         self.all.append(worker)
         return worker
 
-    def _run(self, job: ComposedJob) -> Json:
+    def _run(self, job: ComposedJob) -> JobResult:
         count = processes_of(job.config, self._gpus_of(0))
         worker = self._worker() if count == 1 else self._group(count)
         threads = max(1, cores() // self.slots)
@@ -133,14 +133,14 @@ class LocalLauncher(HydraLauncher):
         try:
             worker.send({"path": str(job.directory.path), "threads": threads, "environment": environment})
             self._follow(worker, job)
-            result: Json | None = job.directory.result
+            result = job.directory.result
             self._give_back(worker)
         except TimeoutError as error:
             result = self._bury(worker, job, str(error))
         except (EOFError, OSError):
             result = self._bury(worker, job, None)
         if result is None:
-            result = {"status": "failed", "error": "the worker left no result", "value": None}
+            result = JobResult.failure("the worker left no result")
         if not self.closed:
             self.progress.ended(job.name, result)
         return result
@@ -182,7 +182,7 @@ class LocalLauncher(HydraLauncher):
             self.progress.line(line)
         return len(new)
 
-    def _bury(self, worker: Worker | GroupWorker, job: ComposedJob, reason: str | None) -> Json:
+    def _bury(self, worker: Worker | GroupWorker, job: ComposedJob, reason: str | None) -> JobResult:
         """A worker has died, or must for a reason: its job has failed, and the slot is free for a new one."""
         ended = worker.kill(KEEPING if self.closed else GRACE)
         with self.lock:
@@ -192,7 +192,7 @@ class LocalLauncher(HydraLauncher):
         if self.closed:
             reason = "interrupted"
         told = job.directory.result if isinstance(worker, GroupWorker) and reason is None else None
-        result = told or {"status": "failed", "error": reason or ended, "value": None}
+        result = told or JobResult.failure(reason or ended)
         if not self.closed:  # an interrupted job isn't a failed one: the same command runs it
             job.directory.finish(result)
         return result

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import JobError
-from renate.jobs.directory import JobDirectory, Json, in_words
+from renate.jobs.directory import JobDirectory, in_words
+from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from ..terminal.progress import Progress
@@ -50,8 +51,8 @@ def lines(directory: JobDirectory, *, follow: bool) -> Iterator[str]:
     """What a job has printed and reported, so far or until its end; a failure is the last line."""
     yield from _told(directory, follow=follow)
     result = directory.result
-    if result is not None and result["status"] == "failed":
-        yield f"renate: {result['error']}"
+    if result is not None and result.failed:
+        yield f"renate: {result.reason}"
 
 
 def _told(directory: JobDirectory, *, follow: bool) -> Iterator[str]:
@@ -71,13 +72,13 @@ def stop(directory: JobDirectory) -> str:
         JobError: It doesn't run here.
     """
     if (result := directory.result) is not None:
-        return f"{directory.path.name} is {result['status']} already"
+        return f"{directory.path.name} is {result.status} already"
     _check_running(directory)
     directory.stop()
     return f"{directory.path.name} ends at its next report"
 
 
-def wait(directory: JobDirectory) -> tuple[ComposedJob, Json]:
+def wait(directory: JobDirectory) -> tuple[ComposedJob, JobResult]:
     """Follow a job to its end.
 
     Raises:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from renate.jobs.directory import Json
+from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from .job_upload import JobUpload
@@ -43,7 +43,13 @@ class RemoteJob:
 
 
 class RemoteBackend(ABC):
-    """A place where jobs run; each submission of a job has a name there."""
+    """A place where jobs run; each submission of a job has a name there.
+
+    Attributes:
+        named_by: The setting that names come from, as messages begin with it; empty: none.
+    """
+
+    named_by: str = ""
 
     def check_settings(self) -> None:  # noqa: B027 (few have to)
         """What can be wrong with the group, and needs no service to know. Raises ConfigError."""
@@ -83,6 +89,6 @@ class RemoteBackend(ABC):
     def send(self, prepared: PreparedJob) -> None:
         """Upload what a job needs."""
 
-    def tries_again(self, job: ComposedJob, result: Json, tries: int) -> bool:
+    def tries_again(self, job: ComposedJob, result: JobResult, tries: int) -> bool:
         """Whether a job that failed is submitted once more, after so many tries."""
         return False

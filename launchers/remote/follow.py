@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from threading import Event
 
 from renate.jobs.directory import JobDirectory, Json, in_words
+from renate.jobs.records import JobResult
 
 from ..terminal.progress import Progress
 from .backend import RemoteJob
@@ -13,7 +14,6 @@ from .job_folder import JobFolder
 FIRST = 0.2  # seconds between two looks at the folder; then ever more, up to backend.poll
 GROWTH = 1.1
 ASK = 2.0  # seconds between two questions to the backend itself, at least
-NOTHING: Json = {"value": None, "metrics": {}, "version": None}
 
 
 class Follower:
@@ -78,13 +78,13 @@ class Follower:
         self.asked = time.monotonic()
         return self.job is None or not self.job.running
 
-    def _without_result(self) -> Json:
+    def _without_result(self) -> JobResult:
         """The end of a job that left none: it never began, or was stopped."""
         job = self.job
         if job is None:
             job = RemoteJob(False, why_ended=f"there is no job {self.name} any more")
         error = f"{job.why_ended} ({self.name})"
-        return {"status": "failed", "error": error, "capacity": job.no_machine} | NOTHING
+        return JobResult.failure(error, capacity=job.no_machine)
 
 
 def write_down(directory: JobDirectory, event: Json) -> Iterator[Json]:

@@ -18,6 +18,7 @@ from yaml import YAMLError
 
 from renate.errors import JobError
 from renate.jobs.directory import Json
+from renate.jobs.records import JobResult
 from renate.state.store import Store, open_store
 
 from .inside.outbox import report_key, result_key
@@ -115,15 +116,14 @@ class JobFolder:
         events: list[Json] = checked(events_from, raw, f"{self.url}/{key}")
         return events
 
-    def result(self, run: str) -> Json | None:
+    def result(self, run: str) -> JobResult | None:
         """How a submission ended; None while it hasn't said so."""
         key = result_key(run)
         try:
             raw = self.store.get(key)
         except FileNotFoundError:
             return None
-        result: Json = checked(result_from, raw, f"{self.url}/{key}")
-        return result
+        return JobResult.from_json(checked(result_from, raw, f"{self.url}/{key}"))
 
     def forget_checkpoints(self) -> None:
         """Let the next submission begin anew."""

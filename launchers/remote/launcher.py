@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from renate.errors import ConfigError, RenateError
 from renate.jobs.directory import Json
+from renate.jobs.records import SUBMITTED, JobResult
 from renate.tuning.base import Proposer
 
 from ..base import ComposedJob
@@ -23,7 +24,7 @@ from ..composing.launcher import HydraLauncher
 from ..sweeps.sweep_as_job import hand_over_jobs
 from ..terminal.console import command
 from .backend import PreparedJob, RemoteBackend
-from .follow import NOTHING, Follower, show, write_down
+from .follow import Follower, show, write_down
 from .job_upload import Machine, begin, pack
 from .state_return import result_here
 from .submission import submit_once
@@ -65,13 +66,13 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
         """The command that does something with a submission, from anywhere."""
         return command([], "jobs", verb, name, "--backend", self.name)
 
-    def run(self, jobs: Sequence[ComposedJob]) -> list[Json]:
+    def run(self, jobs: Sequence[ComposedJob]) -> list[JobResult]:
         """Run jobs to their ends; several as one, where a sweep is one job."""
         if self.whole_sweeps and len({job.id for job in jobs}) > 1:
             return hand_over_jobs(self, jobs)
         return super().run(jobs)
 
-    def submit(self, job: ComposedJob) -> Future[Json]:
+    def submit(self, job: ComposedJob) -> Future[JobResult]:
         """Start a prepared job. Raises ConfigError for what can't be right."""
         prepared = self.packed(job)
         return self.pool.submit(self._run, prepared)
@@ -136,7 +137,7 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
                 said = f"{again}, {self.how_to('stop', name)} stops it"
             self.progress.line(said)
 
-    def _run(self, prepared: PreparedJob) -> Json:
+    def _run(self, prepared: PreparedJob) -> JobResult:
         job = prepared.job
         try:
             name, ended = submit_once(self, prepared, self.progress.line)
@@ -151,26 +152,26 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
             if not self.closing.is_set():
                 result = self._brought_back(prepared, result)
         except RenateError as error:
-            result = NOTHING | {"status": "failed", "error": str(error)}
+            result = JobResult.failure(str(error))
         if not self.closing.is_set():
             job.directory.finish(result)
             self.progress.ended(job.name, result)
         return result
 
-    def _left(self, prepared: PreparedJob, name: str) -> Json:
-        return NOTHING | {
-            "status": "submitted",
-            "training_job": name,
-            "follow": self.how_to("wait", name),
-            "url": prepared.upload.config.state.url,
-        }
+    def _left(self, prepared: PreparedJob, name: str) -> JobResult:
+        return JobResult(
+            SUBMITTED,
+            url=prepared.upload.config.state.url,
+            training_job=name,
+            follow=self.how_to("wait", name),
+        )
 
     def _is_given_up(self, job: ComposedJob) -> bool:
         """Whether nobody wants a job any more, now or after a moment's wait."""
         return job.id in self.unwanted or self.closing.wait(self.backend.poll)
 
     @staticmethod
-    def _brought_back(prepared: PreparedJob, result: Json) -> Json:
+    def _brought_back(prepared: PreparedJob, result: JobResult) -> JobResult:
         job = prepared.job
         if job.parts:
             return returned(job, result)
@@ -178,7 +179,7 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
             return result_here(result, prepared.upload.back, job.id)
         return result
 
-    def _followed(self, prepared: PreparedJob, name: str, *, quiet: bool) -> Json:
+    def _followed(self, prepared: PreparedJob, name: str, *, quiet: bool) -> JobResult:
         job = prepared.job
         upload = prepared.upload
         with self.lock:
@@ -188,7 +189,7 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
         if unwanted:  # told so while it was being submitted
             self.end(name)
 
-        result = NOTHING | {"status": "failed", "error": f"left running as {name}"}
+        result = JobResult.failure(f"left running as {name}")
         follower = Follower(
             lambda name: self.look(name, upload),
             upload.folder,
@@ -198,7 +199,7 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
         )
         for event in follower.events():
             if event["event"] == "end":
-                result = NOTHING | event["result"]
+                result = event["result"]
                 continue
             for news in write_down(job.directory, event):
                 if not quiet:

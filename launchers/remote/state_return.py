@@ -1,9 +1,9 @@
 """A state on this machine, on its way to a job and back: the job itself reads and publishes in S3 only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from renate.jobs.directory import Json
+from renate.jobs.records import JobResult
 from renate.state import publish as publishing
 from renate.state.blobs import parallel
 from renate.state.manifest import Blob, Manifest
@@ -100,7 +100,7 @@ class StateReturn:
         return state, state.manifest(manifest.parent.version)
 
 
-def result_here(result: Json, back: StateReturn, job: str) -> Json:
+def result_here(result: JobResult, back: StateReturn, job: str) -> JobResult:
     """A job's result, with the version and the URL that it has on this machine."""
-    version = back.receive(job) if result["status"] == "completed" else None
-    return result | {"version": version, "url": back.url}
+    version = back.receive(job) if result.completed else None
+    return replace(result, version=version, url=back.url)

@@ -53,7 +53,7 @@ def submit_once(backend: RemoteBackend, prepared: PreparedJob, say: Callable[[st
             say(f"submitted as {name}")
             return name, False
         folder.withdraw(number, name)
-    raise JobError(f"{name} is taken, as another name was: give the command again")
+    raise JobError(f"{backend.named_by}{name} is taken, as another name was")
 
 
 def _known(
@@ -63,7 +63,7 @@ def _known(
     resume = prepared.job.config.resume
     result = prepared.upload.folder.result(last.name)
     if result is not None:  # the backend may still be tidying up after it
-        if not resume or result["status"] != "completed":
+        if not resume or not result.completed:
             return None
         say(f"finished earlier, as {last.name} (resume=false runs it again)")
         return last.name, True

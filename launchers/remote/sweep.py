@@ -2,8 +2,8 @@
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from renate.build import targets
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, Json, read_json, write_json
+from renate.jobs.records import JobResult
 from renate.jobs.text import quoted
 from renate.tuning.winner import EVENTS, RECORD
 
@@ -114,42 +115,49 @@ def _changes(before: DictConfig, after: DictConfig, keys: Sequence[str]) -> Iter
             yield f"{key}={quoted(value)}"
 
 
-def returned(job: ComposedJob, result: Json) -> Json:
+def returned(job: ComposedJob, result: JobResult) -> JobResult:
     """A sweep's result as it is on this machine.
 
     Its trials or jobs are written down, local states have received their versions.
     """
-    swept = result.pop("sweep", None)
+    swept = result.sweep
+    result = replace(result, sweep=None)
     if swept is None:  # it ended before it began
         return result
-    jobs = {each["id"]: each["result"] for each in swept.get("jobs", [])}
-    order = job.record["sweep"]
+    results = {one["id"]: JobResult.from_json(one["result"]) for one in swept.get("jobs", [])}
+    order = job.record.get("sweep", {})  # only the machine that asked for it has kept it
     stream = "argv" in order and order["record"] is None
+
     for each in job.record.get("back", []):
         back = StateReturn(**each["back"])
-        one = jobs.get(each["part"], result)
-        if one["status"] != "completed":
+        part = each["part"]
+        one = results.get(part, result)
+        if not one.completed:
             continue
-        version = back.receive(None if stream else each["part"])
-        _told(result, one, version, back)
-        one |= {"version": version, "url": back.url}
-    unpack(job.directory, swept)
+        version = back.receive(None if stream else part)
+        result = replace(result, printed=_as_here(result, one, version, back))
+        if part in results:
+            results[part] = replace(one, version=version, url=back.url)
+        else:
+            result = replace(result, version=version, url=back.url)
+    unpack(job.directory, swept, results)
     return result
 
 
-def _told(result: Json, one: Json, version: int | None, back: StateReturn) -> None:
-    """The words of the other machine name its version and URL."""
-    theirs = f"version     {one['version']} of {one['url']}"
+def _as_here(result: JobResult, one: JobResult, version: int | None, back: StateReturn) -> str:
+    """The words of the other machine, with our version and URL in the place of its own."""
+    theirs = f"version     {one.version} of {one.url}"
     ours = f"version     {version} of {relative(back.url)}"
-    result["printed"] = result["printed"].replace(theirs, ours)
+    return (result.printed or "").replace(theirs, ours)
 
 
-def unpack(directory: JobDirectory, swept: Json) -> None:
+def unpack(directory: JobDirectory, swept: Mapping[str, Any], results: Mapping[str, JobResult]) -> None:
     """Write down what a sweep far away has left besides its result: its trials, or its jobs.
 
     Args:
         directory: The sweep's, here.
         swept: What came back, checked (`returned.result_from`).
+        results: Of its jobs, by id, as they are here.
 
     Raises:
         JobError: It names a job whose folder wouldn't be in this run directory, or that isn't of this
@@ -173,4 +181,4 @@ def unpack(directory: JobDirectory, swept: Json) -> None:
         if not (job.path / "job.json").exists():
             job.prepare(each["config"], each["record"])
         job.recall(each["reports"])
-        job.finish(each["result"])
+        job.finish(results[each["id"]])

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from renate.jobs.directory import JobDirectory, Json
+from renate.jobs.directory import JobDirectory
+from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from ..terminal.progress import Progress
-from .follow import NOTHING, Follower, show, write_down
+from .follow import Follower, show, write_down
 from .job_folder import JobFolder
 from .job_upload import JobUpload, Machine
 from .state_return import result_here
@@ -39,7 +40,7 @@ class Submission:
 
 def wait(
     found: Submission, follower: Follower, run_dir: Path, machine: Machine, how_to_stop: str
-) -> tuple[ComposedJob, Json]:
+) -> tuple[ComposedJob, JobResult]:
     """Follow a job to its end, as the command that submitted it would have.
 
     Its directory in `run_dir` holds what it reports.
@@ -57,7 +58,7 @@ def wait(
     job = _job_here(found, run_dir)
     progress = Progress()
     earlier = job.directory.result
-    if earlier is not None and earlier["status"] == "completed":
+    if earlier is not None and earlier.completed:
         progress.line(f"finished earlier, in {job.directory.path}")
         return job, earlier
 
@@ -75,11 +76,11 @@ def wait(
     return job, result
 
 
-def _followed(job: ComposedJob, follower: Follower, progress: Progress) -> Json:
-    result = {**NOTHING}
+def _followed(job: ComposedJob, follower: Follower, progress: Progress) -> JobResult:
+    result = JobResult.failure("nobody said how it ended")
     for event in follower.events():
         if event["event"] == "end":
-            result |= event["result"]
+            result = event["result"]
             continue
         for news in write_down(job.directory, event):
             show(progress, job.name, news)
@@ -99,7 +100,7 @@ def _job_here(found: Submission, run_dir: Path) -> ComposedJob:
     return ComposedJob(0, list(record["overrides"]), config, directory, record)
 
 
-def _brought_back(job: ComposedJob, found: Submission, machine: Machine, result: Json) -> Json:
+def _brought_back(job: ComposedJob, found: Submission, machine: Machine, result: JobResult) -> JobResult:
     """Where the command that was left has a local state, that state receives the version."""
     state = job.config.state
     cwd = Path(job.record["cwd"])
@@ -107,7 +108,7 @@ def _brought_back(job: ComposedJob, found: Submission, machine: Machine, result:
         for key in ("url", "next_url"):
             if state[key] is not None and "://" not in state[key]:
                 state[key] = str(cwd / state[key])
-    if "sweep" in result:
+    if result.sweep is not None:
         return returned(job, result)
     if "home" in job.record:  # as its folder has it: all of it lies in the object store
         return result

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from renate.build import targets
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
+from renate.jobs.records import JobResult
 from renate.state.store import open_store
 
 from ..base import ComposedJob, SubmittedJobs
@@ -33,6 +34,7 @@ class SageMakerLauncher(RemoteLauncher):
         self.machine = machine_of(self.backend.requirements)
         self.service = Service(self.backend.region)
         self.archives: dict[tuple[str, ...], tuple[str, bytes]] = {}
+        self.named_by = f"backend.job_name={self.backend.job_name}: "
         self.role: str | None = self.backend.role
         self.image: str | None = self.backend.image
 
@@ -130,10 +132,10 @@ class SageMakerLauncher(RemoteLauncher):
         """Ask a training job to end; one that has ended is left alone."""
         self.service.stop(name)
 
-    def tries_again(self, job: ComposedJob, result: Json, tries: int) -> bool:
+    def tries_again(self, job: ComposedJob, result: JobResult, tries: int) -> bool:
         """A tuner's trial that got no machine is submitted again, under another name."""
         retries = int(self.backend.capacity_retries)
-        return "trial" in job.record and bool(result.get("capacity")) and tries <= retries
+        return "trial" in job.record and result.capacity and tries <= retries
 
     def how_to(self, verb: str, name: str) -> str:
         """The command that does something with a training job, from anywhere."""

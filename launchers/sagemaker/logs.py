@@ -46,9 +46,9 @@ def lines(service: Service, found: Submission, *, running: bool, follow: bool) -
         if event["event"] == "end":
             if not last:
                 yield from _cloudwatch(service, found.name)
-            end = f"renate: {event['result'].get('error')}"
+            end = f"renate: {event['result'].error}"
             # The job may have said so itself.
-            if event["result"]["status"] == "failed" and end != last:
+            if event["result"].failed and end != last:
                 yield end
         elif event["event"] in ("report", "log"):
             for last in event["text"].splitlines():

@@ -10,6 +10,7 @@ from threading import Event
 
 from renate.errors import JobError, nearest
 from renate.jobs.directory import Json
+from renate.jobs.records import JobResult
 
 from ..base import ComposedJob, SubmittedJobs
 from ..remote.wait import Submission, wait
@@ -98,7 +99,7 @@ class TrainingJobs(SubmittedJobs):
         self.service.stop(found.name)
         return f"{found.name} is stopping; the same command goes on from its last checkpoint"
 
-    def wait(self, name: str, run_dir: Path) -> tuple[ComposedJob, Json]:
+    def wait(self, name: str, run_dir: Path) -> tuple[ComposedJob, JobResult]:
         """See the base."""
         found = find(self.service, name)
         follower = logs.follower(self.service, found, Event())

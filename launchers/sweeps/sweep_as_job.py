@@ -10,6 +10,7 @@ from hydra.core.override_parser.types import Override
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, Json, write_json
+from renate.jobs.records import JobResult
 from renate.jobs.text import dump
 from renate.tuning.winner import RECORD
 
@@ -23,7 +24,7 @@ WORDS = ("overrides", "created")
 SERVERS = ("postgresql", "mysql")  # of databases that another machine can reach
 
 
-def hand_over(tuning: Tuning, parsed: Sequence[Override], *, one: bool) -> Json:
+def hand_over(tuning: Tuning, parsed: Sequence[Override], *, one: bool) -> JobResult:
     """Have a tuned update (`one`) or a tuned stream run as a job; returns what the command ends with.
 
     Raises:
@@ -53,8 +54,8 @@ def hand_over(tuning: Tuning, parsed: Sequence[Override], *, one: bool) -> Json:
     write_json(tuning.folder / RECORD, record)
 
     result = run_to_its_end(launcher, job)
-    if result["status"] == "failed":
-        raise JobError(result["error"])
+    if result.failed:
+        raise JobError(result.reason)
     report.single(job, result)
     return result
 
@@ -68,13 +69,13 @@ def _check_storage(tuning: Tuning) -> None:
         )
 
 
-def hand_over_jobs(launcher: HydraLauncher, jobs: Sequence[ComposedJob]) -> list[Json]:
+def hand_over_jobs(launcher: HydraLauncher, jobs: Sequence[ComposedJob]) -> list[JobResult]:
     """Have jobs without a tuner run as one; returns each one's result.
 
     Those that have finished don't run again.
     """
     name_apart(jobs)
-    results: dict[str, Json] = {}
+    results: dict[str, JobResult] = {}
     left: dict[str, ComposedJob] = {}
     for job in jobs:
         if (earlier := launcher.finished(job)) is not None:
@@ -87,11 +88,11 @@ def hand_over_jobs(launcher: HydraLauncher, jobs: Sequence[ComposedJob]) -> list
         parts = list(left.values())
         result = _run_as_one(launcher, parts)
         for part in parts:
-            results[part.id] = part.directory.result or {**result, "version": None}
+            results[part.id] = part.directory.result or replace(result, version=None)
     return [results[job.id] for job in jobs]
 
 
-def _run_as_one(launcher: HydraLauncher, parts: Sequence[ComposedJob]) -> Json:
+def _run_as_one(launcher: HydraLauncher, parts: Sequence[ComposedJob]) -> JobResult:
     asked = [{"overrides": _apart_from_hydra(part.overrides), "record": part.record} for part in parts]
     ids = "/".join(part.id for part in parts)
     name = f"sweep-{hashlib.sha256(ids.encode()).hexdigest()[:10]}"
@@ -125,7 +126,7 @@ def sweep_as_job(parts: Sequence[ComposedJob], order: Json, name: str) -> Compos
     return job
 
 
-def run_to_its_end(launcher: HydraLauncher, job: ComposedJob) -> Json:
+def run_to_its_end(launcher: HydraLauncher, job: ComposedJob) -> JobResult:
     """Run a sweep's job to its end; after Ctrl-C it is left as a single job is."""
     link_latest(job.directory.path)
     try:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from renate.jobs.directory import Json
+from renate.jobs.records import JobResult
 from renate.tuning.base import COMPLETED, FAILED, STOPPED
 from renate.tuning.sweep import RUNNING, Sweep, Trial
 
@@ -97,7 +97,7 @@ class SweepTable:
             table.add_row(*row(trial), style=style)
         return table
 
-    def end(self, sweep: Sweep, best: Trial, outcome: Json, winner: str) -> None:
+    def end(self, sweep: Sweep, best: Trial, outcome: JobResult, winner: str) -> None:
         """The best trials, and the winner as a command."""
         out, sign = stdout(), 1.0 if self.mode == "min" else -1.0
         if self.others:
@@ -114,12 +114,12 @@ class SweepTable:
         out.print(table)
         out.print()
         counted = ", ".join(f"{n} {status}{' early' if status == STOPPED else ''}" for status, n in count.items() if n)
-        out.print(f"trials      {len(sweep.trials)}: {counted}; ended by {outcome['why']}", markup=False)
+        out.print(f"trials      {len(sweep.trials)}: {counted}; ended by {outcome.why}", markup=False)
         out.print(f"best        trial {best.id}, {self.metric} {best.value:.4f}", markup=False)
-        for name, value in outcome["metrics"].items():
+        for name, value in outcome.metrics.items():
             if name != self.metric:
                 out.print(f"{name:28s} {value:.4f}", style="dim", markup=False)
-        out.print(f"version     {outcome['version']} of {outcome['url']}", markup=False)
+        out.print(f"version     {outcome.version} of {outcome.url}", markup=False)
         out.print(f"winner      {winner}", markup=False)
 
     def front(self, sweep: Sweep) -> Table:

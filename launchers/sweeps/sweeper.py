@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.directory import Json
+from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from ..composing.launcher import HydraLauncher, link_latest
@@ -23,7 +23,7 @@ from ..terminal import report
 from .tuned_stream import tune
 from .tuned_update import is_tuned
 
-Outcome = list[tuple[ComposedJob, Json]]
+Outcome = list[tuple[ComposedJob, JobResult]]
 
 
 class RenateSweeper(Sweeper):
@@ -94,7 +94,7 @@ class RenateSweeper(Sweeper):
 
 def _check_outcome(outcome: Outcome) -> None:
     """Raises JobError where a job failed, in its own words where it was the only one."""
-    failed = [result["error"] for _, result in outcome if result["status"] == "failed"]
+    failed = [result.reason for _, result in outcome if result.failed]
     if failed and len(outcome) == 1:
         raise JobError(failed[0])
     if failed:

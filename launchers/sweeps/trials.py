@@ -8,6 +8,7 @@ from concurrent.futures import Future, wait
 from functools import partial
 
 from renate.jobs.directory import Json
+from renate.jobs.records import STOPPED, JobResult
 from renate.tuning.sweep import End, Report, Trial
 
 from ..base import ComposedJob
@@ -30,13 +31,13 @@ class JobTrials:
 
     def __init__(self, launcher: HydraLauncher, make: Make, *, seeds: int, slots: int, metrics: Sequence[str]) -> None:
         self.launcher, self.make, self.seeds, self.slots, self.metrics = launcher, make, seeds, slots, metrics
-        self.events: queue.Queue[tuple[int, int, Json | None, Json | None]] = queue.Queue()
+        self.events: queue.Queue[tuple[int, int, Json | None, JobResult | None]] = queue.Queue()
         self.jobs: dict[int, list[ComposedJob]] = {}
         self.owner: dict[str, tuple[int, int]] = {}
         self.reached: dict[int, list[dict[int, list[float]]]] = {}  # trial -> seed -> epoch -> the metrics' values
-        self.results: dict[int, dict[int, Json]] = {}
+        self.results: dict[int, dict[int, JobResult]] = {}
         self.began: dict[int, float] = {}
-        self.futures: dict[int, list[Future[Json]]] = {}
+        self.futures: dict[int, list[Future[JobResult]]] = {}
         launcher.listener = self._heard
 
     def clock(self) -> float:
@@ -59,8 +60,9 @@ class JobTrials:
             self.futures[trial.id].append(future)
             future.add_done_callback(partial(self._done, trial.id, k))
 
-    def _done(self, trial: int, k: int, future: Future[Json]) -> None:
-        self.events.put((trial, k, None, {"status": "stopped"} if future.cancelled() else future.result()))
+    def _done(self, trial: int, k: int, future: Future[JobResult]) -> None:
+        result = JobResult(STOPPED) if future.cancelled() else future.result()
+        self.events.put((trial, k, None, result))
 
     def stop(self, trial: Trial) -> None:
         trial.seconds = time.monotonic() - self.began[trial.id]
@@ -95,7 +97,11 @@ class JobTrials:
                 trial, k, report, result = self.events.get(timeout=left)
             except queue.Empty:
                 return None
-            event = self._reported(trial, k, report) if report is not None else self._ended(trial, k, result or {})
+            event: Report | End | None = None
+            if report is not None:
+                event = self._reported(trial, k, report)
+            elif result is not None:
+                event = self._ended(trial, k, result)
             if event is not None:
                 return event
         return None
@@ -114,16 +120,25 @@ class JobTrials:
         value, *others = (statistics.fmean(values) for values in zip(*(one[step] for one in reached), strict=True))
         return Report(trial, step, value, tuple(others))
 
-    def _ended(self, trial: int, k: int, result: Json) -> End | None:
+    def _ended(self, trial: int, k: int, result: JobResult) -> End | None:
         results, seconds = self.results[trial], time.monotonic() - self.began[trial]
         results[k] = result
-        if result["status"] != "completed":
+        if not result.completed:
             self._stop_jobs(trial)
-            return End(trial, "failed", None, seconds, result.get("error") or f"the job was {result['status']}")
+            return End(trial, "failed", None, seconds, result.reason)
         if len(results) < self.seeds:
             return None
-        values = [one["value"] for one in results.values()]
-        mean = None if None in values else statistics.fmean(values)
-        further = [[one["metrics"].get(metric) for one in results.values()] for metric in self.metrics[1:]]
-        known = all(None not in found for found in further)  # those of a stream; an update's were reported
-        return End(trial, "completed", mean, seconds, None, tuple(map(statistics.fmean, further)) if known else ())
+        values = [one.value for one in results.values() if one.value is not None]
+        mean = statistics.fmean(values) if len(values) == self.seeds else None
+        return End(trial, "completed", mean, seconds, None, self._further([*results.values()]))
+
+    def _further(self, results: Sequence[JobResult]) -> tuple[float, ...]:
+        """The means of the further objectives: those of a stream; an update's were reported."""
+        found = [[one.metrics.get(metric) for one in results] for metric in self.metrics[1:]]
+        means = []
+        for values in found:
+            known = [float(value) for value in values if value is not None]
+            if len(known) < len(values):
+                return ()
+            means.append(statistics.fmean(known))
+        return tuple(means)

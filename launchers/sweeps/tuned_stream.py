@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from renate.errors import ConfigError, JobError
 from renate.jobs.already import came_from
 from renate.jobs.directory import Json, write_json
+from renate.jobs.records import COMPLETED, JobResult
 from renate.state.versions import State
 
 from ..composing.launcher import HydraLauncher, link_latest
@@ -24,7 +25,9 @@ from .tuned_update import Tuning
 OF_ONE_UPDATE = ("job", "state.url", "state.next_url", "state.first", "objective.metric")
 
 
-def tune(launcher: HydraLauncher, settings: DictConfig, parsed: Sequence[Override], pinned: Json | None = None) -> Json:
+def tune(
+    launcher: HydraLauncher, settings: DictConfig, parsed: Sequence[Override], pinned: Json | None = None
+) -> JobResult:
     """Run a tuned update, or a tuned stream; returns what the command ends with. For `pinned` see `Tuning`."""
     tuning = Tuning(launcher, settings, parsed, pinned)
     config = tuning.base.config
@@ -55,25 +58,25 @@ def _untuned(tuning: Tuning) -> list[str]:
     return [str(o.input_line) for o in tuning.fixed if not o.key_or_group.startswith("tuner")]
 
 
-def _by_the_first(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> Json:
+def _by_the_first(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> JobResult:
     """Tune the first update, then run the whole stream by its winner."""
     launcher = tuning.launcher
     won = _of_update(tuning, settings, parsed, "job.chunk=0").run()
     launcher.progress.quiet = False
     launcher.progress.line("the stream, by the winner of its first update")
 
-    job = launcher.compose(0, [*_untuned(tuning), *lines_of(won["best_params"])])
+    job = launcher.compose(0, [*_untuned(tuning), *lines_of(won.best_params or {})])
     job.record["publish"] = True
     result = launcher.run([job])[0]
     if launcher.latest:
         link_latest(job.directory.path)
-    if result["status"] == "failed":
-        raise JobError(result["error"])
+    if result.failed:
+        raise JobError(result.reason)
     report.single(job, result)
     return result
 
 
-def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> Json:
+def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> JobResult:
     """Tune each update, from the version that the last one's winner left; then measure them all."""
     url = str(tuning.base.config.state.url or tuning.folder / "state")
     chunks = int(tuning.base.config.scenario.chunks)
@@ -87,15 +90,9 @@ def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> J
         "average_accuracy": metrics.average_accuracy(rows),
         "forgetting": metrics.forgetting(rows),
     }
-    outcome: Json = {
-        "status": "completed",
-        "value": None,
-        "metrics": found,
-        "matrix": rows,
-        "url": url,
-    }
+    outcome = JobResult(COMPLETED, metrics=found, matrix=rows, url=url, version=chunks)
     tuning.folder.mkdir(parents=True, exist_ok=True)
-    write_json(tuning.folder / "matrix.json", outcome)
+    write_json(tuning.folder / "matrix.json", outcome.to_json())
 
     out = stdout()
     out.print(matrix("each update tuned", [rows]))
@@ -103,7 +100,7 @@ def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> J
         out.print(f"{name:28s} {value:.4f}", markup=False)
     where = url if "://" in url else relative(Path(url))
     out.print(f"version     {chunks} of {where}", markup=False)
-    return outcome | {"version": chunks}
+    return outcome
 
 
 def _tune_chunk(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override], chunk: int, url: str) -> None:
@@ -143,12 +140,12 @@ def _measured(tuning: Tuning, url: str, chunks: int) -> list[list[float]]:
     return [_accuracies(result) for result in launcher.run(jobs)]
 
 
-def _accuracies(result: Json) -> list[float]:
+def _accuracies(result: JobResult) -> list[float]:
     """Accuracy on each chunk, in their order; the mean over its tests where the data names several."""
-    if result["status"] != "completed":
-        raise JobError(result["error"])
+    if not result.completed:
+        raise JobError(result.reason)
     chunks: dict[str, list[Any]] = {}
-    for name, value in result["metrics"].items():
+    for name, value in result.metrics.items():
         if name.startswith("test_accuracy/"):
             chunks.setdefault(name.partition("/")[2].partition(",")[0], []).append(value)
     return [sum(values) / len(values) for values in chunks.values()]

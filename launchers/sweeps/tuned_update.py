@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from renate.build import build
 from renate.errors import ConfigError, JobError
 from renate.jobs.already import came_from, maker_of, tuned_in_words
-from renate.jobs.directory import Json, read_json, write_json
+from renate.jobs.directory import JobDirectory, Json, write_json
+from renate.jobs.records import COMPLETED, FAILED, JobResult
 from renate.jobs.text import quoted
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
@@ -67,7 +69,7 @@ class Tuning:
         self.record |= pinned or {}
         self.folder = Path(str(self.base.config.run_dir)).absolute() / self.record["id"]
 
-    def already(self) -> Json | None:
+    def already(self) -> JobResult | None:
         """What the command ends with if the newest version is this very sweep's.
 
         Raises:
@@ -87,12 +89,10 @@ class Tuning:
         maker = maker_of(newest, self.folder.parent)
         if maker is not None:
             out.print(f"job         {relative(maker.path)}", markup=False)
-        result = (maker.result if maker is not None else None) or {"value": None}
-        return result | {
-            "status": "completed",
-            "version": newest.version,
-            "url": self.record["to"],
-        }
+        result = maker.result if maker is not None else None
+        url = self.record["to"]
+        known = result or JobResult(COMPLETED)
+        return replace(known, status=COMPLETED, version=newest.version, url=url)
 
     def check(self) -> None:
         """Find out what can be wrong with the tuner, and write nothing."""
@@ -100,7 +100,7 @@ class Tuning:
         self._engines()
         self.launcher.progress.quiet = before
 
-    def run(self) -> Json:
+    def run(self) -> JobResult:
         """Run the sweep, or what is left of it, and publish its winner; returns what the command ends with."""
         config = self.base.config
         if not self.pinned and (earlier := self.already()) is not None:
@@ -129,35 +129,51 @@ class Tuning:
             if isinstance(error, KeyboardInterrupt):
                 self._interrupted(sweep)
             raise
+        return self._publish(sweep)
+
+    def _publish(self, sweep: Sweep) -> JobResult:
+        """Publish the winner, and say so. Raises JobError where there is none."""
         best = sweep.best
-        outcome: Json = {"trials": len(sweep.trials), "why": sweep.why, "url": self.record["to"], "version": None}
+        outcome = JobResult(FAILED, url=self.record["to"], trials=len(sweep.trials), why=sweep.why)
         if best is None:
             self.folders.clean(sweep, None)
-            write_json(self.folder / "result.json", outcome | {"status": "failed", "best_params": None, "value": None})
-            errors = [t.error for t in sweep.trials if t.error]
-            raise JobError(
-                f"no trial of {len(sweep.trials)} completed, nothing is published"
-                + (f": {errors[-1]}" if errors else "")
-            )
+            write_json(self.folder / "result.json", outcome.to_json())
+            errors = [trial.error for trial in sweep.trials if trial.error]
+            why = f": {errors[-1]}" if errors else ""
+            raise JobError(f"no trial of {len(sweep.trials)} completed, nothing is published{why}")
+
         manifest = publish_best(self.folder)
         self.folders.clean(sweep, best)
-        outcome |= {"status": "completed", "version": manifest.version, "value": best.value, "best_trial": best.id}
-        outcome["best_params"] = best.config
-        won = read_json(folder_of(self.folder, best) / "result.json")
-        outcome["metrics"] = won["metrics"] if won else {}
-        if self.record["others"]:
-            names = [self.record["metric"], *self.record["others"]]
-            outcome["pareto"] = [
-                {"trial": t.id, "config": t.config, **dict(zip(names, (t.value, *t.others), strict=True))}
-                for t in sweep.front()
-            ]
-        write_json(self.folder / "result.json", outcome)
+        won = JobDirectory(folder_of(self.folder, best)).result
+        outcome = replace(
+            outcome,
+            status=COMPLETED,
+            value=best.value,
+            metrics=won.metrics if won is not None else {},
+            version=manifest.version,
+            best_trial=best.id,
+            best_params=best.config,
+            pareto=self._pareto(sweep),
+        )
+        write_json(self.folder / "result.json", outcome.to_json())
         self.table.end(sweep, best, outcome, self._winner_command(best))
         return outcome
 
+    def _pareto(self, sweep: Sweep) -> list[Json] | None:
+        """What no other trial beats in all objectives, where there are several."""
+        if not self.record["others"]:
+            return None
+        names = [self.record["metric"], *self.record["others"]]
+        front: list[Json] = []
+        for trial in sweep.front():
+            values = dict(zip(names, (trial.value, *trial.others), strict=True))
+            front.append({"trial": trial.id, "config": trial.config, **values})
+        return front
+
     def _is_of_the_past(self) -> bool:
         """Whether the folder holds a finished sweep on data of which nobody knows if they are still the same."""
-        return self.unread and (read_json(self.folder / "result.json") or {}).get("status") == "completed"
+        result = JobDirectory(self.folder).result
+        return self.unread and result is not None and result.completed
 
     def _say_that_it_goes_on(self) -> None:
         trials = trials_of(self.folder) if (self.folder / EVENTS).exists() else []

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from renate.jobs.directory import Json
+from renate.jobs.records import JobResult
 
 from .console import PlainConsole
 
@@ -63,10 +64,10 @@ class Progress:
                     self.tasks[job] = self.bars.add_task(job, total=event["total"], text="")
                 self.bars.update(self.tasks[job], completed=event["done"], total=event["total"], text=event["text"])
 
-    def ended(self, job: str, result: Json) -> None:
+    def ended(self, job: str, result: JobResult) -> None:
         """Take a job's end: failures are shown at once."""
         with self.lock:
             if self.bars is not None and job in self.tasks:
                 self.bars.remove_task(self.tasks.pop(job))
-        if result["status"] == "failed" and self.many:  # a lone job's error is the command's last line
-            self.line(f"{job}: failed: {result['error']}")
+        if result.failed and self.many:  # a lone job's error is the command's last line
+            self.line(f"{job}: failed: {result.reason}")

@@ -11,13 +11,13 @@ from rich.tree import Tree
 from renate.build import FROM_STATE
 from renate.errors import printable_lines
 from renate.jobs import already
-from renate.jobs.directory import Json
+from renate.jobs.records import SUBMITTED, JobResult
 
 from ..base import ComposedJob
 from .console import relative, stdout
 from .tables import matrix, number, several
 
-Outcome = Sequence[tuple[ComposedJob, Json]]
+Outcome = Sequence[tuple[ComposedJob, JobResult]]
 
 
 def tree(job: ComposedJob, choices: Mapping[str, str | None]) -> None:
@@ -43,56 +43,53 @@ def outcome(jobs: Outcome) -> None:
         several(jobs)
 
 
-def single(job: ComposedJob, result: Json) -> None:
+def single(job: ComposedJob, result: JobResult) -> None:
     """Print the end of one job."""
     out = stdout()
-    if result["status"] == "failed":
+    if result.failed:
         return  # the error follows, as the command's last line
-    if result["status"] == "submitted":
-        out.print(f"submitted   {result['training_job']}", markup=False)
-        out.print(f"follow      {result['follow']}", markup=False)
+    if result.status == SUBMITTED:
+        out.print(f"submitted   {result.training_job}", markup=False)
+        out.print(f"follow      {result.follow}", markup=False)
         return
-    if "printed" in result:  # by a sweep, where it ran
-        print(printable_lines(result["printed"]), end="")
+    if result.printed is not None:  # by a sweep, where it ran
+        print(printable_lines(result.printed), end="")
         return
 
-    url = relative(result.get("url"))
-    if result.get("already"):
-        out.print(already.in_words(result["already"], url), markup=False)
+    url = relative(result.url)
+    if result.already is not None:
+        out.print(already.in_words(result.already, url), markup=False)
     _print_metrics(out, job, result)
-    if counts := result.get("counts"):
-        counted = ", ".join(_count(name, value) for name, value in counts.items())
+    if result.counts:
+        counted = ", ".join(_count(name, value) for name, value in result.counts.items())
         out.print(counted, style="dim")
     out.print()
     _print_places(out, job, result, url)
 
 
-def _print_metrics(out: Console, job: ComposedJob, result: Json) -> None:
-    metrics = result.get("metrics") or {}
-    if result.get("matrix"):
-        out.print(matrix(job.name, [result["matrix"]]))
-        for name, value in metrics.items():
+def _print_metrics(out: Console, job: ComposedJob, result: JobResult) -> None:
+    if result.matrix:
+        out.print(matrix(job.name, [result.matrix]))
+        for name, value in result.metrics.items():
             out.print(f"{name:28s} {number(value)}", markup=False)
         return
-    before = result.get("before") or {}
-    for name, value in metrics.items():
+    before = result.before or {}
+    for name, value in result.metrics.items():
         earlier = f"{before[name]:.4f} → " if isinstance(before.get(name), float) else ""
         out.print(f"{name:28s} {earlier}{value:.4f}", markup=False)
 
 
-def _print_places(out: Console, job: ComposedJob, result: Json, url: str) -> None:
+def _print_places(out: Console, job: ComposedJob, result: JobResult, url: str) -> None:
     """Where the outcome is, and what can be done with it."""
-    if result.get("evaluated"):
-        out.print(f"measured    version {result['evaluated']} of {url}", markup=False)
-    if result.get("version"):
-        out.print(f"version     {result['version']} of {url}", markup=False)
-    if result.get("conflict"):
-        out.print(f"candidate   {result['conflict']}", markup=False)
+    if result.evaluated is not None:
+        out.print(f"measured    version {result.evaluated} of {url}", markup=False)
+    if result.version is not None:
+        out.print(f"version     {result.version} of {url}", markup=False)
 
-    folder = result.get("job") if result.get("already") else job.directory.path
-    if folder:
+    folder = str(job.directory.path) if result.already is None else result.job
+    if folder is not None:
         out.print(f"job         {relative(folder)}", markup=False)
-    if result.get("version"):
+    if result.version is not None:
         out.print(f"next        renate state show {shlex.quote(url)}", markup=False)
         out.print(f"load        {load_line(job, url)}", markup=False)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from renate.jobs.directory import Json
+from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from .console import command, relative, stdout
@@ -15,37 +15,37 @@ from .console import command, relative, stdout
 MOST_METRICS = 8  # columns of a table of jobs
 
 
-def several(jobs: Sequence[tuple[ComposedJob, Json]]) -> None:
+def several(jobs: Sequence[tuple[ComposedJob, JobResult]]) -> None:
     """One row per job, mean ± sd over seeds where there are several, then the matrices of streams."""
     out = stdout()
     shown = metric_names([result for _, result in jobs])
     out.print(_of_jobs(jobs, shown))
 
-    groups: dict[str, list[Json]] = {}
+    groups: dict[str, list[JobResult]] = {}
     for job, result in jobs:
-        if result["status"] == "completed":
+        if result.completed:
             groups.setdefault(_without_seed(job.name), []).append(result)
     if any(len(results) > 1 for results in groups.values()):
         out.print()
         out.print(_over_seeds(groups, shown))
     for name, results in groups.items():
-        if results[0].get("matrix"):
+        matrices = [result.matrix for result in results if result.matrix]
+        if matrices:
             out.print()
-            out.print(matrix(name, [result["matrix"] for result in results]))
+            out.print(matrix(name, matrices))
 
     out.print()
     for job, result in jobs:
         _print_place(out, job, result)
 
 
-def _of_jobs(jobs: Sequence[tuple[ComposedJob, Json]], shown: Sequence[str]) -> Table:
+def _of_jobs(jobs: Sequence[tuple[ComposedJob, JobResult]], shown: Sequence[str]) -> Table:
     columns = ("job", "overrides", "status", *shown, "seconds")
     table = Table(*columns, box=None, pad_edge=False, title_justify="left")
     for job, result in jobs:
-        metrics = result.get("metrics") or {}
-        values = [number(metrics.get(name)) for name in shown]
-        seconds = f"{result.get('seconds', 0):.1f}"
-        table.add_row(job.id, job.name, result["status"], *values, seconds)
+        values = [number(result.metrics.get(name)) for name in shown]
+        seconds = f"{result.seconds or 0:.1f}"
+        table.add_row(job.id, job.name, result.status, *values, seconds)
     return table
 
 
@@ -53,31 +53,31 @@ def _without_seed(name: str) -> str:
     return re.sub(r"(^| )seed=\S+", "", name).strip() or "all"
 
 
-def _over_seeds(groups: dict[str, list[Json]], shown: Sequence[str]) -> Table:
+def _over_seeds(groups: dict[str, list[JobResult]], shown: Sequence[str]) -> Table:
     table = Table("overrides", "seeds", *shown, box=None, pad_edge=False)
     for name, results in groups.items():
-        means = [_mean([result["metrics"].get(metric) for result in results]) for metric in shown]
+        means = [_mean([result.metrics.get(metric) for result in results]) for metric in shown]
         table.add_row(name, str(len(results)), *means)
     return table
 
 
-def _print_place(out: Console, job: ComposedJob, result: Json) -> None:
+def _print_place(out: Console, job: ComposedJob, result: JobResult) -> None:
     path = str(relative(job.directory.path))
     publish = ("state", "publish", path)
-    if result.get("version"):
-        said = f"{job.name}: version {result['version']} of {relative(result['url'])}"
+    if result.version is not None:
+        said = f"{job.name}: version {result.version} of {relative(result.url)}"
         if job.config.state.url is None:
             said += f"; as the first of another state: {command([], *publish, '--url', 'URL')}"
         out.print(said, markup=False)
-    elif result["status"] == "completed":
+    elif result.completed:
         out.print(f"{job.name}: publish with {command([], *publish)}", markup=False)
 
 
-def metric_names(results: Sequence[Json]) -> list[str]:
+def metric_names(results: Sequence[JobResult]) -> list[str]:
     """The metrics that have a column, in the order in which jobs have them."""
     names: dict[str, None] = {}
     for result in results:
-        names |= dict.fromkeys(result.get("metrics") or {})
+        names |= dict.fromkeys(result.metrics)
     return list(names)[:MOST_METRICS]
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from renate.errors import JobError, nearest, printable_lines
 from renate.jobs.directory import JobDirectory, Json
+from renate.jobs.records import UNFINISHED, JobResult
 from renate.launchers.base import ComposedJob
 from renate.launchers.composing.launcher import link_latest
 from renate.launchers.composing.session import launcher_class
@@ -117,7 +118,7 @@ def _print(lines: Iterable[str]) -> None:
         print(printable_lines(line), flush=True)
 
 
-def _end(job: ComposedJob, result: Json) -> None:
+def _end(job: ComposedJob, result: JobResult) -> None:
     """As the command's: outcome and exit code.
 
     Raises:
@@ -125,8 +126,8 @@ def _end(job: ComposedJob, result: Json) -> None:
     """
     link_latest(job.directory.path)
     report.outcome([(job, result)])
-    if result["status"] == "failed":
-        raise JobError(result["error"])
+    if result.failed:
+        raise JobError(result.reason)
 
 
 def find(run_dir: Path, name: str) -> JobDirectory:
@@ -144,15 +145,15 @@ def ls(run_dir: Path) -> None:
     found = list(dict.fromkeys(found))  # a sweep that was a job is both
     listed = [(p, record_of(p) if (p / RECORD).exists() else JobDirectory(p).record) for p in found]
     for path, record in sorted(listed, key=lambda pair: pair[1]["created"]):
-        result = JobDirectory(path).result or {"status": "unfinished"}
+        result = JobDirectory(path).result or JobResult(UNFINISHED)
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record["created"]))
         table.add_row(
             cell(record["id"]),
             cell(" ".join(record["overrides"]) or "defaults"),
-            cell(result["status"]),
-            _number(result.get("value")),
-            cell(result.get("version") or "–"),
-            _number(result.get("seconds"), 1),
+            cell(result.status),
+            _number(result.value),
+            cell(result.version or "–"),
+            _number(result.seconds, 1),
             started,
         )
     if table.row_count:
@@ -166,13 +167,13 @@ def show(directory: JobDirectory) -> None:
         show_sweep(directory)
         return
     out = stdout()
-    record, result = directory.record, directory.result or {"status": "unfinished"}
+    record, result = directory.record, directory.result or JobResult(UNFINISHED)
     for key in ("id", "overrides", "parent", "cwd"):
         out.print(f"{key:10s} {record.get(key)}", markup=False)
     for key in ("status", "error", "value", "version", "url", "seconds"):
-        if result.get(key) is not None:
-            out.print(f"{key:10s} {result[key]}", markup=False)
-    for name, value in (result.get("metrics") or {}).items():
+        if getattr(result, key) is not None:
+            out.print(f"{key:10s} {getattr(result, key)}", markup=False)
+    for name, value in result.metrics.items():
         out.print(f"  {name:28s} {_number(value)}", markup=False)
     out.print((directory.path / "config.yaml").read_text(), markup=False)
     out.print(f"{len(directory.reports())} reports in {directory.path}/metrics.jsonl", markup=False)
@@ -181,12 +182,12 @@ def show(directory: JobDirectory) -> None:
 def show_sweep(directory: JobDirectory) -> None:
     """A tuner's sweep: what it is about, and its trials."""
     out, record = stdout(), record_of(directory.path)
-    result = directory.result or {"status": "unfinished"}
+    result = directory.result or JobResult(UNFINISHED)
     for key in ("id", "overrides", "parent", "to", "metric", "mode"):
         out.print(f"{key:10s} {record[key]}", markup=False)
     for key in ("status", "why", "value", "version", "best_trial"):
-        if result.get(key) is not None:
-            out.print(f"{key:10s} {result[key]}", markup=False)
+        if getattr(result, key) is not None:
+            out.print(f"{key:10s} {getattr(result, key)}", markup=False)
     table = Table("trial", "status", "epoch", record["metric"], "configuration", box=None, pad_edge=False)
     for trial in trials_of(directory.path):
         table.add_row(*map(cell, row(trial)))

@@ -55,8 +55,8 @@ def jobs(state: State) -> None:
         made.record["publish"] = False
         made.directory.prepare(dump(made.config), made.record)
         result = execute(made.directory.path)
-        error = str(result.get("error", ""))
-        assert result["status"] in ("completed", "failed")
+        error = str(result.error or "")
+        assert result.completed or result.failed
         assert "\n" not in error
         assert printable(error) == error
         assert "(traceback: " not in error or "RuntimeError" in error, error

@@ -6,7 +6,8 @@ import threading
 import time
 
 from renate.errors import StateError
-from renate.jobs.directory import Json
+from renate.jobs.directory import Json, strict
+from renate.jobs.records import JobResult
 from renate.state.store import Store
 
 PERIOD = 1.0  # seconds between two objects, at least
@@ -67,7 +68,7 @@ class Outbox:
             with self.changed:
                 self.waiting = batch + self.waiting
 
-    def close(self, result: Json | None) -> None:
+    def close(self, result: JobResult | None) -> None:
         """Write what is left, then the result, if the job has one, which says that nothing more follows; once only.
 
         Raises:
@@ -81,4 +82,4 @@ class Outbox:
         self.thread.join()
         self._flush(last=True)
         if result is not None:
-            self.store.put(result_key(self.run), json.dumps(result).encode())
+            self.store.put(result_key(self.run), json.dumps(strict(result.to_json())).encode())

@@ -25,6 +25,7 @@ import yaml
 from renate.errors import JobError, RenateError
 from renate.jobs.directory import JobDirectory, Json, read_json
 from renate.jobs.group import Group, meaning, processes_of
+from renate.jobs.records import JobResult
 from renate.state.store import open_store
 
 from ...local.machine import cores, visible_gpus
@@ -107,11 +108,12 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
     logs.pass_on(put)
     result = directory.result
     if result is None and not told:
-        result = {"status": "failed", "error": f"the job's process ended with {meaning(code)}" if group.alone else why}
+        ended = f"the job's process ended with {meaning(code)}" if group.alone else why
+        result = JobResult.failure(ended)
     if outbox is not None:
         outbox.close(result)
-    if result is not None and result["status"] == "failed":
-        print(f"renate: {result['error']}", flush=True)
+    if result is not None and result.failed:
+        print(f"renate: {result.reason}", flush=True)
     return code if code >= 0 else 128 - code
 
 

@@ -12,10 +12,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from renate.errors import JobError, RenateError
 from renate.jobs.directory import JobDirectory, Json, read_json
+from renate.jobs.records import COMPLETED, JobResult
 from renate.state.store import open_store
 from renate.state.versions import State
 from renate.tuning.winner import EVENTS, RECORD, cut_to_what_is_there
@@ -44,25 +46,25 @@ def main() -> int:
 
     outbox = Outbox(open_store(record["home"]), given.run)
     printed = io.StringIO()
-    result: Json | None = None
+    result: JobResult | None = None
     run = _tuned if "argv" in order else _jobs
     try:
         with _passed_on(outbox, printed):
             result = run(order, given.directory)
     except RenateError as error:
-        result = {"status": "failed", "error": str(error)} | _left(order, given.directory)
+        result = JobResult.failure(str(error))
     except Exception as error:  # a tuner's or a module's own code may raise anything
         traceback.print_exc()
-        said = f"{type(error).__name__}: {error}"
-        result = {"status": "failed", "error": said} | _left(order, given.directory)
+        result = JobResult.failure(f"{type(error).__name__}: {error}")
     finally:
         if result is not None:
             there = f"{order['run_dir'].rstrip('/')}/"
-            result["printed"] = printed.getvalue().replace(f"{given.directory}/", there)
+            said = printed.getvalue().replace(f"{given.directory}/", there)
+            result = replace(result, printed=said, sweep=_left(order, given.directory))
         outbox.close(result)
-    if result["status"] == "failed" and "argv" in order:
-        print(f"renate: {result['error']}", flush=True)
-    return int(result["status"] == "failed")
+    if result.failed and "argv" in order:
+        print(f"renate: {result.reason}", flush=True)
+    return int(result.failed)
 
 
 @contextlib.contextmanager
@@ -113,7 +115,7 @@ def _more(order: Json, directory: Path) -> list[str]:
     return more
 
 
-def _tuned(order: Json, directory: Path) -> Json:
+def _tuned(order: Json, directory: Path) -> JobResult:
     more = [*order["more"], *_more(order, directory)]
     pinned = order["record"]
     if pinned is not None:
@@ -121,8 +123,7 @@ def _tuned(order: Json, directory: Path) -> Json:
         pinned = pinned | {"added": more}
         cut_to_what_is_there(directory / pinned["id"])
     with opened([*order["argv"], *more]) as (launcher, settings, parsed):
-        outcome = tune(launcher, settings, parsed, pinned)
-    return {"metrics": {}, **outcome} | _left(order, directory)
+        return tune(launcher, settings, parsed, pinned)
 
 
 def _published_before(pinned: Json) -> list[str]:
@@ -131,7 +132,7 @@ def _published_before(pinned: Json) -> list[str]:
     return ["state.first=false"] if newest is not None and newest.job == pinned["id"] else []
 
 
-def _jobs(order: Json, directory: Path) -> Json:
+def _jobs(order: Json, directory: Path) -> JobResult:
     more = _more(order, directory)
     asked = order["jobs"]
     with opened([*asked[0]["overrides"], *asked[0]["more"], *more]) as (launcher, _, _):
@@ -143,12 +144,10 @@ def _jobs(order: Json, directory: Path) -> Json:
         results = launcher.run(jobs)
     report.outcome(list(zip(jobs, results, strict=True)))
 
-    said: Json = {"status": "completed"}
-    failed = [result["error"] for result in results if result["status"] == "failed"]
+    failed = [result.reason for result in results if result.failed]
     if failed:
-        error = f"{len(failed)} of {len(jobs)} jobs failed; the first: {failed[0]}"
-        said = {"status": "failed", "error": error}
-    return said | {"version": None, "url": None} | _left(order, directory)
+        return JobResult.failure(f"{len(failed)} of {len(jobs)} jobs failed; the first: {failed[0]}")
+    return JobResult(COMPLETED)
 
 
 def _be_as_there(job: ComposedJob, one: Json, directory: Path) -> None:
@@ -166,22 +165,27 @@ def _be_as_there(job: ComposedJob, one: Json, directory: Path) -> None:
 def _left(order: Json, directory: Path) -> Json:
     """What the sweep has left besides its result, for the machine that asked for it."""
     if "argv" not in order:
-        return {"sweep": {"jobs": list(_each(directory, [one["record"]["id"] for one in order["jobs"]]))}}
+        return {"jobs": [*_each(directory, [one["record"]["id"] for one in order["jobs"]])]}
     if order["record"] is None:
-        return {"sweep": {}}
+        return {}
     folder = directory / order["record"]["id"]
     if not (folder / EVENTS).exists():
-        return {"sweep": {}}
-    return {"sweep": {"record": read_json(folder / RECORD), "events": (folder / EVENTS).read_text()}}
+        return {}
+    return {"record": read_json(folder / RECORD), "events": (folder / EVENTS).read_text()}
 
 
 def _each(directory: Path, ids: Sequence[str]) -> Iterator[Json]:
     for name in ids:
         job = JobDirectory(directory / name)
         with contextlib.suppress(JobError):  # it never began
-            record, config = job.record, (job.path / "config.yaml").read_text()
-            result = job.result or {"status": "failed", "error": "it never ended", "value": None, "version": None}
-            yield {"id": name, "record": record, "config": config, "result": result, "reports": job.reports()}
+            result = job.result or JobResult.failure("it never ended")
+            yield {
+                "id": name,
+                "record": job.record,
+                "config": (job.path / "config.yaml").read_text(),
+                "result": result.to_json(),
+                "reports": job.reports(),
+            }
 
 
 if __name__ == "__main__":

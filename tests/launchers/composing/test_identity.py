@@ -143,7 +143,7 @@ def test_an_update_starts_from_the_version_that_it_was_composed_for(workdir: Pat
     renate.run([*QUICK, "state.url=./s", "state.first=true"])
     launcher, job = composed([*QUICK, "seed=1", "state.url=./s", "state.next_url=./one"])
     renate.run([*QUICK, "seed=2", "state.url=./s"])
-    assert launcher.run([job])[0]["status"] == "completed"
+    assert launcher.run([job])[0].completed
     launcher.close()
     parent = State("./one").manifest().parent
     assert parent is not None

@@ -9,6 +9,7 @@ import pytest
 
 from renate.errors import StateError
 from renate.jobs.directory import JobDirectory
+from renate.jobs.records import COMPLETED, JobResult
 from renate.launchers.remote.follow import write_down
 from renate.launchers.remote.inside import outbox
 from renate.state.store import Store, open_store
@@ -48,12 +49,12 @@ def test_reports_wait_for_a_store_that_fails(tmp_path: Path, monkeypatch: pytest
         time.sleep(0.01)
     box.put({"event": "progress", "done": 1, "total": 2, "text": ""})
     box.put({"event": "progress", "done": 2, "total": 2, "text": ""})
-    box.close({"status": "completed"})
-    box.close({"status": "failed"})
+    box.close(JobResult(COMPLETED))
+    box.close(JobResult.failure("too late"))
     events = arrived(store, "run")
     assert [e["metrics"]["epoch"] for e in events if e["event"] == "report"] == list(range(1, 21))
     assert events[-1]["done"] == 2
-    assert json.loads((tmp_path / "run/result.json").read_text()) == {"status": "completed"}, "once"
+    assert json.loads((tmp_path / "run/result.json").read_text())["status"] == COMPLETED, "once"
     again = outbox.Outbox(store, "run")  # of a machine that took over
     again.put(report(21))
     again.close(None)

@@ -16,7 +16,7 @@ def test_a_sweep_writes_inside_its_run_directory_only(name: object, tmp_path: Pa
     sweep.mkdir(parents=True)
     job = {"id": name, "config": "a: 1", "record": {"id": name}, "reports": [], "result": {"status": "completed"}}
     with pytest.raises(JobError, match="is no name for a job"):
-        unpack(JobDirectory(sweep), {"jobs": [job]})
+        unpack(JobDirectory(sweep), {"jobs": [job]}, {})
     assert [p.name for p in tmp_path.iterdir()] == ["runs"]
 
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
 from renate.jobs.group import Group, processes_of
-from renate.jobs.records import JobResult
+from renate.jobs.records import DONE, REPORT, JobResult
 
 from ..base import ComposedJob
 from ..composing.interruptions import at_exit
@@ -160,14 +160,14 @@ class LocalLauncher(HydraLauncher):
         for event in worker.events(self.timeout, self.backend.heartbeat):
             if not self.progress.many:
                 shown += self._show_log(log, shown)
-            if event is not None and event["event"] == "done":
+            if event is not None and event.kind == DONE:
                 if not self.progress.many:
                     self._show_log(log, shown)
                 return
             if event is not None:
                 self.progress.event(job.name, event)
-                if event["event"] == "report" and event.get("metrics"):
-                    self.listener(job, {"update": event["update"]} | event["metrics"])
+                if event.kind == REPORT and event.metrics:
+                    self.listener(job, event.row)
 
     def _show_log(self, log: Path, shown: int) -> int:
         """Pass on what the job printed, whole lines at a time; returns the bytes shown."""

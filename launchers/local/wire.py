@@ -7,7 +7,7 @@ import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from renate.jobs.directory import Json
+from renate.jobs.records import Event
 
 
 class Wire:
@@ -23,7 +23,7 @@ class Wire:
         self.alive = alive
         self.spoken: set[int] = set()  # what starts takes its time; what has spoken once may not fall silent
 
-    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
+    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Event | None]:
         """Yield what is reported, and None whenever all have been silent for a moment.
 
         Raises:
@@ -50,7 +50,7 @@ class Wire:
             if not self.buffers:
                 raise EOFError
 
-    def _read(self, pipe: int, heard: dict[int, float]) -> Iterator[Json]:
+    def _read(self, pipe: int, heard: dict[int, float]) -> Iterator[Event]:
         chunk = os.read(pipe, 1 << 16)
         if not chunk:
             del heard[pipe]
@@ -59,7 +59,7 @@ class Wire:
             self.spoken.discard(pipe)
             return
         *lines, self.buffers[pipe] = (self.buffers[pipe] + chunk).split(b"\n")
-        yield from (json.loads(line) for line in lines)
+        yield from (Event.from_json(json.loads(line)) for line in lines)
 
     def close(self) -> None:
         while self.buffers:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from renate.jobs.directory import JobDirectory, Json
 from renate.jobs.group import Group, cause, meaning
+from renate.jobs.records import Event
 
 from ..composing.interruptions import at_exit
 from .wire import Wire
@@ -53,7 +54,7 @@ class Worker:
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         self.process.stdin.flush()
 
-    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
+    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Event | None]:
         """See `Wire.events`."""
         return self.wire.events(timeout, heartbeat)
 
@@ -126,12 +127,12 @@ class GroupWorker:
                 start_new_session=True,
             )
 
-    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Json | None]:
+    def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Event | None]:
         """See `Wire.events`."""
         try:
             for event in self.wire.events(timeout, heartbeat):
-                if event is not None and event["event"] == "started":
-                    self.pids.append(event["pid"])
+                if event is not None and event.pid is not None:
+                    self.pids.append(event.pid)
                 yield event
         except EOFError:
             self._wait(DIAGNOSIS)

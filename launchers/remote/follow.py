@@ -1,11 +1,11 @@
 """What a job reports, from its folder to the terminal and into its local directory, until its end."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
-from threading import Event
 
 from renate.jobs.directory import JobDirectory, Json, in_words
-from renate.jobs.records import JobResult
+from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event, JobResult
 
 from ..terminal.progress import Progress
 from .backend import RemoteJob
@@ -33,7 +33,7 @@ class Follower:
         folder: JobFolder,
         name: str,
         poll: float,
-        closing: Event,
+        closing: threading.Event,
     ) -> None:
         self.look = look
         self.folder = folder
@@ -44,8 +44,8 @@ class Follower:
         self.asked = 0.0
         self.job: RemoteJob | None = None
 
-    def events(self) -> Iterator[Json]:
-        """Yield what the job reports, what its backend says as events `phase`, and at last an `end`."""
+    def events(self) -> Iterator[Event | JobResult]:
+        """Yield what the job reports, what its backend says as events `phase`, and at last its result."""
         pause = FIRST
         phase = ""
         while not self.closing.is_set():
@@ -58,14 +58,14 @@ class Follower:
             if phase != said:
                 phase = said
                 if phase:
-                    yield {"event": "phase", "text": phase}
+                    yield Event(PHASE, phase)
             if result is not None or over:
-                yield {"event": "end", "result": result or self._without_result()}
+                yield result or self._without_result()
                 return
             pause = FIRST if self.seen > before else min(pause * GROWTH, self.poll)
             self.closing.wait(pause)
 
-    def _new(self) -> Iterator[Json]:
+    def _new(self) -> Iterator[Event]:
         while (batch := self.folder.reports(self.name, self.seen + 1)) is not None:
             self.seen += 1
             yield from batch
@@ -87,34 +87,32 @@ class Follower:
         return JobResult.failure(error, capacity=job.no_machine)
 
 
-def write_down(directory: JobDirectory, event: Json) -> Iterator[Json]:
+def write_down(directory: JobDirectory, event: Event) -> Iterator[Event]:
     """Keep in the local directory what a local job would have written there, and yield what is news.
 
     A machine that was taken away may have kept reports to itself: those that its successor remembers
     are news too.
     """
-    if event["event"] == "log":
+    if event.kind == LOG:
         with (directory.path / "log.txt").open("a") as log:
-            log.write(event["text"])
-    elif event["event"] == "resumed":
+            log.write(event.text)
+    elif event.kind == RESUMED:
         known = {_which(report) for report in directory.reports()}
-        directory.recall(event["reports"])  # what came after them will be reported again
-        yield from (_as_event(one) for one in event["reports"] if _which(one) not in known)
+        directory.recall(event.reports or [])  # what came after them will be reported again
+        yield from (_as_event(one) for one in event.reports or [] if _which(one) not in known)
         return
-    elif event["event"] == "report" and "metrics" in event:
-        _write_report(directory, event)
+    elif event.kind == REPORT and event.metrics is not None:
+        _write_report(directory, event, event.metrics["step"])
     yield event
 
 
-def _write_report(directory: JobDirectory, event: Json) -> None:
-    update = event.get("update") or ""
-    metrics = event["metrics"]
-    line = {"time": event["time"], **({"update": update} if update else {}), **metrics}
+def _write_report(directory: JobDirectory, event: Event, step: float) -> None:
+    line = {"time": event.time, **event.row}
     kept = [
         report
         for report in directory.reports()
         # What lies beyond is of a try that was interrupted.
-        if report.get("update", "") != update or report["step"] < metrics["step"]
+        if report.get("update", "") != event.update or report["step"] < step
     ]
     directory.recall([*kept, line])
 
@@ -123,30 +121,24 @@ def _which(report: Json) -> tuple[str, int]:
     return report.get("update", ""), report["step"]
 
 
-def _as_event(report: Json) -> Json:
+def _as_event(report: Json) -> Event:
     update = report.get("update", "")
     metrics = {key: value for key, value in report.items() if key not in ("time", "update")}
-    return {
-        "event": "report",
-        "time": report["time"],
-        "text": in_words(update, metrics),
-        "update": update,
-        "metrics": metrics,
-    }
+    return Event(REPORT, in_words(update, metrics), report["time"], update, metrics)
 
 
-def show(progress: Progress, name: str, event: Json) -> None:
+def show(progress: Progress, name: str, event: Event) -> None:
     """What the terminal says of a job's event."""
-    if event["event"] == "phase":
-        progress.line(f"{name}: {event['text']}" if progress.many else event["text"])
-    elif event["event"] == "log" and not progress.many:
-        for line in event["text"].splitlines():
+    if event.kind == PHASE:
+        progress.line(f"{name}: {event.text}" if progress.many else event.text)
+    elif event.kind == LOG and not progress.many:
+        for line in event.text.splitlines():
             progress.line(line)
-    elif event["event"] in ("report", "progress"):
+    elif event.kind in (REPORT, PROGRESS):
         progress.event(name, event)
 
 
-def so_far(folder: JobFolder, run: str) -> Iterator[Json]:
+def so_far(folder: JobFolder, run: str) -> Iterator[Event]:
     """The events that a submission has reported until now."""
     number = 1
     while (batch := folder.reports(run, number)) is not None:

@@ -18,7 +18,7 @@ from yaml import YAMLError
 
 from renate.errors import JobError
 from renate.jobs.directory import Json
-from renate.jobs.records import JobResult
+from renate.jobs.records import Event, JobResult
 from renate.state.store import Store, open_store
 
 from .inside.outbox import report_key, result_key
@@ -106,14 +106,14 @@ class JobFolder:
         content = json.dumps({"name": name, "withdrawn": True})
         self.store.replace(_attempt_key(number), content.encode())
 
-    def reports(self, run: str, number: int) -> list[Json] | None:
+    def reports(self, run: str, number: int) -> list[Event] | None:
         """The events of one object of a submission, counted from 1; None while it isn't there."""
         key = report_key(run, number)
         try:
             raw = self.store.get(key)
         except FileNotFoundError:
             return None
-        events: list[Json] = checked(events_from, raw, f"{self.url}/{key}")
+        events: list[Event] = checked(events_from, raw, f"{self.url}/{key}")
         return events
 
     def result(self, run: str) -> JobResult | None:

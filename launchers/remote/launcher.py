@@ -14,8 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from renate.errors import ConfigError, RenateError
-from renate.jobs.directory import Json
-from renate.jobs.records import SUBMITTED, JobResult
+from renate.jobs.records import REPORT, SUBMITTED, Event, JobResult
 from renate.tuning.base import Proposer
 
 from ..base import ComposedJob
@@ -198,8 +197,8 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
             self.closing,
         )
         for event in follower.events():
-            if event["event"] == "end":
-                result = event["result"]
+            if isinstance(event, JobResult):
+                result = event
                 continue
             for news in write_down(job.directory, event):
                 if not quiet:
@@ -208,7 +207,7 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
             self.running.pop(job.id, None)
         return result
 
-    def _show(self, job: ComposedJob, event: Json) -> None:
+    def _show(self, job: ComposedJob, event: Event) -> None:
         show(self.progress, job.name, event)
-        if event["event"] == "report" and event.get("metrics"):
-            self.listener(job, {"update": event["update"]} | event["metrics"])
+        if event.kind == REPORT and event.metrics:
+            self.listener(job, event.row)

@@ -7,6 +7,7 @@ from typing import Any
 
 from renate.errors import JobError
 from renate.jobs.directory import Json
+from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event
 from renate.state.strict import (
     items,
     mapping,
@@ -93,27 +94,27 @@ def result_from(value: Any) -> Json:
     return found
 
 
-def events_from(value: Any) -> list[Json]:
+def events_from(value: Any) -> list[Event]:
     """What a job reported at once. Raises ValueError."""
     return items(value, "it", _event, 1_000_000)
 
 
-def _event(value: Any, key: str) -> Json:
+def _event(value: Any, key: str) -> Event:
     need(isinstance(value, dict), f"{key} is {shown(value)}, expected a mapping")
     event: Json = value
     kind = text(event.get("event"), f"{key}.event", 30)
-    if kind in ("log", "report", "progress", "phase"):
+    if kind in (LOG, REPORT, PROGRESS, PHASE):
         _any_text(event.get("text"), f"{key}.text")
-    if kind == "progress":
+    if kind == PROGRESS:
         number(event.get("done"), f"{key}.done")
         number(event.get("total"), f"{key}.total")
-    if kind == "report" and "metrics" in event:
+    if kind == REPORT and "metrics" in event:
         number(event.get("time"), f"{key}.time")
         _any_text(event.get("update") or "", f"{key}.update")
         _metrics(event["metrics"], f"{key}.metrics")
-    if kind == "resumed":
+    if kind == RESUMED:
         items(event.get("reports"), f"{key}.reports", _report, 1_000_000)
-    return event
+    return Event.from_json(event)
 
 
 def _report(value: Any, key: str) -> Json:

@@ -79,8 +79,8 @@ def wait(
 def _followed(job: ComposedJob, follower: Follower, progress: Progress) -> JobResult:
     result = JobResult.failure("nobody said how it ended")
     for event in follower.events():
-        if event["event"] == "end":
-            result = event["result"]
+        if isinstance(event, JobResult):
+            result = event
             continue
         for news in write_down(job.directory, event):
             show(progress, job.name, news)

@@ -1,11 +1,11 @@
 """What a training job has said, from its folder in S3, or from CloudWatch where nothing came that far."""
 
+import threading
 from collections.abc import Iterator
-from threading import Event
 from typing import Any
 
 from renate.errors import JobError
-from renate.jobs.directory import Json
+from renate.jobs.records import LOG, PHASE, REPORT, Event, JobResult
 
 from ..remote.backend import RemoteJob
 from ..remote.follow import ASK, Follower, so_far
@@ -18,7 +18,7 @@ from .service import Service
 GROUP = "/aws/sagemaker/TrainingJobs"  # of CloudWatch's logs
 
 
-def follower(service: Service, found: Submission, closing: Event) -> Follower:
+def follower(service: Service, found: Submission, closing: threading.Event) -> Follower:
     """Follows a training job that some command has submitted."""
     folder = found.folder
 
@@ -43,26 +43,26 @@ def lines(service: Service, found: Submission, *, running: bool, follow: bool) -
     last = ""
     only_so_far = running and not follow
     for event in _events(service, found, only_so_far=only_so_far):
-        if event["event"] == "end":
+        if isinstance(event, JobResult):
             if not last:
                 yield from _cloudwatch(service, found.name)
-            end = f"renate: {event['result'].error}"
+            end = f"renate: {event.error}"
             # The job may have said so itself.
-            if event["result"].failed and end != last:
+            if event.failed and end != last:
                 yield end
-        elif event["event"] in ("report", "log"):
-            for last in event["text"].splitlines():
+        elif event.kind in (REPORT, LOG):
+            for last in event.text.splitlines():
                 yield last
-        elif event["event"] == "phase" and follow:
-            yield event["text"]
+        elif event.kind == PHASE and follow:
+            yield event.text
     if only_so_far and not last:
         yield from _cloudwatch(service, found.name)
 
 
-def _events(service: Service, found: Submission, *, only_so_far: bool) -> Iterator[Json]:
+def _events(service: Service, found: Submission, *, only_so_far: bool) -> Iterator[Event | JobResult]:
     if only_so_far:
         return so_far(found.folder, found.name)
-    return follower(service, found, Event()).events()
+    return follower(service, found, threading.Event()).events()
 
 
 def _cloudwatch(service: Service, name: str) -> Iterator[str]:

@@ -15,8 +15,7 @@ from rich.progress import (
     Progress as Bars,
 )
 
-from renate.jobs.directory import Json
-from renate.jobs.records import JobResult
+from renate.jobs.records import PROGRESS, REPORT, Event, JobResult
 
 from .console import PlainConsole
 
@@ -54,15 +53,16 @@ class Progress:
             with self.lock:
                 self.console.print(text, markup=False)
 
-    def event(self, job: str, event: Json) -> None:
+    def event(self, job: str, event: Event) -> None:
         """Take what a job reports about itself."""
-        if event["event"] == "report" and (self.bars is None or event.get("always")):
-            self.line(f"[{job}] {event['text']}" if self.many else str(event["text"]))
-        elif event["event"] == "progress" and self.bars is not None:
+        if event.kind == REPORT and (self.bars is None or event.always):
+            self.line(f"[{job}] {event.text}" if self.many else event.text)
+        elif event.kind == PROGRESS and self.bars is not None:
             with self.lock:
                 if job not in self.tasks:
-                    self.tasks[job] = self.bars.add_task(job, total=event["total"], text="")
-                self.bars.update(self.tasks[job], completed=event["done"], total=event["total"], text=event["text"])
+                    self.tasks[job] = self.bars.add_task(job, total=event.total, text="")
+                task = self.tasks[job]
+                self.bars.update(task, completed=event.done, total=event.total, text=event.text)
 
     def ended(self, job: str, result: JobResult) -> None:
         """Take a job's end: failures are shown at once."""

@@ -1,18 +1,77 @@
-"""What a job answers: all that whoever runs a job directory finds in its `result.json`.
+"""What a job says while it runs and answers at its end: all that whoever runs one has to keep to.
 
-A launcher of any kind reads and hands on `JobResult`; `JobDirectory` reads and writes it. The file holds
-what is known, and nothing of the rest.
+A launcher hands on `Event`s, as a job's processes write them to their pipe, one JSON object per line,
+and as a job far away leaves them in its folder. It reads and hands on `JobResult`, which
+`JobDirectory` finds in `result.json`. The JSON holds what there is, and nothing of the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+# Kinds of events. Of a process: it began; it lives; its job is done; it ended as one of several.
+STARTED = "started"
+ALIVE = "alive"
+DONE = "done"
+ENDED = "ended"
+# Of a job: a line with or without metrics; how far it is; it goes on from a checkpoint.
+REPORT = "report"
+PROGRESS = "progress"
+RESUMED = "resumed"
+# Of a machine: what was printed; what its backend says.
+LOG = "log"
+PHASE = "phase"
+
+# How a job ended.
 COMPLETED = "completed"
 FAILED = "failed"
 STOPPED = "stopped"  # it was asked to, and nothing is published
 SUBMITTED = "submitted"  # it runs elsewhere, and nobody waits for it
 UNFINISHED = "unfinished"  # it has left no result
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens while a job runs.
+
+    Attributes:
+        kind: One of the above; whoever doesn't know one passes over it.
+        text: What a person reads.
+        time: Seconds since the epoch, where it travels.
+        update: Of a report within a stream: of which update.
+        metrics: Of a report: epoch, step and what was measured, as `metrics.jsonl` has them.
+        always: Of a report: it is shown also where bars are.
+        done: Of progress: how much.
+        total: Of progress: of how much.
+        reports: Of a job that was resumed: the lines of `metrics.jsonl` up to its checkpoint.
+        pid: Of a process that began.
+    """
+
+    kind: str
+    text: str = ""
+    time: float | None = None
+    update: str = ""
+    metrics: Mapping[str, Any] | None = None
+    always: bool = False
+    done: int | None = None
+    total: int | None = None
+    reports: Sequence[dict[str, Any]] | None = None
+    pid: int | None = None
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """A report with metrics as a line of `metrics.jsonl`, but for its time."""
+        named = {"update": self.update} if self.update else {}
+        return named | dict(self.metrics or {})
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Event":
+        """From what `to_json` gave, or a job wrote; unknown keys are left out."""
+        return cls(**_known(cls, {**content, "kind": content["event"]}))
+
+    def to_json(self) -> dict[str, Any]:
+        """As it travels."""
+        return {"event": self.kind} | _what_there_is(self, but=("kind",))
 
 
 @dataclass(frozen=True)
@@ -99,20 +158,28 @@ class JobResult:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "JobResult":
         """From what `to_json` gave, in this release or an earlier one; unknown keys are left out."""
-        names = {one.name for one in fields(cls)}
-        known = {key: value for key, value in content.items() if key in names}
-        return cls(**{key: value for key, value in known.items() if value is not None})
+        return cls(**_known(cls, content))
 
     def to_json(self) -> dict[str, Any]:
         """As `result.json` holds it: the first four fields, and of the others what there is."""
-        found: dict[str, Any] = {
+        first = {
             "status": self.status,
             "value": self.value,
             "metrics": dict(self.metrics),
             "version": self.version,
         }
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if one.name not in found and value is not None and value is not False:
-                found[one.name] = value
-        return found
+        return first | _what_there_is(self, but=first)
+
+
+def _known(cls: Any, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a record's fields; null is what a field is without."""
+    names = {one.name for one in fields(cls)}
+    known = {key: value for key, value in content.items() if key in names}
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _what_there_is(record: Any, but: Collection[str]) -> dict[str, Any]:
+    """A record's fields that are neither empty nor among `but`."""
+    names = [one.name for one in fields(record) if one.name not in but]
+    values = {name: getattr(record, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None and value is not False}

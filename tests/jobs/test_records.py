@@ -1,13 +1,14 @@
-"""What a job answers, as its file holds it."""
+"""What a job says and answers, as pipes, folders and files hold it."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from renate.jobs.directory import JobDirectory
-from renate.jobs.records import COMPLETED, STOPPED, UNFINISHED, JobResult
+from renate.jobs.records import COMPLETED, STOPPED, UNFINISHED, Event, JobResult
 
 # As the release before wrote it.
 EARLIER = {
@@ -58,3 +59,26 @@ def test_a_file_without_a_status_is_of_no_job_that_ended(tmp_path: Path) -> None
 def test_who_did_not_complete_has_a_reason() -> None:
     assert JobResult.failure("the disk is full").reason == "the disk is full"
     assert replace(JobResult.failure("x"), status=STOPPED, error=None).reason == "the job was stopped"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"event": "report", "text": "x", "update": "update 1/2", "metrics": {"step": 3, "loss": None}},
+        {"event": "report", "text": "x", "always": True},
+        {"event": "progress", "done": 0, "total": 2, "text": ""},
+        {"event": "resumed", "reports": []},
+        {"event": "started", "pid": 1},
+        {"event": "of a later release", "anything": 1},
+    ],
+)
+def test_an_event_is_the_same_on_the_other_side(said: dict[str, Any]) -> None:
+    event = Event.from_json(said)
+    assert Event.from_json(json.loads(json.dumps(event.to_json()))) == event
+    assert {key: value for key, value in event.to_json().items() if key in said}.items() <= said.items()
+
+
+def test_a_report_becomes_a_line_of_the_curve() -> None:
+    metrics = {"epoch": 1, "loss": 0.5}
+    assert Event("report", metrics=metrics).row == metrics
+    assert Event("report", update="update 1/2", metrics=metrics).row == {"update": "update 1/2"} | metrics

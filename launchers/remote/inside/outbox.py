@@ -4,10 +4,11 @@ import json
 import sys
 import threading
 import time
+from dataclasses import replace
 
 from renate.errors import StateError
-from renate.jobs.directory import Json, strict
-from renate.jobs.records import JobResult
+from renate.jobs.directory import strict
+from renate.jobs.records import PROGRESS, Event, JobResult
 from renate.state.store import Store
 
 PERIOD = 1.0  # seconds between two objects, at least
@@ -31,17 +32,19 @@ class Outbox:
 
     def __init__(self, store: Store, run: str) -> None:
         self.store, self.run = store, run
-        self.waiting: list[Json] = []
+        self.waiting: list[Event] = []
         self.changed, self.closing = threading.Condition(), threading.Event()
         self.number = len(store.list(f"{run}/reports"))
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
 
-    def put(self, event: Json) -> None:
-        event = {"time": round(time.time(), 3), **event}
+    def put(self, event: Event) -> None:
+        """Have an event written as soon as may be."""
+        if event.time is None:
+            event = replace(event, time=round(time.time(), 3))
         with self.changed:
-            if event["event"] == "progress":  # only the last one matters
-                self.waiting = [e for e in self.waiting if e["event"] != "progress"]
+            if event.kind == PROGRESS:  # only the last one matters
+                self.waiting = [other for other in self.waiting if other.kind != PROGRESS]
             self.waiting.append(event)
             self.changed.notify()
 
@@ -57,8 +60,9 @@ class Outbox:
             batch, self.waiting = self.waiting, []
         if not batch:
             return
+        content = json.dumps([event.to_json() for event in batch])
         try:
-            self.store.put(report_key(self.run, self.number + 1), json.dumps(batch).encode())
+            self.store.put(report_key(self.run, self.number + 1), content.encode())
             self.number += 1
         except StateError as error:
             if last:

@@ -25,7 +25,7 @@ import yaml
 from renate.errors import JobError, RenateError
 from renate.jobs.directory import JobDirectory, Json, read_json
 from renate.jobs.group import Group, meaning, processes_of
-from renate.jobs.records import JobResult
+from renate.jobs.records import DONE, LOG, PROGRESS, REPORT, RESUMED, Event, JobResult
 from renate.state.store import open_store
 
 from ...local.machine import cores, visible_gpus
@@ -34,7 +34,7 @@ from .outbox import Outbox
 
 PORT = 7777
 PATIENCE = 600.0  # seconds until the first host's name must mean something
-PASSED_ON = ("report", "progress", "resumed")
+PASSED_ON = (REPORT, PROGRESS, RESUMED)
 
 
 def main() -> int:
@@ -97,11 +97,13 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
     with suppress(EOFError):  # all have ended
         for event in worker.events(None, None):
             logs.pass_on(put)
-            if event is not None and event["event"] == "report":
-                print(event["text"], flush=True)  # for whoever reads the machine's own log
-            if event is not None and event["event"] in PASSED_ON:
+            if event is None:
+                continue
+            if event.kind == REPORT:
+                print(event.text, flush=True)  # for whoever reads the machine's own log
+            if event.kind in PASSED_ON:
                 put(event)
-            if outbox is not None and event is not None and event["event"] == "done":
+            if outbox is not None and event.kind == DONE:
                 outbox.close(directory.result)  # before the processes end, which takes them a while
     code = worker.process.wait()
     why = worker.kill()
@@ -124,7 +126,7 @@ class Logs:
         self.folder, self.read = folder, Counter[str]()
         self.text = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def pass_on(self, put: Callable[[Json], None]) -> None:
+    def pass_on(self, put: Callable[[Event], None]) -> None:
         for path in sorted([*self.folder.glob("log*.txt"), *self.folder.glob("torchrun.txt")]):
             with path.open("rb") as file:
                 file.seek(self.read[path.name])
@@ -135,7 +137,7 @@ class Logs:
             sys.stdout.buffer.write(new)
             sys.stdout.buffer.flush()
             if path.name == "log.txt":
-                put({"event": "log", "text": self.text.decode(new)})
+                put(Event(LOG, self.text.decode(new)))
 
 
 if __name__ == "__main__":

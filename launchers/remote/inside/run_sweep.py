@@ -17,7 +17,7 @@ from pathlib import Path
 
 from renate.errors import JobError, RenateError
 from renate.jobs.directory import JobDirectory, Json, read_json
-from renate.jobs.records import COMPLETED, JobResult
+from renate.jobs.records import COMPLETED, LOG, Event, JobResult
 from renate.state.store import open_store
 from renate.state.versions import State
 from renate.tuning.winner import EVENTS, RECORD, cut_to_what_is_there
@@ -83,7 +83,7 @@ class _Said(io.TextIOBase):
         self.out = sys.stdout
 
     def write(self, text: str) -> int:
-        self.outbox.put({"event": "log", "text": text})
+        self.outbox.put(Event(LOG, text))
         self.out.write(text)
         self.out.flush()
         return len(text)

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from renate.jobs.records import ALIVE, Event
 from renate.launchers.local.wire import Wire
 
 
@@ -17,7 +18,7 @@ def test_who_has_spoken_may_not_be_silent_from_the_start_of_its_next_job(pipe: t
     read, write = pipe
     wire = Wire([read], lambda: True)
     os.write(write, b'{"event": "alive"}\n')
-    assert next(wire.events(None, 0.3)) == {"event": "alive"}
+    assert next(wire.events(None, 0.3)) == Event(ALIVE)
     with pytest.raises(TimeoutError, match="no sign of life for backend.heartbeat=0.3 seconds"):
         list(wire.events(None, 0.3))
     wire.close()

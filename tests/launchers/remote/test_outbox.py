@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from renate.errors import StateError
 from renate.jobs.directory import JobDirectory
-from renate.jobs.records import COMPLETED, JobResult
+from renate.jobs.records import COMPLETED, LOG, PROGRESS, REPORT, RESUMED, Event, JobResult
 from renate.launchers.remote.follow import write_down
 from renate.launchers.remote.inside import outbox
 from renate.state.store import Store, open_store
@@ -17,13 +18,9 @@ from renate.state.store import Store, open_store
 Json = dict[str, Any]
 
 
-def report(epoch: int, loss: float = 0.5) -> Json:
-    return {
-        "event": "report",
-        "text": f"epoch {epoch}",
-        "update": "",
-        "metrics": {"epoch": epoch, "step": 10 * epoch, "loss": loss},
-    }
+def report(epoch: int, loss: float = 0.5) -> Event:
+    metrics = {"epoch": epoch, "step": 10 * epoch, "loss": loss}
+    return Event(REPORT, f"epoch {epoch}", metrics=metrics)
 
 
 def arrived(store: Store, run: str) -> list[Json]:
@@ -47,8 +44,8 @@ def test_reports_wait_for_a_store_that_fails(tmp_path: Path, monkeypatch: pytest
         box.put(report(epoch))
     while failing:
         time.sleep(0.01)
-    box.put({"event": "progress", "done": 1, "total": 2, "text": ""})
-    box.put({"event": "progress", "done": 2, "total": 2, "text": ""})
+    box.put(Event(PROGRESS, done=1, total=2))
+    box.put(Event(PROGRESS, done=2, total=2))
     box.close(JobResult(COMPLETED))
     box.close(JobResult.failure("too late"))
     events = arrived(store, "run")
@@ -64,17 +61,17 @@ def test_reports_wait_for_a_store_that_fails(tmp_path: Path, monkeypatch: pytest
 def test_what_a_successor_remembers_is_news_once(tmp_path: Path) -> None:
     directory = JobDirectory(tmp_path)
 
-    def take(*events: Json) -> list[int]:
-        news = [n for event in events for n in write_down(directory, {"time": 1.0, **event})]
-        return [n["metrics"]["epoch"] for n in news if n["event"] == "report"]
+    def take(*events: Event) -> list[int]:
+        news = [one for event in events for one in write_down(directory, replace(event, time=1.0))]
+        return [one.metrics["epoch"] for one in news if one.metrics is not None]
 
     assert take(report(2)) == [2]
     kept = [{"time": 0.5, "epoch": epoch, "step": 10 * epoch, "loss": 0.5} for epoch in (1, 2)]
-    assert take({"event": "resumed", "reports": kept}) == [1], "epoch 2 was heard of"
+    assert take(Event(RESUMED, reports=kept)) == [1], "epoch 2 was heard of"
     assert take(report(3), report(4), report(3)) == [3, 4, 3]
     assert [r["epoch"] for r in directory.reports()] == [1, 2, 3]
-    within = report(3) | {"metrics": {"epoch": 3, "step": 35, "loss": 0.4}}
+    within = replace(report(3), metrics={"epoch": 3, "step": 35, "loss": 0.4})
     assert take(within) == [3]
     assert [r["step"] for r in directory.reports()] == [10, 20, 30, 35], "several reports in an epoch are kept"
-    assert take({"event": "log", "text": "hello\n"}) == []
+    assert take(Event(LOG, "hello\n")) == []
     assert (tmp_path / "log.txt").read_text() == "hello\n"

@@ -31,7 +31,8 @@ class ComposedJob:
         directory: Where it runs; a worker needs nothing else.
         record: What becomes the directory's `job.json`.
         name: What tables and messages call it.
-        parts: Of a sweep that is one job, the jobs in it; of a tuner's, one that stands for all trials.
+        parts: Of a sweep that is one job, the jobs in it; of a tuner's, one that stands for all
+            trials.
     """
 
     number: int
@@ -52,10 +53,14 @@ class ComposedJob:
         return str(self.record["id"])
 
     def known(self) -> bool:
-        """Whether what the directory holds is of this very job; a trial's is named by its number alone."""
+        """Whether what the directory holds is of this very job.
+
+        A trial's is named by its number alone.
+        """
         try:
             return bool(self.directory.record["recipe"] == self.record["recipe"])
-        except JobError:  # no record, or half of one: nobody knows whose reports and checkpoints are there
+        # No record, or half of one: nobody knows whose reports and checkpoints are there.
+        except JobError:
             return False
 
 
@@ -114,7 +119,10 @@ class JobLauncher(ABC):
 
     @abstractmethod
     def submit(self, job: ComposedJob) -> Future[JobResult]:
-        """Start a prepared job; the future gives its result, whatever its status, and never raises."""
+        """Start a prepared job.
+
+        The future gives its result, whatever its status, and never raises.
+        """
 
     @abstractmethod
     def stop(self, job: ComposedJob) -> None:
@@ -138,7 +146,10 @@ class JobLauncher(ABC):
         """Raises ConfigError for a tuner whose trials this launcher can't run."""
 
     def outcome_of(self, job: ComposedJob) -> str | None:
-        """URL where a tuner's trial leaves its outcome, a state by itself; None: in its directory."""
+        """URL where a tuner's trial leaves its outcome, a state by itself.
+
+        None: in its directory.
+        """
         return None
 
     @classmethod
@@ -146,7 +157,8 @@ class JobLauncher(ABC):
         """The jobs that any command has submitted.
 
         Args:
-            region: Where to look, if the backend has several such places; None: where it would submit.
+            region: Where to look, if the backend has several such places; None: where it would
+                submit.
 
         Raises:
             ConfigError: Jobs of this backend are known by their directories alone.

@@ -44,11 +44,13 @@ class Result:
 
 
 def run(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: Any = None) -> Result:
-    """Run one job, or the sweep of a tuner, as `renate …` would: same launcher, same workers, same directory.
+    """Run one job, or the sweep of a tuner, as `renate …` would: same launcher, same workers, same
+    directory.
 
     Args:
         overrides: As on the command line, or a mapping from keys to values.
-        model: A network to train instead of the config's; a copy of it is trained, the caller's stays as it is.
+        model: A network to train instead of the config's; a copy of it is trained, the caller's
+            stays as it is.
         data: A Dataset of (input, target), or a mapping with `train` and `test`.
 
     Returns:
@@ -63,7 +65,10 @@ def run(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: An
 
 
 def stream(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: Any = None) -> Iterator[Result]:
-    """Run a stream of updates through a scenario and yield a result after each; arguments as in `run`."""
+    """Run a stream of updates through a scenario and yield a result after each.
+
+    Arguments as in `run`.
+    """
     with _Session([*as_list(overrides), "job=stream"], model, data) as session:
         yield from session.rows()
 
@@ -78,7 +83,10 @@ def as_list(overrides: Overrides) -> list[str]:
 
 
 class _Session:
-    """One job, run in a thread so that a stream can be watched, or one tuned sweep; Ctrl-C ends it."""
+    """One job, run in a thread so that a stream can be watched, or one tuned sweep.
+
+    Ctrl-C ends it.
+    """
 
     def __init__(self, overrides: Overrides, model: Any, data: Any) -> None:
         self.overrides = as_list(overrides)
@@ -177,7 +185,8 @@ def _after_updates(matrix: list[list[float]], url: str, folder: Path) -> Result:
 
 
 class LiveObjects:
-    """Objects of this process where the job finds them, until `release`, and what points the config there.
+    """Objects of this process where the job finds them, until `release`, and what points the config
+    there.
 
     Args:
         overrides: The other ones; they may say where the run directory is.
@@ -223,7 +232,10 @@ def _parts(data: Any) -> "dict[str, Dataset[Any]]":
 
 
 def _run_dir(overrides: Sequence[str]) -> Path:
-    """Where the config puts run_dir; composed only where something besides the command line may say."""
+    """Where the config puts run_dir.
+
+    Composed only where something besides the command line may say.
+    """
     named = [line.partition("=")[2] for line in overrides if line.startswith("run_dir=")]
     if named:
         return Path(named[-1].strip("\"'"))

@@ -1,4 +1,6 @@
-"""Overrides -> a job: its config composed, checked and resolved, its identity, and its directory."""
+"""Overrides -> a job: its config composed, checked and resolved, its identity, and its
+directory.
+"""
 
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +29,9 @@ from .values import check_values
 
 
 class Composer:
-    """Composes the jobs of a sweep; each choice of options is merged once, values are set on a copy.
+    """Composes the jobs of a sweep.
+
+    Each choice of options is merged once, values are set on a copy.
 
     Args:
         loader: Hydra's.
@@ -38,7 +42,8 @@ class Composer:
         self.loader = loader
         self.base = base
         self.schema = Schema(loader)
-        self.chosen: dict[tuple[str, ...], bytes] = {}  # pickled: a copy costs a sixth of deepcopy's
+        # Pickled: a copy costs a sixth of deepcopy's.
+        self.chosen: dict[tuple[str, ...], bytes] = {}
 
     def compose(self, number: int, overrides: Sequence[str]) -> ComposedJob:
         """Compose one job and check everything that can be known before torch is imported.
@@ -87,8 +92,11 @@ class Composer:
 
     @contextmanager
     def _merged(self, number: int, parsed: Sequence[Override]) -> Iterator[tuple[DictConfig, DictConfig]]:
-        """The job's part of the config, and the whole; `${hydra:…}` means this job's within the block."""
-        instance: Any = HydraConfig.instance()  # its config is a DictConfig, whatever Hydra calls it
+        """The job's part of the config, and the whole; `${hydra:…}` means this job's within the
+        block.
+        """
+        # Its config is a DictConfig, whatever Hydra calls it.
+        instance: Any = HydraConfig.instance()
         before = instance.cfg
         config, full = self._merge(number, parsed)
         instance.cfg = full  # set_config would copy it

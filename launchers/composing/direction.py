@@ -1,4 +1,6 @@
-"""Which way a metric is better: by its name or class, so that nothing has to be imported for the usual ones."""
+"""Which way a metric is better: by its name or class, so that nothing has to be imported for
+the usual ones.
+"""
 
 import importlib
 import re
@@ -18,7 +20,8 @@ OWN = {
     "backward_transfer": "max",
     "forgetting": "min",
 }
-# Classes of torchmetrics, less Binary, Multiclass and Multilabel; others are asked for `higher_is_better`.
+# Classes of torchmetrics, less Binary, Multiclass and Multilabel; others are asked for
+# `higher_is_better`.
 CLASSES = {
     "Accuracy": "max",
     "AUROC": "max",
@@ -73,7 +76,10 @@ def direction_of(metric: str, metrics: Mapping[str, Any]) -> str | None:
 
 
 def _asked(module: str, cls: str) -> str | None:
-    """What a metric's class says of itself; a class that isn't here says nothing, and is reported by who builds it."""
+    """What a metric's class says of itself.
+
+    A class that isn't here says nothing, and is reported by who builds it.
+    """
     try:
         better = getattr(getattr(importlib.import_module(module), cls), "higher_is_better", None)
     except Exception:  # importing the user's module may raise anything

@@ -1,4 +1,6 @@
-"""What a job is: the recipe that is asked for, the version it starts from, and the id that both give."""
+"""What a job is: the recipe that is asked for, the version it starts from, and the id that both
+give.
+"""
 
 import hashlib
 import importlib.metadata
@@ -25,16 +27,18 @@ from renate.state.versions import State
 NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
 PLACES = ("data.cache_dir",)  # folders that change no result
 MOST_FILES = 10_000  # of a folder that an argument names
-# An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it was pickled.
+# An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it
+# was pickled.
 LIVE = re.compile(r"[^\"]*/([0-9a-f]{16})-[0-9a-f]{16}\.pkl")
 
 
 def identify(config: DictConfig) -> dict[str, Any]:
-    """Return the recipe (what is asked for, and of which data) and the id (the recipe on one parent).
+    """Return the recipe (what is asked for, and of which data) and the id (the recipe on one
+    parent).
 
-    Where only reading the data tells what they hold, as with a data set of the user's own, the record
-    says so (`unread`): then nobody but the job, which reads them, may take an earlier result for this
-    one's.
+    Where only reading the data tells what they hold, as with a data set of the user's own, the
+    record says so (`unread`): then nobody but the job, which reads them, may take an earlier result
+    for this one's.
     """
     plain: Any = OmegaConf.to_container(config, resolve=False)
     resolved: Any = OmegaConf.to_container(config, resolve=True) if "${" in str(plain) else plain
@@ -96,7 +100,8 @@ def _chosen(state: dict[str, Any], job: str, newest: Manifest) -> Manifest:
     start = found.manifest(found.resolve(str(state["version"])))
     if start.version != newest.version and state["next_url"] is None:
         raise ConfigError(
-            f"state.version={state['version']}: {state['url']} has gone on to version {newest.version}, "
+            f"state.version={state['version']}: {state['url']} has gone on to version "
+            f"{newest.version}, "
             "so what comes of it must go elsewhere: give state.next_url=…"
         )
     return start
@@ -107,10 +112,13 @@ class NotFirstError(ConfigError):
 
 
 def _check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, again: bool) -> None:
-    """`again`: the newest version is this very job's, which was interrupted, or is asked for once more."""
+    """`again`: the newest version is this very job's, which was interrupted, or is asked for
+    once more.
+    """
     if newest is None and not state["first"] and job == "update":
         raise NoVersionError(
-            f"state.url={state['url']} holds no version yet: if this is the first update, add state.first=true, "
+            f"state.url={state['url']} holds no version yet: if this is the first update, add "
+            "state.first=true, "
             "else correct the URL"
         )
     if newest is not None and state["first"] and not again:
@@ -120,7 +128,9 @@ def _check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, ag
 
 
 def _is_known(node: dict[str, Any]) -> bool:
-    """Whether files and config say all that there is to know of the data: those of renate's own sources do."""
+    """Whether files and config say all that there is to know of the data: those of renate's own
+    sources do.
+    """
     own = str(node.get("_target_", "")).startswith("renate.data.")
     return own and not any(isinstance(part, dict) and "_target_" in str(part) for part in node.values())
 
@@ -138,9 +148,11 @@ def _fingerprint(node: dict[str, Any], files: dict[str, Any]) -> str:
 
 
 def _environment(asked: Any, resolved: Any, files: dict[str, Any]) -> Iterator[str]:
-    """What the config takes from the environment, each value behind a hash that is slow to try values on.
+    """What the config takes from the environment, each value behind a hash that is slow to try
+    values on.
 
-    A recipe is kept in a state, which others may read. Where files lie is no part of it, only what they hold.
+    A recipe is kept in a state, which others may read. Where files lie is no part of it, only what
+    they hold.
     """
     for key, text in leaves(asked):
         if isinstance(text, str) and "${" in text and not _is_below(key, files):
@@ -163,7 +175,10 @@ def _named_files(asked: Any, resolved: Any, files: dict[str, Any]) -> Iterator[s
 
 
 def _files_at(text: str) -> list[Path]:
-    """The file that a value names, or those of the folder that it names; a word without a slash is no folder."""
+    """The file that a value names, or those of the folder that it names.
+
+    A word without a slash is no folder.
+    """
     with suppress(OSError, ValueError):
         path = Path(text).expanduser()
         if path.is_file():
@@ -190,7 +205,9 @@ def _is_below(key: str, places: Iterable[str]) -> bool:
 
 
 def _own_sources(config: dict[str, Any], trust: Sequence[str]) -> str:
-    """A hash of the user's modules that the config names, and of all own ones that these may import."""
+    """A hash of the user's modules that the config names, and of all own ones that these may
+    import.
+    """
     modules = {target.rpartition(".")[0] for _, target in targets(config)}
     own = [module for module in sorted(modules) if is_own(module, trust)]
     return Sources([Path.cwd()], trust).digest(own) if own else ""

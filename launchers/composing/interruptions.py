@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM, where an exception raised at any line would not come out as itself.
 
-OmegaConf restores a node's flags in `finally`: interrupted in the midst of an assignment, it stumbles over what is not
-there yet, and an AttributeError takes the place of the interruption, or nothing at all where one means "no such key".
+OmegaConf restores a node's flags in `finally`: interrupted in the midst of an assignment, it
+stumbles over what is not there yet, and an AttributeError takes the place of the interruption, or
+nothing at all where one means "no such key".
 """
 
 import atexit
@@ -15,13 +16,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Within it, which should be short, Ctrl-C and SIGTERM wait for its end. Signals come to the main thread alone."""
+    """Within it, which should be short, Ctrl-C and SIGTERM wait for its end.
+
+    Signals come to the main thread alone.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     came: list[int] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    ours = {number: handler for number, handler in before.items() if handler is not None}  # None: not Python's
+    # None: not Python's.
+    ours = {number: handler for number, handler in before.items() if handler is not None}
     for number in ours:
         signal.signal(number, lambda number, frame: came.append(number))
     try:

@@ -1,4 +1,6 @@
-"""What all our launchers share: from Hydra's batch of overrides to jobs that were run, each once."""
+"""What all our launchers share: from Hydra's batch of overrides to jobs that were run, each
+once.
+"""
 
 import os
 from collections.abc import Sequence
@@ -26,7 +28,9 @@ from .composer import Composer
 
 
 class JobFailedError(CompactHydraException):
-    """Becomes a failed job's return value: Hydra prints its message without a traceback of its own."""
+    """Becomes a failed job's return value: Hydra prints its message without a traceback of its
+    own.
+    """
 
 
 class HydraLauncher(JobLauncher, Launcher):
@@ -39,8 +43,8 @@ class HydraLauncher(JobLauncher, Launcher):
         name: Of that option.
         composer: Makes jobs of overrides.
         progress: What the terminal shows.
-        publish: Whether the outcome of a job becomes the next version: of a lone job's only, of several
-            the user or a tuner picks one.
+        publish: Whether the outcome of a job becomes the next version: of a lone job's only, of
+            several the user or a tuner picks one.
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -78,10 +82,11 @@ class HydraLauncher(JobLauncher, Launcher):
     def batch(self, grid: Sequence[Sequence[str]], first: int = 0) -> list[tuple[ComposedJob, DictConfig]]:
         """Compose jobs, each with the config that Hydra's own settings are a part of.
 
-        A job's directory is named by what it is, so that no job runs twice. Under a `hydra.sweep.dir`
-        other than run_dir, `hydra.sweep.subdir` is a link to it.
+        A job's directory is named by what it is, so that no job runs twice. Under a
+        `hydra.sweep.dir` other than run_dir, `hydra.sweep.subdir` is a link to it.
         """
-        folder = Path(str(self.config.hydra.sweep.dir))  # read before the jobs', which then agree on ${now:…}
+        # Read before the jobs', which then agree on ${now:…}.
+        folder = Path(str(self.config.hydra.sweep.dir))
         composed: list[tuple[ComposedJob, DictConfig]] = []
         links: list[tuple[Path, ComposedJob]] = []
 
@@ -106,7 +111,10 @@ class HydraLauncher(JobLauncher, Launcher):
         return [_job_return(job, settings, result) for (job, settings), result in zip(composed, results, strict=True)]
 
     def run(self, jobs: Sequence[ComposedJob]) -> list[JobResult]:
-        """Run jobs side by side and wait; equal jobs run once. After Ctrl-C nothing is left running."""
+        """Run jobs side by side and wait; equal jobs run once.
+
+        After Ctrl-C nothing is left running.
+        """
         futures: dict[str, Future[JobResult]] = {}
         if len(jobs) > 1:
             name_apart(jobs)
@@ -121,7 +129,9 @@ class HydraLauncher(JobLauncher, Launcher):
             raise
 
     def start(self, job: ComposedJob) -> Future[JobResult]:
-        """Answer from an earlier run of exactly this job, else write the job's directory and submit it."""
+        """Answer from an earlier run of exactly this job, else write the job's directory and
+        submit it.
+        """
         earlier = self.finished(job)
         if earlier is not None:
             done: Future[JobResult] = Future()
@@ -160,7 +170,10 @@ class HydraLauncher(JobLauncher, Launcher):
 
 
 def _result_of_version(job: ComposedJob) -> JobResult:
-    """What the job's own newest version says; its job's directory is named where it is still there."""
+    """What the job's own newest version says.
+
+    Its job's directory is named where it is still there.
+    """
     url = str(job.config.state.url)
     version = int(job.record["already"])
     maker = maker_of(State(url).manifest(version), job.directory.path.parent)

@@ -76,7 +76,10 @@ def _quoted(error: OverrideParseException) -> str:
 
 
 def _domain(key: str, value: str) -> str | None:
-    """What a domain in another library's words is in Hydra's; None where the value is no such call."""
+    """What a domain in another library's words is in Hydra's.
+
+    None where the value is no such call.
+    """
     called = re.fullmatch(r"\s*([A-Za-z_][\w.]*)\((.*)\)\s*", value)
     if called is None:
         return None
@@ -129,7 +132,10 @@ def _no_such_key(key: str, line: str, others: Sequence[str]) -> str:
 
 
 def _options_with(group: str, name: str) -> str:
-    """The options of a group that have a key which the chosen one lacks; nothing where none does."""
+    """The options of a group that have a key which the chosen one lacks.
+
+    Nothing where none does.
+    """
     found: list[str] = []
     for option, file in options_of(group).items() if group else ():
         content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)

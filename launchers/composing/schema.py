@@ -1,4 +1,6 @@
-"""The YAML is the schema: a config may hold only the keys, and the kinds of values, of the options it is made of."""
+"""The YAML is the schema: a config may hold only the keys, and the kinds of values, of the
+options it is made of.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +24,9 @@ class Schema:
         self.root, self.root_file = self.option("config")
 
     def option(self, path: str) -> tuple[Any, str]:
-        """Return the plain content of one option, its own defaults merged in, and where it stands."""
+        """Return the plain content of one option, its own defaults merged in, and where it
+        stands.
+        """
         if path not in self.options:
             found = self.loader.repository.load_config(path)
             assert found is not None, path
@@ -77,14 +81,17 @@ class Schema:
                 ):
                     raise ConfigError(
                         f"{full}={_shown(child)}: no such key{nearest(str(name), expected)} "
-                        f"({', '.join(k for k in expected if k != '_target_')} in {file}){self._origin(full)}"
+                        f"({', '.join(k for k in expected if k != '_target_')} in "
+                        f"{file}){self._origin(full)}"
                     )
             return
         if not _same_kind(node, expected):
             raise ConfigError(f"{key}={_shown(node)}: expected {_kind(expected)} like {expected!r} (in {file})")
 
     def _origin(self, key: str) -> str:
-        """The end of a message: which experiment's file set a key, perhaps for another option than the chosen one."""
+        """The end of a message: which experiment's file set a key, perhaps for another option
+        than the chosen one.
+        """
         for group in (name for name in self.chosen if name == "experiment" or name.startswith("experiment/")):
             option = self.chosen[group]
             found = self.loader.repository.load_config(f"{group}/{option}") if option else None

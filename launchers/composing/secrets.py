@@ -1,4 +1,6 @@
-"""Resolve a config, but leave alone what comes from the environment: a saved config must hold no secret."""
+"""Resolve a config, but leave alone what comes from the environment: a saved config must hold
+no secret.
+"""
 
 import re
 from collections.abc import Iterator
@@ -18,10 +20,12 @@ def _env(key: str, *default: Any) -> Any:
 
 
 def resolve(config: DictConfig) -> None:
-    """Replace every interpolation by its value, in place, except those that reach `oc.env`, directly or not.
+    """Replace every interpolation by its value, in place, except those that reach `oc.env`,
+    directly or not.
 
     Raises:
-        ConfigError: An interpolation can't be resolved here, or names a variable that the environment lacks.
+        ConfigError: An interpolation can't be resolved here, or names a variable that the
+            environment lacks.
     """
     OmegaConf.register_new_resolver("oc.env", _env, replace=True)
     try:
@@ -50,7 +54,9 @@ def _resolve(node: DictConfig | ListConfig) -> None:
 
 
 def variables(config: DictConfig) -> Iterator[tuple[str, str]]:
-    """Yield (key, variable) for what a resolved config still takes from the environment and has no default for."""
+    """Yield (key, variable) for what a resolved config still takes from the environment and has
+    no default for.
+    """
     for key, text in _texts(OmegaConf.to_container(config, resolve=False), ""):
         for name in re.findall(r"\$\{oc\.env:\s*([^,}\s]+)\s*\}", text):
             yield key, name

@@ -1,4 +1,6 @@
-"""Hydra, set up for renate: our plugins, the user's configs, and the launcher that a command asks for."""
+"""Hydra, set up for renate: our plugins, the user's configs, and the launcher that a command
+asks for.
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -45,7 +47,9 @@ class ExperimentRepository(SearchPathPlugin):
 
 
 def register_plugins() -> None:
-    """Do what Hydra 1.4 does itself: load the plugins that the `hydra.plugins` entry points name."""
+    """Do what Hydra 1.4 does itself: load the plugins that the `hydra.plugins` entry points
+    name.
+    """
     plugins = Plugins.instance()
     plugins.register(ExperimentRepository)
     Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[assignment,method-assign]

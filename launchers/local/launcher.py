@@ -47,7 +47,9 @@ class LocalLauncher(HydraLauncher):
         at_exit(self.close)
 
     def _stands_in(self, config: DictConfig) -> bool:
-        """Whether another backend's job is what this launcher runs in: `hydra/launcher=renate_local`."""
+        """Whether another backend's job is what this launcher runs in:
+        `hydra/launcher=renate_local`.
+        """
         by_name = config.hydra.runtime.choices.get("hydra/launcher") == "renate_local"
         return by_name and self.name != "local"
 
@@ -97,7 +99,8 @@ class LocalLauncher(HydraLauncher):
     @contextmanager
     def _hiring(self) -> Iterator[None]:
         with self.lock:
-            if self.closed:  # in the moment that a job took to get here: whom it hired, nobody would end
+            # In the moment that a job took to get here: whom it hired, nobody would end.
+            if self.closed:
                 raise EOFError
             yield
 
@@ -183,7 +186,9 @@ class LocalLauncher(HydraLauncher):
         return len(new)
 
     def _bury(self, worker: Worker | GroupWorker, job: ComposedJob, reason: str | None) -> JobResult:
-        """A worker has died, or must for a reason: its job has failed, and the slot is free for a new one."""
+        """A worker has died, or must for a reason: its job has failed, and the slot is free for
+        a new one.
+        """
         ended = worker.kill(KEEPING if self.closed else GRACE)
         with self.lock:
             if worker in self.all:

@@ -35,7 +35,8 @@ def deal_gpus(workers: int, per_job: int | None) -> list[dict[str, str]]:
     found = visible_gpus()
     if per_job is not None and per_job * workers > len(found):
         raise ConfigError(
-            f"backend.gpus_per_job={per_job} with backend.workers={workers} needs {per_job * workers} GPUs, "
+            f"backend.gpus_per_job={per_job} with backend.workers={workers} needs "
+            f"{per_job * workers} GPUs, "
             f"this machine has {len(found)}"
         )
     if not found:

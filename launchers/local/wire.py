@@ -21,14 +21,16 @@ class Wire:
     def __init__(self, pipes: Sequence[int], alive: Callable[[], bool]) -> None:
         self.buffers = dict.fromkeys(pipes, b"")
         self.alive = alive
-        self.spoken: set[int] = set()  # what starts takes its time; what has spoken once may not fall silent
+        # What starts takes its time; what has spoken once may not fall silent.
+        self.spoken: set[int] = set()
 
     def events(self, timeout: float | None, heartbeat: float | None) -> Iterator[Event | None]:
         """Yield what is reported, and None whenever all have been silent for a moment.
 
         Raises:
             EOFError: They are gone.
-            TimeoutError: It took too long, or one gave no sign of life for too long; the text says which.
+            TimeoutError: It took too long, or one gave no sign of life for too long; the text says
+                which.
         """
         began = time.monotonic()
         heard = dict.fromkeys(self.spoken, began)
@@ -54,7 +56,8 @@ class Wire:
         chunk = os.read(pipe, 1 << 16)
         if not chunk:
             del heard[pipe]
-            if self.buffers.pop(pipe, None) is not None:  # else another thread has closed it in the meantime
+            # Else another thread has closed it in the meantime.
+            if self.buffers.pop(pipe, None) is not None:
                 os.close(pipe)
             self.spoken.discard(pipe)
             return
@@ -63,5 +66,6 @@ class Wire:
 
     def close(self) -> None:
         while self.buffers:
-            with contextlib.suppress(KeyError):  # the thread that reads has just taken the last one out
+            # The thread that reads has just taken the last one out.
+            with contextlib.suppress(KeyError):
                 os.close(self.buffers.popitem()[0])

@@ -1,4 +1,6 @@
-"""What runs jobs on this machine: warm workers, and groups of processes that run one job together."""
+"""What runs jobs on this machine: warm workers, and groups of processes that run one job
+together.
+"""
 
 import contextlib
 import json
@@ -19,11 +21,13 @@ from ..composing.interruptions import at_exit
 from .wire import Wire
 
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-# The same where what was reached is to be kept: the step ends, each process writes its checkpoint, all end in order.
-# Torch's elastic run kills after 30 by itself.
+# The same where what was reached is to be kept: the step ends, each process writes its checkpoint,
+# all end in order. Torch's elastic run kills after 30 by itself.
 KEEPING = 40.0
-DIAGNOSIS = 40.0  # seconds that torch's elastic run gets to end the other processes, and to say which one died first
-# Idle OpenMP threads sleep instead of spinning: beside another busy process a small model's step is 40 times as fast.
+# Seconds that torch's elastic run gets to end the other processes, and to say which one died first.
+DIAGNOSIS = 40.0
+# Idle OpenMP threads sleep instead of spinning: beside another busy process a small model's step is
+# 40 times as fast.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 PARKED: list["Worker"] = []  # warm workers that this process's next launcher may take over
 
@@ -31,8 +35,8 @@ PARKED: list["Worker"] = []  # warm workers that this process's next launcher ma
 class Worker:
     """A process that has imported torch and Lightning once and takes job after job.
 
-    Not `multiprocessing`: that would import the caller's `__main__` again, which scripts without a guard and
-    notebooks don't survive.
+    Not `multiprocessing`: that would import the caller's `__main__` again, which scripts without a
+    guard and notebooks don't survive.
     """
 
     def __init__(self, slot: int, gpus: dict[str, str]) -> None:
@@ -69,7 +73,9 @@ class Worker:
 
 
 def park() -> None:
-    """See to a worker for a launcher that is still to come: it imports while this process composes."""
+    """See to a worker for a launcher that is still to come: it imports while this process
+    composes.
+    """
     if not any(worker.process.poll() is None for worker in PARKED):
         PARKED.append(Worker(0, {}))
 
@@ -144,7 +150,9 @@ class GroupWorker:
             self.process.wait(patience)
 
     def tell_to_end(self) -> None:
-        """Ask the processes to leave a checkpoint and end: once, since twice ends torch's elastic run before them."""
+        """Ask the processes to leave a checkpoint and end: once, since twice ends torch's
+        elastic run before them.
+        """
         if self.process is not None and not self.told:
             self.told = True
             ask_to_end(self.process)

@@ -1,4 +1,6 @@
-"""What a backend on other machines writes: how a job begins there, how it is looked at, how it ends."""
+"""What a backend on other machines writes: how a job begins there, how it is looked at, how it
+ends.
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

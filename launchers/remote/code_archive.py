@@ -1,4 +1,6 @@
-"""The code that a job runs, as one archive: the same content is the same archive, whoever packs it and when."""
+"""The code that a job runs, as one archive: the same content is the same archive, whoever packs
+it and when.
+"""
 
 import gzip
 import hashlib
@@ -21,7 +23,9 @@ Files = dict[str, Path | bytes]  # name within the archive -> where it is, or wh
 
 
 def package() -> Files:
-    """This package as a wheel lays it out: `conf` and `launchers` within it, and its metadata beside it."""
+    """This package as a wheel lays it out: `conf` and `launchers` within it, and its metadata
+    beside it.
+    """
     files: Files = {}
     for root in map(Path, renate.__path__):
         parts = [root] if (root / "errors.py").exists() else [root / "conf", root / "launchers"]
@@ -53,7 +57,9 @@ def own_configs(sources: Iterable[Any]) -> Files:
 
 
 def own_modules(modules: Sequence[str], trust: Sequence[str], here: Path, *, always: bool = False) -> Files:
-    """The user's modules, if the config names any: those of the current directory, since they import each other."""
+    """The user's modules, if the config names any: those of the current directory, since they
+    import each other.
+    """
     if not always and not any(is_own(module, trust) for module in modules):
         return {}
     files: Files = {path.name: path for path in sorted(here.glob("*.py"))}

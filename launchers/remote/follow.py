@@ -1,4 +1,6 @@
-"""What a job reports, from its folder to the terminal and into its local directory, until its end."""
+"""What a job reports, from its folder to the terminal and into its local directory, until its
+end.
+"""
 
 import threading
 import time
@@ -45,7 +47,9 @@ class Follower:
         self.job: RemoteJob | None = None
 
     def events(self) -> Iterator[Event | JobResult]:
-        """Yield what the job reports, what its backend says as events `phase`, and at last its result."""
+        """Yield what the job reports, what its backend says as events `phase`, and at last its
+        result.
+        """
         pause = FIRST
         phase = ""
         while not self.closing.is_set():
@@ -88,10 +92,11 @@ class Follower:
 
 
 def write_down(directory: JobDirectory, event: Event) -> Iterator[Event]:
-    """Keep in the local directory what a local job would have written there, and yield what is news.
+    """Keep in the local directory what a local job would have written there, and yield what is
+    news.
 
-    A machine that was taken away may have kept reports to itself: those that its successor remembers
-    are news too.
+    A machine that was taken away may have kept reports to itself: those that its successor
+    remembers are news too.
     """
     if event.kind == LOG:
         with (directory.path / "log.txt").open("a") as log:

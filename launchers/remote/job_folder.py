@@ -1,7 +1,9 @@
-"""A job's own folder in an object store, `<state.url>/jobs/<id>`, by which two machines speak of it.
+"""A job's own folder in an object store, `<state.url>/jobs/<id>`, by which two machines speak of
+it.
 
 job/                          config, record and entry: all that the job's machine is given of it
-attempts/<n>.json             each submission's name, by put-if-absent before the backend hears of it:
+attempts/<n>.json             each submission's name, by put-if-absent before the backend hears of
+it:
                               of two commands that submit the same job, the second finds the first's
 <name>/reports/<n>.json       lists of events; <name>/result.json: the end (remote/inside/outbox.py)
 checkpoints/                  the job's directory, where the backend mirrors it
@@ -102,7 +104,9 @@ class JobFolder:
         self.store.create(_attempt_key(number), json.dumps({"name": name}).encode())
 
     def withdraw(self, number: int, name: str) -> None:
-        """Write down that the backend knows nothing of a submission, so that nobody looks for it."""
+        """Write down that the backend knows nothing of a submission, so that nobody looks for
+        it.
+        """
         content = json.dumps({"name": name, "withdrawn": True})
         self.store.replace(_attempt_key(number), content.encode())
 

@@ -1,4 +1,7 @@
-"""What a job needs of this machine: found first, uploaded later; its own config points to where it goes."""
+"""What a job needs of this machine: found first, uploaded later.
+
+Its own config points to where it goes.
+"""
 
 import copy
 import json
@@ -206,7 +209,8 @@ def pack(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:
         machine: Where the job goes.
 
     Raises:
-        ConfigError: Something is local and there is no place for it, or a variable would be missing.
+        ConfigError: Something is local and there is no place for it, or a variable would be
+            missing.
     """
     upload = begin(job, settings, machine)
     upload.add(job)

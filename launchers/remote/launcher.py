@@ -1,7 +1,7 @@
 """Each job as a job of another machine. Start reading here.
 
-`submit` finds everything that can be wrong; `_run`, in a thread, submits the job, or finds that this
-was done earlier, and follows it through its folder in an object store.
+`submit` finds everything that can be wrong; `_run`, in a thread, submits the job, or finds that
+this was done earlier, and follows it through its folder in an object store.
 """
 
 import sys
@@ -34,9 +34,10 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
     """Submits each job and follows it through its folder; `backend.workers` jobs at a time.
 
     Reads of its group `staging`, `wait`, `poll`, `sweep`, `workers`, `environment` and
-    `price_per_hour`. A backend sets `machine` in `setup`, and writes the methods of `RemoteBackend`.
-    On its machine a job is `python -m renate.launchers.remote.inside.run_job`, and a sweep that is one
-    job (`sweep: inside`) is `…inside.run_sweep`, with `job/` of the job's own folder as CHANNEL.
+    `price_per_hour`. A backend sets `machine` in `setup`, and writes the methods of
+    `RemoteBackend`. On its machine a job is `python -m renate.launchers.remote.inside.run_job`, and
+    a sweep that is one job (`sweep: inside`) is `…inside.run_sweep`, with `job/` of the job's own
+    folder as CHANNEL.
 
     Attributes:
         machine: What jobs find where they run.
@@ -91,13 +92,16 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
             self.end(name)
 
     def check_tuner(self, proposer: Proposer) -> None:
-        """Raises ConfigError for a tuner whose trials take one machine, or that nobody would steer."""
+        """Raises ConfigError for a tuner whose trials take one machine, or that nobody would
+        steer.
+        """
         if self.whole_sweeps:
             return
         if proposer.clones:
             raise ConfigError(
                 f"backend.sweep=per_trial: trials of {type(proposer).__name__} go on from each "
-                "other's checkpoints, which takes one machine: backend.sweep=inside, or another tuner"
+                "other's checkpoints, which takes one machine: backend.sweep=inside, or another "
+                "tuner"
             )
         if not self.backend.wait:
             raise ConfigError(
@@ -110,7 +114,10 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
         return f"{begin(job, self.backend, self.machine).folder.url}/candidate"
 
     def close(self) -> None:
-        """Follow nothing any more; what runs goes on, unless whoever sits there wants it stopped."""
+        """Follow nothing any more.
+
+        What runs goes on, unless whoever sits there wants it stopped.
+        """
         interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
         self.closing.set()
         self.pool.shutdown(wait=False, cancel_futures=True)

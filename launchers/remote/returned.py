@@ -1,4 +1,6 @@
-"""What a machine elsewhere sends back, checked before anything is made of it: an object store may hold anything."""
+"""What a machine elsewhere sends back, checked before anything is made of it: an object store
+may hold anything.
+"""
 
 import re
 from collections.abc import Callable

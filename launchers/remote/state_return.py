@@ -1,4 +1,6 @@
-"""A state on this machine, on its way to a job and back: the job itself reads and publishes in S3 only."""
+"""A state on this machine, on its way to a job and back: the job itself reads and publishes in
+S3 only.
+"""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +20,10 @@ def pooled(blob: Blob) -> str:
 
 
 def send(source: State, numbers: list[int], staging: str, folder: str) -> int:
-    """Make `<staging>/<folder>` hold versions of a local state, byte for byte; returns how many blobs were uploaded."""
+    """Make `<staging>/<folder>` hold versions of a local state, byte for byte.
+
+    Returns how many blobs were uploaded.
+    """
     store, target = open_store(staging), State(f"{staging}/{folder}")
     missing = [number for number in numbers if target.find(number) is None]
     there = {entry.key for entry in store.list(POOL)} if missing else set()
@@ -54,7 +59,8 @@ class StateReturn:
     Attributes:
         url: The local state.
         remote: URL of the job's.
-        parent: URL of the state that the job starts from; None where each version is the next one's parent.
+        parent: URL of the state that the job starts from; None where each version is the next one's
+            parent.
         publish: Whether the outcome becomes a version; else it stays a candidate.
         staging: Where local states are sent.
     """
@@ -66,10 +72,13 @@ class StateReturn:
     staging: str
 
     def receive(self, job: str | None) -> int | None:
-        """Bring what a job left (None: all there is), unless it is here already; returns its newest version here.
+        """Bring what a job left (None: all there is), unless it is here already.
+
+        Returns its newest version here.
 
         Raises:
-            ConflictError: Another version was published here meanwhile; the outcome stays as a candidate.
+            ConflictError: Another version was published here meanwhile; the outcome stays as a
+                candidate.
         """
         remote, local = State(self.remote), State(self.url)
         known = {local.manifest(number).job: number for number in local.versions()}

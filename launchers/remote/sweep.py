@@ -1,4 +1,6 @@
-"""A whole sweep as one job elsewhere: how it is packed, and how its outcomes come back to what is local."""
+"""A whole sweep as one job elsewhere: how it is packed, and how its outcomes come back to what
+is local.
+"""
 
 import copy
 import json
@@ -26,7 +28,9 @@ MOVED = ("state.url", "state.next_url", "data.train", "data.test")
 
 
 def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:
-    """As `job_upload.pack`, for all parts of a sweep; the job's record gets what comes back, and where.
+    """As `job_upload.pack`, for all parts of a sweep.
+
+    The job's record gets what comes back, and where.
 
     Raises:
         ConfigError: As `job_upload.pack`.
@@ -74,7 +78,9 @@ def _merge(sweep: JobUpload, one: JobUpload) -> None:
 
 
 def _complete(order: Json, part: ComposedJob, one: JobUpload) -> None:
-    """What a tuner is told besides the command line: where things are there, and what the sweep is here."""
+    """What a tuner is told besides the command line: where things are there, and what the sweep
+    is here.
+    """
     order["more"] = moves(part.config, one.config)
     moved = any(line.startswith("data.") for line in order["more"])
     swept = [line for line in order["argv"] if _key(line) in order["tuned"]]
@@ -160,8 +166,8 @@ def unpack(directory: JobDirectory, swept: Mapping[str, Any], results: Mapping[s
         results: Of its jobs, by id, as they are here.
 
     Raises:
-        JobError: It names a job whose folder wouldn't be in this run directory, or that isn't of this
-            sweep.
+        JobError: It names a job whose folder wouldn't be in this run directory, or that isn't of
+            this sweep.
     """
     run_dir = directory.path.parent
     each_job = swept.get("jobs", [])

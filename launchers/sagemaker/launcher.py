@@ -1,4 +1,7 @@
-"""Each job as a training job of Amazon SageMaker; what all remote backends do is `remote/launcher.py`."""
+"""Each job as a training job of Amazon SageMaker.
+
+What all remote backends do is `remote/launcher.py`.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

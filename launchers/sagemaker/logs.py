@@ -1,4 +1,6 @@
-"""What a training job has said, from its folder in S3, or from CloudWatch where nothing came that far."""
+"""What a training job has said, from its folder in S3, or from CloudWatch where nothing came
+that far.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -74,7 +76,8 @@ def _cloudwatch(service: Service, name: str) -> Iterator[str]:
             )
             for stream in (each["logStreamName"] for page in streams for each in page["logStreams"]):
                 yield from _stream(client, stream)
-        except client.exceptions.ResourceNotFoundException:  # nothing was printed, in this account, ever
+        # Nothing was printed, in this account, ever.
+        except client.exceptions.ResourceNotFoundException:
             return
 
 

@@ -14,7 +14,8 @@ from ..terminal.console import command
 from .failures import explained, refusal
 
 RUNNING = ("InProgress", "Stopping")
-TALKATIVE = ("sagemaker", "sagemaker.config", "sagemaker.core", "botocore", "boto3")  # they tell of each client
+# They tell of each client.
+TALKATIVE = ("sagemaker", "sagemaker.config", "sagemaker.core", "botocore", "boto3")
 
 
 class Service:

@@ -1,4 +1,6 @@
-"""Training jobs of ours, submitted from here or from anywhere: found by their tag, followed and stopped."""
+"""Training jobs of ours, submitted from here or from anywhere: found by their tag, followed and
+stopped.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -126,7 +128,8 @@ def every(service: Service) -> Iterator[TrainingJob]:
 
 
 def find(service: Service, name: str) -> TrainingJob:
-    """The training job of that name, or the newest of that job's id, or the newest of all (`latest`).
+    """The training job of that name, or the newest of that job's id, or the newest of all
+    (`latest`).
 
     Raises:
         JobError: There is none.

@@ -1,4 +1,6 @@
-"""What a tuned command asks for: the search space, the tuner's settings, and the sweep's identity."""
+"""What a tuned command asks for: the search space, the tuner's settings, and the sweep's
+identity.
+"""
 
 import hashlib
 import json
@@ -103,13 +105,16 @@ class SweepRequest:
             for key, value in self.composer.schema.option(f"search_space/{option if there else 'lr'}")[0].items():
                 if lines.setdefault(key, value) != value:
                     raise ConfigError(
-                        f"search_space=auto: {key} is {lines[key]} for one updater and {value} for {option}: "
+                        f"search_space=auto: {key} is {lines[key]} for one updater and {value} for "
+                        f"{option}: "
                         f"give it on the command line, as '{key}={value}'"
                     )
         return lines
 
     def _base(self) -> ComposedJob:
-        """Some job of the sweep, never run: checked like any other, and what the sweep's identity is made of."""
+        """Some job of the sweep, never run: checked like any other, and what the sweep's
+        identity is made of.
+        """
         lines = [*self.shared(), *lines_of(self.space.sample(random.Random(0)))]
         try:
             return self.composer.compose(0, lines)
@@ -121,7 +126,10 @@ class SweepRequest:
         return [str(o.input_line) for o in self.fixed]
 
     def defaults(self) -> Config:
-        """The config's own value of each key, as the command line has it; what lies outside of its domain too."""
+        """The config's own value of each key, as the command line has it.
+
+        What lies outside of its domain too.
+        """
         defaults: Config = {}
         choices = self.composer.choices(self.shared())
         for key, domain in self.space.domains.items():
@@ -141,7 +149,9 @@ class SweepRequest:
         return defaults
 
     def steps(self) -> int:
-        """Reports of a whole trial: its epochs, the most where they are tuned, or steps by `trainer.report_every`."""
+        """Reports of a whole trial: its epochs, the most where they are tuned, or steps by
+        `trainer.report_every`.
+        """
         trainer = self.base.config.trainer
         if trainer.report_every is not None:
             return max(1, int(trainer.max_steps) // int(trainer.report_every))
@@ -169,7 +179,8 @@ class SweepRequest:
             steps < every or {"trainer.max_steps", "trainer.report_every"} & {*self.space.domains}
         ):
             raise ConfigError(
-                f"trainer.report_every={every} with a tuner needs trainer.max_steps, the steps of a whole trial, of at "
+                f"trainer.report_every={every} with a tuner needs trainer.max_steps, the steps of "
+                "a whole trial, of at "
                 f"least as many; it is {steps}"
             )
         self._check_others(config)
@@ -187,8 +198,10 @@ class SweepRequest:
                 raise ConfigError(f"objective.others.{metric}: it is objective.metric already")
             if whole_stream != (not metric.startswith(("val_", "train_"))):
                 raise ConfigError(
-                    f"objective.others.{metric}: a trial that is {'a stream' if whole_stream else 'an update'} "
-                    f"has {'the metrics of a stream alone' if whole_stream else 'val_… and train_… metrics alone'}"
+                    f"objective.others.{metric}: a trial that is "
+                    f"{'a stream' if whole_stream else 'an update'} "
+                    "has "
+                    f"{'the metrics of a stream alone' if whole_stream else 'val_… and train_… metrics alone'}"
                 )
 
     def _record(self, config: Json) -> Json:

@@ -16,7 +16,8 @@ def domain_of(override: Override) -> Domain:
     """The domain that an override gives its key.
 
     Raises:
-        ConfigError: A domain that can't be right; Hydra's grammar takes an empty interval, a log from 0 and any tag.
+        ConfigError: A domain that can't be right; Hydra's grammar takes an empty interval, a log
+            from 0 and any tag.
     """
     line, sweep = override.input_line, override.value()
     assert isinstance(sweep, ChoiceSweep | IntervalSweep | RangeSweep)

@@ -1,4 +1,6 @@
-"""A sweep that is one job on another machine: what it asks for there, and what becomes of it here."""
+"""A sweep that is one job on another machine: what it asks for there, and what becomes of it
+here.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -25,7 +27,9 @@ SERVERS = ("postgresql", "mysql")  # of databases that another machine can reach
 
 
 def hand_over(tuning: Tuning, parsed: Sequence[Override], *, one: bool) -> JobResult:
-    """Have a tuned update (`one`) or a tuned stream run as a job; returns what the command ends with.
+    """Have a tuned update (`one`) or a tuned stream run as a job.
+
+    Returns what the command ends with.
 
     Raises:
         JobError: It failed.

@@ -1,4 +1,7 @@
-"""What a terminal shows of a sweep: a live table of trials; plain lines where the output is no terminal."""
+"""What a terminal shows of a sweep: a live table of trials.
+
+Plain lines where the output is no terminal.
+"""
 
 import threading
 import time

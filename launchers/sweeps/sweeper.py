@@ -30,7 +30,8 @@ class RenateSweeper(Sweeper):
     """Every combination of the choices on the command line and in `params`; the command line wins.
 
     Args:
-        params: Key -> choices in the grammar of the command line (`0,1,2`, `range(3)`, `choice(…)`).
+        params: Key -> choices in the grammar of the command line (`0,1,2`, `range(3)`,
+            `choice(…)`).
     """
 
     def __init__(self, params: Mapping[str, str] | None) -> None:

@@ -53,12 +53,15 @@ class TrialFolders:
         if self.clones:
             if job.config.trainer.report_every is not None:
                 raise ConfigError(
-                    f"trainer.report_every={job.config.trainer.report_every}: a tuner whose trials go on from each "
-                    "other's checkpoints goes by epochs; give trainer.report_every=null or another tuner"
+                    f"trainer.report_every={job.config.trainer.report_every}: a tuner whose trials "
+                    "go on from each "
+                    "other's checkpoints goes by epochs; give trainer.report_every=null or another "
+                    "tuner"
                 )
             if job.config.trainer.devices not in (None, 1):
                 raise ConfigError(
-                    f"trainer.devices={job.config.trainer.devices}: a tuner whose trials go on from each other's "
+                    f"trainer.devices={job.config.trainer.devices}: a tuner whose trials go on "
+                    "from each other's "
                     "checkpoints trains in one process; give trainer.devices=1 or another tuner"
                 )
             job.record["clonable"] = True
@@ -68,7 +71,9 @@ class TrialFolders:
         return job
 
     def _hand_over(self, checkpoint: Path, job: ComposedJob) -> None:
-        """A clone keeps what it starts from: its parent goes on, and the clone may have to begin again."""
+        """A clone keeps what it starts from: its parent goes on, and the clone may have to
+        begin again.
+        """
         start = job.directory.path / START
         if not (start.exists() and job.known()):
             start.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +92,9 @@ class TrialFolders:
             self.when_over(loser, partial(self._drop, loser))
 
     def _forget(self, trial: Trial) -> None:
-        """Drop epochs that no clone will start from: those before the last, and all of what has completed or failed."""
+        """Drop epochs that no clone will start from: those before the last, and all of what has
+        completed or failed.
+        """
         for k in range(int(self.request.tuner["seeds"])):
             for path in (self.folder / self._name(trial.id, k)).glob("epoch-*.pt"):
                 epoch = int(path.stem.removeprefix("epoch-"))
@@ -102,7 +109,10 @@ class TrialFolders:
                     path.unlink(missing_ok=True)
 
     def clean(self, sweep: Sweep, best: Trial | None) -> None:
-        """The winner's candidate is in the state now; the losers' are dropped, those that came late too."""
+        """The winner's candidate is in the state now.
+
+        The losers' are dropped, those that came late too.
+        """
         for path in self.folder.glob("*/epoch-*.pt"):
             path.unlink(missing_ok=True)
         if self.request.tuner["keep"] == "best":

@@ -34,7 +34,8 @@ class JobTrials:
         self.events: queue.Queue[tuple[int, int, Json | None, JobResult | None]] = queue.Queue()
         self.jobs: dict[int, list[ComposedJob]] = {}
         self.owner: dict[str, tuple[int, int]] = {}
-        self.reached: dict[int, list[dict[int, list[float]]]] = {}  # trial -> seed -> epoch -> the metrics' values
+        # Trial -> seed -> epoch -> the metrics' values.
+        self.reached: dict[int, list[dict[int, list[float]]]] = {}
         self.results: dict[int, dict[int, JobResult]] = {}
         self.began: dict[int, float] = {}
         self.futures: dict[int, list[Future[JobResult]]] = {}
@@ -69,7 +70,10 @@ class JobTrials:
         self._stop_jobs(trial.id)
 
     def when_over(self, trial: Trial, then: Callable[[], None]) -> None:
-        """Call `then` as soon as no job of a trial runs any more; a stopped one may still be writing its outcome."""
+        """Call `then` as soon as no job of a trial runs any more.
+
+        A stopped one may still be writing its outcome.
+        """
         running = [future for future in self.futures.get(trial.id, ()) if not future.done()]
         if not running:
             then()

@@ -28,7 +28,10 @@ OF_ONE_UPDATE = ("job", "state.url", "state.next_url", "state.first", "objective
 def tune(
     launcher: HydraLauncher, settings: DictConfig, parsed: Sequence[Override], pinned: Json | None = None
 ) -> JobResult:
-    """Run a tuned update, or a tuned stream; returns what the command ends with. For `pinned` see `Tuning`."""
+    """Run a tuned update, or a tuned stream; returns what the command ends with.
+
+    For `pinned` see `Tuning`.
+    """
     tuning = Tuning(launcher, settings, parsed, pinned)
     config = tuning.base.config
     several = config.job.name == "stream" and config.tuner.tune_on != "stream"
@@ -141,7 +144,10 @@ def _measured(tuning: Tuning, url: str, chunks: int) -> list[list[float]]:
 
 
 def _accuracies(result: JobResult) -> list[float]:
-    """Accuracy on each chunk, in their order; the mean over its tests where the data names several."""
+    """Accuracy on each chunk, in their order.
+
+    The mean over its tests where the data names several.
+    """
     if not result.completed:
         raise JobError(result.reason)
     chunks: dict[str, list[Any]] = {}

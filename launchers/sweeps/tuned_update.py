@@ -1,4 +1,6 @@
-"""Tuning: from a search space and a tuner's settings to trials, and from their best to the next version."""
+"""Tuning: from a search space and a tuner's settings to trials, and from their best to the next
+version.
+"""
 
 import shutil
 import sys
@@ -31,7 +33,9 @@ from .trials import JobTrials
 
 
 def is_tuned(settings: DictConfig, parsed: Sequence[Override]) -> bool:
-    """Whether a command asks for a tuner: it names one, or a search space, or a domain without end."""
+    """Whether a command asks for a tuner: it names one, or a search space, or a domain without
+    end.
+    """
     choices = settings.hydra.runtime.choices
     endless = any(o.is_sweep_override() and not o.is_discrete_sweep() for o in parsed)
     return choices.tuner != "auto" or choices.search_space is not None or endless
@@ -44,7 +48,8 @@ class Tuning:
         launcher: Where the trials run.
         settings: The sweep's own config.
         parsed: Its overrides.
-        pinned: Parts of its record that hold wherever it runs: those of the machine that asked for it.
+        pinned: Parts of its record that hold wherever it runs: those of the machine that asked for
+            it.
     """
 
     def __init__(
@@ -73,7 +78,8 @@ class Tuning:
         """What the command ends with if the newest version is this very sweep's.
 
         Raises:
-            ConfigError: The sweep is to be the first of a state that has versions of something else.
+            ConfigError: The sweep is to be the first of a state that has versions of something
+                else.
         """
         config = self.base.config
         claimed = config.resume and config.state.url and not self.unread
@@ -101,13 +107,17 @@ class Tuning:
         self.launcher.progress.quiet = before
 
     def run(self) -> JobResult:
-        """Run the sweep, or what is left of it, and publish its winner; returns what the command ends with."""
+        """Run the sweep, or what is left of it, and publish its winner.
+
+        Returns what the command ends with.
+        """
         config = self.base.config
         if not self.pinned and (earlier := self.already()) is not None:
             return earlier
         if config.resume and self.tuner["storage"] is not None and (self.folder / EVENTS).exists():
             raise ConfigError(
-                f"{self.folder}: a sweep whose study is shared can't be repeated from its log: resume=false begins a "
+                f"{self.folder}: a sweep whose study is shared can't be repeated from its log: "
+                "resume=false begins a "
                 f"new one, which goes on with what tuner.storage={self.tuner['storage']} holds"
             )
         engines = self._engines()  # before anything is written
@@ -171,7 +181,9 @@ class Tuning:
         return front
 
     def _is_of_the_past(self) -> bool:
-        """Whether the folder holds a finished sweep on data of which nobody knows if they are still the same."""
+        """Whether the folder holds a finished sweep on data of which nobody knows if they are
+        still the same.
+        """
         result = JobDirectory(self.folder).result
         return self.unread and result is not None and result.completed
 
@@ -226,7 +238,8 @@ class Tuning:
             if not part.several:
                 raise ConfigError(
                     f"objective.others: {type(part).__name__} of tuner={self.request.option} "
-                    "knows of one objective only; evolution, random, optuna/nsga2 and syne_tune/moasha take several"
+                    "knows of one objective only; evolution, random, optuna/nsga2 and "
+                    "syne_tune/moasha take several"
                 )
         proposer.objectives = 1 + len(self.record["others"])
 
@@ -266,13 +279,16 @@ class Tuning:
         said = "interrupted: nothing is published; the same command goes on from here"
         if best is not None:
             said += (
-                f"\nbest so far: trial {best.id}, {self.record['metric']} {best.value:.4f}; to publish it now: "
+                f"\nbest so far: trial {best.id}, {self.record['metric']} {best.value:.4f}; to "
+                "publish it now: "
                 f"{command([], 'state', 'publish', relative(self.folder))}"
             )
         print(f"\n{said}", file=sys.stderr)
 
     def _winner_command(self, best: Trial) -> str:
-        """The command that trains the winner's configuration once more, from where the sweep started."""
+        """The command that trains the winner's configuration once more, from where the sweep
+        started.
+        """
         gone = [*self.request.space.domains, "tuner", "search_space"]
         gone += ["state.first", "state.url", "state.version", "state.next_url"]
         theirs = self.record.get("added", ())  # by where the sweep runs, not by who asked for it

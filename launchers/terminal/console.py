@@ -1,4 +1,6 @@
-"""Text for a terminal: whatever came from outside is escaped, paths are short, commands can be typed."""
+"""Text for a terminal: whatever came from outside is escaped, paths are short, commands can be
+typed.
+"""
 
 import os
 import shlex

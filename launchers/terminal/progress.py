@@ -1,4 +1,6 @@
-"""What the terminal shows while jobs run: one bar per job, or plain lines where the output is no terminal."""
+"""What the terminal shows while jobs run: one bar per job, or plain lines where the output is
+no terminal.
+"""
 
 import threading
 from collections.abc import Iterator

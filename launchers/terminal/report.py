@@ -95,7 +95,10 @@ def _print_places(out: Console, job: ComposedJob, result: JobResult, url: str) -
 
 
 def load_line(job: ComposedJob, url: str) -> str:
-    """The command that loads what a job has published; a model of the user's own is trusted by name."""
+    """The command that loads what a job has published.
+
+    A model of the user's own is trusted by name.
+    """
     target = str(job.config.model.get("_target_"))
     more = ""
     if target.startswith("renate.jobs.live."):

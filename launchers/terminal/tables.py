@@ -16,7 +16,9 @@ MOST_METRICS = 8  # columns of a table of jobs
 
 
 def several(jobs: Sequence[tuple[ComposedJob, JobResult]]) -> None:
-    """One row per job, mean ± sd over seeds where there are several, then the matrices of streams."""
+    """One row per job, mean ± sd over seeds where there are several, then the matrices of
+    streams.
+    """
     out = stdout()
     shown = metric_names([result for _, result in jobs])
     out.print(_of_jobs(jobs, shown))
@@ -82,7 +84,9 @@ def metric_names(results: Sequence[JobResult]) -> list[str]:
 
 
 def matrix(title: str, matrices: Sequence[Sequence[Sequence[float]]]) -> Table:
-    """Accuracy on each chunk (columns) after each update (rows), in percent, the mean over seeds."""
+    """Accuracy on each chunk (columns) after each update (rows), in percent, the mean over
+    seeds.
+    """
     seeds = f", mean of {len(matrices)} seeds" if len(matrices) > 1 else ""
     said = f"{title}: accuracy in % on each chunk after each update{seeds}"
     table = Table(title=said, title_justify="left")

@@ -14,7 +14,8 @@ VERBS = {
     "jobs": "look at jobs, follow and stop them, here or on SageMaker",
 }
 
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # nothing that code can mend
+# Nothing that code can mend.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,7 +25,8 @@ def main(argv: list[str] | None = None) -> None:
 
     argv = sys.argv[1:] if argv is None else argv
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that workers are told to end
+        # So that workers are told to end.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     word = argv[0] if argv and argv[0][0] not in "-+~" and "=" not in argv[0] else None
     try:
         _no_old_renate()
@@ -57,7 +59,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _runs_here(argv: list[str]) -> bool:
-    """Whether the arguments are likely to end in a job on this machine, as far as they tell before they are read."""
+    """Whether the arguments are likely to end in a job on this machine, as far as they tell
+    before they are read.
+    """
     elsewhere = ("backend=", "hydra/launcher=", "trainer.devices=")
     return all(line == "-m" or line == "--multirun" or line[0] != "-" for line in argv if line) and not any(
         line.startswith(elsewhere) and line != "backend=local" for line in argv

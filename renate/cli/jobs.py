@@ -1,4 +1,6 @@
-"""`renate jobs ls | show | rm | logs | stop | wait`: jobs of a run directory, or those of another backend."""
+"""`renate jobs ls | show | rm | logs | stop | wait`: jobs of a run directory, or those of
+another backend.
+"""
 
 import argparse
 import shutil

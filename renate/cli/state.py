@@ -148,7 +148,8 @@ def publish(asked: argparse.Namespace) -> None:
 
 
 def _publish_own(own: State, to: State, job: str) -> Manifest:
-    """Take the version that a job without `state.url` has made for itself to a state that has none yet.
+    """Take the version that a job without `state.url` has made for itself to a state that has none
+    yet.
 
     Raises:
         JobError: That state goes on from something else.

@@ -1,7 +1,8 @@
-"""When a published version answers for a job: decided here, asked before the job runs and within it.
+"""When a published version answers for a job: decided here, asked before the job runs and within
+it.
 
-Before it runs, its recipe says what it is; where only reading the data tells what they hold, the job
-compares those too (`renate.jobs.content`).
+Before it runs, its recipe says what it is; where only reading the data tells what they hold, the
+job compares those too (`renate.jobs.content`).
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,10 @@ def came_from(version: Manifest | None, recipe: str) -> bool:
 
 
 def goes_on(state: Mapping[str, Any]) -> bool:
-    """Whether an outcome is the newest version's successor; elsewhere nothing of it is published yet."""
+    """Whether an outcome is the newest version's successor.
+
+    Elsewhere nothing of it is published yet.
+    """
     return state["version"] is None and state["next_url"] in (None, state["url"])
 
 

@@ -1,7 +1,7 @@
 """What a job says while it runs and answers at its end: all that whoever runs one has to keep to.
 
-A launcher hands on `Event`s, as a job's processes write them to their pipe, one JSON object per line,
-and as a job far away leaves them in its folder. It reads and hands on `JobResult`, which
+A launcher hands on `Event`s, as a job's processes write them to their pipe, one JSON object per
+line, and as a job far away leaves them in its folder. It reads and hands on `JobResult`, which
 `JobDirectory` finds in `result.json`. The JSON holds what there is, and nothing of the rest.
 """
 
@@ -157,7 +157,10 @@ class JobResult:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "JobResult":
-        """From what `to_json` gave, in this release or an earlier one; unknown keys are left out."""
+        """From what `to_json` gave, in this release or an earlier one.
+
+        Unknown keys are left out.
+        """
         return cls(**_known(cls, content))
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What a job far away reports, as numbered objects in its folder; written there, read by whoever follows it."""
+"""What a job far away reports, as numbered objects in its folder.
+
+Written there, read by whoever follows it.
+"""
 
 import json
 import sys
@@ -73,7 +76,8 @@ class Outbox:
                 self.waiting = batch + self.waiting
 
     def close(self, result: JobResult | None) -> None:
-        """Write what is left, then the result, if the job has one, which says that nothing more follows; once only.
+        """Write what is left, then the result, if the job has one, which says that nothing more
+        follows; once only.
 
         Raises:
             StateError: The store refuses.

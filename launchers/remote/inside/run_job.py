@@ -1,10 +1,11 @@
 """A job on another machine: it runs as it would here, its reports and its end go to a URL.
 
-    python -m renate.launchers.remote.inside.run_job CHANNEL DIR --run NAME [--hosts A,B --host 0 --interface eth0]
+    python -m renate.launchers.remote.inside.run_job CHANNEL DIR --run NAME [--hosts A,B --host 0
+    --interface eth0]
 
-CHANNEL is a folder with the job's `config.yaml` and `job.json`, whose `home` is the URL; DIR is where
-it runs, and may hold what an interrupted run left; NAME is the submission's. What happens goes to
-`<home>/<NAME>/reports/<n>.json`, a list of events per object, and at last to
+CHANNEL is a folder with the job's `config.yaml` and `job.json`, whose `home` is the URL; DIR is
+where it runs, and may hold what an interrupted run left; NAME is the submission's. What happens
+goes to `<home>/<NAME>/reports/<n>.json`, a list of events per object, and at last to
 `<home>/<NAME>/result.json`; of several hosts, the first one writes both.
 """
 
@@ -83,7 +84,10 @@ def wait_for_name(name: str) -> None:
 
 
 def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> int:
-    """Run this host's processes to their end, or until this one is told to end; returns the exit code."""
+    """Run this host's processes to their end, or until this one is told to end.
+
+    Returns the exit code.
+    """
     worker, logs, told = GroupWorker(0, group), Logs(directory.path), []
     put = outbox.put if outbox is not None else lambda event: None
 
@@ -120,7 +124,9 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
 
 
 class Logs:
-    """The logs in a job's directory, as they grow: all go to our output, the first process's to the reports too."""
+    """The logs in a job's directory, as they grow: all go to our output, the first process's to
+    the reports too.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.read = folder, Counter[str]()

@@ -1,8 +1,9 @@
-"""A whole sweep as a job on another machine: composed here by the same code, run by the launcher of this machine.
+"""A whole sweep as a job on another machine: composed here by the same code, run by the launcher of
+this machine.
 
-`python -m renate.launchers.remote.inside.run_sweep CHANNEL DIR --run NAME`, as `run_job` but for what CHANNEL
-holds besides: `argv.json`, the sweep. DIR keeps its log, its trials and their outcomes, so an
-interrupted sweep goes on.
+`python -m renate.launchers.remote.inside.run_sweep CHANNEL DIR --run NAME`, as `run_job` but for
+what CHANNEL holds besides: `argv.json`, the sweep. DIR keeps its log, its trials and their
+outcomes, so an interrupted sweep goes on.
 """
 
 import argparse
@@ -127,7 +128,9 @@ def _tuned(order: Json, directory: Path) -> JobResult:
 
 
 def _published_before(pinned: Json) -> list[str]:
-    """A machine may be taken away between publishing and saying so: then a first update is no first."""
+    """A machine may be taken away between publishing and saying so: then a first update is no
+    first.
+    """
     newest = State(pinned["to"]).newest()
     return ["state.first=false"] if newest is not None and newest.job == pinned["id"] else []
 

@@ -14,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import renate
-from renate.cli.session import CONF
 from renate.jobs.directory import JobDirectory
+from renate.launchers.composing.conf import CONF
 
 ROOT = Path(__file__).parents[1]
 # method: (published class-IL, reference class-IL, reference task-IL)
@@ -64,7 +64,8 @@ def row(name: str, seeds: list[int], resume: bool) -> str:
         result = renate.run([f"experiment=reproduce/{name}", f"seed={seed}", f"resume={str(resume).lower()}"])
         metrics.append(result.metrics)
         reports = JobDirectory(result.job_dir).result
-        seconds.append(reports["seconds"])
+        assert reports is not None
+        seconds.append(reports.seconds or 0.0)
     found = [shown([100 * m[key] for m in metrics]) for key in ("average_accuracy", "task_accuracy")]
     task = "–" if task_il is None else f"{task_il}"
     return (

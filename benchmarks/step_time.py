@@ -32,10 +32,10 @@ from torch import Tensor, nn
 import renate.data.batch
 import renate.jobs.fit
 from renate.build import build
-from renate.cli.session import composed
 from renate.data.batch import Batch, Columns
 from renate.jobs.directory import JobDirectory
 from renate.jobs.parts import Job, measure_of, transform, updater_of
+from renate.launchers.sweeps.from_python import composed
 from renate.memory.store.memory import Memory
 from renate.problems.classification import Classification
 from renate.seeds import derive

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.directory import JobDirectory, Json, read_json
+from renate.jobs.already import in_words
+from renate.jobs.directory import read_json
+from renate.jobs.records import SUBMITTED, JobResult
 from renate.jobs.text import quoted
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.utils.data import Dataset
+
+    from renate.launchers.base import ComposedJob
+    from renate.launchers.sweeps.tuned_update import Tuning
 
 Overrides = Sequence[str] | Mapping[str, Any]
 
@@ -39,11 +44,13 @@ class Result:
 
 
 def run(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: Any = None) -> Result:
-    """Run one job, or the sweep of a tuner, as `renate …` would: same launcher, same workers, same directory.
+    """Run one job, or the sweep of a tuner, as `renate …` would: same launcher, same workers, same
+    directory.
 
     Args:
         overrides: As on the command line, or a mapping from keys to values.
-        model: A network to train instead of the config's; a copy of it is trained, the caller's stays as it is.
+        model: A network to train instead of the config's; a copy of it is trained, the caller's
+            stays as it is.
         data: A Dataset of (input, target), or a mapping with `train` and `test`.
 
     Returns:
@@ -58,21 +65,12 @@ def run(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: An
 
 
 def stream(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: Any = None) -> Iterator[Result]:
-    """Run a stream of updates through a scenario and yield a result after each; arguments as in `run`."""
+    """Run a stream of updates through a scenario and yield a result after each.
+
+    Arguments as in `run`.
+    """
     with _Session([*as_list(overrides), "job=stream"], model, data) as session:
-        if not session.lone:
-            raise ConfigError("renate.stream runs one stream without a tuner; renate.run tunes")
-        shown = 0
-        while True:
-            over = session.done.wait(0.1)
-            written = read_json(session.directory / "matrix.json") if session.directory else None
-            rows = written[written["metric"]] if written else []
-            for count in range(shown + 1, len(rows) + 1):
-                yield session.partial(written or {}, count)
-            shown = max(shown, len(rows))
-            if over:
-                session.result()
-                return
+        yield from session.rows()
 
 
 def as_list(overrides: Overrides) -> list[str]:
@@ -85,36 +83,40 @@ def as_list(overrides: Overrides) -> list[str]:
 
 
 class _Session:
-    """One job, run in a thread so that a stream can be watched; Ctrl-C ends it."""
+    """One job, run in a thread so that a stream can be watched, or one tuned sweep.
+
+    Ctrl-C ends it.
+    """
 
     def __init__(self, overrides: Overrides, model: Any, data: Any) -> None:
         self.overrides = as_list(overrides)
-        self.model, self.data = model, data
+        self.model = model
+        self.data = data
         self.done = threading.Event()
-        self.future: Future[Any] = Future()
-        self.directory: Path | None = None
+        self.future: Future[JobResult] = Future()
+        self.job: ComposedJob | None = None
+        self.tuning: Tuning | None = None
 
     def __enter__(self) -> "_Session":
-        from renate.cli.session import composed
-        from renate.launchers.tuned.update import Tuning
+        from renate.launchers.base import ComposedJob
+        from renate.launchers.sweeps.from_python import composed
 
         self.live = LiveObjects(self.overrides, self.model, self.data)
         try:
-            self.launcher, job = composed([*self.overrides, *self.live.overrides])
+            self.launcher, asked = composed([*self.overrides, *self.live.overrides])
         except BaseException:
             self.live.release()
             raise
-        self.job, self.lone = job, not isinstance(job, Tuning)
-        if isinstance(job, Tuning):
-            self.directory = job.folder
+        if isinstance(asked, ComposedJob):
+            self.job = asked
+            threading.Thread(target=self._work, args=[asked], daemon=True).start()
         else:
-            self.directory = job.directory.path
-            threading.Thread(target=self._work, daemon=True).start()
+            self.tuning = asked
         return self
 
-    def _work(self) -> None:
+    def _work(self, job: "ComposedJob") -> None:
         try:
-            self.future.set_result(self.launcher.run([self.job])[0])
+            self.future.set_result(self.launcher.run([job])[0])
         except BaseException as error:
             self.future.set_exception(error)
         finally:
@@ -128,38 +130,64 @@ class _Session:
         self.live.release()
 
     def result(self) -> Result:
-        if not self.lone:
-            from renate.launchers.tuned.stream import tune
-
-            tuned = tune(self.launcher, self.job.settings, self.job.parsed)
-            return Result(
-                tuned.get("metrics") or {}, tuned["url"], tuned["version"], self.job.folder, tuned.get("matrix") or []
-            )
+        """Run to the end. Raises JobError."""
+        if self.tuning is not None:
+            return self._tuned(self.tuning)
+        assert self.job is not None
         while not self.done.wait(0.2):  # an endless wait would not see Ctrl-C
             time.sleep(0)
-        outcome: Json = self.future.result()
-        directory = JobDirectory(self.job.directory.path)
-        if outcome["status"] not in ("completed", "submitted"):
-            raise JobError(f"{outcome.get('error', outcome['status'])} (log: {directory.path}/log.txt)")
-        if outcome.get("already"):
-            said = f"already published as version {outcome['already']} of {outcome['url']}"
-            self.launcher.progress.line(f"{said}, from this config and data; resume=false trains again")
-        url = outcome.get("url") or str(self.job.config.state.url)
-        matrix = outcome.get("matrix", [])
-        return Result(outcome["metrics"], url, outcome["version"], directory.path, matrix)
 
-    def partial(self, written: Json, rows: int) -> Result:
-        from renate.metrics import average_accuracy
+        outcome = self.future.result()
+        folder = self.job.directory.path
+        if not outcome.completed and outcome.status != SUBMITTED:
+            raise JobError(f"{outcome.reason} (log: {folder}/log.txt)")
+        url = outcome.url or str(self.job.config.state.url)
+        if outcome.already is not None:
+            self.launcher.progress.line(in_words(outcome.already, url))
+        return _result(outcome, url, folder)
 
-        metric = written["metric"]
-        matrix = written[metric][:rows]
-        metrics = {f"average_{metric}": average_accuracy([row[:rows] for row in matrix])}
-        url = self.job.config.state.url or str(self.job.directory.path / "state")
-        return Result(metrics, url, rows, self.job.directory.path, matrix)
+    def _tuned(self, tuning: "Tuning") -> Result:
+        from renate.launchers.sweeps.tuned_stream import tune
+
+        outcome = tune(self.launcher, tuning.settings, tuning.parsed)
+        return _result(outcome, str(outcome.url), tuning.folder)
+
+    def rows(self) -> Iterator[Result]:
+        """The stream's result after each update, as soon as it is there. Raises JobError."""
+        if self.job is None:
+            raise ConfigError("renate.stream runs one stream without a tuner; renate.run tunes")
+        directory = self.job.directory
+        url = self.job.config.state.url or str(directory.path / "state")
+        shown = 0
+        over = False
+        while not over:
+            over = self.done.wait(0.1)  # before the last look
+            written = read_json(directory.path / "matrix.json") or {}
+            metric = written.get("metric", "")
+            matrix = written.get(metric, [])
+            for count in range(shown + 1, len(matrix) + 1):
+                yield _after_updates(matrix[:count], metric, url, directory.path)
+            shown = max(shown, len(matrix))
+        self.result()
+
+
+def _result(outcome: JobResult, url: str, folder: Path) -> Result:
+    matrix = [list(row) for row in outcome.matrix or []]
+    return Result(dict(outcome.metrics), url, outcome.version, folder, matrix)
+
+
+def _after_updates(matrix: list[list[float]], metric: str, url: str, folder: Path) -> Result:
+    """A stream's result so far; there is one version per row."""
+    from renate.metrics import average_accuracy
+
+    updates = len(matrix)
+    metrics = {f"average_{metric}": average_accuracy([row[:updates] for row in matrix])}
+    return Result(metrics, url, updates, folder, matrix)
 
 
 class LiveObjects:
-    """Objects of this process where the job finds them, until `release`, and what points the config there.
+    """Objects of this process where the job finds them, until `release`, and what points the config
+    there.
 
     Args:
         overrides: The other ones; they may say where the run directory is.
@@ -205,14 +233,17 @@ def _parts(data: Any) -> "dict[str, Dataset[Any]]":
 
 
 def _run_dir(overrides: Sequence[str]) -> Path:
-    """Where the config puts run_dir; composed only where something besides the command line may say."""
+    """Where the config puts run_dir.
+
+    Composed only where something besides the command line may say.
+    """
     named = [line.partition("=")[2] for line in overrides if line.startswith("run_dir=")]
     if named:
         return Path(named[-1].strip("\"'"))
     if not any(line.lstrip("+").startswith("experiment=") for line in overrides):
         return Path("runs")
 
-    from renate.cli.session import opened
+    from renate.launchers.composing.session import opened
 
-    with opened(overrides) as (_, whole, _):
-        return Path(str(whole.run_dir))
+    with opened(overrides) as (_, sweep, _):
+        return Path(str(sweep.run_dir))

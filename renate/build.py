@@ -24,6 +24,7 @@ BASES = frozenset(
         "renate.data.base.Source",
         "renate.data.scenarios.Scenario",
         "renate.problems.base.Problem",
+        "renate.launchers.base.JobLauncher",
         "renate.tuning.base.Proposer",
         "renate.tuning.base.Stopper",
     }

@@ -23,10 +23,11 @@ from unittest import mock
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from renate.launchers import local
-from renate.launchers.sagemaker import launcher as sagemaker
 
 from renate.cli import main
+from renate.launchers.local import launcher as local
+from renate.launchers.local import worker
+from renate.launchers.remote import launcher as remote
 
 RENATE = [sys.executable, "-m", "renate"]
 Done = subprocess.CompletedProcess[str]
@@ -60,7 +61,7 @@ def renate(
 
 def workers(folder: Path) -> list[int]:
     """Processes whose working directory is below a folder and that serve jobs, but for those that wait for our next."""
-    waiting = {worker.process.pid for worker in local.PARKED}
+    waiting = {one.process.pid for one in worker.PARKED}
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -128,7 +129,7 @@ def workers_kept_warm() -> Iterator[None]:
     begun: list[Any] = []
     with (
         mock.patch.object(local, "at_exit", begun.append),
-        mock.patch.object(sagemaker, "at_exit", begun.append),
+        mock.patch.object(remote, "at_exit", begun.append),
     ):
         try:
             yield

@@ -29,6 +29,16 @@ LAYERS = [
     {"renate.cli", "renate.api"},
     {"renate"},
 ]
+# The same within launchers/. A backend that comes later stands beside sagemaker: none imports another.
+ROOMS = [
+    {"renate.launchers.base"},
+    {"renate.launchers.terminal"},
+    {"renate.launchers.composing"},
+    {"renate.launchers.sweeps"},
+    {"renate.launchers.local"},
+    {"renate.launchers.remote"},
+    {"renate.launchers.sagemaker"},
+]
 # What a config builds by `_target_` is imported by nobody; scenarios.py holds its own base class.
 TARGETS = re.compile(r"_target_: (renate\.(?:updaters|memory|models|data|problems)\.\w+)\.")
 CONCRETE = {m for p in (ROOT / "conf").rglob("*.yaml") for m in TARGETS.findall(p.read_text())} - {
@@ -58,17 +68,33 @@ def imports(path: Path, *, lazy: bool = True) -> set[str]:
     return found
 
 
-def layer(module: str) -> int | None:
-    best = [(len(name), i) for i, names in enumerate(LAYERS) for name in names if f"{module}.".startswith(f"{name}.")]
+def layer(module: str, layers: list[set[str]]) -> int | None:
+    best = [(len(name), i) for i, names in enumerate(layers) for name in names if f"{module}.".startswith(f"{name}.")]
     return max(best)[1] if best else None
+
+
+def from_above(path: Path, layers: list[set[str]]) -> set[str]:
+    own = layer(module_of(path), layers)
+    assert own is not None, f"{module_of(path)} is in no layer"
+    levels = {module: layer(module, layers) for module in imports(path) if module.startswith("renate.")}
+    return {module for module, level in levels.items() if level is not None and level > own}
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_imports_point_downwards(path: Path) -> None:
-    module, own = module_of(path), layer(module_of(path))
-    assert own is not None
-    above = {m for m in imports(path) if m.startswith("renate.") and (level := layer(m)) is not None and level > own}
-    assert not above, f"{module} imports {above} from above"
+    above = from_above(path, LAYERS)
+    assert not above, f"{module_of(path)} imports {above} from above"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if module_of(p).startswith("renate.launchers.")], ids=module_of)
+def test_launchers_are_rooms_with_doors_one_way(path: Path) -> None:
+    above = from_above(path, ROOMS)
+    assert not above, f"{module_of(path)} imports {above}: launchers/ has no arrow back"
+
+
+def test_every_room_has_its_place() -> None:
+    folders = {f"renate.launchers.{p.name}" for p in (ROOT / "launchers").iterdir() if (p / "__init__.py").exists()}
+    assert folders | {"renate.launchers.base"} == set.union(*ROOMS)
 
 
 def test_no_import_cycle() -> None:
@@ -95,9 +121,11 @@ def test_concrete_plugins_are_imported_by_nobody(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_only_cli_and_launchers_know_hydra(path: Path) -> None:
-    module = module_of(path)
+    module, found = module_of(path), imports(path)
     if not module.startswith(("renate.cli", "renate.launchers")):
-        assert not {m for m in imports(path) if m.split(".")[0] == "hydra"}
+        assert not {m for m in found if m.split(".")[0] == "hydra"}
+    if not module.startswith(("renate.cli", "renate.launchers.composing")):
+        assert not {m for m in found if m.startswith("hydra._internal")}
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
@@ -105,14 +133,20 @@ def test_cloud_and_engines_stay_in_their_rooms(path: Path) -> None:
     module, found = module_of(path), {m.split(".")[0] for m in imports(path)}
     if not module.startswith("renate.tuning"):
         assert not found & {"syne_tune", "optuna"}
-    if not module.startswith(("renate.launchers", "renate.objects.credentials")):
+    if not module.startswith(("renate.launchers.sagemaker", "renate.objects.credentials")):
         assert not found & {"boto3", "botocore", "sagemaker"}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.parts[-2] == "renate"], ids=module_of)
+def test_the_python_api_does_without_the_command_line(path: Path) -> None:
+    if path.name != "__main__.py":
+        assert not {m for m in imports(path) if m.startswith("renate.cli")}
 
 
 def test_command_line_starts_without_torch() -> None:
     code = (
-        "import sys, renate, renate.cli, renate.cli.session, renate.launchers.local, renate.launchers.sweeper\n"
-        "from renate.cli.session import register_plugins; register_plugins()\n"
+        "import sys, renate, renate.cli, renate.cli.overrides, renate.launchers.sagemaker.launcher\n"
+        "from renate.launchers.composing.session import register_plugins; register_plugins()\n"
         "print([m for m in ('torch', 'pytorch_lightning', 'torchmetrics', 'sklearn', 'pyarrow') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from renate.launchers.tuned.update import Tuning
 
 from renate.api import as_list
 from renate.build import locate, targets
-from renate.cli.session import CONF, composed
 from renate.errors import ConfigError, NoVersionError
+from renate.launchers.composing.conf import CONF
+from renate.launchers.sweeps.from_python import composed
+from renate.launchers.sweeps.tuned_update import Tuning
 
 GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "experiment", "__pycache__"))
 FILES = [(g, str(p.relative_to(CONF / g).with_suffix(""))) for g in GROUPS for p in sorted((CONF / g).rglob("*.yaml"))]

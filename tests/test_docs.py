@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from renate.cli import VERBS
-from renate.cli.session import opened
+from renate.launchers.composing.session import opened
 from tests.backends.conftest import aws, services  # noqa: F401 (the services of SageMaker's page)
 from tests.command import RENATE, renate
 from tests.conftest import ROOT, write_table

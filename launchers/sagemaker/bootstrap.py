@@ -1,7 +1,10 @@
-"""The container's process number one; nothing but the standard library, since nothing is installed yet.
+"""The container's process number one.
 
-Unpacks the code, installs what the image lacks of what it needs, runs the job in a group of its own, passes SIGTERM on
-to it, and leaves the last words of a failure where the service looks for them.
+Nothing but the standard library, since nothing is installed yet.
+
+Unpacks the code, installs what the image lacks of what it needs, runs the job in a group of its
+own, passes SIGTERM on to it, and leaves the last words of a failure where the service looks for
+them.
 """
 
 import collections
@@ -21,10 +24,13 @@ from typing import Any
 
 ML = Path("/opt/ml")
 CHANNEL, SOURCE = ML / "input/data/job", ML / "input/data/source/source.tar.gz"
-ORDER = "argv.json"  # in the job's channel: the job is a whole sweep
+JOB = "renate.launchers.remote.inside.run_job"
+SWEEP = "renate.launchers.remote.inside.run_sweep"
+ORDER = "argv.json"  # in the channel of a job that is a whole sweep (remote/sweep.py)
 CODE, CHECKPOINTS, FAILURE = ML / "code", ML / "checkpoints", ML / "output/failure"
 WORDS = 960  # characters; the service shows 1024, of which it takes some for itself
-TORCH = ("torch", "torchvision", "torchaudio", "torchtext", "torchdata", "triton")  # the image's builds, for its GPU
+# The image's builds, for its GPU.
+TORCH = ("torch", "torchvision", "torchaudio", "torchtext", "torchdata", "triton")
 
 
 class SetupError(Exception):
@@ -99,22 +105,27 @@ def install(wanted: list[str], requirements: Path) -> None:
 
 
 def command() -> list[str]:
-    """The job, and what it must know of its machines: all of them in the order of their ranks, and which is this."""
+    """The job, and what it must know of its machines: all of them in the order of their ranks,
+    and which is this.
+    """
     found = json.loads((ML / "input/config/resourceconfig.json").read_text())
     names = sorted(found["hosts"], key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
     me = found["current_host"]
     run = os.environ.get("TRAINING_JOB_NAME", "run")
+    program = SWEEP if (CHANNEL / ORDER).exists() else JOB
     # The checkpoints of all machines go to one place.
-    program = "renate.cli.remote_sweep" if (CHANNEL / ORDER).exists() else "renate.launchers.remote"
     words = [sys.executable, "-m", program, str(CHANNEL), str(CHECKPOINTS / me), "--run", run]
-    if program != "renate.launchers.remote":
+    if program == SWEEP:
         return words
     words += ["--hosts", ",".join(names), "--host", str(names.index(me))]
     return words + (["--interface", found["network_interface_name"]] if len(names) > 1 else [])
 
 
 def supervise(words: "collections.deque[str]") -> tuple[int, bool]:
-    """Run the job; returns its exit code as a shell would say it, and whether this process was told to end."""
+    """Run the job.
+
+    Returns its exit code as a shell would say it, and whether this process was told to end.
+    """
     path = os.pathsep.join([str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])])
     child = subprocess.Popen(
         command(),

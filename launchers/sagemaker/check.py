@@ -1,4 +1,6 @@
-"""What settings and request can be wrong in, said before an upload: botocore itself checks next to nothing."""
+"""What settings and request can be wrong in, said before an upload: botocore itself checks next
+to nothing.
+"""
 
 import importlib.util
 import re
@@ -19,7 +21,8 @@ CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
 SWEEPS = ("inside", "per_trial")
 ROLE = "arn:aws:iam::<account>:role/<name>"
 PLACE = "s3://bucket/prefix of at most some 900 characters"
-# Part of the request -> the key that it comes from, and what is expected where the model's own words don't help.
+# Part of the request -> the key that it comes from, and what is expected where the model's own
+# words don't help.
 KEYS = {
     "TrainingJobName": ("backend.job_name", "letters, digits and single '-', a letter or digit first"),
     "RoleArn": ("backend.role", ROLE),
@@ -43,7 +46,8 @@ KEYS = {
 
 
 def check_role(role: str | None) -> None:
-    """Where nobody is logged in, say first that a role is needed too: the store would ask for credentials alone.
+    """Where nobody is logged in, say first that a role is needed too: the store would ask for
+    credentials alone.
 
     Raises:
         ConfigError: Neither a role is given nor credentials, of which one could be asked for.

@@ -1,4 +1,6 @@
-"""What the service says when it can't, and what we say then: one line, with the key that can mend it."""
+"""What the service says when it can't, and what we say then: one line, with the key that can
+mend it.
+"""
 
 import re
 from collections.abc import Iterator

@@ -1,47 +1,70 @@
-"""What a training job has said, from its folder in S3, or from CloudWatch where nothing came that far."""
+"""What a training job has said, from its folder in S3, or from CloudWatch where nothing came
+that far.
+"""
 
+import threading
 from collections.abc import Iterator
-from threading import Event
 from typing import Any
 
 from renate.errors import JobError
-from renate.jobs.directory import Json
+from renate.jobs.records import LOG, PHASE, REPORT, Event, JobResult
 
+from ..remote.backend import RemoteJob
+from ..remote.follow import ASK, Follower, so_far
+from ..remote.job_folder import JobFolder
+from ..remote.wait import Submission
+from .described import remote_job
 from .failures import explained
-from .follow import ASK, Follower
-from .home import Home
-from .service import RUNNING, Service
-from .submitted import Submitted
+from .service import Service
 
 GROUP = "/aws/sagemaker/TrainingJobs"  # of CloudWatch's logs
 
 
-def lines(service: Service, found: Submitted, *, follow: bool) -> Iterator[str]:
-    """What a job has reported and printed so far, or until its end; CloudWatch's lines where it came to neither."""
-    home, last = found.home, ""
-    ongoing = found.status[0] in RUNNING and not follow
-    followed = Follower(service, home, found.name, poll_of(home), Event())
-    for event in _so_far(home, found.name) if ongoing else followed.events():
-        if event["event"] == "end":
+def follower(service: Service, found: Submission, closing: threading.Event) -> Follower:
+    """Follows a training job that some command has submitted."""
+    folder = found.folder
+
+    def look(name: str) -> RemoteJob | None:
+        described = service.job(name)
+        if described is None:
+            return None
+        return remote_job(described, folder.url, service.region)
+
+    return Follower(look, folder, found.name, poll_of(folder), closing)
+
+
+def lines(service: Service, found: Submission, *, running: bool, follow: bool) -> Iterator[str]:
+    """What a job has reported and printed; CloudWatch's lines where it came to neither.
+
+    Args:
+        service: Where it runs.
+        found: The job.
+        running: Whether it isn't over.
+        follow: Whether to go on until its end.
+    """
+    last = ""
+    only_so_far = running and not follow
+    for event in _events(service, found, only_so_far=only_so_far):
+        if isinstance(event, JobResult):
             if not last:
                 yield from _cloudwatch(service, found.name)
-            end = f"renate: {event['result'].get('error')}"
-            if event["result"]["status"] == "failed" and end != last:  # the job may have said so itself
+            end = f"renate: {event.error}"
+            # The job may have said so itself.
+            if event.failed and end != last:
                 yield end
-        elif event["event"] in ("report", "log"):
-            for last in event["text"].splitlines():
+        elif event.kind in (REPORT, LOG):
+            for last in event.text.splitlines():
                 yield last
-        elif event["event"] == "phase" and follow:
-            yield event["text"]
-    if ongoing and not last:
+        elif event.kind == PHASE and follow:
+            yield event.text
+    if only_so_far and not last:
         yield from _cloudwatch(service, found.name)
 
 
-def _so_far(home: Home, run: str) -> Iterator[Json]:
-    number = 1
-    while (batch := home.reports(run, number)) is not None:
-        yield from batch
-        number += 1
+def _events(service: Service, found: Submission, *, only_so_far: bool) -> Iterator[Event | JobResult]:
+    if only_so_far:
+        return so_far(found.folder, found.name)
+    return follower(service, found, threading.Event()).events()
 
 
 def _cloudwatch(service: Service, name: str) -> Iterator[str]:
@@ -53,12 +76,14 @@ def _cloudwatch(service: Service, name: str) -> Iterator[str]:
             )
             for stream in (each["logStreamName"] for page in streams for each in page["logStreams"]):
                 yield from _stream(client, stream)
-        except client.exceptions.ResourceNotFoundException:  # nothing was printed, in this account, ever
+        # Nothing was printed, in this account, ever.
+        except client.exceptions.ResourceNotFoundException:
             return
 
 
 def _stream(client: Any, name: str) -> Iterator[str]:
-    asked, last = {"logGroupName": GROUP, "logStreamName": name, "startFromHead": True}, None
+    asked = {"logGroupName": GROUP, "logStreamName": name, "startFromHead": True}
+    last: str | None = None
     while True:
         page = client.get_log_events(**asked, **({"nextToken": last} if last else {}))
         yield from (event["message"] for event in page["events"])
@@ -67,9 +92,9 @@ def _stream(client: Any, name: str) -> Iterator[str]:
         last = page["nextForwardToken"]
 
 
-def poll_of(home: Home) -> float:
+def poll_of(folder: JobFolder) -> float:
     """As the job was submitted with; its log may outlive its folder."""
     try:
-        return float(home.config().backend.poll)
+        return float(folder.config().backend.poll)
     except JobError:
         return ASK

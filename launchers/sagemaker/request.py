@@ -2,17 +2,34 @@
 
 import secrets
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from renate.jobs.directory import Json
 
+from ..remote.job_upload import Machine
+from . import bootstrap
+
 NAME = 63  # characters of a training job's name
 CHECKPOINTS = "/opt/ml/checkpoints"
 # `exec`: the job's own program is the process that gets SIGTERM.
 ENTRY = "exec $(command -v python3 || command -v python) -u /opt/ml/input/data/job/bootstrap.py"
 TAG = "renate:job"
+
+
+def machine_of(requirements: str | None) -> Machine:
+    """What jobs find in a container of the service.
+
+    Args:
+        requirements: A file of packages to install besides, or None.
+    """
+    entry: dict[str, Path] = {}
+    if requirements is not None:
+        entry["requirements.txt"] = Path(requirements).expanduser()
+    entry["bootstrap.py"] = Path(bootstrap.__file__)
+    return Machine("sagemaker", str(bootstrap.CHANNEL), "S3", "s3://", entry)
 
 
 def name_of(prefix: str) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
 
-from ..base import command
+from ..terminal.console import command
 from .failures import explained, refusal
 
 RUNNING = ("InProgress", "Stopping")
-TALKATIVE = ("sagemaker", "sagemaker.config", "sagemaker.core", "botocore", "boto3")  # they tell of each client
+# They tell of each client.
+TALKATIVE = ("sagemaker", "sagemaker.config", "sagemaker.core", "botocore", "boto3")
 
 
 class Service:
@@ -101,10 +102,6 @@ class Service:
                 if "not found" in error.response["Error"]["Message"]:
                     return None
                 raise
-
-    def refresh(self, job: Any) -> None:
-        with self.lock, explained():
-            job.refresh()
 
     def stop(self, name: str) -> None:
         """Ask a job to end; one that has ended is left alone."""

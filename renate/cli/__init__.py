@@ -14,17 +14,19 @@ VERBS = {
     "jobs": "look at jobs, follow and stop them, here or on SageMaker",
 }
 
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # nothing that code can mend
+# Nothing that code can mend.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the command; exits with 0, or with 1 and one line that says why."""
     from renate.errors import ConfigError, RenateError, nearest
-    from renate.launchers.interruptions import held_back
+    from renate.launchers.composing.interruptions import held_back
 
     argv = sys.argv[1:] if argv is None else argv
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that workers are told to end
+        # So that workers are told to end.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     word = argv[0] if argv and argv[0][0] not in "-+~" and "=" not in argv[0] else None
     try:
         _no_old_renate()
@@ -32,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
             print(f"renate {metadata.version('renate-cl')}")
         elif word is None:
             if _runs_here(argv):
-                from renate.launchers.worker import park
+                from renate.launchers.local.worker import park
 
                 park()
             with held_back():  # Hydra makes configs while it is imported
@@ -57,7 +59,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _runs_here(argv: list[str]) -> bool:
-    """Whether the arguments are likely to end in a job on this machine, as far as they tell before they are read."""
+    """Whether the arguments are likely to end in a job on this machine, as far as they tell
+    before they are read.
+    """
     elsewhere = ("backend=", "hydra/launcher=", "trainer.devices=")
     return all(line == "-m" or line == "--multirun" or line[0] != "-" for line in argv if line) and not any(
         line.startswith(elsewhere) and line != "backend=local" for line in argv

@@ -1,10 +1,11 @@
-"""`renate jobs ls | show | rm | logs | stop | wait`: jobs of a run directory, or training jobs of SageMaker."""
+"""`renate jobs ls | show | rm | logs | stop | wait`: jobs of a run directory, or those of
+another backend.
+"""
 
 import argparse
 import shutil
 import time
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,37 @@ from rich.table import Table
 
 from renate.errors import JobError, nearest, printable_lines
 from renate.jobs.directory import JobDirectory, Json
-from renate.launchers import report, running
-from renate.launchers.compose import Job
-from renate.launchers.progress import cell, stdout
-from renate.launchers.tuned.board import row
+from renate.jobs.records import UNFINISHED, JobResult
+from renate.launchers.base import ComposedJob
+from renate.launchers.composing.launcher import link_latest
+from renate.launchers.composing.session import launcher_class
+from renate.launchers.local import running
+from renate.launchers.sweeps.sweep_table import row
+from renate.launchers.terminal import report
+from renate.launchers.terminal.console import cell, stdout
 from renate.tuning.winner import RECORD, record_of, trials_of
+
+HERE = "local"  # the backend whose jobs are known by their directories
 
 
 def run(argv: list[str]) -> None:
+    """The verb."""
     asked = _parser().parse_args(argv)
     if asked.verb == "show":
         show(find(asked.run_dir, asked.job))
     elif asked.verb == "rm":
         for job in [find(asked.run_dir, name) for name in asked.job]:
             remove(asked.run_dir, job)
-    elif asked.backend == "sagemaker":
-        _submitted(asked)
-    else:
+    elif asked.backend == HERE:
         _here(asked)
+    else:
+        _submitted(asked)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="renate jobs", description="The jobs of a run directory, or of SageMaker.")
+    parser = argparse.ArgumentParser(
+        prog="renate jobs", description="The jobs of a run directory, or of another backend."
+    )
     run_dir: Json = {"type": Path, "help": "as run_dir; default ./runs"}
     parser.add_argument("--run-dir", default=Path("runs"), **run_dir)
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -46,15 +56,18 @@ def _parser() -> argparse.ArgumentParser:
         "wait": "follow one to its end, as the command that started it",
     }.items():
         verb = verbs.add_parser(name, help=text, description=text)
-        verb.add_argument("--run-dir", default=argparse.SUPPRESS, **run_dir)  # before the verb or after it
+        # Before the verb or after it.
+        verb.add_argument("--run-dir", default=argparse.SUPPRESS, **run_dir)
         if name != "ls":
-            verb.add_argument("job", nargs="+" if name == "rm" else None, help="an id, a training job, or latest")
+            count = "+" if name == "rm" else None
+            verb.add_argument("job", nargs=count, help="an id, a training job, or latest")
         if name in ("show", "rm"):
             continue
-        verb.add_argument("--backend", choices=("local", "sagemaker"), default="local", help="where it runs")
+        verb.add_argument("--backend", default=HERE, help="where it runs, as backend=; default local")
         verb.add_argument("--region", help="of SageMaker; default: the profile's, or AWS_DEFAULT_REGION")
         if name == "ls":
-            verb.add_argument("--last", type=int, default=50, help="training jobs to list, newest first; default 50")
+            text = "jobs to list of another backend, newest first; default 50"
+            verb.add_argument("--last", type=int, default=50, help=text)
         if name == "logs":
             verb.add_argument("--follow", action="store_true", help="until its end")
     return parser
@@ -66,9 +79,7 @@ def _here(asked: argparse.Namespace) -> None:
         return
     directory = find(asked.run_dir, asked.job)
     if (directory.path / RECORD).exists():
-        if (directory.path / "job.json").exists():
-            raise JobError(f"{directory.path.name}: a sweep that was submitted: add --backend sagemaker")
-        raise JobError(f"{directory.path.name}: a sweep, which its own command shows and Ctrl-C ends; name a job of it")
+        _refuse_sweep(directory)
     if asked.verb == "logs":
         _print(running.lines(directory, follow=asked.follow))
     elif asked.verb == "stop":
@@ -77,34 +88,31 @@ def _here(asked: argparse.Namespace) -> None:
         _end(*running.wait(directory))
 
 
+def _refuse_sweep(directory: JobDirectory) -> None:
+    """Raises JobError: only jobs can be followed and stopped here."""
+    name = directory.path.name
+    if (directory.path / "job.json").exists():
+        backend = directory.record.get("backend", "…")
+        raise JobError(f"{name}: a sweep that was submitted: add --backend {backend}")
+    raise JobError(f"{name}: a sweep, which its own command shows and Ctrl-C ends; name a job of it")
+
+
 def _submitted(asked: argparse.Namespace) -> None:
-    from renate.launchers.sagemaker import logs, submitted, wait  # lazy, as everything that needs the extra
-    from renate.launchers.sagemaker.check import check_extra
-    from renate.launchers.sagemaker.service import Service
-
-    check_extra()
-    service = Service(asked.region)
+    jobs = launcher_class(asked.backend).submitted(asked.region)
     if asked.verb == "ls":
-        _table(list(islice(submitted.every(service), asked.last)), service.region)
+        table = Table(*jobs.columns, box=None, pad_edge=False)
+        for words in jobs.rows(asked.last):
+            table.add_row(*map(cell, words))
+        if table.row_count:
+            stdout().print(table)
+        else:
+            print(jobs.nothing)
     elif asked.verb == "logs":
-        _print(logs.lines(service, submitted.find(service, asked.job), follow=asked.follow))
+        _print(jobs.lines(asked.job, follow=asked.follow))
     elif asked.verb == "stop":
-        print(submitted.stop(service, asked.job))
+        print(jobs.stop(asked.job))
     else:
-        _end(*wait.wait(service, submitted.find(service, asked.job), asked.run_dir))
-
-
-def _table(jobs: list[Any], region: str) -> None:
-    table = Table("training job", "job", "status", "", "billed", "state", "submitted", box=None, pad_edge=False)
-    for job in jobs:
-        billed = "–" if job.billed is None else f"{job.billed} s" + (f" × {job.machines}" if job.machines > 1 else "")
-        submitted = job.created.astimezone().strftime("%Y-%m-%d %H:%M")
-        words = (job.name, job.id, *job.status, billed, job.base, submitted)
-        table.add_row(*map(cell, words))
-    if jobs:
-        stdout().print(table)
-    else:
-        print(f"no training jobs of ours in {region}")
+        _end(*jobs.wait(asked.job, asked.run_dir))
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -112,16 +120,16 @@ def _print(lines: Iterable[str]) -> None:
         print(printable_lines(line), flush=True)
 
 
-def _end(job: Job, result: Json) -> None:
+def _end(job: ComposedJob, result: JobResult) -> None:
     """As the command's: outcome and exit code.
 
     Raises:
         JobError: The job failed.
     """
-    report.link_latest(job.directory.path)
+    link_latest(job.directory.path)
     report.outcome([(job, result)])
-    if result["status"] == "failed":
-        raise JobError(result["error"])
+    if result.failed:
+        raise JobError(result.reason)
 
 
 def find(run_dir: Path, name: str) -> JobDirectory:
@@ -139,15 +147,15 @@ def ls(run_dir: Path) -> None:
     found = list(dict.fromkeys(found))  # a sweep that was a job is both
     listed = [(p, record_of(p) if (p / RECORD).exists() else JobDirectory(p).record) for p in found]
     for path, record in sorted(listed, key=lambda pair: pair[1]["created"]):
-        result = JobDirectory(path).result or {"status": "unfinished"}
+        result = JobDirectory(path).result or JobResult(UNFINISHED)
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record["created"]))
         table.add_row(
             cell(record["id"]),
             cell(" ".join(record["overrides"]) or "defaults"),
-            cell(result["status"]),
-            _number(result.get("value")),
-            cell(result.get("version") or "–"),
-            _number(result.get("seconds"), 1),
+            cell(result.status),
+            _number(result.value),
+            cell(result.version or "–"),
+            _number(result.seconds, 1),
             started,
         )
     if table.row_count:
@@ -161,13 +169,13 @@ def show(directory: JobDirectory) -> None:
         show_sweep(directory)
         return
     out = stdout()
-    record, result = directory.record, directory.result or {"status": "unfinished"}
+    record, result = directory.record, directory.result or JobResult(UNFINISHED)
     for key in ("id", "overrides", "parent", "cwd"):
         out.print(f"{key:10s} {record.get(key)}", markup=False)
     for key in ("status", "error", "value", "version", "url", "seconds"):
-        if result.get(key) is not None:
-            out.print(f"{key:10s} {result[key]}", markup=False)
-    for name, value in (result.get("metrics") or {}).items():
+        if getattr(result, key) is not None:
+            out.print(f"{key:10s} {getattr(result, key)}", markup=False)
+    for name, value in result.metrics.items():
         out.print(f"  {name:28s} {_number(value)}", markup=False)
     out.print((directory.path / "config.yaml").read_text(), markup=False)
     out.print(f"{len(directory.reports())} reports in {directory.path}/metrics.jsonl", markup=False)
@@ -176,12 +184,12 @@ def show(directory: JobDirectory) -> None:
 def show_sweep(directory: JobDirectory) -> None:
     """A tuner's sweep: what it is about, and its trials."""
     out, record = stdout(), record_of(directory.path)
-    result = directory.result or {"status": "unfinished"}
+    result = directory.result or JobResult(UNFINISHED)
     for key in ("id", "overrides", "parent", "to", "metric", "mode"):
         out.print(f"{key:10s} {record[key]}", markup=False)
     for key in ("status", "why", "value", "version", "best_trial"):
-        if result.get(key) is not None:
-            out.print(f"{key:10s} {result[key]}", markup=False)
+        if getattr(result, key) is not None:
+            out.print(f"{key:10s} {getattr(result, key)}", markup=False)
     table = Table("trial", "status", "epoch", record["metric"], "configuration", box=None, pad_edge=False)
     for trial in trials_of(directory.path):
         table.add_row(*map(cell, row(trial)))

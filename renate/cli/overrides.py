@@ -9,22 +9,25 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from renate.cli.session import ROOT, one_line, register_plugins
 from renate.errors import ConfigError
+from renate.launchers.composing.conf import ROOT
+from renate.launchers.composing.mistakes import one_line
+from renate.launchers.composing.session import register_plugins
 
 
 def in_process(config: DictConfig) -> Any:
     """What Hydra's own launchers call: the job runs here, so breakpoints work."""
     from hydra.core.hydra_config import HydraConfig
 
-    from renate.launchers.compose import run_here
+    from renate.launchers.composing.composer import run_here
 
     return run_here(config, HydraConfig.get())
 
 
 def run(argv: list[str]) -> None:
     """Compose, then run, or answer --help, --cfg, --info and the shell's completion."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own report; `one_line` words it
+    # Hydra then raises instead of printing its own report; `one_line` words it.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     register_plugins()
     # argparse wants the overrides in one row; flags may stand anywhere between them
     argv = sorted(argv, key=lambda a: not a.startswith("-") and ("=" in a or a[0] in "+~"))
@@ -32,7 +35,8 @@ def run(argv: list[str]) -> None:
     if arguments.cfg is not None:
         _one_job(arguments.overrides)
     if _runs(arguments) and not any(line.startswith("hydra.mode=") for line in arguments.overrides):
-        # The config's own mode, but said before it is composed: a mistake in it would else be told as one of a sweep.
+        # The config's own mode, but said before it is composed: a mistake in it would else be told
+        # as one of a sweep.
         argv = ["--multirun", *argv]
     sys.argv = [sys.argv[0], *argv]
     with one_line(arguments.overrides):

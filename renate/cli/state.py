@@ -8,7 +8,7 @@ from rich.table import Table
 
 from renate.errors import JobError, NoVersionError
 from renate.jobs.directory import JobDirectory
-from renate.launchers.progress import cell, stdout
+from renate.launchers.terminal.console import cell, stdout
 from renate.state import publish as publishing
 from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect
@@ -154,7 +154,8 @@ def publish(asked: argparse.Namespace) -> None:
 
 
 def _publish_own(own: State, to: State, job: str) -> Manifest:
-    """Take the version that a job without `state.url` has made for itself to a state that has none yet.
+    """Take the version that a job without `state.url` has made for itself to a state that has none
+    yet.
 
     Raises:
         JobError: That state goes on from something else.

@@ -22,7 +22,7 @@ def main() -> None:
             from renate.ranks import Ranks
 
             result = execute(Path(sys.argv[1]), ranks=Ranks.from_environment())
-        sys.exit(f"renate: {result['error']}" if result["status"] == "failed" else 0)
+        sys.exit(f"renate: {result.reason}" if result.failed else 0)
 
 
 main()

@@ -8,11 +8,12 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from renate.errors import JobError
+from renate.jobs.records import FAILED, UNFINISHED, JobResult
 
 Json = dict[str, Any]
 START = "start.pt"  # of a tuner's clone: its parent, as it was after some epoch
@@ -87,8 +88,10 @@ class JobDirectory:
         return found
 
     @property
-    def result(self) -> Json | None:
-        return read_json(self.path / "result.json")
+    def result(self) -> JobResult | None:
+        """How the job ended; None while it hasn't."""
+        found = read_json(self.path / "result.json")
+        return None if found is None else JobResult.from_json({"status": UNFINISHED} | found)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -160,19 +163,21 @@ class JobDirectory:
         text = path.read_text() if path.exists() else ""
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
-    def finish(self, result: Mapping[str, Any]) -> Json:
+    def finish(self, result: JobResult) -> JobResult:
         """Write result.json, whatever is in it, and return what became of it; raises nothing.
 
         Where it can't be written (a full disk, say), the job has failed, and the answer says so.
         """
-        said = strict(result)
+        said = strict(result.to_json())
+        answer = JobResult.from_json(said)
         try:
             write_json(self.path / "result.json", said)
         except (OSError, ValueError, TypeError, RecursionError) as error:
             why = f"{self.path}: can't write the job's result: {describe(error)}"
-            earlier = said.get("error")
-            said |= {"status": "failed", "error": f"{earlier} ({why})" if earlier else why}
-        return dict(said)
+            if answer.error:
+                why = f"{answer.error} ({why})"
+            return replace(answer, status=FAILED, error=why)
+        return answer
 
     def stop(self) -> None:
         (self.path / "stop").touch()

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +20,46 @@ from renate.jobs.fit import device_of
 from renate.jobs.group import failed
 from renate.jobs.live import reading_from
 from renate.jobs.parts import Job
+from renate.jobs.records import COMPLETED, STOPPED, JobResult
 from renate.jobs.text import load
 from renate.ranks import ALONE, Ranks, is_lost
 
 JOBS = ("update", "stream", "evaluate")
 
 
-def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks: Ranks = ALONE) -> Json:
+def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks: Ranks = ALONE) -> JobResult:
     """Run the job in a directory and write its result.json; never raises for what the job does.
 
     Of several processes the first one writes the result. Each that fails leaves word of why (`renate.jobs.group`), and
     the result is left to whoever started them where the first was but the victim of another's end.
 
     Returns:
-        status (completed, failed, stopped), value (the objective as a float), metrics, before, url, version, error,
-        seconds; `lost` where another process's end is the cause, and no result was written.
+        The result; `lost` where another process's end is the cause, and none was written.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its greetings say nothing about the job
     directory, began = JobDirectory(path), time.monotonic()
-    empty: Json = {"value": None, "metrics": {}, "version": None}
     try:
         with directory.alone() if ranks.first else nullcontext():
             lost = False
             try:
-                result = empty | {"status": "completed"} | _run(directory, emit, ranks)
+                result = JobResult(COMPLETED, **_run(directory, emit, ranks))
             except Stopped:
-                result = empty | {"status": "stopped"}
+                result = JobResult(STOPPED)
             except RenateError as error:
-                result = empty | {"status": "failed", "error": describe(error)}
+                result = JobResult.failure(describe(error))
                 _leave_traceback(path / "traceback.txt")
             except Exception as error:  # the job's own code may raise anything; its result says so
                 where, lost = path / "traceback.txt", not ranks.alone and is_lost(error)
                 if not lost:
                     _leave_traceback(where)
-                result = empty | {"status": "failed", "error": f"{_own_line(error)} (traceback: {where})"}
-            result["seconds"] = round(time.monotonic() - began, 3)
-            if not ranks.alone and result["status"] == "failed":
-                failed(directory, ranks.rank, result["error"], lost=lost)
-            if lost:
-                result["lost"] = True
-            elif ranks.first:
+                result = JobResult.failure(f"{_own_line(error)} (traceback: {where})")
+            result = replace(result, lost=lost, seconds=round(time.monotonic() - began, 3))
+            if not ranks.alone and result.failed:
+                failed(directory, ranks.rank, result.reason, lost=lost)
+            if ranks.first and not lost:
                 result = directory.finish(result)
     except JobError as error:
-        return empty | {"status": "failed", "error": str(error)}
+        return JobResult.failure(str(error))
     return result
 
 

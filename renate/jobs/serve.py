@@ -14,9 +14,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from renate.jobs.imports import load_dynamo_on_demand, without_scipy_signal
+
+if TYPE_CHECKING:
+    from renate.jobs.records import JobResult
 
 Order = dict[str, Any]
 
@@ -50,7 +53,7 @@ def serve(events: int) -> None:
         emit({"event": "done"})
 
 
-def attend(path: Path, wires: Path) -> Order:
+def attend(path: Path, wires: Path) -> "JobResult":
     """Run a job directory as one of several processes of this machine; events go to the named pipe `wires/<number>`.
 
     Ends when its launcher does, which reads the pipe, or torch's elastic run, which started it.
@@ -80,7 +83,7 @@ def attend(path: Path, wires: Path) -> Order:
                 from renate.ranks import Ranks
 
             result = execute(path, emit if rank == 0 else lambda event: None, Ranks.from_environment())
-        emit({"event": "done" if rank == 0 and "lost" not in result else "ended"})
+        emit({"event": "done" if rank == 0 and not result.lost else "ended"})
         return result
     finally:
         os.close(pipe)  # the interpreter may need a while to end, without any sign of life

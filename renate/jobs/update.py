@@ -14,6 +14,7 @@ from renate.data.base import Data
 from renate.data.scenarios import Scenario
 from renate.errors import StateError
 from renate.jobs import content
+from renate.jobs.already import goes_on
 from renate.jobs.directory import strict
 from renate.jobs.fit import batches_of, check_precision, device_of, fit, seed_everything, share_of
 from renate.jobs.parts import (
@@ -129,16 +130,13 @@ def _published(job: Job, to: State) -> dict[str, Any] | None:
 
 def _already(job: Job, at: State, parent: Manifest | None) -> dict[str, Any] | None:
     """The newest version's result, if it came from this recipe and the data just read, and may count."""
-    if not job.record.get("unread") or not job.config["resume"] or parent is None or _elsewhere(job):
+    if not job.record.get("unread") or not job.config["resume"]:
+        return None
+    if parent is None or not goes_on(job.config["state"]):
         return None
     if parent.lineage.get("stream") or not content.is_of(job, parent):
         return None
     return _of_version(at, parent) | {"already": parent.version}
-
-
-def _elsewhere(job: Job) -> bool:
-    state = job.config["state"]
-    return state["version"] is not None or state["next_url"] not in (None, state["url"])
 
 
 def _of_version(to: State, manifest: Manifest) -> dict[str, Any]:

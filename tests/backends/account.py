@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from renate.launchers.sagemaker.service import Service
-
 from tests.command import RENATE, renate
 
 VARIABLES = ("RENATE_AWS_ROLE", "RENATE_AWS_BUCKET")

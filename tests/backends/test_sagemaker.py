@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from renate.launchers.sagemaker.service import RUNNING, Service
 
 import renate
 from renate.errors import JobError
+from renate.launchers.sagemaker.service import RUNNING, Service
 from renate.state.manifest import Manifest
 from renate.state.publish import candidates
 from renate.state.versions import State

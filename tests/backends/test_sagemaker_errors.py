@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from renate.launchers.sagemaker.service import Service
 
 import renate
 from renate.errors import ConfigError, JobError
+from renate.launchers.sagemaker.service import Service
 from tests.command import RENATE
 from tests.command import renate as command
 from tests.conftest import write_table

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from renate.launchers.sagemaker.service import Service
 
 import renate
+from renate.launchers.sagemaker.service import Service
 from renate.state.versions import State
 from renate.tuning.past import read
 from tests.command import RENATE

@@ -11,4 +11,4 @@ if __name__ == "__main__":
     with leaving():
         ranks = Ranks.from_environment()
         for folder in sys.argv[1:]:
-            print(ranks.rank, folder, execute(Path(folder), ranks=ranks)["status"], flush=True)
+            print(ranks.rank, folder, execute(Path(folder), ranks=ranks).status, flush=True)

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 import torch
-from renate.launchers.compose import Job
-from renate.launchers.local import LocalLauncher
 from safetensors.torch import load
 
 import renate as package
 from renate.jobs.group import Group
+from renate.launchers.base import ComposedJob
+from renate.launchers.local.launcher import LocalLauncher
 from renate.memory.infinite import Infinite
 from renate.memory.reservoir import Reservoir
 from renate.memory.store.memory import Memory
@@ -77,7 +77,7 @@ def prepared(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A job's directory as a launcher writes it, without the job being run."""
     found: list[Path] = []
 
-    def submit(self: LocalLauncher, job: Job) -> "Future[Any]":
+    def submit(self: LocalLauncher, job: ComposedJob) -> "Future[Any]":
         found.append(job.directory.path)
         done: Future[Any] = Future()
         done.set_result({"status": "completed", "value": None, "metrics": {}, "counts": {}, "version": 1, "url": "x"})

@@ -11,6 +11,7 @@ from torch import nn
 from renate.errors import JobError
 from renate.jobs.directory import JobDirectory, describe, strict
 from renate.jobs.parts import check_numbers
+from renate.jobs.records import COMPLETED, JobResult
 from renate.jobs.sound import check_finite, oddities
 
 
@@ -59,15 +60,15 @@ def test_json_is_strict() -> None:
 
 def test_a_result_is_written_whatever_is_in_it(tmp_path: Path) -> None:
     directory = JobDirectory(tmp_path)
-    directory.finish({"status": "failed", "error": "\udce9", "metrics": {"loss": math.nan}})
+    directory.finish(JobResult.failure("\udce9", metrics={"loss": math.nan}))
     found = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
     assert found["metrics"] == {"loss": None}
 
 
 def test_a_result_that_cant_be_written_is_a_failure_that_says_so(tmp_path: Path) -> None:
-    result = JobDirectory(tmp_path / "gone").finish({"status": "completed"})
-    assert result["status"] == "failed"
-    assert "can't write the job's result: " in result["error"]
+    result = JobDirectory(tmp_path / "gone").finish(JobResult(COMPLETED))
+    assert result.failed
+    assert "can't write the job's result: " in result.reason
 
 
 def test_an_exception_may_have_odd_words() -> None:

@@ -15,12 +15,12 @@ from torch.utils.data import TensorDataset
 
 import renate
 from renate.api import as_list
-from renate.cli.session import composed
 from renate.errors import ConfigError, DataError, JobError, NoVersionError, StateError
 from renate.jobs import update
 from renate.jobs.directory import JobDirectory
 from renate.jobs.execute import execute
 from renate.jobs.text import dump
+from renate.launchers.sweeps.from_python import composed
 from renate.state.versions import State
 from tests.conftest import write_table
 
@@ -229,7 +229,7 @@ def test_an_update_that_was_interrupted_when_it_had_published_is_not_published_t
     told = json.loads((first.job_dir / "result.json").read_text())
     monkeypatch.setattr(update, "fit", None)
     (first.job_dir / "result.json").unlink()
-    again = execute(first.job_dir)
+    again = execute(first.job_dir).to_json()
     assert again.pop("counts") | {"seconds": told["counts"]["seconds"]} == told.pop("counts")
     assert again | {"seconds": told["seconds"]} == told
     assert State("./state").versions() == [1]
@@ -249,7 +249,7 @@ def test_an_update_that_was_interrupted_before_it_published_is_not_trained_twice
             execute(job.directory.path)
     assert State("./state").versions() == []
     monkeypatch.setattr(update, "fit", None)
-    assert execute(job.directory.path)["version"] == 1
+    assert execute(job.directory.path).version == 1
     State("./state").verify(1)
 
 

@@ -23,12 +23,12 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.test_utils import launcher_common_tests
 from omegaconf import OmegaConf
-from renate.launchers.base import JobFailedError
-from renate.launchers.local import LocalLauncher
 
-from renate.cli.session import register_plugins
 from renate.errors import ConfigError
 from renate.jobs.directory import JobDirectory
+from renate.launchers.composing.launcher import JobFailedError
+from renate.launchers.composing.session import register_plugins
+from renate.launchers.local.launcher import LocalLauncher
 from tests.command import renate
 from tests.conftest import write_table
 from tests.launchers.hydra_suite_skips import SKIPPED

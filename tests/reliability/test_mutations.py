@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import renate
-from renate.cli.session import composed
 from renate.errors import RenateError, printable
 from renate.jobs.execute import execute
 from renate.jobs.restore import Saved
 from renate.jobs.text import dump
+from renate.launchers.sweeps.from_python import composed
 from renate.memory.reservoir import Reservoir
 from renate.memory.store.memory import Memory
 from renate.state.contents import metrics_from
@@ -56,8 +56,8 @@ def jobs(state: State) -> None:
         made.record["publish"] = False
         made.directory.prepare(dump(made.config), made.record)
         result = execute(made.directory.path)
-        error = str(result.get("error", ""))
-        assert result["status"] in ("completed", "failed")
+        error = str(result.error or "")
+        assert result.completed or result.failed
         assert "\n" not in error
         assert printable(error) == error
         assert "(traceback: " not in error or "RuntimeError" in error, error

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from renate.build import build
-from renate.cli.session import CONF
 from renate.errors import ConfigError
+from renate.launchers.composing.conf import CONF
 from renate.tuning.base import COMPLETED, Proposer, Stopper
 from renate.tuning.pareto import dominates, ranks
 from renate.tuning.space import Config, Domain, Space

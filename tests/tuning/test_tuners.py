@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
-from renate.launchers.tuned.plan import LIMITS
 
 from renate.build import build
-from renate.cli.session import CONF
+from renate.launchers.composing.conf import CONF
+from renate.launchers.sweeps.request import LIMITS
 from renate.tuning.base import Proposer, Stopper
 from renate.tuning.space import Domain, Space
 from tests.tuning.simulated import SPACE, Killed, Simulated, outcome, sweep_of

@@ -10,9 +10,9 @@ import yaml
 from torch import nn
 
 from renate.build import build
-from renate.cli.session import CONF
 from renate.data.batch import Batch, BatchTransform, length
 from renate.errors import ConfigError
+from renate.launchers.composing.conf import CONF
 from renate.memory.store.memory import Memory
 from renate.problems.classification import Classification
 from renate.updaters.base import Updater

@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from renate.launchers.sagemaker import bootstrap, image
 
+from renate.launchers.sagemaker import bootstrap, image
 from tests.conftest import ROOT
 
 TAGS = [f"manylinux_2_{minor}_x86_64" for minor in (17, 24, 26, 27, 28, 31, 34)]

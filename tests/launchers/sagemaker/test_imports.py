@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from renate.launchers.sagemaker import bootstrap
 
 from renate.jobs.directory import JobDirectory
+from renate.launchers.sagemaker import bootstrap
 from tests.command import renate
 
 SDKS = ("sagemaker", "boto3", "botocore")
@@ -69,6 +69,6 @@ def test_a_container_runs_without_them(tried: Path, workdir: Path, monkeypatch: 
     assert done.returncode == 0, done.stdout + done.stderr
     result = JobDirectory(workdir / "checkpoints" / "algo-1").result
     assert result is not None
-    assert result["version"] == 1
+    assert result.version == 1
     assert list((workdir / "home").rglob("result.json"))
     assert tried.read_text() == ""

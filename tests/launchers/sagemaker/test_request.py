@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
+
+from renate.errors import ConfigError
+from renate.launchers.composing.conf import CONF
 from renate.launchers.sagemaker.check import check_request, check_settings
 from renate.launchers.sagemaker.request import build, name_of
-
-from renate.cli.session import CONF
-from renate.errors import ConfigError
 
 botocore = pytest.importorskip("botocore")
 from botocore.validate import ParamValidator  # noqa: E402

@@ -1,0 +1,213 @@
+"""What a job is: the recipe that is asked for, the version it starts from, and the id that both
+give.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from renate.build import is_own, targets
+from renate.data.fingerprint import Hashes, fingerprint
+from renate.errors import ConfigError, NoVersionError
+from renate.jobs.already import came_from, counts
+from renate.jobs.sources import Sources
+from renate.state.manifest import Manifest
+from renate.state.versions import State
+
+# Where a job runs and what watches it doesn't change its result.
+NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
+PLACES = ("data.cache_dir",)  # folders that change no result
+MOST_FILES = 10_000  # of a folder that an argument names
+# An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it
+# was pickled.
+LIVE = re.compile(r"[^\"]*/([0-9a-f]{16})-[0-9a-f]{16}\.pkl")
+
+
+def identify(config: DictConfig) -> dict[str, Any]:
+    """Return the recipe (what is asked for, and of which data) and the id (the recipe on one
+    parent).
+
+    Where only reading the data tells what they hold, as with a data set of the user's own, the
+    record says so (`unread`): then nobody but the job, which reads them, may take an earlier result
+    for this one's.
+    """
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    resolved: Any = OmegaConf.to_container(config, resolve=True) if "${" in str(plain) else plain
+    recipe = _recipe(plain, resolved, config.trust)
+
+    state = resolved["state"]
+    job = resolved["job"]["name"]
+    newest = State(state["url"]).newest() if state["url"] else None
+    if state["version"] is not None and newest is None:
+        raise ConfigError(f"state.version={state['version']}: state.url={state['url']} holds no version")
+    if state["url"]:
+        again = came_from(newest, recipe) and bool(config.resume)
+        _check_first(state, job, newest, again=again)
+
+    parent: dict[str, Any] | None = None
+    if newest is not None and job != "stream":
+        start = newest if state["version"] is None else _chosen(state, job, newest)
+        parent = {"url": state["url"], "version": start.version, "sha256": start.sha256}
+    where = f"{recipe}/{parent and parent['sha256']}/{state['url']}/{state['next_url']}"
+    record: dict[str, Any] = {
+        "id": hashlib.sha256(where.encode()).hexdigest()[:10],
+        "recipe": recipe,
+        "parent": parent,
+    }
+    if not _is_known(resolved["data"]):
+        record["unread"] = True
+    elif newest is not None and counts(newest, recipe, state):
+        record["already"] = newest.version
+    return record | {"created": time.time(), "cwd": str(Path.cwd())}
+
+
+def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str]) -> str:
+    """A hash of all that a result depends on, but for the version that the job starts from."""
+    asked = {key: value for key, value in plain.items() if key not in NO_IDENTITY}
+    files = _files_of(resolved["data"])
+    parts = [
+        LIVE.sub(r"\1", json.dumps(asked, sort_keys=True, default=str)),
+        importlib.metadata.version("renate-cl"),
+        _own_sources({k: v for k, v in resolved.items() if k != "backend"}, trust),
+        _fingerprint(resolved["data"], files),
+        *_environment(asked, resolved, files),
+        *_named_files(asked, resolved, files),
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _chosen(state: dict[str, Any], job: str, newest: Manifest) -> Manifest:
+    """The version that `state.version` names.
+
+    Raises:
+        ConfigError: What comes of it would have no place.
+        StateError: There is no such version.
+    """
+    if job != "update":
+        raise ConfigError(
+            f"state.version={state['version']}: only an update starts from it; job=evaluate job.version=…"
+        )
+    found = State(state["url"])
+    start = found.manifest(found.resolve(str(state["version"])))
+    if start.version != newest.version and state["next_url"] is None:
+        raise ConfigError(
+            f"state.version={state['version']}: {state['url']} has gone on to version "
+            f"{newest.version}, "
+            "so what comes of it must go elsewhere: give state.next_url=…"
+        )
+    return start
+
+
+class NotFirstError(ConfigError):
+    """`state.first=true`, and the state has versions."""
+
+
+def _check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, again: bool) -> None:
+    """`again`: the newest version is this very job's, which was interrupted, or is asked for
+    once more.
+    """
+    if newest is None and not state["first"] and job == "update":
+        raise NoVersionError(
+            f"state.url={state['url']} holds no version yet: if this is the first update, add "
+            "state.first=true, "
+            "else correct the URL"
+        )
+    if newest is not None and state["first"] and not again:
+        raise NotFirstError(
+            f"state.first=true, but {state['url']} holds version {newest.version} already: leave state.first out"
+        )
+
+
+def _is_known(node: dict[str, Any]) -> bool:
+    """Whether files and config say all that there is to know of the data: those of renate's own
+    sources do.
+    """
+    own = str(node.get("_target_", "")).startswith("renate.data.")
+    return own and not any(isinstance(part, dict) and "_target_" in str(part) for part in node.values())
+
+
+def _files_of(node: dict[str, Any]) -> dict[str, Any]:
+    """The patterns of files that a data node names, by config key."""
+    if not _is_known(node):
+        return {}
+    return {f"data.{part}": node[part] for part in ("train", "test") if node.get(part) is not None}
+
+
+def _fingerprint(node: dict[str, Any], files: dict[str, Any]) -> str:
+    cache = node.get("cache_dir")
+    return fingerprint(files, Path(cache) if cache else None) if files else ""
+
+
+def _environment(asked: Any, resolved: Any, files: dict[str, Any]) -> Iterator[str]:
+    """What the config takes from the environment, each value behind a hash that is slow to try
+    values on.
+
+    A recipe is kept in a state, which others may read. Where files lie is no part of it, only what
+    they hold.
+    """
+    for key, text in leaves(asked):
+        if isinstance(text, str) and "${" in text and not _is_below(key, files):
+            value = repr(OmegaConf.select(OmegaConf.create(resolved), key)).encode()
+            yield hashlib.scrypt(value, salt=key.encode(), n=2**12, r=8, p=1, dklen=16).hex()
+
+
+def _named_files(asked: Any, resolved: Any, files: dict[str, Any]) -> Iterator[str]:
+    """Contents of further files that arguments name: pre-trained weights, a vocabulary."""
+    found: list[tuple[str, Path]] = []
+    for key, text in leaves({key: resolved[key] for key in asked}):
+        if isinstance(text, str) and not _is_below(key, [*files, *PLACES]) and not LIVE.search(text):
+            found += [(key, path) for path in _files_at(text)]
+    if not found:
+        return
+    known = Hashes(Path("~/.cache/renate").expanduser() / "hashes.json")
+    for key, path in found:
+        yield f"{key} {path.name} {known.of(path)}"
+    known.save()
+
+
+def _files_at(text: str) -> list[Path]:
+    """The file that a value names, or those of the folder that it names.
+
+    A word without a slash is no folder.
+    """
+    with suppress(OSError, ValueError):
+        path = Path(text).expanduser()
+        if path.is_file():
+            return [path]
+        if os.sep in text and path.is_dir():
+            return sorted(file for file in path.rglob("*") if file.is_file())[:MOST_FILES]
+    return []
+
+
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (key, value) of everything in a plain config that is neither a mapping nor a list."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from leaves(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from leaves(value, f"{key}[{index}]")
+    else:
+        yield key, node
+
+
+def _is_below(key: str, places: Iterable[str]) -> bool:
+    return any(key == place or key.startswith((f"{place}.", f"{place}[")) for place in places)
+
+
+def _own_sources(config: dict[str, Any], trust: Sequence[str]) -> str:
+    """A hash of the user's modules that the config names, and of all own ones that these may
+    import.
+    """
+    modules = {target.rpartition(".")[0] for _, target in targets(config)}
+    own = [module for module in sorted(modules) if is_own(module, trust)]
+    return Sources([Path.cwd()], trust).digest(own) if own else ""

@@ -1,0 +1,226 @@
+"""What all our launchers share: from Hydra's batch of overrides to jobs that were run, each
+once.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import cast
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import CompactHydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from renate.errors import ConfigError
+from renate.jobs.already import maker_of
+from renate.jobs.records import COMPLETED, JobResult
+from renate.jobs.text import dump
+from renate.state.versions import State
+
+from ..base import ComposedJob, JobLauncher, name_apart
+from ..terminal.progress import Progress
+from .composer import Composer
+
+
+class JobFailedError(CompactHydraException):
+    """Becomes a failed job's return value: Hydra prints its message without a traceback of its
+    own.
+    """
+
+
+class HydraLauncher(JobLauncher, Launcher):
+    """Hydra calls `launch()` with a batch and waits for all of it: submit each, then wait for each.
+
+    A backend implements `submit`, `stop` and `close`, and hands each report of a job to `listener`.
+
+    Attributes:
+        backend: The chosen option of the group `backend`.
+        name: Of that option.
+        composer: Makes jobs of overrides.
+        progress: What the terminal shows.
+        publish: Whether the outcome of a job becomes the next version: of a lone job's only, of
+            several the user or a tuner picks one.
+    """
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra's verb: the launcher exists, and is told what for."""
+        self.config = config
+        self.backend = config.backend
+        self.name = str(config.hydra.runtime.choices.get("backend"))
+        self.composer = Composer(cast(ConfigLoaderImpl, hydra_context.config_loader), config)
+        self.progress = Progress()
+        self.listener = lambda job, report: None
+
+        missing = sorted(OmegaConf.missing_keys(config.backend))
+        if missing:
+            keys = [f"backend.{key.removeprefix('backend.')}=…" for key in missing]
+            raise ConfigError(f"backend={self.name} needs " + ", ".join(keys))
+        if config.hydra.job.chdir:
+            raise ConfigError("hydra.job.chdir=true: a job runs where the command was started, and writes to run_dir")
+
+        # Not resolved: `seed=${hydra.job.num}` has a value in a job only.
+        given = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+        parsed = OverridesParser.create().parse_overrides(cast("list[str]", given))
+        swept = any(o.is_sweep_override() for o in parsed) or config.hydra.sweeper.get("params")
+        self.publish = not swept
+
+    def compose(self, number: int, overrides: Sequence[str]) -> ComposedJob:
+        """Compose and check one job; see `Composer.compose`."""
+        return self._composed(number, overrides)[0]
+
+    def _composed(self, number: int, overrides: Sequence[str]) -> tuple[ComposedJob, DictConfig]:
+        job, settings = self.composer.compose_for_hydra(number, overrides)
+        job.record["publish"] = self.publish
+        self.check(job)
+        return job, settings
+
+    def batch(self, grid: Sequence[Sequence[str]], first: int = 0) -> list[tuple[ComposedJob, DictConfig]]:
+        """Compose jobs, each with the config that Hydra's own settings are a part of.
+
+        A job's directory is named by what it is, so that no job runs twice. Under a
+        `hydra.sweep.dir` other than run_dir, `hydra.sweep.subdir` is a link to it.
+        """
+        # Read before the jobs', which then agree on ${now:…}.
+        folder = Path(str(self.config.hydra.sweep.dir))
+        composed: list[tuple[ComposedJob, DictConfig]] = []
+        links: list[tuple[Path, ComposedJob]] = []
+
+        for number, overrides in enumerate(grid, first):
+            job, settings = self._composed(number, overrides)
+            composed.append((job, settings))
+            if len(composed) == 1 and len(grid) > 1 and job.directory.result is None:
+                self.expect(job, len(grid))
+            sweep = settings.hydra.sweep
+            if Path(str(sweep.dir)).absolute() != job.directory.path.parent:
+                links.append((Path(str(sweep.dir), str(sweep.subdir)), job))
+
+        folder.mkdir(parents=True, exist_ok=True)
+        for place, job in links:
+            _link(place, job.directory.path)
+        return composed
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Hydra's verb."""
+        composed = self.batch(job_overrides, initial_job_idx)
+        results = self.run([job for job, _ in composed])
+        return [_job_return(job, settings, result) for (job, settings), result in zip(composed, results, strict=True)]
+
+    def run(self, jobs: Sequence[ComposedJob]) -> list[JobResult]:
+        """Run jobs side by side and wait; equal jobs run once.
+
+        After Ctrl-C nothing is left running.
+        """
+        futures: dict[str, Future[JobResult]] = {}
+        if len(jobs) > 1:
+            name_apart(jobs)
+        try:
+            with self.progress.watching(len(jobs)):
+                for job in jobs:
+                    if job.id not in futures:
+                        futures[job.id] = self.start(job)
+                return [futures[job.id].result() for job in jobs]
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, job: ComposedJob) -> Future[JobResult]:
+        """Answer from an earlier run of exactly this job, else write the job's directory and
+        submit it.
+        """
+        earlier = self.finished(job)
+        if earlier is not None:
+            done: Future[JobResult] = Future()
+            done.set_result(earlier)
+            return done
+        self.prepare(job)
+        return self.submit(job)
+
+    def finished(self, job: ComposedJob) -> JobResult | None:
+        """The result of an earlier run of exactly this job, if there is one and it may count."""
+        if not job.config.resume or job.record.get("unread"):
+            return None
+        if job.record.get("already") is not None:
+            return _result_of_version(job)
+
+        earlier = job.directory.result if job.known() else None
+        if earlier is None or not earlier.completed:
+            return None
+        self.progress.line(f"{job.name}: finished earlier, in {job.directory.path} (resume=false runs it again)")
+        return earlier
+
+    def prepare(self, job: ComposedJob) -> None:
+        """Write the job's directory. An interrupted run of this very job is continued.
+
+        A stream goes on from its state, a fit from its checkpoint.
+        """
+        resume = bool(job.config.resume) and job.known()
+        keep_state = resume and job.config.job.name == "stream"
+        self.mark(job)
+        job.directory.prepare(dump(job.config), job.record, resume=resume, keep_state=keep_state)
+
+    def mark(self, job: ComposedJob) -> None:
+        """Have a job's record say who looks after it, where that isn't this machine."""
+        if self.elsewhere:
+            job.record["backend"] = self.name
+
+
+def _result_of_version(job: ComposedJob) -> JobResult:
+    """What the job's own newest version says.
+
+    Its job's directory is named where it is still there.
+    """
+    url = str(job.config.state.url)
+    version = int(job.record["already"])
+    maker = maker_of(State(url).manifest(version), job.directory.path.parent)
+    earlier = maker.result if maker is not None else None
+    return JobResult(
+        COMPLETED,
+        metrics=earlier.metrics if earlier is not None else {},
+        url=url,
+        version=version,
+        already=version,
+        job=str(maker.path) if maker is not None and earlier is not None else None,
+    )
+
+
+def _job_return(job: ComposedJob, settings: DictConfig, result: JobResult) -> JobReturn:
+    out = JobReturn(
+        overrides=job.overrides,
+        cfg=job.config,
+        hydra_cfg=settings,
+        working_dir=str(job.directory.path),
+        task_name=settings.hydra.job.name,
+    )
+    if result.failed:
+        out.status = JobStatus.FAILED
+        out.return_value = JobFailedError(f"{job.name}: {result.reason}")
+    else:
+        out.status = JobStatus.COMPLETED
+        out.return_value = result.value
+    return out
+
+
+def link_latest(folder: Path) -> None:
+    """Point `latest` in the run directory at a job's or a sweep's folder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _replace_link(folder.parent / "latest", Path(folder.name))
+
+
+def _link(place: Path, target: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists() and not place.is_symlink():
+        raise ConfigError(f"hydra.sweep.subdir: {place} is there already, and isn't a link to a job")
+    _replace_link(place, Path(os.path.relpath(target, place.parent.resolve())))
+
+
+def _replace_link(place: Path, target: Path) -> None:
+    """Another command may do the same at this moment; whoever looks finds a link."""
+    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target, target_is_directory=True)
+    temporary.replace(place)

@@ -1,0 +1,139 @@
+"""The YAML is the schema: a config may hold only the keys, and the kinds of values, of the
+options it is made of.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.default_element import ConfigDefault
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from renate.errors import ConfigError, nearest
+
+MISSING = "???"
+
+
+class Schema:
+    """What the files in conf/ say, read once per process."""
+
+    def __init__(self, loader: ConfigLoaderImpl) -> None:
+        self.loader = loader
+        self.options: dict[str, tuple[Any, str]] = {}
+        self.chosen: Mapping[str, str | None] = {}
+        self.root, self.root_file = self.option("config")
+
+    def option(self, path: str) -> tuple[Any, str]:
+        """Return the plain content of one option, its own defaults merged in, and where it
+        stands.
+        """
+        if path not in self.options:
+            found = self.loader.repository.load_config(path)
+            assert found is not None, path
+            raw: Any = OmegaConf.to_container(found.config, resolve=False)
+            content: dict[str, Any] = {}
+            group = path.rpartition("/")[0]
+            for default in found.defaults_list or []:
+                if group and isinstance(default, ConfigDefault) and default.path not in ("_self_", None):
+                    absolute = default.path.startswith("/")
+                    content |= self.option(default.path[1:] if absolute else f"{group}/{default.path}")[0]
+            content |= raw if isinstance(raw, dict) else {}
+            content.pop("defaults", None)
+            self.options[path] = content, f"conf/{path}.yaml"
+        return self.options[path]
+
+    def check(self, config: DictConfig, choices: Mapping[str, str | None], added: frozenset[str]) -> None:
+        """Compare a composed config with the chosen options.
+
+        Args:
+            config: The job's config, unresolved.
+            choices: Group -> option.
+            added: Keys that the command line added on purpose (`+key=value`).
+
+        Raises:
+            ConfigError: Naming the key, its value, what was expected and the file.
+        """
+        self.chosen = choices
+        groups = {g: o for g, o in choices.items() if "/" not in g and "@" not in g and o is not None}
+        for name in config:
+            key = str(name)
+            if key in groups:
+                expected, file = self.option(f"{key}/{groups[key]}")
+                self._node(config._get_node(key), expected, key, file, added)
+            elif key in self.root:
+                self._node(config._get_node(key), self.root[key], key, self.root_file, added)
+            elif key not in added:
+                raise ConfigError(f"{key}: no such key{nearest(key, [*self.root, *groups])} (in {self.root_file})")
+
+    def _node(self, node: Any, expected: Any, key: str, file: str, added: frozenset[str]) -> None:
+        if isinstance(expected, dict) and isinstance(node, DictConfig) and not node._is_none():
+            if expected.get("_target_") == MISSING or not expected:
+                return  # any class, any entries: build() checks them against the class
+            named_objects = all(isinstance(v, dict) and "_target_" in v for v in expected.values())
+            for name in node:
+                child, full = node._get_node(name), f"{key}.{name!s}"
+                if name in expected:
+                    self._node(child, expected[name], full, file, added)
+                elif (
+                    full not in added
+                    and not any(key.startswith(f"{full}.") for key in added)
+                    and not (named_objects and isinstance(child, DictConfig) and "_target_" in child)
+                ):
+                    raise ConfigError(
+                        f"{full}={_shown(child)}: no such key{nearest(str(name), expected)} "
+                        f"({', '.join(k for k in expected if k != '_target_')} in "
+                        f"{file}){self._origin(full)}"
+                    )
+            return
+        if not _same_kind(node, expected):
+            raise ConfigError(f"{key}={_shown(node)}: expected {_kind(expected)} like {expected!r} (in {file})")
+
+    def _origin(self, key: str) -> str:
+        """The end of a message: which experiment's file set a key, perhaps for another option
+        than the chosen one.
+        """
+        for group in (name for name in self.chosen if name == "experiment" or name.startswith("experiment/")):
+            option = self.chosen[group]
+            found = self.loader.repository.load_config(f"{group}/{option}") if option else None
+            if found is None or OmegaConf.select(found.config, key, default=None) is None:
+                continue
+            part, name = key.partition(".")[0], f"conf/{group}/{option}.yaml"
+            meant = [d for d in found.defaults_list or [] if _is_choice(d, part)]
+            other = getattr(meant[-1], "value", None) if meant else None
+            if other is not None and other != self.chosen.get(part):
+                return f"; {name} sets it for {part}={other}, and {part}={self.chosen.get(part)} was chosen"
+            return f"; set by {name}"
+        return ""
+
+
+def _is_choice(default: Any, group: str) -> bool:
+    return str(getattr(default, "group", "") or "").lstrip("/").partition("@")[0] == group
+
+
+def _shown(node: Any) -> str:
+    return str(OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else node._value())
+
+
+def _kind(value: Any) -> str:
+    kinds = (
+        (bool, "true or false"),
+        ((int, float), "a number"),
+        (list, "a list"),
+        (dict, "a mapping"),
+        (str, "text"),
+    )
+    return next(name for kind, name in kinds if isinstance(value, kind))
+
+
+def _same_kind(node: Any, expected: Any) -> bool:
+    """null and ??? accept anything, everything accepts null and ???, text accepts any scalar."""
+    if expected is None or (isinstance(expected, str) and (expected == MISSING or "${" in expected)):
+        return True
+    if node is None or node._is_none() or node._is_missing() or node._is_interpolation():
+        return True
+    if isinstance(node, DictConfig | ListConfig):
+        return isinstance(expected, dict if isinstance(node, DictConfig) else list)
+    value = node._value()
+    if isinstance(expected, str):
+        return True
+    return not isinstance(expected, list | dict) and _kind(value) == _kind(expected)

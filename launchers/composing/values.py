@@ -1,0 +1,55 @@
+"""Values that no single class can check, because what is wrong lies between groups."""
+
+from omegaconf import DictConfig
+
+from renate.errors import ConfigError, nearest
+from renate.jobs.group import check_devices
+
+from .objective import check_objective
+
+PRECISIONS = (
+    "32-true",
+    "64-true",
+    "bf16-true",
+    "16-true",
+    "bf16-mixed",
+    "16-mixed",
+    "transformer-engine",
+    "transformer-engine-float16",
+)
+COUNTS = (  # key of the trainer, its least value, and the one below that means something
+    ("max_epochs", 1, None),
+    ("max_steps", 1, -1),
+    ("accumulate_grad_batches", 1, None),
+)
+
+
+def check_values(config: DictConfig) -> None:
+    """Check a resolved config; the directions of its objectives are filled in.
+
+    Raises:
+        ConfigError: Naming key, value, and what was expected.
+    """
+    check_devices(config.trainer.devices)
+    if config.job.name == "evaluate" and config.state.url is None:
+        raise ConfigError("job=evaluate needs state.url=…, the state to evaluate")
+    every = config.trainer.report_every
+    if every is not None and (not isinstance(every, int) or every < 1):
+        raise ConfigError(f"trainer.report_every={every}: expected a number of steps, 1 or more, or null")
+    _check_trainer(config.trainer)
+    check_objective(config)
+
+
+def _check_trainer(trainer: DictConfig) -> None:
+    """Numbers that Lightning would take for something else, or refuse late."""
+    for key, least, odd in COUNTS:
+        value = trainer[key]
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or (value < least and value != odd):
+            besides = f", or {odd} for all epochs" if odd is not None else ""
+            raise ConfigError(f"trainer.{key}={value}: expected a whole number, {least} or more{besides}")
+    if trainer.precision is not None and str(trainer.precision) not in PRECISIONS:
+        raise ConfigError(
+            f"trainer.precision={trainer.precision}: expected {', '.join(PRECISIONS)}"
+            f"{nearest(str(trainer.precision), PRECISIONS)}"
+        )

@@ -1,0 +1,3 @@
+"""What every backend needs whose jobs run on other machines and are heard of through an object
+store.
+"""

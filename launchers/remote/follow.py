@@ -1,0 +1,151 @@
+"""What a job reports, from its folder to the terminal and into its local directory, until its
+end.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from renate.jobs.directory import JobDirectory, Json, in_words
+from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event, JobResult
+
+from ..terminal.progress import Progress
+from .backend import RemoteJob
+from .job_folder import JobFolder
+
+FIRST = 0.2  # seconds between two looks at the folder; then ever more, up to backend.poll
+GROWTH = 1.1
+ASK = 2.0  # seconds between two questions to the backend itself, at least
+
+
+class Follower:
+    """Follows one submission.
+
+    Args:
+        look: Asks the backend how the job is; None: there is none of that name any more.
+        folder: The job's.
+        name: The submission's.
+        poll: Seconds between two looks, at most.
+        closing: Set once nobody listens any more.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[str], RemoteJob | None],
+        folder: JobFolder,
+        name: str,
+        poll: float,
+        closing: threading.Event,
+    ) -> None:
+        self.look = look
+        self.folder = folder
+        self.name = name
+        self.poll = poll
+        self.closing = closing
+        self.seen = 0
+        self.asked = 0.0
+        self.job: RemoteJob | None = None
+
+    def events(self) -> Iterator[Event | JobResult]:
+        """Yield what the job reports, what its backend says as events `phase`, and at last its
+        result.
+        """
+        pause = FIRST
+        phase = ""
+        while not self.closing.is_set():
+            over = self._is_over()
+            result = self.folder.result(self.name)
+            before = self.seen
+            yield from self._new()  # all of it: reports are written before the result is
+
+            said = self.job.phase if self.job is not None else ""
+            if phase != said:
+                phase = said
+                if phase:
+                    yield Event(PHASE, phase)
+            if result is not None or over:
+                yield result or self._without_result()
+                return
+            pause = FIRST if self.seen > before else min(pause * GROWTH, self.poll)
+            self.closing.wait(pause)
+
+    def _new(self) -> Iterator[Event]:
+        while (batch := self.folder.reports(self.name, self.seen + 1)) is not None:
+            self.seen += 1
+            yield from batch
+
+    def _is_over(self) -> bool:
+        """Whether the job was over, before its folder is read for the last time."""
+        if time.monotonic() - self.asked < min(ASK, self.poll):
+            return False
+        self.job = self.look(self.name)
+        self.asked = time.monotonic()
+        return self.job is None or not self.job.running
+
+    def _without_result(self) -> JobResult:
+        """The end of a job that left none: it never began, or was stopped."""
+        job = self.job
+        if job is None:
+            job = RemoteJob(False, why_ended=f"there is no job {self.name} any more")
+        error = f"{job.why_ended} ({self.name})"
+        return JobResult.failure(error, capacity=job.no_machine)
+
+
+def write_down(directory: JobDirectory, event: Event) -> Iterator[Event]:
+    """Keep in the local directory what a local job would have written there, and yield what is
+    news.
+
+    A machine that was taken away may have kept reports to itself: those that its successor
+    remembers are news too.
+    """
+    if event.kind == LOG:
+        with (directory.path / "log.txt").open("a") as log:
+            log.write(event.text)
+    elif event.kind == RESUMED:
+        known = {_which(report) for report in directory.reports()}
+        directory.recall(event.reports or [])  # what came after them will be reported again
+        yield from (_as_event(one) for one in event.reports or [] if _which(one) not in known)
+        return
+    elif event.kind == REPORT and event.metrics is not None:
+        _write_report(directory, event, event.metrics["step"])
+    yield event
+
+
+def _write_report(directory: JobDirectory, event: Event, step: float) -> None:
+    line = {"time": event.time, **event.row}
+    kept = [
+        report
+        for report in directory.reports()
+        # What lies beyond is of a try that was interrupted.
+        if report.get("update", "") != event.update or report["step"] < step
+    ]
+    directory.recall([*kept, line])
+
+
+def _which(report: Json) -> tuple[str, int]:
+    return report.get("update", ""), report["step"]
+
+
+def _as_event(report: Json) -> Event:
+    update = report.get("update", "")
+    metrics = {key: value for key, value in report.items() if key not in ("time", "update")}
+    return Event(REPORT, in_words(update, metrics), report["time"], update, metrics)
+
+
+def show(progress: Progress, name: str, event: Event) -> None:
+    """What the terminal says of a job's event."""
+    if event.kind == PHASE:
+        progress.line(f"{name}: {event.text}" if progress.many else event.text)
+    elif event.kind == LOG and not progress.many:
+        for line in event.text.splitlines():
+            progress.line(line)
+    elif event.kind in (REPORT, PROGRESS):
+        progress.event(name, event)
+
+
+def so_far(folder: JobFolder, run: str) -> Iterator[Event]:
+    """The events that a submission has reported until now."""
+    number = 1
+    while (batch := folder.reports(run, number)) is not None:
+        yield from batch
+        number += 1

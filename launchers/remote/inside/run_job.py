@@ -1,0 +1,150 @@
+"""A job on another machine: it runs as it would here, its reports and its end go to a URL.
+
+    python -m renate.launchers.remote.inside.run_job CHANNEL DIR --run NAME [--hosts A,B --host 0
+    --interface eth0]
+
+CHANNEL is a folder with the job's `config.yaml` and `job.json`, whose `home` is the URL; DIR is
+where it runs, and may hold what an interrupted run left; NAME is the submission's. What happens
+goes to `<home>/<NAME>/reports/<n>.json`, a list of events per object, and at last to
+`<home>/<NAME>/result.json`; of several hosts, the first one writes both.
+"""
+
+import argparse
+import codecs
+import os
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from renate.errors import JobError, RenateError
+from renate.jobs.directory import JobDirectory, Json, read_json
+from renate.jobs.group import Group, meaning, processes_of
+from renate.jobs.records import DONE, LOG, PROGRESS, REPORT, RESUMED, Event, JobResult
+from renate.state.store import open_store
+
+from ...local.machine import cores, visible_gpus
+from ...local.worker import GroupWorker
+from .outbox import Outbox
+
+PORT = 7777
+PATIENCE = 600.0  # seconds until the first host's name must mean something
+PASSED_ON = (REPORT, PROGRESS, RESUMED)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("channel", type=Path)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--run", required=True)
+    parser.add_argument("--hosts", default="localhost")
+    parser.add_argument("--host", type=int, default=0)
+    parser.add_argument("--interface")
+    given = parser.parse_args()
+    try:
+        record: Json = read_json(given.channel / "job.json") or {}
+        given.directory.mkdir(parents=True, exist_ok=True)
+        directory = JobDirectory(given.directory)
+        config = (given.channel / "config.yaml").read_text()
+        # What an interrupted run left goes on: its checkpoint, its reports.
+        directory.prepare(config, record | {"cwd": str(Path.cwd())}, resume=True)
+        count = processes_of(yaml.safe_load(config), len(visible_gpus()))
+        names = given.hosts.split(",")
+        group = Group(count, len(names), given.host, names[0], PORT, given.interface)
+        if group.hosts > 1:
+            wait_for_name(group.master)
+        outbox = Outbox(open_store(record["home"]), given.run) if given.host == 0 else None
+        return supervise(directory, group, outbox)
+    except RenateError as error:
+        print(f"renate: {error}", flush=True)
+        return 1
+
+
+def wait_for_name(name: str) -> None:
+    """Machines of a job may learn each other's names late.
+
+    Raises:
+        JobError: It is unknown for too long.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.gethostbyname(name)
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise JobError(f"{name}, the job's first host, can't be found: {error}") from error
+            time.sleep(1)
+
+
+def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> int:
+    """Run this host's processes to their end, or until this one is told to end.
+
+    Returns the exit code.
+    """
+    worker, logs, told = GroupWorker(0, group), Logs(directory.path), []
+    put = outbox.put if outbox is not None else lambda event: None
+
+    def tell(number: int, frame: object) -> None:
+        told.append(number)
+        worker.tell_to_end()
+
+    signal.signal(signal.SIGTERM, tell)
+    worker.send({"path": str(directory.path), "threads": cores(), "environment": dict(os.environ)})
+    assert worker.process is not None
+    with suppress(EOFError):  # all have ended
+        for event in worker.events(None, None):
+            logs.pass_on(put)
+            if event is None:
+                continue
+            if event.kind == REPORT:
+                print(event.text, flush=True)  # for whoever reads the machine's own log
+            if event.kind in PASSED_ON:
+                put(event)
+            if outbox is not None and event.kind == DONE:
+                outbox.close(directory.result)  # before the processes end, which takes them a while
+    code = worker.process.wait()
+    why = worker.kill()
+    logs.pass_on(put)
+    result = directory.result
+    if result is None and not told:
+        ended = f"the job's process ended with {meaning(code)}" if group.alone else why
+        result = JobResult.failure(ended)
+    if outbox is not None:
+        outbox.close(result)
+    if result is not None and result.failed:
+        print(f"renate: {result.reason}", flush=True)
+    return code if code >= 0 else 128 - code
+
+
+class Logs:
+    """The logs in a job's directory, as they grow: all go to our output, the first process's to
+    the reports too.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.read = folder, Counter[str]()
+        self.text = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def pass_on(self, put: Callable[[Event], None]) -> None:
+        for path in sorted([*self.folder.glob("log*.txt"), *self.folder.glob("torchrun.txt")]):
+            with path.open("rb") as file:
+                file.seek(self.read[path.name])
+                new = file.read()
+            if not new:
+                continue
+            self.read[path.name] += len(new)
+            sys.stdout.buffer.write(new)
+            sys.stdout.buffer.flush()
+            if path.name == "log.txt":
+                put(Event(LOG, self.text.decode(new)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

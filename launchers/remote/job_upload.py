@@ -1,0 +1,269 @@
+"""What a job needs of this machine: found first, uploaded later.
+
+Its own config points to where it goes.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from renate.build import targets
+from renate.data.fingerprint import Hashes, expand
+from renate.errors import ConfigError
+from renate.jobs.directory import Json
+from renate.state.store import Store, open_store
+from renate.state.versions import State
+
+from ..base import ComposedJob
+from ..composing.secrets import variables
+from .job_folder import JobFolder
+from .state_return import StateReturn, send
+
+LIVE = "renate.jobs.live."  # objects of the calling process, in files
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a backend's jobs find where they run.
+
+    Attributes:
+        backend: The backend's name, for messages.
+        channel: The folder of a job's own files there, `config.yaml` among them.
+        store: The object store that its jobs can reach, in words.
+        scheme: How its URLs begin.
+        entry: Further files of every job, by name.
+    """
+
+    backend: str
+    channel: str
+    store: str
+    scheme: str
+    entry: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def example(self) -> str:
+        """A URL as it expects them."""
+        return f"{self.scheme}bucket/prefix"
+
+
+@dataclass
+class JobUpload:
+    """One job's.
+
+    Attributes:
+        machine: Where it goes.
+        folder: The job's own folder in the object store.
+        staging: URL for code and for what is local here.
+        config: As the job reads it.
+        channel: The job's own files, by name.
+        data: Files to upload, by key below `staging`.
+        send: The local state that the job starts from, and its versions that the job needs.
+        back: How the outcome comes to a local state; None where the job itself publishes it.
+        state_name: Of the job's own state, within its folder.
+    """
+
+    machine: Machine
+    folder: JobFolder
+    staging: str
+    config: DictConfig
+    channel: dict[str, bytes] = field(default_factory=dict)
+    data: dict[str, Path] = field(default_factory=dict)
+    send: tuple[State, list[int]] | None = None
+    back: StateReturn | None = None
+    state_name: str = "state"
+
+    @property
+    def state(self) -> str:
+        """URL of the job's own state, which stands for local ones."""
+        return f"{self.folder.url}/{self.state_name}"
+
+    def add(self, job: ComposedJob) -> None:
+        """Everything that the job's config names."""
+        with open_dict(self.config):
+            self.add_state(job)
+            self.add_data()
+            self.add_live_objects()
+
+    def add_state(self, job: ComposedJob) -> None:
+        """Point a local state to where it goes, and say how the outcome comes back."""
+        name = job.config.job.name
+        node = job.config.state
+        own = str(job.directory.path / "state")  # where no state is given
+        url = node.url or own
+        target = node.next_url or node.url or own
+
+        if name != "evaluate" and is_local(target) and "candidate" not in job.record:
+            parent = None if name == "stream" else url
+            publish = node.url is None or bool(job.record.get("publish"))
+            self.back = StateReturn(target, self.state, parent, publish, self.staging)
+        if is_local(url):
+            state = State(url)
+            wanted = state.versions() if name == "stream" else _version_for(state, job)
+            self.send = state, wanted
+            self.config.state.url = self.state
+        if self.back is not None or is_local(target):
+            self.config.state.next_url = None if is_local(url) else self.state
+
+    def add_data(self) -> None:
+        """Point the data's local files to where they go."""
+        node = self.config.data
+        cache = node.get("cache_dir")
+        known = Hashes(Path(cache or "~/.cache/renate").expanduser() / "hashes.json")
+        for part in ("train", "test"):
+            value = node.get(part)
+            if value is None or (isinstance(value, DictConfig) and "_target_" in value):
+                continue
+            if OmegaConf.is_config(value):
+                value = OmegaConf.to_container(value, resolve=True)
+            node[part] = self._moved(value, f"data.{part}", known)
+        known.save()
+
+    def _moved(self, patterns: Any, key: str, known: Hashes) -> Any:
+        if isinstance(patterns, Mapping):
+            return {name: self._moved(part, key, known) for name, part in patterns.items()}
+        if isinstance(patterns, list):
+            moved = [self._moved(part, key, known) for part in patterns]
+            return [url for part in moved for url in (part if isinstance(part, list) else [part])]
+        if not is_local(patterns):
+            return patterns
+        urls = []
+        for file in map(Path, expand(patterns, key)):
+            place = f"data/{known.of(file)}/{file.name}"
+            self.data[place] = file
+            urls.append(f"{self.staging}/{place}")
+        return urls
+
+    def add_live_objects(self) -> None:
+        """What `renate.run(model=…, data=…)` was given travels in the job's channel."""
+        plain: Any = OmegaConf.to_container(self.config, resolve=False)
+        for key, target in targets(plain):
+            if target.startswith(LIVE):
+                node = OmegaConf.select(self.config, key)
+                path = Path(node.path)
+                self.channel[path.name] = path.read_bytes()
+                node.path = f"{self.machine.channel}/{path.name}"
+
+    def seal(self, record: Json) -> None:
+        """Add what every job has: its config, its record, its entry."""
+        told = record | {"home": self.folder.url}
+        self.channel["config.yaml"] = OmegaConf.to_yaml(self.config).encode()
+        self.channel["job.json"] = json.dumps(told, default=str).encode()
+        for name, file in self.machine.entry.items():
+            self.channel[name] = file.read_bytes()
+
+    def upload(self, say: Callable[[str], None]) -> None:
+        """Upload; what is there already isn't uploaded again.
+
+        Args:
+            say: Is told of what was uploaded.
+        """
+        store = open_store(self.staging)
+        for key, file in self.data.items():
+            if put_once(store, key, file):
+                say(f"uploaded {file} to {self.staging}/{key}")
+        if self.send and self.send[1]:
+            state, numbers = self.send
+            place = self.state.removeprefix(f"{self.staging}/")
+            blobs = send(state, numbers, self.staging, place)
+            sent = f"version {numbers[-1]} of {state.url}"
+            say(f"{sent} is at {self.state}, {blobs} blobs uploaded")
+        for name, content in self.channel.items():
+            self.folder.store.replace(f"job/{name}", content)
+
+
+def _version_for(state: State, job: ComposedJob) -> list[int]:
+    """The one version that a job starts from or measures; none where there is none."""
+    parent = job.record.get("parent")
+    if job.config.job.name == "update" and parent is not None:
+        return [int(parent["version"])]
+    wanted = job.config.job.get("version")
+    if wanted is not None:
+        return [state.resolve(str(wanted))]
+    return state.versions()[-1:]
+
+
+def put_once(store: Store, key: str, content: Path | bytes) -> bool:
+    """Write an object whose key says its content, unless it is there; whether it was written."""
+    if any(entry.key == key for entry in store.list(key.rpartition("/")[0])):
+        return False
+    store.put(key, content if isinstance(content, bytes) else content.read_bytes())
+    return True
+
+
+def is_local(url: str) -> bool:
+    """Whether a URL is a folder of this machine."""
+    return "://" not in url or url.startswith("file://")
+
+
+def pack(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:
+    """Find out what one job needs; nothing is uploaded.
+
+    Args:
+        job: Composed.
+        settings: The group backend.
+        machine: Where the job goes.
+
+    Raises:
+        ConfigError: Something is local and there is no place for it, or a variable would be
+            missing.
+    """
+    upload = begin(job, settings, machine)
+    upload.add(job)
+    check_return(upload, settings)
+    publish = job.config.state.url is None or bool(job.record.get("publish"))
+    upload.seal(job.record | {"publish": publish})
+    return upload
+
+
+def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:
+    """An empty one, with its places in the object store; raises as `pack` does."""
+    state = job.config.state
+    for key in ("url", "next_url"):
+        if state[key] is not None and not is_local(state[key]):
+            _check_scheme(key, str(state[key]), machine)
+    check_variables(job, settings)
+
+    # A local state goes where everything local goes, so that what is sent once can be copied there.
+    remote = _if_remote(state.url)
+    staging = settings.staging or remote or _if_remote(state.next_url)
+    if staging is None:
+        raise ConfigError(
+            f"state.url={state.url}: backend={machine.backend} needs a place in {machine.store}: "
+            f"state.url={machine.example}, or for a local state backend.staging={machine.example}"
+        )
+    base = str(remote or staging).rstrip("/")
+    folder = JobFolder(f"{base}/jobs/{job.id}")
+    return JobUpload(machine, folder, str(staging).rstrip("/"), copy.deepcopy(job.config))
+
+
+def _check_scheme(key: str, url: str, machine: Machine) -> None:
+    if not url.startswith(machine.scheme):
+        raise ConfigError(f"state.{key}={url}: backend={machine.backend} knows {machine.example} and local folders")
+
+
+def _if_remote(url: str | None) -> str | None:
+    return None if not url or is_local(url) else url
+
+
+def check_return(upload: JobUpload, settings: DictConfig) -> None:
+    """Raises ConfigError where an outcome is to come back and nobody waits for it."""
+    if upload.back is not None and not settings.wait:
+        raise ConfigError(
+            f"backend.wait=false: nobody would bring the outcome to {upload.back.url}: "
+            f"give state.next_url={upload.machine.example}"
+        )
+
+
+def check_variables(job: ComposedJob, settings: DictConfig) -> None:
+    """Raises ConfigError where the job would lack a variable that its config takes a value from."""
+    for key, name in variables(job.config):
+        if not key.startswith("backend.") and name not in settings.environment:
+            raise ConfigError(
+                f"{key} needs {name} in the job's environment, where nothing of this machine's is: "
+                f"+backend.environment.{name}=…; who may describe the job can read it"
+            )

@@ -1,0 +1,1 @@
+"""Several jobs of one command: every combination, or the trials of a tuner."""

@@ -1,0 +1,146 @@
+"""The one sweeper: every run goes through it, a single run is a sweep of one."""
+
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from renate.errors import ConfigError, JobError
+from renate.jobs.records import JobResult
+
+from ..base import ComposedJob
+from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.session import launcher_for
+from ..terminal import report
+from .tuned_stream import tune
+from .tuned_update import is_tuned
+
+Outcome = list[tuple[ComposedJob, JobResult]]
+
+
+class RenateSweeper(Sweeper):
+    """Every combination of the choices on the command line and in `params`; the command line wins.
+
+    Args:
+        params: Key -> choices in the grammar of the command line (`0,1,2`, `range(3)`,
+            `choice(…)`).
+    """
+
+    def __init__(self, params: Mapping[str, str] | None) -> None:
+        self.params = dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra's verb: the sweeper exists, and is told what for."""
+        self.context = hydra_context
+        self.settings = config
+        self.runner: Launcher = launcher_for(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> list[Any]:
+        """Run every combination and say how each ended.
+
+        Raises:
+            ConfigError: A domain without end, which only a tuner can sample.
+            JobError: At least one job failed; all others have finished.
+        """
+        parser = OverridesParser.create(config_loader=self.context.config_loader)
+        params = [f"{key}={value}" for key, value in self.params.items()]
+        parsed = parser.parse_overrides(params + arguments)
+
+        launcher = self.runner
+        if not isinstance(launcher, HydraLauncher):
+            return self._by_batch(launcher, combinations(parsed))
+        if is_tuned(self.settings, parsed):
+            tune(launcher, self.settings, parsed)
+            return []
+        return self._grid(launcher, combinations(parsed))
+
+    @staticmethod
+    def _by_batch(launcher: Launcher, grid: list[list[str]]) -> list[Any]:
+        """By Hydra's own launchers, or a third party's, which know only batches."""
+        returned = launcher.launch(grid, initial_job_idx=0)
+        for job in returned:
+            _ = job.return_value  # raises what a failed job raised, as Hydra's own sweeper does
+        return list(returned)
+
+    def _grid(self, launcher: HydraLauncher, grid: list[list[str]]) -> Outcome:
+        jobs = [job for job, _ in launcher.batch(grid)]
+        _check_streams(jobs)
+        hydra = self.settings.hydra
+        if len(jobs) == 1:
+            report.tree(jobs[0], hydra.runtime.choices)
+        else:
+            OmegaConf.save(self.settings, Path(str(hydra.sweep.dir)) / "multirun.yaml")
+        link_latest(jobs[-1].directory.path)  # already now: `renate jobs logs latest`
+
+        try:
+            results = launcher.run(jobs)
+        except KeyboardInterrupt:
+            said = "interrupted: what is finished stays; the same command goes on from there"
+            print(f"\n{said}", file=sys.stderr)
+            raise
+        outcome = list(zip(jobs, results, strict=True))
+        if not launcher.progress.quiet:
+            report.outcome(outcome)
+            _check_outcome(outcome)
+        return outcome
+
+
+def _check_outcome(outcome: Outcome) -> None:
+    """Raises JobError where a job failed, in its own words where it was the only one."""
+    failed = [result.reason for _, result in outcome if result.failed]
+    if failed and len(outcome) == 1:
+        raise JobError(failed[0])
+    if failed:
+        raise JobError(f"{len(failed)} of {len(outcome)} jobs failed; the first: {failed[0]}")
+
+
+def _check_streams(jobs: Sequence[ComposedJob]) -> None:
+    """Streams side by side must not update one another's state.
+
+    Raises:
+        ConfigError: Two of them would.
+    """
+    taken: dict[str, ComposedJob] = {}
+    for job in jobs:
+        url = job.config.state.url
+        if job.config.job.name != "stream" or url is None:
+            continue
+        other = taken.setdefault(str(url), job)
+        if other.id != job.id:
+            lines = [line for line in job.overrides if line not in other.overrides]
+            swept = lines[0].partition("=")[0] if lines else "seed"
+            key = swept if "." in swept or swept == "seed" else "hydra.job.num"
+            raise ConfigError(
+                f"state.url={url}: each stream needs a state of its own, and there are several: "
+                f"leave state.url out, or give 'state.url={url}-${{{key}}}'"
+            )
+
+
+def combinations(parsed: Sequence[Override]) -> list[list[str]]:
+    """The grid: one list of overrides per job, in the order of Hydra's own sweeper.
+
+    Raises:
+        ConfigError: A domain without end.
+    """
+    choices: dict[str, list[str]] = {}
+    for override in parsed:
+        line: Any = override.input_line
+        if not override.is_sweep_override():
+            choices[override.key_or_group] = [line]
+        elif override.is_discrete_sweep():
+            key = override.get_key_element()
+            values = override.sweep_string_iterator()
+            choices[override.key_or_group] = [f"{key}={value}" for value in values]
+        else:
+            raise ConfigError(
+                f"{line}: a domain without end; a grid needs choices, as {override.key_or_group}=0.1,0.01"
+            )
+    return [list(job) for job in itertools.product(*choices.values())]

@@ -1,0 +1,161 @@
+"""A stream of updates with a tuner: tuned at the first update, at every update, or as a whole."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
+
+from renate.errors import ConfigError, JobError
+from renate.jobs.already import came_from
+from renate.jobs.directory import Json, write_json
+from renate.jobs.records import COMPLETED, JobResult
+from renate.state.versions import State
+
+from ..composing.launcher import HydraLauncher, link_latest
+from ..terminal import report
+from ..terminal.console import relative, stdout
+from ..terminal.tables import matrix
+from .request import lines_of
+from .sweep_as_job import hand_over
+from .tuned_update import Tuning
+
+OF_ONE_UPDATE = ("job", "state.url", "state.next_url", "state.first", "objective.metric")
+
+
+def tune(
+    launcher: HydraLauncher, settings: DictConfig, parsed: Sequence[Override], pinned: Json | None = None
+) -> JobResult:
+    """Run a tuned update, or a tuned stream; returns what the command ends with.
+
+    For `pinned` see `Tuning`.
+    """
+    tuning = Tuning(launcher, settings, parsed, pinned)
+    config = tuning.base.config
+    several = config.job.name == "stream" and config.tuner.tune_on != "stream"
+    metric = str(config.objective.metric)
+    if several and not metric.startswith(("val_", "train_")):
+        raise ConfigError(
+            f"objective.metric={metric} is known at a stream's end: tuner.tune_on=stream, or "
+            "objective.metric=val_accuracy to tune single updates"
+        )
+    if launcher.whole_sweeps:
+        return hand_over(tuning, parsed, one=not several)
+    if not several:
+        return tuning.run()
+    if config.tuner.tune_on == "first_update":
+        return _by_the_first(tuning, settings, parsed)
+    return _each(tuning, settings, parsed)
+
+
+def _of_update(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override], *more: str) -> Tuning:
+    """The sweep of one update of the stream."""
+    metric = f"objective.metric={tuning.base.config.objective.metric}"
+    added = OverridesParser.create().parse_overrides(["job=update", metric, *more])
+    return Tuning(tuning.launcher, settings, [*(o for o in parsed if o.key_or_group not in OF_ONE_UPDATE), *added])
+
+
+def _untuned(tuning: Tuning) -> list[str]:
+    return [str(o.input_line) for o in tuning.fixed if not o.key_or_group.startswith("tuner")]
+
+
+def _by_the_first(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> JobResult:
+    """Tune the first update, then run the whole stream by its winner."""
+    launcher = tuning.launcher
+    won = _of_update(tuning, settings, parsed, "job.chunk=0").run()
+    launcher.progress.quiet = False
+    launcher.progress.line("the stream, by the winner of its first update")
+
+    job = launcher.compose(0, [*_untuned(tuning), *lines_of(won.best_params or {})])
+    job.record["publish"] = True
+    result = launcher.run([job])[0]
+    if launcher.latest:
+        link_latest(job.directory.path)
+    if result.failed:
+        raise JobError(result.reason)
+    report.single(job, result)
+    return result
+
+
+def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> JobResult:
+    """Tune each update, from the version that the last one's winner left; then measure them all."""
+    url = str(tuning.base.config.state.url or tuning.folder / "state")
+    chunks = int(tuning.base.config.scenario.chunks)
+    for chunk in range(chunks):
+        _tune_chunk(tuning, settings, parsed, chunk, url)
+    results = _measured(tuning, url, chunks)
+    metric = str(results[0].metric)
+    mode = str(results[0].mode)
+    rows = [_on_chunks(result, metric) for result in results]
+
+    from renate import metrics  # lazy: it imports torch
+
+    every = metrics.of_stream(rows, [0.0] * chunks, metric, mode)
+    found = {name: every[name] for name in (f"average_{metric}", "forgetting")}
+    outcome = JobResult(COMPLETED, metrics=found, matrix=rows, metric=metric, mode=mode, url=url, version=chunks)
+    tuning.folder.mkdir(parents=True, exist_ok=True)
+    write_json(tuning.folder / "matrix.json", outcome.to_json())
+
+    out = stdout()
+    out.print(matrix("each update tuned", [outcome]))
+    for name, value in found.items():
+        out.print(f"{name:28s} {value:.4f}", markup=False)
+    where = url if "://" in url else relative(Path(url))
+    out.print(f"version     {chunks} of {where}", markup=False)
+    return outcome
+
+
+def _tune_chunk(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override], chunk: int, url: str) -> None:
+    """Tune one update of the stream, unless an earlier run of this command got that far.
+
+    Raises:
+        ConfigError: The state's version of this update isn't of this stream.
+    """
+    launcher = tuning.launcher
+    state = State(url)
+    there = state.versions()
+    more = [
+        f"job.chunk={chunk}",
+        f"state.url='{url}'",
+        f"state.first={'false' if there else 'true'}",
+    ]
+    sweep = _of_update(tuning, settings, parsed, *more)
+    launcher.progress.quiet = False
+    if len(there) > chunk:
+        if not came_from(state.manifest(there[chunk]), sweep.record["recipe"]):
+            raise ConfigError(
+                f"state.url={url} holds version {there[chunk]}, which is not of this stream: "
+                "a stream starts from nothing, give it a URL of its own"
+            )
+        return
+    launcher.progress.line(f"update {chunk + 1}/{tuning.base.config.scenario.chunks}")
+    sweep.run()
+
+
+def _measured(tuning: Tuning, url: str, chunks: int) -> list[JobResult]:
+    """The evaluation of each version on all chunks.
+
+    Raises:
+        JobError: One failed.
+    """
+    launcher = tuning.launcher
+    fixed = [line for line in _untuned(tuning) if line.partition("=")[0] not in OF_ONE_UPDATE]
+    asked = [*fixed, "job=evaluate", f"state.url='{url}'", "objective.metric=val_loss"]
+    jobs = [launcher.compose(index, [*asked, f"job.version={index + 1}"]) for index in range(chunks)]
+    launcher.progress.quiet = True
+    results = launcher.run(jobs)
+    for result in results:
+        if not result.completed:
+            raise JobError(result.reason)
+    return results
+
+
+def _on_chunks(result: JobResult, metric: str) -> list[float]:
+    """A metric on each chunk, in their order: the mean over its tests where there are several."""
+    chunks: dict[str, list[Any]] = {}
+    for name, value in result.metrics.items():
+        if name.startswith(f"test_{metric}/"):
+            chunks.setdefault(name.partition("/")[2].partition(",")[0], []).append(value)
+    return [sum(values) / len(values) for values in chunks.values()]

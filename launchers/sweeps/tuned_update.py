@@ -1,0 +1,311 @@
+"""Tuning: from a search space and a tuner's settings to trials, and from their best to the next
+version.
+"""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from renate.build import build
+from renate.errors import ConfigError, JobError
+from renate.jobs.already import came_from, maker_of, tuned_in_words
+from renate.jobs.directory import JobDirectory, Json, write_json
+from renate.jobs.records import COMPLETED, FAILED, JobResult
+from renate.jobs.text import quoted
+from renate.state.versions import State
+from renate.tuning.base import Proposer, Stopper
+from renate.tuning.past import best_of_each_update, completed_of_each_update, read
+from renate.tuning.sweep import RUNNING, Limits, Sweep, Trial
+from renate.tuning.winner import EVENTS, RECORD, folder_of, publish_best, trials_of
+
+from ..composing.launcher import HydraLauncher, link_latest
+from ..terminal.console import command, relative, stdout
+from .request import LIMITS, SweepRequest, lines_of
+from .sweep_table import SweepTable
+from .trial_folders import TrialFolders
+from .trials import JobTrials
+
+
+def is_tuned(settings: DictConfig, parsed: Sequence[Override]) -> bool:
+    """Whether a command asks for a tuner: it names one, or a search space, or a domain without
+    end.
+    """
+    choices = settings.hydra.runtime.choices
+    endless = any(o.is_sweep_override() and not o.is_discrete_sweep() for o in parsed)
+    return choices.tuner != "auto" or choices.search_space is not None or endless
+
+
+class Tuning:
+    """One tuned update.
+
+    Args:
+        launcher: Where the trials run.
+        settings: The sweep's own config.
+        parsed: Its overrides.
+        pinned: Parts of its record that hold wherever it runs: those of the machine that asked for
+            it.
+    """
+
+    def __init__(
+        self,
+        launcher: HydraLauncher,
+        settings: DictConfig,
+        parsed: Sequence[Override],
+        pinned: Json | None = None,
+    ) -> None:
+        self.launcher = launcher
+        self.settings = settings
+        self.parsed = list(parsed)
+        self.request = SweepRequest(launcher.composer, settings, parsed)
+        self.base = self.request.base
+        self.fixed = self.request.fixed
+        self.tuner = self.request.tuner
+        self.pinned = pinned is not None
+        self.unread = bool(self.base.record.get("unread"))
+        if self.pinned and self.request.refused is not None:
+            raise self.request.refused
+        self.record = self.request.record
+        self.record |= pinned or {}
+        self.folder = Path(str(self.base.config.run_dir)).absolute() / self.record["id"]
+
+    def already(self) -> JobResult | None:
+        """What the command ends with if the newest version is this very sweep's.
+
+        Raises:
+            ConfigError: The sweep is to be the first of a state that has versions of something
+                else.
+        """
+        config = self.base.config
+        claimed = config.resume and config.state.url and not self.unread
+        newest = State(self.record["to"]).newest() if claimed else None
+        if newest is None or not came_from(newest, self.record["recipe"]):
+            if self.request.refused is not None:
+                raise self.request.refused
+            return None
+
+        out = stdout()
+        out.print(tuned_in_words(newest.version or 0, self.record["to"]), markup=False)
+        # Named by what it started from, which wasn't this version.
+        maker = maker_of(newest, self.folder.parent)
+        if maker is not None:
+            out.print(f"job         {relative(maker.path)}", markup=False)
+        result = maker.result if maker is not None else None
+        url = self.record["to"]
+        known = result or JobResult(COMPLETED)
+        return replace(known, status=COMPLETED, version=newest.version, url=url)
+
+    def check(self) -> None:
+        """Find out what can be wrong with the tuner, and write nothing."""
+        before, self.launcher.progress.quiet = self.launcher.progress.quiet, True
+        self._engines()
+        self.launcher.progress.quiet = before
+
+    def run(self) -> JobResult:
+        """Run the sweep, or what is left of it, and publish its winner.
+
+        Returns what the command ends with.
+        """
+        config = self.base.config
+        if not self.pinned and (earlier := self.already()) is not None:
+            return earlier
+        if config.resume and self.tuner["storage"] is not None and (self.folder / EVENTS).exists():
+            raise ConfigError(
+                f"{self.folder}: a sweep whose study is shared can't be repeated from its log: "
+                "resume=false begins a "
+                f"new one, which goes on with what tuner.storage={self.tuner['storage']} holds"
+            )
+        engines = self._engines()  # before anything is written
+        if not config.resume or self._is_of_the_past():
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._say_that_it_goes_on()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / RECORD, self.record)
+        OmegaConf.save(self.settings, self.folder / "multirun.yaml")
+        sweep = self._sweep(*engines)
+        if self.launcher.latest:
+            link_latest(self.folder)
+        try:
+            with self.table:
+                sweep.run()
+            self.trials.settle()
+        except BaseException as error:
+            self.launcher.close()
+            if isinstance(error, KeyboardInterrupt):
+                self._interrupted(sweep)
+            raise
+        return self._publish(sweep)
+
+    def _publish(self, sweep: Sweep) -> JobResult:
+        """Publish the winner, and say so. Raises JobError where there is none."""
+        best = sweep.best
+        outcome = JobResult(FAILED, url=self.record["to"], trials=len(sweep.trials), why=sweep.why)
+        if best is None:
+            self.folders.clean(sweep, None)
+            write_json(self.folder / "result.json", outcome.to_json())
+            errors = [trial.error for trial in sweep.trials if trial.error]
+            why = f": {errors[-1]}" if errors else ""
+            raise JobError(f"no trial of {len(sweep.trials)} completed, nothing is published{why}")
+
+        manifest = publish_best(self.folder)
+        self.folders.clean(sweep, best)
+        won = JobDirectory(folder_of(self.folder, best)).result
+        outcome = replace(
+            outcome,
+            status=COMPLETED,
+            value=best.value,
+            metrics=won.metrics if won is not None else {},
+            version=manifest.version,
+            best_trial=best.id,
+            best_params=best.config,
+            pareto=self._pareto(sweep),
+        )
+        write_json(self.folder / "result.json", outcome.to_json())
+        self.table.end(sweep, best, outcome, self._winner_command(best))
+        return outcome
+
+    def _pareto(self, sweep: Sweep) -> list[Json] | None:
+        """What no other trial beats in all objectives, where there are several."""
+        if not self.record["others"]:
+            return None
+        names = [self.record["metric"], *self.record["others"]]
+        front: list[Json] = []
+        for trial in sweep.front():
+            values = dict(zip(names, (trial.value, *trial.others), strict=True))
+            front.append({"trial": trial.id, "config": trial.config, **values})
+        return front
+
+    def _is_of_the_past(self) -> bool:
+        """Whether the folder holds a finished sweep on data of which nobody knows if they are
+        still the same.
+        """
+        result = JobDirectory(self.folder).result
+        return self.unread and result is not None and result.completed
+
+    def _say_that_it_goes_on(self) -> None:
+        trials = trials_of(self.folder) if (self.folder / EVENTS).exists() else []
+        if not trials:
+            return
+        ended = sum(trial.status != RUNNING for trial in trials)
+        said = f"goes on with {relative(self.folder)}: {len(trials)} trials asked for, {ended} of them ended"
+        if self.unread:
+            said += "; what data.train held then can't be compared with what it holds now, resume=false begins anew"
+        self.launcher.progress.line(f"{said} (resume=false begins anew)" if not self.unread else said)
+
+    def _engines(self) -> tuple[Proposer, Stopper]:
+        """Proposer and stopper, told what they are for."""
+        parent = self.record["parent"]
+        state = State(parent["url"]) if parent else None
+        rows = read(state, state.manifest(parent["version"])) if state and self.tuner["transfer"] != "none" else []
+        defaults = self.request.defaults()
+        metric, mode, seed = (self.record[key] for key in ("metric", "mode", "seed"))
+        first = best_of_each_update(rows, self.request.space, defaults, metric=metric, mode=mode)
+        enqueued = len(first)
+        if rows:
+            self.launcher.progress.line(
+                f"history: {len(rows)} trials of earlier updates; {enqueued} of their best configurations come first"
+            )
+        default = self.request.space.active(defaults)
+        if self.tuner["defaults_first"] and self.request.space.fits(default) and default not in first:
+            first.append(default)
+        node = dict(self.tuner["stopper"])
+        if self.tuner["transfer"] == "rush":
+            if "bar" not in node:
+                raise ConfigError("tuner.transfer=rush needs a stopper with rungs, as tuner=asha has")
+            node["bar"] = True
+        trust, steps = self.base.config.trust, self.request.steps()
+        proposer: Proposer = build(self.tuner["proposer"], "tuner.proposer", trust=trust)
+        stopper: Stopper = build(node, "tuner.stopper", trust=trust)
+        self._bind_to_others(proposer, stopper)
+        proposer.learn(completed_of_each_update(rows, self.request.space, defaults, metric=metric, mode=mode))
+        proposer.bind(self.request.space, first=first, seed=seed, steps=steps, slots=self.request.slots)
+        self.launcher.check_tuner(proposer)  # bound, it knows whether its trials are clones
+        self.folders = TrialFolders(self.request, self.folder, clones=proposer.clones)
+        stopper.bind(steps=steps, seed=seed, enqueued=enqueued, warm=self.record["parent"] is not None)
+        if not self.request.space.finite and all(self.tuner[k] is None for k in LIMITS if k != "max_failures"):
+            raise ConfigError("the space has no end: give tuner.max_trials, tuner.max_time or another limit")
+        return proposer, stopper
+
+    def _bind_to_others(self, proposer: Proposer, stopper: Stopper) -> None:
+        if not self.record["others"]:
+            return
+        for part in (proposer, stopper):
+            if not part.several:
+                raise ConfigError(
+                    f"objective.others: {type(part).__name__} of tuner={self.request.option} "
+                    "knows of one objective only; evolution, random, optuna/nsga2 and "
+                    "syne_tune/moasha take several"
+                )
+        proposer.objectives = 1 + len(self.record["others"])
+
+    def _sweep(self, proposer: Proposer, stopper: Stopper) -> Sweep:
+        metric, mode, seeds = self.record["metric"], self.record["mode"], int(self.tuner["seeds"])
+        others, total = self.record["others"], self.tuner["max_trials"]
+        self.launcher.progress.quiet = True
+        self.table = SweepTable(
+            self.launcher.progress.console, metric=metric, mode=mode, total=total, others=list(others)
+        )
+        metrics = [metric, *others]
+        self.trials = JobTrials(self.launcher, self.folders.job, seeds=seeds, slots=self.request.slots, metrics=metrics)
+        self.folders.when_over = self.trials.when_over
+        price = float(self.base.config.backend.price_per_hour or 0.0) * seeds
+        sweep = Sweep(
+            proposer,
+            stopper,
+            self.trials,
+            mode=mode,
+            order=self.tuner["order"],
+            limits=Limits(**{key: self.tuner[key] for key in LIMITS}, price=price),
+            log=self.folder / EVENTS,
+            others=list(others.values()),
+        )
+        sweep.tell = partial(self._tell, sweep)
+        self.table.sweep = sweep
+        if self.base.config.trainer.report_every is not None:
+            self.table.unit = "report"
+        return sweep
+
+    def _tell(self, sweep: Sweep, trial: Trial) -> None:
+        self.table.tell(trial)
+        self.folders.tell(sweep, trial)
+
+    def _interrupted(self, sweep: Sweep) -> None:
+        best = sweep.best
+        said = "interrupted: nothing is published; the same command goes on from here"
+        if best is not None:
+            said += (
+                f"\nbest so far: trial {best.id}, {self.record['metric']} {best.value:.4f}; to "
+                "publish it now: "
+                f"{command([], 'state', 'publish', relative(self.folder))}"
+            )
+        print(f"\n{said}", file=sys.stderr)
+
+    def _winner_command(self, best: Trial) -> str:
+        """The command that trains the winner's configuration once more, from where the sweep
+        started.
+        """
+        gone = [*self.request.space.domains, "tuner", "search_space"]
+        gone += ["state.first", "state.url", "state.version", "state.next_url"]
+        theirs = self.record.get("added", ())  # by where the sweep runs, not by who asked for it
+        kept = [o for o in self.fixed if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")]
+        untuned = ["search_space=null", "tuner=auto"] if any(o.key_or_group == "experiment" for o in kept) else []
+        given = [line for o in kept if (line := str(o.input_line)) not in theirs]
+        parent: list[str] = []
+        if (start := self.record["parent"]) is not None:
+            again = f"./{self.record['id']}-again"
+            parent = [
+                f"state.url={_as_override(start['url'])}",
+                f"state.version={start['version']}",
+                f"state.next_url={again}",
+            ]
+        return command(given, *untuned, *parent, *lines_of(best.config))
+
+
+def _as_override(url: str) -> str:
+    """A URL as an override has it."""
+    return quoted(url) if set(url) & set(" ,=:[]{}'\"") - {":"} else url

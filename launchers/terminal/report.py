@@ -1,0 +1,119 @@
+"""What a command ends with: what changed, where it is, and what to type next."""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.tree import Tree
+
+from renate.build import FROM_STATE
+from renate.errors import printable_lines
+from renate.jobs import already
+from renate.jobs.records import SUBMITTED, JobResult
+
+from ..base import ComposedJob
+from .console import relative, stdout
+from .tables import matrix, number, several
+
+Outcome = Sequence[tuple[ComposedJob, JobResult]]
+
+
+def tree(job: ComposedJob, choices: Mapping[str, str | None]) -> None:
+    """Show the composed config, in a terminal only; it is saved in the job's directory anyway."""
+    if not sys.stdout.isatty():
+        return
+    root = Tree(f"[bold]renate {job.name}[/bold]")
+    for key, value in ((str(key), value) for key, value in job.config.items()):
+        if not isinstance(value, DictConfig):
+            root.add(f"[bold]{key}[/bold]: {value}")
+            continue
+        option = choices.get(key)
+        title = f"[bold]{key}[/bold]: {option}" if option else f"[bold]{key}[/bold]"
+        root.add(title).add(OmegaConf.to_yaml(value).strip().replace("[", r"\["))
+    stdout().print(root)
+
+
+def outcome(jobs: Outcome) -> None:
+    """Print the end of a single job, or the table of several."""
+    if len(jobs) == 1:
+        single(*jobs[0])
+    else:
+        several(jobs)
+
+
+def single(job: ComposedJob, result: JobResult) -> None:
+    """Print the end of one job."""
+    out = stdout()
+    if result.failed:
+        return  # the error follows, as the command's last line
+    if result.status == SUBMITTED:
+        out.print(f"submitted   {result.training_job}", markup=False)
+        out.print(f"follow      {result.follow}", markup=False)
+        return
+    if result.printed is not None:  # by a sweep, where it ran
+        print(printable_lines(result.printed), end="")
+        return
+
+    url = relative(result.url)
+    if result.already is not None:
+        out.print(already.in_words(result.already, url), markup=False)
+    _print_metrics(out, job, result)
+    if result.counts:
+        counted = ", ".join(_count(name, value) for name, value in result.counts.items())
+        out.print(counted, style="dim")
+    out.print()
+    _print_places(out, job, result, url)
+
+
+def _print_metrics(out: Console, job: ComposedJob, result: JobResult) -> None:
+    if result.matrix:
+        out.print(matrix(job.name, [result]))
+        for name, value in result.metrics.items():
+            out.print(f"{name:28s} {number(value)}", markup=False)
+        return
+    before = result.before or {}
+    for name, value in result.metrics.items():
+        earlier = f"{before[name]:.4f} → " if isinstance(before.get(name), float) else ""
+        out.print(f"{name:28s} {earlier}{value:.4f}", markup=False)
+
+
+def _print_places(out: Console, job: ComposedJob, result: JobResult, url: str) -> None:
+    """Where the outcome is, and what can be done with it."""
+    if result.evaluated is not None:
+        out.print(f"measured    version {result.evaluated} of {url}", markup=False)
+    if result.version is not None:
+        out.print(f"version     {result.version} of {url}", markup=False)
+
+    folder = str(job.directory.path) if result.already is None else result.job
+    if folder is not None:
+        out.print(f"job         {relative(folder)}", markup=False)
+    if result.version is not None:
+        out.print(f"next        renate state show {shlex.quote(url)}", markup=False)
+        out.print(f"load        {load_line(job, url)}", markup=False)
+
+
+def load_line(job: ComposedJob, url: str) -> str:
+    """The command that loads what a job has published.
+
+    A model of the user's own is trusted by name.
+    """
+    target = str(job.config.model.get("_target_"))
+    more = ""
+    if target.startswith("renate.jobs.live."):
+        more = ", model=net"
+    elif not target.startswith(FROM_STATE):
+        more = f", trust=['{target.partition('.')[0]}']"
+    line = f"python -c \"import renate; model = renate.load_model('{url}'{more})\""
+    if "model=net" in more:
+        return f"{line}  # net: a network of the class that was given"
+    return line
+
+
+def _count(name: str, value: float) -> str:
+    if name == "best_epoch":
+        return f"weights of epoch {value:.0f}"
+    if name == "seconds":
+        return f"{value:.1f} seconds"
+    return f"{value:,.0f} {name.replace('_', ' ')}"

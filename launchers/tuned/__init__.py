@@ -1,1 +1,0 @@
-"""Tuned updates and streams: from a search space and a tuner to trials that are jobs of any launcher."""

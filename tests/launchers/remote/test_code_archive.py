@@ -1,0 +1,62 @@
+"""The same code is the same archive, and it is all that a job needs."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from renate.errors import ConfigError
+from renate.launchers.remote import code_archive
+
+
+def names(packed: bytes) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        return tar.getnames()
+
+
+def test_the_same_content_is_the_same_archive(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.py", tmp_path / "two.py"
+    one.write_text("a = 1\n")
+    two.write_text("a = 1\n")
+    os.utime(two, (0, 0))
+    two.chmod(0o700)
+    assert code_archive.pack({"b.py": one, "a.py": b""}, 1) == code_archive.pack({"a.py": b"", "b.py": two}, 1)
+    assert code_archive.pack({"b.py": one}, 1)[0] != code_archive.pack({"c.py": one}, 1)[0]
+
+
+def test_the_package_runs_from_its_archive(tmp_path: Path) -> None:
+    _, packed = code_archive.pack(code_archive.package(), 5)
+    assert not [name for name in names(packed) if "__pycache__" in name or name.startswith(("tests", "conf/"))]
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        tar.extractall(tmp_path, filter="data")
+    code = """import importlib.metadata as about
+from renate.launchers.composing.conf import CONF
+from renate.launchers import remote
+print(remote.__file__, CONF, about.distribution("renate-cl").locate_file("x"))
+print([point.name for point in about.entry_points(group="hydra.plugins")])"""
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path.parent, env=environment, text=True, stdout=subprocess.PIPE
+    )
+    assert said.stdout.count(str(tmp_path)) == 3
+    assert "renate_sagemaker" in said.stdout
+
+
+def test_own_modules_go_along_where_the_config_names_one(workdir: Path) -> None:
+    (workdir / "my_nets.py").write_text("")
+    (workdir / "my_package/data").mkdir(parents=True)
+    (workdir / "my_package/__init__.py").write_text("")
+    (workdir / "my_package/data/table.json").write_text("{}")
+    (workdir / "big.bin").write_bytes(b"x")
+    (workdir / "extra").mkdir()
+    (workdir / "extra/more.py").write_text("")
+    assert code_archive.own_modules(["torch.nn", "renate.models.mlp"], [], workdir) == {}
+    found = code_archive.own_modules(["my_nets"], [], workdir)
+    assert set(found) == {"my_nets.py", "my_package/__init__.py", "my_package/data/table.json"}
+    assert set(code_archive.source_dirs(["extra"])) == {"extra/more.py"}
+    with pytest.raises(ConfigError, match=r"backend.source_dirs=nix: no such folder \(from "):
+        code_archive.source_dirs(["nix"])

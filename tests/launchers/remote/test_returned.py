@@ -1,0 +1,37 @@
+"""What an object store holds in the place of a job's reports and results."""
+
+from pathlib import Path
+
+import pytest
+
+from renate.errors import JobError
+from renate.jobs.directory import JobDirectory
+from renate.launchers.remote.returned import attempt_from, checked, events_from, result_from
+from renate.launchers.remote.sweep import unpack
+
+
+@pytest.mark.parametrize("name", ["../../other", "/tmp/x", "", ".", "a/b", "a\x1b", 3])
+def test_a_sweep_writes_inside_its_run_directory_only(name: object, tmp_path: Path) -> None:
+    sweep = tmp_path / "runs" / "sweep"
+    sweep.mkdir(parents=True)
+    job = {"id": name, "config": "a: 1", "record": {"id": name}, "reports": [], "result": {"status": "completed"}}
+    with pytest.raises(JobError, match="is no name for a job"):
+        unpack(JobDirectory(sweep), {"jobs": [job]}, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["runs"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "check"),
+    [
+        (b'{"status": "fine"}', result_from),
+        (b'{"status": "completed", "value": NaN}', result_from),
+        (b'{"status": "completed", "version": "1"}', result_from),
+        (b'{"status": "completed", "sweep": {"jobs": [{"id": "a"}]}}', result_from),
+        (b'[{"event": "report", "text": "x", "metrics": {"loss": []}, "time": 1}]', events_from),
+        (b'{"name": "../x"}', attempt_from),
+        (b"nonsense", events_from),
+    ],
+)
+def test_other_content_is_refused(raw: bytes, check: object) -> None:
+    with pytest.raises(JobError, match="isn't what a job of renate writes"):
+        checked(check, raw, "s3://b/x")  # type: ignore[arg-type]

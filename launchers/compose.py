@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.hydra_config import HydraConfig
@@ -16,8 +16,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from renate.errors import ConfigError, JobError, nearest
 from renate.jobs.directory import JobDirectory
-from renate.jobs.group import check_devices, processes_of
 from renate.jobs.text import dump
+from renate.jobs.torchrun import check_devices, processes_of
+from renate.libraries.omegaconf import look_up_in, move
 
 from .direction import directed
 from .identity import identify, leaves
@@ -133,10 +134,8 @@ class Composer:
         HydraConfig.instance().cfg = full  # for ${hydra:…}; set_config would copy it
         config = OmegaConf.create()
         for key in (str(key) for key in full if key != "hydra"):
-            node: Any = full._get_node(key)
-            cast("dict[str, Any]", config._content)[key] = node  # moved: setting an item copies the whole group
-            node._set_parent(config)
-        config._set_parent(full)
+            move(key, full, config)
+        look_up_in(config, full)
         return config, full.hydra.runtime.choices
 
     def merged(self, overrides: Sequence[str]) -> DictConfig:

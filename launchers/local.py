@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
-from renate.jobs.group import Group, processes_of
+from renate.jobs.torchrun import Group, processes_of
 
 from .base import RenateLauncher
 from .compose import Job

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from renate.jobs.directory import JobDirectory, Json
-from renate.jobs.group import Group, cause, meaning
+from renate.jobs.torchrun import Group, cause, meaning
 
 from .interruptions import at_exit
 from .wire import Wire

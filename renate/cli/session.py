@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 import renate
 from renate.errors import ConfigError, RenateError, nearest
 from renate.launchers.interruptions import interruption_in
+from renate.libraries.hydra import accept_registered
 
 CONF = next(Path(p, "conf") for p in renate.__path__ if Path(p, "conf", "config.yaml").is_file())
 ROOT = "pkg://renate.conf"
@@ -66,9 +67,7 @@ def register_plugins() -> None:
     """Do what Hydra 1.4 does itself: load the plugins that the `hydra.plugins` entry points name."""
     plugins = Plugins.instance()
     plugins.register(ExperimentRepository)
-    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[assignment,method-assign]
-        lambda name: name in plugins.class_name_to_class or name.startswith("hydra_plugins.")
-    )
+    accept_registered(plugins)
     for point in entry_points(group="hydra.plugins"):
         plugins.register(point.load())
     if "" not in sys.path and str(Path.cwd()) not in sys.path:

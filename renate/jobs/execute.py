@@ -14,12 +14,12 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from renate.errors import ConfigError, JobError, RenateError, nearest
+from renate.fitting.trainer import device_of
 from renate.jobs.directory import JobDirectory, Json, Stopped, describe
-from renate.jobs.fit import device_of
-from renate.jobs.group import failed
 from renate.jobs.live import reading_from
 from renate.jobs.parts import Job
 from renate.jobs.text import load
+from renate.jobs.torchrun import failed
 from renate.ranks import ALONE, Ranks, is_lost
 
 JOBS = ("update", "stream", "evaluate")
@@ -28,8 +28,9 @@ JOBS = ("update", "stream", "evaluate")
 def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks: Ranks = ALONE) -> Json:
     """Run the job in a directory and write its result.json; never raises for what the job does.
 
-    Of several processes the first one writes the result. Each that fails leaves word of why (`renate.jobs.group`), and
-    the result is left to whoever started them where the first was but the victim of another's end.
+    Of several processes the first one writes the result. Each that fails leaves word of why
+    (`renate.jobs.torchrun`), and the result is left to whoever started them where the first was
+    but the victim of another's end.
 
     Returns:
         status (completed, failed, stopped), value (the objective as a float), metrics, before, url, version, error,

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import Metric
 
 from renate.build import build, infer, locate
 from renate.data.base import Data, Known
@@ -18,6 +17,7 @@ from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, DataError, JobError
 from renate.fitting.measure import Measure
 from renate.jobs.directory import JobDirectory, in_words, strict
+from renate.libraries.torchmetrics import measure_alone
 from renate.memory.base import Memory
 from renate.ranks import ALONE, Ranks
 from renate.seeds import derive
@@ -78,7 +78,7 @@ class Job:
 
     def tick(self, done: int, total: int, text: str) -> None:
         self.show(done, total, text)
-        if self.ranks.alone:  # several stop together: see Lockstep
+        if self.ranks.alone:  # several stop together: see `RankSync`
             self.directory.check()
 
     def report(self, **metrics: float | int | str | None) -> None:
@@ -219,9 +219,7 @@ def measure_of(job: Job, device: str | torch.device, num_classes: int, criterion
         for name, node in nodes.items()
     }
     for metric in metrics.values():
-        for part in metric.modules():
-            if isinstance(part, Metric):
-                part.distributed_available_fn = bool  # never: it would wait for the others to measure too
+        measure_alone(metric)
     trainer = job.config["trainer"]
     test = transform(job, "test", device)
     return Measure(metrics, criterion, test, trainer["eval_batch_size"], threads=Threads.of(trainer))
@@ -239,7 +237,7 @@ def score(
     def measured() -> dict[str, dict[str, float]]:
         return {name: measure(model, updater, test.columns, test.classes) for name, test in tests.items()}
 
-    scores = ranks.share(measured)
+    scores = ranks.broadcast(measured)
     for test, found in scores.items():
         check_numbers(test, found)
     return scores

@@ -21,7 +21,7 @@ from renate.launchers.local import LocalLauncher
 from safetensors.torch import load
 
 import renate as package
-from renate.jobs.group import Group
+from renate.jobs.torchrun import Group
 from renate.memory.base import Memory
 from renate.memory.infinite import Infinite
 from renate.memory.reservoir import Reservoir

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NAME = "pytorch-lightning"
-INSIDES = ("tests/libraries", "tests/fitting")
+INSIDES = ("tests/libraries/test_insides.py", "tests/fitting/test_epoch_loop.py")
 JOB = ("updater=derpp", "lr_scheduler=cosine", "trainer.max_epochs=2", "memory.capacity=100")
 
 

@@ -7,7 +7,7 @@ were recorded of ours, so that both end in bit-identical weights, which is asser
 CPU time per step at one thread, variants in turn within each repeat, stamped between two batches; p10 over all steps
 and the median of the repeats' ratios. On a GPU wall time of all steps but the first, for then the device works on.
 
-As users get it: `renate.jobs.fit.fit`, with its watch on the epochs, its reports and its best checkpoint.
+As users get it: `renate.jobs.fit.fit`, with its validation of the epochs, its reports and its best checkpoint.
 """
 
 import argparse

@@ -1,4 +1,7 @@
-"""The processes that train one model together, started by torch's elastic run; most jobs are one process alone."""
+"""The processes that train one model together, started by torch's elastic run.
+
+Most jobs are one process alone.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,13 +14,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 T = TypeVar("T")
-# How one process waits while another works (loads, measures, publishes): one that died is noticed at once anyway.
-PATIENCE = timedelta(days=1)
+
+# How long one process waits while another works (loads, measures, publishes): one that died is
+# noticed at once anyway.
+TIMEOUT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """One process among those of its job; each method but `connect` must be called by all of them, in the same order.
+    """One process among those of its job.
+
+    Each method but `connect` must be called by all of them, in the same order.
 
     Attributes:
         rank: Its number; the first one, 0, reads and writes the state and speaks for the job.
@@ -36,8 +43,14 @@ class Ranks:
         """As torch's elastic run has set it; alone where it didn't start this process."""
         if not dist.is_torchelastic_launched():
             return ALONE
-        rank, size, local, here = (int(os.environ[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
-        return cls(rank, size, local, size // here)
+
+        size = int(os.environ["WORLD_SIZE"])
+        return cls(
+            rank=int(os.environ["RANK"]),
+            size=size,
+            local=int(os.environ["LOCAL_RANK"]),
+            hosts=size // int(os.environ["LOCAL_WORLD_SIZE"]),
+        )
 
     @property
     def first(self) -> bool:
@@ -48,17 +61,25 @@ class Ranks:
         return self.size == 1
 
     def connect(self, device: str) -> None:
-        """Find the others; tensors on a GPU travel by NCCL, all else by gloo."""
+        """Find the others; tensors on a GPU travel by NCCL, all else by gloo.
+
+        Args:
+            device: The type of the device that this process trains on, `cuda` or another.
+        """
         if self.alone or dist.is_initialized():
             return
+
+        backend = "gloo"
         if device == "cuda":
             torch.cuda.set_device(self.local)
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
+            backend = "cpu:gloo,cuda:nccl"
+        dist.init_process_group(backend, timeout=TIMEOUT)
 
-    def share(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         """Let the first process make something; every one gets it."""
         if self.alone:
             return make()
+
         made: list[T | None] = [make() if self.first else None]
         dist.broadcast_object_list(made, src=0, device=torch.device("cpu"))
         return made[0]  # type: ignore[return-value]
@@ -70,28 +91,30 @@ class Ranks:
             dist.all_gather_object(found, own)
         return found
 
-    def agree(self, wishes: Sequence[int]) -> list[int]:
-        """Return the largest of every process's wishes, place by place."""
-        votes = torch.tensor(wishes, dtype=torch.int64)
+    def all_max(self, own: Sequence[int]) -> list[int]:
+        """Return the largest of all processes' numbers, place by place."""
+        largest = torch.tensor(own, dtype=torch.int64)
         if not self.alone:
-            dist.all_reduce(votes, dist.ReduceOp.MAX)
-        found: list[int] = votes.tolist()
+            dist.all_reduce(largest, dist.ReduceOp.MAX)
+        found: list[int] = largest.tolist()
         return found
 
-    def total(self, *own: float) -> list[float]:
-        """Return the sums over all processes."""
+    def all_sum(self, *own: float) -> list[float]:
+        """Return the sums over all processes, place by place."""
         if self.alone:
             return list(own)
+
         sums = torch.tensor(own, dtype=torch.float64)
         dist.all_reduce(sums)
         found: list[float] = sums.tolist()
         return found
 
     @torch.no_grad()
-    def align(self, module: nn.Module) -> None:
+    def broadcast_module(self, module: nn.Module) -> None:
         """Give every process the first one's parameters and buffers."""
         if self.alone:
             return
+
         for tensor in module.state_dict().values():
             if isinstance(tensor, Tensor):
                 passed = tensor.cpu().contiguous()
@@ -112,8 +135,10 @@ ALONE = Ranks()
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether an error says only that another process is gone; what that one died of is the cause."""
+    """Whether an error says only that another process is gone, whose own error is the cause."""
+    if isinstance(error, dist.DistError):
+        return True
+
     text = str(error)
-    return isinstance(error, dist.DistError) or (
-        isinstance(error, RuntimeError) and ("gloo" in text or "Connection closed by peer" in text)
-    )
+    said_so = "gloo" in text or "Connection closed by peer" in text
+    return isinstance(error, RuntimeError) and said_so

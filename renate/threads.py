@@ -1,7 +1,7 @@
 """How many threads torch computes with: as many as find work enough in one operation."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +13,16 @@ from torch.utils.flop_counter import flop_registry
 
 from renate.errors import ConfigError
 
-# A thread is worth waking when an operation keeps it busy for long enough, where idle threads sleep. Work is counted in
-# floating-point operations; what runs through memory counts by what it takes beside a matrix product. Three sizes, from
-# the table of benchmarks/threads.py, whose networks differ in how much of their time goes to each.
+# A thread is worth waking when an operation keeps it busy for long enough, where idle threads
+# sleep. Work is counted in floating-point operations; what runs through memory counts by what it
+# takes beside a matrix product. Three sizes, from the table of benchmarks/threads.py, whose
+# networks differ in how much of their time goes to each.
 ELEMENT = 110  # an element that an operation other than a product writes
 PARAMETER = 28  # a parameter that a step updates
 GRAIN = 7.8e6  # the least mean work of a forward pass's operations for each thread
-BACKWARD = 2  # a step needs so much more for a thread: it has many small operations that the forward pass has not
+BACKWARD = 2  # so much more for a step, whose many small operations the forward pass lacks
 
-# One kernel for a whole layer, of which torch has no formula: it has a matrix product by each of its weights.
+# One kernel for a whole layer, of which torch has no formula: a product by each of its weights.
 FUSED = (torch.ops.aten._transformer_encoder_layer_fwd, torch.ops.aten._native_multi_head_attention)
 
 
@@ -36,7 +37,9 @@ class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = self.elements = self.operations = 0
+        self.flops = 0
+        self.elements = 0
+        self.operations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -78,13 +81,14 @@ class Threads:
     fixed: int | None = None
 
     @classmethod
-    def of(cls, trainer: dict[str, Any]) -> "Threads":
+    def of(cls, trainer: Mapping[str, Any]) -> "Threads":
         """By `trainer.threads`, else by OMP_NUM_THREADS, else by the work.
 
         Raises:
             ConfigError: `trainer.threads` is neither `auto` nor a number.
         """
-        most, asked = torch.get_num_threads(), trainer.get("threads", "auto")
+        most = torch.get_num_threads()
+        asked = trainer.get("threads", "auto")
         if asked == "auto":
             return cls(most, asked_by_environment())
         if not isinstance(asked, int) or isinstance(asked, bool) or asked < 1:
@@ -111,7 +115,7 @@ class Threads:
 
 
 def asked_by_environment() -> int | None:
-    """OMP_NUM_THREADS, of a list the first, as for OpenMP; None where it is no number of 1 or more."""
+    """OMP_NUM_THREADS, of a list the first; None where it is no number of 1 or more."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(first) if first.isdecimal() and int(first) else None
 

@@ -13,7 +13,16 @@ FILES = [p for d in ("renate", "launchers") for p in sorted((ROOT / d).rglob("*.
 
 # Lower layers know nothing of higher ones; within a layer imports are free, but never in a circle.
 LAYERS = [
-    {"renate.errors", "renate.seeds", "renate.build", "renate.objects", "renate.ranks", "renate.threads"},
+    {
+        "renate.errors",
+        "renate.seeds",
+        "renate.build",
+        "renate.objects",
+        "renate.libraries",
+        "renate.generators",
+        "renate.ranks",
+        "renate.threads",
+    },
     {
         "renate.data",
         "renate.memory",

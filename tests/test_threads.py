@@ -6,7 +6,7 @@ from torch import nn
 
 from renate.data.batch import Batches, BatchTransform
 from renate.errors import ConfigError
-from renate.jobs.fit import threads_for
+from renate.fitting.fit import threads_for
 from renate.threads import GRAIN, Threads, Work, asked_by_environment, computing_with, work_of
 
 

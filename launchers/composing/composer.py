@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.hydra_config import HydraConfig
@@ -17,8 +17,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory
-from renate.jobs.group import processes_of
 from renate.jobs.text import dump
+from renate.jobs.torchrun import processes_of
+from renate.libraries.omegaconf import look_up_in, move
 
 from ..base import ComposedJob
 from .identity import identify, leaves
@@ -125,11 +126,8 @@ class Composer:
 
         config = OmegaConf.create()
         for key in (str(key) for key in full if key != "hydra"):
-            node: Any = full._get_node(key)
-            # Moved: setting an item would copy the whole group.
-            cast("dict[str, Any]", config._content)[key] = node
-            node._set_parent(config)
-        config._set_parent(full)  # so that ${hydra.…} is within reach
+            move(key, full, config)
+        look_up_in(config, full)  # so that ${hydra.…} is within reach
         return config, full
 
     def _with_options(self, options: Sequence[str]) -> DictConfig:

@@ -10,6 +10,7 @@ from hydra.core.default_element import ConfigDefault
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from renate.errors import ConfigError, nearest
+from renate.libraries.omegaconf import is_interpolation, is_missing, is_none, node_of, written
 
 MISSING = "???"
 
@@ -59,19 +60,19 @@ class Schema:
             key = str(name)
             if key in groups:
                 expected, file = self.option(f"{key}/{groups[key]}")
-                self._node(config._get_node(key), expected, key, file, added)
+                self._node(node_of(config, key), expected, key, file, added)
             elif key in self.root:
-                self._node(config._get_node(key), self.root[key], key, self.root_file, added)
+                self._node(node_of(config, key), self.root[key], key, self.root_file, added)
             elif key not in added:
                 raise ConfigError(f"{key}: no such key{nearest(key, [*self.root, *groups])} (in {self.root_file})")
 
     def _node(self, node: Any, expected: Any, key: str, file: str, added: frozenset[str]) -> None:
-        if isinstance(expected, dict) and isinstance(node, DictConfig) and not node._is_none():
+        if isinstance(expected, dict) and isinstance(node, DictConfig) and not is_none(node):
             if expected.get("_target_") == MISSING or not expected:
                 return  # any class, any entries: build() checks them against the class
             named_objects = all(isinstance(v, dict) and "_target_" in v for v in expected.values())
             for name in node:
-                child, full = node._get_node(name), f"{key}.{name!s}"
+                child, full = node_of(node, name), f"{key}.{name!s}"
                 if name in expected:
                     self._node(child, expected[name], full, file, added)
                 elif (
@@ -111,7 +112,7 @@ def _is_choice(default: Any, group: str) -> bool:
 
 
 def _shown(node: Any) -> str:
-    return str(OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else node._value())
+    return str(OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else written(node))
 
 
 def _kind(value: Any) -> str:
@@ -129,11 +130,11 @@ def _same_kind(node: Any, expected: Any) -> bool:
     """null and ??? accept anything, everything accepts null and ???, text accepts any scalar."""
     if expected is None or (isinstance(expected, str) and (expected == MISSING or "${" in expected)):
         return True
-    if node is None or node._is_none() or node._is_missing() or node._is_interpolation():
+    if node is None or is_none(node) or is_missing(node) or is_interpolation(node):
         return True
     if isinstance(node, DictConfig | ListConfig):
         return isinstance(expected, dict if isinstance(node, DictConfig) else list)
-    value = node._value()
+    value = written(node)
     if isinstance(expected, str):
         return True
     return not isinstance(expected, list | dict) and _kind(value) == _kind(expected)

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.resolvers import oc
 
 from renate.errors import ConfigError
-
-_reads: list[str] = []
-
-
-def _env(key: str, *default: Any) -> Any:
-    _reads.append(key)
-    return oc.env(key, *default)
+from renate.libraries.omegaconf import (
+    followed,
+    is_interpolation,
+    is_missing,
+    is_none,
+    name_of,
+    node_of,
+    noting_environment,
+    written,
+)
 
 
 def resolve(config: DictConfig) -> None:
@@ -27,30 +29,26 @@ def resolve(config: DictConfig) -> None:
         ConfigError: An interpolation can't be resolved here, or names a variable that the
             environment lacks.
     """
-    OmegaConf.register_new_resolver("oc.env", _env, replace=True)
-    try:
-        _resolve(config)
-    finally:
-        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+    with noting_environment() as reads:
+        _resolve(config, reads)
 
 
-def _resolve(node: DictConfig | ListConfig) -> None:
+def _resolve(node: DictConfig | ListConfig, reads: list[str]) -> None:
     for key in list(node) if isinstance(node, DictConfig) else range(len(node)):
-        child: Any = node._get_node(key)
-        if child is None or child._is_missing():
+        child = node_of(node, key)
+        if child is None or is_missing(child):
             continue
-        if child._is_interpolation():
-            _reads.clear()
-            full = child._get_full_key(None)
+        if is_interpolation(child):
+            reads.clear()
             try:
-                found = child._dereference_node()
-                value = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found._value()
+                found = followed(child)
+                value = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else written(found)
             except Exception as error:  # OmegaConf raises many kinds; all mean the same here
-                raise ConfigError(f"{full}={child._value()}: {str(error).splitlines()[0]}") from error
-            if not _reads:
+                raise ConfigError(f"{name_of(child)}={written(child)}: {str(error).splitlines()[0]}") from error
+            if not reads:
                 node[key] = value
-        elif isinstance(child, DictConfig | ListConfig) and not child._is_none():
-            _resolve(child)
+        elif isinstance(child, DictConfig | ListConfig) and not is_none(child):
+            _resolve(child, reads)
 
 
 def variables(config: DictConfig) -> Iterator[tuple[str, str]]:

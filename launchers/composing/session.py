@@ -25,6 +25,7 @@ from omegaconf import DictConfig
 
 from renate.build import locate
 from renate.errors import ConfigError, nearest
+from renate.libraries.hydra import accept_registered
 
 from .conf import CONF, ROOT, groups, options_of
 from .launcher import HydraLauncher
@@ -52,9 +53,7 @@ def register_plugins() -> None:
     """
     plugins = Plugins.instance()
     plugins.register(ExperimentRepository)
-    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[assignment,method-assign]
-        lambda name: name in plugins.class_name_to_class or name.startswith("hydra_plugins.")
-    )
+    accept_registered(plugins)
     for point in entry_points(group="hydra.plugins"):
         plugins.register(point.load())
     import_from_here()

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from renate.jobs.directory import JobDirectory, Json
-from renate.jobs.group import Group, cause, meaning
 from renate.jobs.records import Event
+from renate.jobs.torchrun import Group, cause, meaning
 
 from ..composing.interruptions import at_exit
 from .wire import Wire

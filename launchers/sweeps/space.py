@@ -7,6 +7,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from omegaconf import OmegaConf
 
 from renate.errors import ConfigError, nearest
+from renate.libraries.omegaconf import node_of
 from renate.tuning.space import Domain, Space
 
 from ..composing.composer import Composer
@@ -86,7 +87,7 @@ def _has(config: Any, key: str) -> bool:
     for part in key.split("."):
         if not OmegaConf.is_dict(node) or part not in node.keys():  # noqa: SIM118 (`in` is False for ???)
             return False
-        node = node._get_node(part)
+        node = node_of(node, part)
     return True
 
 

@@ -25,7 +25,7 @@ def note(job: Job, data: Data) -> None:
     job.record["content"] = digest = content_of(data)
     if job.ranks.first:
         _drop_other(job, digest)
-    job.ranks.share(lambda: None)  # nobody looks for a checkpoint before
+    job.ranks.broadcast(lambda: None)  # nobody looks for a checkpoint before
 
 
 def _drop_other(job: Job, digest: str) -> None:

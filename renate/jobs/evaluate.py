@@ -4,7 +4,7 @@ from typing import Any
 
 from renate.data.scenarios import Scenario
 from renate.errors import DataError
-from renate.jobs.fit import device_of
+from renate.fitting.trainer import device_of
 from renate.jobs.parts import Job, dtype_of, flat, load_data, measure_of, score, sizes
 from renate.jobs.published import check_command, measure_as_published, model_of, trusted, updater_of
 from renate.jobs.restore import Saved

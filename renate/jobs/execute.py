@@ -15,13 +15,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from renate.errors import ConfigError, JobError, RenateError, nearest
+from renate.fitting.trainer import device_of
 from renate.jobs.directory import JobDirectory, Json, Stopped, describe
-from renate.jobs.fit import device_of
-from renate.jobs.group import failed
 from renate.jobs.live import reading_from
 from renate.jobs.parts import Job
 from renate.jobs.records import COMPLETED, STOPPED, JobResult
 from renate.jobs.text import load
+from renate.jobs.torchrun import failed
 from renate.ranks import ALONE, Ranks, is_lost
 
 JOBS = ("update", "stream", "evaluate")
@@ -30,8 +30,9 @@ JOBS = ("update", "stream", "evaluate")
 def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks: Ranks = ALONE) -> JobResult:
     """Run the job in a directory and write its result.json; never raises for what the job does.
 
-    Of several processes the first one writes the result. Each that fails leaves word of why (`renate.jobs.group`), and
-    the result is left to whoever started them where the first was but the victim of another's end.
+    Of several processes the first one writes the result. Each that fails leaves word of why
+    (`renate.jobs.torchrun`), and the result is left to whoever started them where the first was
+    but the victim of another's end.
 
     Returns:
         The result; `lost` where another process's end is the cause, and none was written.

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import Metric
 
 from renate.build import build, infer, locate, shipped
 from renate.data.base import Data, Known
@@ -18,6 +17,7 @@ from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, DataError, JobError, nearest
 from renate.fitting.measure import Measure
 from renate.jobs.directory import JobDirectory, in_words, strict
+from renate.libraries.torchmetrics import measure_alone
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
@@ -80,7 +80,7 @@ class Job:
 
     def tick(self, done: int, total: int, text: str) -> None:
         self.show(done, total, text)
-        if self.ranks.alone:  # several stop together: see Lockstep
+        if self.ranks.alone:  # several stop together: see `RankSync`
             self.directory.check()
 
     def report(self, **metrics: float | int | str | None) -> None:
@@ -284,9 +284,7 @@ def measure_of(job: Job, device: str | torch.device, problem: Problem, criterion
         _check_fits(metric, f"metrics.{name}", problem, problem.metrics)
     _check_objective(job, [*metrics, "loss"])
     for metric in metrics.values():
-        for part in metric.modules():
-            if isinstance(part, Metric):
-                part.distributed_available_fn = bool  # never: it would wait for the others to measure too
+        measure_alone(metric)
     trainer = job.config["trainer"]
     test = transform(job, "test", device)
     return Measure(metrics, criterion, test, trainer["eval_batch_size"], problem, threads=Threads.of(trainer))
@@ -319,7 +317,7 @@ def score(
     def measured() -> dict[str, dict[str, float]]:
         return {name: measure(model, updater, test.columns, test.classes) for name, test in tests.items()}
 
-    scores = ranks.share(measured)
+    scores = ranks.broadcast(measured)
     for test, found in scores.items():
         check_numbers(test, found)
     return scores

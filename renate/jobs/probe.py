@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 from renate.data.batch import Batch, BatchTransform, Columns
 from renate.errors import ConfigError
 from renate.fitting.measure import untouched
-from renate.jobs.checkpoint import generators, set_generators
+from renate.generators import generators, set_generators
 from renate.updaters.base import Updater
 
 EXAMPLES = 2  # one alone would hide a forgotten batch dimension

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from renate.libraries.numpy import seed_generator
 from renate.threads import asked_by_environment
 
 # Where a job's own code is likeliest to put a function of its own in place of the library's.
@@ -247,9 +248,8 @@ def _set_libraries(was: Names) -> None:
 
 def _seed_anew() -> None:
     """A job seeds itself; code of its own that runs before must not go on where the last one's stopped."""
-    import numpy as np
     import torch
 
     random.seed()
-    np.random.seed()  # noqa: NPY002 (the user's own code may draw from it)
+    seed_generator(None)
     torch.seed()

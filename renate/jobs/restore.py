@@ -49,7 +49,7 @@ class Relayed:
         return self.state.url
 
     def read(self, manifest: Manifest, name: str) -> bytes:
-        return self.ranks.share(lambda: bytes(self.state.read(manifest, name)))
+        return self.ranks.broadcast(lambda: bytes(self.state.read(manifest, name)))
 
 
 @dataclass

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from renate.jobs.imports import load_dynamo_on_demand, without_scipy_signal
+from renate.libraries.torch import load_dynamo_on_demand
+from renate.libraries.torchmetrics import without_scipy_signal
 
 if TYPE_CHECKING:
     from renate.jobs.records import JobResult

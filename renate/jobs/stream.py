@@ -46,15 +46,15 @@ def run(job: Job) -> dict[str, Any]:
     """The job `stream`; goes on at the first update that isn't published."""
     state = job.state(job.candidate or job.config["state"]["url"] or str(job.directory.path / "state"))
     ranks = job.ranks
-    published = ranks.share(lambda: own_versions(job, state))
+    published = ranks.broadcast(lambda: own_versions(job, state))
     data = load_data(job, None)
     content.note(job, data)
-    published = ranks.share(lambda: _of_same_data(job, state, published))
+    published = ranks.broadcast(lambda: _of_same_data(job, state, published))
     scenario: Scenario = job.build("scenario")
     tests = tests_of(job, scenario, data)
     if job.config["objective"]["metric"] is not None:
         tests |= validations_of(job, scenario, data)
-    history = ranks.share(lambda: [scores_of(state, version) for version in published])
+    history = ranks.broadcast(lambda: [scores_of(state, version) for version in published])
     shown = Shown(data.problem.metric, data.problem.mode)
     for index in range(len(history), scenario.chunks):
         number = index + 1
@@ -63,7 +63,7 @@ def run(job: Job) -> dict[str, Any]:
             prefix=f"update {number}/{scenario.chunks}",
             record=job.record | {"id": f"{job.record['id']}-{number}"},
         )
-        newest = ranks.share(state.newest)
+        newest = ranks.broadcast(state.newest)
         saved = Saved.read(state, newest, ranks, trusted(job)) if newest else None
         if saved:
             saved.scores = history[-1]["after"]
@@ -79,7 +79,7 @@ def run(job: Job) -> dict[str, Any]:
         job.emit({"event": "report", "text": text, "always": True})
     if ranks.first:
         write_matrix(job, history, shown)
-    newest = ranks.share(state.newest)
+    newest = ranks.broadcast(state.newest)
     return {
         "value": value_of(history, shown, job.config["objective"]["metric"]),
         "metrics": summarise(history, shown),

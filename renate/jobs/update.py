@@ -13,10 +13,12 @@ from torch import nn
 from renate.data.base import Data
 from renate.data.scenarios import Scenario
 from renate.errors import StateError
+from renate.fitting.trainer import check_precision, device_of
+from renate.generators import seed_everything
 from renate.jobs import content
 from renate.jobs.already import goes_on
 from renate.jobs.directory import strict
-from renate.jobs.fit import batches_of, check_precision, device_of, fit, seed_everything, share_of
+from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.parts import (
     Chunk,
     Job,
@@ -72,13 +74,13 @@ def run(job: Job) -> dict[str, Any]:
     at = job.state(config["url"] or str(job.directory.path / "state"))
     to = job.state(job.candidate or config["next_url"] or at.url)
     publishes = job.candidate is None and (config["url"] is None or bool(job.record.get("publish")))
-    if publishes and (earlier := job.ranks.share(lambda: _published(job, to))) is not None:
+    if publishes and (earlier := job.ranks.broadcast(lambda: _published(job, to))) is not None:
         return earlier
-    parent = job.ranks.share(lambda: _parent(job, at))
+    parent = job.ranks.broadcast(lambda: _parent(job, at))
     saved = Saved.read(at, parent, job.ranks, trusted(job)) if parent else None
     data = load_data(job, saved.known if saved else None)
     content.note(job, data)
-    if publishes and (already := job.ranks.share(lambda: _already(job, at, parent))) is not None:
+    if publishes and (already := job.ranks.broadcast(lambda: _already(job, at, parent))) is not None:
         return already
     scenario: Scenario = job.build("scenario")
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from renate.errors import ConfigError
+from renate.libraries.numpy import OwnState
 from renate.seeds import derive
 from renate.tuning.base import COMPLETED, FAILED, Proposal, Proposer
 from renate.tuning.engines import load, make
@@ -65,7 +65,7 @@ class SyneTune(Proposer):
         self._failed: set[int] = set()
         self._lost: set[int] = set()  # those and the stopped
         number = derive(seed, "syne_tune") % 2**32
-        self._random = np.random.RandomState(number).get_state()
+        self._random = OwnState(number)
         self._filler = random.Random(number)
         given = {
             "config_space": {key: _domain(domain) for key, domain in space.domains.items()},
@@ -87,15 +87,9 @@ class SyneTune(Proposer):
     @contextmanager
     def _own_random(self) -> Iterator[None]:
         """Domains are sampled by numpy's global generator: lend it a state of ours, or nothing repeats."""
-        outside = np.random.get_state()  # noqa: NPY002
-        np.random.set_state(self._random)  # noqa: NPY002
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # statsmodels': of just this generator, of densities of one value
-                yield
-        finally:
-            self._random = np.random.get_state()  # noqa: NPY002
-            np.random.set_state(outside)  # noqa: NPY002
+        with self._random.lent(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # statsmodels': of just this generator, of densities of one value
+            yield
 
     def ask(self, trial: int) -> Proposal | None:
         # Not by `points_to_evaluate`: not every scheduler takes it, and none checks what it holds.

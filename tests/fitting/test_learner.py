@@ -1,7 +1,6 @@
 """Measuring leaves a model as it was; a value that is no number beats nothing."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,12 +9,13 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from renate.data.batch import Batches, BatchTransform
 from renate.errors import ConfigError, JobError
-from renate.fitting.learner import Watch
 from renate.fitting.measure import Measure, number_of
-from renate.jobs.fit import lengths, limit_of
+from renate.fitting.progress import Progress
+from renate.fitting.trainer import lengths, limit_of
 from renate.jobs.probe import materialise, probe
 from renate.models.grow import carry
 from renate.problems.classification import Classification
+from renate.ranks import ALONE
 from renate.threads import Threads
 from renate.updaters.base import Updater
 
@@ -81,12 +81,39 @@ def test_a_metric_of_several_values_is_named() -> None:
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
-def test_a_value_that_is_no_number_is_worse_than_any(mode: str, tmp_path: Path) -> None:
-    watch = Watch(dict, print, print, "val_x", mode, None, tmp_path / "best.pt")
-    assert not watch._is_better(math.nan)
-    assert watch._is_better(0.5)
-    watch.best = 0.5
-    assert not any(watch._is_better(odd) for odd in (math.nan, math.inf, -math.inf))
+def test_a_value_that_is_no_number_is_worse_than_any(mode: str) -> None:
+    progress = Progress()
+    assert not progress.consider(math.nan, 1, mode)
+    assert progress.undefined
+    assert progress.consider(0.5, 2, mode)
+    assert not progress.undefined
+    assert not any(progress.consider(odd, 3, mode) for odd in (math.nan, math.inf, -math.inf))
+    assert (progress.best, progress.best_epoch) == (0.5, 2)
+
+
+@pytest.mark.parametrize(("mode", "better", "worse"), [("max", 0.6, 0.4), ("min", 0.4, 0.6)])
+def test_only_a_better_value_is_the_best(mode: str, better: float, worse: float) -> None:
+    progress = Progress()
+    assert progress.consider(0.5, 1, mode)
+    assert not progress.consider(worse, 2, mode)
+    assert not progress.consider(0.5, 3, mode), "an equal one came first"
+    assert progress.consider(better, 4, mode)
+    assert progress.best_epoch == 4
+
+
+def test_a_progress_counts_on_from_its_snapshot() -> None:
+    progress = Progress()
+    for loss in (1.0, 2.0):
+        progress.count(torch.tensor(loss), 8)
+    progress.consider(0.5, 1, "max")
+    saved = progress.snapshot()
+    progress.count(torch.tensor(9.0), 8)
+
+    later = Progress()
+    later.revert(saved, torch.device("cpu"))
+    assert (later.steps, later.examples, later.best, later.best_epoch) == (2, 16, 0.5, 1)
+    assert later.mean_loss(ALONE) == 1.5
+    assert later.mean_loss(ALONE) == 0.0, "of no batch since"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load
 
 import renate as package
-from renate.jobs.group import Group
+from renate.jobs.torchrun import Group
 from renate.launchers.base import ComposedJob
 from renate.launchers.local.launcher import LocalLauncher
 from renate.memory.infinite import Infinite
@@ -65,7 +65,7 @@ class Gate(pl.Callback):
     '''Holds every process after a step of the fit, for as long as the file `gate` names it.'''
 
     def on_train_batch_end(self, trainer, module, *_):
-        gate, step = Path("gate"), module.meter.steps
+        gate, step = Path("gate"), module.progress.steps
         if gate.exists() and gate.read_text() == str(step):
             Path(f"held-{trainer.global_rank}").touch()
             while gate.exists():

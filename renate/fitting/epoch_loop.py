@@ -5,7 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
-from pytorch_lightning.plugins.precision import DoublePrecision, HalfPrecision, MixedPrecision, Precision
+from pytorch_lightning.plugins import precision as precisions
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pytorch_lightning.utilities.model_helpers import is_overridden
@@ -21,16 +21,22 @@ HOOKS = (
     "on_before_optimizer_step",
     "on_train_batch_end",
 )
-PRECISIONS = (Precision, DoublePrecision, HalfPrecision, MixedPrecision)
+PRECISIONS = (
+    precisions.Precision,
+    precisions.DoublePrecision,
+    precisions.HalfPrecision,
+    precisions.MixedPrecision,
+)
 
 
 class EpochLoop(_TrainingEpochLoop):
     """Takes the same steps, in a third of the Python.
 
-    Lightning calls 22 hooks a step, each in a context of its own, whether or not anything is there to hear it. Where
-    only this library's callbacks hear of steps, one process trains on one device, and each batch is a step, the loop
-    here calls those, and nothing else: counters, schedulers, clipping, precision, SIGTERM and the ends of epochs
-    and of `max_steps` are as ever. In all other cases Lightning's own loop runs.
+    Lightning calls 22 hooks a step, each in a context of its own, whether or not anything is there
+    to hear it. Where only this library's callback hears of steps, one process trains on one device,
+    and each batch is a step, the loop here calls that one, and nothing else: counters, schedulers,
+    clipping, precision, SIGTERM and the ends of epochs and of `max_steps` are as ever. In all other
+    cases Lightning's own loop runs.
 
     Args:
         trainer: Whose loop this replaces.
@@ -61,29 +67,33 @@ class EpochLoop(_TrainingEpochLoop):
 
     def _is_plain(self) -> bool:
         """Whether nothing but our callbacks takes part in a step."""
-        trainer, learner = self.trainer, self.trainer.lightning_module
-        heard = [callback for callback in trainer.callbacks if any(_hears(callback, hook) for hook in HOOKS)]
+        trainer = self.trainer
+        learner = trainer.lightning_module
+        precision = trainer.precision_plugin
+        hooks = (*HOOKS, "backward")
+        heard = [c for c in trainer.callbacks if any(_hears(c, hook) for hook in HOOKS)]
         return (
             isinstance(learner, Learner)
-            and not any(is_overridden(hook, learner, pl.LightningModule) for hook in (*HOOKS, "backward"))
+            and not any(is_overridden(hook, learner, pl.LightningModule) for hook in hooks)
             and all(type(callback) in self.ours for callback in heard)
             and type(trainer.strategy) is SingleDeviceStrategy
-            and type(trainer.precision_plugin) in PRECISIONS
-            and getattr(trainer.precision_plugin, "scaler", None) is None
+            and type(precision) in PRECISIONS
+            and getattr(precision, "scaler", None) is None
             and trainer.accumulate_grad_batches == 1
             and len(trainer.optimizers) == 1
             and not self.restarting
         )
 
     def _run_steps(self) -> None:
-        trainer, learner = self.trainer, self.trainer.lightning_module
-        batch_progress, step_progress = self.batch_progress, self.automatic_optimization.optim_progress.optimizer.step
+        trainer = self.trainer
+        learner = trainer.lightning_module
+        batch_progress = self.batch_progress
+        step_progress = self.automatic_optimization.optim_progress.optimizer.step
         last = trainer.num_training_batches
-        beginning, ending = (
-            [getattr(callback, hook) for callback in trainer.callbacks if _hears(callback, hook)]
-            for hook in ("on_train_batch_start", "on_train_batch_end")
-        )
+        beginning = self._heard("on_train_batch_start")
+        ending = self._heard("on_train_batch_end")
         step = self._step_function()
+
         for index, batch in enumerate(trainer.train_dataloader):
             batch_progress.increment_ready()
             batch_progress.is_last_batch = index + 1 == last
@@ -111,12 +121,19 @@ class EpochLoop(_TrainingEpochLoop):
             if done:
                 break
 
+    def _heard(self, hook: str) -> list[Callable[..., Any]]:
+        """A hook of each callback that has it."""
+        return [getattr(c, hook) for c in self.trainer.callbacks if _hears(c, hook)]
+
     def _step_function(self) -> Callable[[Any, int], Tensor]:
         """What takes a batch and its number, makes a step, and returns the loss."""
-        trainer, learner = self.trainer, self.trainer.lightning_module
-        optimizer, precision = trainer.optimizers[0], trainer.precision_plugin
-        bare = type(precision) is Precision
-        clip, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+        trainer = self.trainer
+        learner = trainer.lightning_module
+        optimizer = trainer.optimizers[0]
+        precision = trainer.precision_plugin
+        is_bare = type(precision) is precisions.Precision
+        clip = trainer.gradient_clip_val
+        algorithm = trainer.gradient_clip_algorithm
 
         def step(batch: Any, index: int) -> Tensor:
             found: list[Tensor] = []
@@ -124,11 +141,12 @@ class EpochLoop(_TrainingEpochLoop):
             def closure() -> Tensor:
                 """Some optimizers call it more than once."""
                 loss: Tensor
-                if bare:
+                if is_bare:
                     loss = learner.training_step(batch, index)
                 else:
                     with precision.train_step_context():
                         loss = learner.training_step(batch, index)
+
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 if clip:

@@ -1,4 +1,4 @@
-"""A job of several processes, from outside: the command that starts them on each host, and what they died of.
+"""A job of several processes, from outside: the command that starts them, and what they died of.
 
 Knows nothing of torch, so that a launcher or a container's entry can import it at no cost.
 """
@@ -39,21 +39,33 @@ class Group:
         return self.processes * self.hosts == 1
 
     def command(self, directory: Path, *more: str) -> list[str]:
-        """The command that runs this host's part of a job directory; its exit code is 0 only if all went well."""
+        """The command that runs this host's part of a job directory.
+
+        Its exit code is 0 only if all went well.
+        """
+        job = ["-m", "renate.jobs", str(directory), *more]
         if self.alone:
-            return [sys.executable, "-m", "renate.jobs", str(directory), *more]
-        run = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={self.processes}", "--max-restarts=0"]
+            return [sys.executable, *job]
+
+        run = [sys.executable, "-m", "torch.distributed.run"]
+        run += [f"--nproc-per-node={self.processes}", "--max-restarts=0", f"--nnodes={self.hosts}"]
         if self.hosts == 1:  # the port is whichever is free
-            run += ["--nnodes=1", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
+            run += ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
         else:
-            run += [f"--nnodes={self.hosts}", f"--node-rank={self.host}"]
+            run += [f"--node-rank={self.host}"]
             run += [f"--master-addr={self.master}", f"--master-port={self.port}"]
-        return [*run, "-m", "renate.jobs", str(directory), *more]
+        return [*run, *job]
 
     def environment(self, cores: int) -> dict[str, str]:
-        """What the command's environment should hold where the caller's has nothing; `cores` are shared out."""
-        # torch advises against the default strategy, in each process, because it can't know what an updater will do
-        found = {"OMP_NUM_THREADS": str(max(1, cores // self.processes)), "TORCH_CPP_LOG_LEVEL": "ERROR"}
+        """What the command's environment should hold where the caller's has nothing.
+
+        Args:
+            cores: Of this host; its processes share them.
+        """
+        found = {"OMP_NUM_THREADS": str(max(1, cores // self.processes))}
+        # torch advises each process against the strategy for several, because it can't know what
+        # an updater will do.
+        found["TORCH_CPP_LOG_LEVEL"] = "ERROR"
         if self.alone:
             found |= {"RANK": "0", "LOCAL_RANK": "0"}
         if self.interface is not None:
@@ -67,23 +79,26 @@ def processes_of(config: Any, gpus: int) -> int:
     Raises:
         ConfigError: A value that `trainer.devices` can't have, or one that needs more GPUs.
     """
-    devices, accelerator = config["trainer"]["devices"], config["trainer"]["accelerator"]
     if config["job"]["name"] == "evaluate":  # measures on one
         return 1
+
+    devices = config["trainer"]["devices"]
+    accelerator = config["trainer"]["accelerator"]
     on_gpus = accelerator in ("gpu", "cuda") or (accelerator == "auto" and gpus > 0)
     if devices in (-1, "-1", "auto"):
         if devices != "auto" and not on_gpus:
-            raise ConfigError(
-                f"trainer.devices={devices}: as many as GPUs, but accelerator={accelerator} finds none here"
-            )
+            none = f"accelerator={accelerator} finds none here"
+            raise ConfigError(f"trainer.devices={devices}: as many as GPUs, but {none}")
         return max(1, gpus) if on_gpus else 1
+
     count = int(devices or 1)
     if count > 1 and accelerator == "mps":
-        raise ConfigError(f"trainer.devices={devices}: Apple's GPU serves one process; expected 1 or null")
-    if on_gpus and count > 1 and count > gpus:
         raise ConfigError(
-            f"trainer.devices={devices} needs {count} GPUs, there are {gpus}; trainer.accelerator=cpu needs none"
+            f"trainer.devices={devices}: Apple's GPU serves one process; expected 1 or null",
         )
+    if on_gpus and count > 1 and count > gpus:
+        found = f"trainer.devices={devices} needs {count} GPUs, there are {gpus}"
+        raise ConfigError(f"{found}; trainer.accelerator=cpu needs none")
     return count
 
 
@@ -93,11 +108,13 @@ def check_devices(devices: Any) -> None:
     Raises:
         ConfigError: It is no number of processes.
     """
-    number = isinstance(devices, int) and not isinstance(devices, bool) and (devices >= 1 or devices == -1)
-    if devices is not None and devices != "auto" and not number:
-        raise ConfigError(
-            f"trainer.devices={devices}: expected a number of processes, -1 or auto (all GPUs), or null (one)"
-        )
+    if devices is None or devices == "auto":
+        return
+
+    is_number = isinstance(devices, int) and not isinstance(devices, bool)
+    if not is_number or (devices < 1 and devices != -1):
+        expected = "expected a number of processes, -1 or auto (all GPUs), or null (one)"
+        raise ConfigError(f"trainer.devices={devices}: {expected}")
 
 
 def failed(directory: JobDirectory, rank: int, error: str, *, lost: bool) -> None:

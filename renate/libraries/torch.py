@@ -1,9 +1,8 @@
-"""Modules that Lightning and torch load with themselves, and that hardly any job uses: loaded when one does."""
+"""What is changed inside torch: the compiler is loaded when a job compiles something."""
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -12,32 +11,13 @@ from typing import Any
 DYNAMO = "torch._dynamo"
 
 
-@contextmanager
-def without_scipy_signal() -> Iterator[None]:
-    """Import the block's modules without `scipy.signal`, which takes a second of CPU time.
-
-    Torchmetrics loads it for nothing but to give it back a name that another package, SRMRpy, looks for.
-    """
-    name = "scipy.signal"
-    if name in sys.modules or importlib.util.find_spec("srmrpy") is not None:
-        yield
-        return
-    stand_in = ModuleType(name)
-    stand_in.hamming = None  # type: ignore[attr-defined]
-    sys.modules[name] = stand_in
-    try:
-        yield
-    finally:
-        if sys.modules.get(name) is stand_in:
-            del sys.modules[name]
-
-
 def load_dynamo_on_demand() -> None:
-    """Let `torch._dynamo`, half of what importing Lightning takes, wait until something is compiled.
+    """Let `torch._dynamo` wait until something is compiled: half of what importing Lightning takes.
 
-    Lightning imports it for a class to compare modules with, optimizers to exclude themselves from what is compiled.
-    As long as it isn't loaded, nothing is compiled: no module is of that class, nothing need be excluded, and no graph
-    broken. Whatever else is asked of it, or of its submodules, loads it.
+    Lightning imports it for a class to compare modules with, optimizers to exclude themselves from
+    what is compiled. As long as it isn't loaded, nothing is compiled: no module is of that class,
+    nothing need be excluded, and no graph broken. Whatever else is asked of it, or of its
+    submodules, loads it.
     """
     import torch
 
@@ -69,7 +49,7 @@ class _OfNothing(type):
 
 
 class _OptimizedModule(metaclass=_OfNothing):
-    pass
+    """Stands in for the class of compiled modules."""
 
 
 class _Dynamo(ModuleType):
@@ -82,13 +62,18 @@ class _Dynamo(ModuleType):
         self.__path__ = []
 
     @staticmethod
-    def disable(function: Callable[..., Any], recursive: bool = True, **options: Any) -> Callable[..., Any]:
-        """What excludes a function from compilation; it is asked for at a function's first call, and then kept."""
+    def disable(
+        function: Callable[..., Any],
+        recursive: bool = True,
+        **options: Any,
+    ) -> Callable[..., Any]:
+        """Exclude a function from compilation, at its first call after something is compiled."""
         excluded: list[Callable[..., Any]] = []
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if _is_waiting():
                 return function(*args, **kwargs)
+
             if not excluded:
                 excluded.append(_loaded().disable(function, recursive, **options))
             return excluded[0](*args, **kwargs)
@@ -97,7 +82,7 @@ class _Dynamo(ModuleType):
 
     @staticmethod
     def graph_break(*args: Any, **kwargs: Any) -> None:
-        """End a graph that is compiled; in code that isn't, the module's own does nothing either."""
+        """End a graph that is compiled; where nothing is, torch's own does nothing either."""
         if not _is_waiting():
             _loaded().graph_break(*args, **kwargs)
 
@@ -108,11 +93,20 @@ class _Dynamo(ModuleType):
 
 
 class _Submodules(MetaPathFinder, Loader):
-    """Finds submodules of what isn't loaded yet by loading it: they come with it, or are found by the other finders."""
+    """Finds submodules of what isn't loaded yet by loading it.
 
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    They come with it, or are found by the other finders.
+    """
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
         if not name.startswith(f"{DYNAMO}.") or not _is_waiting():
             return None
+
         package = _loaded()
         if name in sys.modules:
             return ModuleSpec(name, self, is_package=hasattr(sys.modules[name], "__path__"))

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batches, BatchTransform
-from renate.fitting.learner import Learner
-from renate.jobs.epoch_loop import EpochLoop
+from renate.fitting.epoch_loop import EpochLoop
+from renate.fitting.learner import Learner, Schedule
+from renate.fitting.progress import Progress
 from renate.updaters.fine_tuning import FineTuning
 
 # Lightning's own greetings, and what it does with torch's trees; a job hushes them too.
@@ -86,7 +87,8 @@ def fitted(
         loop: Any = trainer.fit_loop.epoch_loop
         steps = loop._run_steps
         loop._run_steps = lambda: (ran.append(True), steps())
-    learner = Learner(model, updater, optimizer, scheduler, interval)
+    schedule = None if scheduler is None else Schedule(scheduler, interval)
+    learner = Learner(model, updater, optimizer, schedule, Progress())
     batches = Batches(columns, 10, BatchTransform(), torch.Generator().manual_seed(1))
     trainer.fit(learner, batches)
     return [p.detach().clone() for p in model.parameters()], trainer, len(ran)

@@ -8,7 +8,8 @@ import pytest
 START = """
 import sys
 import torch
-from renate.jobs.imports import load_dynamo_on_demand, without_scipy_signal
+from renate.libraries.torch import load_dynamo_on_demand
+from renate.libraries.torchmetrics import without_scipy_signal
 load_dynamo_on_demand()
 with without_scipy_signal():
     import pytorch_lightning

@@ -1,0 +1,110 @@
+"""The checkpoints of a fit on a disk: one file, or one for each of several processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from renate.ranks import Ranks
+
+Saved = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """What is saved of one update's fit in a job's folder.
+
+    Several processes write one file each, all after the same step, and keep the one before: a kill
+    may come when some have written and others not. They go on from the last step that all have.
+
+    Attributes:
+        folder: The job's.
+        update: The update's number; a checkpoint of another one is of no use.
+        best: Where the best weights are kept.
+        ranks: The processes that train together.
+    """
+
+    folder: Path
+    update: int
+    best: Path
+    ranks: Ranks
+
+    def newest(self) -> Saved | None:
+        """The last checkpoint that can be continued; None where there is none.
+
+        All processes must call it; it removes what none will continue.
+        """
+        if self.ranks.alone:
+            alone = self.load(self.of_step(0))
+            return alone if alone is not None and self._has_best(alone) else None
+
+        steps = self.ranks.gather([int(file.stem.rpartition("-")[2]) for file in self.present()])
+        for step in sorted(set.intersection(*map(set, steps)), reverse=True):
+            saved = self.load(self.of_step(step))
+            if all(self.ranks.gather(self._is_usable(saved))):
+                self.keep(self.of_step(step))
+                return saved
+        self.keep()
+        return None
+
+    def _is_usable(self, saved: Saved | None) -> bool:
+        if saved is None or saved["ranks"] != self.ranks.size:
+            return False
+        return not self.ranks.first or self._has_best(saved)
+
+    def _has_best(self, saved: Saved) -> bool:
+        """Whether the best weights are at hand, or younger ones, that will be made again.
+
+        On a disk they are: they are written first. Where both files are mirrored, one may lag
+        behind the other; older weights are of no use.
+        """
+        if saved["best"] is None:
+            return True
+
+        best = self.load(self.best)
+        return best is not None and bool(best["epoch"] >= saved["best_epoch"])
+
+    def load(self, file: Path) -> Saved | None:
+        """What a file holds; None where it is missing, torn, or of another update."""
+        try:
+            saved: Saved = torch.load(file, weights_only=True, map_location="cpu")
+        except (OSError, RuntimeError, EOFError, UnpicklingError):
+            return None
+        return saved if saved["update"] == self.update else None
+
+    def save(self, file: Path, content: Mapping[str, Any]) -> None:
+        """Write a file so that a reader finds the old one or the new one, never a part."""
+        temporary = file.with_suffix(".tmp")
+        torch.save(dict(content), temporary)
+        temporary.replace(file)
+
+    def save_step(self, content: Mapping[str, Any]) -> None:
+        """Write this process's checkpoint of the step that it is of."""
+        earlier = self.present()
+        file = self.of_step(content["steps"])
+        self.save(file, content)
+        if not self.ranks.alone:
+            self.keep(file, *earlier[-1:])
+
+    def keep(self, *files: Path) -> None:
+        """Remove this process's other checkpoints.
+
+        Steps that not all processes have would take the place of those that all will.
+        """
+        for file in self.present():
+            if file not in files:
+                file.unlink()
+
+    def of_step(self, step: int) -> Path:
+        """This process's checkpoint of a step; one process alone has but one file."""
+        if self.ranks.alone:
+            return self.folder / "checkpoint.pt"
+        return self.folder / f"checkpoint-{self.ranks.rank}-{step:09d}.pt"
+
+    def present(self) -> list[Path]:
+        """Every checkpoint of this process, the newest last."""
+        own = "checkpoint.pt" if self.ranks.alone else f"checkpoint-{self.ranks.rank}-*.pt"
+        return sorted(self.folder.glob(own))

@@ -1,0 +1,205 @@
+"""Lightning's Trainer, set up so that it costs little, and what its settings mean for a fit."""
+
+import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.profilers import PassThroughProfiler
+
+from renate.errors import ConfigError
+from renate.fitting.callback import FitCallback
+from renate.fitting.epoch_loop import EpochLoop
+from renate.fitting.progress import Progress
+from renate.libraries.lightning import (
+    look_for_factories_once,
+    on_sigterm,
+    without_vote_on_sigterm,
+)
+from renate.ranks import Ranks
+
+Settings = Mapping[str, Any]
+
+# Settings of the group `trainer` that are no arguments of Lightning's Trainer.
+OURS = (
+    "patience",
+    "eval_batch_size",
+    "checkpoint_every",
+    "report_every",
+    "limit_train_batches",
+    "threads",
+)
+
+# What the Trainer is always given here, and who cares for it instead.
+TAKEN = {
+    "logger": "the group logger has it",
+    "enable_checkpointing": "trainer.checkpoint_every has it",
+    "enable_progress_bar": "the command shows the progress",
+    "enable_model_summary": "it would be printed nowhere",
+    "num_sanity_val_steps": "validation is the job's own",
+    "limit_val_batches": "validation is the job's own",
+    "use_distributed_sampler": "the job deals the rows out",
+    "profiler": "benchmarks measure the steps",
+}
+
+# An updater needn't use every parameter at each step (frozen layers, heads of other tasks), where
+# plain ddp would stop.
+STRATEGY_OF_SEVERAL = "ddp_find_unused_parameters_true"
+NOTHING: AbstractContextManager[None] = nullcontext()
+
+
+class NoProfiler(PassThroughProfiler):
+    """Measures nothing, as Lightning's default does, which takes 41 generators a step: 0.1 ms."""
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        return NOTHING
+
+
+def trainer_of(
+    settings: Settings,
+    ours: FitCallback,
+    *,
+    callbacks: Mapping[str, pl.Callback],
+    logger: Any,
+    ranks: Ranks,
+) -> pl.Trainer:
+    """The Trainer of a fit; everything that costs time per step is off.
+
+    Args:
+        settings: See conf/trainer/default.yaml.
+        ours: Says how much of the fit has been run already, before an interruption.
+        callbacks: The user's, name -> callback.
+        logger: Lightning's logger; False for none.
+        ranks: The processes that train together.
+
+    Raises:
+        ConfigError: A setting or a callback of the user's collides with what the job does itself.
+    """
+    check_flags(settings, callbacks)
+
+    # Those that look up a metric come after the one that measures it.
+    late = [c for c in callbacks.values() if isinstance(c, pl.callbacks.EarlyStopping)]
+    early = [c for c in callbacks.values() if c not in late]
+
+    look_for_factories_once()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+        trainer = pl.Trainer(
+            **_arguments(settings, ours.progress, ranks),
+            logger=logger,
+            callbacks=[*early, ours, *late],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=0,
+            use_distributed_sampler=False,
+            profiler=NoProfiler(),
+        )
+
+    EpochLoop.replace(trainer, FitCallback)
+    on_sigterm(trainer, ours.checkpoint.told_to_end)
+    if not ranks.alone:
+        without_vote_on_sigterm(trainer)
+    return trainer
+
+
+def _arguments(settings: Settings, progress: Progress, ranks: Ranks) -> dict[str, Any]:
+    """What the Trainer is given of the settings; what an interrupted fit has run is taken off."""
+    given = {k: v for k, v in settings.items() if k not in (*OURS, "callbacks")}
+    given["precision"] = given["precision"] or "32-true"
+    given["max_epochs"] -= progress.epochs_before
+    if given["max_steps"] >= 0:
+        given["max_steps"] -= progress.steps_before
+
+    given["devices"] = ranks.size // ranks.hosts
+    given["num_nodes"] = ranks.hosts
+    default = "auto" if ranks.alone else STRATEGY_OF_SEVERAL
+    given["strategy"] = given["strategy"] or default
+    return given
+
+
+def check_flags(settings: Settings, callbacks: Mapping[str, pl.Callback]) -> None:
+    """Return if nothing of what the user added collides with what the job does itself.
+
+    Raises:
+        ConfigError: Naming the key.
+    """
+    for key, why in TAKEN.items():
+        if key in settings:
+            found = f"trainer.{key}={settings[key]}"
+            raise ConfigError(f"{found}: the job sets it ({why}): leave it out")
+    for name, callback in callbacks.items():
+        if isinstance(callback, pl.callbacks.Checkpoint):
+            raise ConfigError(
+                f"trainer.callbacks.{name}: the job keeps checkpoints and the best weights itself "
+                "(trainer.checkpoint_every, objective.metric): leave it out",
+            )
+
+
+def check_precision(settings: Settings) -> None:
+    """Return if this machine can train in the precision that the settings ask for.
+
+    Raises:
+        ConfigError: It lacks a package or a device.
+    """
+    precision = str(settings["precision"])
+    if precision.startswith("transformer-engine") and find_spec("transformer_engine") is None:
+        raise ConfigError(
+            f"trainer.precision={precision} needs the package transformer_engine and an NVIDIA "
+            "GPU: pip install transformer_engine, or trainer.precision=bf16-mixed",
+        )
+    if precision == "16-mixed" and device_of(settings).type == "cpu":
+        found = "trainer.precision=16-mixed needs a GPU, this fit is on the CPU"
+        raise ConfigError(f"{found}: trainer.precision=bf16-mixed runs there")
+
+
+def device_of(settings: Settings) -> torch.device:
+    """The device that Lightning will choose for these settings in this process."""
+    wanted = settings["accelerator"]
+    if wanted in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda", Ranks.from_environment().local)
+    if wanted in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps", 0)
+    return torch.device("cpu")
+
+
+def limit_of(settings: Settings, batches: int) -> int | None:
+    """Batches of an epoch by `trainer.limit_train_batches`; None where nothing limits them.
+
+    The setting is a number, or a share where it is no whole number.
+
+    Raises:
+        ConfigError: It leaves none.
+    """
+    limit = settings.get("limit_train_batches")
+    if limit is None:
+        return None
+
+    kept = int(limit * batches) if isinstance(limit, float) else limit
+    is_share_above_all = isinstance(limit, float) and limit > 1
+    if not isinstance(kept, int) or kept < 1 or is_share_above_all:
+        raise ConfigError(
+            f"trainer.limit_train_batches={limit}: expected a number of batches, or a share of the "
+            f"{batches} that leaves one at least",
+        )
+    return kept
+
+
+def lengths(settings: Settings, batches: int) -> tuple[int, int]:
+    """Epochs and optimizer steps of a whole fit, whichever of max_epochs and max_steps ends it.
+
+    An epoch's last gradients make a step however few batches they were accumulated over.
+
+    Args:
+        settings: See conf/trainer/default.yaml.
+        batches: Of an epoch.
+    """
+    per_epoch = -(-batches // settings["accumulate_grad_batches"])
+    steps = per_epoch * settings["max_epochs"]
+    if settings["max_steps"] >= 0:
+        steps = min(steps, settings["max_steps"])
+    return -(-steps // per_epoch), steps

@@ -164,9 +164,8 @@ class SweepRequest:
             raise ConfigError(f"tuner={self.option}: it names no proposer and no stopper")
         for key, choices in CHOICES.items():
             if tuner[key] not in choices:
-                raise ConfigError(
-                    f"tuner.{key}={tuner[key]}: expected {', '.join(choices)}{nearest(tuner[key], choices)}"
-                )
+                advice = nearest(tuner[key], choices)
+                raise ConfigError(f"tuner.{key}={tuner[key]}: expected {', '.join(choices)}{advice}")
         for key in LIMITS:
             if tuner[key] is not None and tuner[key] < (0 if key == "max_failures" else 1e-9):
                 raise ConfigError(f"tuner.{key}={tuner[key]}: expected more than 0, or null for no limit")

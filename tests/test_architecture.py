@@ -145,6 +145,14 @@ def test_command_line_starts_without_torch() -> None:
     assert out.strip() == "[]"
 
 
+@pytest.mark.slow
+def test_launchers_are_typed_for_whoever_imports_them() -> None:
+    """mypy can't follow `__path__`; where it doesn't find them, all that is imported from there is Any."""
+    code = "from renate.launchers.base import ComposedJob\nComposedJob(number='one')\n"
+    done = subprocess.run([sys.executable, "-m", "mypy", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert 'Argument "number" to "ComposedJob" has incompatible type "str"; expected "int"' in done.stdout
+
+
 def test_nothing_names_this_machine() -> None:
     """The package must not depend on a folder beside the repository; only tests and benchmarks look for data there."""
     for path in [*FILES, *sorted((ROOT / "conf").rglob("*.yaml"))]:

@@ -101,7 +101,8 @@ class Tuning:
 
     def check(self) -> None:
         """Find out what can be wrong with the tuner, and write nothing."""
-        before, self.launcher.progress.quiet = self.launcher.progress.quiet, True
+        before = self.launcher.progress.quiet
+        self.launcher.progress.quiet = True
         self._engines()
         self.launcher.progress.quiet = before
 
@@ -206,8 +207,11 @@ class Tuning:
         return proposer, stopper
 
     def _sweep(self, proposer: Proposer, stopper: Stopper) -> Sweep:
-        metric, mode, seeds = self.record["metric"], self.record["mode"], int(self.tuner["seeds"])
-        others, total = self.record["others"], self.tuner["max_trials"]
+        metric = self.record["metric"]
+        mode = self.record["mode"]
+        seeds = int(self.tuner["seeds"])
+        others = self.record["others"]
+        total = self.tuner["max_trials"]
         self.launcher.progress.quiet = True
         self.table = SweepTable(
             self.launcher.progress.console, metric=metric, mode=mode, total=total, others=list(others)

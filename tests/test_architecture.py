@@ -162,6 +162,15 @@ def test_command_line_starts_without_torch() -> None:
     assert out.strip() == "[]"
 
 
+@pytest.mark.slow
+def test_launchers_are_typed_for_whoever_imports_them(tmp_path: Path) -> None:
+    """mypy can't follow `__path__`; where it doesn't find them, all that is imported from there is Any."""
+    file = tmp_path / "wrong.py"
+    file.write_text("from renate.launchers.base import name_apart\n\nname_apart(1)\n")
+    done = subprocess.run([sys.executable, "-m", "mypy", str(file)], cwd=ROOT, capture_output=True, text=True)
+    assert 'Argument 1 to "name_apart" has incompatible type "int"' in done.stdout, done.stdout
+
+
 def test_nothing_names_this_machine() -> None:
     """The package must not depend on a folder beside the repository; only tests and benchmarks look for data there."""
     for path in [*FILES, *sorted((ROOT / "conf").rglob("*.yaml"))]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from renate.errors import ConfigError
 
-MODES = ("max", "min")
 # What the jobs themselves measure.
 OWN = {
     "loss": "min",
@@ -85,4 +84,6 @@ def _asked(module: str, cls: str) -> str | None:
         better = getattr(getattr(importlib.import_module(module), cls), "higher_is_better", None)
     except Exception:  # importing the user's module may raise anything
         return None
-    return None if better is None else MODES[0 if better is True else 1]
+    if better is None:
+        return None
+    return "max" if better is True else "min"

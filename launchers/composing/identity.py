@@ -143,8 +143,10 @@ def _files_of(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fingerprint(node: dict[str, Any], files: dict[str, Any]) -> str:
+    if not files:
+        return ""
     cache = node.get("cache_dir")
-    return fingerprint(files, Path(cache) if cache else None) if files else ""
+    return fingerprint(files, Path(cache) if cache else None)
 
 
 def _environment(asked: Any, resolved: Any, files: dict[str, Any]) -> Iterator[str]:

@@ -83,7 +83,8 @@ def _domain(key: str, value: str) -> str | None:
     called = re.fullmatch(r"\s*([A-Za-z_][\w.]*)\((.*)\)\s*", value)
     if called is None:
         return None
-    name, inner = called[1].rpartition(".")[2].lower(), called[2].replace(" ", "")
+    name = called[1].rpartition(".")[2].lower()
+    inner = called[2].replace(" ", "")
     if name == "choice":
         return f"choice can't hold these (null, say): write {shlex.quote(f'{key}={inner}')}"
     said = DOMAINS.get(name)
@@ -136,12 +137,17 @@ def _options_with(group: str, name: str) -> str:
 
     Nothing where none does.
     """
+    if not group:
+        return ""
     found: list[str] = []
-    for option, file in options_of(group).items() if group else ():
+    for option, file in options_of(group).items():
         content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
         if isinstance(content, dict) and name in content:
             found.append(f"{group}={option}")
-    return f"; {', '.join(found)} {'has' if len(found) == 1 else 'have'} it" if found else ""
+    if not found:
+        return ""
+    have = "has" if len(found) == 1 else "have"
+    return f"; {', '.join(found)} {have} it"
 
 
 def _same_name(name: str, keys: Sequence[str]) -> str:

@@ -72,7 +72,8 @@ class Schema:
                 return  # any class, any entries: build() checks them against the class
             named_objects = all(isinstance(v, dict) and "_target_" in v for v in expected.values())
             for name in node:
-                child, full = node_of(node, name), f"{key}.{name!s}"
+                child = node_of(node, name)
+                full = f"{key}.{name!s}"
                 if name in expected:
                     self._node(child, expected[name], full, file, added)
                 elif (
@@ -98,7 +99,8 @@ class Schema:
             found = self.loader.repository.load_config(f"{group}/{option}") if option else None
             if found is None or OmegaConf.select(found.config, key, default=None) is None:
                 continue
-            part, name = key.partition(".")[0], f"conf/{group}/{option}.yaml"
+            part = key.partition(".")[0]
+            name = f"conf/{group}/{option}.yaml"
             meant = [d for d in found.defaults_list or [] if _is_choice(d, part)]
             other = getattr(meant[-1], "value", None) if meant else None
             if other is not None and other != self.chosen.get(part):

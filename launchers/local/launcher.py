@@ -159,7 +159,8 @@ class LocalLauncher(HydraLauncher):
                 self.free.append(worker.slot)
 
     def _follow(self, worker: Worker | GroupWorker, job: ComposedJob) -> None:
-        log, shown = job.directory.path / "log.txt", 0
+        log = job.directory.path / "log.txt"
+        shown = 0
         for event in worker.events(self.timeout, self.backend.heartbeat):
             if not self.progress.many:
                 shown += self._show_log(log, shown)

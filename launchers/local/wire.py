@@ -65,6 +65,7 @@ class Wire:
         yield from (Event.from_json(json.loads(line)) for line in lines)
 
     def close(self) -> None:
+        """Close what is still open."""
         while self.buffers:
             # The thread that reads has just taken the last one out.
             with contextlib.suppress(KeyError):

@@ -40,7 +40,8 @@ class Worker:
     """
 
     def __init__(self, slot: int, gpus: dict[str, str]) -> None:
-        self.slot, self.gpus = slot, gpus
+        self.slot = slot
+        self.gpus = gpus
         read, write = os.pipe()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "renate.jobs", "--serve", str(write)],
@@ -54,6 +55,7 @@ class Worker:
         self.wire = Wire([read], lambda: True)
 
     def send(self, order: Json) -> None:
+        """Have it run a job: its path, its threads, its environment."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         self.process.stdin.flush()
@@ -109,7 +111,9 @@ class GroupWorker:
     """
 
     def __init__(self, slot: int, group: Group) -> None:
-        self.slot, self.group, count = slot, group, group.processes
+        self.slot = slot
+        self.group = group
+        count = group.processes
         self.process: subprocess.Popen[bytes] | None = None
         self.pids: list[int] = []
         self.told = False
@@ -120,6 +124,7 @@ class GroupWorker:
         self.wire = Wire(opened, lambda: self.process is not None and self.process.poll() is None)
 
     def send(self, order: Json) -> None:
+        """Start the processes on a job: its path, their threads, their environment."""
         self.directory = JobDirectory(Path(order["path"]))
         environment = self.group.environment(order["threads"]) | QUIET_THREADS | order["environment"]
         with (self.directory.path / "torchrun.txt").open("wb") as log:
@@ -165,7 +170,8 @@ class GroupWorker:
     def kill(self, patience: float = GRACE) -> str:
         """End every process; returns what they ended with."""
         if self.process is None:
-            code, log = 1, ""
+            code = 1
+            log = ""
         else:
             self.tell_to_end()
             code = end(self.process, patience)

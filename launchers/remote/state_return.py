@@ -16,6 +16,7 @@ POOL = "pool"  # every blob that was ever sent, by its content, so that none is 
 
 
 def pooled(blob: Blob) -> str:
+    """The key of a blob below the staging place, which its content gives."""
     return f"{POOL}/{blob.sha256}"
 
 
@@ -24,7 +25,8 @@ def send(source: State, numbers: list[int], staging: str, folder: str) -> int:
 
     Returns how many blobs were uploaded.
     """
-    store, target = open_store(staging), State(f"{staging}/{folder}")
+    store = open_store(staging)
+    target = State(f"{staging}/{folder}")
     missing = [number for number in numbers if target.find(number) is None]
     there = {entry.key for entry in store.list(POOL)} if missing else set()
     sent = 0
@@ -80,7 +82,8 @@ class StateReturn:
             ConflictError: Another version was published here meanwhile; the outcome stays as a
                 candidate.
         """
-        remote, local = State(self.remote), State(self.url)
+        remote = State(self.remote)
+        local = State(self.url)
         known = {local.manifest(number).job: number for number in local.versions()}
         newest: int | None = None
         for manifest in self._outcomes(remote, job):

@@ -23,11 +23,14 @@ from pathlib import Path
 from typing import Any
 
 ML = Path("/opt/ml")
-CHANNEL, SOURCE = ML / "input/data/job", ML / "input/data/source/source.tar.gz"
+CHANNEL = ML / "input/data/job"
+SOURCE = ML / "input/data/source/source.tar.gz"
 JOB = "renate.launchers.remote.inside.run_job"
 SWEEP = "renate.launchers.remote.inside.run_sweep"
 ORDER = "argv.json"  # in the channel of a job that is a whole sweep (remote/sweep.py)
-CODE, CHECKPOINTS, FAILURE = ML / "code", ML / "checkpoints", ML / "output/failure"
+CODE = ML / "code"
+CHECKPOINTS = ML / "checkpoints"
+FAILURE = ML / "output/failure"
 WORDS = 960  # characters; the service shows 1024, of which it takes some for itself
 # The image's builds, for its GPU.
 TORCH = ("torch", "torchvision", "torchaudio", "torchtext", "torchdata", "triton")
@@ -38,10 +41,12 @@ class SetupError(Exception):
 
 
 def say(text: str) -> None:
+    """Print a line of ours."""
     print(f"renate: {text}", flush=True)
 
 
 def unpack() -> None:
+    """Put the code where it can be imported."""
     CODE.mkdir(parents=True, exist_ok=True)
     with tarfile.open(SOURCE) as archive:
         archive.extractall(CODE, filter="data")
@@ -49,6 +54,7 @@ def unpack() -> None:
 
 
 def version_of(name: str) -> str | None:
+    """The version that the image has of a package; None where it has none."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -56,6 +62,7 @@ def version_of(name: str) -> str | None:
 
 
 def requirement(line: str) -> Any:
+    """A line of the package's metadata, parsed."""
     try:
         from packaging.requirements import Requirement
     except ImportError:  # pip brings its own
@@ -170,6 +177,7 @@ def last_words(words: "collections.deque[str]") -> str:
 
 
 def main() -> int:
+    """The program; returns its exit status."""
     words: collections.deque[str] = collections.deque(maxlen=60)
     told = False
     try:
@@ -178,10 +186,12 @@ def main() -> int:
         code, told = supervise(words)
         why = last_words(words)
     except SetupError as error:
-        code, why = 1, str(error)
+        code = 1
+        why = str(error)
         say(why)
     except Exception:
-        code, why = 1, traceback.format_exc()
+        code = 1
+        why = traceback.format_exc()
         print(why, flush=True)
     if code and not told:
         FAILURE.parent.mkdir(parents=True, exist_ok=True)

@@ -139,10 +139,16 @@ def _text(shape: Any, value: Any, path: str) -> Iterator[tuple[str, Any, str]]:
 
 
 def _bounds(shape: Any, number: int, value: Any, path: str, unit: str) -> Iterator[tuple[str, Any, str]]:
-    low, high = shape.metadata.get("min"), shape.metadata.get("max")
-    if (low is not None and number < low) or (high is not None and number > high):
-        span = f"at least {low}" if high is None else f"at most {high}" if not low else f"{low} to {high}"
-        yield path, value, f"{span} {unit}".strip()
+    low = shape.metadata.get("min")
+    high = shape.metadata.get("max")
+    if (low is None or number >= low) and (high is None or number <= high):
+        return
+    span = f"{low} to {high}"
+    if high is None:
+        span = f"at least {low}"
+    elif not low:
+        span = f"at most {high}"
+    yield path, value, f"{span} {unit}".strip()
 
 
 def check_extra() -> None:

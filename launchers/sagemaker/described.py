@@ -51,7 +51,8 @@ def _why_ended(described: Any, home: str, region: str) -> str:
         return f"backend.max_run={limit}: the time is over; {GOES_ON} the last checkpoint"
     if described.secondary_status == "MaxWaitTimeExceeded":
         limit = limits.max_wait_time_in_seconds
-        return f"backend.max_wait={limit}: no spare machine for long enough; a larger one, or backend.spot=false"
+        what_to_do = "a larger one, or backend.spot=false"
+        return f"backend.max_wait={limit}: no spare machine for long enough; {what_to_do}"
     if status == "Stopped":
         return f"it was stopped; {GOES_ON} its last checkpoint"
     return f"it is {status} without a result"

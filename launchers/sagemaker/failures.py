@@ -32,13 +32,15 @@ def explained() -> Iterator[None]:
 
 
 def untrusted(role: str) -> str:
+    """What is said of a role that the service can't take."""
     return f"backend.role={role}: SageMaker can't assume it; trust sagemaker.amazonaws.com"
 
 
 def answer(error: Exception) -> RenateError:
     """Any operation's error answer."""
     found: Json = error.response["Error"]  # type: ignore[attr-defined]
-    code, text = found["Code"], " ".join(found["Message"].split())
+    code = found["Code"]
+    text = " ".join(found["Message"].split())
     if code.startswith("ExpiredToken"):
         return JobError(EXPIRED)
     denied = re.search(r"User: (\S+) is not authorized to perform: (\S+)(?: on resource: (\S+))?", text)
@@ -50,7 +52,8 @@ def answer(error: Exception) -> RenateError:
 def refusal(error: Exception, request: Json) -> RenateError:
     """CreateTrainingJob's error answer."""
     found: Json = error.response["Error"]  # type: ignore[attr-defined]
-    code, text = found["Code"], " ".join(found["Message"].split())
+    code = found["Code"]
+    text = " ".join(found["Message"].split())
     image = request["AlgorithmSpecification"]["TrainingImage"]
     instance = request["ResourceConfig"]["InstanceType"]
     if "Could not assume role" in text or "assume the role" in text:

@@ -16,6 +16,7 @@ def newest(versions: list[str], installed: str) -> str | None:
 
 
 def numbers(text: str) -> list[int]:
+    """The numbers of a version, without what stands behind a plus."""
     return [int(part) for part in text.split("+")[0].split(".") if part.isdigit()]
 
 

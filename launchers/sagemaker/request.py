@@ -39,6 +39,7 @@ def name_of(prefix: str) -> str:
 
 
 def channel(name: str, uri: str) -> Json:
+    """A channel: what lies below a URL, copied to each machine before the job begins."""
     place = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": place}}
 
@@ -56,12 +57,7 @@ def build(settings: DictConfig, *, name: str, role: str, image: str, home: str, 
         job: Our id of the job.
     """
     s: Any = OmegaConf.to_container(settings, resolve=True)
-    spot, runtime = bool(s["spot"]), int(s["max_run"])
-    resources = {
-        "InstanceType": s["instance_type"],
-        "InstanceCount": s["instance_count"],
-        "VolumeSizeInGB": s["volume_gb"],
-    }
+    tags = [{"Key": str(key), "Value": str(value)} for key, value in s["tags"].items()]
     request: Json = {
         "TrainingJobName": name,
         "RoleArn": role,
@@ -72,15 +68,26 @@ def build(settings: DictConfig, *, name: str, role: str, image: str, home: str, 
         },
         "InputDataConfig": [channel("source", f"{source}/"), channel("job", f"{home}/job/")],
         "OutputDataConfig": {"S3OutputPath": f"{home}/out"},
-        "ResourceConfig": resources,
-        "StoppingCondition": {"MaxRuntimeInSeconds": runtime},
+        "ResourceConfig": {
+            "InstanceType": s["instance_type"],
+            "InstanceCount": s["instance_count"],
+            "VolumeSizeInGB": s["volume_gb"],
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": int(s["max_run"])},
         # Also without spot: a stopped job, submitted again, goes on from there.
         "CheckpointConfig": {"S3Uri": f"{home}/checkpoints", "LocalPath": CHECKPOINTS},
-        "Tags": [{"Key": TAG, "Value": job}, *({"Key": str(k), "Value": str(v)} for k, v in s["tags"].items())],
+        "Tags": [{"Key": TAG, "Value": job}, *tags],
     }
-    if spot:
+    _add_what_is_asked_for(request, s)
+    return request
+
+
+def _add_what_is_asked_for(request: Json, s: Json) -> None:
+    """The parts that a request has only where a setting asks for them."""
+    if s["spot"]:
+        longest = int(s["max_wait"] or 2 * int(s["max_run"]))
         request["EnableManagedSpotTraining"] = True
-        request["StoppingCondition"]["MaxWaitTimeInSeconds"] = int(s["max_wait"] or 2 * runtime)
+        request["StoppingCondition"]["MaxWaitTimeInSeconds"] = longest
     if s["retries"]:
         request["RetryStrategy"] = {"MaximumRetryAttempts": s["retries"]}
     if s["subnets"] or s["security_groups"]:
@@ -88,9 +95,8 @@ def build(settings: DictConfig, *, name: str, role: str, image: str, home: str, 
     if s["encrypt_traffic"]:
         request["EnableInterContainerTrafficEncryption"] = True
     if s["volume_kms_key"]:
-        resources["VolumeKmsKeyId"] = s["volume_kms_key"]
+        request["ResourceConfig"]["VolumeKmsKeyId"] = s["volume_kms_key"]
     if s["output_kms_key"]:
         request["OutputDataConfig"]["KmsKeyId"] = s["output_kms_key"]
     if s["environment"]:
         request["Environment"] = {str(k): str(v) for k, v in s["environment"].items()}
-    return request

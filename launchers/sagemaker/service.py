@@ -31,6 +31,7 @@ class Service:
 
     @cached_property
     def session(self) -> Any:
+        """boto3's, whose clients no longer tell of each request. Raises ConfigError without a region."""
         import boto3
 
         for name in TALKATIVE:
@@ -43,6 +44,7 @@ class Service:
 
     @property
     def region(self) -> str:
+        """Where it is."""
         return str(self.session.region_name)
 
     @property

@@ -55,7 +55,8 @@ class SweepRequest:
     """
 
     def __init__(self, composer: Composer, settings: DictConfig, parsed: Sequence[Override]) -> None:
-        self.composer, self.settings = composer, settings
+        self.composer = composer
+        self.settings = settings
         self.fixed = [o for o in parsed if not o.is_sweep_override()]
         if seeds := [o for o in parsed if o.is_sweep_override() and o.key_or_group == "seed"]:
             raise ConfigError(
@@ -79,7 +80,8 @@ class SweepRequest:
             self.fixed += OverridesParser.create().parse_overrides([f"problem={option}"])
             self.base = self._base()
         config: Any = OmegaConf.to_container(self.base.config, resolve=True)
-        self.tuner, self.objective = config["tuner"], config["objective"]
+        self.tuner = config["tuner"]
+        self.objective = config["objective"]
         self.objective["others"] = self.objective["others"] or {}
         self._check(config)
         self.record = self._record(config)
@@ -128,6 +130,7 @@ class SweepRequest:
             return self.composer.compose(0, [*lines, "state.first=false"])
 
     def shared(self) -> list[str]:
+        """The overrides that all trials share, as the command line has them."""
         return [str(o.input_line) for o in self.fixed]
 
     def defaults(self) -> Config:
@@ -144,9 +147,9 @@ class SweepRequest:
             lines = self.shared()
             if key in self.space.conditions:
                 group, options = self.space.conditions[key]
-                lines.append(f"{group}={defaults[group] if defaults[group] in options else sorted(options)[0]}")
-            value: Any = self.composer.select(lines, key)
-            text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+                chosen = defaults[group] if defaults[group] in options else sorted(options)[0]
+                lines.append(f"{group}={chosen}")
+            text = _as_text(self.composer.select(lines, key))
             try:
                 defaults[key] = domain.text(domain.number(text))
             except ValueError:
@@ -169,9 +172,8 @@ class SweepRequest:
             raise ConfigError(f"tuner={self.option}: it names no proposer and no stopper")
         for key, choices in CHOICES.items():
             if tuner[key] not in choices:
-                raise ConfigError(
-                    f"tuner.{key}={tuner[key]}: expected {', '.join(choices)}{nearest(tuner[key], choices)}"
-                )
+                advice = nearest(tuner[key], choices)
+                raise ConfigError(f"tuner.{key}={tuner[key]}: expected {', '.join(choices)}{advice}")
         for key in LIMITS:
             if tuner[key] is not None and tuner[key] < (0 if key == "max_failures" else 1e-9):
                 raise ConfigError(f"tuner.{key}={tuner[key]}: expected more than 0, or null for no limit")
@@ -179,7 +181,8 @@ class SweepRequest:
             raise ConfigError(f"tuner.seeds={tuner['seeds']}: expected 1 or more")
         if self.objective["metric"] is None:
             raise ConfigError("objective.metric=null: a tuner needs an objective, as objective.metric=val_accuracy")
-        every, steps = config["trainer"]["report_every"], config["trainer"]["max_steps"]
+        every = config["trainer"]["report_every"]
+        steps = config["trainer"]["max_steps"]
         if every is not None and (
             steps < every or {"trainer.max_steps", "trainer.report_every"} & {*self.space.domains}
         ):
@@ -210,7 +213,8 @@ class SweepRequest:
                 )
 
     def _record(self, config: Json) -> Json:
-        record, state = self.base.record, config["state"]
+        record = self.base.record
+        state = config["state"]
         shape = {k: v for k, v in self.tuner.items() if k not in (*LIMITS, "keep", "storage")}
         asked = json.dumps([record["recipe"], shape, space_to_json(self.space)], sort_keys=True)
         recipe = hashlib.sha256(asked.encode()).hexdigest()[:16]
@@ -236,6 +240,13 @@ class SweepRequest:
     def slots(self) -> int:
         """Trials at a time; each has a job per seed."""
         return max(1, int(self.settings.backend.workers) // int(self.tuner["seeds"]))
+
+
+def _as_text(value: Any) -> str:
+    """A value as the command line has it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def lines_of(config: Mapping[str, str]) -> list[str]:

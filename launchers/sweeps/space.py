@@ -20,14 +20,17 @@ def domain_of(override: Override) -> Domain:
         ConfigError: A domain that can't be right; Hydra's grammar takes an empty interval, a log
             from 0 and any tag.
     """
-    line, sweep = override.input_line, override.value()
+    line = override.input_line
+    sweep = override.value()
     assert isinstance(sweep, ChoiceSweep | IntervalSweep | RangeSweep)
     if unknown := sorted(sweep.tags - {"log"}):
         raise ConfigError(f"{line}: no such tag '{unknown[0]}'{nearest(unknown[0], ['log'])} (log)")
     if isinstance(sweep, IntervalSweep):
         assert sweep.start is not None
         assert sweep.end is not None
-        low, high, log = sweep.start, sweep.end, "log" in sweep.tags
+        low = sweep.start
+        high = sweep.end
+        log = "log" in sweep.tags
         if not low < high:
             raise ConfigError(f"{line}: expected low < high, got {low:g} and {high:g}")
         if log and low <= 0:

@@ -38,7 +38,11 @@ class SweepTable:
     def __init__(
         self, console: Console, *, metric: str, mode: str, total: int | None, others: Sequence[str] = ()
     ) -> None:
-        self.console, self.metric, self.mode, self.total, self.others = console, metric, mode, total, others
+        self.console = console
+        self.metric = metric
+        self.mode = mode
+        self.total = total
+        self.others = others
         self.live: Live | None = None
         self.seen: dict[int, str] = {}
         self.lock = threading.Lock()
@@ -96,13 +100,16 @@ class SweepTable:
         running = [t for t in trials if t.status == RUNNING]
         rest = [t for t in reversed(trials) if t.status != RUNNING and t is not best]
         for trial in [*([best] if best else []), *running, *rest][:SHOWN]:
-            style = "bold green" if trial is best else "dim" if trial.status in (STOPPED, FAILED) else ""
+            style = "dim" if trial.status in (STOPPED, FAILED) else ""
+            if trial is best:
+                style = "bold green"
             table.add_row(*row(trial), style=style)
         return table
 
     def end(self, sweep: Sweep, best: Trial, outcome: JobResult, winner: str) -> None:
         """The best trials, and the winner as a command."""
-        out, sign = stdout(), 1.0 if self.mode == "min" else -1.0
+        out = stdout()
+        sign = 1.0 if self.mode == "min" else -1.0
         if self.others:
             out.print(self.front(sweep))
             out.print()
@@ -139,6 +146,7 @@ class SweepTable:
 
 
 def row(trial: Trial) -> list[str]:
+    """A trial's cells: number, status, step, value, configuration."""
     value = "–" if trial.value is None else f"{trial.value:.4f}"
     config = " ".join(f"{key}={short(text)}" for key, text in trial.config.items())
     return [str(trial.id), trial.status, str(trial.step), value, config]

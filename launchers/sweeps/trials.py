@@ -30,7 +30,11 @@ class JobTrials:
     """
 
     def __init__(self, launcher: HydraLauncher, make: Make, *, seeds: int, slots: int, metrics: Sequence[str]) -> None:
-        self.launcher, self.make, self.seeds, self.slots, self.metrics = launcher, make, seeds, slots, metrics
+        self.launcher = launcher
+        self.make = make
+        self.seeds = seeds
+        self.slots = slots
+        self.metrics = metrics
         self.events: queue.Queue[tuple[int, int, Json | None, JobResult | None]] = queue.Queue()
         self.jobs: dict[int, list[ComposedJob]] = {}
         self.owner: dict[str, tuple[int, int]] = {}
@@ -42,11 +46,14 @@ class JobTrials:
         launcher.listener = self._heard
 
     def clock(self) -> float:
+        """Seconds, from some moment on."""
         return time.monotonic()
 
     def start(self, trial: Trial) -> None:
+        """Begin a trial, or go on with it where its folder has reports."""
         self.jobs[trial.id] = jobs = [self.make(trial, k) for k in range(self.seeds)]
-        self.reached[trial.id], self.results[trial.id] = [{} for _ in jobs], {}
+        self.reached[trial.id] = [{} for _ in jobs]
+        self.results[trial.id] = {}
         self.began[trial.id] = time.monotonic()
         self.futures[trial.id] = []
         for k, job in enumerate(jobs):
@@ -66,6 +73,7 @@ class JobTrials:
         self.events.put((trial, k, None, result))
 
     def stop(self, trial: Trial) -> None:
+        """Tell a trial's jobs to end."""
         trial.seconds = time.monotonic() - self.began[trial.id]
         self._stop_jobs(trial.id)
 
@@ -116,7 +124,8 @@ class JobTrials:
         if any(report[metric] is None for metric in self.metrics):
             return None  # no number: no point of the curve, and worse than any
         every = self.jobs[trial][k].config.trainer.report_every
-        step, reached = report["epoch"] if every is None else report["step"] // every, self.reached[trial]
+        step = report["epoch"] if every is None else report["step"] // every
+        reached = self.reached[trial]
         new = step not in reached[k]
         reached[k][step] = [float(report[metric]) for metric in self.metrics]
         if not new or any(step not in one for one in reached):
@@ -125,7 +134,8 @@ class JobTrials:
         return Report(trial, step, value, tuple(others))
 
     def _ended(self, trial: int, k: int, result: JobResult) -> End | None:
-        results, seconds = self.results[trial], time.monotonic() - self.began[trial]
+        results = self.results[trial]
+        seconds = time.monotonic() - self.began[trial]
         results[k] = result
         if not result.completed:
             self._stop_jobs(trial)

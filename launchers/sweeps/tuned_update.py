@@ -12,7 +12,6 @@ from pathlib import Path
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from renate.build import build
 from renate.errors import ConfigError, JobError
 from renate.jobs.already import came_from, maker_of, tuned_in_words
 from renate.jobs.directory import JobDirectory, Json, write_json
@@ -20,12 +19,12 @@ from renate.jobs.records import COMPLETED, FAILED, JobResult
 from renate.jobs.text import quoted
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
-from renate.tuning.past import best_of_each_update, completed_of_each_update, read
 from renate.tuning.sweep import RUNNING, Limits, Sweep, Trial
 from renate.tuning.winner import EVENTS, RECORD, folder_of, publish_best, trials_of
 
 from ..composing.launcher import HydraLauncher, link_latest
 from ..terminal.console import command, relative, stdout
+from .engines import engines_for
 from .request import LIMITS, SweepRequest, lines_of
 from .sweep_table import SweepTable
 from .trial_folders import TrialFolders
@@ -102,7 +101,8 @@ class Tuning:
 
     def check(self) -> None:
         """Find out what can be wrong with the tuner, and write nothing."""
-        before, self.launcher.progress.quiet = self.launcher.progress.quiet, True
+        before = self.launcher.progress.quiet
+        self.launcher.progress.quiet = True
         self._engines()
         self.launcher.progress.quiet = before
 
@@ -192,60 +192,26 @@ class Tuning:
         if not trials:
             return
         ended = sum(trial.status != RUNNING for trial in trials)
-        said = f"goes on with {relative(self.folder)}: {len(trials)} trials asked for, {ended} of them ended"
+        asked = f"{len(trials)} trials asked for, {ended} of them ended"
+        said = f"goes on with {relative(self.folder)}: {asked}"
         if self.unread:
             said += "; what data.train held then can't be compared with what it holds now, resume=false begins anew"
-        self.launcher.progress.line(f"{said} (resume=false begins anew)" if not self.unread else said)
+        else:
+            said += " (resume=false begins anew)"
+        self.launcher.progress.line(said)
 
     def _engines(self) -> tuple[Proposer, Stopper]:
         """Proposer and stopper, told what they are for."""
-        parent = self.record["parent"]
-        state = State(parent["url"]) if parent else None
-        rows = read(state, state.manifest(parent["version"])) if state and self.tuner["transfer"] != "none" else []
-        defaults = self.request.defaults()
-        metric, mode, seed = (self.record[key] for key in ("metric", "mode", "seed"))
-        first = best_of_each_update(rows, self.request.space, defaults, metric=metric, mode=mode)
-        enqueued = len(first)
-        if rows:
-            self.launcher.progress.line(
-                f"history: {len(rows)} trials of earlier updates; {enqueued} of their best configurations come first"
-            )
-        default = self.request.space.active(defaults)
-        if self.tuner["defaults_first"] and self.request.space.fits(default) and default not in first:
-            first.append(default)
-        node = dict(self.tuner["stopper"])
-        if self.tuner["transfer"] == "rush":
-            if "bar" not in node:
-                raise ConfigError("tuner.transfer=rush needs a stopper with rungs, as tuner=asha has")
-            node["bar"] = True
-        trust, steps = self.base.config.trust, self.request.steps()
-        proposer: Proposer = build(self.tuner["proposer"], "tuner.proposer", trust=trust)
-        stopper: Stopper = build(node, "tuner.stopper", trust=trust)
-        self._bind_to_others(proposer, stopper)
-        proposer.learn(completed_of_each_update(rows, self.request.space, defaults, metric=metric, mode=mode))
-        proposer.bind(self.request.space, first=first, seed=seed, steps=steps, slots=self.request.slots)
-        self.launcher.check_tuner(proposer)  # bound, it knows whether its trials are clones
+        proposer, stopper = engines_for(self.request, self.record, self.launcher)
         self.folders = TrialFolders(self.request, self.folder, clones=proposer.clones)
-        stopper.bind(steps=steps, seed=seed, enqueued=enqueued, warm=self.record["parent"] is not None)
-        if not self.request.space.finite and all(self.tuner[k] is None for k in LIMITS if k != "max_failures"):
-            raise ConfigError("the space has no end: give tuner.max_trials, tuner.max_time or another limit")
         return proposer, stopper
 
-    def _bind_to_others(self, proposer: Proposer, stopper: Stopper) -> None:
-        if not self.record["others"]:
-            return
-        for part in (proposer, stopper):
-            if not part.several:
-                raise ConfigError(
-                    f"objective.others: {type(part).__name__} of tuner={self.request.option} "
-                    "knows of one objective only; evolution, random, optuna/nsga2 and "
-                    "syne_tune/moasha take several"
-                )
-        proposer.objectives = 1 + len(self.record["others"])
-
     def _sweep(self, proposer: Proposer, stopper: Stopper) -> Sweep:
-        metric, mode, seeds = self.record["metric"], self.record["mode"], int(self.tuner["seeds"])
-        others, total = self.record["others"], self.tuner["max_trials"]
+        metric = self.record["metric"]
+        mode = self.record["mode"]
+        seeds = int(self.tuner["seeds"])
+        others = self.record["others"]
+        total = self.tuner["max_trials"]
         self.launcher.progress.quiet = True
         self.table = SweepTable(
             self.launcher.progress.console, metric=metric, mode=mode, total=total, others=list(others)

@@ -47,7 +47,8 @@ class Progress:
             try:
                 yield
             finally:
-                self.bars, self.tasks = None, {}
+                self.bars = None
+                self.tasks = {}
 
     def line(self, text: str) -> None:
         """Print a line, above the bars where there are any."""

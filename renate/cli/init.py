@@ -79,6 +79,7 @@ class Mine(Updater):
 
 
 def run(argv: list[str]) -> None:
+    """The verb. Raises ConfigError where a file would be replaced."""
     parser = argparse.ArgumentParser(prog="renate init", description="Start a repository of experiments.")
     parser.add_argument("dir", type=Path, help="where; made if it isn't there")
     folder = parser.parse_args(argv).dir

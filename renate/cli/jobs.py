@@ -142,6 +142,7 @@ def find(run_dir: Path, name: str) -> JobDirectory:
 
 
 def ls(run_dir: Path) -> None:
+    """A line for each job and sweep of a run directory."""
     table = Table("job", "overrides", "status", "objective", "version", "seconds", "started", box=None, pad_edge=False)
     found = [p.parent for name in ("job.json", RECORD) for p in run_dir.glob(f"*/{name}") if not p.parent.is_symlink()]
     found = list(dict.fromkeys(found))  # a sweep that was a job is both
@@ -165,11 +166,13 @@ def ls(run_dir: Path) -> None:
 
 
 def show(directory: JobDirectory) -> None:
+    """Config, reports and result of a job; of a sweep, its trials."""
     if (directory.path / RECORD).exists():
         show_sweep(directory)
         return
     out = stdout()
-    record, result = directory.record, directory.result or JobResult(UNFINISHED)
+    record = directory.record
+    result = directory.result or JobResult(UNFINISHED)
     for key in ("id", "overrides", "parent", "cwd"):
         out.print(f"{key:10s} {record.get(key)}", markup=False)
     for key in ("status", "error", "value", "version", "url", "seconds"):
@@ -183,7 +186,8 @@ def show(directory: JobDirectory) -> None:
 
 def show_sweep(directory: JobDirectory) -> None:
     """A tuner's sweep: what it is about, and its trials."""
-    out, record = stdout(), record_of(directory.path)
+    out = stdout()
+    record = record_of(directory.path)
     result = directory.result or JobResult(UNFINISHED)
     for key in ("id", "overrides", "parent", "to", "metric", "mode"):
         out.print(f"{key:10s} {record[key]}", markup=False)

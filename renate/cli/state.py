@@ -20,6 +20,7 @@ DAY = 24 * 3600
 
 
 def run(argv: list[str]) -> None:
+    """The verb."""
     parser = argparse.ArgumentParser(prog="renate state", description="Look after the versions of a state.")
     verbs = parser.add_subparsers(dest="verb", required=True)
 
@@ -50,6 +51,7 @@ def run(argv: list[str]) -> None:
 
 
 def ls(asked: argparse.Namespace) -> None:
+    """Versions, pins and candidates, a line each."""
     state = State(asked.url)
     pins = publishing.pins(state)
     numbers = existing(state)
@@ -67,9 +69,11 @@ def ls(asked: argparse.Namespace) -> None:
 
 def _line(state: State, manifest: Manifest) -> tuple[str, str, str, str]:
     parent = manifest.parent
-    origin = (
-        "–" if parent is None else str(parent.version) if parent.url is None else f"{parent.version} of {parent.url}"
-    )
+    origin = "–"
+    if parent is not None:
+        origin = str(parent.version)
+        if parent.url is not None:
+            origin += f" of {parent.url}"
     measured = _measured(state, manifest)
     return (
         cell(str(manifest.created)[:19]),
@@ -111,6 +115,7 @@ def existing(state: State) -> list[int]:
 
 
 def show(asked: argparse.Namespace) -> None:
+    """One version: lineage, metrics, files."""
     state = State(asked.url)
     manifest = state.manifest(state.resolve(asked.version) if asked.version else None)
     out = stdout()
@@ -126,6 +131,7 @@ def show(asked: argparse.Namespace) -> None:
 
 
 def verify(asked: argparse.Namespace) -> None:
+    """Read every byte of a version, or of all. Raises CorruptError."""
     state = State(asked.url)
     for number in [state.resolve(asked.version)] if asked.version else existing(state):
         manifest = state.verify(number)
@@ -134,6 +140,7 @@ def verify(asked: argparse.Namespace) -> None:
 
 
 def publish(asked: argparse.Namespace) -> None:
+    """Make the candidate of a job, or a sweep's best, the next version. Raises JobError."""
     for path in (Path(asked.job), Path("runs", asked.job)):
         if (path / RECORD).is_file():
             manifest = publish_best(path)
@@ -172,12 +179,14 @@ def _publish_own(own: State, to: State, job: str) -> Manifest:
 
 
 def rollback(asked: argparse.Namespace) -> None:
+    """Publish an old version's content as a new version."""
     state = State(asked.url)
     manifest = publishing.rollback(state, state.resolve(asked.version))
     print(f"version {manifest.version} has the content of version {asked.version}")
 
 
 def pin(asked: argparse.Namespace) -> None:
+    """Give a version a name."""
     state = State(asked.url)
     number = state.resolve(asked.version)
     publishing.pin(state, asked.name, number)
@@ -185,11 +194,13 @@ def pin(asked: argparse.Namespace) -> None:
 
 
 def unpin(asked: argparse.Namespace) -> None:
+    """Take a name away."""
     publishing.unpin(State(asked.url), asked.name)
     print(f"{asked.name} is gone")
 
 
 def gc(asked: argparse.Namespace) -> None:
+    """Remove old versions that have no pin, and what nothing needs."""
     done = collect(State(asked.url), keep=asked.keep, grace=asked.grace_days * DAY)
     versions = ", ".join(map(str, done.versions)) or "none"
     print(f"versions removed: {versions}; {done.blobs} blobs ({done.bytes:,} bytes), {done.leftovers} leftovers")

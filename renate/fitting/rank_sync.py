@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from renate.memory.store.memory import Memory
-from renate.memory.store.shards import settle
+from renate.memory.store.shards import align_ids, sync_counts
 from renate.ranks import Ranks
 
 
@@ -41,11 +41,11 @@ class RankSync:
         counts[self.ranks.rank] = self.memory.count
 
         votes = self.ranks.all_max([due, ending, stop, *counts])
-        self.memory.hear(votes[3:])
+        sync_counts(self.memory, votes[3:])
         if votes[2]:
             self.stop()
         self.agreed = (bool(votes[0]), bool(votes[1]))
 
     def end_epoch(self) -> None:
         """Let every shard go on after the last id that was given out."""
-        settle(self.memory, self.ranks)
+        align_ids(self.memory, self.ranks)

@@ -18,10 +18,12 @@ PERIOD = 1.0  # seconds between two objects, at least
 
 
 def report_key(run: str, number: int) -> str:
+    """Where a submission's events of that number lie, within the job's folder."""
     return f"{run}/reports/{number:08d}.json"
 
 
 def result_key(run: str) -> str:
+    """Where a submission's result lies."""
     return f"{run}/result.json"
 
 
@@ -34,9 +36,11 @@ class Outbox:
     """
 
     def __init__(self, store: Store, run: str) -> None:
-        self.store, self.run = store, run
+        self.store = store
+        self.run = run
         self.waiting: list[Event] = []
-        self.changed, self.closing = threading.Condition(), threading.Event()
+        self.changed = threading.Condition()
+        self.closing = threading.Event()
         self.number = len(store.list(f"{run}/reports"))
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
@@ -60,7 +64,8 @@ class Outbox:
 
     def _flush(self, *, last: bool = False) -> None:
         with self.changed:
-            batch, self.waiting = self.waiting, []
+            batch = self.waiting
+            self.waiting = []
         if not batch:
             return
         content = json.dumps([event.to_json() for event in batch])

@@ -39,6 +39,7 @@ PASSED_ON = (REPORT, PROGRESS, RESUMED)
 
 
 def main() -> int:
+    """The program; returns its exit status."""
     parser = argparse.ArgumentParser()
     parser.add_argument("channel", type=Path)
     parser.add_argument("directory", type=Path)
@@ -88,7 +89,9 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
 
     Returns the exit code.
     """
-    worker, logs, told = GroupWorker(0, group), Logs(directory.path), []
+    worker = GroupWorker(0, group)
+    logs = Logs(directory.path)
+    told = []
     put = outbox.put if outbox is not None else lambda event: None
 
     def tell(number: int, frame: object) -> None:
@@ -129,10 +132,12 @@ class Logs:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.read = folder, Counter[str]()
+        self.folder = folder
+        self.read = Counter[str]()
         self.text = codecs.getincrementaldecoder("utf-8")("replace")
 
     def pass_on(self, put: Callable[[Event], None]) -> None:
+        """Pass on what was written since the last call; `put` takes the first process's as events."""
         for path in sorted([*self.folder.glob("log*.txt"), *self.folder.glob("torchrun.txt")]):
             with path.open("rb") as file:
                 file.seek(self.read[path.name])

@@ -41,9 +41,7 @@ class Policy(ABC):
 
     def __init__(self, capacity: int | None) -> None:
         if capacity is not None and (capacity < 1 or capacity != int(capacity)):
-            raise ConfigError(
-                f"memory.capacity={capacity}: expected a whole number of 1 or more; memory=none keeps none"
-            )
+            raise ConfigError(f"memory.capacity={capacity}: expected a whole number of 1 or more, or memory=none")
         self.capacity = capacity
 
     @property

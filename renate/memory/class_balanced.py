@@ -63,9 +63,8 @@ class ClassBalanced(Policy):
         label = values["label"]
         check_keys(values["key"])
         if not ((label >= 0) & (label < LABELS)).all():
-            raise CorruptError(
-                f"memory/index.safetensors: a label isn't between 0 and {LABELS}; bring it back from a copy"
-            )
+            where = "memory/index.safetensors"
+            raise CorruptError(f"{where}: a label is no class; bring it back from a copy")
         self.quotas.set(values["key"], label)
 
     def select(self, values: Values, size: int) -> Ints:

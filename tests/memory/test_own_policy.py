@@ -132,7 +132,7 @@ def test_what_a_policy_gets_wrong_is_said() -> None:
     odd.gap = 2
     with pytest.raises(ConfigError, match="FirstCome leaves slots below 10 without an example"):
         bound(in_ram(odd)).add_columns(columns(8))
-    with pytest.raises(ConfigError, match="a dict is no memory policy; derive it from renate.mem"):
+    with pytest.raises(ConfigError, match="a dict is no policy; derive it from renate.mem"):
         Memory({}, None)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The suite that every policy of conf/memory passes, against a law written down as plainly as can be."""
+"""The suite that every policy of conf/memory passes, against a law written down plainly."""
 
 import inspect
 from collections.abc import Iterator
@@ -204,7 +204,7 @@ def sharded(
     files: Files | None = None,
     revert: bool = False,
 ) -> tuple[Memory, list[int]]:
-    """Offer ids in several epochs to so many processes; returns the merged memory, each shard's size."""
+    """Offer ids in two epochs to so many processes; returns the memory and the shards' sizes."""
 
     def fresh(ranks: Ranks) -> Memory:
         memory = memory_of(option, changes)

@@ -42,9 +42,8 @@ class Memory:
 
     def __init__(self, policy: Policy, max_ram: int | None) -> None:
         if not isinstance(policy, Policy):
-            raise ConfigError(
-                f"memory: a {type(policy).__name__} is no memory policy; derive it from renate.memory.base.Policy"
-            )
+            kind = type(policy).__name__
+            raise ConfigError(f"memory: a {kind} is no policy; derive it from renate.memory.base.Policy")
         self.policy = policy
         self.capacity = policy.capacity
         self.max_ram = max_ram
@@ -84,9 +83,8 @@ class Memory:
             ConfigError: The policy can't be sharded.
         """
         if ranks > 1 and not self.policy.shared:
-            raise ConfigError(
-                f"memory: {self.policy.name} can't be sharded over {ranks} processes: give trainer.devices=1"
-            )
+            name = self.policy.name
+            raise ConfigError(f"memory: {name} can't be sharded over {ranks} processes: give trainer.devices=1")
         self.seed = seed
         self.transform = transform
         self.rank = rank

@@ -1,7 +1,7 @@
 """Files and checkpoints that were written before a memory had a policy load and go on bit for bit.
 
-`of_before/` was written by the code of commit 688d34e, by the steps that each test names: what it had
-at first, what it saved when it had gone on, and what it drew then.
+`of_before/` was written by the code of commit 688d34e, by the steps that each test names: what it
+had at first, what it saved when it had gone on, and what it drew then.
 """
 
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_a_checkpoint_goes_on(kind: str) -> None:
 
 
 def test_checkpoints_of_shards_go_on() -> None:
-    """Two processes offer ten examples in each of four steps; the third step's checkpoints are read."""
+    """Two processes offer ten examples in each of four steps; they go on after the third."""
 
     def one(ranks: Ranks) -> Memory:
         memory = reservoir(30)

@@ -1,4 +1,4 @@
-"""A memory in shards: together they are exactly the memory of one process, whatever the number of processes was."""
+"""A memory in shards: together they are exactly the memory of one process."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ from tests.memory.threads import together
 def update(
     make: Callable[[], Memory], files: Files, ids: torch.Tensor, size: int, *, batch: int = 5
 ) -> tuple[Files, list[int], list[str]]:
-    """Offer ids in two epochs on `size` processes; returns the memory's files, each shard's size, the files written."""
+    """Offer ids in two epochs on `size` processes; returns files, shards' sizes, files written."""
 
     def one(ranks: Ranks) -> tuple[int, Memory]:
         memory = make()

@@ -59,6 +59,15 @@ def register_plugins() -> None:
     import_from_here()
 
 
+def register_launchers() -> None:
+    """Register the launcher of every backend, for sweepers that know nothing of renate.
+
+    Ours registers the one that is chosen, in `launcher_for`.
+    """
+    for backend in options_of("backend"):
+        Plugins.instance().register(launcher_class(backend))
+
+
 def import_from_here() -> None:
     """Make my_models.py beside conf/ importable, as with `python -m`."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:

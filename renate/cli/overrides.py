@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from renate.errors import ConfigError
 from renate.launchers.composing.conf import ROOT
 from renate.launchers.composing.mistakes import one_line
-from renate.launchers.composing.session import register_plugins
+from renate.launchers.composing.session import register_launchers, register_plugins
 
 
 def in_process(config: DictConfig) -> Any:
@@ -32,6 +32,8 @@ def run(argv: list[str]) -> None:
     # argparse wants the overrides in one row; flags may stand anywhere between them
     argv = sorted(argv, key=lambda a: not a.startswith("-") and ("=" in a or a[0] in "+~"))
     arguments = get_args_parser().parse_args(argv)
+    if any(line.startswith("hydra/sweeper=") for line in arguments.overrides):
+        register_launchers()
     if arguments.cfg is not None:
         _one_job(arguments.overrides)
     if _runs(arguments) and not any(line.startswith("hydra.mode=") for line in arguments.overrides):

@@ -43,7 +43,7 @@ print([point.name for point in about.entry_points(group="hydra.plugins")])"""
         [sys.executable, "-c", code], cwd=tmp_path.parent, env=environment, text=True, stdout=subprocess.PIPE
     )
     assert said.stdout.count(str(tmp_path)) == 3
-    assert "renate_sagemaker" in said.stdout
+    assert "renate_sweeper" in said.stdout
 
 
 def test_own_modules_go_along_where_the_config_names_one(workdir: Path) -> None:

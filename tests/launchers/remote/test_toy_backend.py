@@ -32,11 +32,18 @@ def test_updates_of_a_local_state(toy: list[str], workdir: Path) -> None:
     assert "already published as version 2 of ./state" in again.stdout
 
 
+@pytest.mark.slow
 def test_it_trains_as_this_machine_does(toy: list[str], workdir: Path) -> None:
     renate(*toy, "state.url=./there", "state.first=true", cwd=workdir)
     renate(*QUICK, "state.url=./here", "state.first=true", cwd=workdir)
     there, here = (State(str(workdir / url)).manifest().files for url in ("there", "here"))
     assert there["model.safetensors"].sha256 == here["model.safetensors"].sha256
+
+
+@pytest.mark.slow
+def test_a_sweeper_that_knows_nothing_of_renate_finds_it(toy: list[str], workdir: Path) -> None:
+    done = renate(*toy, "hydra/sweeper=basic", "seed=0,1", cwd=workdir)
+    assert done.stderr.count("submitted as toy-") == 2
 
 
 def test_a_tuner_stops_and_publishes(toy: list[str], workdir: Path) -> None:

@@ -1,7 +1,9 @@
-"""The work of `end_to_end.py` in plain PyTorch, as one would write it by hand; none of renate's code.
+"""The work of `end_to_end.py` in plain PyTorch, as one would write it by hand; none of renate's
+code.
 
-`python benchmarks/bare.py --data FOLDER`, with the arrays that end_to_end.py leaves in FOLDER. Data and memory are
-tensors of uint8, scaled batch by batch; the memory is Vitter's algorithm R. The last line of output is JSON.
+`python benchmarks/bare.py --data FOLDER`, with the arrays that end_to_end.py leaves in FOLDER. Data
+and memory are tensors of uint8, scaled batch by batch; the memory is Vitter's algorithm R. The last
+line of output is JSON.
 """
 
 import argparse
@@ -60,7 +62,8 @@ def scaled(images: Tensor) -> Tensor:
 
 
 def er_loss(model: nn.Module, memory: Reservoir, images: Tensor, labels: Tensor) -> Tensor:
-    all_images, all_labels = images, labels
+    all_images = images
+    all_labels = labels
     if memory.seen:
         past = memory.draw()
         all_images = torch.cat([images, memory.images[past]])
@@ -68,6 +71,7 @@ def er_loss(model: nn.Module, memory: Reservoir, images: Tensor, labels: Tensor)
 
     loss = F.cross_entropy(model(scaled(all_images)), all_labels)
     memory.add(images, labels)
+
     return loss
 
 
@@ -93,7 +97,9 @@ def accuracy(model: nn.Module, examples: Examples) -> float:
 
 
 def load(folder: Path, part: str) -> Examples:
-    images, labels = (torch.from_numpy(np.load(folder / f"{part}_{name}.npy")) for name in ("images", "labels"))
+    images, labels = (
+        torch.from_numpy(np.load(folder / f"{part}_{name}.npy")) for name in ("images", "labels")
+    )
     return images, labels
 
 
@@ -106,16 +112,24 @@ def by_class(examples: Examples, tasks: int) -> list[Examples]:
 def rotated(images: Tensor, degrees: float) -> Tensor:
     """Turn images counter-clockwise about their centre."""
     angle = torch.deg2rad(torch.tensor(degrees))
-    cos, sin = float(angle.cos()), float(angle.sin())
-    grid = F.affine_grid(torch.tensor([[[cos, -sin, 0.0], [sin, cos, 0.0]]]), [1, 1, 28, 28], align_corners=False)
+    cos = float(angle.cos())
+    sin = float(angle.sin())
+    grid = F.affine_grid(
+        torch.tensor([[[cos, -sin, 0.0], [sin, cos, 0.0]]]), [1, 1, 28, 28], align_corners=False
+    )
     parts = [
-        F.grid_sample(part[:, None].float(), grid.expand(len(part), -1, -1, -1), align_corners=False)
+        F.grid_sample(
+            part[:, None].float(), grid.expand(len(part), -1, -1, -1), align_corners=False
+        )
         for part in torch.split(images, 4096)
     ]
+
     return torch.cat([part[:, 0].round_().clamp_(0, 255).to(torch.uint8) for part in parts])
 
 
-def by_rotation(train: Examples, test: Examples, tasks: int) -> tuple[list[Examples], list[Examples]]:
+def by_rotation(
+    train: Examples, test: Examples, tasks: int
+) -> tuple[list[Examples], list[Examples]]:
     """Each task has all images, turned by an angle of its own."""
     angles = [180 * task / tasks for task in range(tasks)]
     trains = [(rotated(train[0], angle), train[1]) for angle in angles]
@@ -124,33 +138,48 @@ def by_rotation(train: Examples, test: Examples, tasks: int) -> tuple[list[Examp
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--updater", choices=["er", "derpp"], default="er")
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--tasks", type=int, default=5)
-    parser.add_argument("--rotation", action="store_true", help="tasks are rotations instead of classes")
+    parser.add_argument(
+        "--rotation", action="store_true", help="tasks are rotations instead of classes"
+    )
     parser.add_argument("--threads", type=int)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
 
     if asked.threads:
         torch.set_num_threads(asked.threads)
+
     torch.manual_seed(asked.seed)
-    train, test = load(asked.data, "train"), load(asked.data, "test")
+    train = load(asked.data, "train")
+    test = load(asked.data, "test")
+
     if asked.rotation:
         trains, tests = by_rotation(train, test, asked.tasks)
     else:
-        trains, tests = by_class(train, asked.tasks), by_class(test, asked.tasks)
+        trains = by_class(train, asked.tasks)
+        tests = by_class(test, asked.tasks)
+
     del train, test  # the tasks are copies
 
     model = nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10)
+        nn.Flatten(),
+        nn.Linear(784, 100),
+        nn.ReLU(),
+        nn.Linear(100, 100),
+        nn.ReLU(),
+        nn.Linear(100, 10),
     )
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
             nn.init.xavier_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
+
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE[asked.updater])
     memory = Reservoir(500, asked.batch)
     loss_of = er_loss if asked.updater == "er" else derpp_loss
@@ -163,7 +192,9 @@ def main() -> None:
         began = time.perf_counter()
         model.train()
         for rows in torch.split(torch.randperm(len(labels)), asked.batch):
-            loss = loss_of(model, memory, images.index_select(0, rows), labels.index_select(0, rows))
+            loss = loss_of(
+                model, memory, images.index_select(0, rows), labels.index_select(0, rows)
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -172,12 +203,22 @@ def main() -> None:
             if steps == 1:
                 first_step = time.time()
                 print("FIRST STEP", flush=True)
+
         train_seconds += time.perf_counter() - began
         matrix.append([accuracy(model, examples) for examples in tests])
         print([round(value, 4) for value in matrix[-1]], flush=True)
 
     average = sum(matrix[-1]) / len(matrix[-1])
-    print(json.dumps({"first_step": first_step, "steps": steps, "train_seconds": train_seconds, "accuracy": average}))
+    print(
+        json.dumps(
+            {
+                "first_step": first_step,
+                "steps": steps,
+                "train_seconds": train_seconds,
+                "accuracy": average,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Recorded learning curves, and a backend that plays them back on a simulated clock.
 
-A tuner proposes what it likes, and gets the curve of the nearest recorded configuration (choices equal, the learning
-rate nearest in its logarithm).
+A tuner proposes what it likes, and gets the curve of the nearest recorded configuration (choices
+equal, the learning rate nearest in its logarithm).
 """
 
 import heapq
@@ -32,7 +32,8 @@ SPACE = Space(
     }
 )
 DEFAULT = {"optimizer.lr": "0.05", "data.batch_size": "32", "updater.replay_batch_size": "32"}
-WORKERS, SEEDS = 2, 60
+WORKERS = 2
+SEEDS = 60
 
 
 @dataclass
@@ -56,7 +57,9 @@ class Curves:
     def __post_init__(self) -> None:
         self.cells: dict[tuple[str, str], list[tuple[float, int]]] = {}
         for index, config in enumerate(self.configs):
-            self.cells.setdefault(_cell(config), []).append((math.log(float(config["optimizer.lr"])), index))
+            self.cells.setdefault(_cell(config), []).append(
+                (math.log(float(config["optimizer.lr"])), index)
+            )
         for cell in self.cells.values():
             cell.sort()
 
@@ -64,11 +67,16 @@ class Curves:
     def read(cls, task: str) -> "Curves":
         found = json.loads((RESULTS / f"curves_{task}.json").read_text())
         return cls(
-            found["configs"], np.array(found["val"]), np.array(found["test"]), np.array(found["seconds"]), found["warm"]
+            found["configs"],
+            np.array(found["val"]),
+            np.array(found["test"]),
+            np.array(found["seconds"]),
+            found["warm"],
         )
 
     def nearest(self, config: Config) -> int:
-        cell, lr = self.cells[_cell(config)], math.log(float(config["optimizer.lr"]))
+        cell = self.cells[_cell(config)]
+        lr = math.log(float(config["optimizer.lr"]))
         at = bisect_left(cell, (lr, 0))
         return min(cell[max(0, at - 1) : at + 1], key=lambda pair: abs(pair[0] - lr))[1]
 
@@ -90,12 +98,17 @@ class Replay:
     """A backend that plays curves back on a simulated clock, until its time is up."""
 
     def __init__(self, curves: Curves, seed: int, seconds: float, slots: int = WORKERS) -> None:
-        self.curves, self.seed, self.seconds, self.slots = curves, seed % curves.val.shape[1], seconds, slots
-        self.now, self.epochs = 0.0, 0
+        self.curves = curves
+        self.seed = seed % curves.val.shape[1]
+        self.seconds = seconds
+        self.slots = slots
+        self.now = 0.0
+        self.epochs = 0
         self.heap: list[tuple[float, int, int]] = []
         self.of: dict[int, int] = {}
         self.gone: set[int] = set()
-        self.found: list[tuple[float, float, float]] = []  # (time, validation, test) of completed trials
+        # (time, validation, test) of completed trials
+        self.found: list[tuple[float, float, float]] = []
 
     def clock(self) -> float:
         return self.now
@@ -115,17 +128,21 @@ class Replay:
         if not self.heap or self.heap[0][0] > self.seconds:
             self.now = self.seconds
             return None
+
         self.now, trial, step = heapq.heappop(self.heap)
         if trial in self.gone:
             return None
+
         index = self.of[trial]
         if step > self.curves.epochs:
             best = float(self.curves.val[index, self.seed].max())
             self.found.append((self.now, best, float(self.curves.test[index, self.seed])))
             return End(trial, COMPLETED, best, self.curves.seconds[index] * self.curves.epochs)
+
         self.epochs += 1
         later = self.curves.seconds[index] if step < self.curves.epochs else 0.0
         heapq.heappush(self.heap, (self.now + later, trial, step + 1))
+
         return Report(trial, step, float(self.curves.val[index, self.seed, step - 1]))
 
     @property
@@ -148,7 +165,16 @@ def ours(name: str, first: tuple[Config, ...] = (DEFAULT,)) -> Callable[[Replay,
         proposer.bind(SPACE, first=first, seed=seed, steps=replay.curves.epochs, slots=replay.slots)
         stopper.bind(steps=replay.curves.epochs, seed=seed, enqueued=0, warm=replay.curves.warm)
         limits = Limits(None, None, None, None, replay.seconds, None, 0.0)
+
         with tempfile.TemporaryDirectory() as folder:
-            Sweep(proposer, stopper, replay, mode="max", order="arrival", limits=limits, log=Path(folder) / "log").run()
+            Sweep(
+                proposer,
+                stopper,
+                replay,
+                mode="max",
+                order="arrival",
+                limits=limits,
+                log=Path(folder) / "log",
+            ).run()
 
     return run

@@ -1,9 +1,11 @@
-"""What a user waits for: whole commands by renate, by Avalanche and in plain PyTorch, which do the same work.
+"""What a user waits for: whole commands by renate, by Avalanche and in plain PyTorch, which do the
+same work.
 
-`python benchmarks/end_to_end.py`, some eight minutes a repeat; Avalanche runs in an environment of its own, which the
-first run makes in ~/.cache/renate-benchmarks (1.5 GB and more). Variants run in turn within each repeat, from data that
-is decoded already. A renate job says when an epoch ended, not when its first step did: that one is the report of a
-command of its own, with trainer.max_steps=1.
+`python benchmarks/end_to_end.py`, some eight minutes a repeat; Avalanche runs in an environment of
+its own, which the first run makes in ~/.cache/renate-benchmarks (1.5 GB and more). Variants run in
+turn within each repeat, from data that is decoded already. A renate job says when an epoch ended,
+not when its first step did: that one is the report of a command of its own, with
+trainer.max_steps=1.
 """
 
 import argparse
@@ -48,7 +50,11 @@ class Work:
 
     def of_script(self, tasks: int) -> list[str]:
         """The options of bare.py and peers/with_avalanche.py."""
-        options = [f"--data={CACHE / 'mnist'}", f"--updater={self.updater}", f"--batch={self.batch}"]
+        options = [
+            f"--data={CACHE / 'mnist'}",
+            f"--updater={self.updater}",
+            f"--batch={self.batch}",
+        ]
         return [*options, "--rotation", f"--tasks={tasks}"] if self.rotation else options
 
     def of_renate(self, tasks: int) -> list[str]:
@@ -58,10 +64,16 @@ class Work:
             return [f"experiment=reproduce/s_mnist_{self.updater}", *sizes]
 
         angles = ",".join(str(180 * task / tasks) for task in range(tasks))
-        scenario = ["scenario=rotation", "scenario.chunks=null", f"scenario.degrees=[{angles}]", "scenario.full=true"]
+        scenario = [
+            "scenario=rotation",
+            "scenario.chunks=null",
+            f"scenario.degrees=[{angles}]",
+            "scenario.full=true",
+        ]
         model = ["transform=scale", "model=mlp", "model.hidden_sizes=[100,100]"]
         replay = ["memory=reservoir", "memory.capacity=500", f"updater={self.updater}"]
         training = ["optimizer=sgd", "optimizer.lr=0.1", "trainer.max_epochs=1"]
+
         return [
             *("job=stream", "data=mnist", "data.val_size=0", "objective.metric=null"),
             *(*scenario, *model, *replay, *training, *sizes),
@@ -122,12 +134,17 @@ class Bench:
         self.tasks = tasks
         self.avalanche = avalanche
         self.peer_versions: dict[str, str] = {}
-        shown = subprocess.run([*RENATE, "--cfg", "job"], cwd=folder, capture_output=True, check=True, text=True).stdout
+        shown = subprocess.run(
+            [*RENATE, "--cfg", "job"], cwd=folder, capture_output=True, check=True, text=True
+        ).stdout
         self.renate_has_threads = "threads" in yaml.safe_load(shown)["trainer"]
 
     def warm_up(self) -> None:
         """Fill the caches of file system and bytecode, and renate's own of decoded images."""
-        self.measure(self.renate_command(WORKS["er"], "default", 0, self.folder / "warm", FIRST_STEP), "default")
+        self.measure(
+            self.renate_command(WORKS["er"], "default", 0, self.folder / "warm", FIRST_STEP),
+            "default",
+        )
         self.measure([*BARE, "--help"], "default")
         if self.avalanche:
             self.measure([*self.avalanche_command(), "--help"], "default")
@@ -140,12 +157,16 @@ class Bench:
         command = self.avalanche_command() if variant.system == "avalanche" else BARE
         if variant.system == "bare" and variant.threads == "one":
             command = [*command, "--threads=1"]
+
         command = [*command, f"--seed={seed}", *work.of_script(self.tasks)]
         measured = self.measure(command, variant.threads)
         said = json.loads(measured.output.splitlines()[-1])
         self.peer_versions |= said.get("versions", {})
         first_step = said["first_step"] - measured.began
-        return Run(measured.wall, measured.cpu, measured.peak, first_step, said["steps"], said["accuracy"])
+
+        return Run(
+            measured.wall, measured.cpu, measured.peak, first_step, said["steps"], said["accuracy"]
+        )
 
     def run_renate(self, work: Work, threads: str, seed: int) -> Run:
         whole = Path(tempfile.mkdtemp(dir=self.folder))
@@ -153,16 +174,28 @@ class Bench:
         result = json.loads((whole / "latest" / "result.json").read_text())
 
         short = Path(tempfile.mkdtemp(dir=self.folder))
-        began = self.measure(self.renate_command(work, threads, seed, short, FIRST_STEP), threads).began
+        began = self.measure(
+            self.renate_command(work, threads, seed, short, FIRST_STEP), threads
+        ).began
         report = (short / "latest" / "metrics.jsonl").read_text().splitlines()[0]
         first_step = json.loads(report)["time"] - began
 
         steps = round(result["counts"]["steps"])
         accuracy = result["metrics"]["average_accuracy"]
+
         return Run(measured.wall, measured.cpu, measured.peak, first_step, steps, accuracy)
 
-    def renate_command(self, work: Work, threads: str, seed: int, run_dir: Path, *more: str) -> list[str]:
-        command = [*RENATE, *work.of_renate(self.tasks), "resume=false", f"seed={seed}", f"run_dir={run_dir}", *more]
+    def renate_command(
+        self, work: Work, threads: str, seed: int, run_dir: Path, *more: str
+    ) -> list[str]:
+        command = [
+            *RENATE,
+            *work.of_renate(self.tasks),
+            "resume=false",
+            f"seed={seed}",
+            f"run_dir={run_dir}",
+            *more,
+        ]
         if threads == "one" and self.renate_has_threads:
             command.append("trainer.threads=1")
         return command
@@ -174,20 +207,29 @@ class Bench:
         environment = os.environ | {"RENATE_DATA": str(DATA)}
         if threads == "one":
             environment["OMP_NUM_THREADS"] = "1"
+
         printed = self.folder / "output.txt"
         errors = self.folder / "errors.txt"
         with printed.open("w") as out, errors.open("w") as err:
             began = time.time()
             clock = time.perf_counter()
-            process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=out, stderr=err)
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=out, stderr=err
+            )
             with peak_memory(process.pid) as peak:
                 _, status, usage = os.wait4(process.pid, 0)
                 wall = time.perf_counter() - clock
 
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            sys.exit(f"{' '.join(command)}\nended with {process.returncode}:\n{errors.read_text()[-2000:]}")
-        return Measured(began, wall, usage.ru_utime + usage.ru_stime, max(peak), printed.read_text())
+            sys.exit(
+                f"{' '.join(command)}\nended with "
+                f"{process.returncode}:\n{errors.read_text()[-2000:]}"
+            )
+
+        return Measured(
+            began, wall, usage.ru_utime + usage.ru_stime, max(peak), printed.read_text()
+        )
 
 
 @contextmanager
@@ -202,6 +244,7 @@ def peak_memory(pid: int) -> Iterator[list[float]]:
 
     thread = threading.Thread(target=look)
     thread.start()
+
     try:
         yield seen
     finally:
@@ -245,17 +288,23 @@ def decode_mnist() -> None:
     """Keep MNIST as arrays, where bare.py and Avalanche read it; renate keeps its own."""
     folder = CACHE / "mnist"
     folder.mkdir(parents=True, exist_ok=True)
+
     for part in ("train", "test"):
         if (folder / f"{part}_labels.npy").exists():
             continue
+
         table = pq.read_table(DATA / "mnist" / f"{part}.parquet")
-        images = [np.asarray(Image.open(io.BytesIO(cell["bytes"]))) for cell in table["image"].to_pylist()]
+        images = [
+            np.asarray(Image.open(io.BytesIO(cell["bytes"]))) for cell in table["image"].to_pylist()
+        ]
         np.save(folder / f"{part}_images.npy", np.stack(images))
         np.save(folder / f"{part}_labels.npy", table["label"].to_numpy().astype("int64"))
 
 
 def avalanche_environment() -> Path | None:
-    """Return the Python that has Avalanche, made if it isn't there yet; None, and a line that says why, if it can't."""
+    """Return the Python that has Avalanche, made if it isn't there yet; None, and a line that
+    says why, if it can't.
+    """
     folder = CACHE / "avalanche"
     python = folder / "bin" / "python"
     requirements = HERE / "peers" / "avalanche.txt"
@@ -273,7 +322,9 @@ def avalanche_environment() -> Path | None:
             why = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
             print(f"no Avalanche here, going on without it: {why}", flush=True)
             return None
+
     installed.write_text(requirements.read_text())
+
     return python
 
 
@@ -294,7 +345,8 @@ def check(runs: Runs) -> None:
 
 def table_of_runs(runs: Runs) -> list[str]:
     lines = [
-        "| work | steps | threads | system | wall s [least, most] | CPU s | peak MB | first step s | accuracy % |",
+        "| work | steps | threads | system | wall s [least, most] | CPU s | peak MB | first step s "
+        "| accuracy % |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for variant, each in runs.items():
@@ -305,7 +357,8 @@ def table_of_runs(runs: Runs) -> list[str]:
         first_step = statistics.median(run.first_step for run in each)
         accuracy = statistics.mean(run.accuracy for run in each)
         lines.append(
-            f"| {WORKS[variant.work].title} | {each[0].steps:,} | {variant.threads} | {variant.system} | {wall} "
+            f"| {WORKS[variant.work].title} | {each[0].steps:,} | {variant.threads} | "
+            f"{variant.system} | {wall} "
             f"| {cpu:.1f} | {peak:.0f} | {first_step:.1f} | {100 * accuracy:.1f} |"
         )
     return lines
@@ -321,12 +374,18 @@ def table_of_ratios(runs: Runs) -> list[str]:
         ours = runs.get(replace(variant, system="renate"), [])
         if variant.system == "renate" or not ours:
             continue
+
         ratios = [
-            statistics.median(getattr(a, name) / getattr(b, name) for a, b in zip(ours, each, strict=True))
+            statistics.median(
+                getattr(a, name) / getattr(b, name) for a, b in zip(ours, each, strict=True)
+            )
             for name in ("wall", "cpu", "peak", "first_step")
         ]
         cells = " | ".join(f"{ratio:.2f}" for ratio in ratios)
-        lines.append(f"| {WORKS[variant.work].title} | {variant.threads} | {variant.system} | {cells} |")
+        lines.append(
+            f"| {WORKS[variant.work].title} | {variant.threads} | {variant.system} | {cells} |"
+        )
+
     return lines
 
 
@@ -334,39 +393,55 @@ def notes(peer_versions: dict[str, str], rotations: int) -> list[str]:
     """What a reader must know to compare."""
     packages = ("renate-cl", "torch", "pytorch-lightning", "hydra-core", "numpy")
     lines = [
-        f"- {datetime.now(UTC):%Y-%m-%d}. {', '.join(f'{name} {version(name)}' for name in packages)}.",
-        "- All: an MLP of 100-100, plain SGD, a memory of 500, one epoch a task, every test set after every task.",
-        f"- R-MNIST: {rotations} rotations of all 60,000 images; lr 0.1. No more, so that a repeat takes minutes.",
-        "- Threads: default leaves the environment as it is; one sets OMP_NUM_THREADS=1 and what a program has itself.",
-        "- First step: of renate until its report is written, by a command of its own with trainer.max_steps=1.",
+        f"- {datetime.now(UTC):%Y-%m-%d}. "
+        f"{', '.join(f'{name} {version(name)}' for name in packages)}.",
+        "- All: an MLP of 100-100, plain SGD, a memory of 500, one epoch a task, every test set "
+        "after every task.",
+        f"- R-MNIST: {rotations} rotations of all 60,000 images; lr 0.1. No more, so that a repeat "
+        "takes minutes.",
+        "- Threads: default leaves the environment as it is; one sets OMP_NUM_THREADS=1 and what a "
+        "program has itself.",
+        "- First step: of renate until its report is written, by a command of its own with "
+        "trainer.max_steps=1.",
         "- Peak memory: the sum over a command's processes, by resident pages every 50 ms.",
-        "- bare: `benchmarks/bare.py`. It leaves nothing behind; renate's state after each task is on disk.",
+        "- bare: `benchmarks/bare.py`. It leaves nothing behind; renate's state after each task is "
+        "on disk.",
     ]
+
     if peer_versions:
         found = ", ".join(f"{name} {number}" for name, number in peer_versions.items())
         lines += [
-            f"- avalanche: `benchmarks/peers/with_avalanche.py` on {found}, Naive with ReplayPlugin and DER, from "
-            "float tensors that are rotated before the first task, without loggers and without measuring training "
+            f"- avalanche: `benchmarks/peers/with_avalanche.py` on {found}, Naive with "
+            "ReplayPlugin and DER, from "
+            "float tensors that are rotated before the first task, without loggers and without "
+            "measuring training "
             "batches: less than its defaults do.",
-            "- Avalanche fills its memory after a task, so that nothing is replayed in the first; its DER++ makes one "
+            "- Avalanche fills its memory after a task, so that nothing is replayed in the first; "
+            "its DER++ makes one "
             "replay draw and one forward pass, where the others make two and three.",
         ]
         if "+cpu" in peer_versions["torch"]:
             lines.append(
-                "- torchvision's compiled operators can't be loaded beside that build of torch; none is called, two "
+                "- torchvision's compiled operators can't be loaded beside that build of torch; "
+                "none is called, two "
                 "are declared so that it can be imported."
             )
+
     return lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="er,derpp,er_128,r_mnist", help=f"of {','.join(WORKS)}")
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--threads", default="default,one")
     parser.add_argument("--tasks", type=int, default=3, help="rotations of R-MNIST")
-    parser.add_argument("--busy", action="store_true", help="beside another process that computes all the time")
+    parser.add_argument(
+        "--busy", action="store_true", help="beside another process that computes all the time"
+    )
     asked = parser.parse_args()
 
     systems = asked.systems.split(",")
@@ -387,14 +462,26 @@ def main() -> None:
             for variant, each in runs.items():
                 each.append(bench.run(variant, seed))
                 print(
-                    seed, *asdict(variant).values(), {k: round(v, 2) for k, v in asdict(each[-1]).items()}, flush=True
+                    seed,
+                    *asdict(variant).values(),
+                    {k: round(v, 2) for k, v in asdict(each[-1]).items()},
+                    flush=True,
                 )
 
     check(runs)
     name = "end_to_end_busy" if asked.busy else "end_to_end"
     beside = " With `--busy`: one other process computes all the time." if asked.busy else ""
-    text = f"whole commands that do the same work; medians of {asked.repeats} interleaved repeats.{beside}"
-    table = [*table_of_runs(runs), "", *table_of_ratios(runs), "", *notes(bench.peer_versions, asked.tasks)]
+    text = (
+        f"whole commands that do the same work; medians of {asked.repeats} interleaved "
+        f"repeats.{beside}"
+    )
+    table = [
+        *table_of_runs(runs),
+        "",
+        *table_of_ratios(runs),
+        "",
+        *notes(bench.peer_versions, asked.tasks),
+    ]
     write(name, "Whole commands", text, table, script="end_to_end")
 
 

@@ -1,17 +1,20 @@
-"""Killed at random moments, and every store call failing once: `python benchmarks/faults.py --kills 1000`.
+"""Killed at random moments, and every store call failing once: `python benchmarks/faults.py --kills
+1000`.
 
-Kills: nine of ten hit a process that imported what it needs and then publishes, collects or rolls back on one local
-state, its store slowed down so that kills land inside; one of ten hits a whole `renate` command. A killed process says
-in which phase it was through shared memory. After each kill the state opens, every version verifies and holds exactly
-what its publisher had written into a ledger beforehand, candidates are whole, and publishing goes on. At the end gc
-leaves nothing that no version names, and no worker process lives.
+Kills: nine of ten hit a process that imported what it needs and then publishes, collects or rolls
+back on one local state, its store slowed down so that kills land inside; one of ten hits a whole
+`renate` command. A killed process says in which phase it was through shared memory. After each kill
+the state opens, every version verifies and holds exactly what its publisher had written into a
+ledger beforehand, candidates are whole, and publishing goes on. At the end gc leaves nothing that
+no version names, and no worker process lives.
 
-Faults: each call that one update makes to the store (staging, publishing) fails once: before it acts (EIO, ENOSPC),
-after it has acted (a lost acknowledgement), or half way (a short write). The version is then whole or absent, and the
-candidate, if it was staged, can still be published.
+Faults: each call that one update makes to the store (staging, publishing) fails once: before it
+acts (EIO, ENOSPC), after it has acted (a lost acknowledgement), or half way (a short write). The
+version is then whole or absent, and the candidate, if it was staged, can still be published.
 
-`--store s3 --kills 200` does the same with the state in an S3 on this machine: no whole commands are killed, and
-instead of calls that fail, every request of an update meets each fault that a proxy can make.
+`--store s3 --kills 200` does the same with the state in an S3 on this machine: no whole commands
+are killed, and instead of calls that fail, every request of an update meets each fault that a proxy
+can make.
 """
 
 import argparse
@@ -40,7 +43,8 @@ from renate.state.versions import State
 def kill_commands(kills: int, folder: Path) -> Counter[str]:
     """Whole commands; their workers must end by themselves.
 
-    Each fifth is given again afterwards, and must end in the model of a command that nobody disturbed, bit for bit.
+    Each fifth is given again afterwards, and must end in the model of a command that nobody
+    disturbed, bit for bit.
     """
     hits: Counter[str] = Counter()
     draw = random.Random(2)
@@ -48,14 +52,21 @@ def kill_commands(kills: int, folder: Path) -> Counter[str]:
     command = [sys.executable, "-m", "renate", *quick, "state.url=./state"]
     begun = time.monotonic()
     subprocess.run([*command, "state.first=true"], cwd=folder, check=True, capture_output=True)
-    whole, state, number = time.monotonic() - begun, State(str(folder / "state")), 0
+    whole = time.monotonic() - begun
+    state = State(str(folder / "state"))
+    number = 0
+
     while sum(hits.values()) < kills:
         number += 1
         again = [*command, f"seed={number}"]
-        before, twin = state.versions(), folder / f"twin-{number}"
+        before = state.versions()
+        twin = folder / f"twin-{number}"
         if number % 5 == 0:
             shutil.copytree(folder / "state", twin / "state")
-        process = subprocess.Popen(again, cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+        process = subprocess.Popen(
+            again, cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
         time.sleep(draw.uniform(0.4, 1.0) * whole)
         alive = process.poll() is None
         process.send_signal(signal.SIGKILL)
@@ -64,18 +75,23 @@ def kill_commands(kills: int, folder: Path) -> Counter[str]:
         while workers(folder):
             assert time.monotonic() < until, "a worker outlived its command"
             time.sleep(0.02)
+
         published = len(state.versions()) > len(before)
         if alive:
             hits["whole command, " + ("published" if published else "not published")] += 1
+
         for version in state.versions():
             state.verify(version)
+
         assert set(before) <= set(state.versions())
         if number % 5 == 0:
             subprocess.run(again, cwd=folder, check=True, capture_output=True)
             subprocess.run(again, cwd=twin, check=True, capture_output=True)
             assert len(state.versions()) == len(before) + 1
             assert predictions(folder / "state") == predictions(twin / "state")
+
     subprocess.run([*command, "seed=9999"], cwd=folder, check=True, capture_output=True)
+
     return hits
 
 
@@ -86,7 +102,9 @@ def predictions(url: Path) -> bytes:
     import renate
 
     model = renate.load_model(str(url))
-    images = torch.randint(256, (64, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = torch.randint(
+        256, (64, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     with torch.inference_mode():
         return bytes(model(images).numpy().tobytes())
 
@@ -125,9 +143,11 @@ def inject(folder: Path) -> list[str]:
                 outcome = "the update failed, no version"
                 if 2 in state.versions():
                     outcome = "the update failed, the version is whole"
+
             repair(state)
             if len(made) <= call:
                 break
+
             check(state, str(ledger))
             if [c for c in candidates(state) if c.job == "second"] and 2 not in state.versions():
                 publish(state, "second")
@@ -135,17 +155,25 @@ def inject(folder: Path) -> list[str]:
             if 2 not in state.versions():
                 publish_one(state, state.newest(), str(ledger), "second", 2)
                 outcome += ", the next try succeeded"
+
             check(state, str(ledger))
             assert state.versions() == [1, 2]
-            if how != "short write" or made[call] == "put":  # only a put writes bytes that can be cut
+            # Only a put writes bytes that can be cut
+            if how != "short write" or made[call] == "put":
                 outcomes.setdefault(f"{made[call]} | {how}", Counter())[outcome] += 1
+
             call += 1
-    shown = {name: "; ".join(f"{n} × {o}" for o, n in found.items()) for name, found in outcomes.items()}
+
+    shown = {
+        name: "; ".join(f"{n} × {o}" for o, n in found.items()) for name, found in outcomes.items()
+    }
     return [f"| {name} | {text} |" for name, text in sorted(shown.items())]
 
 
 def fail_once(state: State, index: int, how: str) -> list[str]:
-    """Make the index-th call of this state's store fail; returns the list of calls, filled as they are made."""
+    """Make the index-th call of this state's store fail; returns the list of calls, filled as
+    they are made.
+    """
     made: list[str] = []
 
     def wrap(name: str) -> None:
@@ -159,12 +187,16 @@ def fail_once(state: State, index: int, how: str) -> list[str]:
                 method(state.store, *args)
             if how == "short write" and name == "put":
                 Path(state.url, args[0]).write_bytes(bytes(args[1])[: len(args[1]) // 2])
-            raise InjectedError(errno.ENOSPC if how.startswith("ENOSPC") else errno.EIO, f"injected: {how}")
+
+            raise InjectedError(
+                errno.ENOSPC if how.startswith("ENOSPC") else errno.EIO, f"injected: {how}"
+            )
 
         setattr(state.store, name, call)
 
     for name in ("get", "list", "put", "create", "replace", "delete", "sync"):
         wrap(name)
+
     return made
 
 
@@ -174,10 +206,13 @@ def repair(state: State) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--store", choices=("local", "s3"), default="local")
     asked = parser.parse_args()
+
     with tempfile.TemporaryDirectory() as where:
         if asked.store == "s3":
             on_s3(asked.kills, Path(where))
@@ -186,12 +221,18 @@ def main() -> None:
 
 
 def on_disk(kills: int, folder: Path) -> None:
-    rows, commands = inject(folder), kills // 10
+    rows = inject(folder)
+    commands = kills // 10
     (folder / "commands").mkdir()
     hits = kill_processes(kills - commands, str(folder / "state"), folder)
     hits += kill_commands(commands, folder / "commands")
-    text = f"`--kills {kills}`; one broken or lost version, orphan worker or leftover would have ended it."
-    head = ["| call of an update to its store | fault | outcomes, one per place where it is called |"]
+    text = (
+        f"`--kills {kills}`; one broken or lost version, orphan worker or leftover would have "
+        "ended it."
+    )
+    head = [
+        "| call of an update to its store | fault | outcomes, one per place where it is called |"
+    ]
     write("faults", "Faults", text, [*killed(hits), *head, "| --- | --- | --- |", *rows])
 
 
@@ -200,7 +241,10 @@ def on_s3(kills: int, folder: Path) -> None:
         rows = inject_s3(services, folder)
         services.order()
         hits = kill_processes(kills, f"{services.bucket}/state", folder)
-    text = f"`--store s3 --kills {kills}`; one broken, lost or double version or leftover would have ended it."
+    text = (
+        f"`--store s3 --kills {kills}`; one broken, lost or double version or leftover would have "
+        "ended it."
+    )
     head = ["| fault of one request | requests of an update | outcomes |", "| --- | --- | --- |"]
     write("faults_s3", "Faults on S3", text, [*killed(hits), *head, *rows], "faults")
 

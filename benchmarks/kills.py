@@ -1,4 +1,6 @@
-"""Processes that are killed while they publish, collect or roll back on one state, local or in S3; see faults.py."""
+"""Processes that are killed while they publish, collect or roll back on one state, local or in
+S3; see faults.py.
+"""
 
 import hashlib
 import json
@@ -44,11 +46,13 @@ def follow(phase: Any, kind: str, store: type[Store]) -> None:
         def call(self: Store, key: Any, *rest: Any) -> Any:
             if fixed is None:
                 phase.value = at(str(key))
+
             time.sleep(SLOW)
             done = method(self, key, *rest)
             time.sleep(SLOW)
             if fixed is None and name == "create":
                 phase.value = 4
+
             return done
 
         setattr(store, name, call)
@@ -65,6 +69,7 @@ def operate(url: str, ledger: str, number: int, kind: str, phase: Any, ready: An
     follow(phase, kind, type(state.store))
     newest = state.newest()
     ready.set()
+
     if kind == "gc":
         gc(state, keep=2, grace=0)  # valid: nobody else is here
     elif kind == "rollback" and newest is not None:
@@ -73,43 +78,63 @@ def operate(url: str, ledger: str, number: int, kind: str, phase: Any, ready: An
         publish_one(state, newest, ledger, f"killed-{number}", number)
 
 
-def publish_one(state: State, newest: Manifest | None, ledger: str, job: str, seed: int, *, large: int = 0) -> Manifest:
+def publish_one(
+    state: State, newest: Manifest | None, ledger: str, job: str, seed: int, *, large: int = 0
+) -> Manifest:
     draw = random.Random(seed)
     files = [(f"f{n}", draw.randbytes(draw.choice([10, 1000, 100_000]))) for n in range(6)]
     if large:
         files.append(("large", draw.randbytes(16) + bytes(large)))
+
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files}
     Path(ledger, f"{job}.json").write_text(json.dumps(sums))
-    stage(state, iter(files), job=job, parent=(state, newest) if newest else None, lineage={"job": job})
+    stage(
+        state,
+        iter(files),
+        job=job,
+        parent=(state, newest) if newest else None,
+        lineage={"job": job},
+    )
+
     return publish(state, job)
 
 
 def check(state: State, ledger: str) -> None:
     """Every version is whole and is what its publisher meant, and no job was published twice."""
     versions = [state.verify(number) for number in state.versions()]
-    assert len({manifest.job for manifest in versions}) == len(versions), "a job was published twice"
+    assert len({manifest.job for manifest in versions}) == len(versions), (
+        "a job was published twice"
+    )
     for manifest in versions:
         meant = json.loads(Path(ledger, f"{manifest.lineage['job']}.json").read_text())
         assert {name: blob.sha256 for name, blob in manifest.files.items()} == meant, manifest
+
     for candidate in candidates(state):
         state.check(candidate)
 
 
 def kill_processes(kills: int, url: str, folder: Path) -> Counter[str]:
     """Kill one process after another; `url` is of a state, `folder` takes the ledger."""
-    context = multiprocessing.get_context("forkserver")  # obstore's threads don't survive a plain fork
+    # Obstore's threads don't survive a plain fork
+    context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["renate.state.gc", "renate.state.publish"])
     hits: Counter[str] = Counter()
-    draw, state, ledger = random.Random(1), State(url), str(folder / "ledger")
+    draw = random.Random(1)
+    state = State(url)
+    ledger = str(folder / "ledger")
     Path(ledger).mkdir()
     for number in range(3):
         publish_one(state, state.newest(), ledger, f"first-{number}", -number)
+
     lasts = LASTS[isinstance(state.store, Folder)]
     for number in range(kills):
         kind = draw.choices(["publish", "gc", "rollback"], [70, 15, 15])[0]
         last = {n: state.manifest(n).sha256 for n in state.versions()[-2:]}
-        phase, ready = context.Value("i", 0, lock=False), context.Event()
-        process = context.Process(target=operate, args=(state.url, ledger, number, kind, phase, ready))
+        phase = context.Value("i", 0, lock=False)
+        ready = context.Event()
+        process = context.Process(
+            target=operate, args=(state.url, ledger, number, kind, phase, ready)
+        )
         process.start()
         assert ready.wait(60)
         time.sleep(draw.uniform(0, lasts[kind]))
@@ -122,11 +147,14 @@ def kill_processes(kills: int, url: str, folder: Path) -> Counter[str]:
         check(state, ledger)
         for version, sha256 in last.items():
             assert state.manifest(version).sha256 == sha256, "a version that was there is lost"
+
         if number % 5 == 0:
             publish_one(state, state.newest(), ledger, f"next-{number}", 10**6 + number)
         if number % 20 == 19:
             gc(state, keep=3, grace=0)
+
     clean(state, ledger)
+
     return hits
 
 

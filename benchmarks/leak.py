@@ -1,12 +1,14 @@
 """Does any row change sides? `python benchmarks/leak.py [--updates 10]` (about two minutes).
 
-A folder of files grows week by week, in five ways: rows come again in other files, files are renamed so that they come
-in another order, a file is split, files are merged, columns are written in another order. Every week is one update of
-one state, with the README's weekly command: no data.test. The labels are coin flips, so a model that is tested on rows
-that it hasn't seen is right half of the time; the model is large enough to learn what it does see by heart.
+A folder of files grows week by week, in five ways: rows come again in other files, files are
+renamed so that they come in another order, a file is split, files are merged, columns are written
+in another order. Every week is one update of one state, with the README's weekly command: no
+data.test. The labels are coin flips, so a model that is tested on rows that it hasn't seen is right
+half of the time; the model is large enough to learn what it does see by heart.
 
-The memory is one that keeps everything, so that the last version's holds every row that any update trained on. Each
-row carries a number of its own, by which the rows of the memory are told from those of the test and validation sides.
+The memory is one that keeps everything, so that the last version's holds every row that any update
+trained on. Each row carries a number of its own, by which the rows of the memory are told from
+those of the test and validation sides.
 """
 
 import argparse
@@ -58,7 +60,10 @@ def save(path: Path, rows: Rows, order: list[int] | None = None) -> None:
 
 def load(path: Path) -> Rows:
     with path.open() as file:
-        return [[float(row[name]) for name in NAMES[:-1]] + [int(row["y"])] for row in csv.DictReader(file)]
+        return [
+            [float(row[name]) for name in NAMES[:-1]] + [int(row["y"])]
+            for row in csv.DictReader(file)
+        ]
 
 
 Growth = Callable[[Path, int, np.random.Generator, Rows], None]
@@ -72,13 +77,18 @@ def repeated(folder: Path, week: int, generator: np.random.Generator, new: Rows)
 
 
 def reordered(folder: Path, week: int, generator: np.random.Generator, new: Rows) -> None:
-    """Files are renamed at random, so that they are read in another order; so are the rows within them."""
+    """Files are renamed at random, so that they are read in another order; so are the rows
+    within them.
+    """
     save(folder / f"new{week}.csv", new)
     files = sorted(folder.glob("*.csv"))
     names = generator.permutation(10_000)[: len(files)]
+
     for file, name in zip(files, names, strict=True):
         rows = load(file)
-        save(folder / f"w{week}-{name:04d}.csv", [rows[i] for i in generator.permutation(len(rows))])
+        save(
+            folder / f"w{week}-{name:04d}.csv", [rows[i] for i in generator.permutation(len(rows))]
+        )
         file.unlink()
 
 
@@ -161,6 +171,7 @@ def weeks(growth: Growth, updates: int, top: Path) -> dict[str, Any]:
     leaked = 0
     right = 0
     tested = 0
+
     for week in range(1, updates + 1):
         grow(folder, growth, week)
         result = renate.run(
@@ -192,12 +203,15 @@ def weeks(growth: Growth, updates: int, top: Path) -> dict[str, Any]:
         leaked += len(held & (remembered(state, week, place) | numbers(data.train, place)))
         right += round(result.metrics["test_accuracy"] * len(test["targets"]))
         tested += len(test["targets"])
-    # Later test sets hold the earlier ones, and a row may be there several times: each counts once, at the end.
+
+    # Later test sets hold the earlier ones, and a row may be there several times: each counts once,
+    # at the end.
     once = np.unique(test["inputs"][:, place].numpy(), return_index=True)[1]
     final = len(once)
     logits = renate.load_model(url)(test["inputs"][once])
     correct = int((logits.argmax(1) == test["targets"][once]).sum())
     low, high = binom.interval(0.99, final, 0.5)
+
     return {
         "held": len(held),
         "leaked": leaked,
@@ -214,10 +228,12 @@ def main() -> None:
     updates = parser.parse_args().updates
     began = time.monotonic()
     lines = [
-        "| growth | rows held out | of them trained on or kept | last accuracy, each row once | 99 % of chance |",
+        "| growth | rows held out | of them trained on or kept | last accuracy, each row once | 99 "
+        "% of chance |",
         "| --- | --- | --- | --- | --- |",
     ]
     before = Path.cwd()
+
     for name, growth in GROWTHS.items():
         top = Path(tempfile.mkdtemp())
         os.chdir(top)
@@ -226,14 +242,19 @@ def main() -> None:
         finally:
             os.chdir(before)
             shutil.rmtree(top)
+
         inside = found["low"] <= found["accuracy"] <= found["high"]
         lines.append(
             f"| {name} | {found['held']} | {found['leaked']} | {found['accuracy']:.3f} "
             f"(mean of all {found['mean']:.3f}) | {found['low']:.3f} to {found['high']:.3f}"
             f"{'' if inside else ': OUTSIDE'} |"
         )
+
     seconds = time.monotonic() - began
-    text = f"{updates} weekly updates of each, {seconds:.0f} seconds. `updater=er memory=infinite`, coin flips."
+    text = (
+        f"{updates} weekly updates of each, {seconds:.0f} seconds. `updater=er memory=infinite`, "
+        "coin flips."
+    )
     write("leak", "Rows that change sides", text, lines)
 
 

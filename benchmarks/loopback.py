@@ -1,4 +1,6 @@
-"""S3 on this machine, behind a proxy that fails as ordered and counts bytes; both are processes of the tests' own."""
+"""S3 on this machine, behind a proxy that fails as ordered and counts bytes; both are processes
+of the tests' own.
+"""
 
 import json
 import os
@@ -22,7 +24,9 @@ class Loopback:
     """
 
     def __init__(self, address: str, direct: str, bucket: str) -> None:
-        self.address, self.direct, self.bucket = address, direct, f"s3://{bucket}"
+        self.address = address
+        self.direct = direct
+        self.bucket = f"s3://{bucket}"
 
     def order(self, *rules: dict[str, Any]) -> None:
         """These faults from now on; the log begins anew."""
@@ -43,6 +47,7 @@ def started(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", f"tests.backends.services.{module}", *arguments]
     quiet = subprocess.DEVNULL  # moto prints a traceback where a killed client's upload goes on
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=quiet, text=True)
+
     try:
         yield process
     finally:
@@ -54,12 +59,16 @@ def started(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 def loopback() -> Iterator[Loopback]:
     """Start both; from here on the environment points at the proxy."""
     with ExitStack() as stack:
-        services, environment = stack.enter_context(started("start", "--print-env")), {}
+        services = stack.enter_context(started("start", "--print-env"))
+        environment = {}
         assert services.stdout is not None
         while "RENATE_AWS_BUCKET" not in environment:
-            name, _, value = services.stdout.readline().removeprefix("export ").strip().partition("=")
+            name, _, value = (
+                services.stdout.readline().removeprefix("export ").strip().partition("=")
+            )
             assert name, "the services did not start"
             environment[name] = value
+
         direct = environment["AWS_ENDPOINT_URL"]
         proxy = stack.enter_context(started("faults", direct))
         assert proxy.stdout is not None

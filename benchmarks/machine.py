@@ -9,9 +9,19 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def write(name: str, title: str, text: str, table: list[str], script: str = "") -> None:
-    """Print a table and keep it in benchmarks/results/<name>.md; `script` where its name is another."""
+    """Print a table and keep it in benchmarks/results/<name>.md; `script` where its name is
+    another.
+    """
     system = f"{os.cpu_count()} cores, {platform.system()}"
     machine = f"Python {platform.python_version()}, torch {version('torch')}, {system}."
-    lines = [f"# {title}", "", f"`python benchmarks/{script or name}.py`: {text}", "", machine, "", *table]
+    lines = [
+        f"# {title}",
+        "",
+        f"`python benchmarks/{script or name}.py`: {text}",
+        "",
+        machine,
+        "",
+        *table,
+    ]
     (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
     print("\n".join(table))

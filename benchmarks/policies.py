@@ -45,7 +45,9 @@ def offers(memory: Memory, at_hand: list[Columns], count: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--largest", type=int, default=1_000_000)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -55,6 +57,7 @@ def main() -> None:
         f"| policy | {' | '.join(f'{size:,}: filling | then' for size in sizes)} |",
         f"| --- {'| --- | --- ' * len(sizes)}|",
     ]
+
     for option in POLICIES:
         offers(memory_of(option, 1000), at_hand, 100)  # warms up
         cells = []
@@ -62,10 +65,13 @@ def main() -> None:
             memory = memory_of(option, size)
             count = -(-size // BATCH)
             cells += [offers(memory, at_hand, count), offers(memory, at_hand, 10 * count)]
+
         table.append(f"| {option} | {' | '.join(f'{cell:.0f}' for cell in cells)} |")
         print(table[-1], flush=True)
+
     text = (
-        f"CPU µs per offer of {BATCH} examples of 100 classes to a memory of so many: while it fills, and "
+        f"CPU µs per offer of {BATCH} examples of 100 classes to a memory of so many: while it "
+        "fills, and "
         "while ten times as many come."
     )
     write("policies", "What each memory policy costs", text, table)

@@ -1,5 +1,5 @@
-"""How the code reads, in figures: `python benchmarks/prose.py`. Examples of good prose lie near the goals; figures are
-no end in themselves.
+"""How the code reads, in figures: `python benchmarks/prose.py`. Examples of good prose lie near
+the goals; figures are no end in themselves.
 """
 
 import argparse
@@ -64,7 +64,9 @@ def is_pair(node: ast.AST) -> bool:
 
 
 def is_public(module: Module) -> Iterator[ast.FunctionDef]:
-    """Functions and methods that others may call; not those within functions, and no overriding one-liners."""
+    """Functions and methods that others may call; not those within functions, and no overriding
+    one-liners.
+    """
     for owner in module.nodes(ast.Module, ast.ClassDef):
         assert isinstance(owner, ast.Module | ast.ClassDef)
         if isinstance(owner, ast.ClassDef) and owner.name.startswith("_"):
@@ -89,13 +91,22 @@ def figures(found: list[Module]) -> list[tuple[str, str, str]]:
     public = [function for module in found for function in is_public(module)]
     told = sum(ast.get_docstring(function) is not None for function in public)
     fullest = max(_counts(found).values())
+
     return [
         ("lines per file, median / p90 / max", _spread(lengths), "120 / 250 / 300"),
         ("lines per function, median / p90 / max", _spread(sizes), "9 / 30 / 50"),
         ("files of the fullest folder", str(fullest), "12"),
         ("blank lines in function bodies", f"{100 * blank / len(bodies):.1f} %", "6 % or more"),
-        ("assignments of several values, per 1,000 lines", f"{1000 * pairs / lines:.1f}", "3 at most"),
-        ("conditional expressions per 1,000 lines", f"{1000 * conditional / lines:.1f}", "8 at most"),
+        (
+            "assignments of several values, per 1,000 lines",
+            f"{1000 * pairs / lines:.1f}",
+            "3 at most",
+        ),
+        (
+            "conditional expressions per 1,000 lines",
+            f"{1000 * conditional / lines:.1f}",
+            "8 at most",
+        ),
         (f"lines over {LONGEST} characters", str(long), "0"),
         ("comments per 100 lines", f"{100 * comments / lines:.1f}", ""),
         ("public functions with a docstring", f"{100 * told / len(public):.0f} %", "95 % or more"),
@@ -116,12 +127,18 @@ def _spread(values: list[int]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="*", default=["renate", "launchers"])
     asked = parser.parse_args()
 
     rows = figures(modules(asked.folders))
-    table = ["| | here | goal |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
+    table = [
+        "| | here | goal |",
+        "| --- | --- | --- |",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
     write("prose", "How the code reads", f"{' and '.join(asked.folders)}.", table)
 
 

@@ -1,6 +1,8 @@
-"""First publish of a state with a 1 GB memory, and the next with 1 % changed: `python benchmarks/publish.py`.
+"""First publish of a state with a 1 GB memory, and the next with 1 % changed: `python
+benchmarks/publish.py`.
 
-Once on a local disk and once in an S3 on this machine, which two cores share with what they measure.
+Once on a local disk and once in an S3 on this machine, which two cores share with what they
+measure.
 """
 
 import os
@@ -32,10 +34,13 @@ def rows(count: int, seed: int) -> dict[str, torch.Tensor]:
     }
 
 
-def one(state: State, memory: Memory, parent: Manifest | None, job: str) -> tuple[Manifest, int, float, float]:
+def one(
+    state: State, memory: Memory, parent: Manifest | None, job: str
+) -> tuple[Manifest, int, float, float]:
     """Publish; returns the version, the bytes written, and wall and CPU seconds."""
     sent = tally(state)
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall = time.perf_counter()
+    cpu = time.process_time()
     stage(state, memory.save(), job=job, parent=(state, parent) if parent else None, lineage={})
     manifest = publish(state, job)
     return manifest, sum(sent), time.perf_counter() - wall, time.process_time() - cpu
@@ -54,30 +59,43 @@ def tally(state: State) -> list[int]:
 
         setattr(state.store, name, call)
 
-    for name in ("put",) if isinstance(state.store, Folder) else ("put", "create", "replace"):  # a folder's all put
+    # A folder's all put
+    for name in ("put",) if isinstance(state.store, Folder) else ("put", "create", "replace"):
         counting(name)
+
     return sent
 
 
 def measure(url: str, target: int) -> list[str]:
-    """Publish once and five times more; returns the rows of a table. `target` is a share of the time, in per cent."""
+    """Publish once and five times more; returns the rows of a table. `target` is a share of the
+    time, in per cent.
+    """
     memory = Memory(Infinite(), 1 << 34)
     memory.bind(seed=0)
     for seed in range(10):
         memory.add_columns(rows(ROWS // 10, seed))
+
     state = State(url)
     first = one(state, memory, None, "first")
-    parent, updates = first[0], []
+    parent = first[0]
+    updates = []
+
     for update in range(5):
         slots = torch.randperm(ROWS, generator=torch.Generator().manual_seed(update))[: ROWS // 100]
         memory.store.put(slots, torch.arange(len(slots)), rows(len(slots), 100 + update))
         memory.segments.touch(slots.numpy(), ROWS)
         updates.append(one(state, memory, parent, f"update-{update}"))
         parent = updates[-1][0]
+
     state.verify(parent.version)
     place = "S3 on this machine" if "://" in url else "local disk"
     table = []
-    kinds = (("bytes written", 1, 1e6, 5), ("wall seconds", 2, 1, target), ("CPU seconds", 3, 1, target))
+    kinds = (
+        ("bytes written", 1, 1e6, 5),
+        ("wall seconds", 2, 1, target),
+        ("CPU seconds", 3, 1, target),
+    )
+
     for name, k, unit, limit in kinds:
         values = sorted(u[k] for u in updates)
         suffix = " MB" if k == 1 else ""
@@ -85,6 +103,7 @@ def measure(url: str, target: int) -> list[str]:
             f"| {place}: {name} | {first[k] / unit:.2f}{suffix} | {values[2] / unit:.2f}{suffix} "
             f"| {values[2] / first[k]:.1%} | {values[-1] / first[k]:.1%} | {limit} % |"
         )
+
     return table
 
 
@@ -96,9 +115,12 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         table += measure(str(Path(folder, "state")), target=5)
+
     with loopback() as services:
-        os.environ["AWS_ENDPOINT_URL"] = services.direct  # the proxy would cost more than what is measured
+        # The proxy would cost more than what is measured
+        os.environ["AWS_ENDPOINT_URL"] = services.direct
         table += measure(f"{services.bucket}/state", target=15)
+
     write("publish", "Publishing what changed", "a memory of 300,000 rows of 3,480 bytes.", table)
 
 

@@ -1,9 +1,10 @@
 """Published tables, run again: `python benchmarks/reproduce.py s_mnist --seeds 0,1,2`.
 
-Runs every experiment of conf/experiment/reproduce/ whose name begins with the given word, and writes the means beside
-the published numbers to benchmarks/results/reproduce_<word>.md. Published: Buzzega et al., 2020,
-https://arxiv.org/abs/2004.07211, table 2 (mean ± sd of 10 runs, class-IL). Reference: one seed of an independent
-implementation of the same protocol on the same data (class-IL / task-IL).
+Runs every experiment of conf/experiment/reproduce/ whose name begins with the given word, and
+writes the means beside the published numbers to benchmarks/results/reproduce_<word>.md. Published:
+Buzzega et al., 2020, https://arxiv.org/abs/2004.07211, table 2 (mean ± sd of 10 runs, class-IL).
+Reference: one seed of an independent implementation of the same protocol on the same data (class-IL
+/ task-IL).
 """
 
 import argparse
@@ -28,46 +29,66 @@ NUMBERS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("word", nargs="?", default="s_mnist", help="names begin with it; default s_mnist")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "word", nargs="?", default="s_mnist", help="names begin with it; default s_mnist"
+    )
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--resume", action="store_true", help="take what earlier runs in ./runs have")
+    parser.add_argument(
+        "--resume", action="store_true", help="take what earlier runs in ./runs have"
+    )
     asked = parser.parse_args()
     os.environ.setdefault("RENATE_DATA", str(ROOT.parent / "shared" / "data"))
     seeds = [int(seed) for seed in asked.seeds.split(",")]
     names = [
-        n for n in NUMBERS if n.startswith(asked.word) and (CONF / "experiment" / "reproduce" / f"{n}.yaml").is_file()
+        n
+        for n in NUMBERS
+        if n.startswith(asked.word) and (CONF / "experiment" / "reproduce" / f"{n}.yaml").is_file()
     ]
     lines = [
         f"# {asked.word}: published numbers, run again",
         "",
         f"`python benchmarks/reproduce.py {asked.word} --seeds {asked.seeds}`; each row is "
-        "`renate experiment=reproduce/<experiment> seed=<seed>`. Means ± sd over seeds, in %; accuracy after the last "
+        "`renate experiment=reproduce/<experiment> seed=<seed>`. Means ± sd over seeds, in %; "
+        "accuracy after the last "
         "update, mean over its chunks.",
         "",
-        f"Python {platform.python_version()}, torch {version('torch')}, CPU, {os.cpu_count()} cores.",
+        f"Python {platform.python_version()}, torch {version('torch')}, CPU, {os.cpu_count()} "
+        "cores.",
         "",
-        "| experiment | seeds | class-IL | published | reference | task-IL | reference | seconds a run |",
+        "| experiment | seeds | class-IL | published | reference | task-IL | reference | seconds a "
+        "run |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name in names:
         lines.append(row(name, seeds, asked.resume))
         print(lines[-1], flush=True)
+
     path = ROOT / "benchmarks" / "results" / f"reproduce_{asked.word}.md"
     path.write_text("\n".join(lines) + "\n")
 
 
 def row(name: str, seeds: list[int], resume: bool) -> str:
     published, class_il, task_il = NUMBERS[name]
-    metrics, seconds = [], []
+    metrics = []
+    seconds = []
+
     for seed in seeds:
-        result = renate.run([f"experiment=reproduce/{name}", f"seed={seed}", f"resume={str(resume).lower()}"])
+        result = renate.run(
+            [f"experiment=reproduce/{name}", f"seed={seed}", f"resume={str(resume).lower()}"]
+        )
         metrics.append(result.metrics)
         reports = JobDirectory(result.job_dir).result
         assert reports is not None
         seconds.append(reports.seconds or 0.0)
-    found = [shown([100 * m[key] for m in metrics]) for key in ("average_accuracy", "task_accuracy")]
+
+    found = [
+        shown([100 * m[key] for m in metrics]) for key in ("average_accuracy", "task_accuracy")
+    ]
     task = "–" if task_il is None else f"{task_il}"
+
     return (
         f"| {name} | {len(seeds)} | {found[0]} | {published} | {class_il} | {found[1]} | {task} "
         f"| {statistics.fmean(seconds):.0f} |"
@@ -75,7 +96,9 @@ def row(name: str, seeds: list[int], resume: bool) -> str:
 
 
 def shown(values: list[float]) -> str:
-    return f"{statistics.fmean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
+    return f"{statistics.fmean(values):.2f}" + (
+        f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    )
 
 
 if __name__ == "__main__":

@@ -17,18 +17,27 @@ def optuna_itself(replay: Replay, seed: int) -> None:
         study_name="it",
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed),
-        pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=replay.curves.epochs, reduction_factor=3),
+        pruner=optuna.pruners.HyperbandPruner(
+            min_resource=1, max_resource=replay.curves.epochs, reduction_factor=3
+        ),
     )
-    study.enqueue_trial({"optimizer.lr": 0.05, "data.batch_size": "32", "updater.replay_batch_size": "32"})
+    study.enqueue_trial(
+        {"optimizer.lr": 0.05, "data.batch_size": "32", "updater.replay_batch_size": "32"}
+    )
     running: dict[int, Any] = {}
+
     while not replay.over:
         while len(running) < replay.slots:
             trial = study.ask()
-            config = {"optimizer.lr": repr(trial.suggest_float("optimizer.lr", 1e-3, 0.5, log=True))}
+            config = {
+                "optimizer.lr": repr(trial.suggest_float("optimizer.lr", 1e-3, 0.5, log=True))
+            }
             for key in ("data.batch_size", "updater.replay_batch_size"):
                 config[key] = trial.suggest_categorical(key, SPACE.domains[key].choices)
+
             running[trial.number] = trial
             replay.begin(trial.number, config)
+
         event = replay.next(None)
         if isinstance(event, Report):
             running[event.trial].report(event.value, event.step)
@@ -50,7 +59,9 @@ def syne_tune_itself(replay: Replay, seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002 (its domains draw from it)
     start = {"optimizer.lr": 0.05, "data.batch_size": "32", "updater.replay_batch_size": "32"}
     keys = ("data.batch_size", "updater.replay_batch_size")
-    space = {"optimizer.lr": loguniform(1e-3, 0.5)} | {k: choice(list(SPACE.domains[k].choices)) for k in keys}
+    space = {"optimizer.lr": loguniform(1e-3, 0.5)} | {
+        k: choice(list(SPACE.domains[k].choices)) for k in keys
+    }
     asha = ASHA(
         space,
         metric="value",
@@ -63,6 +74,7 @@ def syne_tune_itself(replay: Replay, seed: int) -> None:
     )
     running: dict[int, Any] = {}
     number = 0
+
     while not replay.over:
         while len(running) < replay.slots:
             trial = Theirs(number, asha.suggest().config, datetime.now())
@@ -70,9 +82,12 @@ def syne_tune_itself(replay: Replay, seed: int) -> None:
             running[number] = trial
             replay.begin(number, {key: str(value) for key, value in trial.config.items()})
             number += 1
+
         event = replay.next(None)
         if isinstance(event, Report):
-            decision = asha.on_trial_result(running[event.trial], {"epoch": event.step, "value": event.value})
+            decision = asha.on_trial_result(
+                running[event.trial], {"epoch": event.step, "value": event.value}
+            )
             if event.step < replay.curves.epochs and str(decision) != "CONTINUE":
                 replay.gone.add(event.trial)
                 running.pop(event.trial)

@@ -1,6 +1,8 @@
-"""Cost against size, with the fitted exponent: `python benchmarks/scale.py`. CPU seconds at one thread, best of 3.
+"""Cost against size, with the fitted exponent: `python benchmarks/scale.py`. CPU seconds at one
+thread, best of 3.
 
-An exponent of 1 is linear; where the fixed cost dominates it is smaller. The fit takes the upper half of the sizes.
+An exponent of 1 is linear; where the fixed cost dominates it is smaller. The fit takes the upper
+half of the sizes.
 """
 
 import tempfile
@@ -40,20 +42,32 @@ def table_of(folder: Path, rows: int, files: int = 1) -> str:
     target = folder / f"{rows}-{files}"
     target.mkdir(parents=True)
     rng = np.random.default_rng(0)
+
     for part in range(files):
         count = rows // files
         columns = {f"x{i}": rng.random(count, dtype=np.float32) for i in range(20)}
-        pq.write_table(pa.table(columns | {"label": rng.integers(0, 10, count)}), target / f"{part}.parquet")
+        pq.write_table(
+            pa.table(columns | {"label": rng.integers(0, 10, count)}), target / f"{part}.parquet"
+        )
+
     return f"{target}/*.parquet"
 
 
 def load(pattern: str) -> None:
-    plain = {"test": None, "test_size": 0.1, "inputs": None, "image_size": None, "cache_dir": None, "limit": None}
+    plain = {
+        "test": None,
+        "test_size": 0.1,
+        "inputs": None,
+        "image_size": None,
+        "cache_dir": None,
+        "limit": None,
+    }
     Files(train=pattern, target="label", batch_size=32, val_size=0.1, **plain).load(seed=0)  # type: ignore[arg-type]
 
 
 def states(folder: Path, versions: int) -> State:
-    state, parent = State(str(folder / f"state-{versions}")), None
+    state = State(str(folder / f"state-{versions}"))
+    parent = None
     for number in range(versions):
         parent = publish_one(state, parent, number)
     return state
@@ -75,7 +89,10 @@ def cut_all(rows: int, classes: int) -> None:
 def stream_memory(rows: int) -> None:
     memory = Memory(Reservoir(1000), None)
     memory.bind(seed=0)
-    block: Columns = {"inputs": torch.zeros(128, 100, dtype=torch.uint8), "targets": torch.zeros(128, dtype=torch.long)}
+    block: Columns = {
+        "inputs": torch.zeros(128, 100, dtype=torch.uint8),
+        "targets": torch.zeros(128, dtype=torch.long),
+    }
     for _ in range(rows // 128):
         memory.add_columns(block)
 
@@ -103,17 +120,37 @@ def main() -> None:
         built = {n: states(folder, n) for n in counts}
         classes = [10, 100, 1000, 10_000]
         table += [
-            row("read, check and split a table of n examples", rows, lambda n: lambda: load(tables[n])),
+            row(
+                "read, check and split a table of n examples",
+                rows,
+                lambda n: lambda: load(tables[n]),
+            ),
             row("read 100,000 examples from n files", files, lambda n: lambda: load(split[n])),
-            row("fingerprint n files", files, lambda n: lambda: fingerprint([split[n]], folder / f"cache-{n}")),
+            row(
+                "fingerprint n files",
+                files,
+                lambda n: lambda: fingerprint([split[n]], folder / f"cache-{n}"),
+            ),
             row("cut n examples into 10 chunks by class", rows, lambda n: lambda: cut_all(n, 100)),
-            row("offer n examples to a reservoir of 1,000", rows, lambda n: lambda: stream_memory(n)),
-            row("grow an MLP's head to n classes", classes, lambda n: lambda: grow(mlp(n - 1), mlp(n))),
+            row(
+                "offer n examples to a reservoir of 1,000", rows, lambda n: lambda: stream_memory(n)
+            ),
+            row(
+                "grow an MLP's head to n classes",
+                classes,
+                lambda n: lambda: grow(mlp(n - 1), mlp(n)),
+            ),
             row("find the newest of n versions", counts, lambda n: lambda: built[n].newest()),
             row("list n versions", counts, lambda n: lambda: built[n].versions()),
             row("publish on top of n versions", counts, lambda n: lambda: top(built[n])),
         ]
-    write("scale", "Cost against size", "CPU seconds at one thread, best of 3, and the fitted exponent.", table)
+
+    write(
+        "scale",
+        "Cost against size",
+        "CPU seconds at one thread, best of 3, and the fitted exponent.",
+        table,
+    )
 
 
 def mlp(classes: int) -> MLP:

@@ -1,4 +1,6 @@
-"""How long until something happens: `python benchmarks/startup.py`. CPU seconds of whole processes; medians of 5."""
+"""How long until something happens: `python benchmarks/startup.py`. CPU seconds of whole
+processes; medians of 5.
+"""
 
 import json
 import os
@@ -20,24 +22,34 @@ TRIVIAL = ["trainer.max_epochs=1", "data.limit=64", "data.val_size=32", "model.h
 FRESH = "a process per job, one after the other (60 / wall seconds of one)"
 HYDRAS = "Hydra's basic sweeper and launcher, one process"
 HEAD = [
-    "| trivial jobs | jobs | jobs a minute, without the start | × a process per job | × Hydra's basic |",
+    "| trivial jobs | jobs | jobs a minute, without the start | × a process per job | × Hydra's "
+    "basic |",
     "| --- | --- | --- | --- | --- |",
 ]
 
 
 def cpu(command: list[str], folder: str, **environment: str) -> tuple[float, float]:
     """Return CPU and wall seconds of a command and all its children."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, cwd=folder, env=os.environ | environment, capture_output=True, check=True)
-    after, ended = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    subprocess.run(
+        command, cwd=folder, env=os.environ | environment, capture_output=True, check=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ended = time.perf_counter()
+
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, ended - began
 
 
 def first_step(folder: str) -> float:
-    """Wall seconds from the command to the report of its first training step, on the default data and model."""
-    run_dir, began = Path(tempfile.mkdtemp(dir=folder)), time.time()
+    """Wall seconds from the command to the report of its first training step, on the default
+    data and model.
+    """
+    run_dir = Path(tempfile.mkdtemp(dir=folder))
+    began = time.time()
     cpu([*RENATE, *FIRST_STEP, f"run_dir={run_dir}"], folder)
     reports = run_dir / "latest" / "metrics.jsonl"
+
     return float(json.loads(reports.read_text().splitlines()[0])["time"]) - began
 
 
@@ -53,7 +65,12 @@ def main() -> None:
                 "",
                 COMPLETE,
             ),
-            ("import torch, pytorch_lightning", [sys.executable, "-c", "import torch, pytorch_lightning"], "", {}),
+            (
+                "import torch, pytorch_lightning",
+                [sys.executable, "-c", "import torch, pytorch_lightning"],
+                "",
+                {},
+            ),
             ("renate, one trivial update", [*RENATE, *TRIVIAL, "resume=false"], "", {}),
         ]
         for name, command, target, environment in commands:
@@ -61,13 +78,17 @@ def main() -> None:
             cells = [f"{statistics.median(r[k] for r in runs):.2f}" for k in (0, 1)]
             table.append(f"| {name} | {' | '.join(cells)} | {target} |")
             print(table[-1], flush=True)
+
         walls = [first_step(folder) for _ in range(5)]
         table.append(
-            f"| renate, from the command to the end of the first training step | – | {statistics.median(walls):.2f} | |"
+            "| renate, from the command to the end of the first training step | – | "
+            f"{statistics.median(walls):.2f} | |"
         )
         print(table[-1], flush=True)
         table += ["", *HEAD]
-        fresh = statistics.median(cpu([*RENATE, *TRIVIAL, f"seed={900 + i}"], folder)[1] for i in range(5))
+        fresh = statistics.median(
+            cpu([*RENATE, *TRIVIAL, f"seed={900 + i}"], folder)[1] for i in range(5)
+        )
         rates = {
             FRESH: (5, 60 / fresh),
             "a process per job, two at a time, at best": (5, 2 * 60 / fresh),
@@ -77,15 +98,25 @@ def main() -> None:
             ("Hydra's basic launcher, by our sweeper, one process", ["hydra/launcher=basic"]),
             (HYDRAS, ["hydra/launcher=basic", "hydra/sweeper=basic"]),
         ):
-            few, many = 2, 302 if more[0].startswith("backend") else 62
+            few = 2
+            many = 302 if more[0].startswith("backend") else 62
             run_dir = f"run_dir={Path(folder) / str(len(rates))}"
             base = cpu([*RENATE, *TRIVIAL, *more, run_dir, f"seed=range({few})"], folder)[1]
-            wall = cpu([*RENATE, *TRIVIAL, *more, run_dir, f"seed=range(100,{100 + many})"], folder)[1]
+            wall = cpu(
+                [*RENATE, *TRIVIAL, *more, run_dir, f"seed=range(100,{100 + many})"], folder
+            )[1]
             rates[name] = (many, 60 * (many - few) / (wall - base))
+
         slowest, hydras = (rates[name][1] for name in (FRESH, HYDRAS))
         for name, (jobs, rate) in rates.items():
-            table.append(f"| {name} | {jobs} | {rate:.0f} | {rate / slowest:.1f} | {rate / hydras:.1f} |")
-    text = "CPU and wall seconds of whole processes; target for warm workers: 20 × Hydra's basic, at least 10 ×."
+            table.append(
+                f"| {name} | {jobs} | {rate:.0f} | {rate / slowest:.1f} | {rate / hydras:.1f} |"
+            )
+
+    text = (
+        "CPU and wall seconds of whole processes; target for warm workers: 20 × Hydra's basic, at "
+        "least 10 ×."
+    )
     write("startup", "Start-up", text, table)
 
 

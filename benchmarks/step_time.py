@@ -1,13 +1,17 @@
-"""A training step as users get it, against a bare PyTorch loop doing the same: `python benchmarks/step_time.py`.
+"""A training step as users get it, against a bare PyTorch loop doing the same: `python
+benchmarks/step_time.py`.
 
-The floor is plain PyTorch on tensors in memory: index_select, a draw from a plain tensor buffer, forward, backward,
-step, Vitter's algorithm R for a batch. It draws random numbers of its own and then takes the draws and the slots that
-were recorded of ours, so that both end in bit-identical weights, which is asserted before anything is timed.
+The floor is plain PyTorch on tensors in memory: index_select, a draw from a plain tensor buffer,
+forward, backward, step, Vitter's algorithm R for a batch. It draws random numbers of its own and
+then takes the draws and the slots that were recorded of ours, so that both end in bit-identical
+weights, which is asserted before anything is timed.
 
-CPU time per step at one thread, variants in turn within each repeat, stamped between two batches; p10 over all steps
-and the median of the repeats' ratios. On a GPU wall time of all steps but the first, for then the device works on.
+CPU time per step at one thread, variants in turn within each repeat, stamped between two batches;
+p10 over all steps and the median of the repeats' ratios. On a GPU wall time of all steps but the
+first, for then the device works on.
 
-As users get it: `renate.jobs.fit.fit`, with its validation of the epochs, its reports and its best checkpoint.
+As users get it: `renate.jobs.fit.fit`, with its validation of the epochs, its reports and its best
+checkpoint.
 """
 
 import argparse
@@ -41,11 +45,16 @@ from renate.problems.classification import Classification
 from renate.seeds import derive
 from renate.updaters.base import Updater
 
-CAPACITY, LR, ALPHA, BETA = 500, 0.05, 0.3, 0.5
+CAPACITY = 500
+LR = 0.05
+ALPHA = 0.3
+BETA = 0.5
 
 
 class Case(NamedTuple):
-    """A network, rows of a batch and as many replayed, shape of an input, steps, and the ratio that is asked for."""
+    """A network, rows of a batch and as many replayed, shape of an input, steps, and the ratio
+    that is asked for.
+    """
 
     model: str
     batch: int
@@ -70,7 +79,8 @@ class Clock:
     """Stamps between two batches, in seconds.
 
     Attributes:
-        device: Of a GPU only the first stamp after `skip` steps and the last wait for what it still computes.
+        device: Of a GPU only the first stamp after `skip` steps and the last wait for what it still
+            computes.
         skip: Steps that warm up.
     """
 
@@ -89,7 +99,11 @@ class Clock:
     def steps(self) -> np.ndarray[Any, Any]:
         """Milliseconds of the steps after the first; on a GPU their mean, once."""
         kept = np.array(self.stamps[self.skip :]) * 1e3
-        return np.diff(kept) if self.device.type == "cpu" else np.array([(kept[-1] - kept[0]) / (len(kept) - 1)])
+        return (
+            np.diff(kept)
+            if self.device.type == "cpu"
+            else np.array([(kept[-1] - kept[0]) / (len(kept) - 1)])
+        )
 
 
 CLOCK = Clock(torch.device("cpu"), 0)
@@ -123,9 +137,23 @@ def setting(name: str, updater: str, folder: Path, device: torch.device) -> Sett
     case = CASES[name]
     launcher, composed_job = composed(
         [
-            *(f"model={case.model}", f"data.batch_size={case.batch}", "data.val_size=0", f"run_dir={folder}"),
-            *("trainer.max_epochs=1", f"optimizer.lr={LR}", f"memory.capacity={CAPACITY}", "objective.metric=null"),
-            *(f"updater={updater}", f"updater.replay_batch_size={case.batch}", f"trainer.accelerator={device.type}"),
+            *(
+                f"model={case.model}",
+                f"data.batch_size={case.batch}",
+                "data.val_size=0",
+                f"run_dir={folder}",
+            ),
+            *(
+                "trainer.max_epochs=1",
+                f"optimizer.lr={LR}",
+                f"memory.capacity={CAPACITY}",
+                "objective.metric=null",
+            ),
+            *(
+                f"updater={updater}",
+                f"updater.replay_batch_size={case.batch}",
+                f"trainer.accelerator={device.type}",
+            ),
             *([f"updater.alpha={ALPHA}", f"updater.beta={BETA}"] if updater == "derpp" else []),
         ]
     )
@@ -144,9 +172,16 @@ def setting(name: str, updater: str, folder: Path, device: torch.device) -> Sett
     memory.bind(seed=1, transform=transform(job, "memory", device))
     torch.manual_seed(0)
     sizes = {"input_shape": case.shape} if case.model == "mlp" else {"in_channels": case.shape[0]}
-    node = {k: v for k, v in plain["model"].items() if v is not None and k != "grow"} | sizes | {"num_classes": 10}
+    node = (
+        {k: v for k, v in plain["model"].items() if v is not None and k != "grow"}
+        | sizes
+        | {"num_classes": 10}
+    )
     made = updater_of(job, memory, ten_classes())
-    return Setting(job, case, updater, device, columns, memory, made, build(node, "model").to(device))
+
+    return Setting(
+        job, case, updater, device, columns, memory, made, build(node, "model").to(device)
+    )
 
 
 def ten_classes() -> Classification:
@@ -170,7 +205,8 @@ class Recorded:
     slots: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def listen(self, memory: Memory) -> None:
-        assign, sample = memory.policy.assign, memory.sample
+        assign = memory.policy.assign
+        sample = memory.sample
 
         def assigned(ids: range, columns: Columns, size: int) -> Any:
             slots, rows = assign(ids, columns, size)
@@ -187,14 +223,19 @@ class Recorded:
 
 
 class Buffer:
-    """A reservoir as one would write it by hand: a tensor per column, algorithm R for a batch at a time.
+    """A reservoir as one would write it by hand: a tensor per column, algorithm R for a batch at a
+    time.
 
-    The random numbers are drawn and then thrown away for what was recorded: the same work, the same weights as ours.
+    The random numbers are drawn and then thrown away for what was recorded: the same work, the same
+    weights as ours.
     """
 
     def __init__(self, recorded: Recorded, device: torch.device) -> None:
-        self.draws, self.slots = iter(recorded.draws), iter(recorded.slots)
-        self.device, self.columns, self.seen = device, [], 0
+        self.draws = iter(recorded.draws)
+        self.slots = iter(recorded.slots)
+        self.device = device
+        self.columns = []
+        self.seen = 0
         self.columns: list[Tensor]
 
     def sample(self, n: int) -> list[Tensor]:
@@ -204,11 +245,16 @@ class Buffer:
 
     def add(self, *columns: Tensor) -> None:
         if not self.columns:
-            self.columns = [torch.empty((CAPACITY, *c.shape[1:]), dtype=c.dtype, device=c.device) for c in columns]
+            self.columns = [
+                torch.empty((CAPACITY, *c.shape[1:]), dtype=c.dtype, device=c.device)
+                for c in columns
+            ]
+
         n = len(columns[0])
         if self.seen >= CAPACITY:
             chosen = (torch.rand(n) * torch.arange(self.seen + 1, self.seen + n + 1)).long()
             (chosen < CAPACITY).nonzero()
+
         self.seen += n
         slots, rows = (part.to(self.device) for part in next(self.slots))
         if len(slots):
@@ -218,15 +264,19 @@ class Buffer:
 
 def bare(at: Setting, recorded: Recorded) -> None:
     """The floor: a loop as one would write it by hand, everything on the device from the start."""
-    model, size, buffer = at.model, at.case.batch, Buffer(recorded, at.device)
+    model = at.model
+    size = at.case.batch
+    buffer = Buffer(recorded, at.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
     generator = torch.Generator().manual_seed(derive(at.job.config["seed"], "shuffle", 1))
     order = torch.randperm(len(at.columns["targets"]), generator=generator).to(at.device)
     all_inputs, all_targets = (at.columns[name].to(at.device) for name in ("inputs", "targets"))
     model.train()
+
     for index in torch.split(order, size):
         CLOCK.stamp()
-        raw, targets = all_inputs.index_select(0, index), all_targets.index_select(0, index)
+        raw = all_inputs.index_select(0, index)
+        targets = all_targets.index_select(0, index)
         inputs = raw * (1 / 255)
         if at.updater == "er":
             if buffer.seen:
@@ -235,6 +285,7 @@ def bare(at: Setting, recorded: Recorded) -> None:
                 loss = F.cross_entropy(model(inputs), torch.cat([targets, past_targets]))
             else:
                 loss = F.cross_entropy(model(inputs), targets)
+
             buffer.add(raw, targets)
         else:
             logits = model(inputs)
@@ -244,10 +295,13 @@ def bare(at: Setting, recorded: Recorded) -> None:
                 loss = loss + ALPHA * F.mse_loss(model(past * (1 / 255)), past_logits)
                 past, past_targets, _ = buffer.sample(size)
                 loss = loss + BETA * F.cross_entropy(model(past * (1 / 255)), past_targets)
+
             buffer.add(raw, targets, logits.detach())
+
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
     CLOCK.stamp(last=True)
 
 
@@ -259,33 +313,47 @@ def timed(run: Callable[[], None], device: torch.device, skip: int) -> np.ndarra
 
 
 def row(name: str, updater: str, folder: Path, repeats: int, device: torch.device) -> str:
-    recorded, case = Recorded(CASES[name].batch), CASES[name]
+    recorded = Recorded(CASES[name].batch)
+    case = CASES[name]
     at, other = (setting(name, updater, folder, device) for _ in range(2))
     recorded.listen(at.memory)
     ours(at)
     bare(other, recorded)
-    one, two = at.model.cpu().state_dict(), other.model.cpu().state_dict()
-    assert all(torch.equal(one[key], two[key]) for key in one), f"{name}, {updater}: the two did different work"
+    one = at.model.cpu().state_dict()
+    two = other.model.cpu().state_dict()
+    assert all(torch.equal(one[key], two[key]) for key in one), (
+        f"{name}, {updater}: the two did different work"
+    )
 
     skip = 20 if case.steps > 100 else 2
     times: dict[str, list[Any]] = {"bare": [], "ours": []}
+
     for _ in range(repeats if case.steps > 100 else max(4, repeats // 2)):
         floor, mine = (setting(name, updater, folder, device) for _ in range(2))
         times["bare"].append(timed(lambda floor=floor: bare(floor, recorded), device, skip))
         times["ours"].append(timed(lambda mine=mine: ours(mine), device, skip))
+
     low = {key: np.percentile(np.concatenate(t), 10) for key, t in times.items()}
-    ratios = np.array([np.median(b) / np.median(a) for a, b in zip(times["bare"], times["ours"], strict=True)])
+    ratios = np.array(
+        [np.median(b) / np.median(a) for a, b in zip(times["bare"], times["ours"], strict=True)]
+    )
     quartiles = np.percentile(ratios, [25, 50, 75])
+
     return (
-        f"| {name} | {updater} | {low['bare']:.3f} | {low['ours']:.3f} | {low['ours'] / low['bare']:.2f} "
+        f"| {name} | {updater} | {low['bare']:.3f} | {low['ours']:.3f} | "
+        f"{low['ours'] / low['bare']:.2f} "
         f"| {quartiles[1]:.2f} [{quartiles[0]:.2f}, {quartiles[2]:.2f}] | {case.target} |"
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=12)
-    parser.add_argument("--only", default=DEFAULT, help=f"separated by semicolons, of {'; '.join(CASES)}")
+    parser.add_argument(
+        "--only", default=DEFAULT, help=f"separated by semicolons, of {'; '.join(CASES)}"
+    )
     parser.add_argument("--updaters", default="er,derpp")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=RESULTS / "step_time.md")
@@ -300,20 +368,25 @@ def main() -> None:
     lines = [
         "# Time of a training step",
         "",
-        f"`python benchmarks/step_time.py --device {device}`: {unit}, ours (`renate.jobs.fit`) against a bare loop of",
-        f"plain PyTorch that ends in the same weights, bit by bit; {asked.repeats} interleaved repeats.",
+        f"`python benchmarks/step_time.py --device {device}`: {unit}, ours (`renate.jobs.fit`) "
+        "against a bare loop of",
+        f"plain PyTorch that ends in the same weights, bit by bit; {asked.repeats} interleaved "
+        "repeats.",
         "Whole commands beside other libraries: `end_to_end.md`.",
         "",
         f"Python {platform.python_version()}, torch {version('torch')}, {where}.",
         "",
-        "| model, batch | updater | bare p10 | ours p10 | ratio p10 | paired median [quartiles] | target |",
+        "| model, batch | updater | bare p10 | ours p10 | ratio p10 | paired median [quartiles] | "
+        "target |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
+
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.only.split(";"):
             for updater in asked.updaters.split(","):
                 lines.append(row(name.strip(), updater, Path(folder), asked.repeats, device))
                 print(lines[-1], flush=True)
+
     asked.out.write_text("\n".join(lines) + "\n")
 
 

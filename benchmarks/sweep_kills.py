@@ -1,8 +1,9 @@
 """Sweeps killed at random moments: `python benchmarks/sweep_kills.py --kills 50`.
 
-Each tuner of conf/tuner on a toy job without torch, in a process that is killed (SIGKILL) so many times while it runs;
-and the default on real training, as a whole `renate` command. With `tuner.order=fixed` each must end with exactly the
-trials, and the command with the published version, of a sweep that nobody disturbed. No worker may outlive its command.
+Each tuner of conf/tuner on a toy job without torch, in a process that is killed (SIGKILL) so many
+times while it runs; and the default on real training, as a whole `renate` command. With
+`tuner.order=fixed` each must end with exactly the trials, and the command with the published
+version, of a sweep that nobody disturbed. No worker may outlive its command.
 """
 
 import argparse
@@ -40,11 +41,14 @@ SPACE = Space(
 )
 FINITE = Space({"lr": Domain("choice", choices=("0.1", "0.2", "0.3")), "size": Domain("int", 1, 4)})
 NEEDS = {"optuna": "optuna", "syne_tune": "syne_tune", "syne_tune/cqr": "huggingface_hub"}
-EPOCHS, TRIALS = 9, 12
+EPOCHS = 9
+TRIALS = 12
 
 
 class Toy:
-    """Two slots; an epoch takes some milliseconds, which differ from trial to trial and from run to run."""
+    """Two slots; an epoch takes some milliseconds, which differ from trial to trial and from run
+    to run.
+    """
 
     slots = 2
 
@@ -73,7 +77,9 @@ class Toy:
             return None
         if step > EPOCHS:
             return End(trial, COMPLETED, self._value(trial, EPOCHS), 1.0)
+
         self._later(trial, step + 1)
+
         return Report(trial, step, self._value(trial, step))
 
     def _value(self, trial: int, step: int) -> float:
@@ -83,38 +89,55 @@ class Toy:
 def toy(name: str, log: str, outcome: str) -> None:
     """One sweep to its end, or to its death; at its end the trials are written down."""
     node = yaml.safe_load((TUNERS / f"{name}.yaml").read_text().replace("${tuner.storage}", "null"))
-    proposer, stopper = build(node["proposer"], "tuner.proposer"), build(node["stopper"], "tuner.stopper")
+    proposer = build(node["proposer"], "tuner.proposer")
+    stopper = build(node["stopper"], "tuner.stopper")
     proposer.bind(FINITE if name == "grid" else SPACE, first=(), seed=0, steps=EPOCHS, slots=2)
     stopper.bind(steps=EPOCHS, seed=0, enqueued=0, warm=False)
     limits = Limits(TRIALS, None, None, None, None, None, 0.0)
-    trials = Sweep(proposer, stopper, Toy(), mode="max", order="fixed", limits=limits, log=Path(log)).run()
+    trials = Sweep(
+        proposer, stopper, Toy(), mode="max", order="fixed", limits=limits, log=Path(log)
+    ).run()
     rows = [[t.id, t.config, t.source, t.status, t.step, t.value, t.curve] for t in trials]
     Path(outcome).write_text(json.dumps(rows))
 
 
 def kill_toys(kills: int, folder: Path) -> list[str]:
-    context, draw, rows = multiprocessing.get_context("forkserver"), random.Random(0), []
-    engines = [m for m in ("optuna", "syne_tune.optimizer.baselines") if importlib.util.find_spec(m.split(".")[0])]
+    context = multiprocessing.get_context("forkserver")
+    draw = random.Random(0)
+    rows = []
+    engines = [
+        m
+        for m in ("optuna", "syne_tune.optimizer.baselines")
+        if importlib.util.find_spec(m.split(".")[0])
+    ]
     context.set_forkserver_preload(["renate.tuning.sweep", "renate.tuning.proposers", *engines])
+
     for path in sorted(TUNERS.rglob("*.yaml")):
         name = str(path.relative_to(TUNERS).with_suffix(""))
         needed = NEEDS.get(name, NEEDS.get(name.split("/")[0], "json"))
         if path.stem in ("auto", "default") or importlib.util.find_spec(needed) is None:
             continue
+
         place = folder / name.replace("/", "-")
         place.mkdir()
         context_run(context, name, place / "whole", None)
-        died, sweep, began = 0, 0, time.monotonic()
+        died = 0
+        sweep = 0
+        began = time.monotonic()
         context_run(context, name, place / "timed", None)
         span = time.monotonic() - began
         while died < kills:
             sweep += 1
             for _ in range(5):
-                died += context_run(context, name, place / str(sweep), draw.uniform(0.2, 1.0) * span)
+                died += context_run(
+                    context, name, place / str(sweep), draw.uniform(0.2, 1.0) * span
+                )
             context_run(context, name, place / str(sweep), None)
             assert (place / f"{sweep}.json").read_text() == (place / "whole.json").read_text(), name
+
         rows.append(f"| `tuner={name}`, toy | {died} | {sweep} | {sweep} |")
         print(rows[-1], flush=True)
+
     return rows
 
 
@@ -124,39 +147,57 @@ def context_run(context: Any, name: str, place: Path, dies: float | None) -> boo
     process.start()
     process.join(dies)
     alive = process.is_alive()
+
     if alive:
         process.kill()
         process.join()
     elif process.exitcode:
         raise SystemExit(f"{name}: a sweep failed")
+
     return alive
 
 
 REAL = [
     *["model.hidden_sizes=[16]", "data.limit=400", "trainer.max_epochs=9", "backend.workers=2"],
-    *["search_space=er", "tuner.max_trials=16", "tuner.order=fixed", "state.url=./state", "state.first=true"],
+    *[
+        "search_space=er",
+        "tuner.max_trials=16",
+        "tuner.order=fixed",
+        "state.url=./state",
+        "state.first=true",
+    ],
 ]
 
 
 def kill_commands(kills: int, folder: Path) -> str:
     """The default tuner on real training."""
-    command, draw, died, sweeps = [sys.executable, "-m", "renate", *REAL], random.Random(1), 0, 0
+    command = [sys.executable, "-m", "renate", *REAL]
+    draw = random.Random(1)
+    died = 0
+    sweeps = 0
     (folder / "whole").mkdir()
     subprocess.run(command, cwd=folder / "whole", check=True, capture_output=True)
     expected = outcome_of(folder / "whole")
+
     while died < kills:
         sweeps += 1
         place = folder / f"sweep-{sweeps}"
         place.mkdir()
         over = False
         while not over and died < kills:
-            process = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             log = place / "runs" / "latest" / "events.jsonl"
             before = log.stat().st_size if log.exists() else 0
-            until, more = time.monotonic() + 60, draw.randint(1, 1500)
-            while process.poll() is None and (not log.exists() or log.stat().st_size < before + more):
+            until = time.monotonic() + 60
+            more = draw.randint(1, 1500)
+            while process.poll() is None and (
+                not log.exists() or log.stat().st_size < before + more
+            ):
                 assert time.monotonic() < until
                 time.sleep(0.002)
+
             time.sleep(draw.uniform(0, 0.05))
             over = process.poll() is not None
             died += not over
@@ -165,9 +206,12 @@ def kill_commands(kills: int, folder: Path) -> str:
             while workers(place):
                 assert time.monotonic() < until, "a worker outlived its command"
                 time.sleep(0.02)
+
         if not over:
             subprocess.run(command, cwd=place, check=True, capture_output=True)
+
         assert outcome_of(place) == expected
+
     return f"| the default on real training, whole command | {died} | {sweeps} | {sweeps} |"
 
 
@@ -182,6 +226,7 @@ def outcome_of(folder: Path) -> tuple[Any, ...]:
     names = [n for n in manifest.files if n.split(".")[0] not in ("metrics", "config", "hpo")]
     rows = decode(bytes(state.read(manifest, "hpo.csv")))
     history = [{k: v for k, v in row.items() if k not in ("seconds", "sweep")} for row in rows]
+
     return events, history, {name: manifest.files[name].sha256 for name in names}
 
 
@@ -197,19 +242,30 @@ def workers(folder: Path) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--only", choices=("toys", "commands"), help="show one half, keep nothing")
     asked = parser.parse_args()
+
     with tempfile.TemporaryDirectory() as where:
         (Path(where) / "toys").mkdir()
         rows = [] if asked.only == "commands" else kill_toys(asked.kills, Path(where) / "toys")
         rows += [] if asked.only == "toys" else [kill_commands(asked.kills, Path(where))]
+
     print(rows[-1])
     if asked.only:
         return
-    head = ["| sweep | kills | sweeps | of these equal to the undisturbed one |", "| --- | --- | --- | --- |"]
-    text = f"`--kills {asked.kills}`: at random moments, `tuner.order=fixed`; a difference would have ended it."
+
+    head = [
+        "| sweep | kills | sweeps | of these equal to the undisturbed one |",
+        "| --- | --- | --- | --- |",
+    ]
+    text = (
+        f"`--kills {asked.kills}`: at random moments, `tuner.order=fixed`; a difference would have "
+        "ended it."
+    )
     write("sweep_kills", "Sweeps killed and resumed", text, [*head, *rows])
 
 

@@ -1,13 +1,16 @@
-"""Each system call of a publish failing once, or being its last: `python benchmarks/system_calls.py`, needs strace.
+"""Each system call of a publish failing once, or being its last: `python
+benchmarks/system_calls.py`, needs strace.
 
-One undisturbed publish is traced first: in which order bytes and names are made durable, and every call that touches
-the state. Then each of them fails once, alone, with each error that fits it, or the process is killed on its way into
-it; and files may grow to so many bytes only, so that a write stops part-way. After each of these the state opens, the
-version that was there is the same, the new one is whole or absent, it is published as `renate state publish JOB_DIR`
-does it, and gc leaves only what versions name. The same for gc, which must keep the versions that it was told to keep.
+One undisturbed publish is traced first: in which order bytes and names are made durable, and every
+call that touches the state. Then each of them fails once, alone, with each error that fits it, or
+the process is killed on its way into it; and files may grow to so many bytes only, so that a write
+stops part-way. After each of these the state opens, the version that was there is the same, the new
+one is whole or absent, it is published as `renate state publish JOB_DIR` does it, and gc leaves
+only what versions name. The same for gc, which must keep the versions that it was told to keep.
 
-strace counts a call per thread, and which thread of the file-system library serves a call is chance: the trace of each
-run says what was really hit, and a run that hit something else is repeated.
+strace counts a call per thread, and which thread of the file-system library serves a call is
+chance: the trace of each run says what was really hit, and a run that hit something else is
+repeated.
 """
 
 import re
@@ -31,7 +34,8 @@ from renate.state.versions import State, version_key
 CHILD = """
 import itertools, resource, sys, uuid
 numbers = itertools.count()
-uuid.uuid4 = lambda: uuid.UUID(int=next(numbers))  # the same names in each run; a blob's has zeros of it only
+# The same names in each run; a blob's has zeros of it only.
+uuid.uuid4 = lambda: uuid.UUID(int=next(numbers))
 from renate.state.gc import gc
 from renate.state.publish import publish, stage
 from renate.state.versions import State
@@ -49,7 +53,8 @@ print("version", publish(state, "job").version)
 """
 CONTENT = {"same": b"s" * 1000, "new": b"n" * 3000, "more": b"m" * 5000}
 
-KILL, KILLED = "SIGKILL", (-9, 137)
+KILL = "SIGKILL"
+KILLED = (-9, 137)
 BEFORE = {"second version": 1, "first version": 0, "gc": 3}  # how many versions there are
 FOLDERS = ("blobs", "pins", "versions")
 ORDERED = ("write", "fsync", "fdatasync", "rename", "linkat", "unlink", "mkdir")
@@ -63,7 +68,8 @@ ERRORS = {
     "rename": ["EIO", "ENOSPC"],
     "mkdir": ["EIO", "ENOSPC"],
 }
-LIMITS = [0, 1, 500, 700, 800, 999, 1000, 1001, 2048, 2999, 3000, 3001, 4096, 4999]  # bytes a file may have
+# Bytes a file may have
+LIMITS = [0, 1, 500, 700, 800, 999, 1000, 1001, 2048, 2999, 3000, 3001, 4096, 4999]
 TRIES = 6
 
 
@@ -79,14 +85,20 @@ class Call(NamedTuple):
 
     @property
     def kind(self) -> str:
-        return f"{self.name}, new" if self.name == "openat" and self.paths[0].endswith("#1") else self.name
+        return (
+            f"{self.name}, new"
+            if self.name == "openat" and self.paths[0].endswith("#1")
+            else self.name
+        )
 
     def __str__(self) -> str:
         return f"{self.name} {' → '.join(shorten(path) for path in self.paths)}"
 
 
 class Fault(NamedTuple):
-    """The `nth` call of its name on a path is to fail; `rank` is which of its thread it was when undisturbed."""
+    """The `nth` call of its name on a path is to fail; `rank` is which of its thread it was when
+    undisturbed.
+    """
 
     kind: str
     path: str
@@ -97,13 +109,16 @@ class Fault(NamedTuple):
 
 def shorten(path: str) -> str:
     """Without the long random names."""
-    return re.sub(r"\b([0-9a-f]{4})[0-9a-f]{26,}(?:-0+)?(?=#|$)|\b0{29}([0-9a-f]{3})", r"\1\2", path)
+    return re.sub(
+        r"\b([0-9a-f]{4})[0-9a-f]{26,}(?:-0+)?(?=#|$)|\b0{29}([0-9a-f]{3})", r"\1\2", path
+    )
 
 
 def calls(log: Path, folder: Path) -> list[Call]:
     """The calls on paths in a folder, and the last one: the write to the standard output."""
     waiting: dict[str, tuple[str, int]] = {}
     found = []
+
     for number, line in enumerate(log.read_text().splitlines()):
         thread, text = line.split(maxsplit=1)
         start = number
@@ -115,8 +130,10 @@ def calls(log: Path, folder: Path) -> list[Call]:
             text = begun + text[resumed.end() :]
         if match := re.match(r"(\w+)\((.*)\) += (.*)", text):
             found.append(Call(match[1], within(match[2], folder), match[3], thread, start, number))
+
     for thread, (begun, start) in waiting.items():  # killed inside
         found.append(Call(begun.split("(")[0], within(begun, folder), "?", thread, start, start))
+
     return sorted((call for call in found if call.paths), key=lambda call: call.start)
 
 
@@ -129,11 +146,14 @@ def within(arguments: str, folder: Path) -> list[str]:
 
 
 def traced(folder: Path, scene: str, *options: str, limit: int = -1) -> tuple[list[Call], int]:
-    """Publish into folder/state, or collect, with strace beside it; return the trace and the exit status."""
+    """Publish into folder/state, or collect, with strace beside it; return the trace and the
+    exit status.
+    """
     log = folder.parent / f"{folder.name}.log"
     command = ["strace", "-f", "-y", "-s", "0", "-o", str(log), *options]
     child = [sys.executable, "-c", CHILD, str(folder / "state"), scene, str(limit)]
     done = subprocess.run([*command, *child], capture_output=True, timeout=60)
+
     return calls(log, folder), done.returncode
 
 
@@ -141,11 +161,13 @@ def begin(where: Path, scene: str, name: str) -> Path:
     folder = where / f"{scene} {name}".replace(" ", "-")
     folder.mkdir()
     state = State(str(folder / "state"))
+
     for number in range(1, BEFORE[scene] + 1):
         newest = state.newest()
         parent = (state, newest) if newest else None
         stage(state, list(old(number).items()), job=f"old-{number}", parent=parent, lineage={})
         publish(state, f"old-{number}")
+
     return folder
 
 
@@ -154,35 +176,63 @@ def old(number: int) -> dict[str, bytes]:
 
 
 def check_order(trace: list[Call]) -> None:
-    """Bytes before the name that makes them count, names before the next step, all before success is reported."""
+    """Bytes before the name that makes them count, names before the next step, all before
+    success is reported.
+    """
 
     def synced(path: str, after: int, before: int) -> bool:
         return any(
-            c.name in ("fsync", "fdatasync") and c.paths == [path] and after < c.start and c.end < before
+            c.name in ("fsync", "fdatasync")
+            and c.paths == [path]
+            and after < c.start
+            and c.end < before
             for c in trace
             if c.result == "0"
         )
 
     names = [c for c in trace if c.name in ("rename", "linkat") and c.result == "0"]
-    step = {folder: [c for c in names if c.paths[1].startswith(f"state/{folder}/")] for folder in FOLDERS}
-    (pinned,), (published,) = step["pins"], step["versions"]
+    step = {
+        folder: [c for c in names if c.paths[1].startswith(f"state/{folder}/")]
+        for folder in FOLDERS
+    }
+    (pinned,) = step["pins"]
+    (published,) = step["versions"]
     report = next(c for c in trace if c.name == "write" and c.paths == ["stdout"])
     until = {"blobs": pinned.start, "pins": published.start, "versions": report.start}
+
     for folder, deadline in until.items():
         for named in step[folder]:
             source, target = named.paths
-            last = max(c.end for c in trace if c.name == "write" and c.paths[0] in (f"{source}#1", source))
-            if folder == "blobs":  # nothing refers to it before the pin, so its bytes may follow its name
-                assert synced(target, last, deadline), f"{named}: its bytes are not durable before the pin"
+            last = max(
+                c.end for c in trace if c.name == "write" and c.paths[0] in (f"{source}#1", source)
+            )
+            # Nothing refers to it before the pin, so its bytes may follow its name
+            if folder == "blobs":
+                assert synced(target, last, deadline), (
+                    f"{named}: its bytes are not durable before the pin"
+                )
             else:
-                assert synced(source, last, named.start), f"{named}: its bytes are not durable before the name"
-            assert synced(f"state/{folder}", named.end, deadline), f"{named}: the name is not durable in time"
+                assert synced(source, last, named.start), (
+                    f"{named}: its bytes are not durable before the name"
+                )
+
+            assert synced(f"state/{folder}", named.end, deadline), (
+                f"{named}: the name is not durable in time"
+            )
+
     for made in (c for c in trace if c.name == "mkdir" and c.result == "0"):
         following = pinned if made.end < pinned.start else published
         parent = str(Path(made.paths[0]).parent)
-        assert synced(parent, made.end, following.start), f"{made}: the folder is not durable in time"
-    unpinned = next(c for c in trace if c.name == "unlink" and c.paths == ["state/pins/job-job.json"])
-    assert synced("state/versions", published.end, unpinned.start), "the pin goes before the version is durable"
+        assert synced(parent, made.end, following.start), (
+            f"{made}: the folder is not durable in time"
+        )
+
+    unpinned = next(
+        c for c in trace if c.name == "unlink" and c.paths == ["state/pins/job-job.json"]
+    )
+    assert synced("state/versions", published.end, unpinned.start), (
+        "the pin goes before the version is durable"
+    )
 
 
 def plan(trace: list[Call]) -> Iterator[Fault]:
@@ -192,17 +242,23 @@ def plan(trace: list[Call]) -> Iterator[Fault]:
         path = call.paths[0]
         if path == "stdout":
             continue
+
         seen[call.name, path] += 1
         ranks[call.name, path, call.thread] += 1
         for error in [*ERRORS.get(call.kind, ["EIO"]), KILL]:
-            yield Fault(call.kind, path, seen[call.name, path], ranks[call.name, path, call.thread], error)
+            yield Fault(
+                call.kind, path, seen[call.name, path], ranks[call.name, path, call.thread], error
+            )
 
 
 def inject(where: Path, scene: str, fault: Fault, number: int) -> tuple[Fault, list[str]]:
-    """Let a fault happen; return the outcome of every run, the last of which hit the one that was meant, or nothing."""
+    """Let a fault happen; return the outcome of every run, the last of which hit the one that
+    was meant, or nothing.
+    """
     name = fault.kind.split(",")[0]
     ranks = [fault.rank, *(r for r in range(min(fault.nth, 2), fault.nth + 1) if r != fault.rank)]
     outcomes = []
+
     for attempt in range(TRIES):
         folder = begin(where, scene, f"{number}-{attempt}")
         how = "signal=SIGKILL" if fault.error == KILL else f"error={fault.error}"
@@ -216,13 +272,16 @@ def inject(where: Path, scene: str, fault: Fault, number: int) -> tuple[Fault, l
             outcomes.append(judge(folder, scene, code))
         if hits == [fault.nth]:
             return fault, outcomes
+
     return fault, [*outcomes, ""]
 
 
 def judge(folder: Path, scene: str, code: int) -> str:
     """What became of the versions; then publish and clean up."""
-    state, number = State(str(folder / "state")), BEFORE[scene] + 1
+    state = State(str(folder / "state"))
+    number = BEFORE[scene] + 1
     kept = {n: old(n) for n in range(2 if scene == "gc" else 1, number)}
+
     try:
         intact(state, kept)
         there = number in state.versions()
@@ -230,6 +289,7 @@ def judge(folder: Path, scene: str, code: int) -> str:
             intact(state, {number: CONTENT})
         elif code == 0 and scene != "gc":
             return "LOST"
+
         again(state, number)
         intact(state, kept | {number: CONTENT})
         gc(state, keep=2, grace=0)
@@ -238,30 +298,41 @@ def judge(folder: Path, scene: str, code: int) -> str:
         return "LOST"
     except (CorruptError, GoneError):
         return "BROKEN"
-    named = {blob.key for version in state.versions() for blob in state.manifest(version).files.values()}
+
+    named = {
+        blob.key for version in state.versions() for blob in state.manifest(version).files.values()
+    }
     left = {str(path.relative_to(state.url)) for path in Path(state.url).glob("*/*")}
     assert left == named | {version_key(n) for n in state.numbers()}, left
     said = "reported" if code == 0 else "killed" if code in KILLED else "refused"
+
     return said if scene == "gc" else f"{said}, {'whole' if there else 'absent'}"
 
 
 def intact(state: State, versions: dict[int, dict[str, bytes]]) -> None:
     for number, content in versions.items():
         manifest = state.verify(number)
-        assert {name: bytes(state.read(manifest, name)) for name in manifest.files} == content, number
+        assert {name: bytes(state.read(manifest, name)) for name in manifest.files} == content, (
+            number
+        )
 
 
 def again(state: State, number: int) -> None:
-    """Publish the candidate, or make it again first where staging failed; once more changes nothing."""
+    """Publish the candidate, or make it again first where staging failed; once more changes
+    nothing.
+    """
     if number not in state.versions() and not candidates(state):
         newest = state.newest()
         parent = (state, newest) if newest else None
         stage(state, list(CONTENT.items()), job="job", parent=parent, lineage={})
+
     try:
         publish(state, "job")
-    except ConflictError:  # it was staged on an older version than the newest, which the fault had hidden
+    # It was staged on an older version than the newest, which the fault had hidden
+    except ConflictError:
         drop(state, "job")
         again(state, number)
+
     assert publish(state, "job").version == number
     assert state.numbers() == list(range(1, number + 1))
     assert not candidates(state)
@@ -272,27 +343,41 @@ def rows(scene: str, results: list[tuple[Fault, list[str]]]) -> Iterator[str]:
     hit: dict[str, Counter[str]] = {}
     planned: dict[str, Counter[str]] = {}
     outcomes: dict[str, Counter[str]] = {}
+
     for fault, found in results:
         planned.setdefault(fault.kind, Counter())[fault.error] += 1
         hit.setdefault(fault.kind, Counter())[fault.error] += "" not in found
         outcomes.setdefault(fault.kind, Counter()).update(filter(None, found))
+
     for kind, errors in sorted(planned.items()):
-        faults = "; ".join(f"{error} {hit[kind][error]} of {count}" for error, count in errors.items())
-        ends = "; ".join(f"{count} × {outcome}" for outcome, count in sorted(outcomes[kind].items()))
+        faults = "; ".join(
+            f"{error} {hit[kind][error]} of {count}" for error, count in errors.items()
+        )
+        ends = "; ".join(
+            f"{count} × {outcome}" for outcome, count in sorted(outcomes[kind].items())
+        )
         yield f"| {scene} | {kind} | {faults} | {ends} |"
 
 
 def durable(trace: list[Call]) -> list[str]:
-    steps = (c for c in trace if c.name in ORDERED and c.paths != ["stdout"] and not c.result.startswith("-"))
+    steps = (
+        c
+        for c in trace
+        if c.name in ORDERED and c.paths != ["stdout"] and not c.result.startswith("-")
+    )
     return [*map(str, steps), "success is reported"]
 
 
 def main() -> None:
     began = time.monotonic()
-    table = ["| what is done | call | faults, hit of planned | outcomes |", "| --- | --- | --- | --- |"]
+    table = [
+        "| what is done | call | faults, hit of planned | outcomes |",
+        "| --- | --- | --- | --- |",
+    ]
     order: list[str] = []
     planned: list[bool] = []
     ends: Counter[str] = Counter()
+
     with TemporaryDirectory() as place, ThreadPoolExecutor(2) as pool:
         where = Path(place).resolve()
         for scene in BEFORE:
@@ -300,7 +385,15 @@ def main() -> None:
             assert code == 0
             if scene != "gc":
                 check_order(trace)
-                order += ["", f"Publishing the {scene}, undisturbed:", "", "```text", *durable(trace), "```"]
+                order += [
+                    "",
+                    f"Publishing the {scene}, undisturbed:",
+                    "",
+                    "```text",
+                    *durable(trace),
+                    "```",
+                ]
+
             faults = list(plan(trace))
             count = len(faults)
             results = list(pool.map(inject, [where] * count, [scene] * count, faults, range(count)))
@@ -309,15 +402,21 @@ def main() -> None:
                     folder = begin(where, scene, f"limit-{limit}")
                     _, code = traced(folder, scene, "--trace=none", limit=limit)
                     assert code == 1, limit
-                    results.append((Fault("write", "", 0, 0, "part-way"), [judge(folder, scene, code)]))
+                    results.append(
+                        (Fault("write", "", 0, 0, "part-way"), [judge(folder, scene, code)])
+                    )
+
             table += rows(scene, results)
             planned.extend("" not in found for _, found in results)
             ends.update(end for _, found in results for end in found if end)
+
     whole = "; ".join(f"{count} × {end}" for end, count in sorted(ends.items()))
     table += [f"| in all | | {sum(planned)} of {len(planned)} | {whole} |"]
     what = (
-        f"each system call of two publishes and a gc fails once; {time.monotonic() - began:.0f} seconds. Refused, "
-        "reported and killed: what the process said; whole and absent: the new version then. A run that hit "
+        f"each system call of two publishes and a gc fails once; {time.monotonic() - began:.0f} "
+        "seconds. Refused, "
+        "reported and killed: what the process said; whole and absent: the new version then. A run "
+        "that hit "
         "another call than was planned is judged too, so there are more outcomes than hits."
     )
     write("system_calls", "Faults of single system calls", what, [*table, *order])

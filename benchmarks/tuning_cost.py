@@ -1,4 +1,6 @@
-"""What a sweep costs: the loop's own time and memory, and trivial trials a minute beside other ways to run them."""
+"""What a sweep costs: the loop's own time and memory, and trivial trials a minute beside other
+ways to run them.
+"""
 
 import math
 import os
@@ -39,14 +41,19 @@ from syne_tune.optimizer.baselines import RandomSearch
 scheduler = RandomSearch({"lr": loguniform(1e-3, 0.5)}, metrics=["value"])
 stop = StoppingCriterion(max_num_trials_finished=TRIALS)
 backend = LocalBackend(entry_point="trial.py")
-Tuner(trial_backend=backend, scheduler=scheduler, stop_criterion=stop, n_workers=2, sleep_time=0.1).run()
+settings = {"stop_criterion": stop, "n_workers": 2, "sleep_time": 0.1}
+Tuner(trial_backend=backend, scheduler=scheduler, **settings).run()
 """
 
 
 def rate() -> None:
-    """The same trivial update as a trial, two at a time (Hydra's basic launcher: one); starting included."""
+    """The same trivial update as a trial, two at a time (Hydra's basic launcher: one); starting
+    included.
+    """
     values = ",".join(f"{0.01 + 0.001 * i:.3f}" for i in range(30))
-    rows, base = [], None
+    rows = []
+    base = None
+
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)
         tuned = [*RENATE, *TRIVIAL, "tuner=random", "search_space=lr", "backend.workers=2"]
@@ -57,24 +64,45 @@ def rate() -> None:
             ("a process per trial, one after the other", 5, []),
             ("Syne Tune's LocalBackend, 2 workers", 12, [sys.executable, "tune.py"]),
             ("Hydra's basic launcher, 1 process", 30, [*grid, "hydra/launcher=basic"]),
-            ("hydra-joblib-launcher, 2 processes", 30, [*grid, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]),
-            ("renate, 2 warm workers, 30 trials", 30, [*tuned, "tuner.max_trials=30", "run_dir=./few"]),
-            ("renate, 2 warm workers, 1,000 trials", 1000, [*tuned, "tuner.max_trials=1000", "run_dir=./many"]),
+            (
+                "hydra-joblib-launcher, 2 processes",
+                30,
+                [*grid, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+            ),
+            (
+                "renate, 2 warm workers, 30 trials",
+                30,
+                [*tuned, "tuner.max_trials=30", "run_dir=./few"],
+            ),
+            (
+                "renate, 2 warm workers, 1,000 trials",
+                1000,
+                [*tuned, "tuner.max_trials=1000", "run_dir=./many"],
+            ),
         ]
         for name, trials, command in cases:
-            if "hydra/launcher=joblib" in command and find_spec("hydra_plugins.hydra_joblib_launcher") is None:
+            if (
+                "hydra/launcher=joblib" in command
+                and find_spec("hydra_plugins.hydra_joblib_launcher") is None
+            ):
                 print("hydra-joblib-launcher isn't installed: left out", flush=True)
                 continue
+
             began = time.perf_counter()
             for seed in range(trials) if not command else (0,):
                 each = command or [*RENATE, *TRIVIAL, f"seed={seed}", "run_dir=./single"]
                 there = os.environ | {"SYNETUNE_FOLDER": where}
                 subprocess.run(each, cwd=folder, check=True, capture_output=True, env=there)
+
             each_minute = 60 * trials / (time.perf_counter() - began)
             base = base or each_minute
             rows.append(f"| {name} | {trials:,} | {each_minute:.0f} | {each_minute / base:.1f} |")
             print(rows[-1], flush=True)
-    head = ["| trials by | trials | a minute, start included | ratio |", "| --- | --- | --- | --- |"]
+
+    head = [
+        "| trials by | trials | a minute, start included | ratio |",
+        "| --- | --- | --- | --- |",
+    ]
     text = "`rate`: one epoch on 64 digits; target 20 × a process each."
     write("tuning_rate", "Trivial trials a minute", text, [*head, *rows], "tuning")
 
@@ -84,7 +112,8 @@ def cost(trials: int, workers: int) -> None:
     rows = []
     for name in ("random", "asha", "median", "optuna/tpe", "syne_tune/asha"):
         few = trials if "/" not in name else trials // 20
-        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.process_time()
         curves = synthetic(few)
         replay = Replay(curves, 0, math.inf, slots=workers)
         proposer, stopper = parts(name)
@@ -93,15 +122,28 @@ def cost(trials: int, workers: int) -> None:
         limits = Limits(few, None, None, None, None, None, 0.0)
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
-            done = Sweep(proposer, stopper, replay, mode="max", order="arrival", limits=limits, log=log).run()
+            done = Sweep(
+                proposer, stopper, replay, mode="max", order="arrival", limits=limits, log=log
+            ).run()
             events = sum(1 for _ in log.open())
+
         seconds = time.process_time() - began
         memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         stopped = sum(t.status == STOPPED for t in done)
-        rows.append(f"| {name} | {few:,} | {events:,} | {stopped:,} | {1e3 * seconds / events:.3f} | {memory:.0f} MB |")
+        rows.append(
+            f"| {name} | {few:,} | {events:,} | {stopped:,} | {1e3 * seconds / events:.3f} | "
+            f"{memory:.0f} MB |"
+        )
         print(rows[-1], flush=True)
-    head = ["| tuner | trials | events | stopped early | CPU ms per event | memory |", "| --- |" + " --- |" * 5]
-    text = f"`cost`: {workers:,} simulated workers, trials of 27 epochs; an event is a question, a report or an end."
+
+    head = [
+        "| tuner | trials | events | stopped early | CPU ms per event | memory |",
+        "| --- |" + " --- |" * 5,
+    ]
+    text = (
+        f"`cost`: {workers:,} simulated workers, trials of 27 epochs; an event is a question, a "
+        "report or an end."
+    )
     write("tuning_cost", "The sweep's own cost", text, [*head, *rows], "tuning")
 
 

@@ -33,17 +33,24 @@ TUNERS: dict[str, Callable[[Replay, int], None]] = {
 
 
 def quality(tasks: Iterable[str]) -> None:
-    """Validation and test accuracy of what was best by validation among completed trials, at three budgets."""
+    """Validation and test accuracy of what was best by validation among completed trials, at
+    three budgets.
+    """
     table: list[str] = []
     for task in tasks:
         curves = Curves.read(task)
-        runs = {name: [_run(tuner, curves, seed) for seed in range(SEEDS)] for name, tuner in TUNERS.items()}
+        runs = {
+            name: [_run(tuner, curves, seed) for seed in range(SEEDS)]
+            for name, tuner in TUNERS.items()
+        }
         for clock in ("wall time", "epochs"):
             budgets = (3, 10, 50)
             table += [
                 f"**{task}**, equal {clock}: mean over {SEEDS} seeds ± 95 % confidence",
                 "",
-                "| tuner | " + " | ".join(f"{part}, {b}" for part in ("val", "test") for b in budgets) + " |",
+                "| tuner | "
+                + " | ".join(f"{part}, {b}" for part in ("val", "test") for b in budgets)
+                + " |",
                 "| --- |" + " --- |" * 6,
             ]
             for name, found in runs.items():
@@ -51,7 +58,9 @@ def quality(tasks: Iterable[str]) -> None:
                 shown = [interval([100 * c[k] for c in cell]) for k in (0, 1) for cell in cells]
                 table.append(f"| {name} | {' | '.join(shown)} |")
                 print(task, clock, table[-1], flush=True)
+
             table.append("")
+
         goal = statistics.median(best_at(run, 10, "wall time")[0] for run in runs["random"])
         until = {name: [time_until(run, goal) for run in found] for name, found in runs.items()}
         medians = {name: statistics.median(times) for name, times in until.items()}
@@ -64,13 +73,19 @@ def quality(tasks: Iterable[str]) -> None:
             ),
             "",
         ]
-    text = "`quality`: budgets in full trainings, shared by two workers; validation and test accuracy in %."
+
+    text = (
+        "`quality`: budgets in full trainings, shared by two workers; validation and test accuracy "
+        "in %."
+    )
     write("tuning_quality", "What tuners find", text, table, "tuning")
 
 
 @dataclass
 class Run:
-    """One sweep on curves: its finds in order, (wall time, epochs, validation, test), the first two in trainings."""
+    """One sweep on curves: its finds in order, (wall time, epochs, validation, test), the first
+    two in trainings.
+    """
 
     finds: list[tuple[float, float, float, float]]
 
@@ -86,7 +101,10 @@ class Counting(Replay):
 
     @property
     def finds(self) -> list[tuple[float, float, float, float]]:
-        return [(t / self.curves.whole * self.slots, e / self.curves.epochs, v, s) for t, e, v, s in self.noted]
+        return [
+            (t / self.curves.whole * self.slots, e / self.curves.epochs, v, s)
+            for t, e, v, s in self.noted
+        ]
 
     def __init__(self, curves: Curves, seed: int, seconds: float, slots: int = WORKERS) -> None:
         super().__init__(curves, seed, seconds, slots)
@@ -101,7 +119,9 @@ class Counting(Replay):
 
 
 def best_at(run: Run, budget: float, clock: str) -> tuple[float, float]:
-    """Validation and test accuracy of the best find within a budget; of the first find, where it came later."""
+    """Validation and test accuracy of the best find within a budget; of the first find, where it
+    came later.
+    """
     column = 0 if clock == "wall time" else 1
     within = [find for find in run.finds if find[column] <= budget] or run.finds[:1]
     best = max(within, key=lambda find: find[2])
@@ -118,39 +138,72 @@ def interval(values: list[float]) -> str:
 
 
 def live(seeds: int) -> None:
-    """Real sweeps of an update of digits, until so many epochs were trained; the replay's are of the recorded seeds."""
-    budgets, curves, rows = (3, 10), Curves.read("digits_update"), []
+    """Real sweeps of an update of digits, until so many epochs were trained; the replay's are of
+    the recorded seeds.
+    """
+    budgets = (3, 10)
+    curves = Curves.read("digits_update")
+    rows = []
     epochs = curves.epochs
+
     for tuner in ("random", "evolution"):
         replayed = [_run(ours(tuner), curves, seed) for seed in range(SEEDS)]
         with tempfile.TemporaryDirectory() as folder:
-            real = [_live_run(Path(folder), tuner, seed, max(budgets) * epochs, epochs) for seed in range(seeds)]
+            real = [
+                _live_run(Path(folder), tuner, seed, max(budgets) * epochs, epochs)
+                for seed in range(seeds)
+            ]
+
         for how, runs in (("live", real), ("replayed", replayed)):
-            shown = [interval([100 * best_at(run, b, "epochs")[0] for run in runs]) for b in budgets]
+            shown = [
+                interval([100 * best_at(run, b, "epochs")[0] for run in runs]) for b in budgets
+            ]
             rows.append(f"| {tuner} | {how} | {len(runs)} | {' | '.join(shown)} |")
             print(rows[-1], flush=True)
-    head = ["| tuner | sweeps | seeds | " + " | ".join(f"val, {b} trainings" for b in budgets) + " |"]
+
+    head = [
+        "| tuner | sweeps | seeds | " + " | ".join(f"val, {b} trainings" for b in budgets) + " |"
+    ]
     head.append("| --- |" + " --- |" * (2 + len(budgets)))
     text = (
-        f"`live`: an update of digits, validation accuracy in %; budgets in epochs, {epochs} a training; mean ± 95 %."
+        f"`live`: an update of digits, validation accuracy in %; budgets in epochs, {epochs} a "
+        "training; mean ± 95 %."
     )
     write("tuning_live", "Replayed and real sweeps", text, [*head, *rows], "tuning")
 
 
 def _live_run(folder: Path, tuner: str, seed: int, budget: int, epochs: int) -> Run:
     """A real sweep on a state of its own; its finds by the epochs that all trials had run."""
-    base, place = BASES["digits_update"], folder / f"{tuner}-{seed}"
+    base = BASES["digits_update"]
+    place = folder / f"{tuner}-{seed}"
     place.mkdir()
     at = [*base, f"seed={seed}", "state.url=./state"]
-    subprocess.run([*RENATE, *at, "job.chunk=0", "state.first=true", "trainer.max_epochs=9"], cwd=place, check=True)
-    sweep = ["job.chunk=1", f"trainer.max_epochs={epochs}", "search_space=er", f"tuner={tuner}", "backend.workers=2"]
+    subprocess.run(
+        [*RENATE, *at, "job.chunk=0", "state.first=true", "trainer.max_epochs=9"],
+        cwd=place,
+        check=True,
+    )
+    sweep = [
+        "job.chunk=1",
+        f"trainer.max_epochs={epochs}",
+        "search_space=er",
+        f"tuner={tuner}",
+        "backend.workers=2",
+    ]
     # Random needs a training a trial; of the default's, most are stopped.
     trials = budget // epochs + 2 if tuner == "random" else 40
-    subprocess.run([*RENATE, *at, *sweep, f"tuner.max_trials={trials}", "run_dir=./runs"], cwd=place, check=True)
-    done, finds = 0, []
+    subprocess.run(
+        [*RENATE, *at, *sweep, f"tuner.max_trials={trials}", "run_dir=./runs"],
+        cwd=place,
+        check=True,
+    )
+    done = 0
+    finds = []
+
     for line in next(place.glob("runs/sweep-*/events.jsonl")).read_text().splitlines():
         event = json.loads(line)
         done += "report" in event
         if event.get("status") == COMPLETED:
             finds.append((event["time"], done / epochs, event["value"], math.nan))
+
     return Run(finds)

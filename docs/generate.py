@@ -1,4 +1,6 @@
-"""Write docs/configuration.md and docs/updaters.md from conf/ and the docstrings: `python docs/generate.py`."""
+"""Write docs/configuration.md and docs/updaters.md from conf/ and the docstrings: `python
+docs/generate.py`.
+"""
 
 import importlib
 import inspect
@@ -10,7 +12,16 @@ DOCS = Path(__file__).parent
 CONF = DOCS.parent / "conf"
 ORDER = [
     *("job", "problem", "data", "scenario", "transform", "model", "memory", "updater", "loss"),
-    *("optimizer", "lr_scheduler", "trainer", "metrics", "logger", "backend", "tuner", "search_space"),
+    *(
+        "optimizer",
+        "lr_scheduler",
+        "trainer",
+        "metrics",
+        "logger",
+        "backend",
+        "tuner",
+        "search_space",
+    ),
 ]
 
 
@@ -19,8 +30,10 @@ def configuration() -> str:
     lines = [
         "# Configuration",
         "",
-        "Generated from `conf/` by `python docs/generate.py`. Choose an option by `group=option`, set a value by",
-        "`group.key=value`; a key that isn't in the option's file is an error, `+group.key=value` adds one on purpose.",
+        "Generated from `conf/` by `python docs/generate.py`. Choose an option by `group=option`, "
+        "set a value by",
+        "`group.key=value`; a key that isn't in the option's file is an error, `+group.key=value` "
+        "adds one on purpose.",
         "",
         "## The root",
         "",
@@ -31,10 +44,18 @@ def configuration() -> str:
     for group in ORDER:
         lines += [f"## {group}", ""]
         for path in sorted((CONF / group).rglob("*.yaml")):
-            lines += [f"### {group}={path.relative_to(CONF / group).with_suffix('')}", "", *block(path)]
+            lines += [
+                f"### {group}={path.relative_to(CONF / group).with_suffix('')}",
+                "",
+                *block(path),
+            ]
     lines += ["## Experiments", ""]
     for path in sorted((CONF / "experiment").rglob("*.yaml")):
-        lines += [f"### experiment={path.relative_to(CONF / 'experiment').with_suffix('')}", "", *block(path)]
+        lines += [
+            f"### experiment={path.relative_to(CONF / 'experiment').with_suffix('')}",
+            "",
+            *block(path),
+        ]
     return "\n".join(lines)
 
 
@@ -58,7 +79,10 @@ def updaters() -> str:
         node.pop("defaults", None)
         doc = inspect.getdoc(getattr(importlib.import_module(module), name)) or ""
         text = " ".join(doc.partition("Args:")[0].split())
-        lines.append(f"| `{path.stem}` | {text} | {', '.join(f'`{k}: {v}`' for k, v in node.items()) or '–'} |")
+        lines.append(
+            f"| `{path.stem}` | {text} | "
+            f"{', '.join(f'`{k}: {v}`' for k, v in node.items()) or '–'} |"
+        )
     return "\n".join([*lines, ""])
 
 

@@ -2,7 +2,9 @@
 
 import renate
 
-for result in renate.stream({"scenario": "class_incremental", "updater": "er", "objective.metric": None}):
+for result in renate.stream(
+    {"scenario": "class_incremental", "updater": "er", "objective.metric": None}
+):
     print(" ".join(f"{100 * accuracy:5.1f}" for accuracy in result.matrix[-1]))
 
 model = renate.load_model(result.state_url)

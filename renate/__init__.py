@@ -4,7 +4,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# conf/ and launchers/ are renate.conf and renate.launchers: inside this package in a wheel, beside it in a checkout.
+# conf/ and launchers/ are renate.conf and renate.launchers: inside this package in a wheel, beside
+# it in a checkout.
 if not (Path(__file__).parent / "conf").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
 

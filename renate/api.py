@@ -33,7 +33,8 @@ class Result:
         state_url: Where the state is.
         version: The version published; None where none was.
         job_dir: The job's directory: config, reports, log, result; of a sweep, its folder.
-        matrix: In a stream, the problem's metric on chunk i (column) after update t (row); rows so far.
+        matrix: In a stream, the problem's metric on chunk i (column) after update t (row); rows so
+            far.
     """
 
     metrics: dict[str, float]
@@ -64,7 +65,9 @@ def run(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: An
         return session.result()
 
 
-def stream(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: Any = None) -> Iterator[Result]:
+def stream(
+    overrides: Overrides = (), *, model: "nn.Module | None" = None, data: Any = None
+) -> Iterator[Result]:
     """Run a stream of updates through a scenario and yield a result after each.
 
     Arguments as in `run`.
@@ -78,7 +81,11 @@ def as_list(overrides: Overrides) -> list[str]:
     if isinstance(overrides, Mapping):
         return [f"{key}={quoted(value)}" for key, value in overrides.items()]
     if isinstance(overrides, str):
-        raise ConfigError(f"overrides: expected a list or a mapping, got the text {overrides!r}: write [{overrides!r}]")
+        raise ConfigError(
+            f"overrides: expected a list or a mapping, got the text {overrides!r}: write "
+            f"[{overrides!r}]"
+        )
+
     return list(overrides)
 
 
@@ -102,16 +109,19 @@ class _Session:
         from renate.launchers.sweeps.from_python import composed
 
         self.live = LiveObjects(self.overrides, self.model, self.data)
+
         try:
             self.launcher, asked = composed([*self.overrides, *self.live.overrides])
         except BaseException:
             self.live.release()
             raise
+
         if isinstance(asked, ComposedJob):
             self.job = asked
             threading.Thread(target=self._work, args=[asked], daemon=True).start()
         else:
             self.tuning = asked
+
         return self
 
     def _work(self, job: "ComposedJob") -> None:
@@ -133,6 +143,7 @@ class _Session:
         """Run to the end. Raises JobError."""
         if self.tuning is not None:
             return self._tuned(self.tuning)
+
         assert self.job is not None
         while not self.done.wait(0.2):  # an endless wait would not see Ctrl-C
             time.sleep(0)
@@ -141,9 +152,11 @@ class _Session:
         folder = self.job.directory.path
         if not outcome.completed and outcome.status != SUBMITTED:
             raise JobError(f"{outcome.reason} (log: {folder}/log.txt)")
+
         url = outcome.url or str(self.job.config.state.url)
         if outcome.already is not None:
             self.launcher.progress.line(in_words(outcome.already, url))
+
         return _result(outcome, url, folder)
 
     def _tuned(self, tuning: "Tuning") -> Result:
@@ -156,10 +169,12 @@ class _Session:
         """The stream's result after each update, as soon as it is there. Raises JobError."""
         if self.job is None:
             raise ConfigError("renate.stream runs one stream without a tuner; renate.run tunes")
+
         directory = self.job.directory
         url = self.job.config.state.url or str(directory.path / "state")
         shown = 0
         over = False
+
         while not over:
             over = self.done.wait(0.1)  # before the last look
             written = read_json(directory.path / "matrix.json") or {}
@@ -168,6 +183,7 @@ class _Session:
             for count in range(shown + 1, len(matrix) + 1):
                 yield _after_updates(matrix[:count], metric, url, directory.path)
             shown = max(shown, len(matrix))
+
         self.result()
 
 
@@ -208,6 +224,7 @@ class LiveObjects:
 
         held = Held(_run_dir(overrides) / "live")
         self.release = held.release
+
         if model is not None:
             path = quoted(str(held.save(model, "model")))
             self.overrides += [
@@ -215,6 +232,7 @@ class LiveObjects:
                 "model._target_=renate.jobs.live.LiveModel",
                 f"+model.path={path}",
             ]
+
         if data is not None:
             self.overrides.append("data=torch_dataset")
             for name, items in _parts(data).items():

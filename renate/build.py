@@ -10,7 +10,8 @@ from typing import Any
 
 from renate.errors import ConfigError, nearest
 
-# A `_target_` must derive from one of these. Named, not imported: looking at a config must not load torch.
+# A `_target_` must derive from one of these. Named, not imported: looking at a config must not load
+# torch.
 BASES = frozenset(
     {
         "torch.nn.modules.module.Module",
@@ -31,7 +32,13 @@ BASES = frozenset(
 )
 
 # What the config inside a state may name: a state may come from a stranger.
-FROM_STATE = ("renate.models.", "renate.updaters.", "renate.data.transforms.", "renate.problems.", "torch.nn.")
+FROM_STATE = (
+    "renate.models.",
+    "renate.updaters.",
+    "renate.data.transforms.",
+    "renate.problems.",
+    "torch.nn.",
+)
 
 TENSORS = ("torch.tensor", "torch.Tensor", "torch.FloatTensor", "torch.as_tensor")
 
@@ -55,11 +62,19 @@ def is_own(module: str, trust: Sequence[str]) -> bool:
     top = module.partition(".")[0]
     if top == "renate":  # also where the current directory is a checkout of it
         return False
+
     here = Path.cwd()
-    return (here / f"{top}.py").is_file() or (here / top / "__init__.py").is_file() or module in trust or top in trust
+    return (
+        (here / f"{top}.py").is_file()
+        or (here / top / "__init__.py").is_file()
+        or module in trust
+        or top in trust
+    )
 
 
-def locate(target: str, key: str, trust: Sequence[str] = (), only: Sequence[str] | None = None) -> Callable[..., Any]:
+def locate(
+    target: str, key: str, trust: Sequence[str] = (), only: Sequence[str] | None = None
+) -> Callable[..., Any]:
     """Import what a `_target_` names and check that a config may name it.
 
     Args:
@@ -73,50 +88,75 @@ def locate(target: str, key: str, trust: Sequence[str] = (), only: Sequence[str]
     """
     where = f"{key}._target_={target}"
     module_name, _, name = target.rpartition(".")
-    trusted = (only is None and is_own(module_name, trust)) or module_name.partition(".")[0] in trust
+    trusted = (only is None and is_own(module_name, trust)) or module_name.partition(".")[
+        0
+    ] in trust
+
     if only is not None and not trusted and not target.startswith(tuple(only)):
         raise ConfigError(
             f"{where}: a state's config may name only {', '.join(f'{p}*' for p in only)}; "
             f"if you trust it: trust=['{module_name.partition('.')[0]}']"
         )
+
     if not module_name:
         raise ConfigError(f"{where}: expected package.module.Class")
     if target in TENSORS:
         raise ConfigError(f"{where}: give the values as a list, as +{key}=[1.0,20.0]")
+
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise ConfigError(f"{where}: there is no module '{error.name}' (looked beside conf/ too)") from error
+            raise ConfigError(
+                f"{where}: there is no module '{error.name}' (looked beside conf/ too)"
+            ) from error
         raise ConfigError(f"{where}: importing {module_name} failed: {error}") from error
+
     found = getattr(module, name, None)
     if found is None:
         raise ConfigError(f"{where}: {module_name} has no '{name}'{nearest(name, dir(module))}")
-    bases = {f"{c.__module__}.{c.__qualname__}" for c in inspect.getmro(found)} if inspect.isclass(found) else set()
+
+    bases = (
+        {f"{c.__module__}.{c.__qualname__}" for c in inspect.getmro(found)}
+        if inspect.isclass(found)
+        else set()
+    )
     if not callable(found) or (not bases & BASES and not trusted):
         raise ConfigError(
-            f"{where}: not a model, updater, memory, loss, optimizer, scheduler, metric, callback, logger, data set, "
-            f"problem, scenario, proposer or stopper; if it is your own code: trust=['{module_name.partition('.')[0]}']"
+            f"{where}: not a model, updater, memory, loss, optimizer, scheduler, metric, callback, "
+            "logger, data set, "
+            "problem, scenario, proposer or stopper; if it is your own code: "
+            f"trust=['{module_name.partition('.')[0]}']"
         )
+
     real = f"{found.__module__}.{found.__qualname__}"
     if only is not None and not trusted and not real.startswith(tuple(only)):
         raise ConfigError(f"{where}: this is {real}, which a state's config may not name")
+
     return found  # type: ignore[no-any-return]
 
 
-def build(node: Node, key: str, *, trust: Sequence[str] = (), only: Sequence[str] | None = None, **given: Any) -> Any:
+def build(
+    node: Node,
+    key: str,
+    *,
+    trust: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+    **given: Any,
+) -> Any:
     """Make the object that a config node describes, nested ones first.
 
     Args:
-        node: Plain mapping with `_target_` and the constructor's arguments; `_partial_: true` gives a function that
-            still awaits arguments.
+        node: Plain mapping with `_target_` and the constructor's arguments; `_partial_: true` gives
+            a function that still awaits arguments.
         key: Where the node stands in the config, for messages.
         trust: See `locate`.
         only: See `locate`.
         **given: Objects that the config can't hold (parameters of an optimizer, say).
 
     Raises:
-        ConfigError: Unknown class, unknown or missing argument, or a value that the constructor refuses.
+        ConfigError: Unknown class, unknown or missing argument, or a value that the constructor
+            refuses.
     """
     target = node["_target_"]
     make = locate(target, key, trust, only)
@@ -128,12 +168,15 @@ def build(node: Node, key: str, *, trust: Sequence[str] = (), only: Sequence[str
     _check_names(make, arguments, key, bool(node.get("_partial_")))
     if node.get("_partial_"):
         return partial(make, **arguments)
+
     try:
         return make(**arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{key}: {target}: {error}") from error
     except ConfigError as error:
-        raise ConfigError(str(error) if str(error).startswith(key) else f"{key}: {error}") from error
+        raise ConfigError(
+            str(error) if str(error).startswith(key) else f"{key}: {error}"
+        ) from error
 
 
 def _nested(value: Any, key: str, trust: Sequence[str], only: Sequence[str] | None) -> Any:
@@ -146,27 +189,41 @@ def _nested(value: Any, key: str, trust: Sequence[str], only: Sequence[str] | No
     return value
 
 
-def _check_names(make: Callable[..., Any], arguments: Mapping[str, Any], key: str, partial_: bool) -> None:
+def _check_names(
+    make: Callable[..., Any], arguments: Mapping[str, Any], key: str, partial_: bool
+) -> None:
     try:
         parameters = inspect.signature(make).parameters
     except (TypeError, ValueError):  # some classes written in C have none
         return
+
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
+
     for name in arguments:
         if name not in parameters:
-            raise ConfigError(f"{key}.{name}: {make.__qualname__} has no parameter '{name}'{nearest(name, parameters)}")
+            raise ConfigError(
+                f"{key}.{name}: {make.__qualname__} has no parameter "
+                f"'{name}'{nearest(name, parameters)}"
+            )
+
     missing = [
         n
         for n, p in parameters.items()
-        if p.default is p.empty and n not in arguments and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        if p.default is p.empty
+        and n not in arguments
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]
     if missing and not partial_:
-        raise ConfigError(f"{key}.{missing[0]}: {make.__qualname__} needs it: +{key}.{missing[0]}=…")
+        raise ConfigError(
+            f"{key}.{missing[0]}: {make.__qualname__} needs it: +{key}.{missing[0]}=…"
+        )
 
 
 def shipped(group: str, option: str) -> dict[str, Any]:
-    """Return the content of an option that the package ships, for what a config leaves to the problem."""
+    """Return the content of an option that the package ships, for what a config leaves to the
+    problem.
+    """
     import yaml
 
     text = (files("renate.conf") / group / f"{option}.yaml").read_text()
@@ -175,5 +232,7 @@ def shipped(group: str, option: str) -> dict[str, Any]:
 
 
 def infer(node: Node, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the node with every null filled in that `facts` (sizes read off the data) has a value for."""
+    """Return the node with every null filled in that `facts` (sizes read off the data) has a
+    value for.
+    """
     return {name: facts.get(name) if value is None else value for name, value in node.items()}

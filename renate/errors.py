@@ -1,4 +1,6 @@
-"""Every error that a user can cause. The message is one line: what was found, what was expected, what to do."""
+"""Every error that a user can cause. The message is one line: what was found, what was expected,
+what to do.
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -44,7 +46,9 @@ class GoneError(StateError):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return `, did you mean 'x'?` for the closest of `choices`, or an empty string where none is close."""
+    """Return `, did you mean 'x'?` for the closest of `choices`, or an empty string where none
+    is close.
+    """
     close = get_close_matches(str(word), list(choices), n=1, cutoff=0.6)
     return f", did you mean '{close[0]}'?" if close else ""
 
@@ -57,9 +61,13 @@ def printable_lines(text: object) -> str:
 def printable(text: object) -> str:
     """Return text for one line of a terminal: whatever would steer the terminal is escaped.
 
-    Names, facts and messages come from states, job folders and object stores, which a stranger may have written.
+    Names, facts and messages come from states, job folders and object stores, which a stranger may
+    have written.
     """
     words = str(text)
     if words.isprintable():
         return words
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words)
+
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words
+    )

@@ -38,6 +38,7 @@ def set_generators(saved: Mapping[str, Any]) -> None:
     torch.set_rng_state(saved["torch"])
     if saved["cuda"]:
         torch.cuda.set_rng_state_all(saved["cuda"])
+
     set_generator_state(saved["numpy"])
 
     version, internal, gauss = saved["python"]

@@ -1,8 +1,8 @@
 """Pure functions on the accuracy matrix: R[t][i] is the accuracy on chunk i after update t.
 
-R is a list of lists, an array or a tensor, a row per update so far and a column per chunk; columns of chunks that are
-still to come count in none of the averages. Definitions as in the papers cited; libraries differ in names and signs,
-so read them before comparing.
+R is a list of lists, an array or a tensor, a row per update so far and a column per chunk; columns
+of chunks that are still to come count in none of the averages. Definitions as in the papers cited;
+libraries differ in names and signs, so read them before comparing.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,11 @@ def rows_of(matrix: Matrix) -> list[list[float]]:
     """
     rows = [[float(value) for value in row] for row in matrix]
     if not rows or any(len(row) < len(rows) for row in rows):
-        raise ValueError(f"R has {len(rows)} rows of {[len(row) for row in rows]} values: expected a column per row")
+        raise ValueError(
+            f"R has {len(rows)} rows of {[len(row) for row in rows]} values: expected a column per "
+            "row"
+        )
+
     return [row[: len(rows)] for row in rows]
 
 
@@ -52,7 +56,8 @@ def forward_transfer(matrix: Matrix, untrained: Sequence[float]) -> float:
 
 
 def forgetting(matrix: Matrix) -> float:
-    """F = mean_{j<k} (max_{l<k} R[l][j] - R[k][j]) (Chaudhry et al., 2018, https://arxiv.org/abs/1801.10112, eq. 3).
+    """F = mean_{j<k} (max_{l<k} R[l][j] - R[k][j]) (Chaudhry et al., 2018,
+    https://arxiv.org/abs/1801.10112, eq. 3).
 
     Negative where a chunk is now better than ever before; 0.0 after the first update.
     """
@@ -60,6 +65,7 @@ def forgetting(matrix: Matrix) -> float:
     past = len(rows) - 1
     if not past:
         return 0.0
+
     return sum(max(row[j] for row in rows[:past]) - rows[past][j] for j in range(past)) / past
 
 
@@ -69,8 +75,11 @@ def learning_accuracy(matrix: Matrix) -> float:
     return sum(rows[i][i] for i in range(len(rows))) / len(rows)
 
 
-def of_stream(matrix: Matrix, untrained: Sequence[float], metric: str, mode: str) -> dict[str, float]:
-    """Return every metric of a stream: name -> value. Forgetting above 0 is always a loss, transfer above 0 a gain.
+def of_stream(
+    matrix: Matrix, untrained: Sequence[float], metric: str, mode: str
+) -> dict[str, float]:
+    """Return every metric of a stream: name -> value. Forgetting above 0 is always a loss, transfer
+    above 0 a gain.
 
     Args:
         matrix: R, of any metric.
@@ -82,6 +91,7 @@ def of_stream(matrix: Matrix, untrained: Sequence[float], metric: str, mode: str
     sign = 1.0 if mode == "max" else -1.0
     gains = [[sign * value for value in row] for row in rows]
     before = [sign * float(value) for value in untrained]
+
     return {
         f"average_{metric}": average_accuracy(rows),
         "forgetting": forgetting(gains),
@@ -92,7 +102,8 @@ def of_stream(matrix: Matrix, untrained: Sequence[float], metric: str, mode: str
 
 
 def negative_flip_rate(old: Tensor, new: Tensor, targets: Tensor) -> float:
-    """Share of examples that the old model had right and the new one has wrong (Yan et al., 2021, arXiv 2011.09161).
+    """Share of examples that the old model had right and the new one has wrong (Yan et al., 2021,
+    arXiv 2011.09161).
 
     Args:
         old: Classes that the old model predicts, int64 [N], N of 1 or more.

@@ -73,6 +73,7 @@ class Ranks:
         if device == "cuda":
             torch.cuda.set_device(self.local)
             backend = "cpu:gloo,cuda:nccl"
+
         dist.init_process_group(backend, timeout=TIMEOUT)
 
     def broadcast(self, make: Callable[[], T]) -> T:
@@ -107,6 +108,7 @@ class Ranks:
         sums = torch.tensor(own, dtype=torch.float64)
         dist.all_reduce(sums)
         found: list[float] = sums.tolist()
+
         return found
 
     @torch.no_grad()

@@ -93,6 +93,7 @@ class Threads:
             return cls(most, asked_by_environment())
         if not isinstance(asked, int) or isinstance(asked, bool) or asked < 1:
             raise ConfigError(f"trainer.threads={asked}: expected auto, or a number of 1 or more")
+
         return cls(most, asked)
 
     def count(self, work: Work, *, times: float = 1.0, updated: int | None = None) -> int:
@@ -111,6 +112,7 @@ class Threads:
         if updated is not None:
             each += PARAMETER * updated / max(1, work.operations)
             grain *= BACKWARD
+
         return max(1, min(self.most, int(each / grain)))
 
 

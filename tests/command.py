@@ -1,7 +1,7 @@
 """Run the command as a user would: its own entry point, in this process or in one of its own.
 
-A process of its own costs seconds, for imports in the command and in its worker. In this process the workers stay warm
-from command to command, as they do for `renate.run`.
+A process of its own costs seconds, for imports in the command and in its worker. In this process
+the workers stay warm from command to command, as they do for `renate.run`.
 """
 
 import contextlib
@@ -48,8 +48,9 @@ def renate(
         cwd: The folder.
         code: The exit status to expect; None: any.
         timeout: Seconds that it may take.
-        own_process: Whether it matters that it is a process: for how it starts and ends, what its workers inherit,
-            who is left over, and what an import path or a job in the command's own process would leave behind.
+        own_process: Whether it matters that it is a process: for how it starts and ends, what its
+            workers inherit, who is left over, and what an import path or a job in the command's own
+            process would leave behind.
         environment: Variables on top of this process's.
     """
     alone = own_process or threading.current_thread() is not threading.main_thread()
@@ -60,7 +61,9 @@ def renate(
 
 
 def workers(folder: Path) -> list[int]:
-    """Processes whose working directory is below a folder and that serve jobs, but for those that wait for our next."""
+    """Processes whose working directory is below a folder and that serve jobs, but for those
+    that wait for our next.
+    """
     waiting = {one.process.pid for one in worker.PARKED}
     found = []
     for entry in Path("/proc").iterdir():
@@ -73,13 +76,18 @@ def workers(folder: Path) -> list[int]:
     return [pid for pid in found if pid not in waiting]
 
 
-def _elsewhere(arguments: list[str], cwd: Path, timeout: float, environment: dict[str, str]) -> Done:
+def _elsewhere(
+    arguments: list[str], cwd: Path, timeout: float, environment: dict[str, str]
+) -> Done:
     whole = os.environ | environment
-    return subprocess.run([*RENATE, *arguments], cwd=cwd, env=whole, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        [*RENATE, *arguments], cwd=cwd, env=whole, capture_output=True, text=True, timeout=timeout
+    )
 
 
 def _here(arguments: list[str], cwd: Path, timeout: float, environment: dict[str, str]) -> Done:
-    out, err = _Text(), _Text()
+    out = _Text()
+    err = _Text()
     with (
         _left_as_it_was(cwd),
         workers_kept_warm(),
@@ -125,7 +133,9 @@ def _exit_status(call: Callable[[], None]) -> int:
 
 @contextmanager
 def workers_kept_warm() -> Iterator[None]:
-    """At the command's end its launchers do as at the interpreter's, but for workers that the next one takes over."""
+    """At the command's end its launchers do as at the interpreter's, but for workers that the
+    next one takes over.
+    """
     begun: list[Any] = []
     with (
         mock.patch.object(local, "at_exit", begun.append),
@@ -155,28 +165,38 @@ def _at_most(seconds: float) -> Iterator[None]:
 @contextmanager
 def _left_as_it_was(cwd: Path) -> Iterator[None]:
     """What the command does to this process is undone, and modules of its folder are forgotten."""
-    here, environment, arguments = Path.cwd(), dict(os.environ), sys.argv
-    path, bytecode, modules = [*sys.path], sys.dont_write_bytecode, {*sys.modules}
+    here = Path.cwd()
+    environment = dict(os.environ)
+    arguments = sys.argv
+    path = [*sys.path]
+    bytecode = sys.dont_write_bytecode
+    modules = {*sys.modules}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    config, hydra = HydraConfig.instance().cfg, GlobalHydra.instance().hydra
+    config = HydraConfig.instance().cfg
+    hydra = GlobalHydra.instance().hydra
     known = Plugins.is_in_toplevel_plugins_module
     root = logging.getLogger()
-    level, logs = root.level, [*root.handlers]
+    level = root.level
+    logs = [*root.handlers]
 
     importlib.invalidate_caches()  # a module may be younger than the last look at its folder
-    sys.dont_write_bytecode = True  # and edited within the second that its bytecode would be known by
+    # And edited within the second that its bytecode would be known by
+    sys.dont_write_bytecode = True
     GlobalHydra.instance().clear()
     try:
         yield
     finally:
-        HydraConfig.instance().cfg, GlobalHydra.instance().hydra = config, hydra
+        HydraConfig.instance().cfg = config
+        GlobalHydra.instance().hydra = hydra
         Plugins.is_in_toplevel_plugins_module = staticmethod(known)
         root.setLevel(level)
         root.handlers[:] = logs
         for number, handler in handlers.items():
             signal.signal(number, handler)
         _forget_modules(cwd, {*sys.modules} - modules)
-        sys.path[:], sys.dont_write_bytecode, sys.argv = path, bytecode, arguments
+        sys.path[:] = path
+        sys.dont_write_bytecode = bytecode
+        sys.argv = arguments
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(here)

@@ -18,14 +18,16 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, and each command that they start inherits that.
+# A shell that runs the tests in the background has them ignore Ctrl-C, and each command that they
+# start inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """What was made so far stays until the end: collections of garbage needn't look through all of it again and again.
+    """What was made so far stays until the end: collections of garbage needn't look through all of
+    it again and again.
 
     A config is composed hundreds of times, each from hundred thousands of short-lived objects.
     """
@@ -75,13 +77,17 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_table(path: Path, *, seed: int, rows: int = 120, classes: int = 3, shift: float = 0.0) -> Path:
+def write_table(
+    path: Path, *, seed: int, rows: int = 120, classes: int = 3, shift: float = 0.0
+) -> Path:
     """A parquet file of two numeric columns whose class is easy to tell, and `label`."""
     rng = np.random.default_rng(seed)
     label = rng.integers(0, classes, rows)
     noise = rng.normal(0, 0.1, (rows, 2))
     angle = 2 * np.pi * label / classes + shift
-    table = pa.table({"x": np.cos(angle) + noise[:, 0], "y": np.sin(angle) + noise[:, 1], "label": label})
+    table = pa.table(
+        {"x": np.cos(angle) + noise[:, 0], "y": np.sin(angle) + noise[:, 1], "label": label}
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
     return path

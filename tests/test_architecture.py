@@ -38,7 +38,8 @@ LAYERS = [
     {"renate.cli", "renate.api"},
     {"renate"},
 ]
-# The same within launchers/. A backend that comes later stands beside sagemaker: none imports another.
+# The same within launchers/. A backend that comes later stands beside sagemaker: none imports
+# another.
 ROOMS = [
     {"renate.launchers.base"},
     {"renate.launchers.terminal"},
@@ -70,22 +71,35 @@ def imports(path: Path, *, lazy: bool = True) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = module_of(path).split(".")[: -node.level or None] if path.name != "__init__.py" else []
-            module = ".".join([*base, *filter(None, [node.module])]) if node.level else str(node.module)
+            base = (
+                module_of(path).split(".")[: -node.level or None]
+                if path.name != "__init__.py"
+                else []
+            )
+            module = (
+                ".".join([*base, *filter(None, [node.module])]) if node.level else str(node.module)
+            )
             found.add(module)
             found |= {f"{module}.{alias.name}" for alias in node.names}
     return found
 
 
 def layer(module: str, layers: list[set[str]]) -> int | None:
-    best = [(len(name), i) for i, names in enumerate(layers) for name in names if f"{module}.".startswith(f"{name}.")]
+    best = [
+        (len(name), i)
+        for i, names in enumerate(layers)
+        for name in names
+        if f"{module}.".startswith(f"{name}.")
+    ]
     return max(best)[1] if best else None
 
 
 def from_above(path: Path, layers: list[set[str]]) -> set[str]:
     own = layer(module_of(path), layers)
     assert own is not None, f"{module_of(path)} is in no layer"
-    levels = {module: layer(module, layers) for module in imports(path) if module.startswith("renate.")}
+    levels = {
+        module: layer(module, layers) for module in imports(path) if module.startswith("renate.")
+    }
     return {module for module, level in levels.items() if level is not None and level > own}
 
 
@@ -95,20 +109,29 @@ def test_imports_point_downwards(path: Path) -> None:
     assert not above, f"{module_of(path)} imports {above} from above"
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if module_of(p).startswith("renate.launchers.")], ids=module_of)
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if module_of(p).startswith("renate.launchers.")], ids=module_of
+)
 def test_launchers_are_rooms_with_doors_one_way(path: Path) -> None:
     above = from_above(path, ROOMS)
     assert not above, f"{module_of(path)} imports {above}: launchers/ has no arrow back"
 
 
 def test_every_room_has_its_place() -> None:
-    folders = {f"renate.launchers.{p.name}" for p in (ROOT / "launchers").iterdir() if (p / "__init__.py").exists()}
+    folders = {
+        f"renate.launchers.{p.name}"
+        for p in (ROOT / "launchers").iterdir()
+        if (p / "__init__.py").exists()
+    }
     assert folders | {"renate.launchers.base"} == set.union(*ROOMS)
 
 
 def test_no_import_cycle() -> None:
     modules = {module_of(p): imports(p, lazy=False) for p in FILES}
-    graph = {m: {n for n in names if n in modules and n not in (m, "renate")} for m, names in modules.items()}
+    graph = {
+        m: {n for n in names if n in modules and n not in (m, "renate")}
+        for m, names in modules.items()
+    }
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
@@ -124,13 +147,19 @@ def test_no_import_cycle() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_concrete_plugins_are_imported_by_nobody(path: Path) -> None:
-    assert {"renate.updaters.er", "renate.memory.reservoir", "renate.models.mlp", "renate.data.files"} <= CONCRETE
+    assert {
+        "renate.updaters.er",
+        "renate.memory.reservoir",
+        "renate.models.mlp",
+        "renate.data.files",
+    } <= CONCRETE
     assert not imports(path) & CONCRETE
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_only_cli_and_launchers_know_hydra(path: Path) -> None:
-    module, found = module_of(path), imports(path)
+    module = module_of(path)
+    found = imports(path)
     if not module.startswith(("renate.cli", "renate.launchers")):
         assert not {m for m in found if m.split(".")[0] == "hydra"}
     if not module.startswith(("renate.cli", "renate.launchers.composing")):
@@ -139,7 +168,8 @@ def test_only_cli_and_launchers_know_hydra(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_cloud_and_engines_stay_in_their_rooms(path: Path) -> None:
-    module, found = module_of(path), {m.split(".")[0] for m in imports(path)}
+    module = module_of(path)
+    found = {m.split(".")[0] for m in imports(path)}
     if not module.startswith("renate.tuning"):
         assert not found & {"syne_tune", "optuna"}
     if not module.startswith(("renate.launchers.sagemaker", "renate.objects.credentials")):
@@ -154,25 +184,35 @@ def test_the_python_api_does_without_the_command_line(path: Path) -> None:
 
 def test_command_line_starts_without_torch() -> None:
     code = (
-        "import sys, renate, renate.cli, renate.cli.overrides, renate.launchers.sagemaker.launcher\n"
+        "import sys, renate, renate.cli, renate.cli.overrides, "
+        "renate.launchers.sagemaker.launcher\n"
         "from renate.launchers.composing.session import register_plugins; register_plugins()\n"
-        "print([m for m in ('torch', 'pytorch_lightning', 'torchmetrics', 'sklearn', 'pyarrow') if m in sys.modules])"
+        "print([m for m in ('torch', 'pytorch_lightning', 'torchmetrics', 'sklearn', 'pyarrow') if "
+        "m in sys.modules])"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert out.strip() == "[]"
 
 
 @pytest.mark.slow
 def test_launchers_are_typed_for_whoever_imports_them(tmp_path: Path) -> None:
-    """mypy can't follow `__path__`; where it doesn't find them, all that is imported from there is Any."""
+    """mypy can't follow `__path__`; where it doesn't find them, all that is imported from there
+    is Any.
+    """
     file = tmp_path / "wrong.py"
     file.write_text("from renate.launchers.base import name_apart\n\nname_apart(1)\n")
-    done = subprocess.run([sys.executable, "-m", "mypy", str(file)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", str(file)], cwd=ROOT, capture_output=True, text=True
+    )
     assert 'Argument 1 to "name_apart" has incompatible type "int"' in done.stdout, done.stdout
 
 
 def test_nothing_names_this_machine() -> None:
-    """The package must not depend on a folder beside the repository; only tests and benchmarks look for data there."""
+    """The package must not depend on a folder beside the repository; only tests and benchmarks
+    look for data there.
+    """
     for path in [*FILES, *sorted((ROOT / "conf").rglob("*.yaml"))]:
         text = path.read_text()
         assert "../shared" not in text, path

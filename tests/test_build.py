@@ -32,7 +32,10 @@ def test_partial_waits_for_arguments() -> None:
         ("torch.load", "not a model, updater"),
         ("builtins.eval", "not a model, updater"),
         ("pathlib.Path", "not a model, updater"),
-        ("torch.nn.CrosEntropyLoss", "torch.nn has no 'CrosEntropyLoss', did you mean 'CrossEntropyLoss'?"),
+        (
+            "torch.nn.CrosEntropyLoss",
+            "torch.nn has no 'CrosEntropyLoss', did you mean 'CrossEntropyLoss'?",
+        ),
         ("no_such_package.Thing", "there is no module 'no_such_package'"),
         ("torch.nn.functional.no_such.Thing", "there is no module"),
         ("Thing", "expected package.module.Class"),
@@ -76,12 +79,18 @@ def test_a_states_config_may_not_reach_through_an_allowed_module() -> None:
 )
 def test_arguments_are_checked(node: dict[str, float], text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        build({"_target_": "torch.optim.SGD", **node}, "optimizer", params=[torch.nn.Parameter(torch.zeros(1))])
+        build(
+            {"_target_": "torch.optim.SGD", **node},
+            "optimizer",
+            params=[torch.nn.Parameter(torch.zeros(1))],
+        )
     assert text in str(caught.value)
 
 
 def test_missing_argument_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"model\.out_features: Linear needs it: \+model\.out_features=…"):
+    with pytest.raises(
+        ConfigError, match=r"model\.out_features: Linear needs it: \+model\.out_features=…"
+    ):
         build({"_target_": "torch.nn.Linear", "in_features": 3}, "model")
 
 
@@ -90,7 +99,9 @@ def test_own_modules_may_hold_functions(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ConfigError, match=r"trust=\['mine_for_build'\]"):
         build({"_target_": "mine_for_build.make", "size": 2}, "model")
-    assert build({"_target_": "mine_for_build.make", "size": 2}, "model", trust=["mine_for_build"]) == [0, 0]
+    assert build(
+        {"_target_": "mine_for_build.make", "size": 2}, "model", trust=["mine_for_build"]
+    ) == [0, 0]
     monkeypatch.chdir(tmp_path)
     assert build({"_target_": "mine_for_build.make", "size": 3}, "model") == [0, 0, 0]
     sys.modules.pop("mine_for_build")
@@ -106,5 +117,8 @@ def test_infer_fills_only_nulls() -> None:
 
 
 def test_a_tensor_in_a_config_is_a_list() -> None:
-    with pytest.raises(ConfigError, match=r"loss.weight._target_=torch.tensor: give the values as a list, as \+loss.w"):
+    with pytest.raises(
+        ConfigError,
+        match=r"loss.weight._target_=torch.tensor: give the values as a list, as \+loss.w",
+    ):
         locate("torch.tensor", "loss.weight")

@@ -14,11 +14,22 @@ from renate.launchers.composing.conf import CONF
 from renate.launchers.sweeps.from_python import composed
 from renate.launchers.sweeps.tuned_update import Tuning
 
-GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "experiment", "__pycache__"))
-FILES = [(g, str(p.relative_to(CONF / g).with_suffix(""))) for g in GROUPS for p in sorted((CONF / g).rglob("*.yaml"))]
+GROUPS = sorted(
+    p.name
+    for p in CONF.iterdir()
+    if p.is_dir() and p.name not in ("hydra", "experiment", "__pycache__")
+)
+FILES = [
+    (g, str(p.relative_to(CONF / g).with_suffix("")))
+    for g in GROUPS
+    for p in sorted((CONF / g).rglob("*.yaml"))
+]
 SHARED = ("tuner", "default")  # no option, but what the options of a group have in common
 OPTIONS = [pair for pair in FILES if pair != SHARED]
-EXPERIMENTS = sorted(str(p.relative_to(CONF / "experiment").with_suffix("")) for p in CONF.glob("experiment/**/*.yaml"))
+EXPERIMENTS = sorted(
+    str(p.relative_to(CONF / "experiment").with_suffix(""))
+    for p in CONF.glob("experiment/**/*.yaml")
+)
 # What an option can't do without.
 NEEDS = {
     ("job", "evaluate"): ["state.url=./state"],
@@ -29,7 +40,10 @@ NEEDS = {
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("search_space", "derpp"): ["updater=derpp"],
-    ("backend", "sagemaker"): ["backend.instance_type=ml.m5.xlarge", "backend.role=arn:aws:iam::1:role/r"],
+    ("backend", "sagemaker"): [
+        "backend.instance_type=ml.m5.xlarge",
+        "backend.role=arn:aws:iam::1:role/r",
+    ],
 } | {("tuner", option): ["search_space=lr"] for group, option in OPTIONS if group == "tuner"}
 
 
@@ -70,13 +84,17 @@ def test_experiment(name: str) -> None:
     assert job.config.job.name in ("update", "stream", "evaluate")
 
 
-@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda p: str(p.relative_to(CONF)))
+@pytest.mark.parametrize(
+    "path", sorted(CONF.rglob("*.yaml")), ids=lambda p: str(p.relative_to(CONF))
+)
 def test_yaml_is_plain(path: Path) -> None:
     assert yaml.safe_load(path.read_text()) is not None
 
 
 def test_a_mistyped_url_is_refused(workdir: Path) -> None:
-    with pytest.raises(NoVersionError, match=r"state.url=./stat holds no version yet: .* state.first=true"):
+    with pytest.raises(
+        NoVersionError, match=r"state.url=./stat holds no version yet: .* state.first=true"
+    ):
         compose("state.url=./stat")
     assert not (workdir / "stat").exists()
 
@@ -86,7 +104,8 @@ def test_a_typo_in_a_yaml_file_is_found(workdir: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "typo.yaml").write_text("# @package _global_\nupdater: {replay_batch_sise: 3}\n")
     with pytest.raises(
-        ConfigError, match=r"updater.replay_batch_sise=3: no such key, did you mean 'replay_batch_size'"
+        ConfigError,
+        match=r"updater.replay_batch_sise=3: no such key, did you mean 'replay_batch_size'",
     ):
         compose("experiment=typo")
 
@@ -102,7 +121,9 @@ def test_an_unknown_root_key_in_a_yaml_file_is_found(workdir: Path) -> None:
 def test_a_file_of_ours_cannot_be_replaced_in_silence(workdir: Path) -> None:
     (workdir / "conf" / "updater").mkdir(parents=True)
     (workdir / "conf" / "updater" / "er.yaml").write_text("replay_batch_size: 3\n")
-    with pytest.raises(ConfigError, match=r"conf/updater/er.yaml: renate has a config of that name already"):
+    with pytest.raises(
+        ConfigError, match=r"conf/updater/er.yaml: renate has a config of that name already"
+    ):
         compose()
 
 
@@ -114,7 +135,9 @@ def test_an_unrelated_conf_folder_is_left_alone(workdir: Path) -> None:
 
 def test_an_option_of_ones_own_builds_on_ours(workdir: Path) -> None:
     (workdir / "conf" / "updater").mkdir(parents=True)
-    (workdir / "conf" / "updater" / "mine.yaml").write_text("defaults: [er]\nreplay_batch_size: 3\n")
+    (workdir / "conf" / "updater" / "mine.yaml").write_text(
+        "defaults: [er]\nreplay_batch_size: 3\n"
+    )
     job = compose("updater=mine")
     assert job.config.updater.replay_batch_size == 3
     assert job.config.updater._target_.endswith("ER")
@@ -131,7 +154,9 @@ def test_an_updater_brings_its_memory() -> None:
 
 def test_secrets_stay_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_URL", "s3cr3t")
-    job = compose("logger=csv", "logger.name=${oc.env:SECRET_URL}", "+logger.version=${logger.name}")
+    job = compose(
+        "logger=csv", "logger.name=${oc.env:SECRET_URL}", "+logger.version=${logger.name}"
+    )
     text = OmegaConf.to_yaml(job.config)
     assert "s3cr3t" not in text
     assert "${oc.env:SECRET_URL}" in text
@@ -149,7 +174,9 @@ def test_identity() -> None:
     assert compose("seed=1", "optimizer.lr=0.3").id != base
 
 
-def test_identity_follows_the_data_and_the_code(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_identity_follows_the_data_and_the_code(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     overrides = ["data=files", "data.train=new.parquet", "data.target=label"]
     before = compose(*overrides).id
     (workdir / "new.parquet").write_bytes(b"other")
@@ -158,7 +185,9 @@ def test_identity_follows_the_data_and_the_code(workdir: Path, monkeypatch: pyte
     (workdir / "my_nets.py").write_text("from torch import nn\n\nclass Net(nn.Linear):\n    pass\n")
     named = ["model=torch_module", "model._target_=my_nets.Net"]
     first = compose(*named).id
-    (workdir / "my_nets.py").write_text("from torch import nn\n\nclass Net(nn.Bilinear):\n    pass\n")
+    (workdir / "my_nets.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Bilinear):\n    pass\n"
+    )
     assert compose(*named).id != first
 
 

@@ -1,4 +1,6 @@
-"""The commands and the Python of README and docs, executed as typed; the generated pages are up to date."""
+"""The commands and the Python of README and docs, executed as typed; the generated pages are up
+to date.
+"""
 
 import contextlib
 import importlib.util
@@ -19,12 +21,17 @@ from tests.backends.conftest import aws, services  # noqa: F401 (the services of
 from tests.command import RENATE, renate
 from tests.conftest import ROOT, write_table
 
-PAGES = [p for p in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if "```" in p.read_text()]
+PAGES = [
+    p
+    for p in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    if "```" in p.read_text()
+]
 # Setting up is what `make` and CI do; benchmarks take minutes.
 ELSEWHERE = ("make ", "pip install ", "git clone ", "python benchmarks/")
 # How-tos that train for a minute or more; that their commands compose is looked at in any case.
 LONG = ("run", "tune", "sagemaker")
-DEMO = ["renate experiment=demo_tuning"]  # twenty trials, in README and in the how-to on tuning, which runs it
+# Twenty trials, in README and in the how-to on tuning, which runs it
+DEMO = ["renate experiment=demo_tuning"]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -32,7 +39,11 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    lines = [line.partition(" #")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
+    lines = [
+        line.partition(" #")[0].strip()
+        for block in blocks(page, "sh")
+        for line in block.splitlines()
+    ]
     return [line for line in lines if line and not line.startswith(ELSEWHERE)]
 
 
@@ -42,7 +53,9 @@ def is_cloud(command: str) -> bool:
 
 
 def pages(cloud: bool) -> list[Any]:
-    found = [page for page in PAGES if any(is_cloud(command) is cloud for command in commands(page))]
+    found = [
+        page for page in PAGES if any(is_cloud(command) is cloud for command in commands(page))
+    ]
     marks = {name: [pytest.mark.slow] for name in LONG}
     return [pytest.param(page, id=page.stem, marks=marks.get(page.stem, ())) for page in found]
 
@@ -60,7 +73,9 @@ def test_something_runs_on_the_first_screen() -> None:
 @pytest.mark.parametrize("page", pages(cloud=False))
 def test_commands(page: Path, workdir: Path) -> None:
     given = [
-        command for command in commands(page) if not is_cloud(command) and (page.stem in LONG or command not in DEMO)
+        command
+        for command in commands(page)
+        if not is_cloud(command) and (page.stem in LONG or command not in DEMO)
     ]
     if page.stem == "README" or any("&&" in command for command in given):
         run(workdir, given)
@@ -74,7 +89,9 @@ def test_commands_on_the_services(page: Path, workdir: Path) -> None:
     run(workdir, [command for command in commands(page) if is_cloud(command)])
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.stem in LONG], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.stem in LONG], ids=lambda p: p.stem
+)
 def test_commands_compose(page: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without being run: every key and every option of theirs is there."""
     monkeypatch.setenv("RENATE_AWS_ROLE", "arn:aws:iam::123456789012:role/r")
@@ -101,7 +118,9 @@ def run_here(workdir: Path, lines: list[str]) -> None:
         assert otherwise in ("", "true")
         words = shlex.split(command)
         assert words[0] == "renate"
-        assert not set("&|;<>$`*?") & set(re.sub("'[^']*'", "", command)), "the shell would do something with it"
+        assert not set("&|;<>$`*?") & set(re.sub("'[^']*'", "", command)), (
+            "the shell would do something with it"
+        )
         renate(*words[1:], cwd=workdir, code=None if otherwise else 0)
 
 
@@ -131,7 +150,9 @@ def test_python(page: Path, workdir: Path) -> None:
                 exec(compile(block, page.name, "exec"), {"__name__": "__main__"})
             assert said.getvalue().strip()
             continue
-        done = subprocess.run([sys.executable, "-c", block], cwd=workdir, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [sys.executable, "-c", block], cwd=workdir, capture_output=True, text=True, timeout=300
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip()
 
@@ -143,12 +164,16 @@ def test_generated_pages_are_up_to_date() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     for page, text in module.PAGES.items():
-        assert (ROOT / "docs" / page).read_text() == text(), f"python docs/generate.py writes another {page}"
+        assert (ROOT / "docs" / page).read_text() == text(), (
+            f"python docs/generate.py writes another {page}"
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
 def test_examples(path: Path, workdir: Path) -> None:
-    done = subprocess.run([sys.executable, str(path)], cwd=workdir, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, str(path)], cwd=workdir, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

@@ -11,11 +11,17 @@ from renate.threads import GRAIN, Threads, Work, asked_by_environment, computing
 
 
 def batches(inputs: torch.Tensor, size: int) -> Batches:
-    return Batches({"inputs": inputs, "targets": torch.zeros(len(inputs), dtype=torch.int64)}, size, BatchTransform())
+    return Batches(
+        {"inputs": inputs, "targets": torch.zeros(len(inputs), dtype=torch.int64)},
+        size,
+        BatchTransform(),
+    )
 
 
 def test_products_and_convolutions_are_counted() -> None:
-    work = work_of(nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 10)), torch.rand(8, 30))
+    work = work_of(
+        nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 10)), torch.rand(8, 30)
+    )
     assert (work.flops, work.elements, work.operations) == (2 * 8 * (30 * 20 + 20 * 10), 8 * 20, 3)
     work = work_of(nn.Conv2d(3, 4, 3, padding=1, bias=False), torch.rand(2, 3, 16, 16))
     assert (work.flops, work.elements, work.operations) == (2 * 2 * 16 * 16 * 3 * 4 * 9, 0, 1)
@@ -27,20 +33,29 @@ def test_a_fused_layer_counts_by_its_weights() -> None:
     fused = work_of(layer.eval(), torch.rand(4, 8, 16))
     assert fused.operations == 4
     assert fused.flops == 2 * 4 * 8 * (3 * 16 * 16 + 16 * 16 + 2 * 16 * 32)
-    assert fused.flops <= stepwise.flops < 1.3 * fused.flops  # which has the attention's own products
+    # Which has the attention's own products
+    assert fused.flops <= stepwise.flops < 1.3 * fused.flops
 
 
 def test_large_work_takes_every_thread_small_work_one() -> None:
-    threads, work = Threads(most=8), Work()
+    threads = Threads(most=8)
+    work = Work()
     assert threads.count(work) == 1  # of nothing that is counted
-    work.flops, work.operations = int(6 * GRAIN), 2
+    work.flops = int(6 * GRAIN)
+    work.operations = 2
     assert [threads.count(work, times=times) for times in (0.1, 1.0, 2.0, 100.0)] == [1, 3, 6, 8]
-    assert [threads.count(work, times=times, updated=0) for times in (0.1, 1.0, 2.0, 100.0)] == [1, 1, 3, 8]
+    assert [threads.count(work, times=times, updated=0) for times in (0.1, 1.0, 2.0, 100.0)] == [
+        1,
+        1,
+        3,
+        8,
+    ]
     assert Threads(most=8, fixed=5).count(work) == 5
 
 
 def test_many_parameters_and_elements_are_work_too() -> None:
-    threads, work = Threads(most=8), Work()
+    threads = Threads(most=8)
+    work = Work()
     work.operations = 1
     assert threads.count(work, updated=10_000_000) == 8
     work.elements = 10_000_000
@@ -70,7 +85,9 @@ def test_who_decides(
 
 @pytest.mark.parametrize("asked", [0, -1, True, 1.5, "all", None])
 def test_what_is_no_number_of_threads(asked: object) -> None:
-    with pytest.raises(ConfigError, match=r"trainer\.threads=.*: expected auto, or a number of 1 or more"):
+    with pytest.raises(
+        ConfigError, match=r"trainer\.threads=.*: expected auto, or a number of 1 or more"
+    ):
         Threads.of({"threads": asked})
 
 

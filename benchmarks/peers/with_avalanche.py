@@ -1,8 +1,10 @@
-"""The work of `end_to_end.py` by Avalanche's own parts, in the environment that end_to_end.py makes for it.
+"""The work of `end_to_end.py` by Avalanche's own parts, in the environment that end_to_end.py makes
+for it.
 
-`python with_avalanche.py --data FOLDER`. Options and output are those of `bare.py`. What differs from the others is
-Avalanche's way: its memory is filled after a task, not during it; its DER++ keeps equally many examples of each class,
-makes one replay draw and one forward pass, and stores the logits of after the task.
+`python with_avalanche.py --data FOLDER`. Options and output are those of `bare.py`. What differs
+from the others is Avalanche's way: its memory is filled after a task, not during it; its DER++
+keeps equally many examples of each class, makes one replay draw and one forward pass, and stores
+the logits of after the task.
 """
 
 import argparse
@@ -19,10 +21,13 @@ from torch import Tensor, nn
 try:
     import torchvision  # noqa: F401 (to see whether it can be)
 except RuntimeError:
-    # Its compiled operators are for a CUDA build and can't be loaded beside a CPU build of torch. Nothing here calls
-    # them, so it is enough that these two, which it describes without asking whether they are there, have a name.
+    # Its compiled operators are for a CUDA build and can't be loaded beside a CPU build of torch.
+    # Nothing here calls them, so it is enough that these two, which it describes without asking
+    # whether they are there, have a name.
     for name in ("nms", "qnms"):
-        torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        torch.library.define(
+            f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        )
 
 from avalanche.benchmarks import tensors_benchmark
 from avalanche.evaluation.metrics import accuracy_metrics
@@ -54,7 +59,9 @@ class Progress(SupervisedPlugin):  # type: ignore[misc]
 
 
 def load(folder: Path, part: str) -> Examples:
-    images, labels = (torch.from_numpy(np.load(folder / f"{part}_{name}.npy")) for name in ("images", "labels"))
+    images, labels = (
+        torch.from_numpy(np.load(folder / f"{part}_{name}.npy")) for name in ("images", "labels")
+    )
     return images[:, None] / 255, labels
 
 
@@ -64,15 +71,20 @@ def by_class(examples: Examples, tasks: int) -> list[Examples]:
     return [(images[rows], labels[rows]) for rows in chosen]
 
 
-def by_rotation(train: Examples, test: Examples, tasks: int) -> tuple[list[Examples], list[Examples]]:
+def by_rotation(
+    train: Examples, test: Examples, tasks: int
+) -> tuple[list[Examples], list[Examples]]:
     """Each task has all images, turned by an angle of its own."""
 
     def rotated(images: Tensor, angle: float) -> Tensor:
-        return torch.cat([rotate(part, angle, InterpolationMode.BILINEAR) for part in images.split(4096)])
+        return torch.cat(
+            [rotate(part, angle, InterpolationMode.BILINEAR) for part in images.split(4096)]
+        )
 
     angles = [180 * task / tasks for task in range(tasks)]
     trains = [(rotated(train[0], angle), train[1]) for angle in angles]
     tests = [(rotated(test[0], angle), test[1]) for angle in angles]
+
     return trains, tests
 
 
@@ -82,9 +94,17 @@ def strategy_of(updater: str, batch: int, progress: Progress) -> Any:
         if isinstance(layer, nn.Linear):
             nn.init.xavier_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
-    # Its default evaluator measures each training batch too and shows progress bars; this one does less.
+
+    # Its default evaluator measures each training batch too and shows progress bars; this one does
+    # less.
     evaluator = EvaluationPlugin(accuracy_metrics(experience=True, stream=True), loggers=[])
-    settings = {"model": model, "train_mb_size": batch, "train_epochs": 1, "eval_mb_size": 1000, "evaluator": evaluator}
+    settings = {
+        "model": model,
+        "train_mb_size": batch,
+        "train_epochs": 1,
+        "eval_mb_size": 1000,
+        "evaluator": evaluator,
+    }
     if updater == "er":
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         buffer = ReservoirSamplingBuffer(max_size=500)
@@ -93,28 +113,39 @@ def strategy_of(updater: str, batch: int, progress: Progress) -> Any:
 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.03)
     memory = {"mem_size": 500, "batch_size_mem": batch, "alpha": 1.0, "beta": 0.5}
+
     return DER(optimizer=optimizer, plugins=[progress], **memory, **settings)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--updater", choices=["er", "derpp"], default="er")
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--tasks", type=int, default=5)
-    parser.add_argument("--rotation", action="store_true", help="tasks are rotations instead of classes")
+    parser.add_argument(
+        "--rotation", action="store_true", help="tasks are rotations instead of classes"
+    )
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
 
     torch.manual_seed(asked.seed)
-    train, test = load(asked.data, "train"), load(asked.data, "test")
+    train = load(asked.data, "train")
+    test = load(asked.data, "test")
+
     if asked.rotation:
         trains, tests = by_rotation(train, test, asked.tasks)
     else:
-        trains, tests = by_class(train, asked.tasks), by_class(test, asked.tasks)
+        trains = by_class(train, asked.tasks)
+        tests = by_class(test, asked.tasks)
+
     del train, test  # the tasks are copies
 
-    benchmark = tensors_benchmark(train_tensors=trains, test_tensors=tests, task_labels=[0] * asked.tasks)
+    benchmark = tensors_benchmark(
+        train_tensors=trains, test_tensors=tests, task_labels=[0] * asked.tasks
+    )
     progress = Progress()
     strategy = strategy_of(asked.updater, asked.batch, progress)
     matrix: list[list[float]] = []
@@ -135,7 +166,9 @@ def main() -> None:
                 "steps": progress.steps,
                 "train_seconds": train_seconds,
                 "accuracy": sum(matrix[-1]) / len(matrix[-1]),
-                "versions": {name: version(name) for name in ("avalanche-lib", "torch", "torchvision")},
+                "versions": {
+                    name: version(name) for name in ("avalanche-lib", "torch", "torchvision")
+                },
             }
         )
     )

@@ -56,7 +56,9 @@ class Composer:
         return self.compose_for_hydra(number, overrides)[0]
 
     @held_back()
-    def compose_for_hydra(self, number: int, overrides: Sequence[str]) -> tuple[ComposedJob, DictConfig]:
+    def compose_for_hydra(
+        self, number: int, overrides: Sequence[str]
+    ) -> tuple[ComposedJob, DictConfig]:
         """The job, and the whole config that it is the job's part of, Hydra's settings in it."""
         parsed = [_parsed(line) for line in overrides]
         with self._merged(number, parsed) as (config, full):
@@ -92,7 +94,9 @@ class Composer:
         return bool(self.loader.repository.group_exists(key))
 
     @contextmanager
-    def _merged(self, number: int, parsed: Sequence[Override]) -> Iterator[tuple[DictConfig, DictConfig]]:
+    def _merged(
+        self, number: int, parsed: Sequence[Override]
+    ) -> Iterator[tuple[DictConfig, DictConfig]]:
         """The job's part of the config, and the whole; `${hydra:…}` means this job's within the
         block.
         """
@@ -101,6 +105,7 @@ class Composer:
         before = instance.cfg
         config, full = self._merge(number, parsed)
         instance.cfg = full  # set_config would copy it
+
         try:
             yield config, full
         finally:
@@ -112,6 +117,7 @@ class Composer:
         options = tuple(str(o.input_line) for o in parsed if o not in values)
         if options not in self.chosen:
             self.chosen[options] = pickle.dumps(self._with_options(options))
+
         full: DictConfig = pickle.loads(self.chosen[options])
 
         with open_dict(full.hydra):
@@ -122,12 +128,15 @@ class Composer:
                 [o for o in parsed if not o.is_hydra_override()],
                 **full.hydra.job.config.override_dirname,
             )
+
         self.loader._apply_overrides_to_config(values, full)
 
         config = OmegaConf.create()
         for key in (str(key) for key in full if key != "hydra"):
             move(key, full, config)
+
         look_up_in(config, full)  # so that ${hydra.…} is within reach
+
         return config, full
 
     def _with_options(self, options: Sequence[str]) -> DictConfig:
@@ -135,7 +144,8 @@ class Composer:
         for kind in ("launcher", "sweeper"):  # Hydra 1.3 would ignore it in silence
             if _class_of(full, kind) != _class_of(self.base, kind):
                 raise ConfigError(
-                    f"hydra/{kind} changes within the sweep ({' '.join(options)}): choose the backend outside of it"
+                    f"hydra/{kind} changes within the sweep ({' '.join(options)}): choose the "
+                    "backend outside of it"
                 )
         return full
 
@@ -159,7 +169,9 @@ def _check_nothing_is_missing(config: DictConfig) -> None:
     plain = OmegaConf.to_container(config, resolve=False)
     missing = sorted(key for key, value in leaves(plain) if value == "???")
     if missing:
-        raise ConfigError(f"{missing[0]} is mandatory: give {' '.join(f'{key}=…' for key in missing)}")
+        raise ConfigError(
+            f"{missing[0]} is mandatory: give {' '.join(f'{key}=…' for key in missing)}"
+        )
 
 
 def run_here(config: DictConfig, hydra_config: Any) -> float | None:
@@ -169,8 +181,13 @@ def run_here(config: DictConfig, hydra_config: Any) -> float | None:
     resolve(config)
     check_values(config)
     devices = config.trainer.devices
+
     if processes_of(config, devices if isinstance(devices, int) else 1) > 1:
-        raise ConfigError(f"trainer.devices={devices} needs a launcher of renate's, as hydra/launcher=renate_local")
+        raise ConfigError(
+            f"trainer.devices={devices} needs a launcher of renate's, as "
+            "hydra/launcher=renate_local"
+        )
+
     record = identify(config) | {"overrides": list(hydra_config.overrides.task), "publish": True}
     directory = JobDirectory(Path(str(config.run_dir)).absolute() / str(record["id"]))
     if config.resume and "already" in record:
@@ -181,4 +198,5 @@ def run_here(config: DictConfig, hydra_config: Any) -> float | None:
     result = execute(directory.path)
     if result.failed:
         raise JobError(result.reason)
+
     return result.value

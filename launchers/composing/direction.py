@@ -54,9 +54,17 @@ def directed(key: str, metric: str, mode: str | None, metrics: Mapping[str, Any]
     """
     known = direction_of(metric, metrics)
     if mode is None and known is None:
-        raise ConfigError(f"{key}: nothing says whether more or less of {metric} is better: {key}=max or {key}=min")
+        raise ConfigError(
+            f"{key}: nothing says whether more or less of {metric} is better: {key}=max or "
+            f"{key}=min"
+        )
+
     if mode is not None and known is not None and mode != known:
-        raise ConfigError(f"{key}={mode}: of {metric} {'more' if known == 'max' else 'less'} is better: {key}=null")
+        raise ConfigError(
+            f"{key}={mode}: of {metric} {'more' if known == 'max' else 'less'} is better: "
+            f"{key}=null"
+        )
+
     return str(mode or known)
 
 
@@ -66,12 +74,14 @@ def direction_of(metric: str, metrics: Mapping[str, Any]) -> str | None:
     averaged = re.sub("^(average|learning)_", "", name)
     if name not in metrics and averaged not in metrics:
         return OWN.get(name)
+
     name = name if name in metrics else averaged
 
     module, _, cls = str(metrics[name].get("_target_", "")).rpartition(".")
     short = re.sub("^(Binary|Multiclass|Multilabel)", "", cls)
     if module.split(".")[0] == "torchmetrics" and short in CLASSES:
         return CLASSES[short]
+
     return _asked(module, cls)
 
 
@@ -84,6 +94,8 @@ def _asked(module: str, cls: str) -> str | None:
         better = getattr(getattr(importlib.import_module(module), cls), "higher_is_better", None)
     except Exception:  # importing the user's module may raise anything
         return None
+
     if better is None:
         return None
+
     return "max" if better is True else "min"

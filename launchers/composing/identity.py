@@ -47,8 +47,12 @@ def identify(config: DictConfig) -> dict[str, Any]:
     state = resolved["state"]
     job = resolved["job"]["name"]
     newest = State(state["url"]).newest() if state["url"] else None
+
     if state["version"] is not None and newest is None:
-        raise ConfigError(f"state.version={state['version']}: state.url={state['url']} holds no version")
+        raise ConfigError(
+            f"state.version={state['version']}: state.url={state['url']} holds no version"
+        )
+
     if state["url"]:
         again = came_from(newest, recipe) and bool(config.resume)
         _check_first(state, job, newest, again=again)
@@ -57,6 +61,7 @@ def identify(config: DictConfig) -> dict[str, Any]:
     if newest is not None and job != "stream":
         start = newest if state["version"] is None else _chosen(state, job, newest)
         parent = {"url": state["url"], "version": start.version, "sha256": start.sha256}
+
     where = f"{recipe}/{parent and parent['sha256']}/{state['url']}/{state['next_url']}"
     record: dict[str, Any] = {
         "id": hashlib.sha256(where.encode()).hexdigest()[:10],
@@ -67,6 +72,7 @@ def identify(config: DictConfig) -> dict[str, Any]:
         record["unread"] = True
     elif newest is not None and counts(newest, recipe, state):
         record["already"] = newest.version
+
     return record | {"created": time.time(), "cwd": str(Path.cwd())}
 
 
@@ -94,8 +100,10 @@ def _chosen(state: dict[str, Any], job: str, newest: Manifest) -> Manifest:
     """
     if job != "update":
         raise ConfigError(
-            f"state.version={state['version']}: only an update starts from it; job=evaluate job.version=…"
+            f"state.version={state['version']}: only an update starts from it; job=evaluate "
+            "job.version=…"
         )
+
     found = State(state["url"])
     start = found.manifest(found.resolve(str(state["version"])))
     if start.version != newest.version and state["next_url"] is None:
@@ -104,6 +112,7 @@ def _chosen(state: dict[str, Any], job: str, newest: Manifest) -> Manifest:
             f"{newest.version}, "
             "so what comes of it must go elsewhere: give state.next_url=…"
         )
+
     return start
 
 
@@ -121,9 +130,11 @@ def _check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, ag
             "state.first=true, "
             "else correct the URL"
         )
+
     if newest is not None and state["first"] and not again:
         raise NotFirstError(
-            f"state.first=true, but {state['url']} holds version {newest.version} already: leave state.first out"
+            f"state.first=true, but {state['url']} holds version {newest.version} already: leave "
+            "state.first out"
         )
 
 
@@ -132,7 +143,9 @@ def _is_known(node: dict[str, Any]) -> bool:
     sources do.
     """
     own = str(node.get("_target_", "")).startswith("renate.data.")
-    return own and not any(isinstance(part, dict) and "_target_" in str(part) for part in node.values())
+    return own and not any(
+        isinstance(part, dict) and "_target_" in str(part) for part in node.values()
+    )
 
 
 def _files_of(node: dict[str, Any]) -> dict[str, Any]:
@@ -166,13 +179,20 @@ def _named_files(asked: Any, resolved: Any, files: dict[str, Any]) -> Iterator[s
     """Contents of further files that arguments name: pre-trained weights, a vocabulary."""
     found: list[tuple[str, Path]] = []
     for key, text in leaves({key: resolved[key] for key in asked}):
-        if isinstance(text, str) and not _is_below(key, [*files, *PLACES]) and not LIVE.search(text):
+        if (
+            isinstance(text, str)
+            and not _is_below(key, [*files, *PLACES])
+            and not LIVE.search(text)
+        ):
             found += [(key, path) for path in _files_at(text)]
+
     if not found:
         return
+
     known = Hashes(Path("~/.cache/renate").expanduser() / "hashes.json")
     for key, path in found:
         yield f"{key} {path.name} {known.of(path)}"
+
     known.save()
 
 

@@ -23,12 +23,14 @@ def held_back() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+
     came: list[int] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
     # None: not Python's.
     ours = {number: handler for number, handler in before.items() if handler is not None}
     for number in ours:
         signal.signal(number, lambda number, frame: came.append(number))
+
     try:
         yield
     finally:

@@ -47,7 +47,9 @@ class HydraLauncher(JobLauncher, Launcher):
             several the user or a tuner picks one.
     """
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
         """Hydra's verb: the launcher exists, and is told what for."""
         self.config = config
         self.backend = config.backend
@@ -61,7 +63,10 @@ class HydraLauncher(JobLauncher, Launcher):
             keys = [f"backend.{key.removeprefix('backend.')}=…" for key in missing]
             raise ConfigError(f"backend={self.name} needs " + ", ".join(keys))
         if config.hydra.job.chdir:
-            raise ConfigError("hydra.job.chdir=true: a job runs where the command was started, and writes to run_dir")
+            raise ConfigError(
+                "hydra.job.chdir=true: a job runs where the command was started, and writes to "
+                "run_dir"
+            )
 
         # Not resolved: `seed=${hydra.job.num}` has a value in a job only.
         given = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
@@ -79,7 +84,9 @@ class HydraLauncher(JobLauncher, Launcher):
         self.check(job)
         return job, settings
 
-    def batch(self, grid: Sequence[Sequence[str]], first: int = 0) -> list[tuple[ComposedJob, DictConfig]]:
+    def batch(
+        self, grid: Sequence[Sequence[str]], first: int = 0
+    ) -> list[tuple[ComposedJob, DictConfig]]:
         """Compose jobs, each with the config that Hydra's own settings are a part of.
 
         A job's directory is named by what it is, so that no job runs twice. Under a
@@ -102,13 +109,19 @@ class HydraLauncher(JobLauncher, Launcher):
         folder.mkdir(parents=True, exist_ok=True)
         for place, job in links:
             _link(place, job.directory.path)
+
         return composed
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
         """Hydra's verb."""
         composed = self.batch(job_overrides, initial_job_idx)
         results = self.run([job for job, _ in composed])
-        return [_job_return(job, settings, result) for (job, settings), result in zip(composed, results, strict=True)]
+        return [
+            _job_return(job, settings, result)
+            for (job, settings), result in zip(composed, results, strict=True)
+        ]
 
     def run(self, jobs: Sequence[ComposedJob]) -> list[JobResult]:
         """Run jobs side by side and wait; equal jobs run once.
@@ -118,6 +131,7 @@ class HydraLauncher(JobLauncher, Launcher):
         futures: dict[str, Future[JobResult]] = {}
         if len(jobs) > 1:
             name_apart(jobs)
+
         try:
             with self.progress.watching(len(jobs)):
                 for job in jobs:
@@ -137,6 +151,7 @@ class HydraLauncher(JobLauncher, Launcher):
             done: Future[JobResult] = Future()
             done.set_result(earlier)
             return done
+
         self.prepare(job)
         return self.submit(job)
 
@@ -150,7 +165,11 @@ class HydraLauncher(JobLauncher, Launcher):
         earlier = job.directory.result if job.known() else None
         if earlier is None or not earlier.completed:
             return None
-        self.progress.line(f"{job.name}: finished earlier, in {job.directory.path} (resume=false runs it again)")
+
+        self.progress.line(
+            f"{job.name}: finished earlier, in {job.directory.path} (resume=false runs it again)"
+        )
+
         return earlier
 
     def prepare(self, job: ComposedJob) -> None:
@@ -178,6 +197,7 @@ def _result_of_version(job: ComposedJob) -> JobResult:
     version = int(job.record["already"])
     maker = maker_of(State(url).manifest(version), job.directory.path.parent)
     earlier = maker.result if maker is not None else None
+
     return JobResult(
         COMPLETED,
         metrics=earlier.metrics if earlier is not None else {},
@@ -214,7 +234,9 @@ def link_latest(folder: Path) -> None:
 def _link(place: Path, target: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.exists() and not place.is_symlink():
-        raise ConfigError(f"hydra.sweep.subdir: {place} is there already, and isn't a link to a job")
+        raise ConfigError(
+            f"hydra.sweep.subdir: {place} is there already, and isn't a link to a job"
+        )
     _replace_link(place, Path(os.path.relpath(target, place.parent.resolve())))
 
 

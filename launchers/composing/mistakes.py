@@ -43,6 +43,7 @@ def one_line(overrides: Sequence[str]) -> Iterator[None]:
     if os.environ.get("RENATE_DEBUG"):
         yield
         return
+
     try:
         yield
     except OverrideParseException as error:
@@ -66,12 +67,14 @@ def _quoted(error: OverrideParseException) -> str:
         return "expected key=value"
     if domain := _domain(key, value):
         return domain
+
     for candidate in (f'{key}="{value}"', f"{key}='{value}'"):
         try:
             OverridesParser.create().parse_overrides([candidate])
         except HydraException:
             continue
         return f"its value needs quotes: {shlex.quote(candidate)}"
+
     return str(error).splitlines()[0].rstrip(":.")
 
 
@@ -83,15 +86,18 @@ def _domain(key: str, value: str) -> str | None:
     called = re.fullmatch(r"\s*([A-Za-z_][\w.]*)\((.*)\)\s*", value)
     if called is None:
         return None
+
     name = called[1].rpartition(".")[2].lower()
     inner = called[2].replace(" ", "")
     if name == "choice":
         return f"choice can't hold these (null, say): write {shlex.quote(f'{key}={inner}')}"
+
     said = DOMAINS.get(name)
     if said is None and name in GRAMMAR:
         return f"expected numbers, as interval(0,1) and range(1,5) have them: {called[1]}({inner})"
     if said is None:
         return f"no such domain as {called[1]}(…){nearest(name, GRAMMAR)} ({', '.join(GRAMMAR)})"
+
     return f"a domain of that kind is {shlex.quote(f'{key}={said.format(inner)}')}"
 
 
@@ -103,8 +109,10 @@ def _missing(error: MissingConfigException) -> str:
         options = sorted(options_of(group))
     if not option or not options:
         return " ".join(str(error).split())
+
     advice = nearest(option, options)
     page = "" if advice else "; docs/limits.md says what is missing, and what to do meanwhile"
+
     return f"{group}={option}: no such option{advice} ({', '.join(options)}){page}"
 
 
@@ -117,7 +125,13 @@ def _composition(error: Exception, overrides: Sequence[str]) -> str:
         return f"{bad[0]}: no such group{nearest(str(key), groups())}"
     if bad and "not in struct" in str(error.__cause__ or text):
         return _no_such_key(str(key), bad[0], [o for o in overrides if o not in bad])
-    lines = [line.strip() for line in [*text.splitlines(), *str(error.__cause__ or "").splitlines()] if line.strip()]
+
+    lines = [
+        line.strip()
+        for line in [*text.splitlines(), *str(error.__cause__ or "").splitlines()]
+        if line.strip()
+    ]
+
     return " ".join(dict.fromkeys(lines))
 
 
@@ -125,10 +139,13 @@ def _no_such_key(key: str, line: str, others: Sequence[str]) -> str:
     keys = [known for known in _keys(others) if not known.endswith("._target_")]
     parent, _, name = key.rpartition(".")
     known_parent = parent in keys
-    siblings = [known for known in keys if known.rpartition(".")[0] == parent] if known_parent else keys
+    siblings = (
+        [known for known in keys if known.rpartition(".")[0] == parent] if known_parent else keys
+    )
     elsewhere = _options_with(parent, name)
     advice = elsewhere or nearest(key, siblings) or _same_name(name, keys)
     there = f" ({', '.join(siblings)})" if known_parent else ""
+
     return f"{line}: no such key{advice}{there}; to add one on purpose: +{line}"
 
 
@@ -139,14 +156,18 @@ def _options_with(group: str, name: str) -> str:
     """
     if not group:
         return ""
+
     found: list[str] = []
     for option, file in options_of(group).items():
         content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
         if isinstance(content, dict) and name in content:
             found.append(f"{group}={option}")
+
     if not found:
         return ""
+
     have = "has" if len(found) == 1 else "have"
+
     return f"; {', '.join(found)} {have} it"
 
 
@@ -155,10 +176,13 @@ def _same_name(name: str, keys: Sequence[str]) -> str:
     ends = {key.rpartition(".")[2]: key for key in reversed(keys)}
     if name in ends:
         return f", did you mean '{ends[name]}'?"
+
     inside = [key for end, key in ends.items() if name in end.split("_")]
     if inside:
         return f", did you mean '{inside[0]}'?"
+
     close = nearest(name, ends)
+
     return close and close.replace(f"'{(word := close.split(chr(39))[1])}'", f"'{ends[word]}'")
 
 
@@ -172,7 +196,12 @@ def _keys(overrides: Sequence[str]) -> list[str]:
         OmegaConfBaseException,
     ):  # a second mistake; the first is reported without a guess
         return []
-    return [key for key in _walk(OmegaConf.to_container(config, resolve=False)) if not key.startswith("hydra")]
+
+    return [
+        key
+        for key in _walk(OmegaConf.to_container(config, resolve=False))
+        if not key.startswith("hydra")
+    ]
 
 
 def _walk(node: Any, prefix: str = "") -> Iterator[str]:

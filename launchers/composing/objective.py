@@ -1,4 +1,6 @@
-"""What a job is judged by: the objective's metrics, known to be measured, each with the way in which it is better."""
+"""What a job is judged by: the objective's metrics, known to be measured, each with the way in
+which it is better.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,16 +20,21 @@ OF_STREAMS = ("forgetting", "backward_transfer", "forward_transfer")
 
 
 def check_objective(config: DictConfig) -> None:
-    """Check the objective and fill in what follows from it: the problem's own metric for `auto`, and directions.
+    """Check the objective and fill in what follows from it: the problem's own metric for `auto`,
+    and directions.
 
     `auto` stays where only the data say what is predicted.
 
     Raises:
-        ConfigError: A metric that isn't measured, a direction that contradicts it, or no validation data for it.
+        ConfigError: A metric that isn't measured, a direction that contradicts it, or no validation
+            data for it.
     """
     objective = config.objective
     if objective.mode not in ("max", "min", None):
-        raise ConfigError(f"objective.mode={objective.mode}: expected max or min, or null: as the metric has it")
+        raise ConfigError(
+            f"objective.mode={objective.mode}: expected max or min, or null: as the metric has it"
+        )
+
     if objective.metric is None:
         return
 
@@ -53,18 +60,22 @@ def problems_of(config: DictConfig) -> list[type[Problem]]:
     target = config.problem.get("_target_")
     if target is None:
         return [_class(shipped("problem", option)["_target_"], ()) for option in PROBLEMS]
+
     return [_class(str(target), list(config.trust))]
 
 
 def _class(target: str, trust: Sequence[str]) -> type[Problem]:
     found: Any = locate(target, "problem", trust)
     if not isinstance(found, type) or not issubclass(found, Problem):
-        raise ConfigError(f"problem._target_={target}: expected a class derived from renate.problems.base.Problem")
+        raise ConfigError(
+            f"problem._target_={target}: expected a class derived from renate.problems.base.Problem"
+        )
     return found
 
 
 def problem_option(config: DictConfig, record: Mapping[str, Any]) -> str:
-    """Return the option of the group `problem` for what the state, else the data, say is predicted; reads them.
+    """Return the option of the group `problem` for what the state, else the data, say is predicted;
+    reads them.
 
     Raises:
         ConfigError: The state's problem is a class of the user's own.
@@ -74,18 +85,25 @@ def problem_option(config: DictConfig, record: Mapping[str, Any]) -> str:
     from renate.problems.auto import option_of
 
     parent = record.get("parent")
+
     if parent is not None:
         state = State(str(config.state.url))
         manifest = state.manifest(parent["version"])
-        deploy = deploy_from(state.read(manifest, "model.json"), f"{state.url}: 'model.json' of {manifest}")
+        deploy = deploy_from(
+            state.read(manifest, "model.json"), f"{state.url}: 'model.json' of {manifest}"
+        )
         target = str(deploy.get("problem", {}).get("_target_", "renate.problems.classification."))
         option = target.removeprefix("renate.problems.").partition(".")[0]
         if option in PROBLEMS:
             return option
-        raise ConfigError(f"problem=auto: the state's is {target}: name it, problem=…, for the tuner")
+
+        raise ConfigError(
+            f"problem=auto: the state's is {target}: name it, problem=…, for the tuner"
+        )
 
     plain: Any = OmegaConf.to_container(config.data, resolve=True)
     raw, _ = build(plain, "data", trust=list(config.trust)).read()
+
     return option_of(targets_of(Table(*raw), "data.train"))
 
 
@@ -102,26 +120,36 @@ def metric_nodes(config: DictConfig, problems: Sequence[type[Problem]]) -> dict[
 def _check_auto(objective: DictConfig) -> None:
     if objective.mode is not None:
         raise ConfigError(
-            f"objective.mode={objective.mode} with objective.metric=auto, which says itself which way is better: "
+            f"objective.mode={objective.mode} with objective.metric=auto, which says itself which "
+            "way is better: "
             "name the metric, or leave the mode out"
         )
 
 
-def _check_measured(config: DictConfig, nodes: Mapping[str, Any], problems: Sequence[type[Problem]]) -> None:
+def _check_measured(
+    config: DictConfig, nodes: Mapping[str, Any], problems: Sequence[type[Problem]]
+) -> None:
     choices = [f"val_{name}" for name in [*nodes, "loss"]] + ["train_loss"]
     if config.job.name == "stream":
-        averages = [f"{what}_{problem.metric}" for problem in problems for what in ("average", "learning")]
+        averages = [
+            f"{what}_{problem.metric}" for problem in problems for what in ("average", "learning")
+        ]
         choices += [*averages, *OF_STREAMS]
 
     objective = config.objective
     others = objective.others or {}
     for key, value in [("metric=", objective.metric), *(("others.", other) for other in others)]:
         if value not in [*choices, "auto"]:
-            raise ConfigError(f"objective.{key}{value}: not measured{nearest(value, choices)} ({', '.join(choices)})")
+            raise ConfigError(
+                f"objective.{key}{value}: not measured{nearest(value, choices)} "
+                f"({', '.join(choices)})"
+            )
 
 
 def _direct(objective: DictConfig, nodes: Mapping[str, Any]) -> None:
-    """Write down each metric's direction: from here on every part of the job and every tuner reads the same."""
+    """Write down each metric's direction: from here on every part of the job and every tuner
+    reads the same.
+    """
     others = objective.others or {}
     for other, direction in others.items():
         if direction not in ("max", "min", None):
@@ -133,11 +161,15 @@ def _direct(objective: DictConfig, nodes: Mapping[str, Any]) -> None:
 
 
 def _check_validation(config: DictConfig, asked: str) -> None:
-    """Raise where the objective needs validation data and none is held out; `asked` is what the user wrote."""
+    """Raise where the objective needs validation data and none is held out; `asked` is what the
+    user wrote.
+    """
     metric = str(config.objective.metric)
     needs = metric == "auto" or metric.startswith("val_")
+
     if needs and not OmegaConf.select(config, "data.val_size") and config.job.name != "evaluate":
         raise ConfigError(
-            f"objective.metric={asked} needs validation data, but data.val_size={config.data.val_size}: "
+            f"objective.metric={asked} needs validation data, but "
+            f"data.val_size={config.data.val_size}: "
             "give data.val_size=0.1, or objective.metric=null to keep the last epoch's weights"
         )

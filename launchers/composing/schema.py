@@ -35,15 +35,24 @@ class Schema:
             content: dict[str, Any] = {}
             group = path.rpartition("/")[0]
             for default in found.defaults_list or []:
-                if group and isinstance(default, ConfigDefault) and default.path not in ("_self_", None):
+                if (
+                    group
+                    and isinstance(default, ConfigDefault)
+                    and default.path not in ("_self_", None)
+                ):
                     absolute = default.path.startswith("/")
-                    content |= self.option(default.path[1:] if absolute else f"{group}/{default.path}")[0]
+                    content |= self.option(
+                        default.path[1:] if absolute else f"{group}/{default.path}"
+                    )[0]
+
             content |= raw if isinstance(raw, dict) else {}
             content.pop("defaults", None)
             self.options[path] = content, f"conf/{path}.yaml"
         return self.options[path]
 
-    def check(self, config: DictConfig, choices: Mapping[str, str | None], added: frozenset[str]) -> None:
+    def check(
+        self, config: DictConfig, choices: Mapping[str, str | None], added: frozenset[str]
+    ) -> None:
         """Compare a composed config with the chosen options.
 
         Args:
@@ -55,7 +64,10 @@ class Schema:
             ConfigError: Naming the key, its value, what was expected and the file.
         """
         self.chosen = choices
-        groups = {g: o for g, o in choices.items() if "/" not in g and "@" not in g and o is not None}
+        groups = {
+            g: o for g, o in choices.items() if "/" not in g and "@" not in g and o is not None
+        }
+
         for name in config:
             key = str(name)
             if key in groups:
@@ -64,12 +76,15 @@ class Schema:
             elif key in self.root:
                 self._node(node_of(config, key), self.root[key], key, self.root_file, added)
             elif key not in added:
-                raise ConfigError(f"{key}: no such key{nearest(key, [*self.root, *groups])} (in {self.root_file})")
+                raise ConfigError(
+                    f"{key}: no such key{nearest(key, [*self.root, *groups])} (in {self.root_file})"
+                )
 
     def _node(self, node: Any, expected: Any, key: str, file: str, added: frozenset[str]) -> None:
         if isinstance(expected, dict) and isinstance(node, DictConfig) and not is_none(node):
             if expected.get("_target_") == MISSING or not expected:
                 return  # any class, any entries: build() checks them against the class
+
             named_objects = all(isinstance(v, dict) and "_target_" in v for v in expected.values())
             for name in node:
                 child = node_of(node, name)
@@ -79,32 +94,45 @@ class Schema:
                 elif (
                     full not in added
                     and not any(key.startswith(f"{full}.") for key in added)
-                    and not (named_objects and isinstance(child, DictConfig) and "_target_" in child)
+                    and not (
+                        named_objects and isinstance(child, DictConfig) and "_target_" in child
+                    )
                 ):
                     raise ConfigError(
                         f"{full}={_shown(child)}: no such key{nearest(str(name), expected)} "
                         f"({', '.join(k for k in expected if k != '_target_')} in "
                         f"{file}){self._origin(full)}"
                     )
+
             return
+
         if not _same_kind(node, expected):
-            raise ConfigError(f"{key}={_shown(node)}: expected {_kind(expected)} like {expected!r} (in {file})")
+            raise ConfigError(
+                f"{key}={_shown(node)}: expected {_kind(expected)} like {expected!r} (in {file})"
+            )
 
     def _origin(self, key: str) -> str:
         """The end of a message: which experiment's file set a key, perhaps for another option
         than the chosen one.
         """
-        for group in (name for name in self.chosen if name == "experiment" or name.startswith("experiment/")):
+        for group in (
+            name for name in self.chosen if name == "experiment" or name.startswith("experiment/")
+        ):
             option = self.chosen[group]
             found = self.loader.repository.load_config(f"{group}/{option}") if option else None
             if found is None or OmegaConf.select(found.config, key, default=None) is None:
                 continue
+
             part = key.partition(".")[0]
             name = f"conf/{group}/{option}.yaml"
             meant = [d for d in found.defaults_list or [] if _is_choice(d, part)]
             other = getattr(meant[-1], "value", None) if meant else None
             if other is not None and other != self.chosen.get(part):
-                return f"; {name} sets it for {part}={other}, and {part}={self.chosen.get(part)} was chosen"
+                return (
+                    f"; {name} sets it for {part}={other}, and {part}={self.chosen.get(part)} was "
+                    "chosen"
+                )
+
             return f"; set by {name}"
         return ""
 
@@ -114,7 +142,9 @@ def _is_choice(default: Any, group: str) -> bool:
 
 
 def _shown(node: Any) -> str:
-    return str(OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else written(node))
+    return str(
+        OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else written(node)
+    )
 
 
 def _kind(value: Any) -> str:
@@ -130,13 +160,18 @@ def _kind(value: Any) -> str:
 
 def _same_kind(node: Any, expected: Any) -> bool:
     """null and ??? accept anything, everything accepts null and ???, text accepts any scalar."""
-    if expected is None or (isinstance(expected, str) and (expected == MISSING or "${" in expected)):
+    if expected is None or (
+        isinstance(expected, str) and (expected == MISSING or "${" in expected)
+    ):
         return True
+
     if node is None or is_none(node) or is_missing(node) or is_interpolation(node):
         return True
     if isinstance(node, DictConfig | ListConfig):
         return isinstance(expected, dict if isinstance(node, DictConfig) else list)
+
     value = written(node)
     if isinstance(expected, str):
         return True
+
     return not isinstance(expected, list | dict) and _kind(value) == _kind(expected)

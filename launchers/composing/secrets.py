@@ -42,9 +42,16 @@ def _resolve(node: DictConfig | ListConfig, reads: list[str]) -> None:
             reads.clear()
             try:
                 found = followed(child)
-                value = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else written(found)
+                value = (
+                    OmegaConf.to_container(found, resolve=True)
+                    if OmegaConf.is_config(found)
+                    else written(found)
+                )
             except Exception as error:  # OmegaConf raises many kinds; all mean the same here
-                raise ConfigError(f"{name_of(child)}={written(child)}: {str(error).splitlines()[0]}") from error
+                raise ConfigError(
+                    f"{name_of(child)}={written(child)}: {str(error).splitlines()[0]}"
+                ) from error
+
             if not reads:
                 node[key] = value
         elif isinstance(child, DictConfig | ListConfig) and not is_none(child):

@@ -40,10 +40,14 @@ class ExperimentRepository(SearchPathPlugin):
         here = Path("conf").resolve()
         if here == CONF.resolve() or not any((here / group).is_dir() for group in groups()):
             return
+
         names = [path.relative_to(here) for path in sorted(here.rglob("*.yaml"))]
         taken = [name for name in names if (CONF / name).exists()]
         if taken:
-            raise ConfigError(f"conf/{taken[0]}: renate has a config of that name already, choose another")
+            raise ConfigError(
+                f"conf/{taken[0]}: renate has a config of that name already, choose another"
+            )
+
         search_path.append("experiments", f"file://{here}")
 
 
@@ -56,6 +60,7 @@ def register_plugins() -> None:
     accept_registered(plugins)
     for point in entry_points(group="hydra.plugins"):
         plugins.register(point.load())
+
     import_from_here()
 
 
@@ -88,8 +93,10 @@ def launcher_for(context: HydraContext, task: TaskFunction, config: DictConfig) 
                 f"backend={config.hydra.runtime.choices.backend}: its file names no launcher: "
                 "expected _target_: package.module.Class"
             )
+
         if target not in plugins.class_name_to_class:
             plugins.register(_located(str(target), list(config.trust)))
+
     return plugins.instantiate_launcher(context, task, config)
 
 
@@ -101,16 +108,22 @@ def launcher_class(backend: str) -> type[HydraLauncher]:
     """
     found = options_of("backend")
     if backend not in found:
-        raise ConfigError(f"--backend {backend}: no such backend{nearest(backend, found)} ({', '.join(found)})")
+        raise ConfigError(
+            f"--backend {backend}: no such backend{nearest(backend, found)} ({', '.join(found)})"
+        )
+
     import_from_here()
     content = yaml.safe_load(found[backend].read_text()) or {}
+
     return _located(str(content.get("_target_")), ())
 
 
 def _located(target: str, trust: Sequence[str]) -> type[HydraLauncher]:
     found = locate(target, "backend", trust)
     if not isinstance(found, type) or not issubclass(found, HydraLauncher):
-        raise ConfigError(f"backend._target_={target}: expected a subclass of HydraLauncher or RemoteLauncher")
+        raise ConfigError(
+            f"backend._target_={target}: expected a subclass of HydraLauncher or RemoteLauncher"
+        )
     return found
 
 
@@ -130,6 +143,7 @@ def opened(
     config = instance.cfg
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
+
     try:
         with one_line(overrides):
             parsed = OverridesParser.create().parse_overrides(list(overrides))
@@ -142,6 +156,7 @@ def opened(
                     f"hydra/launcher={sweep.hydra.runtime.choices['hydra/launcher']}: "
                     "only the command line runs jobs by another launcher than renate's"
                 )
+
             yield launcher, sweep, parsed
     finally:
         instance.cfg = config

@@ -33,9 +33,13 @@ def check_values(config: DictConfig) -> None:
     check_devices(config.trainer.devices)
     if config.job.name == "evaluate" and config.state.url is None:
         raise ConfigError("job=evaluate needs state.url=…, the state to evaluate")
+
     every = config.trainer.report_every
     if every is not None and (not isinstance(every, int) or every < 1):
-        raise ConfigError(f"trainer.report_every={every}: expected a number of steps, 1 or more, or null")
+        raise ConfigError(
+            f"trainer.report_every={every}: expected a number of steps, 1 or more, or null"
+        )
+
     _check_trainer(config.trainer)
     check_objective(config)
 
@@ -47,7 +51,10 @@ def _check_trainer(trainer: DictConfig) -> None:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or (value < least and value != odd):
             besides = f", or {odd} for all epochs" if odd is not None else ""
-            raise ConfigError(f"trainer.{key}={value}: expected a whole number, {least} or more{besides}")
+            raise ConfigError(
+                f"trainer.{key}={value}: expected a whole number, {least} or more{besides}"
+            )
+
     if trainer.precision is not None and str(trainer.precision) not in PRECISIONS:
         raise ConfigError(
             f"trainer.precision={trainer.precision}: expected {', '.join(PRECISIONS)}"

@@ -25,13 +25,16 @@ from .worker import GRACE, KEEPING, PARKED, GroupWorker, Worker, take_parked
 class LocalLauncher(HydraLauncher):
     """Hands jobs to `backend.workers` warm workers; cores and GPUs are dealt out over them."""
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
         """Hydra's verb: the launcher exists, and is told what for."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         if self._stands_in(config):
             local = self.composer.schema.option("backend/local")[0]
             self.backend = OmegaConf.create(local | {"workers": self.backend.workers})
             self.latest = False
+
         self.slots = int(self.backend.workers)
         self.timeout = self.backend.timeout
         if self.slots < 1:
@@ -81,6 +84,7 @@ class LocalLauncher(HydraLauncher):
             workers = self.all
             self.all = []
             self.idle = []
+
         for worker in workers:
             worker.kill(KEEPING)
 
@@ -114,7 +118,10 @@ class LocalLauncher(HydraLauncher):
                 self.all.remove(worker)
                 worker.kill()
                 slot = worker.slot
-            group = GroupWorker(slot, Group(count, interface="lo" if sys.platform == "linux" else None))
+
+            group = GroupWorker(
+                slot, Group(count, interface="lo" if sys.platform == "linux" else None)
+            )
             self.all.append(group)
             return group
 
@@ -133,8 +140,11 @@ class LocalLauncher(HydraLauncher):
         worker = self._worker() if count == 1 else self._group(count)
         threads = max(1, cores() // self.slots)
         environment = dict(os.environ) | self.gpus[worker.slot]
+
         try:
-            worker.send({"path": str(job.directory.path), "threads": threads, "environment": environment})
+            worker.send(
+                {"path": str(job.directory.path), "threads": threads, "environment": environment}
+            )
             self._follow(worker, job)
             result = job.directory.result
             self._give_back(worker)
@@ -142,15 +152,18 @@ class LocalLauncher(HydraLauncher):
             result = self._bury(worker, job, str(error))
         except (EOFError, OSError):
             result = self._bury(worker, job, None)
+
         if result is None:
             result = JobResult.failure("the worker left no result")
         if not self.closed:
             self.progress.ended(job.name, result)
+
         return result
 
     def _give_back(self, worker: Worker | GroupWorker) -> None:
         if isinstance(worker, GroupWorker):
             worker.finish()
+
         with self.lock:
             if isinstance(worker, Worker):
                 self.idle.append(worker)
@@ -168,6 +181,7 @@ class LocalLauncher(HydraLauncher):
                 if not self.progress.many:
                     self._show_log(log, shown)
                 return
+
             if event is not None:
                 self.progress.event(job.name, event)
                 if event.kind == REPORT and event.metrics:
@@ -181,12 +195,16 @@ class LocalLauncher(HydraLauncher):
                 new = file.read()
         except FileNotFoundError:
             return 0
+
         new = new[: new.rfind(b"\n") + 1]
         for line in new.decode(errors="replace").splitlines():
             self.progress.line(line)
+
         return len(new)
 
-    def _bury(self, worker: Worker | GroupWorker, job: ComposedJob, reason: str | None) -> JobResult:
+    def _bury(
+        self, worker: Worker | GroupWorker, job: ComposedJob, reason: str | None
+    ) -> JobResult:
         """A worker has died, or must for a reason: its job has failed, and the slot is free for
         a new one.
         """
@@ -195,10 +213,13 @@ class LocalLauncher(HydraLauncher):
             if worker in self.all:
                 self.all.remove(worker)
             self.free.append(worker.slot)
+
         if self.closed:
             reason = "interrupted"
+
         told = job.directory.result if isinstance(worker, GroupWorker) and reason is None else None
         result = told or JobResult.failure(reason or ended)
         if not self.closed:  # an interrupted job isn't a failed one: the same command runs it
             job.directory.finish(result)
+
         return result

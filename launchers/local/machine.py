@@ -20,7 +20,9 @@ def visible_gpus() -> list[str]:
         return [gpu for gpu in named.split(",") if gpu]
     if shutil.which("nvidia-smi") is None:
         return []
+
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+
     return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU")]
 
 
@@ -32,6 +34,7 @@ def deal_gpus(workers: int, per_job: int | None) -> list[dict[str, str]]:
     """
     if per_job is None and workers == 1:
         return [{}]
+
     found = visible_gpus()
     if per_job is not None and per_job * workers > len(found):
         raise ConfigError(
@@ -39,11 +42,14 @@ def deal_gpus(workers: int, per_job: int | None) -> list[dict[str, str]]:
             f"{per_job * workers} GPUs, "
             f"this machine has {len(found)}"
         )
+
     if not found:
         return [{}] * workers
+
     share = per_job if per_job is not None else max(1, len(found) // workers)
     dealt: list[dict[str, str]] = []
     for slot in range(workers):
         mine = [found[(slot * share + k) % len(found)] for k in range(share)]
         dealt.append({"CUDA_VISIBLE_DEVICES": ",".join(mine)})
+
     return dealt

@@ -35,6 +35,7 @@ class Reader:
         for report in reports[self.reports :]:
             metrics = {key: value for key, value in report.items() if key not in ("time", "update")}
             yield in_words(report.get("update", ""), metrics)
+
         self.reports = len(reports)  # fewer than before, where an interrupted epoch is run again
 
 
@@ -73,6 +74,7 @@ def stop(directory: JobDirectory) -> str:
     """
     if (result := directory.result) is not None:
         return f"{directory.path.name} is {result.status} already"
+
     _check_running(directory)
     directory.stop()
     return f"{directory.path.name} ends at its next report"
@@ -90,9 +92,13 @@ def wait(directory: JobDirectory) -> tuple[ComposedJob, JobResult]:
         with progress.watching(1):
             for line in _told(directory, follow=True):
                 progress.line(line)
+
     result = directory.result
     if result is None:
-        raise JobError(f"{directory.path.name}: its process ended without a result; the same command goes on")
+        raise JobError(
+            f"{directory.path.name}: its process ended without a result; the same command goes on"
+        )
+
     return job_in(directory), result
 
 
@@ -107,8 +113,12 @@ def job_in(directory: JobDirectory) -> ComposedJob:
 def _check_running(directory: JobDirectory) -> None:
     if is_running(directory):
         return
+
     name = directory.path.name
     backend = directory.record.get("backend")
     if backend is not None:
         raise JobError(f"{name}: it was submitted, not started here: add --backend {backend}")
-    raise JobError(f"{name}: it doesn't run on this machine; the same command starts it, or goes on")
+
+    raise JobError(
+        f"{name}: it doesn't run on this machine; the same command starts it, or goes on"
+    )

@@ -34,21 +34,27 @@ class Wire:
         """
         began = time.monotonic()
         heard = dict.fromkeys(self.spoken, began)
+
         while True:
             ready, _, _ = select.select(list(self.buffers), [], [], 0.2)
             now = time.monotonic()
             if timeout is not None and now - began > timeout:
                 raise TimeoutError(f"stopped after backend.timeout={timeout} seconds")
-            if heartbeat is not None and any(now - last > heartbeat for p, last in heard.items() if p not in ready):
+            if heartbeat is not None and any(
+                now - last > heartbeat for p, last in heard.items() if p not in ready
+            ):
                 raise TimeoutError(f"no sign of life for backend.heartbeat={heartbeat} seconds")
+
             if not ready:
                 if not self.alive():
                     raise EOFError
                 yield None
+
             for pipe in ready:
                 heard[pipe] = now
                 self.spoken.add(pipe)
                 yield from self._read(pipe, heard)
+
             if not self.buffers:
                 raise EOFError
 
@@ -61,6 +67,7 @@ class Wire:
                 os.close(pipe)
             self.spoken.discard(pipe)
             return
+
         *lines, self.buffers[pipe] = (self.buffers[pipe] + chunk).split(b"\n")
         yield from (Event.from_json(json.loads(line)) for line in lines)
 

@@ -120,13 +120,19 @@ class GroupWorker:
         self.pipes = Path(tempfile.mkdtemp(prefix="renate-"))
         for rank in range(count):
             os.mkfifo(self.pipes / str(rank))
-        opened = [os.open(self.pipes / str(rank), os.O_RDONLY | os.O_NONBLOCK) for rank in range(count)]
+
+        opened = [
+            os.open(self.pipes / str(rank), os.O_RDONLY | os.O_NONBLOCK) for rank in range(count)
+        ]
         self.wire = Wire(opened, lambda: self.process is not None and self.process.poll() is None)
 
     def send(self, order: Json) -> None:
         """Start the processes on a job: its path, their threads, their environment."""
         self.directory = JobDirectory(Path(order["path"]))
-        environment = self.group.environment(order["threads"]) | QUIET_THREADS | order["environment"]
+        environment = (
+            self.group.environment(order["threads"]) | QUIET_THREADS | order["environment"]
+        )
+
         with (self.directory.path / "torchrun.txt").open("wb") as log:
             self.process = subprocess.Popen(
                 self.group.command(self.directory.path, str(self.pipes)),
@@ -178,7 +184,9 @@ class GroupWorker:
             for pid in self.pids:  # torch's elastic run gave each a session of its own
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
+
             log = (self.directory.path / "torchrun.txt").read_text(errors="replace")
+
         self.wire.close()
         shutil.rmtree(self.pipes, ignore_errors=True)
         return cause(self.directory, log, code)

@@ -15,7 +15,15 @@ import renate
 from renate.build import is_own
 from renate.errors import ConfigError
 
-LEFT_OUT = ("__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache")
+LEFT_OUT = (
+    "__pycache__",
+    ".git",
+    ".venv",
+    "node_modules",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+)
 MB = 1_000_000
 PROVIDERS = ("hydra", "main", "schema")  # of configs that come with this package and with Hydra
 
@@ -32,10 +40,12 @@ def package() -> Files:
         for part in parts:
             base = root if part is root else part.parent
             files |= {f"renate/{path.relative_to(base).as_posix()}": path for path in below(part)}
+
     about = distribution("renate-cl")
     for name in ("METADATA", "entry_points.txt"):
         if text := about.read_text(name):
             files[f"renate_cl-{about.version}.dist-info/{name}"] = text.encode()
+
     return files
 
 
@@ -53,19 +63,27 @@ def below(folder: Path) -> Iterator[Path]:
 def own_configs(sources: Iterable[Any]) -> Files:
     """The user's configs, from wherever Hydra reads them."""
     folders = [Path(str(source.path)) for source in sources if source.provider not in PROVIDERS]
-    return {f"conf/{path.relative_to(folder).as_posix()}": path for folder in folders for path in below(folder)}
+    return {
+        f"conf/{path.relative_to(folder).as_posix()}": path
+        for folder in folders
+        for path in below(folder)
+    }
 
 
-def own_modules(modules: Sequence[str], trust: Sequence[str], here: Path, *, always: bool = False) -> Files:
+def own_modules(
+    modules: Sequence[str], trust: Sequence[str], here: Path, *, always: bool = False
+) -> Files:
     """The user's modules, if the config names any: those of the current directory, since they
     import each other.
     """
     if not always and not any(is_own(module, trust) for module in modules):
         return {}
+
     files: Files = {path.name: path for path in sorted(here.glob("*.py"))}
     for folder in sorted(path.parent for path in here.glob("*/__init__.py")):
         if folder.name not in ("renate", "conf", "launchers"):
             files |= {path.relative_to(here).as_posix(): path for path in below(folder)}
+
     return files
 
 
@@ -81,6 +99,7 @@ def source_dirs(folders: Sequence[str]) -> Files:
         if not path.is_dir():
             raise ConfigError(f"backend.source_dirs={folder}: no such folder (from {Path.cwd()})")
         files |= {f"{path.name}/{file.relative_to(path).as_posix()}": file for file in below(path)}
+
     return files
 
 
@@ -90,14 +109,19 @@ def pack(files: Mapping[str, Path | bytes], limit_mb: float) -> tuple[str, bytes
     Raises:
         ConfigError: It is larger than `limit_mb`.
     """
-    sizes = {name: len(item) if isinstance(item, bytes) else item.stat().st_size for name, item in files.items()}
+    sizes = {
+        name: len(item) if isinstance(item, bytes) else item.stat().st_size
+        for name, item in files.items()
+    }
     total = sum(sizes.values())
+
     if total > limit_mb * MB:
         largest = max(sizes, key=lambda name: sizes[name])
         raise ConfigError(
             f"code is {total / MB:.0f} MB, limit backend.max_code_mb={limit_mb:g}; "
             f"largest: {largest} ({sizes[largest] / MB:.1f} MB)"
         )
+
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name in sorted(files):
@@ -106,5 +130,6 @@ def pack(files: Mapping[str, Path | bytes], limit_mb: float) -> tuple[str, bytes
             member = tarfile.TarInfo(name)  # owner, mode and time are the same for all
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
+
     # Not of the compressed bytes: another zlib makes others.
     return hashlib.sha256(plain.getvalue()).hexdigest(), gzip.compress(plain.getvalue(), 6, mtime=0)

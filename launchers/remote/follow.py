@@ -52,6 +52,7 @@ class Follower:
         """
         pause = FIRST
         phase = ""
+
         while not self.closing.is_set():
             over = self._is_over()
             result = self.folder.result(self.name)
@@ -63,9 +64,11 @@ class Follower:
                 phase = said
                 if phase:
                     yield Event(PHASE, phase)
+
             if result is not None or over:
                 yield result or self._without_result()
                 return
+
             pause = FIRST if self.seen > before else min(pause * GROWTH, self.poll)
             self.closing.wait(pause)
 
@@ -108,6 +111,7 @@ def write_down(directory: JobDirectory, event: Event) -> Iterator[Event]:
         return
     elif event.kind == REPORT and event.metrics is not None:
         _write_report(directory, event, event.metrics["step"])
+
     yield event
 
 

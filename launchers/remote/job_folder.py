@@ -66,8 +66,10 @@ class JobFolder:
             config = OmegaConf.create(self._submitted("config.yaml"))
         except (YAMLError, OmegaConfBaseException, RecursionError) as error:
             raise JobError(f"{where} is no YAML: it isn't what renate wrote there") from error
+
         if not isinstance(config, DictConfig) or not {"state", "backend", "job"} <= config.keys():
             raise JobError(f"{where} is no job's config: it isn't what renate wrote there")
+
         return config
 
     def record(self) -> Json:
@@ -83,16 +85,20 @@ class JobFolder:
         except UnicodeDecodeError:
             raise JobError(f"{where} is no text: it isn't what renate wrote there") from None
         except FileNotFoundError:
-            raise JobError(f"{where} was removed, and nothing else tells what the job was") from None
+            raise JobError(
+                f"{where} was removed, and nothing else tells what the job was"
+            ) from None
 
     def last(self) -> Attempt | None:
         """The last submission."""
         entries = self.store.list("attempts")
         if not entries:
             return None
+
         key = entries[-1].key
         written = checked(attempt_from, self.store.get(key), f"{self.url}/{key}")
         seconds = time.time() - entries[-1].modified
+
         return Attempt(len(entries), written["name"], seconds, written.get("withdrawn", False))
 
     def claim(self, number: int, name: str) -> None:
@@ -117,6 +123,7 @@ class JobFolder:
             raw = self.store.get(key)
         except FileNotFoundError:
             return None
+
         events: list[Event] = checked(events_from, raw, f"{self.url}/{key}")
         return events
 

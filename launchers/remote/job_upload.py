@@ -101,11 +101,13 @@ class JobUpload:
             parent = None if name == "stream" else url
             publish = node.url is None or bool(job.record.get("publish"))
             self.back = StateReturn(target, self.state, parent, publish, self.staging)
+
         if is_local(url):
             state = State(url)
             wanted = state.versions() if name == "stream" else _version_for(state, job)
             self.send = state, wanted
             self.config.state.url = self.state
+
         if self.back is not None or is_local(target):
             self.config.state.next_url = None if is_local(url) else self.state
 
@@ -114,6 +116,7 @@ class JobUpload:
         node = self.config.data
         cache = node.get("cache_dir")
         known = Hashes(Path(cache or "~/.cache/renate").expanduser() / "hashes.json")
+
         for part in ("train", "test"):
             value = node.get(part)
             if value is None or (isinstance(value, DictConfig) and "_target_" in value):
@@ -121,6 +124,7 @@ class JobUpload:
             if OmegaConf.is_config(value):
                 value = OmegaConf.to_container(value, resolve=True)
             node[part] = self._moved(value, f"data.{part}", known)
+
         known.save()
 
     def _moved(self, patterns: Any, key: str, known: Hashes) -> Any:
@@ -131,11 +135,13 @@ class JobUpload:
             return [url for part in moved for url in (part if isinstance(part, list) else [part])]
         if not is_local(patterns):
             return patterns
+
         urls = []
         for file in map(Path, expand(patterns, key)):
             place = f"data/{known.of(file)}/{file.name}"
             self.data[place] = file
             urls.append(f"{self.staging}/{place}")
+
         return urls
 
     def add_live_objects(self) -> None:
@@ -166,12 +172,14 @@ class JobUpload:
         for key, file in self.data.items():
             if put_once(store, key, file):
                 say(f"uploaded {file} to {self.staging}/{key}")
+
         if self.send and self.send[1]:
             state, numbers = self.send
             place = self.state.removeprefix(f"{self.staging}/")
             blobs = send(state, numbers, self.staging, place)
             sent = f"version {numbers[-1]} of {state.url}"
             say(f"{sent} is at {self.state}, {blobs} blobs uploaded")
+
         for name, content in self.channel.items():
             self.folder.store.replace(f"job/{name}", content)
 
@@ -181,9 +189,11 @@ def _version_for(state: State, job: ComposedJob) -> list[int]:
     parent = job.record.get("parent")
     if job.config.job.name == "update" and parent is not None:
         return [int(parent["version"])]
+
     wanted = job.config.job.get("version")
     if wanted is not None:
         return [state.resolve(str(wanted))]
+
     return state.versions()[-1:]
 
 
@@ -217,6 +227,7 @@ def pack(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:
     check_return(upload, settings)
     publish = job.config.state.url is None or bool(job.record.get("publish"))
     upload.seal(job.record | {"publish": publish})
+
     return upload
 
 
@@ -226,24 +237,31 @@ def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload
     for key in ("url", "next_url"):
         if state[key] is not None and not is_local(state[key]):
             _check_scheme(key, str(state[key]), machine)
+
     check_variables(job, settings)
 
     # A local state goes where everything local goes, so that what is sent once can be copied there.
     remote = _if_remote(state.url)
     staging = settings.staging or remote or _if_remote(state.next_url)
+
     if staging is None:
         raise ConfigError(
             f"state.url={state.url}: backend={machine.backend} needs a place in {machine.store}: "
             f"state.url={machine.example}, or for a local state backend.staging={machine.example}"
         )
+
     base = str(remote or staging).rstrip("/")
     folder = JobFolder(f"{base}/jobs/{job.id}")
+
     return JobUpload(machine, folder, str(staging).rstrip("/"), copy.deepcopy(job.config))
 
 
 def _check_scheme(key: str, url: str, machine: Machine) -> None:
     if not url.startswith(machine.scheme):
-        raise ConfigError(f"state.{key}={url}: backend={machine.backend} knows {machine.example} and local folders")
+        raise ConfigError(
+            f"state.{key}={url}: backend={machine.backend} knows {machine.example} and local "
+            "folders"
+        )
 
 
 def _if_remote(url: str | None) -> str | None:

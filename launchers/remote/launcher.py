@@ -46,7 +46,9 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
     elsewhere = True
     machine: Machine
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
         """Hydra's verb: the launcher exists, and is told what for."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.check_settings()
@@ -103,6 +105,7 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
                 "other's checkpoints, which takes one machine: backend.sweep=inside, or another "
                 "tuner"
             )
+
         if not self.backend.wait:
             raise ConfigError(
                 "backend.wait=false: with backend.sweep=per_trial this command is what tunes; "
@@ -124,6 +127,7 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
         with self.lock:
             names = list(self.running.values())
             self.running = {}
+
         self.progress.quiet = False
         if names:
             self._leave_or_stop(names, ask=interrupted and sys.stdin.isatty())
@@ -134,6 +138,7 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
             with suppress(EOFError, KeyboardInterrupt):
                 answer = input(f"stop {', '.join(names)}? [y/N] ")
                 stop = answer.strip().lower() in ("y", "yes")
+
         for name in names:
             if stop:
                 self.end(name)
@@ -149,19 +154,23 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
             name, ended = submit_once(self, prepared, self.progress.line)
             if not self.backend.wait and not ended:
                 return self._left(prepared, name)
+
             result = self._followed(prepared, name, quiet=ended)
             tries = 1
             while self.tries_again(job, result, tries) and not self._is_given_up(job):
                 name, ended = submit_once(self, prepared, self.progress.line)
                 result = self._followed(prepared, name, quiet=ended)
                 tries += 1
+
             if not self.closing.is_set():
                 result = self._brought_back(prepared, result)
         except RenateError as error:
             result = JobResult.failure(str(error))
+
         if not self.closing.is_set():
             job.directory.finish(result)
             self.progress.ended(job.name, result)
+
         return result
 
     def _left(self, prepared: PreparedJob, name: str) -> JobResult:
@@ -192,6 +201,7 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
             unwanted = job.id in self.unwanted
             if not unwanted:
                 self.running[job.id] = name
+
         if unwanted:  # told so while it was being submitted
             self.end(name)
 
@@ -210,8 +220,10 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
             for news in write_down(job.directory, event):
                 if not quiet:
                     self._show(job, news)
+
         with self.lock:
             self.running.pop(job.id, None)
+
         return result
 
     def _show(self, job: ComposedJob, event: Event) -> None:

@@ -40,7 +40,9 @@ def checked(check: Callable[[Any], Any], raw: bytes | memoryview, where: str) ->
         return check(parse(raw, LINE))
     except (ValueError, RecursionError) as error:
         reason = (str(error).splitlines() or ["nested too deeply"])[0]
-        raise JobError(f"{where}: {reason}; it isn't what a job of renate writes: run the job again") from error
+        raise JobError(
+            f"{where}: {reason}; it isn't what a job of renate writes: run the job again"
+        ) from error
 
 
 def folder_of_job(run_dir: Path, name: object) -> Path:
@@ -50,14 +52,19 @@ def folder_of_job(run_dir: Path, name: object) -> Path:
         JobError: The name would lead out of the run directory.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name) or (run_dir / name).is_symlink():
-        raise JobError(f"'{shown(name)}' is no name for a job: expected letters, digits, '.', '_' and '-'")
+        raise JobError(
+            f"'{shown(name)}' is no name for a job: expected letters, digits, '.', '_' and '-'"
+        )
     return run_dir / name
 
 
 def attempt_from(value: Any) -> Json:
     """A submission: the training job's name, and whether it was withdrawn. Raises ValueError."""
     found = mapping(value, "it", ("name",), ("withdrawn",))
-    need(NAME.fullmatch(text(found["name"], "name", 100)) is not None, f"name is '{shown(found['name'])}'")
+    need(
+        NAME.fullmatch(text(found["name"], "name", 100)) is not None,
+        f"name is '{shown(found['name'])}'",
+    )
     need(type(found.get("withdrawn", False)) is bool, "withdrawn is neither true nor false")
     return found
 
@@ -66,9 +73,13 @@ def record_from(value: Any) -> Json:
     """A job's record: id, overrides, cwd. Raises ValueError."""
     need(isinstance(value, dict), f"it is {shown(value)}, expected a mapping")
     found: Json = value
-    need(NAME.fullmatch(text(found.get("id"), "id", 100)) is not None, f"id is '{shown(found['id'])}'")
+    need(
+        NAME.fullmatch(text(found.get("id"), "id", 100)) is not None,
+        f"id is '{shown(found['id'])}'",
+    )
     items(found.get("overrides"), "overrides", _any_text, 10_000)
     text(found.get("cwd", ""), "cwd", 4000)
+
     return found
 
 
@@ -76,23 +87,34 @@ def result_from(value: Any) -> Json:
     """A job's end. Raises ValueError."""
     need(isinstance(value, dict), f"it is {shown(value)}, expected a mapping")
     found: Json = value
-    need(found.get("status") in ENDS, f"status is {shown(found.get('status'))}, expected {' or '.join(ENDS)}")
-    need(found["status"] != "failed" or isinstance(found.get("error"), str), "it failed without an error")
+    need(
+        found.get("status") in ENDS,
+        f"status is {shown(found.get('status'))}, expected {' or '.join(ENDS)}",
+    )
+    need(
+        found["status"] != "failed" or isinstance(found.get("error"), str),
+        "it failed without an error",
+    )
     for name in ("metrics", "before", "counts"):
         if found.get(name) is not None:
             named(found[name], name, _number_or_none, 100_000)
+
     for name in ("value", "seconds"):
         _number_or_none(found.get(name), name)
+
     for name in ("version", "evaluated"):
         if found.get(name) is not None:
             whole(found[name], name, 1)
+
     for name in ("url", "error", "printed", "why", "conflict", "metric", "mode"):
         if found.get(name) is not None:
             _any_text(found[name], name)
+
     if found.get("matrix") is not None:
         items(found["matrix"], "matrix", lambda row, key: items(row, key, number, 10_000), 10_000)
     if "sweep" in found:
         _check_sweep(found["sweep"])
+
     return found
 
 
@@ -114,8 +136,10 @@ def _event(value: Any, key: str) -> Event:
         number(event.get("time"), f"{key}.time")
         _any_text(event.get("update") or "", f"{key}.update")
         _metrics(event["metrics"], f"{key}.metrics")
+
     if kind == RESUMED:
         items(event.get("reports"), f"{key}.reports", _report, 1_000_000)
+
     return Event.from_json(event)
 
 
@@ -137,13 +161,19 @@ def _check_sweep(value: Any) -> None:
     found = mapping(value, "sweep", (), ("jobs", "record", "events"))
     for job in items(found.get("jobs", []), "sweep.jobs", lambda part, key: part, 100_000):
         mapping(job, "a job of the sweep", ("id", "config", "record", "reports", "result"))
-        need(record_from(job["record"])["id"] == job["id"], f"job '{shown(job['id'])}' has another one's record")
+        need(
+            record_from(job["record"])["id"] == job["id"],
+            f"job '{shown(job['id'])}' has another one's record",
+        )
         _any_text(job["config"], "config")
         items(job["reports"], "reports", _report, 1_000_000)
         need("sweep" not in result_from(job["result"]), "a job of the sweep is a sweep")
+
     if "events" in found:
         for line in _any_text(found["events"], "sweep.events").splitlines():
-            need(isinstance(parse(line.encode()), dict), "sweep.events has a line that is no mapping")
+            need(
+                isinstance(parse(line.encode()), dict), "sweep.events has a line that is no mapping"
+            )
         _check_tuned(found.get("record"))
 
 
@@ -152,8 +182,12 @@ def _check_tuned(value: Any) -> None:
     record = record_from(value)
     parent = record.get("parent")
     urls = [record.get("to"), parent.get("url") if isinstance(parent, dict) else None]
+
     for url in urls:
-        need(url is None or bool(FARAWAY.fullmatch(text(url, "url", 4000))), f"'{shown(url)}' isn't in an object store")
+        need(
+            url is None or bool(FARAWAY.fullmatch(text(url, "url", 4000))),
+            f"'{shown(url)}' isn't in an object store",
+        )
 
 
 def _number_or_none(value: Any, key: str) -> None:

@@ -30,14 +30,20 @@ def send(source: State, numbers: list[int], staging: str, folder: str) -> int:
     missing = [number for number in numbers if target.find(number) is None]
     there = {entry.key for entry in store.list(POOL)} if missing else set()
     sent = 0
+
     for number in missing:
         manifest = source.manifest(number)
-        fresh = {pooled(blob): name for name, blob in manifest.files.items() if pooled(blob) not in there}
+        fresh = {
+            pooled(blob): name for name, blob in manifest.files.items() if pooled(blob) not in there
+        }
         parallel(partial(_put, store, source, manifest), fresh.items())
         there |= fresh.keys()
         sent += len(fresh)
-        parallel(lambda blob: store.copy(pooled(blob), f"{folder}/{blob.key}"), manifest.files.values())
+        parallel(
+            lambda blob: store.copy(pooled(blob), f"{folder}/{blob.key}"), manifest.files.values()
+        )
         target.store.create(version_key(number), bytes(source.store.get(version_key(number))))
+
     return sent
 
 
@@ -86,24 +92,36 @@ class StateReturn:
         local = State(self.url)
         known = {local.manifest(number).job: number for number in local.versions()}
         newest: int | None = None
+
         for manifest in self._outcomes(remote, job):
             assert manifest.job is not None
             if manifest.job not in known:
                 publishing.adopt(
-                    local, (remote, manifest), (), job=manifest.job, parent=self._parent(local, manifest), lineage={}
+                    local,
+                    (remote, manifest),
+                    (),
+                    job=manifest.job,
+                    parent=self._parent(local, manifest),
+                    lineage={},
                 )
                 if self.remote.startswith(f"{self.staging}/"):
                     keep(self.staging, self.remote.removeprefix(f"{self.staging}/"), manifest)
                 if self.publish:
                     known[manifest.job] = publishing.publish(local, manifest.job).version or 0
+
             newest = known.get(manifest.job)
+
         return newest
 
     @staticmethod
     def _outcomes(remote: State, job: str | None) -> list[Manifest]:
         versions = [remote.manifest(number) for number in remote.versions()]
         found = [*versions, *publishing.candidates(remote)]
-        return [m for m in found if m.job is not None and (job is None or m.job == job or m.job.startswith(f"{job}-"))]
+        return [
+            m
+            for m in found
+            if m.job is not None and (job is None or m.job == job or m.job.startswith(f"{job}-"))
+        ]
 
     def _parent(self, local: State, manifest: Manifest) -> publishing.Source | None:
         if manifest.parent is None:

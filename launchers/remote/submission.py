@@ -12,7 +12,9 @@ PATIENCE = 30.0  # seconds from writing a submission down to the backend's knowi
 NAMES = 2  # names to try; each is unique by itself
 
 
-def submit_once(backend: RemoteBackend, prepared: PreparedJob, say: Callable[[str], None]) -> tuple[str, bool]:
+def submit_once(
+    backend: RemoteBackend, prepared: PreparedJob, say: Callable[[str], None]
+) -> tuple[str, bool]:
     """Submit a job, unless that was done.
 
     Args:
@@ -28,31 +30,39 @@ def submit_once(backend: RemoteBackend, prepared: PreparedJob, say: Callable[[st
     """
     folder = prepared.upload.folder
     last = folder.last()
+
     if last is not None and not last.withdrawn:
         found = _known(backend, prepared, last, say)
         if found is not None:
             return found
+
     if not prepared.job.config.resume:
         folder.forget_checkpoints()
+
     backend.send(prepared)
 
     first = last.number + 1 if last else 1
     name = ""
+
     for number in range(first, first + NAMES):
         name = backend.new_name()
         try:
             folder.claim(number, name)
         except FileExistsError:  # the same command, elsewhere, at this moment
             return submit_once(backend, prepared, say)
+
         try:
             created = backend.create(name, prepared)
         except RenateError:
             folder.withdraw(number, name)
             raise
+
         if created:
             say(f"submitted as {name}")
             return name, False
+
         folder.withdraw(number, name)
+
     raise JobError(f"{backend.named_by}{name} is taken, as another name was")
 
 
@@ -62,6 +72,7 @@ def _known(
     """An earlier submission that still runs, or that has completed."""
     resume = prepared.job.config.resume
     result = prepared.upload.folder.result(last.name)
+
     if result is not None:  # the backend may still be tidying up after it
         if not resume or not result.completed:
             return None
@@ -73,9 +84,12 @@ def _known(
     while found is None and last.seconds + time.monotonic() - began < PATIENCE:
         time.sleep(1)
         found = backend.look(last.name, prepared.upload)
+
     if found is None or not found.running:
         return None
     if not resume:
         raise JobError(f"this very job is running already, as {last.name}: resume=true follows it")
+
     say(f"running already, as {last.name}")
+
     return last.name, False

@@ -46,6 +46,7 @@ def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobU
         one = JobUpload(machine, upload.folder, upload.staging, copy.deepcopy(part.config))
         if own:
             one.state_name = f"states/{part.id}"
+
         one.add(part)
         check_return(one, settings)
         _merge(upload, one)
@@ -66,6 +67,7 @@ def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobU
     upload.channel[ORDER] = json.dumps(order, default=str).encode()
     told = {key: value for key, value in job.record.items() if key not in ("sweep", "back")}
     upload.seal(told)
+
     return upload
 
 
@@ -84,9 +86,11 @@ def _complete(order: Json, part: ComposedJob, one: JobUpload) -> None:
     order["more"] = moves(part.config, one.config)
     moved = any(line.startswith("data.") for line in order["more"])
     swept = [line for line in order["argv"] if _key(line) in order["tuned"]]
+
     if moved and swept and swept[0].lstrip("+").startswith("data"):
         raise ConfigError(
-            f"{swept[0]}: local data that change from trial to trial: give them as s3://…, or backend.sweep=per_trial"
+            f"{swept[0]}: local data that change from trial to trial: give them as s3://…, or "
+            "backend.sweep=per_trial"
         )
 
     record = order["record"]
@@ -95,6 +99,7 @@ def _complete(order: Json, part: ComposedJob, one: JobUpload) -> None:
         if not part.config.state.url:
             order["more"].append(f"state.url={quoted(url)}")
         return
+
     if one.back is not None:
         record["to"] = one.back.remote
     if record["parent"] is not None:
@@ -130,6 +135,7 @@ def returned(job: ComposedJob, result: JobResult) -> JobResult:
     result = replace(result, sweep=None)
     if swept is None:  # it ended before it began
         return result
+
     results = {one["id"]: JobResult.from_json(one["result"]) for one in swept.get("jobs", [])}
     order = job.record.get("sweep", {})  # only the machine that asked for it has kept it
     stream = "argv" in order and order["record"] is None
@@ -140,13 +146,16 @@ def returned(job: ComposedJob, result: JobResult) -> JobResult:
         one = results.get(part, result)
         if not one.completed:
             continue
+
         version = back.receive(None if stream else part)
         result = replace(result, printed=_as_here(result, one, version, back))
         if part in results:
             results[part] = replace(one, version=version, url=back.url)
         else:
             result = replace(result, version=version, url=back.url)
+
     unpack(job.directory, swept, results)
+
     return result
 
 
@@ -157,7 +166,9 @@ def _as_here(result: JobResult, one: JobResult, version: int | None, back: State
     return (result.printed or "").replace(theirs, ours)
 
 
-def unpack(directory: JobDirectory, swept: Mapping[str, Any], results: Mapping[str, JobResult]) -> None:
+def unpack(
+    directory: JobDirectory, swept: Mapping[str, Any], results: Mapping[str, JobResult]
+) -> None:
     """Write down what a sweep far away has left besides its result: its trials, or its jobs.
 
     Args:
@@ -174,14 +185,18 @@ def unpack(directory: JobDirectory, swept: Mapping[str, Any], results: Mapping[s
     folders = [folder_of_job(run_dir, each["id"]) for each in each_job]
     asked = (read_json(directory.path / "job.json") or {}).get("sweep") or {}
     known = {job["record"]["id"] for job in asked.get("jobs", [])}
+
     for each in each_job:
         if known and each["id"] not in known:
-            raise JobError(f"'{each['id']}' is no job of this sweep, and yet its machine sends one back")
+            raise JobError(
+                f"'{each['id']}' is no job of this sweep, and yet its machine sends one back"
+            )
 
     if "events" in swept:
         (directory.path / EVENTS).write_text(swept["events"])
         if not (directory.path / RECORD).exists():
             write_json(directory.path / RECORD, swept["record"])
+
     for each, folder in zip(each_job, folders, strict=True):
         job = JobDirectory(folder)
         if not (job.path / "job.json").exists():

@@ -71,8 +71,10 @@ def wait(
         said = f"{found.name} goes on; the same command follows it again"
         progress.line(f"{said}, {how_to_stop} stops it")
         raise
+
     result = _brought_back(job, found, machine, result)
     job.directory.finish(result)
+
     return job, result
 
 
@@ -96,18 +98,23 @@ def _job_here(found: Submission, run_dir: Path) -> ComposedJob:
     else:
         config = found.folder.config()
         record = found.folder.record()
+
     assert isinstance(config, DictConfig)
     return ComposedJob(0, list(record["overrides"]), config, directory, record)
 
 
-def _brought_back(job: ComposedJob, found: Submission, machine: Machine, result: JobResult) -> JobResult:
+def _brought_back(
+    job: ComposedJob, found: Submission, machine: Machine, result: JobResult
+) -> JobResult:
     """Where the command that was left has a local state, that state receives the version."""
     state = job.config.state
     cwd = Path(job.record["cwd"])
+
     with open_dict(job.config):
         for key in ("url", "next_url"):
             if state[key] is not None and "://" not in state[key]:
                 state[key] = str(cwd / state[key])
+
     if result.sweep is not None:
         return returned(job, result)
     if "home" in job.record:  # as its folder has it: all of it lies in the object store
@@ -117,6 +124,8 @@ def _brought_back(job: ComposedJob, found: Submission, machine: Machine, result:
     upload = JobUpload(machine, found.folder, staging, copy.deepcopy(job.config))
     with open_dict(upload.config):
         upload.add_state(job)
+
     if upload.back is None:
         return result
+
     return result_here(result, upload.back, job.id)

@@ -80,12 +80,18 @@ def lacking() -> list[str]:
     for need in map(requirement, metadata.requires("renate-cl") or []):
         if need.marker is not None and not need.marker.evaluate({"extra": ""}):
             continue
+
         there = version_of(need.name)
         if there is not None and need.specifier.contains(there.split("+")[0], prereleases=True):
             continue
         if need.name in TORCH:
-            raise SetupError(f"the image has {need.name} {there}, renate needs {need}: backend.image=… names another")
+            raise SetupError(
+                f"the image has {need.name} {there}, renate needs {need}: backend.image=… names "
+                "another"
+            )
+
         found.append(str(need).split(";")[0])
+
     return found
 
 
@@ -100,15 +106,29 @@ def install(wanted: list[str], requirements: Path) -> None:
     options = ["-r", str(requirements)] if requirements.exists() else []
     if not wanted and not options:
         return
+
     keep = CODE / ".constraints.txt"
     keep.write_text("".join(f"{line}\n" for line in constraints()))
     say("installing " + " ".join([*wanted, *options[1:]]))
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--root-user-action=ignore"]
-    done = subprocess.run([*pip, "-c", str(keep), *options, *wanted], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+    ]
+    done = subprocess.run(
+        [*pip, "-c", str(keep), *options, *wanted], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     words = done.stdout.decode("utf-8", "replace")
     print(words, end="", flush=True)
+
     if done.returncode:
-        raise SetupError(f"installing packages failed, pip's exit code {done.returncode}: {words[-700:]}")
+        raise SetupError(
+            f"installing packages failed, pip's exit code {done.returncode}: {words[-700:]}"
+        )
 
 
 def command() -> list[str]:
@@ -124,7 +144,9 @@ def command() -> list[str]:
     words = [sys.executable, "-m", program, str(CHANNEL), str(CHECKPOINTS / me), "--run", run]
     if program == SWEEP:
         return words
+
     words += ["--hosts", ",".join(names), "--host", str(names.index(me))]
+
     return words + (["--interface", found["network_interface_name"]] if len(names) > 1 else [])
 
 
@@ -160,12 +182,15 @@ def supervise(words: "collections.deque[str]") -> tuple[int, bool]:
 
     reader = threading.Thread(target=pump, daemon=True)
     reader.start()
+
     while True:  # process number one also buries what others leave
         pid, status = os.waitpid(-1, 0)
         if pid == child.pid:
             break
+
     reader.join(5)
     code = os.waitstatus_to_exitcode(status)
+
     return (code if code >= 0 else 128 - code), bool(told)
 
 
@@ -180,6 +205,7 @@ def main() -> int:
     """The program; returns its exit status."""
     words: collections.deque[str] = collections.deque(maxlen=60)
     told = False
+
     try:
         unpack()
         install(lacking(), CHANNEL / "requirements.txt")
@@ -193,9 +219,11 @@ def main() -> int:
         code = 1
         why = traceback.format_exc()
         print(why, flush=True)
+
     if code and not told:
         FAILURE.parent.mkdir(parents=True, exist_ok=True)
         FAILURE.write_text(why.strip()[-WORDS:])
+
     return code
 
 

@@ -24,7 +24,10 @@ PLACE = "s3://bucket/prefix of at most some 900 characters"
 # Part of the request -> the key that it comes from, and what is expected where the model's own
 # words don't help.
 KEYS = {
-    "TrainingJobName": ("backend.job_name", "letters, digits and single '-', a letter or digit first"),
+    "TrainingJobName": (
+        "backend.job_name",
+        "letters, digits and single '-', a letter or digit first",
+    ),
     "RoleArn": ("backend.role", ROLE),
     "AlgorithmSpecification.TrainingImage": ("backend.image", ""),
     "InputDataConfig": ("state.url or backend.staging", PLACE),
@@ -54,11 +57,13 @@ def check_role(role: str | None) -> None:
     """
     if role is not None:
         return
+
     try:
         options()
     except NoAccessError as error:
         raise ConfigError(
-            f"backend.role=null: no role that a job could run as: give backend.role={ROLE}; and {error}"
+            f"backend.role=null: no role that a job could run as: give backend.role={ROLE}; and "
+            f"{error}"
         ) from error
 
 
@@ -71,24 +76,42 @@ def check_settings(s: DictConfig) -> None:
     for key in ("instance_count", "volume_gb", "max_run", "workers", "poll", "max_code_mb"):
         if s[key] is None or s[key] <= 0:
             raise ConfigError(f"backend.{key}={s[key]}: expected more than 0")
+
     if s.sweep not in SWEEPS:
-        raise ConfigError(f"backend.sweep={s.sweep}: expected {' or '.join(SWEEPS)}{nearest(str(s.sweep), SWEEPS)}")
+        raise ConfigError(
+            f"backend.sweep={s.sweep}: expected "
+            f"{' or '.join(SWEEPS)}{nearest(str(s.sweep), SWEEPS)}"
+        )
+
     if s.max_run > LONGEST_RUN:
-        raise ConfigError(f"backend.max_run={s.max_run}: expected at most {LONGEST_RUN} seconds, 28 days")
+        raise ConfigError(
+            f"backend.max_run={s.max_run}: expected at most {LONGEST_RUN} seconds, 28 days"
+        )
+
     if s.max_wait is not None and not s.spot:
-        raise ConfigError(f"backend.max_wait={s.max_wait}: only for spare machines, backend.spot=true")
+        raise ConfigError(
+            f"backend.max_wait={s.max_wait}: only for spare machines, backend.spot=true"
+        )
+
     if s.max_wait is not None and s.max_wait < s.max_run:
         raise ConfigError(
             f"backend.max_wait={s.max_wait}: it spans waiting and running, expected at least "
             f"backend.max_run={s.max_run}"
         )
+
     if bool(s.subnets) != bool(s.security_groups):
-        there, lacks = ("subnets", "security_groups") if s.subnets else ("security_groups", "subnets")
+        there, lacks = (
+            ("subnets", "security_groups") if s.subnets else ("security_groups", "subnets")
+        )
         raise ConfigError(f"backend.{there}={list(s[there])}: a VPC needs backend.{lacks}=[…] too")
+
     if s.staging is not None and not str(s.staging).startswith("s3://"):
         raise ConfigError(f"backend.staging={s.staging}: expected s3://bucket/prefix")
     if s.requirements is not None and not Path(s.requirements).expanduser().is_file():
-        raise ConfigError(f"backend.requirements={s.requirements}: no such file (from {Path.cwd()})")
+        raise ConfigError(
+            f"backend.requirements={s.requirements}: no such file (from {Path.cwd()})"
+        )
+
     if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", str(s.job_name)):
         raise ConfigError(f"backend.job_name={s.job_name}: expected {KEYS['TrainingJobName'][1]}")
 
@@ -124,30 +147,38 @@ def wrong(shape: Any, value: Any, path: str) -> Iterator[tuple[str, Any, str]]:
         yield from _text(shape, value, path) if isinstance(value, str) else [(path, value, "text")]
     elif kind in ("integer", "long"):
         whole = isinstance(value, int) and not isinstance(value, bool)
-        yield from _bounds(shape, value, value, path, "") if whole else [(path, value, "a whole number")]
+        yield from (
+            _bounds(shape, value, value, path, "") if whole else [(path, value, "a whole number")]
+        )
 
 
 def _text(shape: Any, value: Any, path: str) -> Iterator[tuple[str, Any, str]]:
     if shape.enum and value not in shape.enum:
         yield path, value, f"one that SageMaker knows{nearest(value, shape.enum)}"
+
     yield from _bounds(shape, len(value), value, path, "characters")
     pattern = shape.metadata.get("pattern", ".*")
     for java, python in CLASSES.items():
         pattern = pattern.replace(java, python)
+
     if not re.fullmatch(pattern, value, re.DOTALL if pattern == ".*" else 0):
         yield path, value, f"text that matches {pattern}"
 
 
-def _bounds(shape: Any, number: int, value: Any, path: str, unit: str) -> Iterator[tuple[str, Any, str]]:
+def _bounds(
+    shape: Any, number: int, value: Any, path: str, unit: str
+) -> Iterator[tuple[str, Any, str]]:
     low = shape.metadata.get("min")
     high = shape.metadata.get("max")
     if (low is None or number >= low) and (high is None or number <= high):
         return
+
     span = f"{low} to {high}"
     if high is None:
         span = f"at least {low}"
     elif not low:
         span = f"at most {high}"
+
     yield path, value, f"{span} {unit}".strip()
 
 

@@ -28,8 +28,10 @@ def remote_job(described: Any, home: str, region: str) -> RemoteJob:
     phase = PHASES.get(str(described.secondary_status), "")
     if status in RUNNING:
         return RemoteJob(True, phase)
+
     reason = str(described.failure_reason)
     no_machine = status == "Failed" and lacks_machine(reason)
+
     return RemoteJob(False, phase, _why_ended(described, home, region), no_machine)
 
 
@@ -45,6 +47,7 @@ def _why_ended(described: Any, home: str, region: str) -> str:
             "instance_type": described.resource_config.instance_type,
         }
         return failure(str(described.failure_reason), facts)
+
     limits = described.stopping_condition
     if described.secondary_status == "MaxRuntimeExceeded":
         limit = limits.max_runtime_in_seconds
@@ -53,6 +56,8 @@ def _why_ended(described: Any, home: str, region: str) -> str:
         limit = limits.max_wait_time_in_seconds
         what_to_do = "a larger one, or backend.spot=false"
         return f"backend.max_wait={limit}: no spare machine for long enough; {what_to_do}"
+
     if status == "Stopped":
         return f"it was stopped; {GOES_ON} its last checkpoint"
+
     return f"it is {status} without a result"

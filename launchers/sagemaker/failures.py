@@ -24,7 +24,9 @@ def explained() -> Iterator[None]:
     try:
         yield
     except NoCredentialsError as error:
-        raise JobError("no AWS credentials: log in, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret") from error
+        raise JobError(
+            "no AWS credentials: log in, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"
+        ) from error
     except BotoCoreError as error:
         raise JobError(f"AWS: {' '.join(str(error).split())}") from error
     except ClientError as error:
@@ -43,9 +45,15 @@ def answer(error: Exception) -> RenateError:
     text = " ".join(found["Message"].split())
     if code.startswith("ExpiredToken"):
         return JobError(EXPIRED)
-    denied = re.search(r"User: (\S+) is not authorized to perform: (\S+)(?: on resource: (\S+))?", text)
+
+    denied = re.search(
+        r"User: (\S+) is not authorized to perform: (\S+)(?: on resource: (\S+))?", text
+    )
     if denied:
-        return JobError(f"not allowed: {denied[2]} on {denied[3] or 'this resource'}, as {denied[1]}")
+        return JobError(
+            f"not allowed: {denied[2]} on {denied[3] or 'this resource'}, as {denied[1]}"
+        )
+
     return JobError(f"SageMaker: {code}: {text}")
 
 
@@ -62,11 +70,16 @@ def refusal(error: Exception, request: Json) -> RenateError:
         numbers = re.search(r"is (\d+) Instances.*utilization of (\d+).*delta of (\d+)", text)
         if numbers:
             return ConfigError(
-                f"backend.instance_type={instance}: quota {numbers[1]}, used {numbers[2]}, asked {numbers[3]}"
+                f"backend.instance_type={instance}: quota {numbers[1]}, used {numbers[2]}, asked "
+                f"{numbers[3]}"
             )
         return ConfigError(f"backend.instance_type={instance}: over the account's quota: {text}")
-    if re.search(r"Cannot find the requested image|Cannot find repository|Access denied for repository", text):
+
+    if re.search(
+        r"Cannot find the requested image|Cannot find repository|Access denied for repository", text
+    ):
         return ConfigError(f"backend.image={image}: not found, or the role may not pull it")
+
     return answer(error)
 
 
@@ -84,8 +97,11 @@ def failure(reason: str, facts: Json) -> str:
         return untrusted(facts["role"])
     if "Cannot pull algorithm container" in text:
         return f"backend.image={facts['image']}: not found, or the role may not pull it"
+
     bucket = re.search(r"NoSuchBucket.*bucket:? (\S+)", text)
     if bucket:
         return f"state.url={facts['home']}: no bucket {bucket[1]} in region {facts['region']}"
+
     found = re.fullmatch(r"AlgorithmError: (?:renate: )?(.*), exit code: (\d+)", text)
+
     return (found[1] or f"the job's entry ended with exit code {found[2]}") if found else text

@@ -29,19 +29,34 @@ def resolve(region: str, instance_type: str) -> str:
     from sagemaker.core import image_uris  # lazy: takes two seconds
 
     family = instance_type.split(".")[1]
+
     if family.startswith(("trn", "inf")):
         raise ConfigError(
-            f"backend.instance_type={instance_type}: its accelerator needs an image of its own, give backend.image=…"
+            f"backend.instance_type={instance_type}: its accelerator needs an image of its own, "
+            "give backend.image=…"
         )
+
     table: dict[str, Any] = image_uris.config_for_framework(FRAMEWORK)["training"]["versions"]
     chosen = newest(list(table), version("torch"))
     if chosen is None:
-        raise ConfigError(f"no image for torch {version('torch')} or older in the SDK's table: give backend.image=…")
+        raise ConfigError(
+            f"no image for torch {version('torch')} or older in the SDK's table: give "
+            "backend.image=…"
+        )
+
     python = max(table[chosen]["py_versions"], key=lambda name: int(name.removeprefix("py3")))
     try:
         uri: str = image_uris.retrieve(
-            FRAMEWORK, region, version=chosen, py_version=python, instance_type=instance_type, image_scope="training"
+            FRAMEWORK,
+            region,
+            version=chosen,
+            py_version=python,
+            instance_type=instance_type,
+            image_scope="training",
         )
     except (ValueError, KeyError) as error:
-        raise ConfigError(f"backend.image=null: the SDK has none for {region}, give backend.image=…") from error
+        raise ConfigError(
+            f"backend.image=null: the SDK has none for {region}, give backend.image=…"
+        ) from error
+
     return uri

@@ -31,7 +31,9 @@ from .service import Service
 class SageMakerLauncher(RemoteLauncher):
     """Submits each job as a training job; `backend.workers` jobs at a time."""
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
         """Hydra's verb: the launcher exists, and is told what for."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.machine = machine_of(self.backend.requirements)
@@ -71,6 +73,7 @@ class SageMakerLauncher(RemoteLauncher):
         if self.image is None:
             self.image = image.resolve(self.service.region, self.backend.instance_type)
             self.progress.line(f"image: {self.image}")
+
         request = build(
             self.backend,
             name=self.new_name(),
@@ -81,14 +84,18 @@ class SageMakerLauncher(RemoteLauncher):
             job=job.id,
         )
         check_request(request, self.service.shape)
+
         return request, code
 
     def _archive(self, job: ComposedJob) -> tuple[str, bytes]:
-        configs: list[Any] = [OmegaConf.to_container(each.config, resolve=False) for each in job.parts or [job]]
+        configs: list[Any] = [
+            OmegaConf.to_container(each.config, resolve=False) for each in job.parts or [job]
+        ]
         modules = {target.rpartition(".")[0] for one in configs for _, target in targets(one)}
         own: Mapping[str, Path | bytes] = {}
         if job.parts:  # a sweep is composed where it runs
             own = code_archive.own_configs(self.config.hydra.runtime.config_sources)
+
         key = (*sorted(modules), *sorted(own))
         if key not in self.archives:
             trust = list(job.config.trust)
@@ -99,6 +106,7 @@ class SageMakerLauncher(RemoteLauncher):
                 **code_archive.package(),
             }
             self.archives[key] = code_archive.pack(files, self.backend.max_code_mb)
+
         return self.archives[key]
 
     def new_name(self) -> str:

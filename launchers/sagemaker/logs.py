@@ -44,10 +44,12 @@ def lines(service: Service, found: Submission, *, running: bool, follow: bool) -
     """
     last = ""
     only_so_far = running and not follow
+
     for event in _events(service, found, only_so_far=only_so_far):
         if isinstance(event, JobResult):
             if not last:
                 yield from _cloudwatch(service, found.name)
+
             end = f"renate: {event.error}"
             # The job may have said so itself.
             if event.failed and end != last:
@@ -57,11 +59,14 @@ def lines(service: Service, found: Submission, *, running: bool, follow: bool) -
                 yield last
         elif event.kind == PHASE and follow:
             yield event.text
+
     if only_so_far and not last:
         yield from _cloudwatch(service, found.name)
 
 
-def _events(service: Service, found: Submission, *, only_so_far: bool) -> Iterator[Event | JobResult]:
+def _events(
+    service: Service, found: Submission, *, only_so_far: bool
+) -> Iterator[Event | JobResult]:
     if only_so_far:
         return so_far(found.folder, found.name)
     return follower(service, found, threading.Event()).events()
@@ -74,7 +79,9 @@ def _cloudwatch(service: Service, name: str) -> Iterator[str]:
             streams = client.get_paginator("describe_log_streams").paginate(
                 logGroupName=GROUP, logStreamNamePrefix=f"{name}/"
             )
-            for stream in (each["logStreamName"] for page in streams for each in page["logStreams"]):
+            for stream in (
+                each["logStreamName"] for page in streams for each in page["logStreams"]
+            ):
                 yield from _stream(client, stream)
         # Nothing was printed, in this account, ever.
         except client.exceptions.ResourceNotFoundException:

@@ -28,6 +28,7 @@ def machine_of(requirements: str | None) -> Machine:
     entry: dict[str, Path] = {}
     if requirements is not None:
         entry["requirements.txt"] = Path(requirements).expanduser()
+
     entry["bootstrap.py"] = Path(bootstrap.__file__)
     return Machine("sagemaker", str(bootstrap.CHANNEL), "S3", "s3://", entry)
 
@@ -44,7 +45,9 @@ def channel(name: str, uri: str) -> Json:
     return {"ChannelName": name, "DataSource": {"S3DataSource": place}}
 
 
-def build(settings: DictConfig, *, name: str, role: str, image: str, home: str, source: str, job: str) -> Json:
+def build(
+    settings: DictConfig, *, name: str, role: str, image: str, home: str, source: str, job: str
+) -> Json:
     """The request for one job.
 
     Args:
@@ -79,6 +82,7 @@ def build(settings: DictConfig, *, name: str, role: str, image: str, home: str, 
         "Tags": [{"Key": TAG, "Value": job}, *tags],
     }
     _add_what_is_asked_for(request, s)
+
     return request
 
 
@@ -88,6 +92,7 @@ def _add_what_is_asked_for(request: Json, s: Json) -> None:
         longest = int(s["max_wait"] or 2 * int(s["max_run"]))
         request["EnableManagedSpotTraining"] = True
         request["StoppingCondition"]["MaxWaitTimeInSeconds"] = longest
+
     if s["retries"]:
         request["RetryStrategy"] = {"MaximumRetryAttempts": s["retries"]}
     if s["subnets"] or s["security_groups"]:

@@ -31,15 +31,22 @@ class Service:
 
     @cached_property
     def session(self) -> Any:
-        """boto3's, whose clients no longer tell of each request. Raises ConfigError without a region."""
+        """boto3's, whose clients no longer tell of each request. Raises ConfigError without a
+        region.
+        """
         import boto3
 
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
+
         with explained():
             session = boto3.Session(region_name=self.given)
+
         if session.region_name is None:
-            raise ConfigError("backend.region=null: neither the profile nor AWS_DEFAULT_REGION names a region")
+            raise ConfigError(
+                "backend.region=null: neither the profile nor AWS_DEFAULT_REGION names a region"
+            )
+
         return session
 
     @property
@@ -77,6 +84,7 @@ class Service:
                     f"backend.role=null: you are {caller}, no role that a job could run as; "
                     "give backend.role=arn:aws:iam::<account>:role/<name>"
                 ) from error
+
         return role
 
     def create(self, request: Json) -> None:

@@ -49,6 +49,7 @@ class TrainingJob(Submission):
         output = re.fullmatch(OUR_OUTPUT, described["OutputDataConfig"]["S3OutputPath"])
         if output is None:
             return None
+
         return cls(
             name=described["TrainingJobName"],
             id=output[2],
@@ -66,6 +67,7 @@ class TrainingJob(Submission):
             billed = f"{self.billed} s"
             if self.machines > 1:
                 billed += f" × {self.machines}"
+
         submitted = self.created.astimezone().strftime("%Y-%m-%d %H:%M")
         return self.name, self.id, *self.status, billed, self.base, submitted
 
@@ -119,6 +121,7 @@ def every(service: Service) -> Iterator[TrainingJob]:
         "SortOrder": "Descending",
         "MaxResults": PAGE,
     }
+
     with explained():
         # boto's own paginator: importing the SDK would take two seconds, and it wants each field of
         # each answer.
@@ -138,11 +141,13 @@ def find(service: Service, name: str) -> TrainingJob:
         found = _described(service, name)
         if found is not None:
             return found
+
     known = [LATEST]
     for job in every(service):
         if name in (LATEST, job.name, job.id):
             return job
         known += [job.name, job.id]
+
     raise JobError(f"{service.region}: no training job '{name}' of ours{nearest(name, known)}")
 
 

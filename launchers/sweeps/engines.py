@@ -1,4 +1,6 @@
-"""A tuner's two parts, made and told what they are for: what proposes trials, and what stops them."""
+"""A tuner's two parts, made and told what they are for: what proposes trials, and what stops
+them.
+"""
 
 from typing import Any
 
@@ -14,7 +16,9 @@ from ..composing.launcher import HydraLauncher
 from .request import LIMITS, SweepRequest
 
 
-def engines_for(request: SweepRequest, record: Json, launcher: HydraLauncher) -> tuple[Proposer, Stopper]:
+def engines_for(
+    request: SweepRequest, record: Json, launcher: HydraLauncher
+) -> tuple[Proposer, Stopper]:
     """Make proposer and stopper; nothing is written.
 
     Args:
@@ -32,10 +36,13 @@ def engines_for(request: SweepRequest, record: Json, launcher: HydraLauncher) ->
     rows = _history(request, record)
     first = best_of_each_update(rows, space, defaults, metric=metric, mode=mode)
     enqueued = len(first)
+
     if rows:
         launcher.progress.line(
-            f"history: {len(rows)} trials of earlier updates; {enqueued} of their best configurations come first"
+            f"history: {len(rows)} trials of earlier updates; {enqueued} of their best "
+            "configurations come first"
         )
+
     _add_defaults(request, defaults, first)
 
     trust = request.base.config.trust
@@ -51,8 +58,12 @@ def engines_for(request: SweepRequest, record: Json, launcher: HydraLauncher) ->
     stopper.bind(steps=steps, seed=record["seed"], enqueued=enqueued, warm=warm)
 
     limits = [request.tuner[key] for key in LIMITS if key != "max_failures"]
+
     if not space.finite and all(limit is None for limit in limits):
-        raise ConfigError("the space has no end: give tuner.max_trials, tuner.max_time or another limit")
+        raise ConfigError(
+            "the space has no end: give tuner.max_trials, tuner.max_time or another limit"
+        )
+
     return proposer, stopper
 
 
@@ -82,10 +93,13 @@ def _stopper_node(request: SweepRequest) -> Json:
     return node
 
 
-def _bind_to_others(request: SweepRequest, record: Json, proposer: Proposer, stopper: Stopper) -> None:
+def _bind_to_others(
+    request: SweepRequest, record: Json, proposer: Proposer, stopper: Stopper
+) -> None:
     """Tell the proposer of further objectives, where there are any."""
     if not record["others"]:
         return
+
     for part in (proposer, stopper):
         if not part.several:
             raise ConfigError(
@@ -93,4 +107,5 @@ def _bind_to_others(request: SweepRequest, record: Json, proposer: Proposer, sto
                 "knows of one objective only; evolution, random, optuna/nsga2 and "
                 "syne_tune/moasha take several"
             )
+
     proposer.objectives = 1 + len(record["others"])

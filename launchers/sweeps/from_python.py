@@ -21,7 +21,11 @@ def composed(overrides: Sequence[str]) -> tuple[HydraLauncher, ComposedJob | Tun
     with opened(overrides) as (launcher, settings, parsed):
         if is_tuned(settings, parsed):
             return launcher, Tuning(launcher, settings, parsed)
+
         swept = [str(o.input_line) for o in parsed if o.is_sweep_override()]
         if swept:
-            raise ConfigError(f"{swept[0]}: one job at a time; call it once per combination, or use the command")
+            raise ConfigError(
+                f"{swept[0]}: one job at a time; call it once per combination, or use the command"
+            )
+
         return launcher, launcher.compose(0, list(overrides))

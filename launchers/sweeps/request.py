@@ -25,7 +25,14 @@ from ..composing.identity import NotFirstError
 from ..composing.objective import problem_option
 from .space import domain_of, space_of
 
-LIMITS = ("max_trials", "max_trials_completed", "max_trials_finished", "max_failures", "max_time", "max_cost")
+LIMITS = (
+    "max_trials",
+    "max_trials_completed",
+    "max_trials_finished",
+    "max_failures",
+    "max_time",
+    "max_cost",
+)
 CHOICES = {
     "order": ("arrival", "fixed"),
     "transfer": ("enqueue", "rush", "none"),
@@ -54,31 +61,40 @@ class SweepRequest:
         ConfigError: Naming the key, its value and what was expected.
     """
 
-    def __init__(self, composer: Composer, settings: DictConfig, parsed: Sequence[Override]) -> None:
+    def __init__(
+        self, composer: Composer, settings: DictConfig, parsed: Sequence[Override]
+    ) -> None:
         self.composer = composer
         self.settings = settings
         self.fixed = [o for o in parsed if not o.is_sweep_override()]
+
         if seeds := [o for o in parsed if o.is_sweep_override() and o.key_or_group == "seed"]:
             raise ConfigError(
-                f"{seeds[0].input_line}: a tuner would choose the luckiest seed; tuner.seeds=3 takes the mean of three"
+                f"{seeds[0].input_line}: a tuner would choose the luckiest seed; tuner.seeds=3 "
+                "takes the mean of three"
             )
+
         self.space = space_of(self.composer, self.fixed, self._domains(parsed))
         if not self.space.domains:
             raise ConfigError(
                 "the tuner has nothing to tune: give search_space=auto, or a domain, as "
                 "'optimizer.lr=tag(log,interval(1e-4,0.5))'"
             )
+
         self.option = settings.hydra.runtime.choices.tuner
         if self.option == "auto":
             self.option = "grid" if self.space.finite else "evolution"
             chosen = OverridesParser.create().parse_overrides([f"tuner={self.option}"])
             self.fixed = [*(o for o in self.fixed if o.key_or_group != "tuner"), *chosen]
+
         self.refused: NotFirstError | None = None
         self.base = self._base()
-        if self.base.config.objective.metric == "auto":  # a tuner must know which way is better before it begins
+        # A tuner must know which way is better before it begins
+        if self.base.config.objective.metric == "auto":
             option = problem_option(self.base.config, self.base.record)
             self.fixed += OverridesParser.create().parse_overrides([f"problem={option}"])
             self.base = self._base()
+
         config: Any = OmegaConf.to_container(self.base.config, resolve=True)
         self.tuner = config["tuner"]
         self.objective = config["objective"]
@@ -92,30 +108,50 @@ class SweepRequest:
         given = {o.key_or_group for o in parsed}
         lines: dict[str, str] = {}
         option = self.settings.hydra.runtime.choices.search_space
+
         if option is not None:
-            lines = self._auto(swept) if option == "auto" else dict(self.settings.search_space or {})
+            lines = (
+                self._auto(swept) if option == "auto" else dict(self.settings.search_space or {})
+            )
+
         found = {k: v for k, v in lines.items() if k not in given}
         parser = OverridesParser.create()
-        overrides = [*(o for o in swept), *parser.parse_overrides([f"{k}={v}" for k, v in found.items()])]
+        overrides = [
+            *(o for o in swept),
+            *parser.parse_overrides([f"{k}={v}" for k, v in found.items()]),
+        ]
+
         for override in overrides:
             if not override.is_sweep_override():
-                raise ConfigError(f"search space: {override.input_line}: expected a domain, as interval(0,1) or a,b")
+                raise ConfigError(
+                    f"search space: {override.input_line}: expected a domain, as interval(0,1) or "
+                    "a,b"
+                )
+
         return {o.key_or_group: domain_of(o) for o in overrides}
 
     def _auto(self, swept: Sequence[Override]) -> dict[str, str]:
         """The search spaces of the updaters to choose from, else the learning rate alone."""
         chosen = next((o for o in swept if o.key_or_group == "updater"), None)
-        options = list(chosen.sweep_string_iterator()) if chosen else [self.settings.hydra.runtime.choices.updater]
+        options = (
+            list(chosen.sweep_string_iterator())
+            if chosen
+            else [self.settings.hydra.runtime.choices.updater]
+        )
         lines: dict[str, str] = {}
+
         for option in options:
             there = self.composer.loader.repository.config_exists(f"search_space/{option}")
-            for key, value in self.composer.schema.option(f"search_space/{option if there else 'lr'}")[0].items():
+            for key, value in self.composer.schema.option(
+                f"search_space/{option if there else 'lr'}"
+            )[0].items():
                 if lines.setdefault(key, value) != value:
                     raise ConfigError(
                         f"search_space=auto: {key} is {lines[key]} for one updater and {value} for "
                         f"{option}: "
                         f"give it on the command line, as '{key}={value}'"
                     )
+
         return lines
 
     def _base(self) -> ComposedJob:
@@ -140,20 +176,24 @@ class SweepRequest:
         """
         defaults: Config = {}
         choices = self.composer.choices(self.shared())
+
         for key, domain in self.space.domains.items():
             if self.composer.is_group(key):
                 defaults[key] = str(choices.get(key))
                 continue
+
             lines = self.shared()
             if key in self.space.conditions:
                 group, options = self.space.conditions[key]
                 chosen = defaults[group] if defaults[group] in options else sorted(options)[0]
                 lines.append(f"{group}={chosen}")
+
             text = _as_text(self.composer.select(lines, key))
             try:
                 defaults[key] = domain.text(domain.number(text))
             except ValueError:
                 defaults[key] = text
+
         return defaults
 
     def steps(self) -> int:
@@ -163,24 +203,40 @@ class SweepRequest:
         trainer = self.base.config.trainer
         if trainer.report_every is not None:
             return max(1, int(trainer.max_steps) // int(trainer.report_every))
+
         domain = self.space.domains.get("trainer.max_epochs")
-        return max(map(int, domain.values())) if domain else max(1, int(self.base.config.trainer.max_epochs))
+        return (
+            max(map(int, domain.values()))
+            if domain
+            else max(1, int(self.base.config.trainer.max_epochs))
+        )
 
     def _check(self, config: Json) -> None:
         tuner = self.tuner
         if not tuner.get("proposer") or not tuner.get("stopper"):
             raise ConfigError(f"tuner={self.option}: it names no proposer and no stopper")
+
         for key, choices in CHOICES.items():
             if tuner[key] not in choices:
                 advice = nearest(tuner[key], choices)
-                raise ConfigError(f"tuner.{key}={tuner[key]}: expected {', '.join(choices)}{advice}")
+                raise ConfigError(
+                    f"tuner.{key}={tuner[key]}: expected {', '.join(choices)}{advice}"
+                )
+
         for key in LIMITS:
             if tuner[key] is not None and tuner[key] < (0 if key == "max_failures" else 1e-9):
-                raise ConfigError(f"tuner.{key}={tuner[key]}: expected more than 0, or null for no limit")
+                raise ConfigError(
+                    f"tuner.{key}={tuner[key]}: expected more than 0, or null for no limit"
+                )
+
         if tuner["seeds"] < 1:
             raise ConfigError(f"tuner.seeds={tuner['seeds']}: expected 1 or more")
         if self.objective["metric"] is None:
-            raise ConfigError("objective.metric=null: a tuner needs an objective, as objective.metric=val_accuracy")
+            raise ConfigError(
+                "objective.metric=null: a tuner needs an objective, as "
+                "objective.metric=val_accuracy"
+            )
+
         every = config["trainer"]["report_every"]
         steps = config["trainer"]["max_steps"]
         if every is not None and (
@@ -191,26 +247,35 @@ class SweepRequest:
                 "a whole trial, of at "
                 f"least as many; it is {steps}"
             )
+
         self._check_others(config)
         if config["job"]["name"] == "evaluate":
-            raise ConfigError("job=evaluate trains nothing, so there is nothing to tune: job=update or job=stream")
+            raise ConfigError(
+                "job=evaluate trains nothing, so there is nothing to tune: job=update or job=stream"
+            )
+
         if tuner["storage"] is not None and "storage" not in tuner["proposer"]:
-            raise ConfigError(f"tuner.storage={tuner['storage']}: only tuner=optuna/… shares its trials")
+            raise ConfigError(
+                f"tuner.storage={tuner['storage']}: only tuner=optuna/… shares its trials"
+            )
+
         if tuner["max_cost"] is not None and not config["backend"]["price_per_hour"]:
-            raise ConfigError(f"tuner.max_cost={tuner['max_cost']} needs backend.price_per_hour, the price of a worker")
+            raise ConfigError(
+                f"tuner.max_cost={tuner['max_cost']} needs backend.price_per_hour, the price of a "
+                "worker"
+            )
 
     def _check_others(self, config: Json) -> None:
         whole_stream = config["job"]["name"] == "stream" and self.tuner["tune_on"] == "stream"
+        known = "a trial that is an update has val_… and train_… metrics alone"
+        if whole_stream:
+            known = "a trial that is a stream has the metrics of a stream alone"
+
         for metric in self.objective["others"]:
             if metric == self.objective["metric"]:
                 raise ConfigError(f"objective.others.{metric}: it is objective.metric already")
             if whole_stream != (not metric.startswith(("val_", "train_"))):
-                raise ConfigError(
-                    f"objective.others.{metric}: a trial that is "
-                    f"{'a stream' if whole_stream else 'an update'} "
-                    "has "
-                    f"{'the metrics of a stream alone' if whole_stream else 'val_… and train_… metrics alone'}"
-                )
+                raise ConfigError(f"objective.others.{metric}: {known}")
 
     def _record(self, config: Json) -> Json:
         record = self.base.record
@@ -221,6 +286,7 @@ class SweepRequest:
         where = f"{recipe}/{record['parent']}/{state['url']}/{state['next_url']}"
         name = f"sweep-{hashlib.sha256(where.encode()).hexdigest()[:10]}"
         folder = Path(str(config["run_dir"])).absolute() / name
+
         return {
             "id": name,
             "recipe": recipe,

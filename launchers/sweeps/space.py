@@ -35,7 +35,11 @@ def domain_of(override: Override) -> Domain:
             raise ConfigError(f"{line}: expected low < high, got {low:g} and {high:g}")
         if log and low <= 0:
             raise ConfigError(f"{line}: expected a low above 0 on a logarithmic scale, got {low:g}")
-        return Domain("int" if isinstance(low, int) and isinstance(high, int) else "float", low, high, log)
+
+        return Domain(
+            "int" if isinstance(low, int) and isinstance(high, int) else "float", low, high, log
+        )
+
     if sweep.tags:
         raise ConfigError(f"{line}: tag(log, …) is for intervals: tag(log, interval(low, high))")
     if isinstance(sweep, RangeSweep) and isinstance(sweep.range(), range) and sweep.step == 1:
@@ -43,9 +47,11 @@ def domain_of(override: Override) -> Domain:
         assert isinstance(numbers, range)
         if len(numbers) > 1:
             return Domain("int", numbers[0], numbers[-1])
+
     choices = list(dict.fromkeys(override.sweep_string_iterator()))
     if not choices:
         raise ConfigError(f"{line}: an empty domain")
+
     return Domain("choice", choices=tuple(choices))
 
 
@@ -65,16 +71,23 @@ def space_of(composer: Composer, fixed: Sequence[Override], domains: Mapping[str
     for group in groups:
         if domains[group].kind != "choice":
             raise ConfigError(f"{group}={domains[group]}: expected options, as {group}=a,b")
+
     there: dict[tuple[str, str], set[str]] = {}
     lines = [str(o.input_line) for o in fixed]
     for group, option in [(g, o) for g in groups for o in domains[g].choices] or [("", "")]:
         config: Any = composer.merged([*lines, f"{group}={option}"] if group else lines)
         there[group, option] = {key for key in keys if _has(config, key)}
+
     for key in keys:
         if not any(key in found for found in there.values()):
             plain: Any = OmegaConf.to_container(config, resolve=False)
-            known = sorted(_leaves({k: v for k, v in plain.items() if k not in ("tuner", "search_space")}))
-            raise ConfigError(f"search space: {key}: no such key{nearest(key, known)} in the composed config")
+            known = sorted(
+                _leaves({k: v for k, v in plain.items() if k not in ("tuner", "search_space")})
+            )
+            raise ConfigError(
+                f"search space: {key}: no such key{nearest(key, known)} in the composed config"
+            )
+
     conditions: dict[str, tuple[str, frozenset[str]]] = {}
     for key in keys:
         for group in groups:
@@ -82,6 +95,7 @@ def space_of(composer: Composer, fixed: Sequence[Override], domains: Mapping[str
             if len(options) < len(domains[group].choices):
                 conditions[key] = (group, options)
                 break
+
     return Space({key: domains[key] for key in [*groups, *keys]}, conditions)
 
 
@@ -97,4 +111,8 @@ def _has(config: Any, key: str) -> bool:
 def _leaves(node: Any, prefix: str = "") -> list[str]:
     if not isinstance(node, dict):
         return [prefix]
-    return [leaf for name, value in node.items() for leaf in _leaves(value, f"{prefix}.{name}" if prefix else name)]
+    return [
+        leaf
+        for name, value in node.items()
+        for leaf in _leaves(value, f"{prefix}.{name}" if prefix else name)
+    ]

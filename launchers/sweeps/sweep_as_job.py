@@ -37,10 +37,12 @@ def hand_over(tuning: Tuning, parsed: Sequence[Override], *, one: bool) -> JobRe
     launcher = tuning.launcher
     config = tuning.base.config
     record = tuning.record
+
     if one:
         if (earlier := tuning.already()) is not None:
             return earlier
         tuning.check()
+
     _check_storage(tuning)
 
     stands_for_all = replace(tuning.base, directory=JobDirectory(tuning.folder))
@@ -60,7 +62,9 @@ def hand_over(tuning: Tuning, parsed: Sequence[Override], *, one: bool) -> JobRe
     result = run_to_its_end(launcher, job)
     if result.failed:
         raise JobError(result.reason)
+
     report.single(job, result)
+
     return result
 
 
@@ -81,6 +85,7 @@ def hand_over_jobs(launcher: HydraLauncher, jobs: Sequence[ComposedJob]) -> list
     name_apart(jobs)
     results: dict[str, JobResult] = {}
     left: dict[str, ComposedJob] = {}
+
     for job in jobs:
         if (earlier := launcher.finished(job)) is not None:
             results[job.id] = earlier
@@ -93,11 +98,14 @@ def hand_over_jobs(launcher: HydraLauncher, jobs: Sequence[ComposedJob]) -> list
         result = _run_as_one(launcher, parts)
         for part in parts:
             results[part.id] = part.directory.result or replace(result, version=None)
+
     return [results[job.id] for job in jobs]
 
 
 def _run_as_one(launcher: HydraLauncher, parts: Sequence[ComposedJob]) -> JobResult:
-    asked = [{"overrides": _apart_from_hydra(part.overrides), "record": part.record} for part in parts]
+    asked = [
+        {"overrides": _apart_from_hydra(part.overrides), "record": part.record} for part in parts
+    ]
     ids = "/".join(part.id for part in parts)
     name = f"sweep-{hashlib.sha256(ids.encode()).hexdigest()[:10]}"
     job = sweep_as_job(parts, {"jobs": asked}, name)
@@ -105,6 +113,7 @@ def _run_as_one(launcher: HydraLauncher, parts: Sequence[ComposedJob]) -> JobRes
     launcher.mark(job)
     resume = bool(parts[0].config.resume)
     job.directory.prepare(dump(job.config), job.record, resume=resume, keep_state=True)
+
     return run_to_its_end(launcher, job)
 
 
@@ -127,6 +136,7 @@ def sweep_as_job(parts: Sequence[ComposedJob], order: Json, name: str) -> Compos
     job = ComposedJob(0, list(first.overrides), first.config, directory, record)
     job.name = name
     job.parts = list(parts)
+
     return job
 
 

@@ -36,7 +36,13 @@ class SweepTable:
     unit = "epoch"  # what a trial's steps are
 
     def __init__(
-        self, console: Console, *, metric: str, mode: str, total: int | None, others: Sequence[str] = ()
+        self,
+        console: Console,
+        *,
+        metric: str,
+        mode: str,
+        total: int | None,
+        others: Sequence[str] = (),
     ) -> None:
         self.console = console
         self.metric = metric
@@ -50,11 +56,21 @@ class SweepTable:
 
     def __enter__(self) -> "SweepTable":
         if self.console.is_terminal:
-            self.live = Live(get_renderable=self.table, console=self.console, transient=True, refresh_per_second=4)
+            self.live = Live(
+                get_renderable=self.table,
+                console=self.console,
+                transient=True,
+                refresh_per_second=4,
+            )
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         if self.live is not None:
             self.live.stop()
             self.live = None
@@ -63,9 +79,11 @@ class SweepTable:
         """Say what happened to a trial: began, was stopped early, failed, completed."""
         if self.seen.get(trial.id) == trial.status:
             return
+
         self.seen[trial.id] = trial.status
         config = " ".join(f"{key}={short(value)}" for key, value in trial.config.items())
         name = f"trial {trial.id}"
+
         if trial.twin is not None:
             text = f"{name}: the same as trial {trial.twin}" if trial.status == RUNNING else ""
         elif trial.status == RUNNING:
@@ -79,6 +97,7 @@ class SweepTable:
         else:
             best = ", the best so far" if self.sweep.best is trial else ""
             text = f"{name}: completed, {self.metric} {trial.value:.4f}{best}"
+
         if text and (self.live is None or trial.status == FAILED):
             with self.lock:
                 self.console.print(text, markup=False)
@@ -90,13 +109,16 @@ class SweepTable:
         best = sweep.best
         count = {s: sum(t.status == s for t in trials) for s in (COMPLETED, STOPPED, FAILED)}
         title = ", ".join(f"{n} {status}" for status, n in count.items())
+
         if self.total and trials:
             ended = sum(count.values())
             left = (time.monotonic() - self.began) / max(1, ended) * (self.total - ended)
             title += f"; {ended} of {self.total}, about {left:.0f} s left" if ended else ""
+
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for column in ("trial", "status", self.unit, self.metric, "configuration"):
             table.add_column(column)
+
         running = [t for t in trials if t.status == RUNNING]
         rest = [t for t in reversed(trials) if t.status != RUNNING and t is not best]
         for trial in [*([best] if best else []), *running, *rest][:SHOWN]:
@@ -104,6 +126,7 @@ class SweepTable:
             if trial is best:
                 style = "bold green"
             table.add_row(*row(trial), style=style)
+
         return table
 
     def end(self, sweep: Sweep, best: Trial, outcome: JobResult, winner: str) -> None:
@@ -113,35 +136,53 @@ class SweepTable:
         if self.others:
             out.print(self.front(sweep))
             out.print()
+
         count = {s: sum(t.status == s for t in sweep.trials) for s in (COMPLETED, STOPPED, FAILED)}
-        ranked = [t for t in sweep.trials if t.status == COMPLETED and t.value is not None and t.twin is None]
+        ranked = [
+            t
+            for t in sweep.trials
+            if t.status == COMPLETED and t.value is not None and t.twin is None
+        ]
         ranked.sort(key=lambda t: sign * float(t.value or 0.0))
         table = Table(box=None, pad_edge=False)
         for column in ("trial", "status", self.unit, self.metric, "configuration"):
             table.add_column(column)
+
         for trial in ranked[:5]:
             table.add_row(*row(trial))
+
         out.print(table)
         out.print()
-        counted = ", ".join(f"{n} {status}{' early' if status == STOPPED else ''}" for status, n in count.items() if n)
-        out.print(f"trials      {len(sweep.trials)}: {counted}; ended by {outcome.why}", markup=False)
+        counted = ", ".join(
+            f"{n} {status}{' early' if status == STOPPED else ''}"
+            for status, n in count.items()
+            if n
+        )
+        out.print(
+            f"trials      {len(sweep.trials)}: {counted}; ended by {outcome.why}", markup=False
+        )
         out.print(f"best        trial {best.id}, {self.metric} {best.value:.4f}", markup=False)
         for name, value in outcome.metrics.items():
             if name != self.metric:
                 out.print(f"{name:28s} {value:.4f}", style="dim", markup=False)
+
         out.print(f"version     {outcome.version} of {outcome.url}", markup=False)
         out.print(f"winner      {winner}", markup=False)
 
     def front(self, sweep: Sweep) -> Table:
         """The trials that no other beats in all objectives."""
-        title = f"Pareto front: what no other trial beats in {self.metric} and {', '.join(self.others)}"
+        title = (
+            f"Pareto front: what no other trial beats in {self.metric} and {', '.join(self.others)}"
+        )
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for column in ("trial", self.metric, *self.others, "configuration"):
             table.add_column(column)
+
         sign = 1.0 if self.mode == "min" else -1.0
         for trial in sorted(sweep.front(), key=lambda t: sign * float(t.value or 0.0)):
             number, _, _, value, config = row(trial)
             table.add_row(number, value, *(f"{other:.4f}" for other in trial.others), config)
+
         return table
 
 

@@ -37,7 +37,9 @@ class RenateSweeper(Sweeper):
     def __init__(self, params: Mapping[str, str] | None) -> None:
         self.params = dict(params or {})
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
         """Hydra's verb: the sweeper exists, and is told what for."""
         self.context = hydra_context
         self.settings = config
@@ -60,6 +62,7 @@ class RenateSweeper(Sweeper):
         if is_tuned(self.settings, parsed):
             tune(launcher, self.settings, parsed)
             return []
+
         return self._grid(launcher, combinations(parsed))
 
     @staticmethod
@@ -74,10 +77,12 @@ class RenateSweeper(Sweeper):
         jobs = [job for job, _ in launcher.batch(grid)]
         _check_streams(jobs)
         hydra = self.settings.hydra
+
         if len(jobs) == 1:
             report.tree(jobs[0], hydra.runtime.choices)
         else:
             OmegaConf.save(self.settings, Path(str(hydra.sweep.dir)) / "multirun.yaml")
+
         link_latest(jobs[-1].directory.path)  # already now: `renate jobs logs latest`
 
         try:
@@ -86,10 +91,12 @@ class RenateSweeper(Sweeper):
             said = "interrupted: what is finished stays; the same command goes on from there"
             print(f"\n{said}", file=sys.stderr)
             raise
+
         outcome = list(zip(jobs, results, strict=True))
         if not launcher.progress.quiet:
             report.outcome(outcome)
             _check_outcome(outcome)
+
         return outcome
 
 
@@ -113,6 +120,7 @@ def _check_streams(jobs: Sequence[ComposedJob]) -> None:
         url = job.config.state.url
         if job.config.job.name != "stream" or url is None:
             continue
+
         other = taken.setdefault(str(url), job)
         if other.id != job.id:
             lines = [line for line in job.overrides if line not in other.overrides]
@@ -141,6 +149,8 @@ def combinations(parsed: Sequence[Override]) -> list[list[str]]:
             choices[override.key_or_group] = [f"{key}={value}" for value in values]
         else:
             raise ConfigError(
-                f"{line}: a domain without end; a grid needs choices, as {override.key_or_group}=0.1,0.01"
+                f"{line}: a domain without end; a grid needs choices, as "
+                f"{override.key_or_group}=0.1,0.01"
             )
+
     return [list(job) for job in itertools.product(*choices.values())]

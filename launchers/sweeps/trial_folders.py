@@ -44,12 +44,18 @@ class TrialFolders:
             lines = [line for line in lines if not line.startswith("seed=")] + [
                 f"seed={self.request.record['seed'] + k}"
             ]
+
         job = self.request.composer.compose(trial.id, lines)
         name = self._name(trial.id, k)
-        job.record |= {"id": f"{self.request.record['id']}-{name}", "publish": False, "trial": trial.id}
+        job.record |= {
+            "id": f"{self.request.record['id']}-{name}",
+            "publish": False,
+            "trial": trial.id,
+        }
         job.record.pop("already", None)
         job.directory.path = self.folder / name
         job.name = f"trial {name}"
+
         if self.clones:
             if job.config.trainer.report_every is not None:
                 raise ConfigError(
@@ -58,16 +64,22 @@ class TrialFolders:
                     "other's checkpoints goes by epochs; give trainer.report_every=null or another "
                     "tuner"
                 )
+
             if job.config.trainer.devices not in (None, 1):
                 raise ConfigError(
                     f"trainer.devices={job.config.trainer.devices}: a tuner whose trials go on "
                     "from each other's "
                     "checkpoints trains in one process; give trainer.devices=1 or another tuner"
                 )
+
             job.record["clonable"] = True
+
         if trial.parent is not None:
             job.record["recipe"] += f"+{trial.parent}@{trial.since}"
-            self._hand_over(self.folder / self._name(trial.parent, k) / f"epoch-{trial.since}.pt", job)
+            self._hand_over(
+                self.folder / self._name(trial.parent, k) / f"epoch-{trial.since}.pt", job
+            )
+
         return job
 
     def _hand_over(self, checkpoint: Path, job: ComposedJob) -> None:
@@ -86,6 +98,7 @@ class TrialFolders:
             self._forget(trial)
         if trial.status == RUNNING or self.request.tuner["keep"] == "all":
             return
+
         loser = trial if trial is not sweep.best else self.leader
         self.leader = sweep.best
         if loser is not None and loser is not sweep.best:
@@ -115,7 +128,12 @@ class TrialFolders:
         """
         for path in self.folder.glob("*/epoch-*.pt"):
             path.unlink(missing_ok=True)
+
         if self.request.tuner["keep"] == "best":
             for trial in sweep.trials:
-                if best is None or trial is not best or self.request.record["to"] != str(self.folder / "state"):
+                if (
+                    best is None
+                    or trial is not best
+                    or self.request.record["to"] != str(self.folder / "state")
+                ):
                     self._drop(trial)

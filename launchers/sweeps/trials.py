@@ -29,7 +29,9 @@ class JobTrials:
         metrics: The objective, then the further ones.
     """
 
-    def __init__(self, launcher: HydraLauncher, make: Make, *, seeds: int, slots: int, metrics: Sequence[str]) -> None:
+    def __init__(
+        self, launcher: HydraLauncher, make: Make, *, seeds: int, slots: int, metrics: Sequence[str]
+    ) -> None:
         self.launcher = launcher
         self.make = make
         self.seeds = seeds
@@ -56,14 +58,17 @@ class JobTrials:
         self.results[trial.id] = {}
         self.began[trial.id] = time.monotonic()
         self.futures[trial.id] = []
+
         for k, job in enumerate(jobs):
             self.owner[job.id] = (trial.id, k)
             if (outcome := self.launcher.outcome_of(job)) is not None:
                 job.record["candidate"] = outcome
+
             # What lies in the folder may be of a trial that had this number in another sweep.
             earlier = job.directory.reports() if job.known() else []
             for report in earlier:
                 self.events.put((trial.id, k, report, None))
+
             future = self.launcher.start(job)
             self.futures[trial.id].append(future)
             future.add_done_callback(partial(self._done, trial.id, k))
@@ -85,8 +90,11 @@ class JobTrials:
         running = [future for future in self.futures.get(trial.id, ()) if not future.done()]
         if not running:
             then()
+
         for future in running:
-            future.add_done_callback(lambda _: then() if all(one.done() for one in running) else None)
+            future.add_done_callback(
+                lambda _: then() if all(one.done() for one in running) else None
+            )
 
     def settle(self) -> None:
         """Give what was told to stop a moment to do so."""
@@ -109,13 +117,16 @@ class JobTrials:
                 trial, k, report, result = self.events.get(timeout=left)
             except queue.Empty:
                 return None
+
             event: Report | End | None = None
             if report is not None:
                 event = self._reported(trial, k, report)
             elif result is not None:
                 event = self._ended(trial, k, result)
+
             if event is not None:
                 return event
+
         return None
 
     def _reported(self, trial: int, k: int, report: Json) -> Report | None:
@@ -123,6 +134,7 @@ class JobTrials:
             return None  # within a stream, whose objective is known at its end
         if any(report[metric] is None for metric in self.metrics):
             return None  # no number: no point of the curve, and worse than any
+
         every = self.jobs[trial][k].config.trainer.report_every
         step = report["epoch"] if every is None else report["step"] // every
         reached = self.reached[trial]
@@ -130,7 +142,11 @@ class JobTrials:
         reached[k][step] = [float(report[metric]) for metric in self.metrics]
         if not new or any(step not in one for one in reached):
             return None
-        value, *others = (statistics.fmean(values) for values in zip(*(one[step] for one in reached), strict=True))
+
+        value, *others = (
+            statistics.fmean(values) for values in zip(*(one[step] for one in reached), strict=True)
+        )
+
         return Report(trial, step, value, tuple(others))
 
     def _ended(self, trial: int, k: int, result: JobResult) -> End | None:
@@ -142,17 +158,21 @@ class JobTrials:
             return End(trial, "failed", None, seconds, result.reason)
         if len(results) < self.seeds:
             return None
+
         values = [one.value for one in results.values() if one.value is not None]
         mean = statistics.fmean(values) if len(values) == self.seeds else None
+
         return End(trial, "completed", mean, seconds, None, self._further([*results.values()]))
 
     def _further(self, results: Sequence[JobResult]) -> tuple[float, ...]:
         """The means of the further objectives: those of a stream; an update's were reported."""
         found = [[one.metrics.get(metric) for one in results] for metric in self.metrics[1:]]
         means = []
+
         for values in found:
             known = [float(value) for value in values if value is not None]
             if len(known) < len(values):
                 return ()
             means.append(statistics.fmean(known))
+
         return tuple(means)

@@ -26,7 +26,10 @@ OF_ONE_UPDATE = ("job", "state.url", "state.next_url", "state.first", "objective
 
 
 def tune(
-    launcher: HydraLauncher, settings: DictConfig, parsed: Sequence[Override], pinned: Json | None = None
+    launcher: HydraLauncher,
+    settings: DictConfig,
+    parsed: Sequence[Override],
+    pinned: Json | None = None,
 ) -> JobResult:
     """Run a tuned update, or a tuned stream; returns what the command ends with.
 
@@ -36,25 +39,34 @@ def tune(
     config = tuning.base.config
     several = config.job.name == "stream" and config.tuner.tune_on != "stream"
     metric = str(config.objective.metric)
+
     if several and not metric.startswith(("val_", "train_")):
         raise ConfigError(
             f"objective.metric={metric} is known at a stream's end: tuner.tune_on=stream, or "
             "objective.metric=val_accuracy to tune single updates"
         )
+
     if launcher.whole_sweeps:
         return hand_over(tuning, parsed, one=not several)
     if not several:
         return tuning.run()
     if config.tuner.tune_on == "first_update":
         return _by_the_first(tuning, settings, parsed)
+
     return _each(tuning, settings, parsed)
 
 
-def _of_update(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override], *more: str) -> Tuning:
+def _of_update(
+    tuning: Tuning, settings: DictConfig, parsed: Sequence[Override], *more: str
+) -> Tuning:
     """The sweep of one update of the stream."""
     metric = f"objective.metric={tuning.base.config.objective.metric}"
     added = OverridesParser.create().parse_overrides(["job=update", metric, *more])
-    return Tuning(tuning.launcher, settings, [*(o for o in parsed if o.key_or_group not in OF_ONE_UPDATE), *added])
+    return Tuning(
+        tuning.launcher,
+        settings,
+        [*(o for o in parsed if o.key_or_group not in OF_ONE_UPDATE), *added],
+    )
 
 
 def _untuned(tuning: Tuning) -> list[str]:
@@ -75,7 +87,9 @@ def _by_the_first(tuning: Tuning, settings: DictConfig, parsed: Sequence[Overrid
         link_latest(job.directory.path)
     if result.failed:
         raise JobError(result.reason)
+
     report.single(job, result)
+
     return result
 
 
@@ -85,6 +99,7 @@ def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> J
     chunks = int(tuning.base.config.scenario.chunks)
     for chunk in range(chunks):
         _tune_chunk(tuning, settings, parsed, chunk, url)
+
     results = _measured(tuning, url, chunks)
     metric = str(results[0].metric)
     mode = str(results[0].mode)
@@ -94,7 +109,9 @@ def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> J
 
     every = metrics.of_stream(rows, [0.0] * chunks, metric, mode)
     found = {name: every[name] for name in (f"average_{metric}", "forgetting")}
-    outcome = JobResult(COMPLETED, metrics=found, matrix=rows, metric=metric, mode=mode, url=url, version=chunks)
+    outcome = JobResult(
+        COMPLETED, metrics=found, matrix=rows, metric=metric, mode=mode, url=url, version=chunks
+    )
     tuning.folder.mkdir(parents=True, exist_ok=True)
     write_json(tuning.folder / "matrix.json", outcome.to_json())
 
@@ -102,12 +119,16 @@ def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> J
     out.print(matrix("each update tuned", [outcome]))
     for name, value in found.items():
         out.print(f"{name:28s} {value:.4f}", markup=False)
+
     where = url if "://" in url else relative(Path(url))
     out.print(f"version     {chunks} of {where}", markup=False)
+
     return outcome
 
 
-def _tune_chunk(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override], chunk: int, url: str) -> None:
+def _tune_chunk(
+    tuning: Tuning, settings: DictConfig, parsed: Sequence[Override], chunk: int, url: str
+) -> None:
     """Tune one update of the stream, unless an earlier run of this command got that far.
 
     Raises:
@@ -123,6 +144,7 @@ def _tune_chunk(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]
     ]
     sweep = _of_update(tuning, settings, parsed, *more)
     launcher.progress.quiet = False
+
     if len(there) > chunk:
         if not came_from(state.manifest(there[chunk]), sweep.record["recipe"]):
             raise ConfigError(
@@ -130,6 +152,7 @@ def _tune_chunk(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]
                 "a stream starts from nothing, give it a URL of its own"
             )
         return
+
     launcher.progress.line(f"update {chunk + 1}/{tuning.base.config.scenario.chunks}")
     sweep.run()
 
@@ -143,12 +166,15 @@ def _measured(tuning: Tuning, url: str, chunks: int) -> list[JobResult]:
     launcher = tuning.launcher
     fixed = [line for line in _untuned(tuning) if line.partition("=")[0] not in OF_ONE_UPDATE]
     asked = [*fixed, "job=evaluate", f"state.url='{url}'", "objective.metric=val_loss"]
-    jobs = [launcher.compose(index, [*asked, f"job.version={index + 1}"]) for index in range(chunks)]
+    jobs = [
+        launcher.compose(index, [*asked, f"job.version={index + 1}"]) for index in range(chunks)
+    ]
     launcher.progress.quiet = True
     results = launcher.run(jobs)
     for result in results:
         if not result.completed:
             raise JobError(result.reason)
+
     return results
 
 

@@ -69,6 +69,7 @@ class Tuning:
         self.unread = bool(self.base.record.get("unread"))
         if self.pinned and self.request.refused is not None:
             raise self.request.refused
+
         self.record = self.request.record
         self.record |= pinned or {}
         self.folder = Path(str(self.base.config.run_dir)).absolute() / self.record["id"]
@@ -83,6 +84,7 @@ class Tuning:
         config = self.base.config
         claimed = config.resume and config.state.url and not self.unread
         newest = State(self.record["to"]).newest() if claimed else None
+
         if newest is None or not came_from(newest, self.record["recipe"]):
             if self.request.refused is not None:
                 raise self.request.refused
@@ -94,9 +96,11 @@ class Tuning:
         maker = maker_of(newest, self.folder.parent)
         if maker is not None:
             out.print(f"job         {relative(maker.path)}", markup=False)
+
         result = maker.result if maker is not None else None
         url = self.record["to"]
         known = result or JobResult(COMPLETED)
+
         return replace(known, status=COMPLETED, version=newest.version, url=url)
 
     def check(self) -> None:
@@ -120,9 +124,11 @@ class Tuning:
                 "resume=false begins a "
                 f"new one, which goes on with what tuner.storage={self.tuner['storage']} holds"
             )
+
         engines = self._engines()  # before anything is written
         if not config.resume or self._is_of_the_past():
             shutil.rmtree(self.folder, ignore_errors=True)
+
         self._say_that_it_goes_on()
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / RECORD, self.record)
@@ -130,21 +136,25 @@ class Tuning:
         sweep = self._sweep(*engines)
         if self.launcher.latest:
             link_latest(self.folder)
+
         try:
             with self.table:
                 sweep.run()
+
             self.trials.settle()
         except BaseException as error:
             self.launcher.close()
             if isinstance(error, KeyboardInterrupt):
                 self._interrupted(sweep)
             raise
+
         return self._publish(sweep)
 
     def _publish(self, sweep: Sweep) -> JobResult:
         """Publish the winner, and say so. Raises JobError where there is none."""
         best = sweep.best
         outcome = JobResult(FAILED, url=self.record["to"], trials=len(sweep.trials), why=sweep.why)
+
         if best is None:
             self.folders.clean(sweep, None)
             write_json(self.folder / "result.json", outcome.to_json())
@@ -167,17 +177,20 @@ class Tuning:
         )
         write_json(self.folder / "result.json", outcome.to_json())
         self.table.end(sweep, best, outcome, self._winner_command(best))
+
         return outcome
 
     def _pareto(self, sweep: Sweep) -> list[Json] | None:
         """What no other trial beats in all objectives, where there are several."""
         if not self.record["others"]:
             return None
+
         names = [self.record["metric"], *self.record["others"]]
         front: list[Json] = []
         for trial in sweep.front():
             values = dict(zip(names, (trial.value, *trial.others), strict=True))
             front.append({"trial": trial.id, "config": trial.config, **values})
+
         return front
 
     def _is_of_the_past(self) -> bool:
@@ -191,13 +204,19 @@ class Tuning:
         trials = trials_of(self.folder) if (self.folder / EVENTS).exists() else []
         if not trials:
             return
+
         ended = sum(trial.status != RUNNING for trial in trials)
         asked = f"{len(trials)} trials asked for, {ended} of them ended"
         said = f"goes on with {relative(self.folder)}: {asked}"
+
         if self.unread:
-            said += "; what data.train held then can't be compared with what it holds now, resume=false begins anew"
+            said += (
+                "; what data.train held then can't be compared with what it holds now, "
+                "resume=false begins anew"
+            )
         else:
             said += " (resume=false begins anew)"
+
         self.launcher.progress.line(said)
 
     def _engines(self) -> tuple[Proposer, Stopper]:
@@ -214,10 +233,16 @@ class Tuning:
         total = self.tuner["max_trials"]
         self.launcher.progress.quiet = True
         self.table = SweepTable(
-            self.launcher.progress.console, metric=metric, mode=mode, total=total, others=list(others)
+            self.launcher.progress.console,
+            metric=metric,
+            mode=mode,
+            total=total,
+            others=list(others),
         )
         metrics = [metric, *others]
-        self.trials = JobTrials(self.launcher, self.folders.job, seeds=seeds, slots=self.request.slots, metrics=metrics)
+        self.trials = JobTrials(
+            self.launcher, self.folders.job, seeds=seeds, slots=self.request.slots, metrics=metrics
+        )
         self.folders.when_over = self.trials.when_over
         price = float(self.base.config.backend.price_per_hour or 0.0) * seeds
         sweep = Sweep(
@@ -234,6 +259,7 @@ class Tuning:
         self.table.sweep = sweep
         if self.base.config.trainer.report_every is not None:
             self.table.unit = "report"
+
         return sweep
 
     def _tell(self, sweep: Sweep, trial: Trial) -> None:
@@ -249,6 +275,7 @@ class Tuning:
                 "publish it now: "
                 f"{command([], 'state', 'publish', relative(self.folder))}"
             )
+
         print(f"\n{said}", file=sys.stderr)
 
     def _winner_command(self, best: Trial) -> str:
@@ -258,10 +285,19 @@ class Tuning:
         gone = [*self.request.space.domains, "tuner", "search_space"]
         gone += ["state.first", "state.url", "state.version", "state.next_url"]
         theirs = self.record.get("added", ())  # by where the sweep runs, not by who asked for it
-        kept = [o for o in self.fixed if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")]
-        untuned = ["search_space=null", "tuner=auto"] if any(o.key_or_group == "experiment" for o in kept) else []
+        kept = [
+            o
+            for o in self.fixed
+            if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")
+        ]
+        untuned = (
+            ["search_space=null", "tuner=auto"]
+            if any(o.key_or_group == "experiment" for o in kept)
+            else []
+        )
         given = [line for o in kept if (line := str(o.input_line)) not in theirs]
         parent: list[str] = []
+
         if (start := self.record["parent"]) is not None:
             again = f"./{self.record['id']}-again"
             parent = [
@@ -269,6 +305,7 @@ class Tuning:
                 f"state.version={start['version']}",
                 f"state.next_url={again}",
             ]
+
         return command(given, *untuned, *parent, *lines_of(best.config))
 
 

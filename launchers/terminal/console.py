@@ -42,6 +42,7 @@ def relative(path: object) -> str:
     text = str(path)
     if not text.startswith(os.sep):
         return text
+
     try:
         return "./" + str(Path(text).relative_to(Path.cwd()))
     except ValueError:

@@ -40,9 +40,14 @@ class Progress:
         if not self.console.is_terminal or self.quiet:
             yield
             return
+
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
         with Bars(
-            *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console, transient=True
+            *columns,
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
         ) as self.bars:
             try:
                 yield

@@ -24,6 +24,7 @@ def tree(job: ComposedJob, choices: Mapping[str, str | None]) -> None:
     """Show the composed config, in a terminal only; it is saved in the job's directory anyway."""
     if not sys.stdout.isatty():
         return
+
     root = Tree(f"[bold]renate {job.name}[/bold]")
     for key, value in ((str(key), value) for key, value in job.config.items()):
         if not isinstance(value, DictConfig):
@@ -32,6 +33,7 @@ def tree(job: ComposedJob, choices: Mapping[str, str | None]) -> None:
         option = choices.get(key)
         title = f"[bold]{key}[/bold]: {option}" if option else f"[bold]{key}[/bold]"
         root.add(title).add(OmegaConf.to_yaml(value).strip().replace("[", r"\["))
+
     stdout().print(root)
 
 
@@ -52,6 +54,7 @@ def single(job: ComposedJob, result: JobResult) -> None:
         out.print(f"submitted   {result.training_job}", markup=False)
         out.print(f"follow      {result.follow}", markup=False)
         return
+
     if result.printed is not None:  # by a sweep, where it ran
         print(printable_lines(result.printed), end="")
         return
@@ -59,10 +62,12 @@ def single(job: ComposedJob, result: JobResult) -> None:
     url = relative(result.url)
     if result.already is not None:
         out.print(already.in_words(result.already, url), markup=False)
+
     _print_metrics(out, job, result)
     if result.counts:
         counted = ", ".join(_count(name, value) for name, value in result.counts.items())
         out.print(counted, style="dim")
+
     out.print()
     _print_places(out, job, result, url)
 
@@ -73,6 +78,7 @@ def _print_metrics(out: Console, job: ComposedJob, result: JobResult) -> None:
         for name, value in result.metrics.items():
             out.print(f"{name:28s} {number(value)}", markup=False)
         return
+
     before = result.before or {}
     for name, value in result.metrics.items():
         earlier = f"{before[name]:.4f} → " if isinstance(before.get(name), float) else ""
@@ -101,13 +107,16 @@ def load_line(job: ComposedJob, url: str) -> str:
     """
     target = str(job.config.model.get("_target_"))
     more = ""
+
     if target.startswith("renate.jobs.live."):
         more = ", model=net"
     elif not target.startswith(FROM_STATE):
         more = f", trust=['{target.partition('.')[0]}']"
+
     line = f"python -c \"import renate; model = renate.load_model('{url}'{more})\""
     if "model=net" in more:
         return f"{line}  # net: a network of the class that was given"
+
     return line
 
 

@@ -27,9 +27,11 @@ def several(jobs: Sequence[tuple[ComposedJob, JobResult]]) -> None:
     for job, result in jobs:
         if result.completed:
             groups.setdefault(_without_seed(job.name), []).append(result)
+
     if any(len(results) > 1 for results in groups.values()):
         out.print()
         out.print(_over_seeds(groups, shown))
+
     for name, results in groups.items():
         streams = [result for result in results if result.matrix]
         if streams:
@@ -100,10 +102,12 @@ def matrix(title: str, streams: Sequence[JobResult]) -> Table:
     table.add_column("after update")
     for chunk in chunks:
         table.add_column(f"chunk {chunk + 1}", justify="right")
+
     for update in range(len(matrices[0])):
         means = [statistics.fmean(one[update][chunk] for one in matrices) for chunk in chunks]
         cells = [f"{100 * value:.1f}" if in_percent else f"{value:.4g}" for value in means]
         table.add_row(str(update + 1), *cells)
+
     return table
 
 

@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     if threading.current_thread() is threading.main_thread():
         # So that workers are told to end.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
     word = argv[0] if argv and argv[0][0] not in "-+~" and "=" not in argv[0] else None
     try:
         _no_old_renate()
@@ -43,7 +44,10 @@ def main(argv: list[str] | None = None) -> None:
         elif word in VERBS:
             importlib.import_module(f"renate.cli.{word}").run(argv[1:])
         else:
-            raise ConfigError(f"'{word}' is neither a verb nor key=value{nearest(word, VERBS)} ({', '.join(VERBS)})")
+            raise ConfigError(
+                f"'{word}' is neither a verb nor key=value{nearest(word, VERBS)} "
+                f"({', '.join(VERBS)})"
+            )
     except RenateError as error:
         if os.environ.get("RENATE_DEBUG"):
             raise
@@ -63,9 +67,9 @@ def _runs_here(argv: list[str]) -> bool:
     before they are read.
     """
     elsewhere = ("backend=", "hydra/launcher=", "trainer.devices=")
-    return all(line == "-m" or line == "--multirun" or line[0] != "-" for line in argv if line) and not any(
-        line.startswith(elsewhere) and line != "backend=local" for line in argv
-    )
+    return all(
+        line == "-m" or line == "--multirun" or line[0] != "-" for line in argv if line
+    ) and not any(line.startswith(elsewhere) and line != "backend=local" for line in argv)
 
 
 def _no_old_renate() -> None:
@@ -76,6 +80,7 @@ def _no_old_renate() -> None:
         old = metadata.version("renate")
     except metadata.PackageNotFoundError:
         return
+
     raise RenateError(
         f"the archived package renate {old} is installed too, in the same folder: "
         "pip uninstall -y renate renate-cl && pip install renate-cl"

@@ -80,14 +80,18 @@ class Mine(Updater):
 
 def run(argv: list[str]) -> None:
     """The verb. Raises ConfigError where a file would be replaced."""
-    parser = argparse.ArgumentParser(prog="renate init", description="Start a repository of experiments.")
+    parser = argparse.ArgumentParser(
+        prog="renate init", description="Start a repository of experiments."
+    )
     parser.add_argument("dir", type=Path, help="where; made if it isn't there")
     folder = parser.parse_args(argv).dir
     taken = [name for name in FILES if (folder / name).exists()]
     if taken:
         raise ConfigError(f"{folder / taken[0]} exists already; nothing was written")
+
     for name, text in FILES.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace("{version}", version("renate-cl")))
+
     print(f"cd {folder} && renate experiment=first")

@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     run_dir: Json = {"type": Path, "help": "as run_dir; default ./runs"}
     parser.add_argument("--run-dir", default=Path("runs"), **run_dir)
     verbs = parser.add_subparsers(dest="verb", required=True)
+
     for name, text in {
         "ls": "a line each: overrides, metric, status, time",
         "show": "config, reports and result of one; of a sweep, its trials",
@@ -63,13 +64,19 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("job", nargs=count, help="an id, a training job, or latest")
         if name in ("show", "rm"):
             continue
-        verb.add_argument("--backend", default=HERE, help="where it runs, as backend=; default local")
-        verb.add_argument("--region", help="of SageMaker; default: the profile's, or AWS_DEFAULT_REGION")
+
+        verb.add_argument(
+            "--backend", default=HERE, help="where it runs, as backend=; default local"
+        )
+        verb.add_argument(
+            "--region", help="of SageMaker; default: the profile's, or AWS_DEFAULT_REGION"
+        )
         if name == "ls":
             text = "jobs to list of another backend, newest first; default 50"
             verb.add_argument("--last", type=int, default=50, help=text)
         if name == "logs":
             verb.add_argument("--follow", action="store_true", help="until its end")
+
     return parser
 
 
@@ -77,6 +84,7 @@ def _here(asked: argparse.Namespace) -> None:
     if asked.verb == "ls":
         ls(asked.run_dir)
         return
+
     directory = find(asked.run_dir, asked.job)
     if (directory.path / RECORD).exists():
         _refuse_sweep(directory)
@@ -94,7 +102,10 @@ def _refuse_sweep(directory: JobDirectory) -> None:
     if (directory.path / "job.json").exists():
         backend = directory.record.get("backend", "…")
         raise JobError(f"{name}: a sweep that was submitted: add --backend {backend}")
-    raise JobError(f"{name}: a sweep, which its own command shows and Ctrl-C ends; name a job of it")
+
+    raise JobError(
+        f"{name}: a sweep, which its own command shows and Ctrl-C ends; name a job of it"
+    )
 
 
 def _submitted(asked: argparse.Namespace) -> None:
@@ -103,6 +114,7 @@ def _submitted(asked: argparse.Namespace) -> None:
         table = Table(*jobs.columns, box=None, pad_edge=False)
         for words in jobs.rows(asked.last):
             table.add_row(*map(cell, words))
+
         if table.row_count:
             stdout().print(table)
         else:
@@ -143,10 +155,26 @@ def find(run_dir: Path, name: str) -> JobDirectory:
 
 def ls(run_dir: Path) -> None:
     """A line for each job and sweep of a run directory."""
-    table = Table("job", "overrides", "status", "objective", "version", "seconds", "started", box=None, pad_edge=False)
-    found = [p.parent for name in ("job.json", RECORD) for p in run_dir.glob(f"*/{name}") if not p.parent.is_symlink()]
+    table = Table(
+        "job",
+        "overrides",
+        "status",
+        "objective",
+        "version",
+        "seconds",
+        "started",
+        box=None,
+        pad_edge=False,
+    )
+    found = [
+        p.parent
+        for name in ("job.json", RECORD)
+        for p in run_dir.glob(f"*/{name}")
+        if not p.parent.is_symlink()
+    ]
     found = list(dict.fromkeys(found))  # a sweep that was a job is both
     listed = [(p, record_of(p) if (p / RECORD).exists() else JobDirectory(p).record) for p in found]
+
     for path, record in sorted(listed, key=lambda pair: pair[1]["created"]):
         result = JobDirectory(path).result or JobResult(UNFINISHED)
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record["created"]))
@@ -159,6 +187,7 @@ def ls(run_dir: Path) -> None:
             _number(result.seconds, 1),
             started,
         )
+
     if table.row_count:
         stdout().print(table)
     else:
@@ -170,16 +199,20 @@ def show(directory: JobDirectory) -> None:
     if (directory.path / RECORD).exists():
         show_sweep(directory)
         return
+
     out = stdout()
     record = directory.record
     result = directory.result or JobResult(UNFINISHED)
     for key in ("id", "overrides", "parent", "cwd"):
         out.print(f"{key:10s} {record.get(key)}", markup=False)
+
     for key in ("status", "error", "value", "version", "url", "seconds"):
         if getattr(result, key) is not None:
             out.print(f"{key:10s} {getattr(result, key)}", markup=False)
+
     for name, value in result.metrics.items():
         out.print(f"  {name:28s} {_number(value)}", markup=False)
+
     out.print((directory.path / "config.yaml").read_text(), markup=False)
     out.print(f"{len(directory.reports())} reports in {directory.path}/metrics.jsonl", markup=False)
 
@@ -191,12 +224,17 @@ def show_sweep(directory: JobDirectory) -> None:
     result = directory.result or JobResult(UNFINISHED)
     for key in ("id", "overrides", "parent", "to", "metric", "mode"):
         out.print(f"{key:10s} {record[key]}", markup=False)
+
     for key in ("status", "why", "value", "version", "best_trial"):
         if getattr(result, key) is not None:
             out.print(f"{key:10s} {getattr(result, key)}", markup=False)
-    table = Table("trial", "status", "epoch", record["metric"], "configuration", box=None, pad_edge=False)
+
+    table = Table(
+        "trial", "status", "epoch", record["metric"], "configuration", box=None, pad_edge=False
+    )
     for trial in trials_of(directory.path):
         table.add_row(*map(cell, row(trial)))
+
     out.print(table)
 
 

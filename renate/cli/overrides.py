@@ -40,6 +40,7 @@ def run(argv: list[str]) -> None:
         # The config's own mode, but said before it is composed: a mistake in it would else be told
         # as one of a sweep.
         argv = ["--multirun", *argv]
+
     sys.argv = [sys.argv[0], *argv]
     with one_line(arguments.overrides):
         hydra.main(config_path=ROOT, config_name="config", version_base="1.3")(in_process)()
@@ -54,10 +55,13 @@ def _runs(arguments: Any) -> bool:
 def _one_job(overrides: list[str]) -> None:
     with one_line(overrides):
         parsed = OverridesParser.create().parse_overrides(overrides)
+
     swept = [o for o in parsed if o.is_sweep_override()]
     if swept and all(o.is_discrete_sweep() for o in swept):
         one = [
-            f"{o.get_key_element()}={next(iter(o.sweep_string_iterator()))}" if o in swept else str(o.input_line)
+            f"{o.get_key_element()}={next(iter(o.sweep_string_iterator()))}"
+            if o in swept
+            else str(o.input_line)
             for o in parsed
         ]
         raise ConfigError(f"one job at a time: renate --cfg job {' '.join(one)}")

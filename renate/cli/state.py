@@ -21,7 +21,9 @@ DAY = 24 * 3600
 
 def run(argv: list[str]) -> None:
     """The verb."""
-    parser = argparse.ArgumentParser(prog="renate state", description="Look after the versions of a state.")
+    parser = argparse.ArgumentParser(
+        prog="renate state", description="Look after the versions of a state."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
 
     def verb(name: str, text: str, *arguments: str) -> argparse.ArgumentParser:
@@ -45,7 +47,9 @@ def run(argv: list[str]) -> None:
     verb("unpin", "take a name away", "url", "name")
     added = verb("gc", "remove old versions that have no pin, and what nothing needs", "url")
     added.add_argument("--keep", type=int, default=3, help="newest versions to keep; default 3")
-    added.add_argument("--grace-days", type=float, default=1.0, help="spare what is younger; default 1")
+    added.add_argument(
+        "--grace-days", type=float, default=1.0, help="spare what is younger; default 1"
+    )
     asked = parser.parse_args(argv)
     globals()[asked.verb](asked)
 
@@ -58,12 +62,15 @@ def ls(asked: argparse.Namespace) -> None:
     measured = _measured(state, state.manifest(numbers[0])) if numbers else None
     shown = f"test {measured[0]}" if measured else "test"
     table = Table("version", "created", "from", "job", shown, "pins", box=None, pad_edge=False)
+
     for number in numbers:
         manifest = state.manifest(number)
         names = cell(", ".join(sorted(name for name, version in pins.items() if version == number)))
         table.add_row(str(number), *_line(state, manifest), names)
+
     for manifest in publishing.candidates(state):
         table.add_row("candidate", *_line(state, manifest), "")
+
     stdout().print(table)
 
 
@@ -74,6 +81,7 @@ def _line(state: State, manifest: Manifest) -> tuple[str, str, str, str]:
         origin = str(parent.version)
         if parent.url is not None:
             origin += f" of {parent.url}"
+
     measured = _measured(state, manifest)
     return (
         cell(str(manifest.created)[:19]),
@@ -84,21 +92,28 @@ def _line(state: State, manifest: Manifest) -> tuple[str, str, str, str]:
 
 
 def _measured(state: State, manifest: Manifest) -> tuple[str, float] | None:
-    """The first metric besides the loss, and its mean over the tests; None where nothing was measured."""
+    """The first metric besides the loss, and its mean over the tests; None where nothing was
+    measured.
+    """
     if "metrics.json" not in manifest.files:
         return None
+
     scores = list(scores_of(state, manifest).values())
     names = [name for score in scores for name in score if name not in ("loss", "task_accuracy")]
     if not names:
         return None
+
     known = [score[names[0]] for score in scores if names[0] in score]
+
     return names[0], sum(known) / len(known)
 
 
 def scores_of(state: State, manifest: Manifest) -> dict[str, dict[str, float]]:
     """Test -> metric -> value, after the update. Raises CorruptError."""
     where = f"{state.url}: 'metrics.json' of {manifest}"
-    found: dict[str, dict[str, float]] = metrics_from(state.read(manifest, "metrics.json"), where)["after"]
+    found: dict[str, dict[str, float]] = metrics_from(state.read(manifest, "metrics.json"), where)[
+        "after"
+    ]
     return found
 
 
@@ -111,6 +126,7 @@ def existing(state: State) -> list[int]:
     numbers = state.versions()
     if not numbers and not publishing.candidates(state):
         raise NoVersionError(f"{state.url}: holds no version yet: check the URL")
+
     return numbers
 
 
@@ -122,10 +138,15 @@ def show(asked: argparse.Namespace) -> None:
     out.print(f"version    {manifest.version} of {state.url}", markup=False)
     for name in ("created", "job", "parent"):
         out.print(f"{name:10s} {getattr(manifest, name) or '–'}", markup=False)
+
     for name, value in manifest.lineage.items():
         out.print(f"{name:10s} {value}", markup=False)
+
     for test, scores in scores_of(state, manifest).items():
-        out.print(f"{test:10s} " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()), markup=False)
+        out.print(
+            f"{test:10s} " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()), markup=False
+        )
+
     for name, blob in sorted(manifest.files.items()):
         out.print(f"  {blob.size:>12,d}  {blob.sha256[:12]}  {name}", markup=False)
 
@@ -146,17 +167,25 @@ def publish(asked: argparse.Namespace) -> None:
             manifest = publish_best(path)
             print(f"version {manifest.version} of {record_of(path)['to']}")
             return
-    folder = next((p for p in (Path(asked.job), Path("runs", asked.job)) if (p / "job.json").is_file()), None)
+
+    folder = next(
+        (p for p in (Path(asked.job), Path("runs", asked.job)) if (p / "job.json").is_file()), None
+    )
     if folder is None:
-        raise JobError(f"{asked.job}: neither a job's folder nor an id in ./runs; renate jobs ls lists them")
+        raise JobError(
+            f"{asked.job}: neither a job's folder nor an id in ./runs; renate jobs ls lists them"
+        )
+
     directory = JobDirectory(folder)
     config = OmegaConf.load(folder / "config.yaml")
     own = str(folder / "state")
     url = asked.url or config.state.next_url or config.state.url or own
+
     if config.state.url is None and str(Path(url).absolute()) != str(Path(own).absolute()):
         manifest = _publish_own(State(own), State(url), directory.record["id"])
     else:
         manifest = publishing.publish(State(url), directory.record["id"])
+
     print(f"version {manifest.version} of {url}")
 
 
@@ -173,8 +202,10 @@ def _publish_own(own: State, to: State, job: str) -> Manifest:
             f"{to.url} holds version {newest.version}, and job '{job}' started from nothing: "
             f"run it again with state.url={to.url}, or publish to a new place"
         )
+
     if newest is None:
         publishing.adopt(to, (own, own.manifest()), [], job=job, parent=None, lineage={})
+
     return publishing.publish(to, job)
 
 
@@ -203,4 +234,7 @@ def gc(asked: argparse.Namespace) -> None:
     """Remove old versions that have no pin, and what nothing needs."""
     done = collect(State(asked.url), keep=asked.keep, grace=asked.grace_days * DAY)
     versions = ", ".join(map(str, done.versions)) or "none"
-    print(f"versions removed: {versions}; {done.blobs} blobs ({done.bytes:,} bytes), {done.leftovers} leftovers")
+    print(
+        f"versions removed: {versions}; {done.blobs} blobs ({done.bytes:,} bytes), "
+        f"{done.leftovers} leftovers"
+    )

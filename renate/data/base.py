@@ -84,29 +84,40 @@ class Data:
 
 @dataclass(kw_only=True)
 class Source(ABC):
-    """Reads labelled examples. A subclass implements `read`; splitting, labels and checks are shared.
+    """Reads labelled examples. A subclass implements `read`; splitting, labels and checks are
+    shared.
 
     Args:
         batch_size: Examples of a training batch.
-        val_size: Validation examples, held out of the training data: a fraction below 1, or a number.
-        limit: Use only so many training examples, drawn by the seed; null uses all. All are read: see docs/limits.md.
+        val_size: Validation examples, held out of the training data: a fraction below 1, or a
+            number.
+        limit: Use only so many training examples, drawn by the seed; null uses all. All are read:
+            see docs/limits.md.
 
     Attributes:
-        known: The inputs that the state knows, for `read` to match its columns to; None at a first update.
-        show: Takes done, total and a text while reading takes long, in the thread that reads; None tells nobody.
+        known: The inputs that the state knows, for `read` to match its columns to; None at a first
+            update.
+        show: Takes done, total and a text while reading takes long, in the thread that reads; None
+            tells nobody.
     """
 
     batch_size: int
     val_size: float
     limit: int | None
     known: Inputs | None = field(default=None, init=False, repr=False, compare=False)
-    show: Callable[[int, int, str], None] | None = field(default=None, init=False, repr=False, compare=False)
+    show: Callable[[int, int, str], None] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ConfigError(f"data.batch_size={self.batch_size}: expected 1 or more")
         if self.val_size < 0 or (self.val_size >= 1 and self.val_size != int(self.val_size)):
-            raise ConfigError(f"data.val_size={self.val_size}: expected a fraction below 1, or a number of examples")
+            raise ConfigError(
+                f"data.val_size={self.val_size}: expected a fraction below 1, or a number of "
+                "examples"
+            )
+
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"data.limit={self.limit}: expected 1 or more, or null")
 
@@ -128,11 +139,13 @@ class Source(ABC):
             seed: Of `limit`, and of the validation side of a first update.
             known: All that the state knows; None at a first update. Its problem is left as it is.
             problem: What is predicted at a first update; None reads it off the targets.
-            training: Whether the training data will be trained on, or only the tests be measured on.
+            training: Whether the training data will be trained on, or only the tests be measured
+                on.
 
         Raises:
-            DataError: No examples, values that aren't finite, labels that only the test data has, inputs of another
-                kind, examples that would change sides, or nothing left to train on.
+            DataError: No examples, values that aren't finite, labels that only the test data has,
+                inputs of another kind, examples that would change sides, or nothing left to train
+                on.
         """
         self.known = known.inputs if known else None
         raw, raw_tests = self.read()
@@ -147,14 +160,19 @@ class Source(ABC):
 
         hashes = hash_rows(train.inputs, order_of(train))
         groups = fitted.groups(targets_of(train, "data.train"))
-        fresh: set[Any] = set(new) if fitted.classes else set()  # groups are labels only where those are classes
+        # Groups are labels only where those are classes
+        fresh: set[Any] = set(new) if fitted.classes else set()
         split, said = self._split(hashes, groups, fraction, known, fresh, seed, training)
         notes += said
         sides = split.sides(hashes)
-        rows = {side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES}
+        rows = {
+            side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES
+        }
+
         if not len(rows[TRAIN]) and training:
             raise DataError(
-                f"data.train: all of its {len(hashes)} examples are held out, for test or validation: give more rows"
+                f"data.train: all of its {len(hashes)} examples are held out, for test or "
+                "validation: give more rows"
             )
 
         columns = _encoded(train, fitted, "data.train")
@@ -172,16 +190,20 @@ class Source(ABC):
             new_labels=new,
             inputs=widened(self.known, inputs) if self.known else inputs,
             split=split,
-            files={"train": train.files} | {_role(name): table.files for name, table in tests.items()},
+            files={"train": train.files}
+            | {_role(name): table.files for name, table in tests.items()},
             notes=notes,
         )
 
     def _inputs(self, train: Table) -> tuple[Inputs, list[str]]:
-        """What the training data's inputs are, checked against the state's, and what to say about them."""
+        """What the training data's inputs are, checked against the state's, and what to say
+        about them.
+        """
         check(train, "data.train")
         seen = described(train)
         if self.known is None:
             return seen, list(train.notes)
+
         compare(seen, self.known, "data.train", "the state")
         notes = [*train.notes, *scales(seen, self.known, "data.train")]
         if self.known.named != seen.named:
@@ -189,6 +211,7 @@ class Source(ABC):
                 "data.train: the inputs of the state have other names than these, "
                 f"which are matched by position: {', '.join(self.known.names[:5])}"
             )
+
         return seen, notes
 
     def _check_test(self, table: Table, inputs: Inputs, key: str) -> list[str]:
@@ -208,7 +231,9 @@ class Source(ABC):
         seed: int,
         training: bool,
     ) -> tuple[Split, list[str]]:
-        """The state's split, or a first one, with the exceptions that this data needs; and what to say."""
+        """The state's split, or a first one, with the exceptions that this data needs; and what
+        to say.
+        """
         notes: list[str] = []
         if known is None or known.split is None:
             split = first_split(hashes, fraction, self.val_size, derive(seed, "validation"))
@@ -220,10 +245,13 @@ class Source(ABC):
         else:
             split = known.split
             notes = self._check_shares(split, fraction, training)
+
         if not training:
             return split, notes
+
         first = known is None or known.split is None
         movable = set(groups.tolist()) if first else new
+
         return with_exceptions(split, hashes, groups, movable, first=first), notes
 
     def _check_shares(self, split: Split, fraction: float, training: bool) -> list[str]:
@@ -234,24 +262,33 @@ class Source(ABC):
         """
         if fraction and not split.test:
             raise DataError(
-                "data.test=null: the state was always given test data, so examples that it trained on would be "
+                "data.test=null: the state was always given test data, so examples that it trained "
+                "on would be "
                 "held out: give data.test"
             )
+
         if fraction and fraction != split.test:
             text = f"data.test_size={fraction}: the state holds out {split.test}"
             if training:
-                raise DataError(f"{text}, and no example may change sides: data.test_size={split.test}")
+                raise DataError(
+                    f"{text}, and no example may change sides: data.test_size={split.test}"
+                )
             return [f"{text}, on which it is measured"]
+
         if training and self.val_size != split.asked:
             raise DataError(
-                f"data.val_size={self.val_size}: the state holds out {split.asked:g} for validation, "
+                f"data.val_size={self.val_size}: the state holds out {split.asked:g} for "
+                "validation, "
                 f"and no example may change sides: data.val_size={split.asked:g}"
             )
+
         if split.test and not fraction and training:
             return [
-                f"data.test is given: the examples that were held out before ({split.test:g} of all) "
+                f"data.test is given: the examples that were held out before ({split.test:g} of "
+                "all) "
                 "still aren't trained on"
             ]
+
         return []
 
     def _limited(self, rows: Tensor, seed: int) -> Tensor:
@@ -263,7 +300,9 @@ class Source(ABC):
         return rows[order.sort().values]
 
 
-def _fitted(targets: Targets, known: Known | None, asked: Problem | None) -> tuple[Problem, list[Label], list[str]]:
+def _fitted(
+    targets: Targets, known: Known | None, asked: Problem | None
+) -> tuple[Problem, list[Label], list[str]]:
     """The problem with all that the targets teach it, its labels that are new, and what to say."""
     notes = []
     if known is not None:
@@ -274,7 +313,10 @@ def _fitted(targets: Targets, known: Known | None, asked: Problem | None) -> tup
         problem = problem_for(targets)
         option = type(problem).__module__.rpartition(".")[2]
         if option != "classification":
-            notes.append(f"{targets.where}: problem={option}, read off the target; problem=… says otherwise")
+            notes.append(
+                f"{targets.where}: problem={option}, read off the target; problem=… says otherwise"
+            )
+
     return problem, problem.fit(targets), notes
 
 
@@ -285,14 +327,20 @@ def _tests_of(raw: Mapping[str, Readable] | float) -> tuple[float, dict[str, Tab
         DataError: Neither.
     """
     fraction = raw if isinstance(raw, int | float) else 0.0
-    tests = {} if isinstance(raw, int | float) else {name: Table(*table) for name, table in raw.items()}
+    tests = (
+        {} if isinstance(raw, int | float) else {name: Table(*table) for name, table in raw.items()}
+    )
     if not fraction and not tests:
         raise DataError("data.test names nothing to measure on: give a test set, or null")
+
     return fraction, tests
 
 
 def _encoded(table: Table, problem: Problem, key: str) -> Columns:
-    return {"inputs": table.inputs, "targets": torch.from_numpy(problem.encode(targets_of(table, key)))}
+    return {
+        "inputs": table.inputs,
+        "targets": torch.from_numpy(problem.encode(targets_of(table, key))),
+    }
 
 
 def _part(columns: Columns, rows: Tensor) -> Columns:
@@ -316,6 +364,7 @@ def _shared(tests: Mapping[str, Table], trained: set[int]) -> list[str]:
         count = sum(number in trained for number in hashes)
         if count:
             notes.append(f"{_key(name)}: {count} of its {len(hashes)} examples are also trained on")
+
     return notes
 
 
@@ -326,4 +375,6 @@ def check_test_size(test: object, fraction: float) -> None:
         ConfigError: A fraction that isn't one.
     """
     if test is None and not 0 < fraction < 1:
-        raise ConfigError(f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test")
+        raise ConfigError(
+            f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test"
+        )

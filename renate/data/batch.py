@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# One tensor of shape [N, ...] per name, on the CPU, all of equal N. `inputs` and `targets` are always there.
+# One tensor of shape [N, ...] per name, on the CPU, all of equal N. `inputs` and `targets` are
+# always there.
 Columns = dict[str, Tensor]
 
 
@@ -16,7 +17,9 @@ def length(columns: Columns) -> int:
 
 
 def select(columns: Columns, index: Tensor) -> Columns:
-    """Return the rows `index` (int64 [B]) of every column. index_select is several times faster than `x[index]`."""
+    """Return the rows `index` (int64 [B]) of every column. index_select is several times faster
+    than `x[index]`.
+    """
     return {name: column.index_select(0, index) for name, column in columns.items()}
 
 
@@ -28,8 +31,8 @@ class Batch:
         raw: The rows as they are stored, on the CPU, before any transform.
         inputs: Transformed inputs [B, ...] on the training device.
         targets: Transformed targets, int64 [B], on the training device.
-        fields: Further values of each example, [B, ...], on the training device; what a memory keeps besides the
-            examples, readable as attributes too (`batch.logits`).
+        fields: Further values of each example, [B, ...], on the training device; what a memory
+            keeps besides the examples, readable as attributes too (`batch.logits`).
     """
 
     raw: Columns
@@ -44,11 +47,14 @@ class Batch:
         try:
             return self.fields[name]
         except KeyError:
-            raise AttributeError(f"this batch has no field '{name}', only {sorted(self.fields)}") from None
+            raise AttributeError(
+                f"this batch has no field '{name}', only {sorted(self.fields)}"
+            ) from None
 
 
 class BatchTransform:
-    """Turns raw columns into a `Batch`: moves a whole batch to the device, then transforms it there.
+    """Turns raw columns into a `Batch`: moves a whole batch to the device, then transforms it
+    there.
 
     Args:
         inputs: Modules applied to the inputs, in order.
@@ -65,20 +71,30 @@ class BatchTransform:
         dtype: torch.dtype | None = None,
     ) -> None:
         self.dtype = dtype
-        self.inputs, self.targets, self.device = tuple(inputs), tuple(targets), torch.device(device)
+        self.inputs = tuple(inputs)
+        self.targets = tuple(targets)
+        self.device = torch.device(device)
 
     def __call__(self, raw: Columns) -> Batch:
-        moved = raw if self.device.type == "cpu" else {k: v.to(self.device, non_blocking=True) for k, v in raw.items()}
-        inputs, targets = moved["inputs"], moved["targets"]
+        moved = (
+            raw
+            if self.device.type == "cpu"
+            else {k: v.to(self.device, non_blocking=True) for k, v in raw.items()}
+        )
+        inputs = moved["inputs"]
+        targets = moved["targets"]
         for transform in self.inputs:
             inputs = transform(inputs)
+
         for transform in self.targets:
             targets = transform(targets)
+
         fields = {k: v for k, v in moved.items() if k not in ("inputs", "targets")}
         if self.dtype is not None:
             inputs = self._cast(inputs)
             targets = self._cast(targets)
             fields = {k: self._cast(v) for k, v in fields.items()}
+
         return Batch(raw, inputs, targets, fields)
 
     def _cast(self, tensor: Tensor) -> Tensor:
@@ -90,12 +106,15 @@ class Batches:
 
     Args:
         columns: What to iterate over.
-        batch_size: Rows of a batch; the last one of an epoch may be smaller, or have one row more: a single row,
-            of which batch normalisation can't take a variance, joins the batch before.
+        batch_size: Rows of a batch; the last one of an epoch may be smaller, or have one row more:
+            a single row, of which batch normalisation can't take a variance, joins the batch
+            before.
         transform: Makes the batches.
         generator: Shuffles the rows anew at each epoch; null keeps their order.
-        share: (rank, ranks): each of several processes takes every `ranks`th row of the epoch's order.
-        steps: Batches of an epoch, where it isn't the rows that decide; they then are of about equal size.
+        share: (rank, ranks): each of several processes takes every `ranks`th row of the epoch's
+            order.
+        steps: Batches of an epoch, where it isn't the rows that decide; they then are of about
+            equal size.
 
     Attributes:
         limit: At most so many batches of each epoch are yielded.
@@ -113,9 +132,12 @@ class Batches:
         share: tuple[int, int] = (0, 1),
         steps: int | None = None,
     ) -> None:
-        self.share, self.steps = share, steps
-        self.columns, self.batch_size = columns, batch_size
-        self.transform, self.generator = transform, generator
+        self.share = share
+        self.steps = steps
+        self.columns = columns
+        self.batch_size = batch_size
+        self.transform = transform
+        self.generator = generator
         self.limit: int | None = None
         self.position = 0
         self.order: Tensor | None = None
@@ -129,17 +151,21 @@ class Batches:
         """Batches of an epoch, if nothing limits them."""
         if self.steps is not None:
             return self.steps
+
         rows = length(self.columns) // self.share[1]
         count = (rows + self.batch_size - 1) // self.batch_size
         if self.share[1] == 1 and self._leaves_one(rows):
             return count - 1
+
         return count
 
     def _leaves_one(self, rows: int) -> bool:
         return 1 < self.batch_size < rows and rows % self.batch_size == 1
 
     def resume(self, position: int, order: Tensor | None) -> None:
-        """Let the next epoch be the one that had yielded `position` batches when its `order` was as given."""
+        """Let the next epoch be the one that had yielded `position` batches when its `order` was
+        as given.
+        """
         self._skip = position
         if self.generator is not None and order is not None:
             self.generator.set_state(order)
@@ -152,6 +178,7 @@ class Batches:
     def _cut(self, order: Tensor) -> Sequence[Tensor]:
         if self.steps is not None:
             return torch.tensor_split(order, self.steps)
+
         rank, ranks = self.share
         if ranks == 1:
             if not self._leaves_one(len(order)):
@@ -159,14 +186,28 @@ class Batches:
             parts = [*torch.split(order[:-1], self.batch_size)]
             parts[-1] = torch.cat([parts[-1], order[-1:]])
             return parts
-        # Every process takes as many steps. A row that would be a batch by itself in some of them joins the one before.
-        mine, last = order[rank::ranks], (self._whole() - 1) * self.batch_size
-        return [*(mine[begin : begin + self.batch_size] for begin in range(0, last, self.batch_size)), mine[last:]]
+
+        # Every process takes as many steps. A row that would be a batch by itself in some of them
+        # joins the one before.
+        mine = order[rank::ranks]
+        last = (self._whole() - 1) * self.batch_size
+
+        return [
+            *(mine[begin : begin + self.batch_size] for begin in range(0, last, self.batch_size)),
+            mine[last:],
+        ]
 
     def __iter__(self) -> Iterator[Batch]:
-        n, skip, self._skip = length(self.columns), self._skip, 0
+        n = length(self.columns)
+        skip = self._skip
+        self._skip = 0
         self.order = None if self.generator is None else self.generator.get_state()
-        order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
+        order = (
+            torch.arange(n)
+            if self.generator is None
+            else torch.randperm(n, generator=self.generator)
+        )
+
         for position, index in enumerate(self._cut(order)[: len(self)], 1):
             self.position = position
             if position > skip:

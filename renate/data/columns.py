@@ -37,8 +37,10 @@ def to_numpy(column: Any) -> Array:
     assert not column.null_count
     if is_text(column.type):
         return np.array(column.to_pylist(), object)
+
     view = _booleans if pa.types.is_boolean(column.type) else np.from_dlpack
     nothing = pa.nulls(0, column.type)  # of a column without chunks too the type is known
+
     return np.concatenate([view(chunk) for chunk in (nothing, *column.chunks)])
 
 

@@ -8,12 +8,29 @@ from renate.data.columns import strings
 
 # Rows up to this many bytes can be read; pyarrow's own bound is a sixteenth of it.
 BLOCK = 1 << 24
-# What programs write for a value that isn't there. In a column of numbers it is one that is missing; in text it is
-# text, since "NA" is Namibia's code.
-MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "NULL", "null", "NaN", "nan", "-NaN", "-nan", "None", "<NA>"]
+# What programs write for a value that isn't there. In a column of numbers it is one that is
+# missing; in text it is text, since "NA" is Namibia's code.
+MISSING = [
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "#NA",
+    "NULL",
+    "null",
+    "NaN",
+    "nan",
+    "-NaN",
+    "-nan",
+    "None",
+    "<NA>",
+]
 # A zero in front or a plus sign is a spelling that a number wouldn't keep: 01067 is a postcode.
 WHOLE = r"^(0|-?[1-9][0-9]*)$"
-NUMBER = r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$|^-?(inf|Inf|INF|[Ii]nfinity)$"
+NUMBER = (
+    r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$|^-?(inf|Inf|INF|[Ii]nfinity)$"
+)
 BOOLEAN = r"^(true|True|TRUE|false|False|FALSE)$"
 
 
@@ -39,13 +56,18 @@ def read_csv(source: Any) -> Any:
     converting = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
     try:
         return csv.read_csv(
-            pa.BufferReader(buffer), read_options=reading, parse_options=parsing, convert_options=converting
+            pa.BufferReader(buffer),
+            read_options=reading,
+            parse_options=parsing,
+            convert_options=converting,
         )
     except pa.ArrowInvalid as error:
         odd = re.search(r"column #(\d+).*invalid UTF8", str(error))
         if odd is None:
             raise
-        raise ValueError(f"column '{names[int(odd[1])]}' isn't UTF-8, save the file as such") from error
+        raise ValueError(
+            f"column '{names[int(odd[1])]}' isn't UTF-8, save the file as such"
+        ) from error
 
 
 def _check_start(start: bytes) -> None:
@@ -56,19 +78,22 @@ def _check_start(start: bytes) -> None:
     unquoted = b"".join(header.split(b'"')[::2])
     if b"," in unquoted:
         return
+
     for separator, name in ((b";", "';'"), (b"\t", "a tab"), (b"|", "'|'")):
         if separator in unquoted:
             raise ValueError(
-                f"its columns are separated by {name}, expected ',': save it with commas, and points in numbers"
+                f"its columns are separated by {name}, expected ',': save it with commas, and "
+                "points in numbers"
             )
 
 
 def typed(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same tables of text, with numbers and booleans in the columns that hold nothing else.
+    """Return the same tables of text, with numbers and booleans in the columns that hold nothing
+    else.
 
-    A column has one kind in all tables, which depends on all their rows and on no order of them: int64 where every
-    value is whole, else float64 where every value is a number, else boolean, else text as it is spelt. Digits that
-    int64 can't hold stay text.
+    A column has one kind in all tables, which depends on all their rows and on no order of them:
+    int64 where every value is whole, else float64 where every value is a number, else boolean, else
+    text as it is spelt. Digits that int64 can't hold stay text.
 
     Args:
         tables: file -> Arrow table of strings.
@@ -76,29 +101,35 @@ def typed(tables: Mapping[str, Any]) -> dict[str, Any]:
     import pyarrow as pa
 
     result = dict(tables)
+
     for name in dict.fromkeys(name for table in tables.values() for name in table.column_names):
         holders = [file for file, table in tables.items() if name in table.column_names]
         chunks = [chunk for file in holders for chunk in tables[file].column(name).chunks]
         values = _values(pa.chunked_array(chunks, pa.string()))
         if values is None:
             continue
+
         begin = 0
         for file in holders:
             table = result[file]
             part = values.slice(begin, table.num_rows)
             begin += table.num_rows
             result[file] = table.set_column(table.column_names.index(name), name, part)
+
     return result
 
 
 def _values(texts: Any) -> Any:
-    """Return text as numbers or booleans, null where a value is missing; None where it must stay text."""
+    """Return text as numbers or booleans, null where a value is missing; None where it must stay
+    text.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     trimmed = pc.utf8_trim_whitespace(texts)
     missing = pc.is_in(trimmed, strings(MISSING))
-    if pc.all(missing).as_py():  # also of no rows at all: what they are like is the other files' to say
+    # Also of no rows at all: what they are like is the other files' to say
+    if pc.all(missing).as_py():
         empty = pc.all(pc.equal(trimmed, strings([""])[0])).as_py()
         return pa.chunked_array([pa.nulls(len(texts))]) if empty else None
 
@@ -109,6 +140,7 @@ def _values(texts: Any) -> Any:
                 return pc.utf8_lower(filled).cast(kind)
             except pa.ArrowInvalid:
                 return None
+
     return None
 
 

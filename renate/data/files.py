@@ -1,4 +1,6 @@
-"""Tables in files: parquet, CSV, JSON, read by pyarrow; images inside parquet, decoded by Pillow."""
+"""Tables in files: parquet, CSV, JSON, read by pyarrow; images inside parquet, decoded by
+Pillow.
+"""
 
 import hashlib
 import json
@@ -35,15 +37,19 @@ Paths = str | Sequence[str]
 class Files(Source):
     """Files whose suffix says what they are: parquet, csv, json or jsonl.
 
-    Numeric columns become one float32 vector per example; one column of encoded images becomes uint8 [C, H, W].
+    Numeric columns become one float32 vector per example; one column of encoded images becomes
+    uint8 [C, H, W].
 
     Args:
         train: A path, a glob, or a list of them; also URLs such as s3://bucket/new/*.parquet.
-        test: The same, or name -> such, each a column of the accuracy matrix; null holds `test_size` of `train` out.
+        test: The same, or name -> such, each a column of the accuracy matrix; null holds
+            `test_size` of `train` out.
         test_size: The fraction that is held out where `test` is null, the same for every seed.
         target: The column to predict, or several.
-        inputs: The columns to predict from; null takes all others, less what a writer kept as an index.
-        image_size: [height, width] to resize images to; null takes them as they are, all of one size.
+        inputs: The columns to predict from; null takes all others, less what a writer kept as an
+            index.
+        image_size: [height, width] to resize images to; null takes them as they are, all of one
+            size.
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
     """
 
@@ -66,14 +72,23 @@ class Files(Source):
         if len(set(self.targets)) < len(self.targets):
             raise ConfigError(f"data.target={self.target} names a column twice")
         if isinstance(self.inputs, str | int):
-            raise ConfigError(f"data.inputs={self.inputs}: expected a list of columns, as [{self.inputs}]")
+            raise ConfigError(
+                f"data.inputs={self.inputs}: expected a list of columns, as [{self.inputs}]"
+            )
+
         if self.inputs is not None:
             self.inputs = [str(name) for name in self.inputs]
             if not self.inputs:
-                raise ConfigError("data.inputs=[]: name a column, or give null for all but data.target")
+                raise ConfigError(
+                    "data.inputs=[]: name a column, or give null for all but data.target"
+                )
+
         both = [name for name in self.inputs or [] if name in self.targets]
         if both:
-            raise ConfigError(f"data.inputs={list(self.inputs or [])} holds data.target={both[0]}: take it out")
+            raise ConfigError(
+                f"data.inputs={list(self.inputs or [])} holds data.target={both[0]}: take it out"
+            )
+
         size = self.image_size
         if size is not None and (not isinstance(size, Sequence) or len(size) != 2 or min(size) < 1):
             raise ConfigError(f"data.image_size={size}: expected [height, width], both 1 or more")
@@ -88,22 +103,32 @@ class Files(Source):
         named: Mapping[str, Paths] = {}
         if self.test is not None:
             named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
+
         tests = {str(name): expand(paths, "data.test") for name, paths in named.items()}
 
         # together, so that a column of CSV is text in all of them or in none
         files = list(dict.fromkeys([*train, *chain(*tests.values())]))
         reads = read_files(files).items()
-        found = {file: Read(spread(file, read.table, but=self.targets), read.unread) for file, read in reads}
+        found = {
+            file: Read(spread(file, read.table, but=self.targets), read.unread)
+            for file, read in reads
+        }
         table = self._table(train, found)
         if self.test is None:
             return table, self.test_size
+
         return table, {name: self._table(files, found, like=table) for name, files in tests.items()}
 
-    def _table(self, files: list[str], found: Mapping[str, Read], like: Table | None = None) -> Table:
-        """Tables whose columns are matched by name to the state's, else to those of `like`, else the first."""
+    def _table(
+        self, files: list[str], found: Mapping[str, Read], like: Table | None = None
+    ) -> Table:
+        """Tables whose columns are matched by name to the state's, else to those of `like`, else
+        the first.
+        """
         reads = [found[file] for file in files]
         for file, read in zip(files, reads, strict=True):
             _check_names(file, read.table.column_names)
+
         wanted, origin = self._wanted(reads[0].table, files[0], like)
         decoded = self._decoded(files, reads, wanted)
         notes: list[str] = []
@@ -120,15 +145,22 @@ class Files(Source):
         places = Places(files, [part.num_rows for part in parts])
         targets, target_names, where = self._targets(whole, places)
         images = [name for name in names if is_image(whole.column(name).type)]
+
         if images and len(names) > 1:
-            raise DataError(f"{files[0]}: column '{images[0]}' holds images: data.inputs=['{images[0]}'] uses it alone")
+            raise DataError(
+                f"{files[0]}: column '{images[0]}' holds images: data.inputs=['{images[0]}'] uses "
+                "it alone"
+            )
+
         if images:
             inputs = self._images(files, reads, images[0]) if decoded is None else decoded
             inputs, said = self._fitted(inputs, like, f"{files[0]}: column '{images[0]}'")
             notes += said
         else:
             inputs = self._vectors(whole.select(names), places)
+
         kind = target_kind_of(whole.schema.field(self.targets[0]).type)
+
         return Table(
             inputs,
             targets,
@@ -146,22 +178,32 @@ class Files(Source):
         return Path(self.cache_dir or "~/.cache/renate").expanduser()
 
     def _wanted(self, first: Any, file: str, like: Table | None) -> tuple[dict[str, str], str]:
-        """name -> kind of the inputs, and what has them: the state, data.train, or the first file."""
+        """name -> kind of the inputs, and what has them: the state, data.train, or the first
+        file.
+        """
         if self.known is not None and self.known.named:
             self._check_state()
             return {column.name: column.kind for column in self.known.columns}, "the state"
         if like is not None:
             return dict(like.columns), "data.train"
+
         for name in [*self.targets, *self._asked(first.column_names)]:
             if name not in first.column_names:
                 hint = nearest(name, first.column_names)
-                raise DataError(f"{file}: no column '{name}'{hint} ({', '.join(first.column_names)})")
+                raise DataError(
+                    f"{file}: no column '{name}'{hint} ({', '.join(first.column_names)})"
+                )
+
         names = self._names(first)
         if not names:
             raise DataError(f"{file}: no column but '{self.targets[-1]}', nothing to predict from")
+
         odd = [name for name in [*self.targets, *names] if not is_name(name)]
         if odd:
-            raise DataError(f"{file}: column {odd[0][:100]!r} has a name with control characters: rename it")
+            raise DataError(
+                f"{file}: column {odd[0][:100]!r} has a name with control characters: rename it"
+            )
+
         return {name: kind_of(first.schema.field(name).type) for name in names}, file
 
     def _check_state(self) -> None:
@@ -169,9 +211,11 @@ class Files(Source):
         assert self.known is not None
         if self.known.target is not None and self.known.target != ", ".join(self.targets):
             raise ConfigError(
-                f"data.target={', '.join(self.targets)}: the state's target is '{self.known.target}': "
+                f"data.target={', '.join(self.targets)}: the state's target is "
+                f"'{self.known.target}': "
                 "rename the column, or start another state"
             )
+
         asked = self._asked(self.known.names)
         if self.inputs is not None and set(asked) != set(self.known.names):
             odd = sorted(set(asked) ^ set(self.known.names))[0]
@@ -184,47 +228,76 @@ class Files(Source):
         """What `inputs` names; of a column of lists each place."""
         found: list[str] = []
         for name in self.inputs or []:
-            places = [other for other in there if other.startswith(f"{name}[") and other.endswith("]")]
+            places = [
+                other for other in there if other.startswith(f"{name}[") and other.endswith("]")
+            ]
             found += [name] if name in there or not places else places
+
         return found
 
     def _names(self, table: Any) -> list[str]:
         if self.inputs is not None:
             return self._asked(table.column_names)
         index = index_columns(table)
-        return [name for name in table.column_names if name not in index and name not in self.targets]
+        return [
+            name for name in table.column_names if name not in index and name not in self.targets
+        ]
 
-    def _check_columns(self, file: str, read: Read, wanted: Mapping[str, str], origin: str, decoded: bool) -> list[str]:
+    def _check_columns(
+        self, file: str, read: Read, wanted: Mapping[str, str], origin: str, decoded: bool
+    ) -> list[str]:
         """Check one file's columns; return what to say about those that are left out."""
         table = read.table
         names = table.column_names
+
         for target in self.targets:
             if target not in names:
-                raise DataError(f"{file}: no column '{target}'{nearest(target, names)} ({', '.join(names)})")
-        index = [name for name in index_columns(table) if name not in wanted and name not in self.targets]
+                raise DataError(
+                    f"{file}: no column '{target}'{nearest(target, names)} ({', '.join(names)})"
+                )
+
+        index = [
+            name for name in index_columns(table) if name not in wanted and name not in self.targets
+        ]
         left_out = {*index, *self.targets}
-        kinds = {name: kind_of(table.schema.field(name).type) for name in names if name not in left_out}
+        kinds = {
+            name: kind_of(table.schema.field(name).type) for name in names if name not in left_out
+        }
         if not table.num_rows:  # says nothing of what its columns hold
             kinds |= {name: kind for name, kind in wanted.items() if name in kinds}
+
         match_columns(file, kinds, wanted, origin=origin, surplus=self.inputs is not None)
         for target in self.targets:
             if empty := empty_values(read.column(target)):
-                raise DataError(f"{file}: column '{target}' has {empty} empty values: drop those rows")
+                raise DataError(
+                    f"{file}: column '{target}' has {empty} empty values: drop those rows"
+                )
+
         for name in wanted if not decoded else ():  # what was decoded had none
             if empty := read.column(name).null_count:
-                raise DataError(f"{file}: column '{name}' has {empty} empty values: fill them or drop the rows")
+                raise DataError(
+                    f"{file}: column '{name}' has {empty} empty values: fill them or drop the rows"
+                )
+
         if not index or self.inputs is not None:
             return []
-        return [f"{file}: column '{index[0]}' is its writer's index, no input: data.inputs=[…] takes it nevertheless"]
+
+        return [
+            f"{file}: column '{index[0]}' is its writer's index, no input: data.inputs=[…] takes "
+            "it nevertheless"
+        ]
 
     def _fitted(self, images: Tensor, like: Table | None, where: str) -> tuple[Tensor, list[str]]:
         """Images in the channels and size of those that they are held against.
 
         Only test images are turned from grey into colour, where nothing is lost by it.
         """
-        shape = self.known.shape if self.known is not None else like and tuple(like.inputs.shape[1:])
+        shape = (
+            self.known.shape if self.known is not None else like and tuple(like.inputs.shape[1:])
+        )
         if not shape or len(shape) != 3 or tuple(images.shape[1:]) == tuple(shape):
             return images, []
+
         origin = "the state" if self.known is not None else "data.train"
         if images.shape[2:] != shape[1:]:
             size = "×".join(map(str, images.shape[2:]))
@@ -233,13 +306,21 @@ class Files(Source):
                 f"{where} is {size} pixels, the images of {origin} are {height}×{width}: "
                 f"data.image_size=[{height},{width}] resizes them"
             )
+
         if like is not None and images.shape[1] == 1:
-            return images.expand(-1, shape[0], -1, -1), [f"{where} is grey, {origin} has colour: read as colour"]
+            return images.expand(-1, shape[0], -1, -1), [
+                f"{where} is grey, {origin} has colour: read as colour"
+            ]
+
         found = "grey" if images.shape[1] == 1 else "in colour"
         wanted = "grey" if shape[0] == 1 else "in colour"
-        raise DataError(f"{where} is {found}, the images of {origin} are {wanted}: convert the images to that")
+        raise DataError(
+            f"{where} is {found}, the images of {origin} are {wanted}: convert the images to that"
+        )
 
-    def _targets(self, table: Any, places: "Places") -> tuple[np.ndarray[Any, Any], tuple[str, ...], str]:
+    def _targets(
+        self, table: Any, places: "Places"
+    ) -> tuple[np.ndarray[Any, Any], tuple[str, ...], str]:
         """Return values, names and place of the targets, as `Targets` has them."""
         if isinstance(self.target, str):
             where = f"{places.title}: column '{self.target}'"
@@ -249,11 +330,18 @@ class Files(Source):
                 names = [f"{self.target}[{place}]" for place in range(values.shape[1])]
             return values, tuple(names), where
 
-        columns = [of_arrow(table.column(name), f"{places.title}: column '{name}'") for name in self.target]
+        columns = [
+            of_arrow(table.column(name), f"{places.title}: column '{name}'") for name in self.target
+        ]
         for name, column in zip(self.target, columns, strict=True):
             if column.dtype == object or column.ndim > 1:
-                raise DataError(f"{places.title}: column '{name}' holds {column[0]!r}, several targets are numbers")
+                raise DataError(
+                    f"{places.title}: column '{name}' holds {column[0]!r}, several targets are "
+                    "numbers"
+                )
+
         where = f"{places.title}: columns {', '.join(self.target)}"
+
         return np.stack(columns, axis=1), tuple(self.target), where
 
     def _vectors(self, table: Any, places: "Places") -> Tensor:
@@ -267,21 +355,32 @@ class Files(Source):
         for index, name in enumerate(table.column_names):
             column = numbers(table.column(name), name, places)
             vectors[:, index] = float32(to_numpy(column), f"{places.title}: column '{name}'")
+
         return torch.from_numpy(vectors)
 
-    def _decoded(self, files: list[str], reads: list[Read], wanted: Mapping[str, str]) -> Tensor | None:
+    def _decoded(
+        self, files: list[str], reads: list[Read], wanted: Mapping[str, str]
+    ) -> Tensor | None:
         """The images of these files as they were decoded before, if they were."""
         name = next(iter(wanted))
-        if list(wanted.values()) != ["image"] or any(name not in read.table.column_names for read in reads):
+        if list(wanted.values()) != ["image"] or any(
+            name not in read.table.column_names for read in reads
+        ):
             return None
+
         path = self._place_of(files, name)
         for read in reads:
             if name in read.unread:
-                read.unread[name].check()  # or the path would be that of other content than was read
+                # Or the path would be that of other content than was read
+                read.unread[name].check()
+
         return mapped(path, sum(read.table.num_rows for read in reads), self._size)
 
     def _images(self, files: list[str], reads: list[Read], name: str) -> Tensor:
-        columns = [(f"{file}: column '{name}'", read.column(name)) for file, read in zip(files, reads, strict=True)]
+        columns = [
+            (f"{file}: column '{name}'", read.column(name))
+            for file, read in zip(files, reads, strict=True)
+        ]
         return decode(columns, self._place_of(files, name), self._size, self.show)
 
     @property
@@ -289,10 +388,14 @@ class Files(Source):
         return tuple(self.image_size) if self.image_size is not None else None
 
     def _place_of(self, files: list[str], name: str) -> Path:
-        """Where decoded images are kept, by all that decides the pixels: content, column, size, and what decodes."""
+        """Where decoded images are kept, by all that decides the pixels: content, column, size,
+        and what decodes.
+        """
         import PIL
 
-        key = json.dumps([fingerprint([files], self._cache), name, self._size, VERSION, PIL.__version__])
+        key = json.dumps(
+            [fingerprint([files], self._cache), name, self._size, VERSION, PIL.__version__]
+        )
         return self._cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
 
 

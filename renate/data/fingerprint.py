@@ -1,4 +1,6 @@
-"""Which files a pattern means, and whether their contents have changed; knows neither torch nor pyarrow."""
+"""Which files a pattern means, and whether their contents have changed; knows neither torch nor
+pyarrow.
+"""
 
 import glob
 import hashlib
@@ -15,7 +17,8 @@ Patterns = str | Iterable[Any] | Mapping[str, Any] | None
 
 
 def expand(patterns: Patterns, key: str) -> list[str]:
-    """Return the files that paths and globs (one, a list, or name -> either) mean, sorted within each pattern.
+    """Return the files that paths and globs (one, a list, or name -> either) mean, sorted within
+    each pattern.
 
     Args:
         patterns: Local paths, or URLs of objects such as s3://bucket/new/*.parquet.
@@ -37,13 +40,20 @@ def _matches(patterns: Patterns, key: str) -> list[tuple[str, str | None]]:
         return [match for part in patterns for match in _matches(part, key)]
     if "://" in patterns and not patterns.startswith("file://"):
         return [(file, tag) for file, tag in remote.find(patterns, key)]
+
     path = str(Path(patterns.removeprefix("file://")).expanduser())
     matches = [path] if Path(path).is_file() else glob.glob(path, recursive=True)  # noqa: PTH207 (absolute ones too)
     found = sorted(match for match in matches if Path(match).is_file())
+
     if not found and Path(path).is_dir():
-        raise DataError(f"{key}={patterns} is a folder: name its files, as in '{patterns.rstrip('/')}/*.parquet'")
+        raise DataError(
+            f"{key}={patterns} is a folder: name its files, as in "
+            f"'{patterns.rstrip('/')}/*.parquet'"
+        )
+
     if not found:
         raise DataError(f"{key}={patterns}: no such file, and no file matches (from {Path.cwd()})")
+
     return [(file, None) for file in found]
 
 
@@ -51,20 +61,31 @@ def fingerprint(patterns: Iterable[Any] | Mapping[str, Any], cache: Path | None)
     """Return a hash of the names and contents of all files that patterns mean.
 
     Args:
-        patterns: See `expand`. A mapping's keys are the config keys that messages name, a list's are data.train.
-        cache: A folder that remembers content hashes by path, size and times of change; None is ~/.cache/renate.
+        patterns: See `expand`. A mapping's keys are the config keys that messages name, a list's
+            are data.train.
+        cache: A folder that remembers content hashes by path, size and times of change; None is
+            ~/.cache/renate.
 
     Raises:
         DataError: A pattern that matches nothing.
     """
     known = Hashes((cache or Path("~/.cache/renate")).expanduser() / "hashes.json")
-    named = patterns.items() if isinstance(patterns, Mapping) else [("data.train", part) for part in patterns]
+    named = (
+        patterns.items()
+        if isinstance(patterns, Mapping)
+        else [("data.train", part) for part in patterns]
+    )
     digest = hashlib.sha256()
+
     for key, part in named:
         for file, tag in _matches(part, key):
-            digest.update(f"{Path(file).name}\0{known.of(Path(file)) if tag is None else tag}\0".encode())
+            digest.update(
+                f"{Path(file).name}\0{known.of(Path(file)) if tag is None else tag}\0".encode()
+            )
         digest.update(b"\1")
+
     known.save()
+
     return digest.hexdigest()
 
 
@@ -80,7 +101,9 @@ def contents(files: Iterable[str], cache: Path | None) -> list[str]:
     for file in files:
         remote_file = "://" in file
         found.append(str(_matches(file, "data")[0][1]) if remote_file else known.of(Path(file)))
+
     known.save()
+
     return found
 
 
@@ -92,24 +115,29 @@ class Hashes:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.known = path, _read(path)
+        self.path = path
+        self.known = _read(path)
         self.fresh: dict[str, Any] = {}
 
     def of(self, file: Path) -> str:
         # ctime besides mtime: a copy may bring its old mtime along, nobody can set a ctime
-        stat, name = file.stat(), str(file.absolute())
+        stat = file.stat()
+        name = str(file.absolute())
         stamp = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
         entry = self.known.get(name)
+
         if not (isinstance(entry, list) and len(entry) == 2 and entry[0] == stamp):
             with file.open("rb") as stream:
                 entry = [stamp, hashlib.file_digest(stream, "sha256").hexdigest()]
             self.known[name] = self.fresh[name] = entry
+
         return str(entry[1])
 
     def save(self) -> None:
         """Add what is new to what others have written meanwhile."""
         if not self.fresh:
             return
+
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

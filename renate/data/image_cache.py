@@ -46,39 +46,52 @@ def mapped(path: Path, rows: int, size: tuple[int, ...] | None) -> Tensor | None
         length = path.stat().st_size
     except (OSError, ValueError, EOFError, SyntaxError):
         return None
+
     if not isinstance(found, np.memmap) or found.dtype != np.uint8 or found.ndim != 4:
         return None
-    if found.offset + found.nbytes != length or found.shape[0] != rows or found.shape[1] not in (1, 3):
+    if (
+        found.offset + found.nbytes != length
+        or found.shape[0] != rows
+        or found.shape[1] not in (1, 3)
+    ):
         return None
+
     return torch.from_numpy(found) if size is None or found.shape[2:] == size else None
 
 
-def decode(columns: Columns, path: Path, size: tuple[int, ...] | None, show: Show | None = None) -> Tensor:
-    """Decode columns of encoded images, one after the other, into a file, of which no reader ever finds a part.
+def decode(
+    columns: Columns, path: Path, size: tuple[int, ...] | None, show: Show | None = None
+) -> Tensor:
+    """Decode columns of encoded images, one after the other, into a file, of which no reader ever
+    finds a part.
 
-    A run that is killed leaves a hidden file beside it, which a later one removes. Several processes may decode the
-    same at once.
+    A run that is killed leaves a hidden file beside it, which a later one removes. Several
+    processes may decode the same at once.
 
     Args:
-        columns: (file and column, for messages; column of binary, or of the Hub's struct with `bytes`, as in `Read`).
+        columns: (file and column, for messages; column of binary, or of the Hub's struct with
+            `bytes`, as in `Read`).
         path: The file that will hold the result.
         size: (height, width) to resize to, or None.
         show: Takes done, total and a text, some times a second.
 
     Returns:
-        uint8 [N, C, H, W], C = 1 where every image is grey, else 3; mapped from the file, copied only when written to.
+        uint8 [N, C, H, W], C = 1 where every image is grey, else 3; mapped from the file, copied
+        only when written to.
 
     Raises:
-        DataError: An image that can't be decoded (the first one, whichever process meets it), images of several sizes
-            without `size`, or no room for the file.
+        DataError: An image that can't be decoded (the first one, whichever process meets it),
+            images of several sizes without `size`, or no room for the file.
     """
     rows = _length(columns)
     if not rows:
         raise DataError(f"{columns[0][0]} has no rows")
+
     _make(path, columns, size, _Progress(show, rows))
     found = mapped(path, rows, size)
     if found is None:
         raise DataError(f"{path} isn't as it was written: is the disk full, or damaged?")
+
     return found
 
 
@@ -86,19 +99,24 @@ def _length(columns: Columns) -> int:
     return sum(len(column) for _, column in columns)
 
 
-def _make(path: Path, columns: Columns, size: tuple[int, ...] | None, progress: "_Progress") -> None:
+def _make(
+    path: Path, columns: Columns, size: tuple[int, ...] | None, progress: "_Progress"
+) -> None:
     layout = _layout(columns, size)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     with _keeping(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent)
         file = FileIO(temporary, "x")
+
     try:
         with file:
-            if not _fill(file, temporary, columns, layout, progress):  # grey until an image in colour turns up
+            # Grey until an image in colour turns up
+            if not _fill(file, temporary, columns, layout, progress):
                 _fill(file, temporary, columns, layout._replace(mode="RGB"), progress)
             with _keeping(path.parent):
                 os.fsync(file.fileno())  # or a power cut leaves the name with zeros behind it
+
         with _keeping(path.parent):
             temporary.replace(path)
     finally:
@@ -132,10 +150,13 @@ def _layout(columns: Columns, size: tuple[int, ...] | None) -> Layout:
             except DataError as error:
                 raise DataError(f"{where}: row 0{error.args[0]}") from error
             return Layout(image.mode, image.height, image.width, size is not None)
+
     raise AssertionError("no rows")
 
 
-def _fill(file: FileIO, path: Path, columns: Columns, layout: Layout, progress: "_Progress") -> bool:
+def _fill(
+    file: FileIO, path: Path, columns: Columns, layout: Layout, progress: "_Progress"
+) -> bool:
     """Write the images as a .npy file; False where the layout is grey and one isn't."""
     rows = _length(columns)
     header = _header((rows, *layout.shape))
@@ -147,7 +168,10 @@ def _fill(file: FileIO, path: Path, columns: Columns, layout: Layout, progress: 
     workers = _workers(path, columns)
     done = 0
     stopped = []
-    answers = _there(workers, blocks, layout, start) if workers else _here(file, blocks, layout, start)
+    answers = (
+        _there(workers, blocks, layout, start) if workers else _here(file, blocks, layout, start)
+    )
+
     try:
         for block, answer in answers:
             if answer.kind != "done":
@@ -158,21 +182,30 @@ def _fill(file: FileIO, path: Path, columns: Columns, layout: Layout, progress: 
     finally:
         for worker in workers:
             worker.end()
+
     if not stopped and done != rows:
-        raise DataError(f"{columns[0][0]} has {done} rows, not {rows} as its file says: write it anew")
+        raise DataError(
+            f"{columns[0][0]} has {done} rows, not {rows} as its file says: write it anew"
+        )
+
     return _judge(stopped, columns, path.parent)
 
 
 def _judge(stopped: list[Answer], columns: Columns, folder: Path) -> bool:
-    """Raise what the first row says that can't be decoded; False where there are images in colour."""
+    """Raise what the first row says that can't be decoded; False where there are images in
+    colour.
+    """
     if not stopped:
         return True
+
     for answer in stopped:
         if answer.kind == "unwritten":
             with _keeping(folder):
                 raise OSError(answer.text)
+
     if any(answer.kind == "colour" for answer in stopped):
         return False  # what was refused behind it, or before it, will be so again
+
     first = min(stopped, key=lambda answer: answer.row)
     where, row = _place(columns, first.row)
     raise DataError(f"{where}: row {row}{first.text}")
@@ -190,7 +223,9 @@ def _place(columns: Columns, row: int) -> tuple[str, int]:
 def _header(shape: tuple[int, ...]) -> bytes:
     """That of a .npy file of uint8."""
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
     return header.getvalue()
 
 
@@ -199,11 +234,13 @@ def _begin(file: FileIO, header: bytes, size: int) -> None:
     file.truncate(size)
     file.seek(0)
     file.write(header)
+
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # not of this file system
+            # Not of this file system
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
 
 
@@ -222,16 +259,23 @@ def _workers(path: Path, columns: Columns) -> list[Worker]:
     worth = 0.0
     for _, column in columns:
         worth += len(column) / IMAGES_PER_WORKER + column.nbytes / BYTES_PER_WORKER
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     count = min(processors, int(worth))
     workers: list[Worker] = []
-    with suppress(OSError):  # where no process may be started, those that were, or this one, do it all
+    # Where no process may be started, those that were, or this one, do it all
+    with suppress(OSError):
         while len(workers) < count > 1:
             workers.append(Worker(path))
+
     return workers
 
 
-def _here(file: FileIO, blocks: Iterator[Block], layout: Layout, start: int) -> Iterator[tuple[Block, Answer]]:
+def _here(
+    file: FileIO, blocks: Iterator[Block], layout: Layout, start: int
+) -> Iterator[tuple[Block, Answer]]:
     """Write the blocks, until one can't be."""
     for block in blocks:
         answer = write(file, block, layout, start)
@@ -243,10 +287,13 @@ def _here(file: FileIO, blocks: Iterator[Block], layout: Layout, start: int) -> 
 def _there(
     workers: list[Worker], blocks: Iterator[Block], layout: Layout, start: int
 ) -> Iterator[tuple[Block, Answer]]:
-    """Have the blocks written, until one can't be; then only those before it, and some behind it."""
+    """Have the blocks written, until one can't be; then only those before it, and some behind
+    it.
+    """
     idle = list(workers)
     busy: dict[int, tuple[Worker, Block]] = {}  # by the file descriptor of the answer
     following = next(blocks, None)
+
     while busy or following:
         while idle and following:
             worker = idle.pop()
@@ -259,10 +306,12 @@ def _there(
             worker, block = busy.pop(ready)
             with _told(worker, block):
                 answer = worker.receive()
+
             idle.append(worker)
             if answer.kind != "done":
                 blocks = iter(())
                 following = None
+
             yield block, answer
 
 
@@ -274,7 +323,8 @@ def _told(worker: Worker, block: Block) -> Iterator[None]:
     except (OSError, EOFError, UnpicklingError) as error:
         last = block.first + len(block.images) - 1
         raise DataError(
-            f"images {block.first} to {last}: the process that decodes them has ended (exit code {worker.end()}): "
+            f"images {block.first} to {last}: the process that decodes them has ended (exit code "
+            f"{worker.end()}): "
             "is there too little memory?"
         ) from error
 
@@ -295,8 +345,13 @@ class _Progress:
 
     def __call__(self, done: int) -> None:
         now = time.monotonic()
-        if self.show is None or done <= self.told or (done < self.total and now - self.last < EVERY):
+        if (
+            self.show is None
+            or done <= self.told
+            or (done < self.total and now - self.last < EVERY)
+        ):
             return
+
         self.told = done
         self.last = now
         self.show(done, self.total, "decoding images")

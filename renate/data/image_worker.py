@@ -1,8 +1,10 @@
-"""A process that decodes images: it takes blocks of encoded ones and writes their pixels into its rows of a file.
+"""A process that decodes images: it takes blocks of encoded ones and writes their pixels into its
+rows of a file.
 
-Threads don't do: Pillow holds the interpreter's lock for most of the time that a small image takes, and two threads are
-slower than one. Nor does a fork, which copies the locks of torch's threads, or multiprocessing, which loads the main
-module again and refuses daemonic processes. This module loads Pillow and little else.
+Threads don't do: Pillow holds the interpreter's lock for most of the time that a small image takes,
+and two threads are slower than one. Nor does a fork, which copies the locks of torch's threads, or
+multiprocessing, which loads the main module again and refuses daemonic processes. This module loads
+Pillow and little else.
 """
 
 import os
@@ -17,7 +19,10 @@ from renate.data.images import InColourError, Layout, pixels
 from renate.errors import DataError
 
 # Two arguments of `serve`, then the parent's own sys.path, so that both find the same modules.
-START = "import sys; a, b, *sys.path = sys.argv[1:]; from renate.data.image_worker import serve; serve(a, int(b))"
+START = (
+    "import sys; a, b, *sys.path = sys.argv[1:]; from renate.data.image_worker import serve; "
+    "serve(a, int(b))"
+)
 
 
 class Block(NamedTuple):
@@ -57,6 +62,7 @@ def write(file: FileIO, block: Block, layout: Layout, start: int) -> Answer:
     """
     channels, height, width = layout.shape
     row = block.first
+
     try:
         file.seek(start + row * channels * height * width)
         for image in pixels(block.images, layout):
@@ -70,11 +76,13 @@ def write(file: FileIO, block: Block, layout: Layout, start: int) -> Answer:
         return Answer("refused", row, error.args[0])
     except OSError as error:
         return Answer("unwritten", row, error.strerror or str(error))
+
     return Answer("done")
 
 
 def serve(path: str, answers: int) -> None:
-    """Answer requests (block, layout, start) from the standard input until it ends, as it does when the parent dies.
+    """Answer requests (block, layout, start) from the standard input until it ends, as it does when
+    the parent dies.
 
     Args:
         path: The file to write into.
@@ -102,6 +110,7 @@ class Worker:
     def __init__(self, path: os.PathLike[str]) -> None:
         if not sys.executable or getattr(sys, "frozen", False):
             raise OSError("no interpreter to start")
+
         answers, theirs = os.pipe()
         self.answers = os.fdopen(answers, "rb")
         try:
@@ -118,6 +127,7 @@ class Worker:
             raise
         finally:
             os.close(theirs)
+
         assert self.process.stdin is not None
         self.requests = self.process.stdin
 

@@ -1,4 +1,6 @@
-"""One encoded image -> its pixels. Knows neither torch nor NumPy, so that a process which decodes starts fast."""
+"""One encoded image -> its pixels. Knows neither torch nor NumPy, so that a process which
+decodes starts fast.
+"""
 
 import io
 import warnings
@@ -53,7 +55,8 @@ def pixels(images: Sequence[bytes | None], layout: Layout) -> Iterator[bytes]:
         Of each the pixels, uint8 [C, H, W].
 
     Raises:
-        DataError: One that can't be decoded, or of another size; the message goes on from where it stands.
+        DataError: One that can't be decoded, or of another size; the message goes on from where it
+            stands.
         InColourError: One that isn't grey, where `layout` is.
     """
     size = (layout.height, layout.width)
@@ -66,8 +69,10 @@ def pixels(images: Sequence[bytes | None], layout: Layout) -> Iterator[bytes]:
                 f" is {image.height}×{image.width} pixels, the first image "
                 f"{layout.height}×{layout.width}: data.image_size=[H,W] resizes all"
             )
+
         if image.mode != layout.mode:
             image = image.convert(layout.mode)
+
         data = image.tobytes()
         # a channel after the other, as networks take them
         yield data if layout.mode == "L" else data[0::3] + data[1::3] + data[2::3]
@@ -90,12 +95,14 @@ def open_image(data: bytes | None, size: tuple[int, ...] | None) -> Any:
 
     if data is None:
         raise DataError(" has a path but no bytes: embed the images in the file")
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of many pixels: those are counted below
             image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
             _check(image)
             image.load()
+
         image = as_seen(image, "")
     except DataError:
         raise
@@ -103,15 +110,21 @@ def open_image(data: bytes | None, size: tuple[int, ...] | None) -> Any:
         raise DataError(f" is more than {MAX_PIXELS:,} pixels: make it smaller first") from error
     except Exception as error:  # decoders of damaged bytes raise whatever happens to them
         expected = ", ".join(FORMATS)
-        raise DataError(f" is no image that Pillow can read, expected {expected}: replace or drop it") from error
+        raise DataError(
+            f" is no image that Pillow can read, expected {expected}: replace or drop it"
+        ) from error
+
     if size is None or image.size == (size[1], size[0]):
         return image
+
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 
 @cache
 def _formats() -> list[str]:
-    """Those of `FORMATS` that this Pillow has; `Image.init` would load the plugins of some forty others."""
+    """Those of `FORMATS` that this Pillow has; `Image.init` would load the plugins of some forty
+    others.
+    """
     from PIL import (  # noqa: F401
         BmpImagePlugin,
         GifImagePlugin,
@@ -130,14 +143,19 @@ def _check(image: Any) -> None:
     """Refuse what decoding would make too much, or only a part, of; nothing is decoded yet."""
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise DataError(f" is {height}×{width} pixels, more than {MAX_PIXELS:,} in all: make it smaller first")
+        raise DataError(
+            f" is {height}×{width} pixels, more than {MAX_PIXELS:,} in all: make it smaller first"
+        )
+
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format in FORMATS:  # phones put a preview behind a JPEG, which is MPO then
+    # Phones put a preview behind a JPEG, which is MPO then
+    if frames > 1 and image.format in FORMATS:
         raise DataError(f" has {frames} frames: keep one of them as an image")
 
 
 def as_seen(image: Any, where: str) -> Any:
-    """Return a PIL image as a viewer shows it: upright, on white where it is transparent, of mode L or RGB.
+    """Return a PIL image as a viewer shows it: upright, on white where it is transparent, of mode L
+    or RGB.
 
     Raises:
         DataError: More than 8 bits per channel.
@@ -145,14 +163,20 @@ def as_seen(image: Any, where: str) -> Any:
     from PIL import ExifTags, Image, ImageOps
 
     if image.mode in DEEP:
-        raise DataError(f"{where} has more than 8 bits per channel (mode {image.mode}): convert the images first")
+        raise DataError(
+            f"{where} has more than 8 bits per channel (mode {image.mode}): convert the images "
+            "first"
+        )
+
     image.load()  # an orientation may stand behind the pixels
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else `exif_transpose` makes a copy
         image = ImageOps.exif_transpose(image)
+
     mode = "L" if image.mode in GREY else "RGB"
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
         if image.mode == "La":
             image = image.convert("LA")
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
     return image if image.mode == mode else image.convert(mode)

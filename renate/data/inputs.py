@@ -24,7 +24,8 @@ class Column:
 
     Attributes:
         name: As the file has it; `inputs` for the items of a data set.
-        kind: One of `KINDS`: a table's numbers and booleans become one vector, the others stand alone.
+        kind: One of `KINDS`: a table's numbers and booleans become one vector, the others stand
+            alone.
         low: The least value seen in training data.
         high: The greatest.
     """
@@ -90,13 +91,16 @@ class Inputs:
         _need(all(type(n) is int and 0 <= n <= 2**40 for n in shape), "inputs: no shape")
         _need(bool(alone) or shape == [len(columns)], "inputs: not as many columns as a vector has")
         dtype = found["dtype"]
-        known = isinstance(dtype, str) and re.fullmatch(r"(bfloat|float|int|uint|complex)\d+|bool", dtype)
+        known = isinstance(dtype, str) and re.fullmatch(
+            r"(bfloat|float|int|uint|complex)\d+|bool", dtype
+        )
         _need(bool(known), "inputs: no dtype")
 
         target = found["target"]
         _need(target is None or is_name(target), "inputs: no name of a target")
         kind = found["target_kind"]
         _need(kind is None or kind in TARGETS, "inputs: no kind of a target")
+
         return cls(columns, dtype, tuple(shape), target, kind)
 
 
@@ -106,8 +110,11 @@ def _column(entry: object) -> Column:
     name, kind, low, high = entry
     _need(is_name(name), "inputs: no name of a column")
     _need(isinstance(kind, str) and kind in KINDS, "inputs: no kind of a column")
-    _need(all(type(v) in (int, float) and math.isfinite(v) for v in (low, high)), "inputs: no range")
+    _need(
+        all(type(v) in (int, float) and math.isfinite(v) for v in (low, high)), "inputs: no range"
+    )
     _need(low <= high, "inputs: no range")
+
     return Column(name, kind, float(low), float(high))
 
 
@@ -122,16 +129,21 @@ def is_name(name: object) -> bool:
 
 
 def measured(columns: Sequence[tuple[str, str]], inputs: Tensor) -> tuple[Column, ...]:
-    """Columns with the ranges of the inputs [N, ...]: of each number of a vector, else of all values."""
+    """Columns with the ranges of the inputs [N, ...]: of each number of a vector, else of all
+    values.
+    """
     if not columns:
         columns = [("inputs", "tensor")]
+
     alone = columns[0][1] in ("image", "tensor")
     flat = inputs.reshape(1, -1) if alone else inputs.T
     if not flat.shape[1] or flat.is_complex():
         return tuple(Column(name, kind) for name, kind in columns)
+
     lows = flat.amin(1).double().tolist()
     highs = flat.amax(1).double().tolist()
     ranged = zip(columns, lows, highs, strict=True)
+
     return tuple(Column(name, kind, low, high) for (name, kind), low, high in ranged)
 
 
@@ -152,14 +164,18 @@ def compare(seen: Inputs, known: Inputs, where: str, origin: str) -> None:
             f"{where}: inputs are {seen.dtype} {list(seen.shape)}, those of {origin} "
             f"{known.dtype} {list(known.shape)}: convert them to those, as they were at first"
         )
+
     if seen.target_kind and known.target_kind and seen.target_kind != known.target_kind:
         raise DataError(
-            f"{where}: the target is {seen.target_kind}, that of {origin} {known.target_kind}: convert it to that"
+            f"{where}: the target is {seen.target_kind}, that of {origin} {known.target_kind}: "
+            "convert it to that"
         )
 
 
 def scales(seen: Inputs, known: Inputs, where: str) -> list[str]:
-    """A line that names the columns whose values are on another scale altogether, if there are any."""
+    """A line that names the columns whose values are on another scale altogether, if there are
+    any.
+    """
     odd = []
     for now, before in zip(seen.columns, known.columns, strict=False):
         largest = max(abs(now.low), abs(now.high))
@@ -167,10 +183,13 @@ def scales(seen: Inputs, known: Inputs, where: str) -> list[str]:
         least, most = sorted((largest, known_largest))
         if least > 0 and most > SCALE * least:
             odd.append((now, before))
+
     if not odd:
         return []
+
     now, before = odd[0]
     more = f" (and {len(odd) - 1} more columns)" if len(odd) > 1 else ""
+
     return [
         f"{where}: column '{now.name}' is {now.low:g} to {now.high:g}, in training so far "
         f"{before.low:g} to {before.high:g}{more}: is it on another scale?"
@@ -183,8 +202,10 @@ def widened(known: Inputs, seen: Inputs) -> Inputs:
         replace(old, low=min(old.low, new.low), high=max(old.high, new.high))
         for old, new in zip(known.columns, seen.columns, strict=False)
     )
-    if len(columns) != len(known.columns):  # a vector's columns continued by a data set, or the reverse
+    # A vector's columns continued by a data set, or the reverse
+    if len(columns) != len(known.columns):
         return known
+
     return replace(
         known,
         columns=columns,
@@ -213,13 +234,17 @@ def match_columns(
         if name not in kinds:
             hint = nearest(name, left) or f" (its columns: {', '.join(list(kinds)[:10])})"
             raise DataError(f"{file}: no column '{name}', which {origin} has{hint}")
+
     if left and not surplus:
         raise DataError(
-            f"{file}: column '{left[0]}' is none of {origin}'s inputs: take it out, or name the inputs, "
+            f"{file}: column '{left[0]}' is none of {origin}'s inputs: take it out, or name the "
+            "inputs, "
             f"data.inputs=[{','.join(list(wanted)[:10])}]"
         )
+
     for name, kind in wanted.items():
         if kinds[name] != kind:
             raise DataError(
-                f"{file}: column '{name}' is {kinds[name]}, in {origin} it is {kind}: convert the file's column to that"
+                f"{file}: column '{name}' is {kinds[name]}, in {origin} it is {kind}: convert the "
+                "file's column to that"
             )

@@ -1,4 +1,6 @@
-"""Parquet: all columns but those of encoded images, which stay in the file until they are needed."""
+"""Parquet: all columns but those of encoded images, which stay in the file until they are
+needed.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -37,13 +39,22 @@ class Unread:
 
     @property
     def null_count(self) -> int:
-        """How many images aren't there: by the file's statistics where they tell, else the column is read."""
+        """How many images aren't there: by the file's statistics where they tell, else the
+        column is read.
+        """
         path = f"{self.name}.bytes" if self.type.num_fields else self.name
         with self._opened() as file:
-            statistics = [leaf.statistics for leaf in _leaves(file, self.name) if leaf.path_in_schema == path]
-            known = [found is not None and found.has_null_count and not found.null_count for found in statistics]
+            statistics = [
+                leaf.statistics for leaf in _leaves(file, self.name) if leaf.path_in_schema == path
+            ]
+            known = [
+                found is not None and found.has_null_count and not found.null_count
+                for found in statistics
+            ]
+
         if known and all(known):
             return 0
+
         return sum(array.null_count for array in self.arrays(1024))
 
     def arrays(self, rows: int) -> Iterator[Any]:
@@ -55,10 +66,12 @@ class Unread:
         with self._opened() as file:
             for batch in file.iter_batches(rows, columns=[self.name]):
                 yield batch.column(0)
+
         self.check()
 
     def check(self) -> None:
-        """Return if the file is the one whose other columns were read: labels belong to their images.
+        """Return if the file is the one whose other columns were read: labels belong to their
+        images.
 
         Raises:
             DataError: It isn't.
@@ -66,6 +79,7 @@ class Unread:
         stamp = None
         with suppress(OSError):
             stamp = _stamp(self.source)
+
         if stamp != self.stamp:
             raise DataError(f"{self.file}: it has changed while it was read: start again")
 
@@ -110,11 +124,15 @@ def read_parquet(file: str, source: Any) -> Read:
     import pyarrow as pa
 
     stamp = _stamp(source)
+
     with _open(source) as opened:
         schema = opened.schema_arrow
         later = [field.name for field in schema if is_image(field.type)]
-        # a point in a name reads as a path into a struct, and a name that is there twice is told by the caller
-        plain = len(set(schema.names)) == len(schema.names) and not any("." in name for name in schema.names)
+        # a point in a name reads as a path into a struct, and a name that is there twice is told by
+        # the caller
+        plain = len(set(schema.names)) == len(schema.names) and not any(
+            "." in name for name in schema.names
+        )
         if not later or not plain:
             return Read(opened.read(), {})
 
@@ -123,8 +141,14 @@ def read_parquet(file: str, source: Any) -> Read:
         for name in later:
             nbytes = sum(leaf.total_uncompressed_size for leaf in _leaves(opened, name))
             unread[name] = Unread(file, source, name, schema.field(name).type, rows, nbytes, stamp)
+
         rest = opened.read(columns=[name for name in schema.names if name not in unread])
-    columns = [pa.nulls(rows, field.type) if field.name in unread else rest.column(field.name) for field in schema]
+
+    columns = [
+        pa.nulls(rows, field.type) if field.name in unread else rest.column(field.name)
+        for field in schema
+    ]
+
     return Read(pa.Table.from_arrays(columns, schema=schema), unread)
 
 
@@ -136,11 +160,13 @@ def batches(column: Any, rows: int) -> Iterator[list[bytes | None]]:
         rows: The most that a list has.
 
     Yields:
-        The images; None for one that has a path in place of its bytes, nothing at all for what holds no bytes.
+        The images; None for one that has a path in place of its bytes, nothing at all for what
+        holds no bytes.
     """
     if isinstance(column, Unread):
         yield from map(_images, column.arrays(rows))
         return
+
     for chunk in column.chunks:
         for begin in range(0, len(chunk), rows):
             yield _images(chunk.slice(begin, rows))
@@ -150,7 +176,10 @@ def _images(array: Any) -> list[bytes | None]:
     if not array.type.num_fields:
         return array.to_pylist()  # type: ignore[no-any-return]
     found = array.field("bytes").to_pylist()
-    return [data if isinstance(data, bytes) else _other(array[row].as_py()) for row, data in enumerate(found)]
+    return [
+        data if isinstance(data, bytes) else _other(array[row].as_py())
+        for row, data in enumerate(found)
+    ]
 
 
 def _other(value: Mapping[str, Any]) -> bytes | None:
@@ -162,12 +191,18 @@ def _open(source: Any) -> Any:
     import pyarrow.parquet
 
     # `ParquetFile` and not `read_table`: no `a=1` of a path becomes a column
-    return pyarrow.parquet.ParquetFile(source if isinstance(source, str) else pa.BufferReader(source))
+    return pyarrow.parquet.ParquetFile(
+        source if isinstance(source, str) else pa.BufferReader(source)
+    )
 
 
 def _leaves(file: Any, name: str) -> Iterator[Any]:
     """The metadata of a column in each group of rows; of a struct, those of its fields."""
-    places = [i for i in range(file.metadata.num_columns) if file.schema.column(i).path.split(".")[0] == name]
+    places = [
+        i
+        for i in range(file.metadata.num_columns)
+        if file.schema.column(i).path.split(".")[0] == name
+    ]
     for group in range(file.metadata.num_row_groups):
         for place in places:
             yield file.metadata.row_group(group).column(place)

@@ -1,4 +1,6 @@
-"""Objects in S3, GCS and Azure as data: which ones a URL means, and their bytes; knows neither torch nor pyarrow."""
+"""Objects in S3, GCS and Azure as data: which ones a URL means, and their bytes; knows neither
+torch nor pyarrow.
+"""
 
 import glob
 from collections.abc import Iterator
@@ -28,12 +30,16 @@ def find(url: str, key: str) -> list[tuple[str, str]]:
     with _explained(f"{key}={url}", base, path, "list" if glob.has_magic(path) else "read"):
         if glob.has_magic(path):
             folder = path[: min(path.find(c) for c in "*?[" if c in path)].rpartition("/")[0]
-            listed: list[Any] = [o for page in obstore.list(connect(base), prefix=folder or None) for o in page]
+            listed: list[Any] = [
+                o for page in obstore.list(connect(base), prefix=folder or None) for o in page
+            ]
             metas = [o for o in listed if o["path"] == path or _matches(o["path"], path)]
         else:
             metas = [_head(base, path)]
+
     if not metas:
         raise DataError(f"{key}={url}: no object matches")
+
     return sorted((f"{base}/{o['path']}", f"{o['e_tag']} {o['size']}") for o in metas)
 
 
@@ -59,7 +65,8 @@ def _head(base: str, path: str) -> Any:
     try:
         return obstore.head(connect(base), path)
     except (BaseError, OSError):
-        next(iter(obstore.list(connect(base), prefix=path)), None)  # a refused HEAD doesn't say why, a listing does
+        # A refused HEAD doesn't say why, a listing does
+        next(iter(obstore.list(connect(base), prefix=path)), None)
         raise
 
 

@@ -1,7 +1,8 @@
 """Which side of a split an example is on follows from its content, so that it never changes sides.
 
-The hash of an example is that of its inputs alone, the columns taken by name: it is the same in every update, process
-and machine, wherever the row stands, and rows with equal inputs go to one side whatever their labels.
+The hash of an example is that of its inputs alone, the columns taken by name: it is the same in
+every update, process and machine, wherever the row stands, and rows with equal inputs go to one
+side whatever their labels.
 """
 
 import math
@@ -21,7 +22,8 @@ Labels = np.ndarray[Any, Any]
 
 SIDES = TRAIN, VAL, TEST = ("train", "val", "test")
 MOST = 1_000_000
-# The key of the test side: the same for every seed, so that different seeds are measured on the same rows.
+# The key of the test side: the same for every seed, so that different seeds are measured on the
+# same rows.
 TEST_KEY = 0x7E57
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -49,7 +51,13 @@ class Split:
 
     def to_json(self) -> dict[str, Any]:
         moved = {f"{number:016x}": side for number, side in sorted(self.moved.items())}
-        return {"test": self.test, "val": self.val, "asked": self.asked, "key": self.key, "moved": moved}
+        return {
+            "test": self.test,
+            "val": self.val,
+            "asked": self.asked,
+            "key": self.key,
+            "moved": moved,
+        }
 
     @classmethod
     def from_json(cls, found: object) -> "Split":
@@ -60,23 +68,29 @@ class Split:
         """
         if not isinstance(found, dict) or found.keys() != {"test", "val", "asked", "key", "moved"}:
             raise ValueError("split: other keys than expected")
+
         for name in ("test", "val"):
             share = found[name]
             if type(share) not in (int, float) or not 0 <= share < 1:
                 raise ValueError(f"split: {name} is no share")
+
         asked = found["asked"]
         if type(asked) not in (int, float) or not (math.isfinite(asked) and 0 <= asked < 2**53):
             raise ValueError("split: asked is no size")
         if type(found["key"]) is not int or not 0 <= found["key"] < 2**63:
             raise ValueError("split: no key")
+
         moved = found["moved"]
         if not isinstance(moved, dict) or len(moved) > MOST:
             raise ValueError("split: moved is no mapping")
+
         for number, side in moved.items():
             hexadecimal = len(number) == 16 and set(number) <= set("0123456789abcdef")
             if not hexadecimal or side not in SIDES:
                 raise ValueError("split: moved holds what no update writes")
+
         sides = {int(number, 16): str(side) for number, side in moved.items()}
+
         return cls(float(found["test"]), float(found["val"]), float(asked), found["key"], sides)
 
     def sides(self, hashes: Hashes) -> np.ndarray[Any, np.dtype[np.int8]]:
@@ -84,6 +98,7 @@ class Split:
         result = np.zeros(len(hashes), np.int8)
         result[uniform(hashes, self.key) < self.val] = SIDES.index(VAL)
         result[uniform(hashes, TEST_KEY) < self.test] = SIDES.index(TEST)
+
         if self.moved:
             numbers = np.array(list(self.moved), np.uint64)
             order = np.argsort(numbers)
@@ -91,6 +106,7 @@ class Split:
             index = order[where]
             given = np.array([SIDES.index(side) for side in self.moved.values()], np.int8)
             result = np.where(numbers[index] == hashes, given[index], result)
+
         return result
 
 
@@ -99,7 +115,8 @@ def hash_rows(inputs: Tensor, names: Sequence[str] = ()) -> Hashes:
 
     Args:
         inputs: [N, ...].
-        names: Of the columns of a table [N, D]: they are taken in the order of their names. Empty otherwise.
+        names: Of the columns of a table [N, D]: they are taken in the order of their names. Empty
+            otherwise.
     """
     rows = inputs.reshape(len(inputs), -1)
     order = sorted(range(len(names)), key=lambda i: names[i])
@@ -107,6 +124,7 @@ def hash_rows(inputs: Tensor, names: Sequence[str] = ()) -> Hashes:
     width = -(-rows.shape[1] * rows.element_size() // 8)
     keys = _mix(np.arange(1, width + 1, dtype=np.uint64) * _GOLDEN)
     step = max(1, 2**17 // max(1, width))  # what a processor's cache holds
+
     for begin in range(0, len(rows), step):
         part = rows[begin : begin + step]
         if order and order != list(range(len(order))):
@@ -114,6 +132,7 @@ def hash_rows(inputs: Tensor, names: Sequence[str] = ()) -> Hashes:
         words = _words(part, width)
         # Each word is mixed with a key of its place; the sum depends on all of them.
         hashes[begin : begin + step] = _mix(_mix(words ^ keys).sum(1, dtype=np.uint64) ^ _GOLDEN)
+
     return hashes
 
 
@@ -149,7 +168,8 @@ def first_split(hashes: Hashes, test: float, val_size: float, key: int) -> Split
     Args:
         hashes: Of all examples.
         test: The share to test on.
-        val_size: A fraction below 1, or a number of examples, which becomes the share that gives that many here.
+        val_size: A fraction below 1, or a number of examples, which becomes the share that gives
+            that many here.
         key: See `Split.key`.
 
     Raises:
@@ -158,16 +178,21 @@ def first_split(hashes: Hashes, test: float, val_size: float, key: int) -> Split
     rest = np.sort(uniform(hashes[uniform(hashes, TEST_KEY) >= test], key))
     if val_size < 1:
         return Split(test, val_size, val_size, key)
+
     count = int(val_size)
     if count >= len(rest):
         raise DataError(f"data.val_size={count} leaves none of {len(rest)} examples to train on")
+
     return Split(test, float(rest[count]), val_size, key)
 
 
-def with_exceptions(split: Split, hashes: Hashes, labels: Labels, new: set[Any], *, first: bool) -> Split:
+def with_exceptions(
+    split: Split, hashes: Hashes, labels: Labels, new: set[Any], *, first: bool
+) -> Split:
     """Add what the shares alone would get wrong: a new class that is held out whole, an empty side.
 
-    Only what no earlier version can have seen is moved: examples of new classes, and at a first update any.
+    Only what no earlier version can have seen is moved: examples of new classes, and at a first
+    update any.
 
     Args:
         split: By the shares.
@@ -182,28 +207,36 @@ def with_exceptions(split: Split, hashes: Hashes, labels: Labels, new: set[Any],
     moved = dict(split.moved)
     sides = split.sides(hashes)
     trained = set(np.unique(labels[sides == 0]).tolist())
+
     for label in sorted(new - trained):
         stays = int(hashes[labels == label].max())
         moved[stays] = TRAIN
         sides[hashes == np.uint64(stays)] = 0
+
     for side, share, key in ((TEST, split.test, TEST_KEY), (VAL, split.val, split.key)):
         number = SIDES.index(side)
         if not share or (sides == number).any():
             continue
+
         size = "test_size" if side == TEST else "val_size"
         if not first:
             raise DataError(
-                f"data.{size}: none of these {len(labels)} examples is held out, and those of an earlier update "
+                f"data.{size}: none of these {len(labels)} examples is held out, and those of an "
+                "earlier update "
                 f"must not change sides: give more rows{', or data.test' if side == TEST else ''}"
             )
+
         taken = _least(hashes, labels, sides, key)
         if taken is None:
             raise DataError(
-                f"data.{size}: {len(labels)} examples are too few, each is the last of its class to train on: "
+                f"data.{size}: {len(labels)} examples are too few, each is the last of its class "
+                "to train on: "
                 f"give more rows{', or data.test' if side == TEST else ', or data.val_size=0'}"
             )
+
         moved[taken] = side
         sides[hashes == np.uint64(taken)] = number
+
     return Split(split.test, split.val, split.asked, split.key, moved)
 
 
@@ -215,4 +248,5 @@ def _least(hashes: Hashes, labels: Labels, sides: np.ndarray[Any, Any], key: int
         left = set(np.unique(labels[training[~same]]).tolist())
         if set(labels[training].tolist()) == left:
             return int(hashes[row])
+
     return None

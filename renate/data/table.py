@@ -31,7 +31,8 @@ class Table(NamedTuple):
     Attributes:
         inputs: [N, ...] as they will be stored.
         targets: As the source has them, see `Targets.values`.
-        columns: (name, kind) of each input column, see `inputs.Column`; empty where they have no names.
+        columns: (name, kind) of each input column, see `inputs.Column`; empty where they have no
+            names.
         files: Where the rows come from, in their order; empty where they come from no files.
         target: The target's name, if it has one; of several columns their names, joined by commas.
         target_kind: See `Inputs`.
@@ -88,6 +89,7 @@ def check(table: Table, key: str) -> None:
         raise DataError(f"{key} has no examples")
     if not inputs.is_floating_point() or bool(torch.isfinite(inputs).all()):
         return
+
     flat = inputs.reshape(len(inputs), -1)
     row, place = (~torch.isfinite(flat)).nonzero()[0].tolist()
     value = float(flat[row, place])
@@ -103,8 +105,11 @@ def _place(table: Table, key: str, row: int, place: int) -> str:
             where = f"{file.name}: row {row} (the first is 0)"
             break
         row -= file.rows
+
     names = order_of(table)
     if names:
         return f"{where}, column '{names[place]}'"
+
     index = [int(i) for i in np.unravel_index(place, table.inputs.shape[1:] or (1,))]
+
     return f"{where}: its input at {index}"

@@ -16,9 +16,9 @@ from renate.errors import DataError
 def read_files(files: Sequence[str]) -> dict[str, Read]:
     """Read files, or objects by their URLs: file -> what was read of it.
 
-    Columns of images stay in parquet files until they are needed. What is a number in CSV is decided over all files, so
-    that a column has one kind whichever file or row comes first. Categories (dictionary columns) come as the values
-    that they stand for.
+    Columns of images stay in parquet files until they are needed. What is a number in CSV is
+    decided over all files, so that a column has one kind whichever file or row comes first.
+    Categories (dictionary columns) come as the values that they stand for.
 
     Raises:
         DataError: An unknown suffix, or content that isn't what the suffix says.
@@ -42,6 +42,7 @@ def _read(file: str) -> Read:
         ".json": lambda source: Read(read_json(source), {}),
         ".jsonl": lambda source: Read(read_json(source), {}),
     }
+
     if suffix not in readers:
         remedy = "name the files by a glob such as folder/*.csv, or convert them"
         if suffix in (".gz", ".bz2", ".xz", ".zst", ".zip"):
@@ -58,6 +59,7 @@ def _read(file: str) -> Read:
         names = [name for name, count in Counter(table.column_names).items() if count > 1]
         if names:
             raise DataError(f"{file}: column '{names[0]}' is there twice: rename one")
+
         return Read(_plain(table), unread)
     except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"{file}: not readable as {suffix[1:]}: {first_line(error)}") from error
@@ -78,6 +80,7 @@ def _plain(table: Any) -> Any:
             column = column.cast(kind)
         if kind != field.type:
             table = table.set_column(index, field.name, column)
+
     return table
 
 
@@ -85,7 +88,8 @@ def read_json(source: Any) -> Any:
     """Read JSON as an Arrow table: an object per line, or one list of objects.
 
     Raises:
-        ValueError: What isn't JSON (NaN isn't), a key that an object has twice, or a column of several kinds.
+        ValueError: What isn't JSON (NaN isn't), a key that an object has twice, or a column of
+            several kinds.
     """
     content = Path(source).read_bytes() if isinstance(source, str) else source.to_pybytes()
     text = content.decode("utf-8-sig")
@@ -95,11 +99,13 @@ def read_json(source: Any) -> Any:
 
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {}
+
     for name in names:
         try:
             columns[name] = pa.array([row.get(name) for row in rows])
         except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"column '{name}': {first_line(error)}") from error
+
     return pa.table(columns)
 
 
@@ -116,12 +122,15 @@ def _json_lines(text: str) -> list[dict[str, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+
         try:
             row = _parse(line)
         except ValueError as error:
             raise ValueError(f"line {number}: {first_line(error)}") from error
+
         if not isinstance(row, dict):
             raise ValueError(f"line {number} is no object")
+
         rows.append(row)
     return rows
 
@@ -162,11 +171,16 @@ def joined(files: Sequence[str], tables: Sequence[Any]) -> Any:
     import pyarrow as pa
 
     schema = tables[0].schema
+
     for file, table in zip(files, tables, strict=True):
         if table.schema.equals(schema):
             continue
+
         try:
             schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise DataError(f"{file}: its columns differ in kind from {files[0]}: {first_line(error)}") from error
+            raise DataError(
+                f"{file}: its columns differ in kind from {files[0]}: {first_line(error)}"
+            ) from error
+
     return pa.concat_tables(tables, promote_options="permissive")

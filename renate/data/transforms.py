@@ -1,4 +1,6 @@
-"""Transforms of whole batches [B, ...], on whatever device they lie. Random ones draw from torch's global generator."""
+"""Transforms of whole batches [B, ...], on whatever device they lie. Random ones draw from
+torch's global generator.
+"""
 
 from collections.abc import Sequence
 
@@ -24,13 +26,15 @@ class Scale(nn.Module):
             return inputs
 
         scaled = inputs.float()
-        if inputs.dtype in (torch.int32, torch.int64):  # of fewer bits all are exact, and a GPU needn't be waited for
+        # Of fewer bits all are exact, and a GPU needn't be waited for
+        if inputs.dtype in (torch.int32, torch.int64):
             lost = inputs[(inputs > EXACT) | (inputs < -EXACT)]
             if len(lost) and bool((lost.float().double() != lost.double()).any()):
                 raise DataError(
                     f"transform: Scale found the integer {int(lost[0])}, which float32 can't hold: "
                     "subtract an offset or divide, or use transform=none for ids"
                 )
+
         return scaled
 
 
@@ -45,14 +49,23 @@ class Normalize(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(f"mean={list(mean)}, std={list(std)}: expected as many of each, std above 0")
-        self.mean, self.std = torch.tensor(list(mean)), torch.tensor(list(std))
+            raise ValueError(
+                f"mean={list(mean)}, std={list(std)}: expected as many of each, std above 0"
+            )
+        self.mean = torch.tensor(list(mean))
+        self.std = torch.tensor(list(std))
 
     def forward(self, inputs: Tensor) -> Tensor:
         if inputs.shape[1] != len(self.mean):
-            raise DataError(f"transform: Normalize has {len(self.mean)} means, the inputs {inputs.shape[1]} channels")
+            raise DataError(
+                f"transform: Normalize has {len(self.mean)} means, the inputs {inputs.shape[1]} "
+                "channels"
+            )
+
         shape = (1, -1, *[1] * (inputs.ndim - 2))
-        return (inputs - self.mean.to(inputs.device).view(shape)) / self.std.to(inputs.device).view(shape)
+        return (inputs - self.mean.to(inputs.device).view(shape)) / self.std.to(inputs.device).view(
+            shape
+        )
 
 
 class RandomCrop(nn.Module):
@@ -70,7 +83,11 @@ class RandomCrop(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         if inputs.ndim != 4:
-            raise DataError(f"transform: RandomCrop needs images [C, H, W], the inputs are {list(inputs.shape[1:])}")
+            raise DataError(
+                "transform: RandomCrop needs images [C, H, W], the inputs are "
+                f"{list(inputs.shape[1:])}"
+            )
+
         batch, channels, height, width = inputs.shape
         padded = F.pad(inputs, [self.padding] * 4)
         top, left = torch.randint(2 * self.padding + 1, (2, batch, 1), device=inputs.device)
@@ -78,6 +95,7 @@ class RandomCrop(nn.Module):
         columns = (left + torch.arange(width, device=inputs.device))[:, None, None, :]
         image = torch.arange(batch, device=inputs.device).view(-1, 1, 1, 1)
         channel = torch.arange(channels, device=inputs.device).view(1, -1, 1, 1)
+
         return padded[image, channel, rows, columns]
 
 
@@ -97,6 +115,8 @@ class RandomHorizontalFlip(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         if inputs.ndim != 4:
             shape = list(inputs.shape[1:])
-            raise DataError(f"transform: RandomHorizontalFlip needs images [C, H, W], the inputs are {shape}")
+            raise DataError(
+                f"transform: RandomHorizontalFlip needs images [C, H, W], the inputs are {shape}"
+            )
         flip = torch.rand(len(inputs), 1, 1, 1, device=inputs.device) < self.p
         return torch.where(flip, inputs.flip(-1), inputs)

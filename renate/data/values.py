@@ -1,4 +1,6 @@
-"""What the columns of tables hold: where each value came from, numbers in a kind that loses nothing, lists spread."""
+"""What the columns of tables hold: where each value came from, numbers in a kind that loses
+nothing, lists spread.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +43,9 @@ class Places:
 def is_list(kind: Any) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
 
 
 def is_numeric(kind: Any) -> bool:
@@ -59,6 +63,7 @@ def no_numbers(column: Any, name: str, good: list[str], places: Places) -> str:
     remedy = f"make numbers of it (docs/limits.md), or use data.inputs={good}"
     if not good:
         remedy = "make numbers of it (docs/limits.md), no other column has any"
+
     text = is_text(column.type)
     for row, scalar in enumerate(column if text else []):
         value = scalar.as_py()
@@ -73,22 +78,29 @@ def no_numbers(column: Any, name: str, good: list[str], places: Places) -> str:
     found = ""
     if text and len(column):
         found = f" (row 0 holds {column[0].as_py()!r}: text, or digits beyond int64)"
+
     return f"{what}, expected numbers or images{found}: {remedy}"
 
 
 def numbers(column: Any, name: str, places: Places) -> Any:
-    """Return a column of numbers or booleans in a kind that NumPy has; of decimals integers or floats.
+    """Return a column of numbers or booleans in a kind that NumPy has; of decimals integers or
+    floats.
 
     Raises:
         DataError: Whole numbers beyond int64.
     """
     import pyarrow as pa
 
-    return column.cast(_decimal_as(column, name, places)) if pa.types.is_decimal(column.type) else column
+    return (
+        column.cast(_decimal_as(column, name, places))
+        if pa.types.is_decimal(column.type)
+        else column
+    )
 
 
 def spread(file: str, table: Any, but: Sequence[str] = ()) -> Any:
-    """Return a table whose columns of lists, all of one length, are a column a place: `name[0]`, `name[1]`, …
+    """Return a table whose columns of lists, all of one length, are a column a place: `name[0]`,
+    `name[1]`, …
 
     Args:
         file: For messages.
@@ -107,6 +119,7 @@ def spread(file: str, table: Any, but: Sequence[str] = ()) -> Any:
             if name in columns:  # told by the caller, which names the file
                 return table
             columns[name] = column
+
     if list(columns) == table.column_names:
         return table
 
@@ -119,20 +132,27 @@ def _places_of(column: Any, name: str, places: Places) -> dict[str, Any]:
     import pyarrow.compute as pc
 
     if column.null_count:
-        raise DataError(f"{places.title}: column '{name}' has {column.null_count} empty values: drop those rows")
+        raise DataError(
+            f"{places.title}: column '{name}' has {column.null_count} empty values: drop those rows"
+        )
+
     lengths = to_numpy(pc.list_value_length(column))
     width = int(lengths[0])
     odd = np.flatnonzero(lengths != width)
+
     if len(odd):
         file, row = places.of(int(odd[0]))
         raise DataError(
-            f"{file}: column '{name}': row {row} holds {lengths[odd[0]]} values, the first {width}: "
+            f"{file}: column '{name}': row {row} holds {lengths[odd[0]]} values, the first "
+            f"{width}: "
             "expected lists of one length"
         )
+
     if not width:
         raise DataError(f"{places.title}: column '{name}' holds empty lists, expected numbers")
     if empty := pc.list_flatten(column).null_count:
         raise DataError(f"{places.title}: column '{name}' has {empty} empty values in its lists")
+
     return {f"{name}[{place}]": pc.list_element(column, place) for place in range(width)}
 
 
@@ -142,8 +162,12 @@ def _decimal_as(column: Any, name: str, places: Places) -> Any:
 
     if column.type.scale > 0:
         return pa.float64()
+
     try:
         column.cast(pa.int64())
     except pa.ArrowInvalid as error:
-        raise DataError(f"{places.title}: column '{name}' holds whole numbers beyond int64: divide them") from error
+        raise DataError(
+            f"{places.title}: column '{name}' holds whole numbers beyond int64: divide them"
+        ) from error
+
     return pa.int64()

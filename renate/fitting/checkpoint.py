@@ -67,10 +67,12 @@ class Checkpoint:
 
         self.saved = files.newest()
         self.cloned = self.saved is None and start is not None and start.exists()
+
         if self.cloned and start is not None:
             self.saved = files.load(start)
             if self.saved is None:
                 raise JobError(f"{start}: unreadable, so the clone can't begin")
+
         if self.saved is not None:
             self.progress.begin_after(self.saved["epochs"], self.saved["steps"])
 
@@ -97,6 +99,7 @@ class Checkpoint:
         trainer.optimizers[0].load_state_dict(saved["optimizer"])
         for config, state in zip(trainer.lr_scheduler_configs, saved["schedulers"], strict=True):
             config.scheduler.load_state_dict(state)
+
         self.progress.revert(saved, self.learner.device)
         self._is_rest = saved["position"] > 0
 
@@ -162,6 +165,7 @@ class Checkpoint:
                 scheduler: Any = config.scheduler
                 if config.interval == "epoch" and not config.reduce_on_plateau:
                     scheduler.step()
+
         self._is_rest = False
 
         if self.clonable:

@@ -47,7 +47,9 @@ class CheckpointFiles:
             if all(self.ranks.gather(self._is_usable(saved))):
                 self.keep(self.of_step(step))
                 return saved
+
         self.keep()
+
         return None
 
     def _is_usable(self, saved: Saved | None) -> bool:

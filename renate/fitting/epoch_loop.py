@@ -60,6 +60,7 @@ class EpochLoop(_TrainingEpochLoop):
         self.reset()
         self.on_run_start(data_fetcher)
         self.val_loop.restarting = False
+
         try:
             self._run_steps()
         finally:
@@ -72,6 +73,7 @@ class EpochLoop(_TrainingEpochLoop):
         precision = trainer.precision_plugin
         hooks = (*HOOKS, "backward")
         heard = [c for c in trainer.callbacks if any(_hears(c, hook) for hook in HOOKS)]
+
         return (
             isinstance(learner, Learner)
             and not any(is_overridden(hook, learner, pl.LightningModule) for hook in hooks)
@@ -99,6 +101,7 @@ class EpochLoop(_TrainingEpochLoop):
             batch_progress.is_last_batch = index + 1 == last
             for begin in beginning:
                 begin(trainer, learner, batch, index)
+
             batch_progress.increment_started()
 
             step_progress.increment_ready()
@@ -109,8 +112,10 @@ class EpochLoop(_TrainingEpochLoop):
             self.update_lr_schedulers("step", update_plateau_schedulers=False)
             if batch_progress.is_last_batch:
                 self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+
             for end in ending:
                 end(trainer, learner, outputs, batch, index)
+
             batch_progress.increment_completed()
             self.update_lr_schedulers("step", update_plateau_schedulers=True)
 
@@ -151,7 +156,9 @@ class EpochLoop(_TrainingEpochLoop):
                 loss.backward()  # type: ignore[no-untyped-call]
                 if clip:
                     learner.configure_gradient_clipping(optimizer, clip, algorithm)
+
                 found.append(loss.detach())
+
                 return loss
 
             optimizer.step(closure)

@@ -52,10 +52,12 @@ def train(trainer: pl.Trainer, callback: FitCallback, batches: Batches, threads:
     with warnings.catch_warnings(), computing_with(threads):
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
         trainer.fit(learner, batches)
+
     seconds = time.monotonic() - began
 
     if progress.losses:  # of steps since the last validation
         learner.check_loss(progress.mean_loss(ranks))
+
     callback.validation.restore_best()
     callback.checkpoint.done()
 
@@ -66,6 +68,7 @@ def train(trainer: pl.Trainer, callback: FitCallback, batches: Batches, threads:
     }
     if progress.best is not None:
         counts["best_epoch"] = float(progress.best_epoch)
+
     return Fitted(progress.best, counts)
 
 
@@ -87,8 +90,10 @@ def threads_for(settings: Mapping[str, Any], model: nn.Module, batches: Batches)
     kept = generators()
     with untouched(model):
         work = work_of(model, batches.transform(few).inputs)
+
     set_generators(kept)
 
     updated = sum(each.numel() for each in model.parameters() if each.requires_grad)
     times = batches.batch_size / len(few["targets"])
+
     return threads.count(work, times=times, updated=updated)

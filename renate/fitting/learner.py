@@ -95,6 +95,7 @@ class Learner(QuickHookName, pl.LightningModule):
         progress.count(value, len(batch))
         if value.device.type == "cpu" or progress.steps % CHECK_EVERY == 0:
             self.check_loss(value)
+
         return loss
 
     def check_loss(self, value: Tensor | float) -> None:

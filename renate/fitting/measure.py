@@ -29,12 +29,14 @@ def untouched(*modules: nn.Module) -> Iterator[None]:
     buffers = [(b, b.detach().clone()) for module in modules for b in module.buffers()]
     for module in modules:
         module.eval()
+
     try:
         with torch.no_grad():
             yield
     finally:
         for part, mode in zip(parts, modes, strict=True):
             part.training = mode
+
         with torch.no_grad():
             for buffer, kept in buffers:
                 buffer.copy_(kept)
@@ -67,13 +69,15 @@ class Measure:
     """Measures a model on columns of data, outside of any fit.
 
     Attributes:
-        metrics: name -> metric of (answers, truths), see `Problem`: of classes logits [B, C] and indices [B].
+        metrics: name -> metric of (answers, truths), see `Problem`: of classes logits [B, C] and
+            indices [B].
         criterion: Its mean over the examples is the metric `loss`.
         transform: The test transform; its device is where the model is measured.
         batch_size: Examples at a time.
-        outputs: How many of the model's outputs count, None for all: the version in use has none for newer labels.
-        threads: What the process may compute with on a CPU; None leaves torch's setting. The work of the first batch
-            says how many threads the others get.
+        outputs: How many of the model's outputs count, None for all: the version in use has none
+            for newer labels.
+        threads: What the process may compute with on a CPU; None leaves torch's setting. The work
+            of the first batch says how many threads the others get.
     """
 
     metrics: Mapping[str, Metric]
@@ -87,7 +91,9 @@ class Measure:
     def __call__(
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None = None
     ) -> dict[str, float]:
-        """Return each metric and the loss; with `classes` also `task_accuracy`, all other classes' logits masked."""
+        """Return each metric and the loss; with `classes` also `task_accuracy`, all other
+        classes' logits masked.
+        """
         device = self.transform.device
         model.to(device)
         updater.to(device)
@@ -95,9 +101,12 @@ class Measure:
             return self._measured(model, updater, columns, classes)
 
     def _counted(self, logits: Tensor) -> Tensor:
-        """Outputs of which no further one is ever an answer: fresh weights would now and then win."""
+        """Outputs of which no further one is ever an answer: fresh weights would now and then
+        win.
+        """
         if self.outputs is None or self.outputs >= logits.shape[1]:
             return logits
+
         known = logits[:, : self.outputs]
         rest = self.problem.never(known).expand(-1, logits.shape[1] - self.outputs)
         return torch.cat([known, rest], 1)
@@ -106,9 +115,11 @@ class Measure:
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None
     ) -> dict[str, float]:
         device = self.transform.device
-        loss, known = torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.int64)
+        loss = torch.zeros((), device=device)
+        known = torch.zeros((), device=device, dtype=torch.int64)
         for metric in self.metrics.values():
             metric.to(device).reset()
+
         rows = length(columns)
         for logits, targets in self._predictions(model, updater, columns):
             loss += self.criterion(logits, targets) * len(targets)
@@ -118,29 +129,45 @@ class Measure:
                 metric.update(answers, truths)
             if classes is not None:
                 known += self.problem.correct(logits, targets, classes).sum()
+
         result = {name: number_of(name, metric.compute()) for name, metric in self.metrics.items()}
         result["loss"] = float(loss) / rows
         if classes is not None:
             result["task_accuracy"] = int(known) / rows
+
         return result
 
-    def _predictions(self, model: nn.Module, updater: Updater, columns: Columns) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits and targets, of so many batches together that what is done with them costs little beside them."""
+    def _predictions(
+        self, model: nn.Module, updater: Updater, columns: Columns
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits and targets, of so many batches together that what is done with them costs
+        little beside them.
+        """
         waiting: list[tuple[Tensor, Tensor]] = []
         with ExitStack() as threads:
             rows = length(columns)
             for begin in range(0, rows, self.batch_size):
-                batch = self.transform({k: v[begin : begin + self.batch_size] for k, v in columns.items()})
-                if begin == 0 and rows > self.batch_size and self.threads is not None and batch.inputs.is_cpu:
+                batch = self.transform(
+                    {k: v[begin : begin + self.batch_size] for k, v in columns.items()}
+                )
+                if (
+                    begin == 0
+                    and rows > self.batch_size
+                    and self.threads is not None
+                    and batch.inputs.is_cpu
+                ):
                     with Work() as work:
                         logits = updater.predict(model, batch.inputs)
+
                     threads.enter_context(computing_with(self.threads.count(work)))
                 else:
                     logits = updater.predict(model, batch.inputs)
+
                 waiting.append((self._counted(logits), batch.targets))
                 if sum(part.numel() for part, _ in waiting) > TOGETHER:
                     yield _joined(waiting)
                     waiting = []
+
             if waiting:
                 yield _joined(waiting)
 

@@ -78,6 +78,7 @@ class Progress:
 
         self.best = value
         self.best_epoch = epoch
+
         return True
 
     def epochs_done(self, trainer: pl.Trainer) -> int:

@@ -44,6 +44,7 @@ class RankSync:
         sync_counts(self.memory, votes[3:])
         if votes[2]:
             self.stop()
+
         self.agreed = (bool(votes[0]), bool(votes[1]))
 
     def end_epoch(self) -> None:

@@ -85,6 +85,7 @@ def trainer_of(
     early = [c for c in callbacks.values() if c not in late]
 
     look_for_factories_once()
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
         trainer = pl.Trainer(
@@ -104,6 +105,7 @@ def trainer_of(
     on_sigterm(trainer, ours.checkpoint.told_to_end)
     if not ranks.alone:
         without_vote_on_sigterm(trainer)
+
     return trainer
 
 
@@ -119,6 +121,7 @@ def _arguments(settings: Settings, progress: Progress, ranks: Ranks) -> dict[str
     given["num_nodes"] = ranks.hosts
     default = "auto" if ranks.alone else STRATEGY_OF_SEVERAL
     given["strategy"] = given["strategy"] or default
+
     return given
 
 
@@ -132,6 +135,7 @@ def check_flags(settings: Settings, callbacks: Mapping[str, pl.Callback]) -> Non
         if key in settings:
             found = f"trainer.{key}={settings[key]}"
             raise ConfigError(f"{found}: the job sets it ({why}): leave it out")
+
     for name, callback in callbacks.items():
         if isinstance(callback, pl.callbacks.Checkpoint):
             raise ConfigError(
@@ -152,6 +156,7 @@ def check_precision(settings: Settings) -> None:
             f"trainer.precision={precision} needs the package transformer_engine and an NVIDIA "
             "GPU: pip install transformer_engine, or trainer.precision=bf16-mixed",
         )
+
     if precision == "16-mixed" and device_of(settings).type == "cpu":
         found = "trainer.precision=16-mixed needs a GPU, this fit is on the CPU"
         raise ConfigError(f"{found}: trainer.precision=bf16-mixed runs there")
@@ -186,6 +191,7 @@ def limit_of(settings: Settings, batches: int) -> int | None:
             f"trainer.limit_train_batches={limit}: expected a number of batches, or a share of the "
             f"{batches} that leaves one at least",
         )
+
     return kept
 
 
@@ -202,4 +208,5 @@ def lengths(settings: Settings, batches: int) -> tuple[int, int]:
     steps = per_epoch * settings["max_epochs"]
     if settings["max_steps"] >= 0:
         steps = min(steps, settings["max_steps"])
+
     return -(-steps // per_epoch), steps

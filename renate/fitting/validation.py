@@ -114,6 +114,7 @@ class Validation:
             if monitor not in metrics:
                 found = f"lr_scheduler.monitor={monitor}"
                 raise JobError(f"{found}: not measured in this fit ({', '.join(metrics)})")
+
             scheduler: Any = config.scheduler
             scheduler.step(metrics[monitor])
 
@@ -138,5 +139,6 @@ class Validation:
                 learner.model.load_state_dict(best["model"])
                 learner.updater.load_state_dict(best["updater"])
             self.file.unlink(missing_ok=True)
+
         self.ranks.broadcast_module(learner.model)
         self.ranks.broadcast_module(learner.updater)

@@ -1,4 +1,6 @@
-"""`python -m renate.jobs DIR` runs a job directory, also as one of several processes; `--serve FD` is a warm worker."""
+"""`python -m renate.jobs DIR` runs a job directory, also as one of several processes; `--serve
+FD` is a warm worker.
+"""
 
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ def main() -> None:
 
         serve(int(sys.argv[2]))
         return
+
     from renate.jobs.serve import leaving
 
     with leaving():
@@ -22,6 +25,7 @@ def main() -> None:
             from renate.ranks import Ranks
 
             result = execute(Path(sys.argv[1]), ranks=Ranks.from_environment())
+
         sys.exit(f"renate: {result.reason}" if result.failed else 0)
 
 

@@ -1,4 +1,5 @@
-"""What an object in memory is, as a hash that is the same in every process: values, weights, and the code behind them.
+"""What an object in memory is, as a hash that is the same in every process: values, weights, and
+the code behind them.
 
 Pickles won't do: two of the same tensor differ, by the address of its storage.
 """
@@ -24,8 +25,9 @@ from renate.jobs.sources import Sources
 def digest(thing: Any) -> str:
     """Return the SHA-256 of an object's content, in hexadecimal.
 
-    Weights and arrays count by dtype, shape and values; classes and functions by name and, where they are the user's
-    own, by the source of their module and of all own modules that it imports; those without a module file by code.
+    Weights and arrays count by dtype, shape and values; classes and functions by name and, where
+    they are the user's own, by the source of their module and of all own modules that it imports;
+    those without a module file by code.
 
     Raises:
         TypeError: It holds something that can't be taken apart (an open file, a lock).
@@ -53,12 +55,14 @@ class _Reader:
             self.say(type(thing).__name__, repr(thing).encode())
             if type(thing) in (bool, int, float, complex, str, bytes, type(None)):
                 return
+
         if id(thing) in self.seen:
             self.say("again", str(self.seen[id(thing)]).encode())
             return
         if not isinstance(thing, tuple | frozenset):  # equal constants may be one object or several
             self.seen[id(thing)] = len(self.seen)
             self.alive.append(thing)
+
         self._read_new(thing)
 
     def _read_new(self, thing: Any) -> None:
@@ -101,10 +105,12 @@ class _Reader:
             reduced: Any = cast(Any, tensor).__reduce_ex__(2)
             self._several("parts", [*reduced[1][1:]])
             return
+
         if tensor.device.type == "meta":
             return
         if torch.nn.parameter.is_lazy(tensor):  # has no values yet
             return
+
         plain = tensor.detach().cpu().contiguous().resolve_conj().resolve_neg()
         self.say("values", plain.reshape(-1).view(torch.uint8).numpy().data)
 
@@ -116,7 +122,9 @@ class _Reader:
             self.say("values", np.ascontiguousarray(array).tobytes())
 
     def _named(self, kind: str, name: str, module: ModuleType | None) -> None:
-        """Something that is found again by its name; where that is the user's own, by its source too."""
+        """Something that is found again by its name; where that is the user's own, by its source
+        too.
+        """
         self.say(kind, name.encode())
         if module is not None and not is_installed(module):
             self.say("source", self._source(module).encode())
@@ -135,6 +143,7 @@ class _Reader:
         if module is not None:
             self._named("class", f"{found.__module__}.{found.__qualname__}", module)
             return
+
         self._several("class here", [found.__qualname__, *found.__bases__])
         skipped = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__")
         for name, value in sorted(vars(found).items()):
@@ -147,10 +156,12 @@ class _Reader:
         if module is not None:
             self._named("function", f"{function.__module__}.{function.__qualname__}", module)
             return
+
         self.say("function here", function.__qualname__.encode())
         self._code(function.__code__)
         self._several("defaults", [function.__defaults__, function.__kwdefaults__])
         self._several("closure", [_content(cell) for cell in function.__closure__ or ()])
+
         for name in sorted(set(_globals_of(function.__code__))):
             if name in function.__globals__:
                 self.read(name)
@@ -167,11 +178,13 @@ class _Reader:
         """Anything else, as it would be pickled."""
         if isinstance(thing, io.IOBase):
             raise TypeError(f"an open file, {thing!r}, can't go into a job")
+
         self.read(type(thing))
         reduced = thing.__reduce_ex__(4)
         if isinstance(reduced, str):
             self.say("global", reduced.encode())
             return
+
         make, arguments, *rest = reduced
         state, items, pairs = (*rest, None, None, None)[:3]
         self._several("made by", [make, *arguments])
@@ -181,13 +194,19 @@ class _Reader:
 
 
 def _importable(found: Any) -> ModuleType | None:
-    """The module in which a worker will find a class or a function by its name; None: it travels as code."""
+    """The module in which a worker will find a class or a function by its name; None: it travels
+    as code.
+    """
     module = sys.modules.get(getattr(found, "__module__", None) or "")
     if module is None or module.__name__ == "__main__" or not hasattr(module, "__file__"):
-        return module if module is not None and module.__name__ in sys.builtin_module_names else None
+        return (
+            module if module is not None and module.__name__ in sys.builtin_module_names else None
+        )
+
     place: Any = module
     for name in found.__qualname__.split("."):
         place = getattr(place, name, None)
+
     return module if place is found else None
 
 
@@ -197,7 +216,12 @@ def _plain(value: Any) -> Any:
         return value.__func__
     if isinstance(value, property):
         return (value.fget, value.fset, value.fdel)
-    return None if type(value).__name__ in ("getset_descriptor", "member_descriptor", "_abc_data") else value
+
+    return (
+        None
+        if type(value).__name__ in ("getset_descriptor", "member_descriptor", "_abc_data")
+        else value
+    )
 
 
 def _content(cell: Any) -> Any:

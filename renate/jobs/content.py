@@ -1,7 +1,8 @@
-"""The very same job: what was done before counts only if the data that it read are those that are read now.
+"""The very same job: what was done before counts only if the data that it read are those that are
+read now.
 
-Where files say what the data are, a job's identity has their content. What a data set of the user's holds is known only
-once it is read, so the job itself compares.
+Where files say what the data are, a job's identity has their content. What a data set of the user's
+holds is known only once it is read, so the job itself compares.
 """
 
 import hashlib
@@ -19,12 +20,16 @@ RECORD = "content.json"  # in a job's directory: what it has read
 
 
 def note(job: Job, data: Data) -> None:
-    """Keep in the job's record what its data hold; drop what an interrupted run of it did on others."""
+    """Keep in the job's record what its data hold; drop what an interrupted run of it did on
+    others.
+    """
     if not job.record.get("unread"):
         return
+
     job.record["content"] = digest = content_of(data)
     if job.ranks.first:
         _drop_other(job, digest)
+
     job.ranks.broadcast(lambda: None)  # nobody looks for a checkpoint before
 
 
@@ -48,12 +53,17 @@ def is_of(job: Job, manifest: Manifest) -> bool:
 def content_of(data: Data) -> str:
     """Return a hash of everything that was read: columns and labels, in their order."""
     found = hashlib.sha256(repr(data.problem.labels).encode())
-    parts: dict[str, Columns] = {"train": data.train, **({"val": data.val} if data.val is not None else {})}
+    parts: dict[str, Columns] = {
+        "train": data.train,
+        **({"val": data.val} if data.val is not None else {}),
+    }
     parts |= {f"test {name}": columns for name, columns in data.test.items()}
+
     for part, columns in parts.items():
         for name, column in sorted(columns.items()):
             found.update(f"{part}/{name}/{column.dtype}/{tuple(column.shape)}".encode())
             found.update(_bytes_of(column))
+
     return found.hexdigest()[:32]
 
 

@@ -42,7 +42,10 @@ class Predictor(nn.Module):
         version: int,
     ) -> None:
         super().__init__()
-        self.model, self.updater, self.problem, self.version = model, updater, problem, version
+        self.model = model
+        self.updater = updater
+        self.problem = problem
+        self.version = version
         self.labels = list(problem.labels)
         self.transforms = nn.ModuleList(transform.inputs)
         self.eval()
@@ -50,34 +53,48 @@ class Predictor(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs [B, C] of raw inputs [B, ...], as the data had them before any transform.
 
-        Of classes and labels these are logits; of numbers, what the model was trained on, see `answers`.
+        Of classes and labels these are logits; of numbers, what the model was trained on, see
+        `answers`.
         """
         for transform in self.transforms:
             inputs = transform(inputs)
-        logits: Tensor = self.updater.predict(self.model, inputs) if self.updater else self.model(inputs)
+
+        logits: Tensor = (
+            self.updater.predict(self.model, inputs) if self.updater else self.model(inputs)
+        )
         return logits
 
     @torch.inference_mode()
     def predict(self, inputs: Tensor) -> list[Any]:
-        """Return the answer for each raw input [B, ...]: a label, the labels that it has, or a number, or several."""
+        """Return the answer for each raw input [B, ...]: a label, the labels that it has, or a
+        number, or several.
+        """
         return self.problem.decode(self(inputs))
 
     @torch.inference_mode()
     def answers(self, inputs: Tensor) -> Tensor:
-        """Return logits of classes [B, C], probabilities of labels [B, C], or values in their own units, float64."""
+        """Return logits of classes [B, C], probabilities of labels [B, C], or values in their
+        own units, float64.
+        """
         return self.problem.answers(self(inputs))
 
 
 def load_model(
-    url: str, version: int | str | None = None, *, model: nn.Module | None = None, trust: Sequence[str] = ()
+    url: str,
+    version: int | str | None = None,
+    *,
+    model: nn.Module | None = None,
+    trust: Sequence[str] = (),
 ) -> Predictor:
     """Load a version for inference.
 
     Args:
         url: The state.
         version: A number or the name of a pin; None is the newest.
-        model: A network to load the weights into, where the state can't name its class (`renate.run(model=…)`).
-        trust: Modules of your own that the state's config may name besides renate's models and torch.nn.
+        model: A network to load the weights into, where the state can't name its class
+            (`renate.run(model=…)`).
+        trust: Modules of your own that the state's config may name besides renate's models and
+            torch.nn.
 
     Raises:
         StateError: No such state or version, damaged bytes, or another architecture.
@@ -89,22 +106,30 @@ def load_model(
     where = f"version {manifest.version} of {url}"
     tensors = tensors_of(state, manifest, "model")
     node = deploy["model"]
+
     if node["_target_"] == LIVE:
         if model is None:
             raise StateError(
                 f"{url} was made by renate.run(model=…), whose class it can't name: "
                 "pass a network of that class, load_model(url, model=net)"
             )
+
         tensors = {name.removeprefix("net."): tensor for name, tensor in tensors.items()}
     elif model is None:
         model = module_from_state(node, "model", tensors, where, trust)
+
     assert model is not None
     load_into(model, tensors, where)
     updater = None
+
     if deploy["updater"]:
         updater = from_state(deploy["updater"], "updater", Updater, where, trust)  # type: ignore[type-abstract]
         updater.setup(model)
         load_into(updater, tensors_of(state, manifest, "updater"), where)
+
     transform = transform_from(deploy, "cpu", where, trust)
     assert manifest.version is not None
-    return Predictor(model, updater, transform, problem_from(deploy, where, trust), manifest.version)
+
+    return Predictor(
+        model, updater, transform, problem_from(deploy, where, trust), manifest.version
+    )

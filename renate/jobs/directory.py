@@ -31,6 +31,7 @@ def strict(content: Any) -> Any:
         return [strict(value) for value in content]
     if isinstance(content, float) and not math.isfinite(content):
         return None
+
     return content
 
 
@@ -64,7 +65,9 @@ def describe(error: BaseException) -> str:
 
 def in_words(update: str, metrics: Mapping[str, Any]) -> str:
     """A report as the terminal shows it."""
-    shown = " ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
+    shown = " ".join(
+        f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items()
+    )
     return f"{update}: {shown}" if update else shown
 
 
@@ -72,9 +75,10 @@ def in_words(update: str, metrics: Mapping[str, Any]) -> str:
 class JobDirectory:
     """One job's files.
 
-    `config.yaml` and `job.json` go in; `metrics.jsonl`, `log.txt`, `result.json` and `traceback.txt` of a failure come
-    out, of a trial also `candidate/`; `stop` asks the job to stop. Of several processes each but the first has its own
-    `log-<rank>.txt`, and each that failed leaves `failed-<rank>.json`.
+    `config.yaml` and `job.json` go in; `metrics.jsonl`, `log.txt`, `result.json` and
+    `traceback.txt` of a failure come out, of a trial also `candidate/`; `stop` asks the job to
+    stop. Of several processes each but the first has its own `log-<rank>.txt`, and each that failed
+    leaves `failed-<rank>.json`.
     """
 
     path: Path
@@ -105,25 +109,47 @@ class JobDirectory:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise JobError(f"{self.path}: this very job is running already, in another process") from None
+                raise JobError(
+                    f"{self.path}: this very job is running already, in another process"
+                ) from None
             yield
 
     def prepare(
-        self, config: str, record: Mapping[str, Any], *, resume: bool = False, keep_state: bool = False
+        self,
+        config: str,
+        record: Mapping[str, Any],
+        *,
+        resume: bool = False,
+        keep_state: bool = False,
     ) -> None:
-        """Remove what an earlier try left, unless it is to be continued, and write config and record."""
+        """Remove what an earlier try left, unless it is to be continued, and write config and
+        record.
+        """
         try:
             with self.alone():
                 if not keep_state:
                     shutil.rmtree(self.path / "state", ignore_errors=True)
-                stale = ["stop", "log*.txt", "torchrun.txt", "traceback.txt", "result.json", "failed-*.json"]
-                for name in stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint*.pt"]:
+
+                stale = [
+                    "stop",
+                    "log*.txt",
+                    "torchrun.txt",
+                    "traceback.txt",
+                    "result.json",
+                    "failed-*.json",
+                ]
+                for name in (
+                    stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint*.pt"]
+                ):
                     for file in self.path.glob(name):
                         file.unlink(missing_ok=True)
+
                 (self.path / "config.yaml").write_text(config)
                 write_json(self.path / "job.json", record)
         except OSError as error:
-            raise JobError(f"{self.path}: can't write the job's folder: {error.strerror}") from error
+            raise JobError(
+                f"{self.path}: can't write the job's folder: {error.strerror}"
+            ) from error
 
     def report(self, **metrics: float | int | str | None) -> None:
         """Append one line to metrics.jsonl."""
@@ -145,7 +171,9 @@ class JobDirectory:
             raise Stopped
 
     def forget(self, prefix: str, *, after: int) -> None:
-        """Drop the reports of an interrupted update from the epochs that it will run again, those after `after`."""
+        """Drop the reports of an interrupted update from the epochs that it will run again,
+        those after `after`.
+        """
         kept = [r for r in self.reports() if r.get("update", "") != prefix or r["epoch"] <= after]
         if (self.path / "metrics.jsonl").exists():
             self.recall(kept)
@@ -154,7 +182,9 @@ class JobDirectory:
         """Make metrics.jsonl hold these reports and no others."""
         path = self.path / "metrics.jsonl"
         temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(strict(r), allow_nan=False) + "\n" for r in reports))
+        temporary.write_text(
+            "".join(json.dumps(strict(r), allow_nan=False) + "\n" for r in reports)
+        )
         temporary.replace(path)
 
     def reports(self) -> list[Json]:
@@ -170,6 +200,7 @@ class JobDirectory:
         """
         said = strict(result.to_json())
         answer = JobResult.from_json(said)
+
         try:
             write_json(self.path / "result.json", said)
         except (OSError, ValueError, TypeError, RecursionError) as error:
@@ -177,6 +208,7 @@ class JobDirectory:
             if answer.error:
                 why = f"{answer.error} ({why})"
             return replace(answer, status=FAILED, error=why)
+
         return answer
 
     def stop(self) -> None:

@@ -12,18 +12,24 @@ from renate.jobs.stream import tests_of
 
 
 def run(job: Job) -> dict[str, Any]:
-    """The job `evaluate`: the version's own model, transform and updater; the command's data, loss and metrics."""
-    url, wanted = job.config["state"]["url"], job.config["job"]["version"]
+    """The job `evaluate`: the version's own model, transform and updater; the command's data,
+    loss and metrics.
+    """
+    url = job.config["state"]["url"]
+    wanted = job.config["job"]["version"]
     state = job.state(url)
     manifest = state.manifest(state.resolve(str(wanted)) if wanted is not None else None)
     saved = Saved.read(state, manifest, trust=trusted(job))
     check_command(job, saved)
 
     data = load_data(job, saved.known, training=False)
+
     if data.new_labels:
         raise DataError(
-            f"labels {data.new_labels} are new, version {manifest.version} of {url} knows {saved.problem.labels}"
+            f"labels {data.new_labels} are new, version {manifest.version} of {url} knows "
+            f"{saved.problem.labels}"
         )
+
     facts = sizes(data)
     saved.sizes_for(facts)
     scenario: Scenario = job.build("scenario")
@@ -33,11 +39,13 @@ def run(job: Job) -> dict[str, Any]:
     if (dtype := dtype_of(job.config["trainer"])) is not None:
         model.to(dtype)
         updater.to(dtype)
+
     measure = measure_of(job, device_of(job.config["trainer"]), data.problem, updater.criterion)
     measure = measure_as_published(job, measure, saved)
     metrics = flat(score(measure, model, updater, tests_of(job, scenario, data)))
 
     objective = str(job.config["objective"]["metric"]).removeprefix("val_")
+
     return {
         "value": metrics.get(f"test_{objective}", metrics["test_loss"]),
         "metrics": metrics,

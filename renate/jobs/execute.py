@@ -27,7 +27,9 @@ from renate.ranks import ALONE, Ranks, is_lost
 JOBS = ("update", "stream", "evaluate")
 
 
-def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks: Ranks = ALONE) -> JobResult:
+def execute(
+    path: Path, emit: Callable[[Json], None] = lambda event: None, ranks: Ranks = ALONE
+) -> JobResult:
     """Run the job in a directory and write its result.json; never raises for what the job does.
 
     Of several processes the first one writes the result. Each that fails leaves word of why
@@ -37,8 +39,11 @@ def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks
     Returns:
         The result; `lost` where another process's end is the cause, and none was written.
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its greetings say nothing about the job
-    directory, began = JobDirectory(path), time.monotonic()
+    # Its greetings say nothing about the job
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    directory = JobDirectory(path)
+    began = time.monotonic()
+
     try:
         with directory.alone() if ranks.first else nullcontext():
             lost = False
@@ -50,10 +55,12 @@ def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks
                 result = JobResult.failure(describe(error))
                 _leave_traceback(path / "traceback.txt")
             except Exception as error:  # the job's own code may raise anything; its result says so
-                where, lost = path / "traceback.txt", not ranks.alone and is_lost(error)
+                where = path / "traceback.txt"
+                lost = not ranks.alone and is_lost(error)
                 if not lost:
                     _leave_traceback(where)
                 result = JobResult.failure(f"{_own_line(error)} (traceback: {where})")
+
             result = replace(result, lost=lost, seconds=round(time.monotonic() - began, 3))
             if not ranks.alone and result.failed:
                 failed(directory, ranks.rank, result.reason, lost=lost)
@@ -61,6 +68,7 @@ def execute(path: Path, emit: Callable[[Json], None] = lambda event: None, ranks
                 result = directory.finish(result)
     except JobError as error:
         return JobResult.failure(str(error))
+
     return result
 
 
@@ -69,13 +77,16 @@ def _run(directory: JobDirectory, emit: Callable[[Json], None], ranks: Ranks) ->
     plain: Any = load(saved)
     if "${" in saved:  # what comes from the environment, which no saved config holds
         plain = OmegaConf.to_container(OmegaConf.create(plain), resolve=True)
+
     name = plain["job"]["name"]
     if name not in JOBS:
         raise ConfigError(f"job.name={name}: no such job{nearest(name, JOBS)} ({', '.join(JOBS)})")
+
     ranks.connect(device_of(plain["trainer"]).type)
     job = Job(plain, saved, directory, directory.record, emit, ranks=ranks)
     with reading_from(plain["run_dir"]):
         outcome: Json = importlib.import_module(f"renate.jobs.{name}").run(job)
+
     return outcome
 
 
@@ -86,13 +97,20 @@ def _leave_traceback(path: Path) -> None:
 
 
 def _own_line(error: Exception) -> str:
-    """The error, and the last line of the user's code (not of an installed package) that led to it."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
+    """The error, and the last line of the user's code (not of an installed package) that led to
+    it.
+    """
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename
+    ]
     ours = str(Path(__file__).parents[1])
     installed = (ours, sys.prefix, str(Path(os.__file__).parent), "<frozen")
     users = [f for f in frames if not f.filename.startswith(installed)]
-    where = f" ({Path(users[-1].filename).name}:{users[-1].lineno}: {users[-1].line})" if users else ""
+    where = (
+        f" ({Path(users[-1].filename).name}:{users[-1].lineno}: {users[-1].line})" if users else ""
+    )
     text = describe(error)
     if text == type(error).__name__:
         text = "no message"
+
     return f"{type(error).__name__}: {text}{where}"

@@ -62,6 +62,7 @@ def batches_of(
     stream = transform(job, "stream", device)
 
     counts = ranks.gather(length(rows))
+
     if min(counts) < (1 if own else ranks.size):
         total = sum(counts) if own else counts[0]
         found = f"{total} training examples for {ranks.size} processes"
@@ -72,7 +73,9 @@ def batches_of(
         batches = Batches(rows, size, stream, generator, steps=steps)
     else:
         batches = Batches(rows, size, stream, generator, share=(ranks.rank, ranks.size))
+
     batches.limit = limit_of(job.config["trainer"], len(batches))
+
     return batches
 
 
@@ -123,10 +126,12 @@ def fit(
     callback = FitCallback(validation, checkpoint, sync, job.tick, every)
 
     trainer = _trainer_of(job, callback)
+
     if not job.ranks.first:
         # All were alike until here; from now on each has dropout and random transforms of its own.
         seed = derive(job.config["seed"], f"training of rank {job.ranks.rank}", number)
         seed_everything(seed, settings)
+
     return train(trainer, callback, batches, threads_for(settings, model, batches))
 
 
@@ -170,6 +175,7 @@ def _checkpoint_of(job: Job, learner: Learner, batches: Batches, best: Path) -> 
         job.directory.recall(saved["reports"])
         # A launcher that missed some of them hears of all.
         job.emit({"event": "resumed", "reports": saved["reports"]})
+
     return checkpoint
 
 
@@ -189,6 +195,7 @@ def _trainer_of(job: Job, callback: FitCallback) -> pl.Trainer:
     )
     if dtype_of(settings) is not None:
         without_conversion(trainer)
+
     return trainer
 
 

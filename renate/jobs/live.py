@@ -1,7 +1,8 @@
 """Objects of the calling process on their way into a job: `renate.run(model=…, data=…)`.
 
-They travel as pickles inside the user's own run directory and never enter a state. A file is named by what the object
-is, which makes it part of the job's identity, and by its own bytes, which are verified before they are read.
+They travel as pickles inside the user's own run directory and never enter a state. A file is named
+by what the object is, which makes it part of the job's identity, and by its own bytes, which are
+verified before they are read.
 """
 
 import fcntl
@@ -54,19 +55,26 @@ class Held:
             data = cloudpickle.dumps(thing)
         except Exception as error:  # whatever the object's own code raises
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ConfigError(f"{key}: {type(thing).__name__} can't go into a job: {reason}") from error
+            raise ConfigError(
+                f"{key}: {type(thing).__name__} can't go into a job: {reason}"
+            ) from error
 
         self.folder.mkdir(parents=True, exist_ok=True)
         self._sweep()
         for path in sorted(self.folder.glob(f"{what}-*.pkl")):
             if self._hold(path):
                 return path.absolute()
+
         path = self.folder / f"{what}-{hashlib.sha256(data).hexdigest()[:16]}.pkl"
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_bytes(data)
         temporary.replace(path)
+
         if not self._hold(path):
-            raise JobError(f"{path}: gone as soon as it was written: does something clean that folder?")
+            raise JobError(
+                f"{path}: gone as soon as it was written: does something clean that folder?"
+            )
+
         return path.absolute()
 
     def _hold(self, path: Path) -> bool:
@@ -76,9 +84,11 @@ class Held:
             fcntl.flock(file, fcntl.LOCK_SH)
         except FileNotFoundError:
             return False
+
         if not path.exists() or not _is_whole(path):
             file.close()
             return False
+
         self.locks.append((path, file))
         return True
 
@@ -93,7 +103,9 @@ class Held:
         before = time.time() - ABANDONED
         for path in self.folder.iterdir():
             with suppress(FileNotFoundError):
-                if path.stat().st_mtime < before and (path.suffix == ".tmp" or NAME.fullmatch(path.name)):
+                if path.stat().st_mtime < before and (
+                    path.suffix == ".tmp" or NAME.fullmatch(path.name)
+                ):
                     _remove(path, path.open("rb"))
 
 
@@ -110,10 +122,16 @@ def _is_whole(path: Path) -> bool:
 
 @contextmanager
 def reading_from(run_dir: str) -> Iterator[None]:
-    """Within the block, objects are read from this run directory's own folder, or where the launcher put them."""
+    """Within the block, objects are read from this run directory's own folder, or where the
+    launcher put them.
+    """
     elsewhere = os.environ.get(FOLDER)
     before = [*_folders]
-    _folders[:] = [Path(run_dir).resolve() / "live", *([Path(elsewhere).resolve()] if elsewhere else [])]
+    _folders[:] = [
+        Path(run_dir).resolve() / "live",
+        *([Path(elsewhere).resolve()] if elsewhere else []),
+    ]
+
     try:
         yield
     finally:
@@ -129,13 +147,23 @@ def _load(path: str) -> Any:
     """
     file = Path(path).resolve()
     if file.parent not in _folders or NAME.fullmatch(file.name) is None:
-        raise ConfigError(f"path={path}: no object of this run directory; renate.run(model=…, data=…) puts them there")
+        raise ConfigError(
+            f"path={path}: no object of this run directory; renate.run(model=…, data=…) puts them "
+            "there"
+        )
+
     try:
         data = file.read_bytes()
     except FileNotFoundError:
-        raise JobError(f"{path}: gone; give the object again, renate.run(model=…, data=…)") from None
+        raise JobError(
+            f"{path}: gone; give the object again, renate.run(model=…, data=…)"
+        ) from None
+
     if hashlib.sha256(data).hexdigest()[:16] != file.stem.partition("-")[2]:
-        raise JobError(f"{path}: its bytes aren't those that were written; remove it and give the object again")
+        raise JobError(
+            f"{path}: its bytes aren't those that were written; remove it and give the object again"
+        )
+
     return cloudpickle.loads(data)
 
 

@@ -38,7 +38,8 @@ class Job:
 
     Attributes:
         config: As composed; every interpolation resolved.
-        saved: The same as text, what comes from the environment unresolved; this is what a state keeps.
+        saved: The same as text, what comes from the environment unresolved; this is what a state
+            keeps.
         directory: See `JobDirectory`.
         record: What the launcher wrote into job.json.
         emit: Takes progress events.
@@ -64,7 +65,9 @@ class Job:
 
     @property
     def candidate(self) -> str | None:
-        """Where a tuner's trial leaves its outcome, if this is one: nothing of it may reach the state by itself."""
+        """Where a tuner's trial leaves its outcome, if this is one: nothing of it may reach the
+        state by itself.
+        """
         if "trial" not in self.record:
             return None
         return str(self.record.get("candidate") or self.directory.path / "candidate")
@@ -76,7 +79,14 @@ class Job:
         return State(url, cache=cache, show=self.show)
 
     def show(self, done: int, total: int, text: str) -> None:
-        self.emit({"event": "progress", "done": done, "total": total, "text": f"{self.prefix} {text}".strip()})
+        self.emit(
+            {
+                "event": "progress",
+                "done": done,
+                "total": total,
+                "text": f"{self.prefix} {text}".strip(),
+            }
+        )
 
     def tick(self, done: int, total: int, text: str) -> None:
         self.show(done, total, text)
@@ -86,6 +96,7 @@ class Job:
     def report(self, **metrics: float | int | str | None) -> None:
         if not self.ranks.first:
             return
+
         text = in_words(self.prefix, metrics)
         metrics = strict(metrics)
         self.emit({"event": "report", "text": text, "update": self.prefix, "metrics": metrics})
@@ -96,7 +107,9 @@ class Job:
 
 @dataclass
 class Test:
-    """One column of the accuracy matrix: data, and the classes it is about where the scenario cuts by class."""
+    """One column of the accuracy matrix: data, and the classes it is about where the scenario
+    cuts by class.
+    """
 
     columns: Columns
     classes: list[int] | None = None
@@ -116,25 +129,34 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     source = job.build("data")
     if job.ranks.first:
         source.show = job.show
+
     problem = problem_of(job, known)
-    data: Data = source.load(seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training)
+    data: Data = source.load(
+        seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training
+    )
     if job.ranks.first:
         for text in data.notes:
             job.emit({"event": "report", "text": text, "always": True})
+
     job.config["objective"] = objective_of(job.config["objective"], data.problem)
     labels = data.problem.labels
     seen = job.ranks.gather((labels, length(data.train), data.input_shape))
     other = next((other for other in seen if other != seen[0]), None)
+
     if other is not None:
         raise DataError(
-            f"data.train isn't the same on all hosts: {seen[0][1]} examples of {len(seen[0][0])} labels here, "
+            f"data.train isn't the same on all hosts: {seen[0][1]} examples of {len(seen[0][0])} "
+            "labels here, "
             f"{other[1]} of {len(other[0])} there: give each host the same files"
         )
+
     if data.new_labels and known is not None and not job.config["model"].get("grow"):
         raise DataError(
-            f"labels {data.new_labels} are new, the state knows {known.problem.labels}: model.grow=true grows the "
+            f"labels {data.new_labels} are new, the state knows {known.problem.labels}: "
+            "model.grow=true grows the "
             "model, or correct the data"
         )
+
     return data
 
 
@@ -150,8 +172,10 @@ def problem_of(job: Job, known: Known | None) -> Problem | None:
     problem: Problem = job.build("problem")
     if known is not None and type(problem) is not type(known.problem):
         raise ConfigError(
-            f"problem={_option(problem)}: the state's is {_option(known.problem)}: leave it out, or start another state"
+            f"problem={_option(problem)}: the state's is {_option(known.problem)}: leave it out, "
+            "or start another state"
         )
+
     return problem
 
 
@@ -168,13 +192,19 @@ def objective_of(node: Mapping[str, Any], problem: Problem) -> Config:
 
 def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
     """Cut one chunk out of the training and validation data; its tests are those of the data."""
-    seed, classes = derive(job.config["seed"], "scenario"), data.problem.classes
+    seed = derive(job.config["seed"], "scenario")
+    classes = data.problem.classes
     take = partial(scenario.cut, index=index, seed=seed, num_classes=classes)
     val = take(data.val, part="val") if data.val is not None else None
     tests = {name: Test(take(columns, part="test")) for name, columns in data.test.items()}
     train = take(data.train, part="train")
+
     if not length(train):
-        raise DataError(f"chunk {index} of {scenario.chunks} has no training examples: give fewer chunks or more data")
+        raise DataError(
+            f"chunk {index} of {scenario.chunks} has no training examples: give fewer chunks or "
+            "more data"
+        )
+
     return Chunk(train, val if val is None or length(val) else None, tests)
 
 
@@ -193,11 +223,14 @@ def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
     """The model's config with its sizes filled in; this is what the state keeps of it."""
     node = {k: v for k, v in job.config["model"].items() if k not in OURS}
     unknown = [k for k, v in node.items() if v is None and k in facts and facts[k] is None]
+
     if unknown:
         raise ConfigError(
-            f"model.{unknown[0]}=null: can't be read off inputs of shape {list(facts['input_shape'])}; "
+            f"model.{unknown[0]}=null: can't be read off inputs of shape "
+            f"{list(facts['input_shape'])}; "
             "it needs images [C, H, W], or give it a value"
         )
+
     return {k: list(v) if isinstance(v, tuple) else v for k, v in infer(node, facts).items()}
 
 
@@ -209,14 +242,21 @@ def transform(job: Job, part: str, device: str | torch.device) -> BatchTransform
 
 
 def dtype_of(trainer: Config) -> torch.dtype | None:
-    """What a model's numbers are under a `…-true` precision; None where they stay as the model has them."""
+    """What a model's numbers are under a `…-true` precision; None where they stay as the model
+    has them.
+    """
     known = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
     return known.get(str(trainer["precision"]))
 
 
-def transform_of(node: Config, part: str, device: str | torch.device, **rules: Any) -> BatchTransform:
+def transform_of(
+    node: Config, part: str, device: str | torch.device, **rules: Any
+) -> BatchTransform:
     made = {
-        side: [build(t, f"transform.{side}.{part}[{i}]", **rules) for i, t in enumerate(node[side][part])]
+        side: [
+            build(t, f"transform.{side}.{part}[{i}]", **rules)
+            for i, t in enumerate(node[side][part])
+        ]
         for side in ("inputs", "targets")
     }
     return BatchTransform(made["inputs"], made["targets"], device)
@@ -235,6 +275,7 @@ def criterion_of(job: Job, problem: Problem) -> nn.Module:
     node = {name: value for name, value in job.config["loss"].items() if value is not None}
     if "_target_" not in node:
         node = _default("loss", problem.loss) | node
+
     weights: dict[str, Any] = {}
     for name in ("weight", "pos_weight"):
         value = node.get(name)
@@ -244,8 +285,10 @@ def criterion_of(job: Job, problem: Problem) -> nn.Module:
             weights[name] = torch.tensor([float(number) for number in value])
         except (TypeError, ValueError):
             raise ConfigError(f"loss.{name}={value}: expected a list of numbers") from None
+
     criterion: nn.Module = build(node, "loss", trust=job.config["trust"], **weights)
     _check_fits(criterion, "loss", problem, problem.loss)
+
     return criterion
 
 
@@ -258,7 +301,8 @@ def _check_fits(made: nn.Module, key: str, problem: Problem, default: object) ->
     cls = type(made)
     if f"{cls.__module__}.{cls.__qualname__}".startswith(problem.refused):
         raise ConfigError(
-            f"{key}: {cls.__name__} is not of problem={_option(problem)}, whose own is {default}; if the target is "
+            f"{key}: {cls.__name__} is not of problem={_option(problem)}, whose own is {default}; "
+            "if the target is "
             "meant otherwise: problem=…"
         )
 
@@ -268,45 +312,70 @@ def _default(group: str, option: str | Mapping[str, Any]) -> Config:
     return shipped(group, option) if isinstance(option, str) else dict(option)
 
 
-def measure_of(job: Job, device: str | torch.device, problem: Problem, criterion: nn.Module) -> Measure:
-    """The metrics of the group `metrics`, on the test transform; measured by the first of several processes.
+def measure_of(
+    job: Job, device: str | torch.device, problem: Problem, criterion: nn.Module
+) -> Measure:
+    """The metrics of the group `metrics`, on the test transform; measured by the first of several
+    processes.
 
     The problem's own are measured too where the group lacks the one that a stream's matrix shows.
 
     Raises:
         ConfigError: A metric can't be built, or the objective isn't measured.
     """
-    trust, nodes = job.config["trust"], job.config["metrics"]
+    trust = job.config["trust"]
+    nodes = job.config["metrics"]
     if problem.metric not in nodes:
         nodes = _default("metrics", problem.metrics) | nodes
-    metrics = {name: build(infer(node, problem.facts), f"metrics.{name}", trust=trust) for name, node in nodes.items()}
+
+    metrics = {
+        name: build(infer(node, problem.facts), f"metrics.{name}", trust=trust)
+        for name, node in nodes.items()
+    }
     for name, metric in metrics.items():
         _check_fits(metric, f"metrics.{name}", problem, problem.metrics)
+
     _check_objective(job, [*metrics, "loss"])
     for metric in metrics.values():
         measure_alone(metric)
+
     trainer = job.config["trainer"]
     test = transform(job, "test", device)
-    return Measure(metrics, criterion, test, trainer["eval_batch_size"], problem, threads=Threads.of(trainer))
+
+    return Measure(
+        metrics, criterion, test, trainer["eval_batch_size"], problem, threads=Threads.of(trainer)
+    )
 
 
 def _check_objective(job: Job, measured: Sequence[str]) -> None:
-    """Return if the metrics that the objective names are measured: what that is may depend on the data.
+    """Return if the metrics that the objective names are measured: what that is may depend on the
+    data.
 
     Raises:
         ConfigError: One isn't.
     """
     objective = job.config["objective"]
     others = objective["others"] or {}
-    for key, metric in [("metric=", objective["metric"]), *(("others.", other) for other in others)]:
+
+    for key, metric in [
+        ("metric=", objective["metric"]),
+        *(("others.", other) for other in others),
+    ]:
         name = str(metric).removeprefix("val_")
         if str(metric).startswith("val_") and name not in measured:
             choices = [f"val_{each}" for each in measured]
-            raise ConfigError(f"objective.{key}{metric}: not measured{nearest(metric, choices)} ({', '.join(choices)})")
+            raise ConfigError(
+                f"objective.{key}{metric}: not measured{nearest(metric, choices)} "
+                f"({', '.join(choices)})"
+            )
 
 
 def score(
-    measure: Measure, model: nn.Module, updater: Updater, tests: Mapping[str, Test], ranks: Ranks = ALONE
+    measure: Measure,
+    model: nn.Module,
+    updater: Updater,
+    tests: Mapping[str, Test],
+    ranks: Ranks = ALONE,
 ) -> dict[str, dict[str, float]]:
     """Return test name -> metric -> value.
 
@@ -315,11 +384,15 @@ def score(
     """
 
     def measured() -> dict[str, dict[str, float]]:
-        return {name: measure(model, updater, test.columns, test.classes) for name, test in tests.items()}
+        return {
+            name: measure(model, updater, test.columns, test.classes)
+            for name, test in tests.items()
+        }
 
     scores = ranks.broadcast(measured)
     for test, found in scores.items():
         check_numbers(test, found)
+
     return scores
 
 
@@ -347,7 +420,9 @@ def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:
     return make
 
 
-def scheduler_of(job: Job, length_of: Mapping[str, int], measured: str) -> tuple[Callable[..., Any] | None, str, str]:
+def scheduler_of(
+    job: Job, length_of: Mapping[str, int], measured: str
+) -> tuple[Callable[..., Any] | None, str, str]:
     """Optimizer -> scheduler, when it steps, and the metric that it may wait for.
 
     Args:
@@ -356,7 +431,8 @@ def scheduler_of(job: Job, length_of: Mapping[str, int], measured: str) -> tuple
         measured: The metric that a scheduler waits for, where `lr_scheduler.monitor` names none.
 
     Raises:
-        ConfigError: The scheduler isn't what a config may name, or can't step as often as it is told to.
+        ConfigError: The scheduler isn't what a config may name, or can't step as often as it is
+            told to.
     """
     node = dict(job.config["lr_scheduler"])
     interval = node.pop("interval", "epoch")
@@ -374,6 +450,7 @@ def scheduler_of(job: Job, length_of: Mapping[str, int], measured: str) -> tuple
                 "lr_scheduler.interval=epoch"
             )
         node.setdefault("mode", mode_of(job, monitor))
+
     node = infer(node, {"T_max": length_of[interval], "total_steps": length_of["step"]})
 
     def make(optimizer: torch.optim.Optimizer) -> Any:
@@ -387,9 +464,14 @@ def mode_of(job: Job, metric: str) -> str:
     objective = job.config["objective"]
     if metric == objective["metric"]:
         return str(objective["mode"])
+
     others = objective["others"] or {}
     if metric not in others and not metric.endswith("_loss"):
-        raise ConfigError(f"lr_scheduler.monitor={metric}: give lr_scheduler.mode=max or min, which way it is better")
+        raise ConfigError(
+            f"lr_scheduler.monitor={metric}: give lr_scheduler.mode=max or min, which way it is "
+            "better"
+        )
+
     return str(others.get(metric, "min"))
 
 
@@ -404,7 +486,9 @@ def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def files_of(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, bytes]]:
-    """Serialise modules, one safetensors file each. Tensors that share memory are saved once per name."""
+    """Serialise modules, one safetensors file each. Tensors that share memory are saved once per
+    name.
+    """
     from safetensors.torch import save
 
     for name, module in modules.items():

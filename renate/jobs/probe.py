@@ -63,12 +63,14 @@ def probe(model: nn.Module, updater: Updater, batch: Batch, outputs: int) -> Non
         outputs: How many are needed.
 
     Raises:
-        ConfigError: The outputs aren't of shape [B, outputs], the loss can't take them, or a tensor can't be kept.
+        ConfigError: The outputs aren't of shape [B, outputs], the loss can't take them, or a tensor
+            can't be kept.
     """
     _check_kept({"model": model, "updater": updater})
     model.to(batch.inputs.device)
     updater.to(batch.inputs.device)
     before = generators()
+
     try:
         with untouched(model, updater):
             logits = updater.predict(model, batch.inputs)
@@ -79,12 +81,17 @@ def probe(model: nn.Module, updater: Updater, batch: Batch, outputs: int) -> Non
 
 
 def _check_logits(logits: Any, rows: int, outputs: int) -> None:
-    expected = f"expected outputs of shape [B, {outputs}], one per label, or number, that the data has"
+    expected = (
+        f"expected outputs of shape [B, {outputs}], one per label, or number, that the data has"
+    )
     if not isinstance(logits, Tensor):
         found = type(logits).__name__
         if isinstance(logits, Mapping):
             found += f" of {', '.join(map(str, logits))}"
-        raise ConfigError(f"model: forward gives a {found}, {expected}: return them alone, or wrap the model so")
+        raise ConfigError(
+            f"model: forward gives a {found}, {expected}: return them alone, or wrap the model so"
+        )
+
     if tuple(logits.shape) != (rows, outputs):
         raise ConfigError(
             f"model: forward gives {list(logits.shape)} for {rows} examples, {expected}: "
@@ -96,8 +103,10 @@ def _check_loss(criterion: nn.Module, logits: Tensor, targets: Tensor) -> None:
     weight = getattr(criterion, "weight", None)
     if isinstance(weight, Tensor) and weight.ndim == 1 and len(weight) not in (1, logits.shape[1]):
         raise ConfigError(
-            f"loss.weight has {len(weight)} values, the data {logits.shape[1]} labels: give one for each label"
+            f"loss.weight has {len(weight)} values, the data {logits.shape[1]} labels: give one "
+            "for each label"
         )
+
     try:
         loss = criterion(logits, targets)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
@@ -106,9 +115,13 @@ def _check_loss(criterion: nn.Module, logits: Tensor, targets: Tensor) -> None:
             f"loss: {type(criterion).__name__} can't take logits {list(logits.shape)} and targets "
             f"{list(targets.shape)} ({str(targets.dtype).removeprefix('torch.')}): {line}"
         ) from error
+
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         found = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-        raise ConfigError(f"loss: {type(criterion).__name__} gives {found}, expected one number: loss.reduction=mean")
+        raise ConfigError(
+            f"loss: {type(criterion).__name__} gives {found}, expected one number: "
+            "loss.reduction=mean"
+        )
 
 
 def _check_kept(modules: Mapping[str, nn.Module]) -> None:
@@ -116,11 +129,15 @@ def _check_kept(modules: Mapping[str, nn.Module]) -> None:
         for name, value in module.state_dict().items():
             if not isinstance(value, Tensor):
                 raise ConfigError(
-                    f"{whose}: its state holds '{name}', a {type(value).__name__}, and a version keeps tensors alone: "
-                    "make it a buffer, or rebuild it in the constructor instead of in get_extra_state"
+                    f"{whose}: its state holds '{name}', a {type(value).__name__}, and a version "
+                    "keeps tensors alone: "
+                    "make it a buffer, or rebuild it in the constructor instead of in "
+                    "get_extra_state"
                 )
+
             if value.dtype not in KEPT or value.layout != torch.strided:
                 raise ConfigError(
-                    f"{whose}: tensor '{name}' is {value.dtype} ({value.layout}), which a version can't keep: "
+                    f"{whose}: tensor '{name}' is {value.dtype} ({value.layout}), which a version "
+                    "can't keep: "
                     "keep real and imaginary parts, or dense values, in tensors of their own"
                 )

@@ -44,18 +44,21 @@ GUARDED = (
     "builtins",
 )
 PLAIN = (bool, int, float, str, bytes, tuple, frozenset, type(None))
-PACKAGES = ("site-packages", "dist-packages")  # Debian has one of the latter that sysconfig doesn't name
+# Debian has one of the latter that sysconfig doesn't name
+PACKAGES = ("site-packages", "dist-packages")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 Names = dict[str, Any]
 
 
 class Baseline:
-    """What a process is like once it has imported what every job needs; `restore` makes it so again.
+    """What a process is like once it has imported what every job needs; `restore` makes it so
+    again.
 
-    Covers modules, import paths, environment, folder, settings of torch, numpy, random, warnings, logging and the
-    interpreter, and functions, classes and constants of the libraries that a job's code put others in place of. What a
-    job does to the inside of a library's objects (a class attribute that is no function, say) stays.
+    Covers modules, import paths, environment, folder, settings of torch, numpy, random, warnings,
+    logging and the interpreter, and functions, classes and constants of the libraries that a job's
+    code put others in place of. What a job does to the inside of a library's objects (a class
+    attribute that is no function, say) stays.
     """
 
     def __init__(self) -> None:
@@ -67,7 +70,9 @@ class Baseline:
         self.names = {owner: dict(names) for owner, names in _guarded()}
 
     def restore(self, folder: str, environment: Mapping[str, str], threads: int) -> None:
-        """Be like new, in a folder whose modules can be imported, with an environment and so many threads."""
+        """Be like new, in a folder whose modules can be imported, with an environment and so
+        many threads.
+        """
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(folder)
@@ -80,7 +85,8 @@ class Baseline:
         sys.path[:] = [folder, *_search_path(environment), *self.path]
         sys.meta_path[:], sys.path_hooks[:] = self.finders
         importlib.invalidate_caches()  # a file may be younger than the last look at its folder
-        sys.dont_write_bytecode = True  # bytecode is known by the second: an edit within it would be missed
+        # Bytecode is known by the second: an edit within it would be missed
+        sys.dont_write_bytecode = True
         _seed_anew()
 
         import torch
@@ -104,7 +110,9 @@ class Baseline:
 
 
 def is_installed(module: ModuleType | None) -> bool:
-    """Whether a module belongs to Python, to this package, or to one that pip has put in its place."""
+    """Whether a module belongs to Python, to this package, or to one that pip has put in its
+    place.
+    """
     found = getattr(module, "__file__", None)
     places = [found] if found else [*getattr(module, "__path__", [])]
     return not places or all(_is_below(place, _installed_roots()) for place in places)
@@ -112,7 +120,9 @@ def is_installed(module: ModuleType | None) -> bool:
 
 def _is_below(place: str, roots: list[str]) -> bool:
     path = os.path.abspath(place)  # noqa: PTH100 (thousands of modules)
-    return path.startswith(tuple(roots)) or any(f"{os.sep}{name}{os.sep}" in path for name in PACKAGES)
+    return path.startswith(tuple(roots)) or any(
+        f"{os.sep}{name}{os.sep}" in path for name in PACKAGES
+    )
 
 
 @cache
@@ -127,7 +137,9 @@ def _installed_roots() -> list[str]:
 
 
 def _start_folders() -> set[str]:
-    """What `python -m` and PYTHONPATH put on the path: the first job's affair, not the process's."""
+    """What `python -m` and PYTHONPATH put on the path: the first job's affair, not the
+    process's.
+    """
     return {"", str(Path.cwd()), *_search_path(os.environ)}
 
 
@@ -143,7 +155,8 @@ def _guarded() -> Iterator[tuple[Any, Names]]:
         names = vars(module)
         yield module, {k: v for k, v in names.items() if _is_guarded(k, v, constants=name in own)}
         for found in [value for value in names.values() if isinstance(value, type)]:
-            if found.__module__.startswith(name) and found.__flags__ & 1 << 9:  # a class made by Python code
+            # A class made by Python code
+            if found.__module__.startswith(name) and found.__flags__ & 1 << 9:
                 yield found, {k: v for k, v in vars(found).items() if isinstance(v, FunctionType)}
 
 
@@ -176,6 +189,7 @@ def _interpreter() -> Names:
 def _set_interpreter(was: Names) -> None:
     for name in vars(builtins).keys() - was["builtins"].keys() - {"_"}:
         delattr(builtins, name)
+
     for name, value in was["builtins"].items():
         if vars(builtins).get(name) is not value:
             setattr(builtins, name, value)
@@ -218,7 +232,10 @@ def _libraries() -> Names:
         "grad": torch.is_grad_enabled(),
         "anomaly": (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         "validation": torch.distributions.Distribution._validate_args,
-        "cudnn": {name: getattr(cudnn, name) for name in ("benchmark", "deterministic", "enabled", "allow_tf32")},
+        "cudnn": {
+            name: getattr(cudnn, name)
+            for name in ("benchmark", "deterministic", "enabled", "allow_tf32")
+        },
         "printing": dict(vars(torch._tensor_str.PRINT_OPTS)),
         "numpy": (np.geterr(), np.get_printoptions()),
     }
@@ -239,6 +256,7 @@ def _set_libraries(was: Names) -> None:
     torch.distributions.Distribution.set_default_validate_args(was["validation"])
     for name, value in was["cudnn"].items():
         setattr(torch.backends.cudnn, name, value)
+
     vars(torch._tensor_str.PRINT_OPTS).update(was["printing"])
 
     errors, printing = was["numpy"]
@@ -247,7 +265,9 @@ def _set_libraries(was: Names) -> None:
 
 
 def _seed_anew() -> None:
-    """A job seeds itself; code of its own that runs before must not go on where the last one's stopped."""
+    """A job seeds itself; code of its own that runs before must not go on where the last one's
+    stopped.
+    """
     import torch
 
     random.seed()

@@ -1,4 +1,6 @@
-"""A version as it was published: its own network, test transform and way to predict, whatever a command says."""
+"""A version as it was published: its own network, test transform and way to predict, whatever a
+command says.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,17 +18,22 @@ from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.updaters.base import Updater
 
-LIVE = "renate.jobs.live.LiveModel"  # marks the network of renate.run(model=…), whose class a state can't name
+# Marks the network of renate.run(model=…), whose class a state can't name
+LIVE = "renate.jobs.live.LiveModel"
 PLAIN = {"_target_": "renate.updaters.fine_tuning.FineTuning"}  # predicts as the network does
 NO_MEMORY = {"_target_": "renate.memory.none.NoMemory"}
 GROUPS = ("model", "transform", "updater")
 
 
 def trusted(job: Job) -> tuple[str, ...]:
-    """Whose classes a state may name in this job: those of `trust`, and the user's own that the command names too."""
+    """Whose classes a state may name in this job: those of `trust`, and the user's own that the
+    command names too.
+    """
     trust = list(job.config["trust"])
     groups = (*GROUPS, "problem")
-    named = [target.rpartition(".")[0] for group in groups for _, target in targets(job.config[group])]
+    named = [
+        target.rpartition(".")[0] for group in groups for _, target in targets(job.config[group])
+    ]
     return (*trust, *(module for module in named if is_own(module, ())))
 
 
@@ -37,22 +44,32 @@ def model_of(job: Job, saved: Saved) -> nn.Module:
         StateError: It can't be built again, or holds other tensors.
         ConfigError: It names a class that it may not.
     """
-    node, tensors, where = saved.deploy["model"], saved.tensors("model"), _where(saved)
+    node = saved.deploy["model"]
+    tensors = saved.tensors("model")
+    where = _where(saved)
+
     if node["_target_"] != LIVE:
         model = module_from_state(node, "model", tensors, where, trusted(job))
     elif job.config["model"]["_target_"] == LIVE:
         model = job.build("model")
     else:
-        raise StateError(f"{where} was made by renate.run(model=…), whose class it can't name: give the model again")
+        raise StateError(
+            f"{where} was made by renate.run(model=…), whose class it can't name: give the model "
+            "again"
+        )
+
     load_into(model, tensors, where)
+
     return model
 
 
 def updater_of(job: Job, saved: Saved, model: nn.Module, problem: Problem) -> Updater:
     """The version's own way to predict, loaded; the network's where it has none."""
-    node, where = saved.deploy["updater"], _where(saved)
+    node = saved.deploy["updater"]
+    where = _where(saved)
     if node is None:
         node = PLAIN
+
     updater: Updater = from_state(node, "updater", Updater, where, trusted(job))  # type: ignore[type-abstract]
     updater.memory = Memory(build(NO_MEMORY, "memory"), None)
     updater.criterion = criterion_of(job, problem)
@@ -60,15 +77,21 @@ def updater_of(job: Job, saved: Saved, model: nn.Module, problem: Problem) -> Up
     updater.setup(model)
     if saved.deploy["updater"] is not None:
         load_into(updater, saved.tensors("updater"), where)
+
     return updater
 
 
 def measure_as_published(job: Job, measure: Measure, saved: Saved) -> Measure:
-    """The same metrics on the version's own test transform and labels; says so where this command's is another."""
+    """The same metrics on the version's own test transform and labels; says so where this
+    command's is another.
+    """
     device = measure.transform.device
     if not _same_transform(job, saved) and job.ranks.first:
-        text = f"{_where(saved)} is measured with its own test transform, which isn't this command's"
+        text = (
+            f"{_where(saved)} is measured with its own test transform, which isn't this command's"
+        )
         job.emit({"event": "report", "text": text, "always": True})
+
     return replace(measure, transform=_transform(job, saved, device), outputs=saved.problem.outputs)
 
 
@@ -91,10 +114,18 @@ def check_command(job: Job, saved: Saved) -> None:
             continue
         if any(key == group or key.startswith((f"{group}.", f"{group}@")) for key in said):
             raise ConfigError(
-                f"{difference}: an evaluation measures {_where(saved)} as it was published; leave {group} out"
+                f"{difference}: an evaluation measures {_where(saved)} as it was published; leave "
+                f"{group} out"
             )
+
         if "experiment" in said:
-            job.emit({"event": "report", "text": f"{difference}: the version's own is measured", "always": True})
+            job.emit(
+                {
+                    "event": "report",
+                    "text": f"{difference}: the version's own is measured",
+                    "always": True,
+                }
+            )
 
 
 def _key(line: str) -> str:
@@ -103,18 +134,31 @@ def _key(line: str) -> str:
 
 def _difference(job: Job, saved: Saved, group: str) -> str | None:
     """In words, where this command's config and the version differ; None where they don't."""
-    theirs, ours = saved.deploy[group], job.config[group]
+    theirs = saved.deploy[group]
+    ours = job.config[group]
+
     if group == "transform":
-        return None if _same_transform(job, saved) else "transform: the command's test transform isn't the version's"
+        return (
+            None
+            if _same_transform(job, saved)
+            else "transform: the command's test transform isn't the version's"
+        )
+
     if group == "updater":
         if theirs is None or theirs == ours:
             return _own_predict(job) if theirs is None else None
-        return f"updater: the version predicts as {theirs['_target_']} with its settings, the command says otherwise"
+        return (
+            f"updater: the version predicts as {theirs['_target_']} with its settings, the command "
+            "says otherwise"
+        )
+
     if theirs["_target_"] == ours["_target_"] == LIVE:
         return None
+
     for name, value in ours.items():
         if name not in OURS and value is not None and _plain(value) != _plain(theirs.get(name)):
             return f"model.{name}={value}: the version has {theirs.get(name)}"
+
     return None
 
 
@@ -122,7 +166,10 @@ def _own_predict(job: Job) -> str | None:
     updater = job.build("updater")
     if type(updater).predict is Updater.predict:
         return None
-    return f"updater: the version predicts as its network does, {job.config['updater']['_target_']} doesn't"
+    return (
+        f"updater: the version predicts as its network does, {job.config['updater']['_target_']} "
+        "doesn't"
+    )
 
 
 def _same_transform(job: Job, saved: Saved) -> bool:

@@ -189,4 +189,6 @@ def _what_there_is(record: Any, but: Collection[str]) -> dict[str, Any]:
     """A record's fields that are neither empty nor among `but`."""
     names = [one.name for one in fields(record) if one.name not in but]
     values = {name: getattr(record, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None and value is not False}
+    return {
+        name: value for name, value in values.items() if value is not None and value is not False
+    }

@@ -34,12 +34,15 @@ from renate.updaters.base import OF_CONFIG, Updater
 
 Made = TypeVar("Made")
 CLASSES = "renate.problems.classification.Classification"
-OUTPUTS = ("num_classes", "num_labels", "num_outputs")  # how constructors call the number of a model's outputs
+# How constructors call the number of a model's outputs
+OUTPUTS = ("num_classes", "num_labels", "num_outputs")
 
 
 @dataclass
 class Relayed:
-    """A state as several processes read it together: the first one does, which alone needs to reach it."""
+    """A state as several processes read it together: the first one does, which alone needs to
+    reach it.
+    """
 
     state: State
     ranks: Ranks
@@ -59,7 +62,8 @@ class Saved:
     Attributes:
         state: Where it is.
         manifest: What it consists of.
-        deploy: model.json: the model's config with its sizes, labels, test transform, predicting updater.
+        deploy: model.json: the model's config with its sizes, labels, test transform, predicting
+            updater.
         scores: Its scores on the tests at hand, where they are known already (in a stream).
         trust: Modules of the user's own that its config may name.
     """
@@ -71,14 +75,18 @@ class Saved:
     trust: Sequence[str] = ()
 
     @classmethod
-    def read(cls, state: State, manifest: Manifest, ranks: Ranks = ALONE, trust: Sequence[str] = ()) -> "Saved":
+    def read(
+        cls, state: State, manifest: Manifest, ranks: Ranks = ALONE, trust: Sequence[str] = ()
+    ) -> "Saved":
         source = state if ranks.alone else Relayed(state, ranks)
         return cls(source, manifest, deploy_of(source, manifest), trust=trust)
 
     @cached_property
     def problem(self) -> Problem:
         """What it predicts, with all that was learned of the targets."""
-        return problem_from(self.deploy, f"version {self.manifest.version} of {self.state.url}", self.trust)
+        return problem_from(
+            self.deploy, f"version {self.manifest.version} of {self.state.url}", self.trust
+        )
 
     @property
     def known(self) -> Known:
@@ -89,6 +97,7 @@ class Saved:
         """
         inputs = self.deploy.get("inputs")
         split = self.deploy.get("split")
+
         try:
             return Known(
                 self.problem,
@@ -101,7 +110,8 @@ class Saved:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """The sizes of its inputs, which fill the nulls of this job's model; nothing else of a state may.
+        """The sizes of its inputs, which fill the nulls of this job's model; nothing else of a
+        state may.
 
         Raises:
             CorruptError: One is no size.
@@ -124,9 +134,11 @@ class Saved:
             now = list(now) if isinstance(now, tuple) else now
             if now is not None and now != size:
                 raise StateError(
-                    f"version {self.manifest.version} of {self.state.url} takes inputs with {name}={size}, "
+                    f"version {self.manifest.version} of {self.state.url} takes inputs with "
+                    f"{name}={size}, "
                     f"the data have {now}: give data of the same size, or start a new state"
                 )
+
         return sizes
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
@@ -143,8 +155,11 @@ def deploy_of(state: State | Relayed, manifest: Manifest) -> dict[str, Any]:
     return deploy_from(state.read(manifest, "model.json"), where)
 
 
-def from_state(node: dict[str, Any], key: str, kind: type[Made], where: str, trust: Sequence[str]) -> Made:
-    """Build an object that a state names: of the classes that a state may name, and of the kind that is expected.
+def from_state(
+    node: dict[str, Any], key: str, kind: type[Made], where: str, trust: Sequence[str]
+) -> Made:
+    """Build an object that a state names: of the classes that a state may name, and of the kind
+    that is expected.
 
     Raises:
         ConfigError: It names another class.
@@ -156,16 +171,25 @@ def from_state(node: dict[str, Any], key: str, kind: type[Made], where: str, tru
         raise
     except Exception as error:  # arguments of a stranger's may make a constructor raise anything
         reason = (str(error).splitlines() or ["no message"])[0]
-        raise StateError(f"{where}: {key} can't be built: {type(error).__name__}: {reason}") from error
+        raise StateError(
+            f"{where}: {key} can't be built: {type(error).__name__}: {reason}"
+        ) from error
+
     if not isinstance(made, kind):
         raise StateError(f"{where}: {key}._target_={node['_target_']}: expected a {kind.__name__}")
+
     return made
 
 
 def module_from_state(
-    node: dict[str, Any], key: str, tensors: dict[str, torch.Tensor], where: str, trust: Sequence[str]
+    node: dict[str, Any],
+    key: str,
+    tensors: dict[str, torch.Tensor],
+    where: str,
+    trust: Sequence[str],
 ) -> nn.Module:
-    """Build a network that a state names, once it is known that the state's tensors are of its size.
+    """Build a network that a state names, once it is known that the state's tensors are of its
+    size.
 
     A config can ask for a network of any size; without this the memory for it would be taken first.
     """
@@ -176,7 +200,9 @@ def module_from_state(
 
 
 def node_of(problem: Problem) -> dict[str, Any]:
-    """What model.json keeps of a problem: its config, and what it has learned besides the labels."""
+    """What model.json keeps of a problem: its config, and what it has learned besides the
+    labels.
+    """
     target = f"{type(problem).__module__}.{type(problem).__qualname__}"
     return {"_target_": target, **problem.settings, "fitted": problem.fitted()}
 
@@ -191,10 +217,12 @@ def problem_from(deploy: dict[str, Any], where: str, trust: Sequence[str]) -> Pr
     node = deploy.get("problem", {"_target_": CLASSES, "fitted": {}})
     settings = {name: value for name, value in node.items() if name != "fitted"}
     problem: Problem = from_state(settings, "problem", Problem, where, trust)  # type: ignore[type-abstract]
+
     try:
         problem.restore(deploy["labels"], node["fitted"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(f"{where}: {error}: was this state made by renate?") from error
+
     return problem
 
 
@@ -221,6 +249,7 @@ def tensors_of(state: State | Relayed, manifest: Manifest, name: str) -> dict[st
     data = bytes(state.read(manifest, f"{name}.safetensors"))
     where = f"{state.url}: '{name}.safetensors' of version {manifest.version}"
     shapes_from(data, where)
+
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
@@ -245,21 +274,30 @@ def load_model(
         materialise(model, example)
     if saved is None:
         return model
+
     known = saved.problem.outputs
     if known == outputs:
-        load_into(model, saved.tensors("model"), f"version {saved.manifest.version} of {saved.state.url}")
+        load_into(
+            model, saved.tensors("model"), f"version {saved.manifest.version} of {saved.state.url}"
+        )
         return model
+
     width = next((name for name in OUTPUTS if name in node), None)
     if width is None:
         raise ConfigError(
-            f"model.grow=true: {node['_target_']} has no parameter num_classes, so its head can't be built larger"
+            f"model.grow=true: {node['_target_']} has no parameter num_classes, so its head can't "
+            "be built larger"
         )
+
     old: nn.Module = build(node | {width: known}, "model", trust=trust)
     load_into(old, saved.tensors("model"), f"version {saved.manifest.version} of {saved.state.url}")
+
     return grow(old, model)
 
 
-def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str, kind: str = "model") -> None:
+def load_into(
+    module: nn.Module, tensors: dict[str, torch.Tensor], origin: str, kind: str = "model"
+) -> None:
     """Load tensors by name.
 
     Raises:
@@ -268,31 +306,51 @@ def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str, 
     if isinstance(module, Updater):  # states of before kept the loss's tensors too
         own = module.state_dict()
         tensors = {k: v for k, v in tensors.items() if k in own or not k.startswith(OF_CONFIG)}
+
     check_tensors(module, tensors, origin, kind)
     module.load_state_dict(tensors)
 
 
-def check_tensors(module: nn.Module, tensors: dict[str, torch.Tensor], origin: str, kind: str = "model") -> None:
-    """Compare a module's tensors with those to be loaded, by name, shape and kind; raises as `load_into`."""
+def check_tensors(
+    module: nn.Module, tensors: dict[str, torch.Tensor], origin: str, kind: str = "model"
+) -> None:
+    """Compare a module's tensors with those to be loaded, by name, shape and kind; raises as
+    `load_into`.
+    """
     own = module.state_dict()
     trained = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+
     for name, tensor in own.items():
         if name not in tensors:
-            raise StateError(f"{origin} has no tensor '{name}', which this {kind} has: is it another {kind}?")
+            raise StateError(
+                f"{origin} has no tensor '{name}', which this {kind} has: is it another {kind}?"
+            )
+
         if is_lazy(tensor):  # takes the shape that it is given
             continue
         if tensors[name].shape != tensor.shape:
             raise StateError(
-                f"{origin}: tensor '{name}' is {list(tensors[name].shape)}, this {kind}'s is {list(tensor.shape)}: "
+                f"{origin}: tensor '{name}' is {list(tensors[name].shape)}, this {kind}'s is "
+                f"{list(tensor.shape)}: "
                 f"use the {kind} that the state was made with"
             )
+
         if _sort_of(tensors[name]) != _sort_of(tensor):
-            raise StateError(f"{origin}: tensor '{name}' is {tensors[name].dtype}, this {kind}'s is {tensor.dtype}")
+            raise StateError(
+                f"{origin}: tensor '{name}' is {tensors[name].dtype}, this {kind}'s is "
+                f"{tensor.dtype}"
+            )
+
         if name in trained and not bool(torch.isfinite(tensors[name]).all()):
-            raise StateError(f"{origin}: tensor '{name}' holds NaN or infinity: go back to an older version")
+            raise StateError(
+                f"{origin}: tensor '{name}' holds NaN or infinity: go back to an older version"
+            )
+
     left = sorted(tensors.keys() - own.keys())
     if left:
-        raise StateError(f"{origin} has a tensor '{left[0]}', which this {kind} lacks: is it another {kind}?")
+        raise StateError(
+            f"{origin} has a tensor '{left[0]}', which this {kind} lacks: is it another {kind}?"
+        )
 
 
 def _sort_of(tensor: torch.Tensor) -> str:
@@ -300,8 +358,11 @@ def _sort_of(tensor: torch.Tensor) -> str:
     return "float" if tensor.is_floating_point() else str(tensor.dtype)
 
 
-def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, saved: Saved, problem: Problem) -> None:
-    """Load the memory's examples; with `memory.backfill` the updater computes the fields that they lack.
+def load_memory(
+    job: Job, memory: Memory, model: nn.Module, updater: Updater, saved: Saved, problem: Problem
+) -> None:
+    """Load the memory's examples; with `memory.backfill` the updater computes the fields that they
+    lack.
 
     Targets of several labels are widened by those that are new, which past examples weren't given.
 
@@ -312,15 +373,28 @@ def load_memory(job: Job, memory: Memory, model: nn.Module, updater: Updater, sa
         try:
             memory.load(lambda name: saved.state.read(saved.manifest, name))
         except CorruptError as error:
-            raise CorruptError(f"version {saved.manifest.version} of {saved.state.url}: {error}") from error
+            raise CorruptError(
+                f"version {saved.manifest.version} of {saved.state.url}: {error}"
+            ) from error
+
         _check_targets(memory, saved.problem)
-        if len(memory) and memory.columns()["targets"].ndim > 1 and problem.outputs > saved.problem.outputs:
+        if (
+            len(memory)
+            and memory.columns()["targets"].ndim > 1
+            and problem.outputs > saved.problem.outputs
+        ):
             memory.widen("targets", problem.outputs, 0.0)
+
     kept = memory.columns()
-    if job.config["memory"].get("backfill") and len(memory) and any(name not in kept for name in updater.fields):
+    if (
+        job.config["memory"].get("backfill")
+        and len(memory)
+        and any(name not in kept for name in updater.fields)
+    ):
         for name, values in backfilled(updater, model, kept, transform(job, "test", "cpu")).items():
             if name not in kept:
                 memory.fill(name, values)
+
     memory.require(updater.fields)
     for name in updater.fields:  # states of before kept them in the precision of the fit
         found = memory.columns().get(name)
@@ -336,14 +410,24 @@ def _check_targets(memory: Memory, problem: Problem) -> None:
     """
     targets = memory.columns().get("targets") if len(memory) else None
     classes = problem.classes
+
     if targets is not None and not classes and tuple(targets.shape[1:]) != (problem.outputs,):
         raise CorruptError(
-            f"the memory holds targets of shape {list(targets.shape[1:])}, the state has {problem.outputs} outputs: "
+            f"the memory holds targets of shape {list(targets.shape[1:])}, the state has "
+            f"{problem.outputs} outputs: "
             "bring it back from a copy"
         )
-    if targets is None or targets.is_floating_point() or targets.ndim != 1 or targets.dtype == torch.bool:
+
+    if (
+        targets is None
+        or targets.is_floating_point()
+        or targets.ndim != 1
+        or targets.dtype == torch.bool
+    ):
         return
-    least, most = int(targets.min()), int(targets.max())
+
+    least = int(targets.min())
+    most = int(targets.max())
     if least < 0 or most >= classes:
         raise CorruptError(
             f"the memory holds targets from {least} to {most}, the state knows {classes} labels: "
@@ -351,7 +435,9 @@ def _check_targets(memory: Memory, problem: Problem) -> None:
         )
 
 
-def backfilled(updater: Updater, model: nn.Module, columns: Columns, test: BatchTransform) -> dict[str, torch.Tensor]:
+def backfilled(
+    updater: Updater, model: nn.Module, columns: Columns, test: BatchTransform
+) -> dict[str, torch.Tensor]:
     """Name -> [N, ...] of what an updater computes for raw columns [N, ...]."""
     parts: dict[str, list[torch.Tensor]] = {}
     with untouched(model, updater):
@@ -359,6 +445,7 @@ def backfilled(updater: Updater, model: nn.Module, columns: Columns, test: Batch
             batch = test(select(columns, index))
             for name, values in updater.backfill(model, batch).items():
                 parts.setdefault(name, []).append(values)
+
     return {name: torch.cat(values) for name, values in parts.items()}
 
 
@@ -372,10 +459,14 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, out
     """
     tensors = saved.tensors("updater")
     before = {k: v for k, v in tensors.items() if not k.startswith(OF_CONFIG)}
-    wrote, now = writer_of(saved), job.config["updater"].get("_target_")
+    wrote = writer_of(saved)
+    now = job.config["updater"].get("_target_")
+
     if wrote is not None and wrote != now:
         if before:
-            text = f"the state's updater was {wrote}: what it kept is left behind, {now} begins anew"
+            text = (
+                f"the state's updater was {wrote}: what it kept is left behind, {now} begins anew"
+            )
             job.emit({"event": "report", "text": text, "always": True})
         before = {k: v.clone() for k, v in updater.own_state().items()}
 
@@ -387,8 +478,12 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, out
         load_into(updater, before | of_config, origin, "updater")
 
 
-def _grow(updater: Updater, model: nn.Module, before: dict[str, torch.Tensor], outputs: int) -> None:
-    """Let the updater grow; one written for the earlier `grow(num_classes)` is loaded first, as it expects."""
+def _grow(
+    updater: Updater, model: nn.Module, before: dict[str, torch.Tensor], outputs: int
+) -> None:
+    """Let the updater grow; one written for the earlier `grow(num_classes)` is loaded first, as
+    it expects.
+    """
     if len(inspect.signature(updater.grow).parameters) > 1:
         updater.grow(model, before)
         return

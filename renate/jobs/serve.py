@@ -1,4 +1,5 @@
-"""What a launcher on this machine starts: warm workers, and the processes of a job that has several.
+"""What a launcher on this machine starts: warm workers, and the processes of a job that has
+several.
 
 A warm worker imports torch and Lightning once, then runs job after job as its launcher asks.
 """
@@ -26,11 +27,13 @@ Order = dict[str, Any]
 
 
 def serve(events: int) -> None:
-    """Read orders, one JSON object per line, from standard input; write events to the file descriptor `events`.
+    """Read orders, one JSON object per line, from standard input; write events to the file
+    descriptor `events`.
 
     Ends when standard input does: a worker never outlives its launcher.
     """
-    lock, orders = threading.Lock(), _Orders()
+    lock = threading.Lock()
+    orders = _Orders()
 
     def emit(event: Order) -> None:
         with lock:
@@ -43,6 +46,7 @@ def serve(events: int) -> None:
         from renate.jobs.process import Baseline
 
         baseline = Baseline()
+
     gc.freeze()  # what was imported stays: no collection need look through it again
 
     while (order := orders.next()) is not None:
@@ -55,12 +59,16 @@ def serve(events: int) -> None:
 
 
 def attend(path: Path, wires: Path) -> "JobResult":
-    """Run a job directory as one of several processes of this machine; events go to the named pipe `wires/<number>`.
+    """Run a job directory as one of several processes of this machine; events go to the named pipe
+    `wires/<number>`.
 
     Ends when its launcher does, which reads the pipe, or torch's elastic run, which started it.
     """
-    rank, local, parent = int(os.environ["RANK"]), os.environ["LOCAL_RANK"], os.getppid()
-    lock, pipe = threading.Lock(), -1
+    rank = int(os.environ["RANK"])
+    local = os.environ["LOCAL_RANK"]
+    parent = os.getppid()
+    lock = threading.Lock()
+    pipe = -1
     with contextlib.suppress(OSError):  # the launcher is gone
         pipe = os.open(wires / local, os.O_WRONLY | os.O_NONBLOCK)
         os.set_blocking(pipe, True)
@@ -83,7 +91,10 @@ def attend(path: Path, wires: Path) -> "JobResult":
                 from renate.jobs.execute import execute
                 from renate.ranks import Ranks
 
-            result = execute(path, emit if rank == 0 else lambda event: None, Ranks.from_environment())
+            result = execute(
+                path, emit if rank == 0 else lambda event: None, Ranks.from_environment()
+            )
+
         emit({"event": "done" if rank == 0 and not result.lost else "ended"})
         return result
     finally:
@@ -94,8 +105,9 @@ def attend(path: Path, wires: Path) -> "JobResult":
 def leaving() -> Iterator[None]:
     """End the process with what is done here, without taking the interpreter apart.
 
-    Threads of gloo and autograd are still there then, and now and then the process aborts ("terminate called without
-    an active exception"): torch's elastic run would call a job failed that is published.
+    Threads of gloo and autograd are still there then, and now and then the process aborts
+    ("terminate called without an active exception"): torch's elastic run would call a job failed
+    that is published.
     """
     try:
         yield
@@ -105,8 +117,10 @@ def leaving() -> Iterator[None]:
     except BaseException:
         traceback.print_exc()
         code = 1
+
     if isinstance(code, str):
         print(code, file=sys.stderr)
+
     atexit._run_exitfuncs()  # loggers may send their last words here
     sys.stdout.flush()
     sys.stderr.flush()
@@ -132,7 +146,9 @@ def _logging(file: Path) -> Iterator[None]:
 
 @contextmanager
 def _beating(emit: Callable[[Order], None]) -> Iterator[None]:
-    """Give a sign of life each second: a process that is frozen, or stuck in code that never yields, gives none."""
+    """Give a sign of life each second: a process that is frozen, or stuck in code that never
+    yields, gives none.
+    """
     over = threading.Event()
 
     def beat() -> None:
@@ -141,6 +157,7 @@ def _beating(emit: Callable[[Order], None]) -> Iterator[None]:
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
+
     try:
         yield
     finally:
@@ -149,7 +166,9 @@ def _beating(emit: Callable[[Order], None]) -> Iterator[None]:
 
 
 class _Orders:
-    """Standard input, read by a thread that ends the process, whatever it is doing, once the launcher is gone."""
+    """Standard input, read by a thread that ends the process, whatever it is doing, once the
+    launcher is gone.
+    """
 
     def __init__(self) -> None:
         self.waiting: list[Order] = []
@@ -158,11 +177,13 @@ class _Orders:
 
     def _read(self) -> None:
         rest = b""
-        while chunk := os.read(0, 1 << 16):  # not sys.stdin: its lock, held here, would block the interpreter's end
+        # Not sys.stdin: its lock, held here, would block the interpreter's end
+        while chunk := os.read(0, 1 << 16):
             *lines, rest = (rest + chunk).split(b"\n")
             with self.changed:
                 self.waiting += [json.loads(line) for line in lines]
                 self.changed.notify()
+
         os._exit(0)
 
     def next(self) -> Order:

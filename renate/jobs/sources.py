@@ -1,4 +1,5 @@
-"""The user's own code behind a module: its file, and every own module that importing it may bring along.
+"""The user's own code behind a module: its file, and every own module that importing it may bring
+along.
 
 Knows neither torch nor the modules themselves, which are read, not imported.
 """
@@ -14,11 +15,13 @@ from pathlib import Path
 
 from renate.errors import ConfigError
 
-DYNAMIC = ("importlib", "pkgutil", "runpy", "__import__", "exec", "eval")  # whose imports no reader can see
+# Whose imports no reader can see
+DYNAMIC = ("importlib", "pkgutil", "runpy", "__import__", "exec", "eval")
 
 
 class Sources:
-    """Finds own modules below some folders: everything importable there that isn't part of an installed package.
+    """Finds own modules below some folders: everything importable there that isn't part of an
+    installed package.
 
     Args:
         folders: Where `import` would look first, in order.
@@ -30,7 +33,8 @@ class Sources:
         self.trust = set(trust)
 
     def digest(self, modules: Iterable[str]) -> str:
-        """Return a hash of the source of modules and of all own ones that they import, whoever imports whom.
+        """Return a hash of the source of modules and of all own ones that they import, whoever
+        imports whom.
 
         Raises:
             ConfigError: A file that isn't Python.
@@ -39,12 +43,16 @@ class Sources:
         for name, file in sorted(self.files(modules).items()):
             content = hashlib.sha256(file.read_bytes()).hexdigest()
             found.update(f"{name}\0{content}\0".encode())
+
         return found.hexdigest()
 
     def files(self, modules: Iterable[str]) -> dict[str, Path]:
-        """Return name -> file of modules and of all own ones that they import; installed ones are left out."""
+        """Return name -> file of modules and of all own ones that they import; installed ones
+        are left out.
+        """
         found: dict[str, Path] = {}
         waiting = [*modules]
+
         while waiting:
             name = waiting.pop()
             for part, file in self._chain(name):
@@ -53,6 +61,7 @@ class Sources:
                 found[part] = file
                 if file.suffix == ".py":
                     waiting += self._imports(part, file)
+
         return found
 
     def _chain(self, name: str) -> Iterator[tuple[str, Path]]:
@@ -61,6 +70,7 @@ class Sources:
         place = self._top(parts[0])
         if place is None:
             return
+
         for depth, part in enumerate(parts):
             file = _module_at(place, part)
             if file is not None:
@@ -70,12 +80,16 @@ class Sources:
                 return
 
     def _top(self, name: str) -> Path | None:
-        """The folder that holds a top-level module of the user's; None where it is installed, or isn't there."""
+        """The folder that holds a top-level module of the user's; None where it is installed, or
+        isn't there.
+        """
         for folder in self.folders:
             if _module_at(folder, name) is not None or (folder / name).is_dir():
                 return folder
+
         if name in self.trust:
             return _on_search_path(name)
+
         found = _on_search_path(name)
         return None if found is None or _installed(found) else found
 
@@ -104,6 +118,7 @@ def _read(name: str, file: Path, *stamp: int) -> tuple[tuple[str, ...], bool]:
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     names: list[str] = []
     dynamic = False
+
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
@@ -112,7 +127,9 @@ def _read(name: str, file: Path, *stamp: int) -> tuple[tuple[str, ...], bool]:
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Name):
             dynamic = dynamic or node.id in DYNAMIC
+
     dynamic = dynamic or any(found.split(".")[0] in DYNAMIC for found in names)
+
     return tuple(found for found in names if found), dynamic
 
 
@@ -129,9 +146,11 @@ def _siblings(name: str, file: Path) -> list[str]:
     top = name.split(".")[0]
     if "." not in name and file.name != "__init__.py":
         return [found.stem for found in file.parent.glob("*.py")]
+
     root = file.parents[name.count(".") + (file.name == "__init__.py") - 1]
     below = [found.relative_to(root.parent).with_suffix("") for found in root.rglob("*.py")]
     dotted = [".".join(path.parts).removesuffix(".__init__") for path in below]
+
     return [found for found in dotted if found.split(".")[0] == top]
 
 
@@ -139,11 +158,13 @@ def _module_at(folder: Path, name: str) -> Path | None:
     package = folder / name / "__init__.py"
     if package.is_file():
         return package
+
     suffixes = (*importlib.machinery.SOURCE_SUFFIXES, *importlib.machinery.EXTENSION_SUFFIXES)
     for suffix in suffixes:
         file = folder / f"{name}{suffix}"
         if file.is_file():
             return file
+
     return None
 
 

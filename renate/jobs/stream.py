@@ -22,7 +22,8 @@ from renate.state.contents import metrics_from
 from renate.state.publish import publish
 from renate.state.versions import State
 
-VALIDATION = "validation of "  # how the scores of a chunk's validation data are named beside those of its tests
+# How the scores of a chunk's validation data are named beside those of its tests
+VALIDATION = "validation of "
 
 
 class Shown(NamedTuple):
@@ -44,7 +45,9 @@ class Shown(NamedTuple):
 
 def run(job: Job) -> dict[str, Any]:
     """The job `stream`; goes on at the first update that isn't published."""
-    state = job.state(job.candidate or job.config["state"]["url"] or str(job.directory.path / "state"))
+    state = job.state(
+        job.candidate or job.config["state"]["url"] or str(job.directory.path / "state")
+    )
     ranks = job.ranks
     published = ranks.broadcast(lambda: own_versions(job, state))
     data = load_data(job, None)
@@ -54,6 +57,7 @@ def run(job: Job) -> dict[str, Any]:
     tests = tests_of(job, scenario, data)
     if job.config["objective"]["metric"] is not None:
         tests |= validations_of(job, scenario, data)
+
     history = ranks.broadcast(lambda: [scores_of(state, version) for version in published])
     shown = Shown(data.problem.metric, data.problem.mode)
     for index in range(len(history), scenario.chunks):
@@ -67,25 +71,34 @@ def run(job: Job) -> dict[str, Any]:
         saved = Saved.read(state, newest, ranks, trusted(job)) if newest else None
         if saved:
             saved.scores = history[-1]["after"]
+
         chunk: Chunk = replace(cut(job, scenario, data, index), tests=tests)
         done = update(part, data, chunk, state, state, saved)
         if ranks.first:
             publish(state, part.record["id"])
-        history.append({"before": done.before, "after": done.after, "counts": done.counts, "value": done.value})
+
+        history.append(
+            {"before": done.before, "after": done.after, "counts": done.counts, "value": done.value}
+        )
         if ranks.first:
             write_matrix(job, history, shown)
+
         average = summarise(history, shown)[shown.average]
         text = f"{part.prefix}: average {shown.metric} {average:.4f}"
         job.emit({"event": "report", "text": text, "always": True})
+
     if ranks.first:
         write_matrix(job, history, shown)
+
     newest = ranks.broadcast(state.newest)
+
     return {
         "value": value_of(history, shown, job.config["objective"]["metric"]),
         "metrics": summarise(history, shown),
         "counts": {
             "steps": sum(row["counts"]["steps"] for row in history),
-            "examples_per_second": sum(row["counts"]["examples_per_second"] for row in history) / len(history),
+            "examples_per_second": sum(row["counts"]["examples_per_second"] for row in history)
+            / len(history),
         },
         "matrix": matrix_of(history, shown.metric),
         "metric": shown.metric,
@@ -104,8 +117,12 @@ def scores_of(state: State, version: int) -> dict[str, Any]:
     manifest = state.manifest(version)
     where = f"{state.url}: 'metrics.json' of {manifest}"
     found = metrics_from(state.read(manifest, "metrics.json"), where)
+
     if not {"steps", "examples_per_second"} <= found["counts"].keys():
-        raise CorruptError(f"{where}: counts lack steps or examples_per_second; bring it back from a copy")
+        raise CorruptError(
+            f"{where}: counts lack steps or examples_per_second; bring it back from a copy"
+        )
+
     return found
 
 
@@ -123,6 +140,7 @@ def own_versions(job: Job, state: State) -> list[int]:
                 f"state.url={state.url} holds version {version}, which is not of this stream: "
                 "a stream starts from nothing, give it a URL of its own"
             )
+
     return versions
 
 
@@ -134,25 +152,32 @@ def _of_same_data(job: Job, state: State, published: list[int]) -> list[int]:
     """
     if all(content.is_of(job, state.manifest(version)) for version in published):
         return published
+
     own = job.directory.path / "state"
     if state.url != str(own.resolve()):
         raise ConfigError(
-            f"state.url={state.url}: this stream's versions were made from other data than data.train and data.test "
+            f"state.url={state.url}: this stream's versions were made from other data than "
+            "data.train and data.test "
             "hold now: a stream starts from nothing, give it a URL of its own"
         )
+
     shutil.rmtree(own)
+
     return []
 
 
 def tests_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     """One test set per chunk."""
-    seed, classes = derive(job.config["seed"], "scenario"), data.problem.classes
+    seed = derive(job.config["seed"], "scenario")
+    classes = data.problem.classes
     tests: dict[str, Test] = {}
+
     for index in range(scenario.chunks):
         for name, columns in data.test.items():
             key = f"chunk {index + 1}" if len(data.test) == 1 else f"chunk {index + 1}, {name}"
             part = scenario.cut(columns, index, part="test", seed=seed, num_classes=classes)
             tests[key] = Test(part, scenario.classes(index, seed=seed, num_classes=classes))
+
     return tests
 
 
@@ -160,11 +185,19 @@ def validations_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     """The validation data of each chunk; none where nothing was split off."""
     if data.val is None:
         return {}
-    seed, classes = derive(job.config["seed"], "scenario"), data.problem.classes
+
+    seed = derive(job.config["seed"], "scenario")
+    classes = data.problem.classes
     parts = [
-        scenario.cut(data.val, index, part="val", seed=seed, num_classes=classes) for index in range(scenario.chunks)
+        scenario.cut(data.val, index, part="val", seed=seed, num_classes=classes)
+        for index in range(scenario.chunks)
     ]
-    return {f"{VALIDATION}chunk {index + 1}": Test(part) for index, part in enumerate(parts) if length(part)}
+
+    return {
+        f"{VALIDATION}chunk {index + 1}": Test(part)
+        for index, part in enumerate(parts)
+        if length(part)
+    }
 
 
 def by_chunk(scores: Scores, metric: str, part: str = "") -> dict[str, float]:
@@ -180,6 +213,7 @@ def by_chunk(scores: Scores, metric: str, part: str = "") -> dict[str, float]:
         of_validation = name.startswith(VALIDATION)
         if metric in score and of_validation == (part == VALIDATION):
             values.setdefault(name.partition(",")[0], []).append(score[metric])
+
     return {chunk: sum(found) / len(found) for chunk, found in values.items()}
 
 
@@ -191,8 +225,9 @@ def matrix_of(history: list[dict[str, Any]], metric: str, part: str = "") -> lis
 def value_of(history: list[dict[str, Any]], shown: Shown, objective: str | None) -> float:
     """The objective of a stream: over all chunks, on validation data, after the last update.
 
-    Of `val_…` the mean over the chunks; of a stream's own metric that metric of the validation data's matrix; of
-    `train_…` the mean over the updates. Without an objective, for the table, the average on test data.
+    Of `val_…` the mean over the chunks; of a stream's own metric that metric of the validation
+    data's matrix; of `train_…` the mean over the updates. Without an objective, for the table, the
+    average on test data.
     """
     if objective is None:
         return summarise(history, shown)[shown.average]
@@ -200,6 +235,7 @@ def value_of(history: list[dict[str, Any]], shown: Shown, objective: str | None)
         return fmean(float(row["value"]) for row in history)
     if objective.startswith("val_"):
         return fmean(matrix_of(history, objective.removeprefix("val_"), VALIDATION)[-1])
+
     return summarise(history, shown, VALIDATION)[objective]
 
 
@@ -212,6 +248,7 @@ def summarise(history: list[dict[str, Any]], shown: Shown, part: str = "") -> di
     masked = list(by_chunk(history[-1]["after"], "task_accuracy").values())[: len(matrix)]
     if masked:
         result["task_accuracy"] = fmean(masked)
+
     return result
 
 

@@ -1,4 +1,6 @@
-"""A job's config as YAML text: libyaml's reader and writer, where it is installed, with OmegaConf's notion of types."""
+"""A job's config as YAML text: libyaml's reader and writer, where it is installed, with
+OmegaConf's notion of types.
+"""
 
 import json
 from collections.abc import Mapping
@@ -21,11 +23,17 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 def dump(config: DictConfig) -> str:
     """What `OmegaConf.to_yaml` gives, in a quarter of the time."""
     plain = OmegaConf.to_container(config, resolve=False)
-    return str(yaml.dump(plain, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False))
+    return str(
+        yaml.dump(
+            plain, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False
+        )
+    )
 
 
 def load(text: str) -> dict[str, Any]:
-    """What `OmegaConf.create(text)` gives, as plain dicts and lists, interpolations as they stand."""
+    """What `OmegaConf.create(text)` gives, as plain dicts and lists, interpolations as they
+    stand.
+    """
     plain: dict[str, Any] = yaml.load(text, _Loader)
     return plain
 
@@ -38,5 +46,7 @@ def quoted(value: Any) -> str:
         return "{" + ",".join(f"{k}:{quoted(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(quoted, value)) + "]"
+
     text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+
     return f"'{text}'"

@@ -54,6 +54,7 @@ class Group:
         else:
             run += [f"--node-rank={self.host}"]
             run += [f"--master-addr={self.master}", f"--master-port={self.port}"]
+
         return [*run, *job]
 
     def environment(self, cores: int) -> dict[str, str]:
@@ -70,6 +71,7 @@ class Group:
             found |= {"RANK": "0", "LOCAL_RANK": "0"}
         if self.interface is not None:
             found |= {"GLOO_SOCKET_IFNAME": self.interface, "NCCL_SOCKET_IFNAME": self.interface}
+
         return found
 
 
@@ -85,6 +87,7 @@ def processes_of(config: Any, gpus: int) -> int:
     devices = config["trainer"]["devices"]
     accelerator = config["trainer"]["accelerator"]
     on_gpus = accelerator in ("gpu", "cuda") or (accelerator == "auto" and gpus > 0)
+
     if devices in (-1, "-1", "auto"):
         if devices != "auto" and not on_gpus:
             none = f"accelerator={accelerator} finds none here"
@@ -96,9 +99,11 @@ def processes_of(config: Any, gpus: int) -> int:
         raise ConfigError(
             f"trainer.devices={devices}: Apple's GPU serves one process; expected 1 or null",
         )
+
     if on_gpus and count > 1 and count > gpus:
         found = f"trainer.devices={devices} needs {count} GPUs, there are {gpus}"
         raise ConfigError(f"{found}; trainer.accelerator=cpu needs none")
+
     return count
 
 
@@ -134,14 +139,17 @@ def cause(directory: JobDirectory, log: str, code: int) -> str:
     own = [word for word in words if not word["lost"]]
     if own:
         return str(own[0]["error"])
+
     victims = {word["rank"] for word in words}
     # Those that torch ended because one had died are listed too, and before it.
     first = log.rpartition("Root Cause")[2]
     for rank, ended in re.findall(r"rank\s*: (\d+) .*?\n\s*exitcode\s*: (-?\d+)", first + log):
         if int(rank) not in victims:
             return f"process {rank} of the job ended with {meaning(int(ended))}"
+
     if victims:
         return "a process of the job on another host is gone; its log says why"
+
     return f"the job's processes ended with {meaning(code)}, see {directory.path}/torchrun.txt"
 
 

@@ -76,17 +76,26 @@ def run(job: Job) -> dict[str, Any]:
     publishes = job.candidate is None and (config["url"] is None or bool(job.record.get("publish")))
     if publishes and (earlier := job.ranks.broadcast(lambda: _published(job, to))) is not None:
         return earlier
+
     parent = job.ranks.broadcast(lambda: _parent(job, at))
     saved = Saved.read(at, parent, job.ranks, trusted(job)) if parent else None
     data = load_data(job, saved.known if saved else None)
     content.note(job, data)
-    if publishes and (already := job.ranks.broadcast(lambda: _already(job, at, parent))) is not None:
+
+    if (
+        publishes
+        and (already := job.ranks.broadcast(lambda: _already(job, at, parent))) is not None
+    ):
         return already
+
     scenario: Scenario = job.build("scenario")
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
     if job.ranks.first and publishes:
         done.version = publish(to, job.record["id"]).version
-    return _result(done.value, done.after, done.before if parent else {}, done.counts, to, done.version)
+
+    return _result(
+        done.value, done.after, done.before if parent else {}, done.counts, to, done.version
+    )
 
 
 def _parent(job: Job, at: State) -> Manifest | None:
@@ -97,17 +106,27 @@ def _parent(job: Job, at: State) -> Manifest | None:
     """
     if "parent" not in job.record:
         return at.newest()
+
     asked = job.record["parent"]
     if asked is None:
         return None
+
     found = at.manifest(asked["version"])
     if asked["url"] == job.config["state"]["url"] and found.sha256 != asked["sha256"]:
-        raise StateError(f"{at.url}: {found} isn't the one that this job was made for: give its command again")
+        raise StateError(
+            f"{at.url}: {found} isn't the one that this job was made for: give its command again"
+        )
+
     return found
 
 
 def _result(
-    value: float | None, after: Scores, before: Scores, counts: dict[str, float], to: State, version: int | None
+    value: float | None,
+    after: Scores,
+    before: Scores,
+    counts: dict[str, float],
+    to: State,
+    version: int | None,
 ) -> dict[str, Any]:
     return {
         "value": value,
@@ -120,40 +139,56 @@ def _result(
 
 
 def _published(job: Job, to: State) -> dict[str, Any] | None:
-    """The result of this very job, if it was interrupted when all was staged: nothing is trained or published twice."""
+    """The result of this very job, if it was interrupted when all was staged: nothing is trained
+    or published twice.
+    """
     if job.record.get("unread") or not job.directory.reports():
         return None
+
     try:
         manifest = publish(to, job.record["id"])
     except StateError:
         return None
+
     return _of_version(to, manifest)
 
 
 def _already(job: Job, at: State, parent: Manifest | None) -> dict[str, Any] | None:
-    """The newest version's result, if it came from this recipe and the data just read, and may count."""
+    """The newest version's result, if it came from this recipe and the data just read, and may
+    count.
+    """
     if not job.record.get("unread") or not job.config["resume"]:
         return None
     if parent is None or not goes_on(job.config["state"]):
         return None
     if parent.lineage.get("stream") or not content.is_of(job, parent):
         return None
+
     return _of_version(at, parent) | {"already": parent.version}
 
 
 def _of_version(to: State, manifest: Manifest) -> dict[str, Any]:
-    found = metrics_from(to.read(manifest, "metrics.json"), f"{to.url}: 'metrics.json' of {manifest}")
+    found = metrics_from(
+        to.read(manifest, "metrics.json"), f"{to.url}: 'metrics.json' of {manifest}"
+    )
     before = found["before"] if manifest.parent else {}
     counts = found["counts"] | {"seconds": manifest.lineage.get("seconds", 0.0)}
     return _result(found["value"], found["after"], before, counts, to, manifest.version)
 
 
-def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None) -> Updated:
-    """Train on one chunk, starting from what `saved` holds, and stage the outcome as a candidate at `to`."""
-    ranks, began, number = job.ranks, time.monotonic(), (saved.manifest.version or 0) + 1 if saved else 1
+def update(
+    job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None
+) -> Updated:
+    """Train on one chunk, starting from what `saved` holds, and stage the outcome as a candidate
+    at `to`.
+    """
+    ranks = job.ranks
+    began = time.monotonic()
+    number = (saved.manifest.version or 0) + 1 if saved else 1
     check_precision(job.config["trainer"])
     seed_everything(derive(job.config["seed"], "training", number), job.config["trainer"])
-    facts, device = sizes(data), device_of(job.config["trainer"])
+    facts = sizes(data)
+    device = device_of(job.config["trainer"])
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
     memory = Memory(job.build("memory"), job.config["memory"].get("max_ram"))
     memory.bind(
@@ -169,21 +204,29 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
     if (dtype := dtype_of(job.config["trainer"])) is not None:
         model.to(dtype)
         updater.to(dtype)
+
     updater.setup(model)
     if saved:
         load_memory(job, memory, model, updater, saved, data.problem)
         load_updater(job, updater, saved, model, data.problem.outputs)
+
     updater.rebuild = lambda: materialise(job.build_node(node, "model"), example.inputs)
     probe(model, updater, example, data.problem.outputs)
     measure = measure_of(job, device, data.problem, updater.criterion)
     as_published = measure_as_published(job, measure, saved) if saved else measure
-    before = saved.scores if saved and saved.scores else score(as_published, model, updater, chunk.tests, ranks)
+    before = (
+        saved.scores
+        if saved and saved.scores
+        else score(as_published, model, updater, chunk.tests, ranks)
+    )
     parts = {"model": model, "updater": updater}
     odd = oddities(parts)
     share = share_of(chunk.train, ranks)
     own = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.
-    batches = batches_of(job, chunk.train if own is None else own, device, number, own=own is not None)
+    batches = batches_of(
+        job, chunk.train if own is None else own, device, number, own=own is not None
+    )
     outcome = fit(job, model, updater, batches, chunk.val, measure, number)
     updater.finish(model, share)
     check_finite(parts, odd)
@@ -201,13 +244,21 @@ def update(job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Save
         "data": files_seen(data),
     }
     metrics = {"before": before, "after": after, "counts": outcome.counts, "value": outcome.value}
-    kept = {"model": node | {"num_classes": facts["num_classes"]} if "num_classes" in node else node}
+    kept = {
+        "model": node | {"num_classes": facts["num_classes"]} if "num_classes" in node else node
+    }
     files = state_files(job, model, updater, memory, kept | facts_of(data), metrics)
     if saved and HISTORY in saved.manifest.files:
         files = chain(files, [(HISTORY, None)])
+
     source = (at, saved.manifest) if saved else None
-    candidate = stage(to, files, job=job.record["id"], parent=source, lineage=lineage) if ranks.first else None
+    candidate = (
+        stage(to, files, job=job.record["id"], parent=source, lineage=lineage)
+        if ranks.first
+        else None
+    )
     counts = outcome.counts | {"seconds": seconds}
+
     return Updated(before, after, outcome.value, counts, candidate)
 
 
@@ -234,7 +285,12 @@ def facts_of(data: Data) -> dict[str, Any]:
     """What the next version keeps of its data, in model.json."""
     inputs = data.inputs.to_json() if data.inputs else None
     split = data.split.to_json() if data.split else None
-    return {"labels": data.problem.labels, "problem": node_of(data.problem), "inputs": inputs, "split": split}
+    return {
+        "labels": data.problem.labels,
+        "problem": node_of(data.problem),
+        "inputs": inputs,
+        "split": split,
+    }
 
 
 def files_seen(data: Data) -> dict[str, Any]:

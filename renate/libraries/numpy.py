@@ -48,6 +48,7 @@ class OwnState:
 
         outside = np.random.get_state()  # noqa: NPY002
         np.random.set_state(self._state)  # noqa: NPY002
+
         try:
             yield
         finally:

@@ -75,6 +75,7 @@ def noting_environment() -> Iterator[list[str]]:
         return oc.env(key, *default)
 
     OmegaConf.register_new_resolver("oc.env", env, replace=True)
+
     try:
         yield reads
     finally:

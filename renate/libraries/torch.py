@@ -23,6 +23,7 @@ def load_dynamo_on_demand() -> None:
 
     if DYNAMO in sys.modules:
         return
+
     sys.modules[DYNAMO] = torch._dynamo = _Dynamo()
     sys.meta_path.insert(0, _Submodules())
 

@@ -35,6 +35,7 @@ def without_scipy_signal() -> Iterator[None]:
     stand_in = ModuleType(name)
     stand_in.hamming = None  # type: ignore[attr-defined]
     sys.modules[name] = stand_in
+
     try:
         yield
     finally:

@@ -41,7 +41,9 @@ class Policy(ABC):
 
     def __init__(self, capacity: int | None) -> None:
         if capacity is not None and (capacity < 1 or capacity != int(capacity)):
-            raise ConfigError(f"memory.capacity={capacity}: expected a whole number of 1 or more, or memory=none")
+            raise ConfigError(
+                f"memory.capacity={capacity}: expected a whole number of 1 or more, or memory=none"
+            )
         self.capacity = capacity
 
     @property

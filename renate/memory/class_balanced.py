@@ -83,7 +83,9 @@ def classes_of(targets: Tensor) -> Ints:
             "memory=class_balanced keeps as many examples of each class, but the targets are "
             f"{targets.dtype} {list(targets.shape[1:])}, no classes: memory=reservoir"
         )
+
     classes: np.ndarray[Any, Any] = targets.cpu().numpy()
     if len(classes) and classes.min() < 0:
         raise DataError(f"memory=class_balanced: a target is {classes.min()}, expected 0 or more")
+
     return classes.astype(np.int64, copy=False)

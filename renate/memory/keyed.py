@@ -70,6 +70,7 @@ class Keyed(Policy):
 
         self.whole.offer(np.concatenate(news))
         self.heard = counts
+
         return self.top.let_go(self.whole.least())
 
     def values(self) -> Values:

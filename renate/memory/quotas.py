@@ -45,6 +45,7 @@ class Quotas:
         self.size = len(keys)
         for slot, (key, number) in enumerate(zip(keys.tolist(), classes.tolist(), strict=True)):
             self.heaps[number].append((key, slot))
+
         for number, heap in enumerate(self.heaps):
             heapify(heap)
             self.counts[number] = len(heap)
@@ -54,10 +55,12 @@ class Quotas:
         """Return key and class in each slot, [size] both."""
         keys = np.empty(self.size)
         classes = np.empty(self.size, np.int64)
+
         for number, heap in enumerate(self.heaps):
             slots = [slot for _, slot in heap]
             keys[slots] = [key for key, _ in heap]
             classes[slots] = number
+
         return keys, classes
 
     def offer(self, keys: Floats, classes: Ints) -> Plan:
@@ -72,6 +75,7 @@ class Quotas:
             slot = self._enter(float(keys[row]), int(classes[row]))
             if slot is not None:
                 taken[slot] = row  # of two that took a slot in turn, the later one has it
+
         return np.array([*taken], np.int64), np.array([*taken.values()], np.int64)
 
     def best(self, keys: Floats, classes: Ints) -> Ints:
@@ -111,11 +115,13 @@ class Quotas:
             self.counts[fullest] -= 1
             if fullest == number and key < self.least[number]:
                 return None
+
             _, slot = heappop(self.heaps[fullest])
             self.least[fullest] = smallest(self.heaps[fullest])
 
         heappush(self.heaps[number], (key, slot))
         self.least[number] = smallest(self.heaps[number])
+
         return slot
 
 

@@ -13,11 +13,15 @@ import numpy as np
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
-_GOLDEN, _A, _B = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_GOLDEN, _A, _B = (
+    np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+)
 _S30, _S27, _S31, _S11 = (np.uint64(s) for s in (30, 27, 31, 11))
 
 # Streams: an example's key, a draw, the rank of a class among those with as many examples.
-KEYS, DRAWS, CLASSES = 0, 1, 2
+KEYS = 0
+DRAWS = 1
+CLASSES = 2
 BLOCK = 4096  # numbers made at a time
 
 
@@ -47,6 +51,7 @@ class Numbers:
         self.seed = seed
         self.ids = range(ids.start, ids.start + count * ids.step, ids.step)
         self.block = self.make(seed, self.ids)
+
         return self.block[: len(ids)]
 
 
@@ -59,6 +64,7 @@ def uniform(stream: int, seed: int, ids: range) -> Floats:
     z += key
     z = _mix(_mix(z) ^ key)
     z >>= _S11
+
     return (z.astype(np.float64) + 0.5) * 2.0**-53
 
 

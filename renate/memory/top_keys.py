@@ -16,7 +16,9 @@ def check_keys(keys: Floats) -> None:
         CorruptError: One isn't between 0 and 1.
     """
     if not ((keys > 0) & (keys < 1)).all():
-        raise CorruptError("memory/index.safetensors: a key isn't between 0 and 1; bring it back from a copy")
+        raise CorruptError(
+            "memory/index.safetensors: a key isn't between 0 and 1; bring it back from a copy"
+        )
 
 
 class TopKeys:
@@ -67,6 +69,7 @@ class TopKeys:
         stays = ~np.isin(slots, late_slots)
         slots = np.concatenate([slots[stays], late_slots])
         rows = np.concatenate([rows[stays], late_rows + fill])
+
         return slots, rows
 
     def least(self) -> float:
@@ -85,6 +88,7 @@ class TopKeys:
         """
         if not len(self.pool) and self.size:
             self._fill_pool(0)
+
         count = int(np.searchsorted(self.pool, bound))
         if not count:
             return np.empty(0, np.int64), np.empty(0, np.int64), self.size
@@ -104,6 +108,7 @@ class TopKeys:
 
         moved = self.slots >= self.size
         self.slots[moved] = to[np.searchsorted(origin, self.slots[moved])]
+
         return origin, to, self.size
 
     def _append(self, keys: Floats) -> None:
@@ -112,6 +117,7 @@ class TopKeys:
             grown = np.empty(min(self.capacity, max(1024, 2 * len(self.key), end)))
             grown[: self.size] = self.key[: self.size]
             self.key = grown
+
         self.key[self.size : end] = keys
         self.size = end
         self._forget_pool()
@@ -119,17 +125,20 @@ class TopKeys:
     def _replace(self, keys: Floats) -> Plan:
         if not len(self.pool):
             self._fill_pool(0)
+
         rows = (keys > self.pool[0]).nonzero()[0]
         if len(rows) == 1:
             return self._replace_one(keys, rows)
         if len(rows) > self.capacity:
             rows = rows[largest(keys[rows], self.capacity)]
+
         wanted = len(rows)
         if not wanted:
             return rows, rows
 
         if len(self.pool) < wanted:
             self._fill_pool(wanted)
+
         # Of the members and the candidates together, the `wanted` smallest leave; the members
         # among them head the pool.
         offered = keys[rows]
@@ -143,6 +152,7 @@ class TopKeys:
         taken = self.slots[: len(rows)]
         self.key[taken] = offered
         self._update_pool(len(rows), offered, taken)
+
         return taken, rows
 
     def _replace_one(self, keys: Floats, rows: Ints) -> Plan:
@@ -150,6 +160,7 @@ class TopKeys:
         key = keys[rows[0]]
         taken = self.slots[:1].copy()
         self.key[taken] = key
+
         if key > self.bound:
             self.pool = self.pool[1:]
             self.slots = self.slots[1:]
@@ -160,6 +171,7 @@ class TopKeys:
         self.slots[:at] = self.slots[1 : at + 1]
         self.pool[at] = key
         self.slots[at] = taken[0]
+
         return taken, rows
 
     def _update_pool(self, left: int, keys: Floats, slots: Ints) -> None:
@@ -191,6 +203,7 @@ class TopKeys:
         self.bound = np.inf
         if count < self.size:
             chosen = np.argpartition(members, count - 1)[:count]
+
         chosen = chosen[np.argsort(members[chosen])]
         self.pool = members[chosen]
         self.slots = chosen.astype(np.int64)

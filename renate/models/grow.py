@@ -10,14 +10,16 @@ from renate.errors import StateError
 
 @torch.no_grad()
 def grow(old: nn.Module, new: nn.Module) -> nn.Module:
-    """Copy the tensors of `old` into `new`, which has more outputs; rows that only `new` has keep their fresh values.
+    """Copy the tensors of `old` into `new`, which has more outputs; rows that only `new` has keep
+    their fresh values.
 
     Args:
         old: The model before.
         new: The same model, built with more classes. Changed in place and returned.
 
     Raises:
-        StateError: A tensor differs in more than the number of its rows, or is in one of the models only.
+        StateError: A tensor differs in more than the number of its rows, or is in one of the models
+            only.
     """
     carry(old.state_dict(), new.state_dict(), "model")
     return new
@@ -38,6 +40,7 @@ def carry(before: Mapping[str, Tensor], after: Mapping[str, Tensor], whose: str)
     if lone := sorted(before.keys() ^ after.keys()):
         where = "smaller" if lone[0] in before else "larger"
         raise StateError(f"model.grow=true: only the {where} {whose} has a tensor '{lone[0]}'")
+
     for name, tensor in after.items():
         source = before[name]
         if (
@@ -50,4 +53,5 @@ def carry(before: Mapping[str, Tensor], after: Mapping[str, Tensor], whose: str)
                 f"{list(tensor.shape)}; "
                 "only the first dimension may grow"
             )
+
         (tensor if not source.ndim else tensor[: len(source)]).copy_(source)

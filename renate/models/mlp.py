@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 
 class MLP(nn.Module):
-    """Flattens its input; ReLU between layers; weights Xavier-normal, as the MNIST protocol of DER's paper has them.
+    """Flattens its input; ReLU between layers; weights Xavier-normal, as the MNIST protocol of
+    DER's paper has them.
 
     Args:
         input_shape: Shape of one example.
@@ -16,14 +17,18 @@ class MLP(nn.Module):
         hidden_sizes: Widths of the hidden layers.
     """
 
-    def __init__(self, input_shape: Sequence[int], num_classes: int, hidden_sizes: Sequence[int]) -> None:
+    def __init__(
+        self, input_shape: Sequence[int], num_classes: int, hidden_sizes: Sequence[int]
+    ) -> None:
         super().__init__()
         if any(size < 1 for size in hidden_sizes):
             raise ValueError(f"hidden_sizes={list(hidden_sizes)}: expected sizes of 1 or more")
+
         sizes = [math.prod(input_shape), *hidden_sizes]
         layers: list[nn.Module] = [nn.Flatten()]
         for width, after in pairwise(sizes):
             layers += [Linear(width, after), nn.ReLU()]
+
         self.layers = nn.Sequential(*layers, Linear(sizes[-1], num_classes))
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ from torch import Tensor, nn
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions around a shortcut (He et al., 2016, https://arxiv.org/abs/1512.03385, figure 5 left)."""
+    """Two 3×3 convolutions around a shortcut (He et al., 2016, https://arxiv.org/abs/1512.03385,
+    figure 5 left).
+    """
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
         super().__init__()
@@ -14,8 +16,11 @@ class Block(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.shortcut = nn.Sequential()
+
         if stride != 1 or width_in != width:
-            self.shortcut = nn.Sequential(nn.Conv2d(width_in, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(width_in, width, 1, stride, bias=False), nn.BatchNorm2d(width)
+            )
 
     def forward(self, inputs: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(inputs)))
@@ -23,7 +28,8 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """The variant of the continual-learning papers: a 3×3 stem of stride 1, no max-pooling, trained from scratch.
+    """The variant of the continual-learning papers: a 3×3 stem of stride 1, no max-pooling, trained
+    from scratch.
 
     11.17 million parameters at width 64 and 10 classes.
 
@@ -37,13 +43,18 @@ class ResNet18(nn.Module):
         super().__init__()
         if width < 1:
             raise ValueError(f"width={width}: expected 1 or more")
-        self.stem = nn.Sequential(nn.Conv2d(in_channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
         stages: list[nn.Module] = []
         before = width
+
         for stage, stride in enumerate((1, 2, 2, 2)):
             now = width * 2**stage
             stages += [Block(before, now, stride), Block(now, now, 1)]
             before = now
+
         self.stages = nn.Sequential(*stages)
         self.head = nn.Linear(before, num_classes)
 

@@ -1,1 +1,3 @@
-"""Objects in S3, GCS and Azure, below states and data: how a store is opened, and what its refusals mean."""
+"""Objects in S3, GCS and Azure, below states and data: how a store is opened, and what its
+refusals mean.
+"""

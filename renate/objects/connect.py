@@ -10,17 +10,23 @@ from obstore.store import ObjectStore, from_url
 
 from renate.objects.credentials import NoAccessError, endpoint_of, options
 
-# Of a whole request, its body too: a part of 8 MB, of which 16 may be under way, needs 1 MB/s in all.
-# Each can be set in the environment, as AWS_TIMEOUT=30s.
+# Of a whole request, its body too: a part of 8 MB, of which 16 may be under way, needs 1 MB/s in
+# all. Each can be set in the environment, as AWS_TIMEOUT=30s.
 CLIENT = {"timeout": "120s", "connect_timeout": "5s"}
-RETRIES = 10  # of 5xx, of broken connections; AWS_MAX_ATTEMPTS, which boto3 reads too, counts the first try as well
-RETRY_FOR = timedelta(minutes=3)  # below 5: a request's credentials aren't renewed between its tries
-FIRST_WAIT, LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=15)  # doubled each time, with jitter
+# Of 5xx, of broken connections; AWS_MAX_ATTEMPTS, which boto3 reads too, counts the first try as
+# well
+RETRIES = 10
+# Below 5: a request's credentials aren't renewed between its tries
+RETRY_FOR = timedelta(minutes=3)
+# Doubled each time, with jitter
+FIRST_WAIT = timedelta(milliseconds=100)
+LONGEST_WAIT = timedelta(seconds=15)
 ENVIRONMENT = ("AWS_", "AZURE_", "GOOGLE_", "HOME")
 
 
 def connect(url: str, *, renewed: bool = False) -> ObjectStore:
-    """Open s3://bucket/path, gs://bucket/path or az://container/path; contacts nothing but a source of credentials.
+    """Open s3://bucket/path, gs://bucket/path or az://container/path; contacts nothing but a source
+    of credentials.
 
     Args:
         url: Where keys begin.
@@ -32,15 +38,20 @@ def connect(url: str, *, renewed: bool = False) -> ObjectStore:
     if renewed:
         _connected.cache_clear()
     # Warm workers take the environment of job after job.
-    return _connected(url, tuple(sorted(item for item in os.environ.items() if item[0].startswith(ENVIRONMENT))))
+    return _connected(
+        url, tuple(sorted(item for item in os.environ.items() if item[0].startswith(ENVIRONMENT)))
+    )
 
 
 @lru_cache(maxsize=16)
 def _connected(url: str, environment: tuple[tuple[str, str], ...]) -> ObjectStore:
     given: dict[str, Any] = options() if url.startswith("s3://") else {}
-    client: dict[str, Any] = {name: os.environ.get(f"AWS_{name.upper()}", value) for name, value in CLIENT.items()}
+    client: dict[str, Any] = {
+        name: os.environ.get(f"AWS_{name.upper()}", value) for name, value in CLIENT.items()
+    }
     if _plain(endpoint_of(given)):
         client["allow_http"] = True
+
     opened: Any = from_url  # its overloads name every setting of every service
     try:
         store: ObjectStore = opened(url, client_options=client, retry_config=_retries(), **given)
@@ -53,11 +64,16 @@ def _connected(url: str, environment: tuple[tuple[str, str], ...]) -> ObjectStor
 
 
 def _plain(endpoint: str) -> bool:
-    """Whether an endpoint without TLS is meant; who names one means it, unless AWS_ALLOW_HTTP says no."""
+    """Whether an endpoint without TLS is meant; who names one means it, unless AWS_ALLOW_HTTP
+    says no.
+    """
     if not endpoint.startswith("http://"):
         return False
     if os.environ.get("AWS_ALLOW_HTTP", "true").lower() in ("false", "0", "no", "off"):
-        raise NoAccessError(f"AWS_ALLOW_HTTP=false, but the endpoint is {endpoint}: use https://, or take it away")
+        raise NoAccessError(
+            f"AWS_ALLOW_HTTP=false, but the endpoint is {endpoint}: use https://, or take it away"
+        )
+
     return True
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from renate.errors import nearest
 
-# boto3 renews credentials 10 minutes before their end, so what it gives is good for as long; obstore asks again
-# when less than 5 minutes of this are left.
+# boto3 renews credentials 10 minutes before their end, so what it gives is good for as long;
+# obstore asks again when less than 5 minutes of this are left.
 TTL = timedelta(minutes=10)
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -32,14 +32,19 @@ class NoAccessError(Exception):
 
 
 def options() -> dict[str, Any]:
-    """Return what `from_url` needs besides the environment: config (region, endpoint) and credential_provider.
+    """Return what `from_url` needs besides the environment: config (region, endpoint) and
+    credential_provider.
 
     Raises:
         NoAccessError: No credentials, no such profile, or boto3 is needed and missing.
     """
-    keys = all(map(os.environ.get, KEYS)) or os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1")
+    keys = all(map(os.environ.get, KEYS)) or os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in (
+        "true",
+        "1",
+    )
     if keys and (_first(REGION) or not _files()):
         return {}
+
     try:
         import boto3  # lazy: an extra, and a third of a second
         import botocore.exceptions
@@ -47,6 +52,7 @@ def options() -> dict[str, Any]:
         if keys or _first(WITHOUT_BOTO3):
             return {}
         raise NoAccessError(f"{_wanted()} needs boto3: pip install 'renate-cl[s3]'") from None
+
     try:
         session = boto3.Session()
         given = {"config": _place(session)}
@@ -66,10 +72,12 @@ def region() -> str:
     """Return the region that requests go to, as far as this machine knows."""
     if found := _first(REGION):
         return found
+
     try:
         import boto3
     except ImportError:
         return DEFAULT_REGION
+
     return boto3.Session().region_name or DEFAULT_REGION
 
 
@@ -101,6 +109,7 @@ def _place(session: Any) -> dict[str, str]:
         "region": _first(REGION) or session.region_name,
         "endpoint": _first(ENDPOINT) or (None if ignored else of_profile.provide()),
     }
+
     return {name: value for name, value in place.items() if value}
 
 
@@ -111,7 +120,9 @@ def _provider(session: Any) -> Any:
         provider = Boto3CredentialProvider(session, ttl=TTL)
     except ValueError as error:
         raise NoAccessError(MISSING) from error
-    provider.config = {}  # the region is ours to choose: AWS_REGION, which boto3 doesn't read, comes first
+
+    # The region is ours to choose: AWS_REGION, which boto3 doesn't read, comes first
+    provider.config = {}
     return provider
 
 

@@ -19,8 +19,12 @@ TEXTS = {  # by the code of S3's answer
     "NoSuchBucket": "no bucket {bucket} in region {region}: check the URL and AWS_DEFAULT_REGION",
     "AccessDenied": "may not {action} on {name}{message}",
     "InvalidAccessKeyId": "AWS knows no such access key: check AWS_ACCESS_KEY_ID or the profile",
-    "SignatureDoesNotMatch": "not the secret of this access key: check AWS_SECRET_ACCESS_KEY or the profile",
-    "InvalidToken": "not a session token of this access key: check AWS_SESSION_TOKEN or the profile",
+    "SignatureDoesNotMatch": (
+        "not the secret of this access key: check AWS_SECRET_ACCESS_KEY or the profile"
+    ),
+    "InvalidToken": (
+        "not a session token of this access key: check AWS_SESSION_TOKEN or the profile"
+    ),
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it and rerun, it continues",
     "ExpiredToken": EXPIRED,
     "ExpiredTokenException": EXPIRED,
@@ -28,7 +32,9 @@ TEXTS = {  # by the code of S3's answer
     "PermanentRedirect": ELSEWHERE,
 }
 # Of boto3, when it is asked to renew what it gave: a login is over, or was never there.
-LOGIN_OVER = re.compile(r"SSOTokenLoadError|UnauthorizedSSOTokenError|TokenRetrievalError|LoginRefresh|ExpiredToken")
+LOGIN_OVER = re.compile(
+    r"SSOTokenLoadError|UnauthorizedSSOTokenError|TokenRetrievalError|LoginRefresh|ExpiredToken"
+)
 ANSWER = re.compile(r"<Code>(\w+)</Code>")
 MESSAGE = re.compile(r"<Message>(.*?)</Message>", re.DOTALL)
 OTHER_REGION = re.compile(r"expecting '([\w-]+)'")
@@ -53,7 +59,9 @@ def is_expired(error: Exception) -> bool:
 
 
 def is_broken_off(error: Exception) -> bool:
-    """Whether obstore gave up on a request without trying again, so that nobody knows if it was carried out."""
+    """Whether obstore gave up on a request without trying again, so that nobody knows if it was
+    carried out.
+    """
     text = str(error)
     unknown = "kind: Timeout" in text or "kind: Interrupted" in text or "<Code>NoSuchUpload" in text
     return unknown and not RETRIED.search(text)
@@ -77,15 +85,24 @@ def explain(error: Exception, url: str, verb: str, key: str) -> str:
         if kind == "NoCredentialsError":
             return MISSING
         return EXPIRED if LOGIN_OVER.search(f"{kind} {reason}") else f"no AWS credentials: {reason}"
+
     if url.startswith("s3://") and (known := TEXTS.get(code(error))):
         return known.format(**_facts(text, url, verb, key))
+
     return _transport(text) or _unknown(first, verb, key)
 
 
 def _facts(text: str, url: str, verb: str, key: str) -> dict[str, str]:
-    parts, said, other = urlsplit(url), MESSAGE.search(text), OTHER_REGION.search(text)
+    parts = urlsplit(url)
+    said = MESSAGE.search(text)
+    other = OTHER_REGION.search(text)
     name = "/".join(filter(None, (parts.netloc, parts.path.strip("/"), key)))
-    more = "" if said is None or said[1].strip() in ("", "Access Denied") else f": {' '.join(said[1].split())}"
+    more = (
+        ""
+        if said is None or said[1].strip() in ("", "Access Denied")
+        else f": {' '.join(said[1].split())}"
+    )
+
     return {
         "bucket": parts.netloc,
         "region": region(),
@@ -98,16 +115,23 @@ def _facts(text: str, url: str, verb: str, key: str) -> dict[str, str]:
 
 def _transport(text: str) -> str | None:
     """What went wrong on the way; None where the store answered something else."""
-    first, host, tries = text.splitlines()[0] if text else "", HOST.search(text), RETRIED.search(text)
-    where, often = host[1] if host else "the store", f" after {tries[1]} retries" if tries else ""
+    first = text.splitlines()[0] if text else ""
+    host = HOST.search(text)
+    tries = RETRIED.search(text)
+    where = host[1] if host else "the store"
+    often = f" after {tries[1]} retries" if tries else ""
     if "kind: Timeout" in text:
         return f"{where} didn't answer in time{often}: rerun, it continues"
     if "kind: Connect" in text:
-        return f"no connection to {where}{often}: check the network and AWS_ENDPOINT_URL, rerun, it continues"
+        return (
+            f"no connection to {where}{often}: check the network and AWS_ENDPOINT_URL, rerun, it "
+            "continues"
+        )
     if status := re.search(r"status code: (5\d\d [\w ]+)", first):
         return f"{where} answered {status[1].strip()}{often}: rerun later, it continues"
     if "HTTP error" in first:
         return f"the connection to {where} broke{often}: rerun, it continues"
+
     return None
 
 

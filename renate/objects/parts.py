@@ -10,7 +10,8 @@ from obstore.store import ObjectStore
 PART = 8 << 20  # bytes
 UP, DOWN = 2, 4  # parts of one object side by side; callers have several objects under way
 
-Ask = Callable[[Callable[[ObjectStore], Any]], Any]  # makes a request of a store: gives it the store
+# Makes a request of a store: gives it the store
+Ask = Callable[[Callable[[ObjectStore], Any]], Any]
 Moved = Callable[[int], None]  # takes the bytes of a part that has moved
 
 
@@ -29,9 +30,11 @@ def download(ask: Ask, key: str, size: int, moved: Moved = uncounted) -> memoryv
     """
     if size <= PART:
         return _whole(ask, key)
+
     there, first = ask(lambda objects: _beginning(objects, key))
     if there != size:
         return _whole(ask, key)
+
     data = memoryview(bytearray(size))
 
     def place(begin: int, part: memoryview) -> None:
@@ -40,12 +43,16 @@ def download(ask: Ask, key: str, size: int, moved: Moved = uncounted) -> memoryv
 
     def load(begin: int) -> None:
         end = min(begin + PART, size)
-        place(begin, ask(lambda objects: memoryview(obstore.get_range(objects, key, start=begin, end=end))))
+        place(
+            begin,
+            ask(lambda objects: memoryview(obstore.get_range(objects, key, start=begin, end=end))),
+        )
 
     place(0, first)
     with ThreadPoolExecutor(DOWN) as pool:
         for _ in pool.map(load, range(PART, size, PART)):
             pass  # an error of any part is raised here
+
     return data
 
 

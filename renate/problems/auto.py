@@ -3,15 +3,17 @@
 from renate.build import build, shipped
 from renate.problems.base import Problem, Targets
 
-# Labels that a writer turned into floats, as pandas does where a value is missing, are few; measurements are many.
+# Labels that a writer turned into floats, as pandas does where a value is missing, are few;
+# measurements are many.
 FEW = 20
 
 
 def option_of(targets: Targets) -> str:
     """Return the option of conf/problem that fits.
 
-    Text, booleans and whole numbers are classes; so are floats that are whole and of at most `FEW` different values.
-    Other floats are regression. Lists, and several columns of 0 and 1, are several labels.
+    Text, booleans and whole numbers are classes; so are floats that are whole and of at most `FEW`
+    different values. Other floats are regression. Lists, and several columns of 0 and 1, are
+    several labels.
     """
     import numpy as np
 
@@ -26,6 +28,7 @@ def option_of(targets: Targets) -> str:
 
     different = np.unique(values)
     labels = len(different) <= FEW and bool((different == np.floor(different)).all())
+
     return "classification" if labels else "regression"
 
 

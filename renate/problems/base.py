@@ -1,7 +1,7 @@
 """What a problem is: it turns raw targets into tensors and outputs into answers.
 
-This module and the problems beside it import neither torch nor numpy when they are loaded, because a config is checked
-without either.
+This module and the problems beside it import neither torch nor numpy when they are loaded, because
+a config is checked without either.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +23,8 @@ class Targets:
     """Targets as a source has them.
 
     Attributes:
-        values: [N] numbers, booleans or texts; [N, K] numbers or booleans of K columns; [N] lists, dtype object.
+        values: [N] numbers, booleans or texts; [N, K] numbers or booleans of K columns; [N] lists,
+            dtype object.
         where: What they are, for messages: `week1.csv: column 'label'`.
         names: Of the columns; empty where they have none.
     """
@@ -34,15 +35,17 @@ class Targets:
 
 
 class Problem(ABC):
-    """What is predicted. The constructor takes settings; what `fit` learns of the targets is kept in the version.
+    """What is predicted. The constructor takes settings; what `fit` learns of the targets is kept
+    in the version.
 
     Attributes:
         loss: The option of conf/loss that is the default, or a config node.
         metrics: The option of conf/metrics that is the default, or name -> config node.
-        metric: The one of them that fills a stream's matrix and, on validation data, is the default objective.
+        metric: The one of them that fills a stream's matrix and, on validation data, is the default
+            objective.
         mode: Which way it is better, `max` or `min`.
-        refused: Where losses and metrics stand that would take outputs and targets of this problem for something
-            else and give a number all the same.
+        refused: Where losses and metrics stand that would take outputs and targets of this problem
+            for something else and give a number all the same.
         labels: What each output stands for, in order; empty until `fit` or `restore`.
     """
 
@@ -68,7 +71,11 @@ class Problem(ABC):
     @property
     def facts(self) -> dict[str, Any]:
         """What the constructor of a model or a metric may ask for by leaving it null."""
-        return {"num_classes": self.outputs, "num_labels": self.outputs, "num_outputs": self.outputs}
+        return {
+            "num_classes": self.outputs,
+            "num_labels": self.outputs,
+            "num_outputs": self.outputs,
+        }
 
     @property
     def classes(self) -> int:
@@ -92,7 +99,9 @@ class Problem(ABC):
         """
 
     def groups(self, targets: Targets) -> "Array":
-        """Return the group [N] of each example. No group loses all its training examples to a hold-out."""
+        """Return the group [N] of each example. No group loses all its training examples to a
+        hold-out.
+        """
         import numpy as np
 
         return np.zeros(len(targets.values), np.int64)
@@ -109,10 +118,12 @@ class Problem(ABC):
         """
         if fitted:
             raise ValueError(f"problem.fitted holds '{next(iter(fitted))}', expected nothing")
+
         self.labels = list(labels)
 
     def answers(self, outputs: "Tensor") -> "Tensor":
-        """Turn outputs [B, K] into what metrics take and users read: logits, probabilities, or values in their units.
+        """Turn outputs [B, K] into what metrics take and users read: logits, probabilities, or
+        values in their units.
 
         `encode`d targets, of the same shape, are turned by `truths`.
         """
@@ -127,7 +138,9 @@ class Problem(ABC):
         return outputs.amin(1, keepdim=True)
 
     def correct(self, outputs: "Tensor", targets: "Tensor", classes: Sequence[int]) -> "Tensor":
-        """Return whether each answer [B] is right when only `classes` may be answered (task-incremental)."""
+        """Return whether each answer [B] is right when only `classes` may be answered
+        (task-incremental).
+        """
         raise NotImplementedError(f"{type(self).__name__} has no classes")
 
     @abstractmethod

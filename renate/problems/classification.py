@@ -32,16 +32,21 @@ class Classification(Problem):
         found = sorted(set(self.groups(targets).tolist()))
         if not self.labels:
             if len(found) < 2:
-                raise DataError(f"data.train has one class only, {found[0]!r}: a first update needs two or more")
+                raise DataError(
+                    f"data.train has one class only, {found[0]!r}: a first update needs two or more"
+                )
             self.labels = found
             return found
 
         if isinstance(found[0], str) != isinstance(self.labels[0], str):
-            raise DataError(f"data.train: its labels are like {found[0]!r}, the state's like {self.labels[0]!r}")
+            raise DataError(
+                f"data.train: its labels are like {found[0]!r}, the state's like {self.labels[0]!r}"
+            )
 
         known = set(self.labels)
         new = [label for label in found if label not in known]
         self.labels = self.labels + new
+
         return new
 
     def encode(self, targets: Targets) -> "Array":
@@ -51,10 +56,14 @@ class Classification(Problem):
         index = {label: position for position, label in enumerate(self.labels)}
         values, inverse = np.unique(self.groups(targets), return_inverse=True)
         unknown = [value for value in values.tolist() if value not in index]
+
         if unknown:
-            raise DataError(f"{targets.where}: labels {unknown[:5]} are in neither data.train nor the state")
+            raise DataError(
+                f"{targets.where}: labels {unknown[:5]} are in neither data.train nor the state"
+            )
 
         indices = np.array([index[value] for value in values.tolist()], dtype=np.int64)
+
         return indices[inverse]
 
     def groups(self, targets: Targets) -> "Array":
@@ -62,15 +71,18 @@ class Classification(Problem):
         from renate.data.exact import whole_labels
 
         values = targets.values
+
         if values.ndim > 1:
             raise DataError(
                 f"{targets.where}: {values.shape[1]} values an example, a class is one: "
                 "problem=multi_label or regression, or one column as data.target"
             )
+
         if values.dtype != object:
             return whole_labels(values, targets.where)
         if len(values) and not isinstance(values[0], str):
             raise DataError(f"{targets.where}: lists, a class is one label: problem=multi_label")
+
         return values
 
     def correct(self, outputs: "Tensor", targets: "Tensor", classes: Sequence[int]) -> "Tensor":

@@ -16,7 +16,8 @@ UNLIKELY = -10.0  # a logit: one in 20,000
 
 
 class MultiLabel(Problem):
-    """Each example has any number of labels: a column of lists, or a column of 0 and 1 for each label.
+    """Each example has any number of labels: a column of lists, or a column of 0 and 1 for each
+    label.
 
     Args:
         threshold: The probability from which on a label is answered.
@@ -62,11 +63,14 @@ class MultiLabel(Problem):
             return found
 
         if found and isinstance(found[0], str) != isinstance(self.labels[0], str):
-            raise DataError(f"data.train: its labels are like {found[0]!r}, the state's like {self.labels[0]!r}")
+            raise DataError(
+                f"data.train: its labels are like {found[0]!r}, the state's like {self.labels[0]!r}"
+            )
 
         known = set(self.labels)
         new = [label for label in found if label not in known]
         self.labels = self.labels + new
+
         return new
 
     def encode(self, targets: Targets) -> "Array":
@@ -75,6 +79,7 @@ class MultiLabel(Problem):
 
         index = {label: position for position, label in enumerate(self.labels)}
         encoded = np.zeros((len(targets.values), len(self.labels)), np.float32)
+
         if targets.values.ndim > 1:
             _check_flags(targets)
             names = _names(targets)
@@ -87,10 +92,13 @@ class MultiLabel(Problem):
         rows = np.repeat(np.arange(len(lists)), [len(labels) for labels in lists])
         columns = np.array([index[label] for label in chain.from_iterable(lists)], np.int64)
         encoded[rows, columns] = 1
+
         return encoded
 
     def answers(self, outputs: "Tensor") -> "Tensor":
-        """Return the probability of each label [B, K]: metrics guess whether they are given logits."""
+        """Return the probability of each label [B, K]: metrics guess whether they are given
+        logits.
+        """
         return outputs.sigmoid()
 
     def never(self, outputs: "Tensor") -> "Tensor":
@@ -102,7 +110,9 @@ class MultiLabel(Problem):
     def decode(self, outputs: "Tensor") -> list[Any]:
         """Return the labels of each row, in their order."""
         chosen = (self.answers(outputs) >= self.threshold).tolist()
-        return [[label for label, yes in zip(self.labels, row, strict=True) if yes] for row in chosen]
+        return [
+            [label for label, yes in zip(self.labels, row, strict=True) if yes] for row in chosen
+        ]
 
 
 def _names(targets: Targets) -> list[Label]:
@@ -117,16 +127,23 @@ def _lists(targets: Targets) -> list[list[Any]]:
     for row, value in enumerate(values):
         if not isinstance(value, list | tuple):
             raise DataError(
-                f"{targets.where}: row {row} (the first is 0) is {value!r}, expected a list of labels: several "
+                f"{targets.where}: row {row} (the first is 0) is {value!r}, expected a list of "
+                "labels: several "
                 "columns of 0 and 1 do as well, data.target=[a,b,c]"
             )
+
         for label in value:
             if isinstance(label, bool) or not isinstance(label, str | int) or label == "":
                 raise DataError(
-                    f"{targets.where}: row {row} (the first is 0) holds {label!r}, a label is text or a whole number"
+                    f"{targets.where}: row {row} (the first is 0) holds {label!r}, a label is text "
+                    "or a whole number"
                 )
+
         if len(set(value)) < len(value):
-            raise DataError(f"{targets.where}: row {row} (the first is 0) holds a label twice: {list(value)[:10]}")
+            raise DataError(
+                f"{targets.where}: row {row} (the first is 0) holds a label twice: "
+                f"{list(value)[:10]}"
+            )
     return values
 
 
@@ -141,11 +158,13 @@ def _check_flags(targets: Targets) -> None:
 
     values = targets.values
     odd = np.argwhere((values != 0) & (values != 1))
+
     if len(odd):
         row, column = odd[0].tolist()
         name = f", column '{targets.names[column]}'" if targets.names else f", value {column}"
         raise DataError(
-            f"{targets.where}: row {row} (the first is 0){name} is {values[row, column].item()!r}, expected 0 or 1"
+            f"{targets.where}: row {row} (the first is 0){name} is {values[row, column].item()!r}, "
+            "expected 0 or 1"
         )
 
 

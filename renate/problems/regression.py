@@ -17,8 +17,9 @@ class Regression(Problem):
     """Each example has a number, or several.
 
     Args:
-        standardise: Train on (value - mean) / standard deviation of the first update's training data, which the state
-            keeps. Metrics, and what a loaded model answers, are in the values' own units all the same.
+        standardise: Train on (value - mean) / standard deviation of the first update's training
+            data, which the state keeps. Metrics, and what a loaded model answers, are in the
+            values' own units all the same.
     """
 
     loss = "mse"
@@ -48,18 +49,24 @@ class Regression(Problem):
         values = _numbers(targets)
         width = values.shape[1]
         names = list(targets.names) or ["target", *(f"target {place}" for place in range(1, width))]
+
         if self.labels:
             if len(self.labels) != width:
-                raise DataError(f"{targets.where}: {width} values an example, the state's have {len(self.labels)}")
+                raise DataError(
+                    f"{targets.where}: {width} values an example, the state's have "
+                    f"{len(self.labels)}"
+                )
             return []
 
         self.labels = list(names)
         self.mean = [0.0] * width
         self.scale = [1.0] * width
+
         if self.standardise:
             spread = values.std(0)
             self.mean = values.mean(0).tolist()
             self.scale = [float(each) if each > 0 else 1.0 for each in spread]
+
         return list(self.labels)
 
     def encode(self, targets: Targets) -> "Array":
@@ -67,9 +74,14 @@ class Regression(Problem):
         import numpy as np
 
         values = _numbers(targets)
+
         if values.shape[1] != len(self.labels):
-            raise DataError(f"{targets.where}: {values.shape[1]} values an example, expected {len(self.labels)}")
+            raise DataError(
+                f"{targets.where}: {values.shape[1]} values an example, expected {len(self.labels)}"
+            )
+
         standardised: Array = (values - np.array(self.mean)) / np.array(self.scale)
+
         return standardised.astype(np.float32)
 
     def fitted(self) -> dict[str, Any]:
@@ -77,13 +89,20 @@ class Regression(Problem):
 
     def restore(self, labels: Sequence[Label], fitted: dict[str, Any]) -> None:
         if fitted.keys() != {"mean", "scale"}:
-            raise ValueError(f"problem.fitted has the keys {sorted(fitted)}, expected mean and scale")
+            raise ValueError(
+                f"problem.fitted has the keys {sorted(fitted)}, expected mean and scale"
+            )
+
         for name, numbers in fitted.items():
             kept = isinstance(numbers, list) and len(numbers) == len(labels)
             if not kept or not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
-                raise ValueError(f"problem.fitted.{name}: expected {len(labels)} numbers, one for each output")
+                raise ValueError(
+                    f"problem.fitted.{name}: expected {len(labels)} numbers, one for each output"
+                )
+
         if any(number <= 0 for number in fitted["scale"]):
             raise ValueError("problem.fitted.scale holds a number that isn't above 0")
+
         self.labels = list(labels)
         self.mean = fitted["mean"]
         self.scale = fitted["scale"]
@@ -119,5 +138,9 @@ def _numbers(targets: Targets) -> "Array":
     odd = np.argwhere(~np.isfinite(found))
     if len(odd):
         row = int(odd[0][0])
-        raise DataError(f"{targets.where}: row {row} (the first is 0) is {found[row, odd[0][1]]}, expected a number")
+        raise DataError(
+            f"{targets.where}: row {row} (the first is 0) is {found[row, odd[0][1]]}, expected a "
+            "number"
+        )
+
     return found

@@ -34,10 +34,15 @@ def put(store: Store, data: bytes | memoryview, known: dict[str, Blob]) -> Blob:
     return blob
 
 
-def put_all(place: Callable[[str, bytes | None], Blob], files: Iterable[tuple[str, bytes | None]]) -> dict[str, Blob]:
-    """Apply `place` to every file, in threads, while the next is made; at most `THREADS` + 1 are held."""
+def put_all(
+    place: Callable[[str, bytes | None], Blob], files: Iterable[tuple[str, bytes | None]]
+) -> dict[str, Blob]:
+    """Apply `place` to every file, in threads, while the next is made; at most `THREADS` + 1 are
+    held.
+    """
     blobs: dict[str, Blob] = {}
     waiting: deque[tuple[str, Future[Blob]]] = deque()
+
     with ThreadPoolExecutor(THREADS) as pool:
         for name, data in files:
             waiting.append((name, pool.submit(place, name, data)))
@@ -45,6 +50,7 @@ def put_all(place: Callable[[str, bytes | None], Blob], files: Iterable[tuple[st
                 first, future = waiting.popleft()
                 blobs[first] = future.result()
         blobs.update((name, future.result()) for name, future in waiting)
+
     return blobs
 
 
@@ -56,14 +62,17 @@ def fetch(store: Store, blob: Blob, cache: Cache | None = None) -> memoryview:
     """
     if cache is not None and (kept := cache.get(blob)) is not None:
         return kept
+
     try:
         data = store.get(blob.key, blob.size)
     except FileNotFoundError:
         raise CorruptError("is missing") from None
+
     if len(data) != blob.size:
         raise CorruptError(f"has {len(data)} bytes instead of {blob.size}")
     if hashlib.sha256(data).hexdigest() != blob.sha256:
         raise CorruptError("has other bytes than were published (SHA-256 differs)")
     if cache is not None:
         cache.put(blob, data)
+
     return data

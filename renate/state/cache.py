@@ -1,4 +1,6 @@
-"""Blobs that were downloaded, kept on the local disk by their content; several processes may share a folder."""
+"""Blobs that were downloaded, kept on the local disk by their content; several processes may
+share a folder.
+"""
 
 import hashlib
 import os
@@ -16,8 +18,9 @@ UNFINISHED = 3600.0  # seconds; a file in writing that is older has lost its wri
 class Cache:
     """Keeps at most `limit` bytes; what was not used for longest goes first.
 
-    An entry is written under another name first, so it is whole or absent; what a disk has damaged since is found by
-    its SHA-256 and removed. No error of the disk reaches the caller: a cache that can't be used costs time only.
+    An entry is written under another name first, so it is whole or absent; what a disk has damaged
+    since is found by its SHA-256 and removed. No error of the disk reaches the caller: a cache that
+    can't be used costs time only.
 
     Args:
         folder: Where; None is ~/.cache/renate/blobs.
@@ -26,8 +29,13 @@ class Cache:
 
     def __init__(self, folder: str | None, limit: float) -> None:
         if limit < 0:
-            raise ConfigError(f"state.cache_gb={limit / 1e9:g}: expected 0, which keeps nothing, or more")
-        self.folder = (Path(folder) / "blobs" if folder else Path("~/.cache/renate/blobs")).expanduser()
+            raise ConfigError(
+                f"state.cache_gb={limit / 1e9:g}: expected 0, which keeps nothing, or more"
+            )
+
+        self.folder = (
+            Path(folder) / "blobs" if folder else Path("~/.cache/renate/blobs")
+        ).expanduser()
         self.limit = limit
 
     def get(self, blob: Blob) -> memoryview | None:
@@ -38,16 +46,19 @@ class Cache:
             os.utime(path)  # it is the last to go now
         except OSError:
             return None
+
         if hashlib.sha256(data).hexdigest() != blob.sha256:
             with suppress(OSError):
                 path.unlink()
             return None
+
         return memoryview(data)
 
     def put(self, blob: Blob, data: memoryview) -> None:
         """Keep a blob's bytes, which the caller has verified."""
         if blob.size > self.limit:
             return
+
         temporary = self.folder / f".{blob.sha256[:16]}-{uuid4().hex[:8]}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -59,12 +70,17 @@ class Cache:
                 temporary.unlink()
 
     def _make_room(self, size: int) -> None:
-        """Remove what was not used for longest, and what killed writers left, until `size` bytes more fit."""
-        entries, now = [], time.time()
+        """Remove what was not used for longest, and what killed writers left, until `size` bytes
+        more fit.
+        """
+        entries = []
+        now = time.time()
+
         for file in os.scandir(self.folder):
             with suppress(FileNotFoundError):  # another process was first, here and below
                 known = file.stat()
                 entries.append((known.st_mtime, known.st_size, Path(file.path)))
+
         held = sum(entry[1] for entry in entries)
         for used, bytes_, path in sorted(entries):
             writing = path.name.startswith(".")

@@ -1,7 +1,8 @@
-"""The files of a version, checked before anything is made of them: a state may come from a stranger.
+"""The files of a version, checked before anything is made of them: a state may come from a
+stranger.
 
-Each function takes a file's bytes, and for messages its name and where it is; it returns plain values of the kinds that
-an update writes, or raises. Nothing here imports torch.
+Each function takes a file's bytes, and for messages its name and where it is; it returns plain
+values of the kinds that an update writes, or raises. Nothing here imports torch.
 """
 
 import csv
@@ -62,7 +63,20 @@ DTYPES = {  # of a memory's columns: torch's name -> safetensors' name
     "float32": "F32",
     "float64": "F64",
 }
-FIXED = ("update", "sweep", "trial", "source", "status", "step", "metric", "mode", "value", "seconds", "seed", "error")
+FIXED = (
+    "update",
+    "sweep",
+    "trial",
+    "source",
+    "status",
+    "step",
+    "metric",
+    "mode",
+    "value",
+    "seconds",
+    "seed",
+    "error",
+)
 HEADER = 50_000_000  # bytes
 
 
@@ -72,37 +86,54 @@ def _checked(read: Callable[[Raw], Any], raw: Raw, where: str) -> Any:
     except (ValueError, RecursionError) as error:
         reason = (str(error).splitlines() or ["too deep"])[0]
         about = reason.removeprefix("it") if reason.startswith("it ") else f": {reason}"
-        raise CorruptError(f"{where}{about}; use a state that renate wrote, or bring it back from a copy") from error
+        raise CorruptError(
+            f"{where}{about}; use a state that renate wrote, or bring it back from a copy"
+        ) from error
 
 
 def deploy_from(raw: Raw, where: str) -> dict[str, Any]:
-    """Read model.json: model, labels, transform and updater; `inputs` and `split` as they stand, for their readers.
+    """Read model.json: model, labels, transform and updater; `inputs` and `split` as they stand,
+    for their readers.
 
     Raises:
         CorruptError: It isn't what an update writes.
     """
 
     def read(data: Raw) -> dict[str, Any]:
-        found = mapping(parse(data), "it", ("model", "labels", "transform", "updater"), ("inputs", "split", "problem"))
+        found = mapping(
+            parse(data),
+            "it",
+            ("model", "labels", "transform", "updater"),
+            ("inputs", "split", "problem"),
+        )
         node(found["model"], "model")
         labels = labels_from(found["labels"])
+
         for name in ("num_classes", "num_labels", "num_outputs"):
             if found["model"].get(name) is not None:
                 count = whole(found["model"][name], f"model.{name}")
-                need(count == len(labels), f"model.{name} is {count}, but there are {len(labels)} labels")
+                need(
+                    count == len(labels),
+                    f"model.{name} is {count}, but there are {len(labels)} labels",
+                )
+
         if "problem" in found:
             node(found["problem"], "problem")
             need(isinstance(found["problem"].get("fitted"), dict), "problem.fitted is no mapping")
+
         for side in ("inputs", "targets"):
             sides = mapping(found["transform"], "transform", ("inputs", "targets"))
             items(sides[side], f"transform.{side}", node, 100)
+
         if found["updater"] is not None:
             node(found["updater"], "updater")
+
         for name in ("inputs", "split"):
             need(
                 found.get(name) is None or isinstance(found[name], dict),
                 f"{name} is {shown(found.get(name))}, expected a mapping",
             )
+
         return found
 
     found: dict[str, Any] = _checked(read, raw, where)
@@ -113,20 +144,30 @@ def labels_from(value: Any) -> list[Any]:
     """Return labels: texts or whole numbers, one kind, each once. Raises ValueError."""
     labels: list[Any] = items(value, "labels", lambda label, key: label, LABELS)
     kinds = {type(label) for label in labels}
-    need(kinds <= {int} or kinds <= {str}, "labels are of several kinds, expected texts or whole numbers alone")
+    need(
+        kinds <= {int} or kinds <= {str},
+        "labels are of several kinds, expected texts or whole numbers alone",
+    )
     need(len(set(labels)) == len(labels), "labels hold one twice")
+
     for index, label in enumerate(labels):
         if isinstance(label, str):
-            need(len(label) <= 10_000, f"labels[{index}] has {len(label)} characters, expected at most 10000")
+            need(
+                len(label) <= 10_000,
+                f"labels[{index}] has {len(label)} characters, expected at most 10000",
+            )
         else:
             whole(label, f"labels[{index}]", -(2**63))
+
     return labels
 
 
 def sizes_from(model: dict[str, Any]) -> dict[str, Any]:
-    """The sizes of the inputs in a saved model's config, which a model of the same kind is to be built with again.
+    """The sizes of the inputs in a saved model's config, which a model of the same kind is to be
+    built with again.
 
-    Nothing else of it may reach a job's own config, whose objects are built without a list of what is allowed.
+    Nothing else of it may reach a job's own config, whose objects are built without a list of what
+    is allowed.
 
     Raises:
         ValueError: One is no size.
@@ -135,9 +176,12 @@ def sizes_from(model: dict[str, Any]) -> dict[str, Any]:
     for name in SIZES:
         value = model.get(name)
         if isinstance(value, list):
-            found[name] = items(value, f"model.{name}", lambda size, key: whole(size, key, 0, ROWS), 8)
+            found[name] = items(
+                value, f"model.{name}", lambda size, key: whole(size, key, 0, ROWS), 8
+            )
         elif value is not None:
             found[name] = whole(value, f"model.{name}", 0, ROWS)
+
     return found
 
 
@@ -171,22 +215,38 @@ def memory_from(raw: Raw, where: str) -> dict[str, Any]:
     Raises:
         CorruptError: It isn't what a memory writes.
     """
-    keys = ("policy", "capacity", "size", "count", "draws", "seed", "schema", "segments", "next_segment")
+    keys = (
+        "policy",
+        "capacity",
+        "size",
+        "count",
+        "draws",
+        "seed",
+        "schema",
+        "segments",
+        "next_segment",
+    )
 
     def read(data: Raw) -> dict[str, Any]:
         found = mapping(parse(data), "it", keys)
         text(found["policy"], "policy", 100)
-        size, count = whole(found["size"], "size", 0, ROWS), whole(found["count"], "count", 0, 2**62)
+        size = whole(found["size"], "size", 0, ROWS)
+        count = whole(found["count"], "count", 0, 2**62)
         need(size <= count, f"size is {size}, but only {count} examples were ever offered")
         if found["capacity"] is not None:
             capacity = whole(found["capacity"], "capacity", 1)
             need(size <= capacity, f"size is {size}, capacity {capacity}")
+
         whole(found["draws"], "draws", 0, 2**62)
         whole(found["seed"], "seed", -(2**63), 2**64)
         named(found["schema"], "schema", _column, 100)
-        need(not size or {"inputs", "targets"} <= found["schema"].keys(), "schema lacks inputs or targets")
+        need(
+            not size or {"inputs", "targets"} <= found["schema"].keys(),
+            "schema lacks inputs or targets",
+        )
         following = whole(found["next_segment"], "next_segment", 0, 10**9)
         found["segments"] = _segments(found["segments"], following)
+
         return found
 
     found: dict[str, Any] = _checked(read, raw, where)
@@ -194,7 +254,10 @@ def memory_from(raw: Raw, where: str) -> dict[str, Any]:
 
 
 def _column(value: Any, key: str) -> None:
-    need(isinstance(value, list) and len(value) == 2, f"{key} is {shown(value)}, expected [dtype, shape]")
+    need(
+        isinstance(value, list) and len(value) == 2,
+        f"{key} is {shown(value)}, expected [dtype, shape]",
+    )
     dtype, shape = value
     need(isinstance(dtype, str) and dtype in DTYPES, f"{key}: no column has dtype {shown(dtype)}")
     items(shape, key, lambda size, name: whole(size, name, 0, ROWS), 8)
@@ -220,10 +283,16 @@ def history_from(raw: Raw, where: str) -> list[dict[str, str]]:
             lines = list(csv.reader(io.StringIO(bytes(data).decode(), newline="")))
         except csv.Error as error:
             raise ValueError(f"it is no CSV ({error})") from error
-        need(bool(lines) and set(FIXED) <= set(lines[0]), f"its first line isn't {','.join(FIXED)},…")
+
+        need(
+            bool(lines) and set(FIXED) <= set(lines[0]), f"its first line isn't {','.join(FIXED)},…"
+        )
         names = [text(name, "a column's name", 300) for name in lines[0]]
         need(len(set(names)) == len(names), "two columns have one name")
-        return [_trial(dict(zip(names, line, strict=False)), line, names, n) for n, line in enumerate(lines[1:], 2)]
+        return [
+            _trial(dict(zip(names, line, strict=False)), line, names, n)
+            for n, line in enumerate(lines[1:], 2)
+        ]
 
     found: list[dict[str, str]] = _checked(read, raw, where)
     return found
@@ -232,18 +301,26 @@ def history_from(raw: Raw, where: str) -> list[dict[str, str]]:
 def _trial(row: dict[str, str], line: list[str], names: list[str], at: int) -> dict[str, str]:
     need(len(line) == len(names), f"line {at} has {len(line)} fields, expected {len(names)}")
     for name in ("update", "trial", "step"):
-        need(re.fullmatch(r"[0-9]{1,12}", row[name]) is not None, f"line {at}: {name} is '{shown(row[name])}'")
+        need(
+            re.fullmatch(r"[0-9]{1,12}", row[name]) is not None,
+            f"line {at}: {name} is '{shown(row[name])}'",
+        )
+
     for name in ("value", "seconds"):
         if row[name]:
             try:
                 float(row[name])
             except ValueError:
-                raise ValueError(f"line {at}: {name} is '{shown(row[name])}', expected a number") from None
+                raise ValueError(
+                    f"line {at}: {name} is '{shown(row[name])}', expected a number"
+                ) from None
+
     return row
 
 
 def check_text(raw: Raw, where: str) -> None:
-    """Check that a file which is kept for people to read, config.yaml, is text; it is never evaluated again.
+    """Check that a file which is kept for people to read, config.yaml, is text; it is never
+    evaluated again.
 
     Raises:
         CorruptError: It is no UTF-8.
@@ -252,7 +329,8 @@ def check_text(raw: Raw, where: str) -> None:
 
 
 def shapes_from(raw: Raw, where: str) -> Shapes:
-    """Read the header of a safetensors file: name -> (dtype, shape); its data are as long as that takes.
+    """Read the header of a safetensors file: name -> (dtype, shape); its data are as long as that
+    takes.
 
     Raises:
         CorruptError: The header lies, or it is another kind of file.
@@ -273,6 +351,7 @@ def _header(raw: Raw) -> Shapes:
     named(header.pop("__metadata__", None) or {}, "__metadata__", text, 1000)
     found: Shapes = {}
     spans: list[tuple[int, int]] = []
+
     for name, entry in header.items():
         text(name, "a tensor's name", 1000)
         mapping(entry, f"tensor '{name}'", ("dtype", "shape", "data_offsets"))
@@ -280,13 +359,21 @@ def _header(raw: Raw) -> Shapes:
         need(isinstance(dtype, str) and dtype in BITS, f"tensor '{name}' has dtype {shown(dtype)}")
         shape = items(entry["shape"], f"tensor '{name}'", lambda size, key: whole(size, key), 16)
         begin, end = _offsets(entry["data_offsets"], name)
-        need((end - begin) * 8 == math.prod(shape) * BITS[dtype], f"tensor '{name}' isn't as long as its shape")
+        need(
+            (end - begin) * 8 == math.prod(shape) * BITS[dtype],
+            f"tensor '{name}' isn't as long as its shape",
+        )
         found[name] = dtype, shape
         spans.append((begin, end))
+
     spans.sort()
     joined = all(end == begin for (_, end), (begin, _) in pairwise(spans))
     begins, ends = (spans[0][0], spans[-1][1]) if spans else (0, 0)
-    need(joined and begins == 0 and ends == len(raw) - 8 - length, "its tensors don't fill it without gaps")
+    need(
+        joined and begins == 0 and ends == len(raw) - 8 - length,
+        "its tensors don't fill it without gaps",
+    )
+
     return found
 
 
@@ -306,5 +393,8 @@ def check_shapes(raw: Raw, where: str, expected: Shapes) -> None:
     found = shapes_from(raw, where)
     for name in sorted(expected.keys() | found.keys()):
         if found.get(name) != expected.get(name):
-            has, wants = found.get(name, "absent"), expected.get(name, "none")
-            raise CorruptError(f"{where}: tensor '{name}' is {has}, expected {wants}; bring it back from a copy")
+            has = found.get(name, "absent")
+            wants = expected.get(name, "none")
+            raise CorruptError(
+                f"{where}: tensor '{name}' is {has}, expected {wants}; bring it back from a copy"
+            )

@@ -20,29 +20,37 @@ class Removed:
 
 
 def gc(state: State, *, keep: int, grace: float) -> Removed:
-    """Remove versions neither pinned nor among the newest `keep`, then the blobs that nothing names.
+    """Remove versions neither pinned nor among the newest `keep`, then the blobs that nothing
+    names.
 
     Args:
         keep: Versions to keep, at least 1.
-        grace: Seconds; what is younger is left alone. Less than `publish.GRACE` only where no job is staging.
+        grace: Seconds; what is younger is left alone. Less than `publish.GRACE` only where no job
+            is staging.
 
     Raises:
         StateError: A manifest or a pin can't be read; nothing was removed.
     """
     if keep < 1 or grace < 0:
-        raise StateError(f"gc: keep={keep}, grace={grace}: expected keep of at least 1 and no negative grace")
-    # The order matters. Blobs first: what is uploaded later is not in the list. Pins before manifests: a
-    # candidate that is published in between is seen as the one or as the other.
+        raise StateError(
+            f"gc: keep={keep}, grace={grace}: expected keep of at least 1 and no negative grace"
+        )
+
+    # The order matters. Blobs first: what is uploaded later is not in the list. Pins before
+    # manifests: a candidate that is published in between is seen as the one or as the other.
     before = time.time() - grace
     blobs = [entry for entry in state.store.list("blobs") if entry.modified < before]
     held = list(state.pinned().values())
     ages = {entry.key: entry.modified for entry in state.store.list("versions")}
     numbers = state.numbers()
+
     if gaps := sorted(set(range(1, len(numbers) + 1)) - set(numbers)):
         raise StateError(
-            f"{state.url}: the manifest of version {gaps[0]} is missing, so nothing is removed: its blobs would be "
+            f"{state.url}: the manifest of version {gaps[0]} is missing, so nothing is removed: "
+            "its blobs would be "
             "taken for orphans; bring it back from a copy"
         )
+
     found = [entry for entry in parallel(state.find, numbers) if entry]
     live = {entry.base + 1: entry for entry in found if isinstance(entry, Manifest)}
     doomed = {
@@ -53,15 +61,19 @@ def gc(state: State, *, keep: int, grace: float) -> Removed:
     for number, manifest in doomed.items():
         tombstone = Tombstone(number, manifest.sha256, manifest.writer, manifest.job, now())
         state.store.replace(version_key(number), tombstone.encode())
+
     held += state.pinned().values()
-    for number in [number for number in doomed if number in held]:  # pinned in the meantime: it comes back
+    # Pinned in the meantime: it comes back
+    for number in [number for number in doomed if number in held]:
         state.store.replace(version_key(number), doomed.pop(number).encode())
+
     published = {entry.writer for entry in found}
     named = [manifest for number, manifest in live.items() if number not in doomed]
     named += [c for c in held if isinstance(c, Manifest) and c.writer not in published]
     keys = {blob.key for manifest in named for blob in manifest.files.values()}
     orphans = [entry for entry in blobs if entry.key not in keys]
     state.store.delete([entry.key for entry in orphans])
+
     return Removed(
         versions=list(doomed),
         blobs=len(orphans),

@@ -1,4 +1,6 @@
-"""What a version consists of, as strict JSON; read with suspicion, since a state may come from a stranger."""
+"""What a version consists of, as strict JSON; read with suspicion, since a state may come from a
+stranger.
+"""
 
 import hashlib
 import json
@@ -20,7 +22,8 @@ class Blob:
     """Immutable bytes in the store.
 
     Attributes:
-        key: blobs/<sha256>-<nonce>; the nonce tells an upload from an old orphan that gc is about to delete.
+        key: blobs/<sha256>-<nonce>; the nonce tells an upload from an old orphan that gc is about
+            to delete.
         sha256: Of the bytes, in hexadecimal.
         size: In bytes.
     """
@@ -31,7 +34,10 @@ class Blob:
 
     def __post_init__(self) -> None:
         match = KEY.fullmatch(self.key)
-        _need(match is not None and match[1] == self.sha256, f"'{self.key}' is no key of a blob {self.sha256}")
+        _need(
+            match is not None and match[1] == self.sha256,
+            f"'{self.key}' is no key of a blob {self.sha256}",
+        )
         _need(_whole(self.size, 0), f"a blob of {self.size!r} bytes")
 
 
@@ -51,7 +57,10 @@ class Parent:
 
     def __post_init__(self) -> None:
         if self.url is not None:
-            _need(isinstance(self.url, str) and len(self.url) <= 4000, f"parent.url is {strict.shown(self.url)}")
+            _need(
+                isinstance(self.url, str) and len(self.url) <= 4000,
+                f"parent.url is {strict.shown(self.url)}",
+            )
         _need(_whole(self.version, 1), f"parent.version is {self.version!r}")
         strict.text(self.sha256, "parent.sha256", 64)
 
@@ -120,11 +129,17 @@ class Manifest:
         strict.text(self.created, "created", 100)
         if self.job is not None:
             strict.text(self.job, "job", 200)
+
         _check_lineage(self.lineage)
         for name in self.files:
             strict.text(name, "a file's name", 300)
             path = PurePosixPath(name)
-            plain = name == str(path) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
+            plain = (
+                name == str(path)
+                and not path.is_absolute()
+                and ".." not in path.parts
+                and "\\" not in name
+            )
             _need(plain and name != ".", f"'{name}' is no plain file name")
 
     def encode(self) -> bytes:
@@ -138,7 +153,11 @@ class Manifest:
         return strict_json(content)
 
     def __str__(self) -> str:
-        return f"the candidate of job '{self.job}'" if self.version is None else f"version {self.version}"
+        return (
+            f"the candidate of job '{self.job}'"
+            if self.version is None
+            else f"version {self.version}"
+        )
 
 
 def decode(raw: bytes | memoryview, where: str) -> Manifest | Tombstone:
@@ -152,10 +171,13 @@ def decode(raw: bytes | memoryview, where: str) -> Manifest | Tombstone:
     try:
         if content.pop("tombstone", False):
             return Tombstone(**content)
+
         files = {name: Blob(**blob) for name, blob in content.pop("files").items()}
         parent = content.pop("parent")
         origin = None if parent is None else Parent(**parent)
-        return Manifest(**content, files=files, parent=origin, sha256=hashlib.sha256(raw).hexdigest())
+        return Manifest(
+            **content, files=files, parent=origin, sha256=hashlib.sha256(raw).hexdigest()
+        )
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise _corrupt(where, str(error)) from error
 
@@ -171,14 +193,19 @@ def parse(raw: bytes | memoryview, where: str) -> dict[str, Any]:
         content = strict.parse(raw)
     except ValueError as error:
         raise _corrupt(where, str(error)) from error
+
     if not isinstance(content, dict) or type(content.get("format")) is not int:
         raise _corrupt(where, "no 'format'")
+
     made = content.pop("format")
     if made != FORMAT:
         raise StateError(
-            f"{where}: format {made}, this renate reads {FORMAT}: made by a newer renate, upgrade this one"
+            f"{where}: format {made}, this renate reads {FORMAT}: made by a newer renate, upgrade "
+            "this one"
         )
+
     found: dict[str, Any] = content
+
     return found
 
 
@@ -216,9 +243,12 @@ def _check_lineage(lineage: object) -> None:
     for name in ("recipe", "stream"):
         if lineage.get(name) is not None:
             strict.text(lineage[name], f"lineage.{name}", 200)
+
     if lineage.get("seconds") is not None:
         strict.number(lineage["seconds"], "lineage.seconds")
 
 
 def _corrupt(where: str, reason: str) -> CorruptError:
-    return CorruptError(f"{where}: can't be read as a manifest ({reason}); bring the file back from a copy")
+    return CorruptError(
+        f"{where}: can't be read as a manifest ({reason}); bring the file back from a copy"
+    )

@@ -30,33 +30,43 @@ class Meter:
     def __init__(self, verb: str) -> None:
         self.verb = verb
         self.show: Show = silent
-        self.lock, self.shown = threading.Lock(), 0.0
+        self.lock = threading.Lock()
+        self.shown = 0.0
         self.moving: dict[str, int] = {}  # key -> bytes that have moved
         self.sizes: dict[str, int] = {}
         self.under_way = 0
 
     @contextmanager
     def counting(self, key: str, size: int) -> Iterator[Moved]:
-        """Count an object of several parts; yields a function that takes the bytes that moved. Again is from 0."""
+        """Count an object of several parts; yields a function that takes the bytes that moved.
+        Again is from 0.
+        """
         if size <= PART:
             yield uncounted
             return
+
         with self.lock:
             self.under_way += 1
-            self.moving[key], self.sizes[key] = 0, size
+            self.moving[key] = 0
+            self.sizes[key] = size
+
         try:
             yield lambda count: self._moved(key, count)
         finally:
             with self.lock:
                 self.under_way -= 1
                 if not self.under_way:
-                    self.moving, self.sizes = {}, {}
+                    self.moving = {}
+                    self.sizes = {}
 
     def _moved(self, key: str, count: int) -> None:
         with self.lock:
             self.moving[key] += count
-            done, total, now = sum(self.moving.values()), sum(self.sizes.values()), time.monotonic()
+            done = sum(self.moving.values())
+            total = sum(self.sizes.values())
+            now = time.monotonic()
             if total < LARGE or (now - self.shown < PERIOD and done < total):
                 return
             self.shown = now
+
         self.show(done, total, f"{self.verb} {done / 1e6:.0f} of {total / 1e6:.0f} MB")

@@ -1,7 +1,8 @@
 """Writing a state: stage a candidate, publish it as the next version, roll back, pin.
 
-A crash leaves, while staging, blobs that no manifest names (gc removes them); once staged, a complete
-candidate, kept by its pin; while publishing, the candidate or the version, never a part of it.
+A crash leaves, while staging, blobs that no manifest names (gc removes them); once staged, a
+complete candidate, kept by its pin; while publishing, the candidate or the version, never a part of
+it.
 """
 
 import re
@@ -14,7 +15,16 @@ from uuid import uuid4
 
 from renate.errors import ConflictError, GoneError, NoVersionError, StateError, nearest
 from renate.state.blobs import parallel, put, put_all
-from renate.state.manifest import FORMAT, Blob, Manifest, Parent, Tombstone, decode, now, strict_json
+from renate.state.manifest import (
+    FORMAT,
+    Blob,
+    Manifest,
+    Parent,
+    Tombstone,
+    decode,
+    now,
+    strict_json,
+)
 from renate.state.versions import JOB, LATEST, State, version_key
 
 GRACE = 24 * 3600.0  # seconds; gc spares what is younger, so staging must end within half of it
@@ -25,56 +35,74 @@ Files = Iterable[tuple[str, bytes | None]]
 Source = tuple[State, Manifest]
 
 
-def stage(state: State, files: Files, *, job: str, parent: Source | None, lineage: dict[str, Any]) -> Manifest:
+def stage(
+    state: State, files: Files, *, job: str, parent: Source | None, lineage: dict[str, Any]
+) -> Manifest:
     """Upload a complete candidate and pin it as the job's; staging the same job again replaces it.
 
     Args:
         state: Where the next version goes.
-        files: Name and bytes of every file, read once, a few at a time; None for the bytes of the parent's
-            file of that name. What the parent holds at the same URL isn't uploaded again; from another URL
-            it is copied, so that the new state is complete by itself.
+        files: Name and bytes of every file, read once, a few at a time; None for the bytes of the
+            parent's file of that name. What the parent holds at the same URL isn't uploaded again;
+            from another URL it is copied, so that the new state is complete by itself.
         job: Names the candidate.
         parent: What the update started from, and where that is; None for a first update.
         lineage: Plain JSON.
 
     Returns:
-        The candidate. Its base is the parent's number; 0 for a first update; where the parent is elsewhere,
-        the number that is the newest here now.
+        The candidate. Its base is the parent's number; 0 for a first update; where the parent is
+        elsewhere, the number that is the newest here now.
 
     Raises:
         StateError: Nothing was staged: the store refused, or the time ran out.
         GoneError: gc removed the parent.
     """
-    started, key = time.monotonic(), _job_key(job)
+    started = time.monotonic()
+    key = _job_key(job)
     strict_json(lineage)
     base, origin = _origin(state, parent, job)
     blobs = put_all(_placing(state, parent), files)
     state.store.sync("blobs")
+
     if time.monotonic() - started > GRACE / 2:
         hours = f"{GRACE / 7200:.0f} hours"
-        raise StateError(f"{state.url}: staging took over {hours}, so gc may take its blobs; run the job again")
+        raise StateError(
+            f"{state.url}: staging took over {hours}, so gc may take its blobs; run the job again"
+        )
+
     raw = Manifest(None, base, origin, uuid4().hex, now(), job, lineage, blobs).encode()
     state.store.replace(key, raw)
     if parent and _same(state, parent):
         try:
-            _confirm(parent, job)  # then a gc that hasn't seen the pin in time takes nothing that we reuse
+            # Then a gc that hasn't seen the pin in time takes nothing that we reuse
+            _confirm(parent, job)
         except GoneError:
             state.store.delete([key])
             raise
+
     candidate = decode(raw, f"{state.url}: {key}")
     assert isinstance(candidate, Manifest)
+
     return candidate
 
 
 def adopt(
-    state: State, source: Source, files: Files, *, job: str, parent: Source | None, lineage: dict[str, Any]
+    state: State,
+    source: Source,
+    files: Files,
+    *,
+    job: str,
+    parent: Source | None,
+    lineage: dict[str, Any],
 ) -> Manifest:
-    """Stage here what was staged or published at another URL, with further files that replace its own; see `stage`.
+    """Stage here what was staged or published at another URL, with further files that replace its
+    own; see `stage`.
 
     What equals the parent's file of the same name, byte for byte, is the parent's.
     """
     store, manifest = source
-    old, more = parent[1].files if parent else {}, dict(files)
+    old = parent[1].files if parent else {}
+    more = dict(files)
 
     def every() -> Files:
         for name, blob in manifest.files.items():
@@ -87,7 +115,8 @@ def adopt(
 
 
 def publish(state: State, job: str) -> Manifest:
-    """Make a job's candidate the next version, by one create-if-absent; repeated, return the same version.
+    """Make a job's candidate the next version, by one create-if-absent; repeated, return the same
+    version.
 
     Raises:
         ConflictError: Another version came in between; the candidate stays.
@@ -97,6 +126,7 @@ def publish(state: State, job: str) -> Manifest:
     candidate = state.held(f"{JOB}{job}")
     if not isinstance(candidate, Manifest):
         return _published(state, job)
+
     number = candidate.base + 1
     raw = replace(candidate, version=number, created=now()).encode()
     for attempt in range(ATTEMPTS):
@@ -109,11 +139,17 @@ def publish(state: State, job: str) -> Manifest:
                 continue
             if winner.writer != candidate.writer:  # else an earlier try of ours got through
                 raise _conflict(state, job, winner) from None
-            state.store.sync("versions")  # that try may have failed after the name was there, before it was durable
-        with suppress(StateError):  # a pin that stays, after a crash too, is one that gc sees through
+            # That try may have failed after the name was there, before it was durable
+            state.store.sync("versions")
+
+        # A pin that stays, after a crash too, is one that gc sees through
+        with suppress(StateError):
             state.store.delete([key])
         return state.manifest(number)
-    raise StateError(f"{state.url}: can't create version {number} though there is none; publish '{job}' later")
+
+    raise StateError(
+        f"{state.url}: can't create version {number} though there is none; publish '{job}' later"
+    )
 
 
 def rollback(state: State, to: int) -> Manifest:
@@ -123,28 +159,44 @@ def rollback(state: State, to: int) -> Manifest:
         NoVersionError, GoneError, CorruptError: There is nothing to go back to.
         ConflictError: Another version came in between; nothing was changed.
     """
-    target, newest = state.manifest(to), state.manifest()
+    target = state.manifest(to)
+    newest = state.manifest()
+
     if target.version == newest.version:
-        raise StateError(f"{state.url}: version {to} is the newest already; roll back to an older one")
+        raise StateError(
+            f"{state.url}: version {to} is the newest already; roll back to an older one"
+        )
+
     files = (
         (name, None if newest.files.get(name) == blob else bytes(state.read(target, name)))
         for name, blob in target.files.items()
     )
     job = f"rollback-{to}-{uuid4().hex[:8]}"
-    stage(state, files, job=job, parent=(state, newest), lineage={**target.lineage, "rollback_to": to})
+    stage(
+        state, files, job=job, parent=(state, newest), lineage={**target.lineage, "rollback_to": to}
+    )
+
     try:
         return publish(state, job)
     except ConflictError as error:
         drop(state, job)
         what = str(error).split(";")[0]
-        raise ConflictError(f"{what}; nothing was rolled back: look at it, then roll back again") from None
+        raise ConflictError(
+            f"{what}; nothing was rolled back: look at it, then roll back again"
+        ) from None
 
 
 def candidates(state: State) -> list[Manifest]:
-    """Every candidate that isn't published yet, oldest first; a crash may leave the pin of one that is."""
+    """Every candidate that isn't published yet, oldest first; a crash may leave the pin of one
+    that is.
+    """
     found = [held for held in state.pinned().values() if isinstance(held, Manifest)]
     rivals = parallel(lambda candidate: state.find(candidate.base + 1), found)
-    waiting = [held for held, rival in zip(found, rivals, strict=True) if not rival or rival.writer != held.writer]
+    waiting = [
+        held
+        for held, rival in zip(found, rivals, strict=True)
+        if not rival or rival.writer != held.writer
+    ]
     return sorted(waiting, key=lambda candidate: (candidate.created, candidate.job))
 
 
@@ -161,13 +213,16 @@ def pin(state: State, name: str, version: int) -> None:
     """
     if not NAME.fullmatch(name) or name.isdecimal() or name == LATEST or name.startswith(JOB):
         raise StateError(
-            f"'{name}' is no name for a pin: expected letters, digits, '.', '_' and '-', not digits alone, "
+            f"'{name}' is no name for a pin: expected letters, digits, '.', '_' and '-', not "
+            "digits alone, "
             f"not '{LATEST}', not beginning with '{JOB}'"
         )
+
     state.manifest(version)
     state.store.replace(_pin_key(name), strict_json({"format": FORMAT, "version": version}))
     try:
-        state.manifest(version)  # then a gc that hasn't seen the pin in time will bring the version back
+        # Then a gc that hasn't seen the pin in time will bring the version back
+        state.manifest(version)
     except GoneError:
         state.store.delete([_pin_key(name)])
         raise
@@ -184,28 +239,35 @@ def pins(state: State) -> dict[str, int]:
 
 
 def _origin(state: State, parent: Source | None, job: str) -> tuple[int, Parent | None]:
-    """Return the base and the parent of a candidate, after a look whether the parent is still there."""
+    """Return the base and the parent of a candidate, after a look whether the parent is still
+    there.
+    """
     if parent is None:
         return 0, None
+
     _confirm(parent, job)  # it was read before the training, hours ago
     source, manifest = parent
     number = manifest.base + 1
     if _same(state, parent):
         return number, Parent(None, number, manifest.sha256)
+
     return (state.numbers() or [0])[-1], Parent(source.url, number, manifest.sha256)
 
 
 def _placing(state: State, parent: Source | None) -> Callable[[str, bytes | None], Blob]:
     here = parent is not None and _same(state, parent)
     old = parent[1].files if parent else {}
-    # Only what a live manifest names may be reused: gc may be about to delete an orphan with the same bytes.
+    # Only what a live manifest names may be reused: gc may be about to delete an orphan with the
+    # same bytes.
     known = {blob.sha256: blob for blob in old.values()} if here else {}
 
     def place(name: str, data: bytes | None) -> Blob:
         if data is not None:
             return put(state.store, data, known)
         if parent is None or name not in old:
-            raise StateError(f"{state.url}: file '{name}' is to be the parent's, which has none: give its bytes")
+            raise StateError(
+                f"{state.url}: file '{name}' is to be the parent's, which has none: give its bytes"
+            )
         return old[name] if here else put(state.store, parent[0].read(parent[1], name), known)
 
     return place
@@ -221,6 +283,7 @@ def _confirm(parent: Source, job: str) -> None:
         found = state.manifest(manifest.version)
     except (GoneError, NoVersionError) as error:
         raise GoneError(f"{error}; job '{job}' started from it: run the update again") from None
+
     if found.sha256 != manifest.sha256:
         what = f"{manifest} isn't the one that job '{job}' started from"
         raise StateError(f"{state.url}: {what}: run the update again")
@@ -245,7 +308,9 @@ def _conflict(state: State, job: str, winner: Manifest | Tombstone) -> ConflictE
 
 def _job_key(job: str) -> str:
     if not NAME.fullmatch(job):
-        raise StateError(f"'{job}' is no name for a job: expected letters, digits, '.', '_' and '-'")
+        raise StateError(
+            f"'{job}' is no name for a job: expected letters, digits, '.', '_' and '-'"
+        )
     return _pin_key(f"{JOB}{job}")
 
 

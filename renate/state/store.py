@@ -31,7 +31,9 @@ T = TypeVar("T")
 
 
 class Entry(NamedTuple):
-    """What a listing says of one object; `modified` is in seconds since the epoch, by the store's clock."""
+    """What a listing says of one object; `modified` is in seconds since the epoch, by the
+    store's clock.
+    """
 
     key: str
     size: int
@@ -39,7 +41,8 @@ class Entry(NamedTuple):
 
 
 def open_store(url: str) -> "Store":
-    """Open a folder (a path, or file:///path) or an object store (s3://bucket/path, gs://…, az://container/…).
+    """Open a folder (a path, or file:///path) or an object store (s3://bucket/path, gs://…,
+    az://container/…).
 
     Nothing is created or contacted before the first read or write.
 
@@ -51,15 +54,22 @@ def open_store(url: str) -> "Store":
         if not url or url.split(":")[0] in SCHEMES:
             raise StateError(f"'{url}': expected a folder or a URL such as s3://bucket/path")
         return Folder(Path(url))
+
     if scheme not in SCHEMES:
         allowed = ", ".join(f"{name}://" for name in SCHEMES)
-        raise StateError(f"{url}: unknown scheme '{scheme}', expected a folder or {allowed}{nearest(scheme, SCHEMES)}")
+        raise StateError(
+            f"{url}: unknown scheme '{scheme}', expected a folder or "
+            f"{allowed}{nearest(scheme, SCHEMES)}"
+        )
+
     if scheme == "file":
         if not rest.startswith("/"):
             raise StateError(f"{url}: expected an absolute path, as in file:///folder")
         return Folder(Path(unquote(urlsplit(url).path)))
+
     if not rest.strip("/"):
         raise StateError(f"{url}: names no bucket, expected {scheme}://bucket/path")
+
     return Store(url.rstrip("/"))
 
 
@@ -72,14 +82,17 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.up, self.down = Meter("uploading"), Meter("downloading")
+        self.up = Meter("uploading")
+        self.down = Meter("downloading")
 
     @cached_property
     def _objects(self) -> ObjectStore:
         return connect(self.url)
 
     def _ask(self, verb: str, key: str, request: Callable[[ObjectStore], T]) -> T:
-        """Make a request, which may be made twice: whoever reads "taken" after a create looks at the writer."""
+        """Make a request, which may be made twice: whoever reads "taken" after a create looks at
+        the writer.
+        """
         with self._explained(verb, key):
             try:
                 return request(self._objects)
@@ -97,7 +110,11 @@ class Store:
         except (BaseError, OSError, NoAccessError) as error:
             if isinstance(error, AlreadyExistsError | PreconditionError) and verb == "create":
                 raise FileExistsError(key) from error
-            if isinstance(error, FileNotFoundError) and verb in READS and "NoSuchBucket" not in str(error):
+            if (
+                isinstance(error, FileNotFoundError)
+                and verb in READS
+                and "NoSuchBucket" not in str(error)
+            ):
                 raise
             raise StateError(f"{self.url}: {self._reason(error, verb, key)}") from error
 
@@ -105,7 +122,8 @@ class Store:
         return explain(error, self.url, verb, key)
 
     def get(self, key: str, size: int = 0) -> memoryview:
-        """Return an object's bytes; `size`, where it is known, lets a large one come in parts side by side.
+        """Return an object's bytes; `size`, where it is known, lets a large one come in parts side
+        by side.
 
         Raises:
             FileNotFoundError: There is none.
@@ -115,13 +133,16 @@ class Store:
 
     def list(self, folder: str) -> list[Entry]:
         """List a folder's objects, sorted by key; an absent folder is empty."""
-        found = self._ask("list", f"{folder}/", lambda objects: obs.list(objects, prefix=folder).collect())
+        found = self._ask(
+            "list", f"{folder}/", lambda objects: obs.list(objects, prefix=folder).collect()
+        )
         return sorted(Entry(o["path"], o["size"], o["last_modified"].timestamp()) for o in found)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; an absent one is no error: another gc was first."""
         if not keys:
             return
+
         try:
             self._ask("delete", keys[0], lambda objects: obs.delete(objects, keys))
         except FileNotFoundError:  # only some stores say so, and what follows may be left
@@ -143,13 +164,19 @@ class Store:
         """Write an object, durably, if the key is free; one plain PUT.
 
         Raises:
-            FileExistsError: The key is taken. On S3 also if an earlier try of ours got through and its answer
-                was lost, or if somebody is creating it at this moment, who may fail.
+            FileExistsError: The key is taken. On S3 also if an earlier try of ours got through and
+                its answer was lost, or if somebody is creating it at this moment, who may fail.
         """
-        self._ask("create", key, lambda objects: obs.put(objects, key, data, mode="create", use_multipart=False))
+        self._ask(
+            "create",
+            key,
+            lambda objects: obs.put(objects, key, data, mode="create", use_multipart=False),
+        )
 
     def replace(self, key: str, data: bytes) -> None:
-        """Write an object, durably, over what was there; a reader sees the old bytes or the new ones."""
+        """Write an object, durably, over what was there; a reader sees the old bytes or the new
+        ones.
+        """
         self._ask("write", key, lambda objects: obs.put(objects, key, data, use_multipart=False))
 
     def copy(self, source: str, target: str) -> None:
@@ -160,12 +187,16 @@ class Store:
         """Make the names in a folder durable; an object store's are."""
 
     def sweep(self, before: float) -> int:
-        """Remove what killed writers left before a time (seconds since the epoch); return how many files."""
+        """Remove what killed writers left before a time (seconds since the epoch); return how
+        many files.
+        """
         return 0
 
 
 class Folder(Store):
-    """A state on a local disk, where obstore never calls fsync: this class does. Opening creates nothing."""
+    """A state on a local disk, where obstore never calls fsync: this class does. Opening creates
+    nothing.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().resolve()
@@ -189,8 +220,10 @@ class Folder(Store):
         return self._ask("read", key, lambda objects: memoryview(obs.get(objects, key).bytes()))
 
     def list(self, folder: str) -> list[Entry]:
-        # Not obstore's: it leaves out, in silence, a file whose stat fails, and gc would take that version's blobs.
-        path, found = self.root / folder, []
+        # Not obstore's: it leaves out, in silence, a file whose stat fails, and gc would take that
+        # version's blobs.
+        path = self.root / folder
+        found = []
         with self._explained("list", f"{folder}/"):
             for file in os.scandir(path) if path.is_dir() else ():
                 if re.search(UNFINISHED, file.name):
@@ -198,6 +231,7 @@ class Folder(Store):
                 with suppress(FileNotFoundError):  # deleted meanwhile
                     known = file.stat()
                     found.append(Entry(f"{folder}/{file.name}", known.st_size, known.st_mtime))
+
         return sorted(found)
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -220,9 +254,11 @@ class Folder(Store):
             except GenericError as error:
                 reason = str(error).splitlines()[0].rpartition(": ")[2]
                 raise StateError(
-                    f"{self.url}: can't make a hard link to {key} ({reason}); a state needs a file system "
+                    f"{self.url}: can't make a hard link to {key} ({reason}); a state needs a file "
+                    "system "
                     "with hard links: put it on another disk or into an object store"
                 ) from error
+
             self.sync(key.split("/")[0])
 
     def replace(self, key: str, data: bytes) -> None:
@@ -241,7 +277,8 @@ class Folder(Store):
             self.delete([key])
 
     def sync(self, folder: str) -> None:
-        # The folders above as well: a writer that was killed may have made them without getting that far.
+        # The folders above as well: a writer that was killed may have made them without getting
+        # that far.
         for path in (self.root / folder, self.root, self.root.parent):
             with self._explained("sync", f"{folder}/"), suppress(FileNotFoundError):
                 _fsync(path)
@@ -257,6 +294,7 @@ class Folder(Store):
                         if file.stat().st_mtime < before:
                             Path(file.path).unlink()
                             removed += 1
+
         return removed
 
 

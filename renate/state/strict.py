@@ -1,4 +1,6 @@
-"""JSON from a stranger: bounded, finite, of the kinds that are expected; every error is a ValueError of one line."""
+"""JSON from a stranger: bounded, finite, of the kinds that are expected; every error is a
+ValueError of one line.
+"""
 
 import json
 import math
@@ -45,20 +47,27 @@ def check_plain(value: Plain, longest: int = LONGEST, level: int = 0) -> None:
         for part in value:
             check_plain(part, longest, level + 1)
     elif isinstance(value, str):
-        need(len(value) <= longest, f"a text of {len(value)} characters, expected at most {longest}")
+        need(
+            len(value) <= longest, f"a text of {len(value)} characters, expected at most {longest}"
+        )
         need(not any("\ud800" <= c <= "\udfff" for c in value), "a text holds half a character")
     elif isinstance(value, float):
         need(math.isfinite(value), f"the number {value} isn't finite")
 
 
-def mapping(value: Plain, key: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+def mapping(
+    value: Plain, key: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Return `value` if it is a mapping of exactly these keys."""
     need(isinstance(value, dict), f"{key} is {shown(value)}, expected a mapping")
     for name in required:
         need(name in value, f"{key} lacks '{name}'")
+
     for name in value:
         need(name in required or name in optional, f"{key} has an unknown key '{shown(name)}'")
+
     found: dict[str, Any] = value
+
     return found
 
 
@@ -66,7 +75,10 @@ def named(value: Plain, key: str, check: Callable[[Plain, str], Any], most: int)
     """Return name -> what `check` makes of each value."""
     need(isinstance(value, dict), f"{key} is {shown(value)}, expected a mapping")
     need(len(value) <= most, f"{key} has {len(value)} entries, expected at most {most}")
-    return {text(name, f"a name in {key}", 300): check(part, f"{key}.{name}") for name, part in value.items()}
+    return {
+        text(name, f"a name in {key}", 300): check(part, f"{key}.{name}")
+        for name, part in value.items()
+    }
 
 
 def items(value: Plain, key: str, check: Callable[[Plain, str], Any], most: int) -> list[Any]:
@@ -78,7 +90,10 @@ def items(value: Plain, key: str, check: Callable[[Plain, str], Any], most: int)
 
 def whole(value: Plain, key: str, least: int = 0, below: int = WHOLE) -> int:
     """Return `value` if it is an int within bounds; true and false are none."""
-    need(type(value) is int and least <= value < below, f"{key} is {shown(value)}, expected {least} to {below - 1}")
+    need(
+        type(value) is int and least <= value < below,
+        f"{key} is {shown(value)}, expected {least} to {below - 1}",
+    )
     number: int = value
     return number
 
@@ -98,7 +113,8 @@ def text(value: Plain, key: str, most: int = 1000) -> str:
 
 
 def node(value: Plain, key: str, level: int = 0) -> dict[str, Any]:
-    """Return `value` if it describes an object: `_target_` and plain arguments, which may be objects themselves.
+    """Return `value` if it describes an object: `_target_` and plain arguments, which may be
+    objects themselves.
 
     What `_target_` may name is checked where it is built.
     """
@@ -109,12 +125,17 @@ def node(value: Plain, key: str, level: int = 0) -> dict[str, Any]:
     for name, part in value.items():
         if name != "_target_":
             _argument(part, f"{key}.{name}", name, level)
+
     found: dict[str, Any] = value
+
     return found
 
 
 def _argument(value: Plain, key: str, name: str, level: int) -> None:
-    need(name.isidentifier() and not name.startswith("_") and len(name) <= 100, f"{shown(key)} is no parameter's name")
+    need(
+        name.isidentifier() and not name.startswith("_") and len(name) <= 100,
+        f"{shown(key)} is no parameter's name",
+    )
     need(level < 8, f"{shown(key)} is nested too deeply")
     if isinstance(value, Mapping) and "_target_" in value:
         node(value, key, level + 1)

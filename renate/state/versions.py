@@ -38,22 +38,31 @@ class State:
 
     def numbers(self) -> list[int]:
         """The numbers that are taken, ascending, those of removed versions too; one listing."""
-        found = (re.fullmatch(r"versions/([0-9]{8,18})\.json", entry.key) for entry in self.store.list("versions"))
+        found = (
+            re.fullmatch(r"versions/([0-9]{8,18})\.json", entry.key)
+            for entry in self.store.list("versions")
+        )
         return sorted(int(match[1]) for match in found if match)
 
     def versions(self) -> list[int]:
-        """The versions that gc has not removed, ascending; reads every manifest, `newest` reads one."""
+        """The versions that gc has not removed, ascending; reads every manifest, `newest` reads
+        one.
+        """
         return list(self._live())
 
     def newest(self) -> Manifest | None:
         """The newest version's manifest; None where there is no version yet."""
-        for _ in range(3):  # gc never removes the newest: if it is gone, newer ones came since the listing
+        # Gc never removes the newest: if it is gone, newer ones came since the listing
+        for _ in range(3):
             numbers = self.numbers()
             if not numbers:
                 return None
             if isinstance(found := self.find(numbers[-1]), Manifest):
                 return found
-        raise GoneError(f"{self.url}: its newest version, {numbers[-1]}, is gone; bring it back from a copy")
+
+        raise GoneError(
+            f"{self.url}: its newest version, {numbers[-1]}, is gone; bring it back from a copy"
+        )
 
     def manifest(self, version: int | None = None) -> Manifest:
         """Return a version's manifest, by default the newest's.
@@ -67,12 +76,16 @@ class State:
         if found is None and version is None:
             advice = "check the URL, or make the first with state.first=true"
             raise NoVersionError(f"{self.url}: holds no version yet: {advice}")
+
         there = "" if isinstance(found, Manifest) else spans(self.versions()) or "none yet"
         if found is None:
             raise NoVersionError(f"{self.url}: holds no version {version}; there is {there}")
         if isinstance(found, Tombstone):
             when = found.removed[:10]
-            raise GoneError(f"{self.url}: version {version} was removed by gc on {when}; there is {there}")
+            raise GoneError(
+                f"{self.url}: version {version} was removed by gc on {when}; there is {there}"
+            )
+
         return found
 
     def find(self, number: int) -> Manifest | Tombstone | None:
@@ -86,13 +99,18 @@ class State:
             raw = self.store.get(key)
         except FileNotFoundError:
             return None
+
         found = decode(raw, f"{self.url}: {key}")
         if found.version != number:
-            raise CorruptError(f"{self.url}: {key} is that of version {found.version}; bring it back from a copy")
+            raise CorruptError(
+                f"{self.url}: {key} is that of version {found.version}; bring it back from a copy"
+            )
+
         return found
 
     def resolve(self, name: str) -> int:
-        """Turn a number, `latest` or a pin's name into a number; that the version still exists isn't checked.
+        """Turn a number, `latest` or a pin's name into a number; that the version still exists
+        isn't checked.
 
         Raises:
             NoVersionError: No pin has this name, or there is no version yet.
@@ -101,15 +119,20 @@ class State:
             return int(name)
         if name == LATEST:
             return self.manifest().base + 1
+
         pins = {pin: version for pin, version in self.pinned().items() if isinstance(version, int)}
         if name not in pins:
             names = sorted([LATEST, *pins])
             close = nearest(name, names)
-            raise NoVersionError(f"{self.url}: no pin '{name}', expected a number, {' or '.join(names)}{close}")
+            raise NoVersionError(
+                f"{self.url}: no pin '{name}', expected a number, {' or '.join(names)}{close}"
+            )
+
         return pins[name]
 
     def held(self, pin: str) -> int | Manifest | None:
-        """What a pin keeps from gc: a version's number, or a job's candidate; None: there is no such pin.
+        """What a pin keeps from gc: a version's number, or a job's candidate; None: there is no
+        such pin.
 
         Raises:
             CorruptError: It can't be read.
@@ -119,6 +142,7 @@ class State:
             raw = self.store.get(key)
         except FileNotFoundError:
             return None
+
         where = f"{self.url}: {key}"
         if pin.startswith(JOB):
             candidate = decode(raw, where)
@@ -126,7 +150,10 @@ class State:
                 return candidate
         elif type(version := parse(raw, where).get("version")) is int:
             return version
-        raise CorruptError(f"{where}: can't be read as a pin; remove it, or bring it back from a copy")
+
+        raise CorruptError(
+            f"{where}: can't be read as a pin; remove it, or bring it back from a copy"
+        )
 
     def pinned(self) -> dict[str, int | Manifest]:
         """What every pin keeps from gc, by the pin's name.
@@ -137,7 +164,8 @@ class State:
         keys = [entry.key for entry in self.store.list("pins") if entry.key.endswith(".json")]
         names = [key[len("pins/") : -len(".json")] for key in keys]
         found = zip(names, parallel(self.held, names), strict=True)
-        return {name: held for name, held in found if held is not None}  # None: unpinned since the listing
+        # None: unpinned since the listing
+        return {name: held for name, held in found if held is not None}
 
     def read(self, manifest: Manifest, name: str) -> memoryview:
         """Return a file's bytes, with size and SHA-256 verified.
@@ -150,13 +178,16 @@ class State:
         if name not in manifest.files:
             have = f"it has {', '.join(sorted(manifest.files))}{nearest(name, manifest.files)}"
             raise StateError(f"{self.url}: {manifest} has no file '{name}', {have}")
+
         blob = manifest.files[name]
         try:
             return fetch(self.store, blob, self.cache)
         except CorruptError as error:
             self._still_there(manifest)
             what = f"blob {blob.key}, file '{name}' of {manifest}, {error}"
-            raise CorruptError(f"{self.url}: {what}; renate state verify tells what to do") from None
+            raise CorruptError(
+                f"{self.url}: {what}; renate state verify tells what to do"
+            ) from None
 
     def verify(self, version: int | None = None) -> Manifest:
         """Read every file of a version, by default the newest, and return its manifest.
@@ -178,21 +209,29 @@ class State:
             return None
 
         self._check_parent(manifest)
-        results = zip(manifest.files.items(), parallel(problem, manifest.files.values()), strict=True)
+        results = zip(
+            manifest.files.items(), parallel(problem, manifest.files.values()), strict=True
+        )
         bad = [(name, blob.key, text) for (name, blob), text in results if text]
+
         if bad:
             self._still_there(manifest)
             name, key, text = bad[0]
             more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
             damage = self._damage({key for _, key, _ in bad})
-            raise CorruptError(f"{self.url}: blob {key}, file '{name}' of {manifest}, {text}{more}; {damage}")
+            raise CorruptError(
+                f"{self.url}: blob {key}, file '{name}' of {manifest}, {text}{more}; {damage}"
+            )
+
         return manifest
 
     def _check_parent(self, manifest: Manifest) -> None:
         parent = manifest.parent
         found = self.find(parent.version) if parent and parent.url is None else None
         if parent and found and found.sha256 != parent.sha256:
-            what = f"the manifest of version {parent.version} isn't the one that {manifest} came from"
+            what = (
+                f"the manifest of version {parent.version} isn't the one that {manifest} came from"
+            )
             raise CorruptError(f"{self.url}: {what}; bring it back from a copy")
 
     def _damage(self, keys: set[str]) -> str:
@@ -232,5 +271,6 @@ def spans(numbers: Iterable[int]) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
+
     text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
     return text and f"version{'' if text.isdecimal() else 's'} {text}"

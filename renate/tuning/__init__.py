@@ -1,4 +1,6 @@
-"""Tuning: search space, proposers and stoppers, the event loop and its log, history across updates."""
+"""Tuning: search space, proposers and stoppers, the event loop and its log, history across
+updates.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,8 @@ __all__ = ["history", "study"]
 
 
 def study(sweep: str | Path) -> "optuna.Study":
-    """The trials of a sweep as an Optuna study, for its plots and importances; whatever tuner made them.
+    """The trials of a sweep as an Optuna study, for its plots and importances; whatever tuner made
+    them.
 
     Args:
         sweep: The sweep's folder, as `runs/sweep-…` or `runs/latest`.
@@ -30,4 +33,5 @@ def study(sweep: str | Path) -> "optuna.Study":
     from renate.tuning.optuna import study_of
 
     ended = [vars(trial) for trial in trials_of(Path(sweep)) if trial.status != RUNNING]
+
     return study_of(space_from_json(record["space"]), ended, record["mode"])

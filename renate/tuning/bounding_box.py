@@ -1,4 +1,6 @@
-"""Syne Tune's bounding box: what was good in earlier updates bounds what is proposed in this one."""
+"""Syne Tune's bounding box: what was good in earlier updates bounds what is proposed in this
+one.
+"""
 
 import contextlib
 import io
@@ -13,7 +15,8 @@ TRANSFER = "syne_tune.optimizer.schedulers.transfer_learning"
 
 
 class BoundingBox(SyneTune):
-    """A scheduler on the box around the best configurations of each earlier update; without any, on the whole space.
+    """A scheduler on the box around the best configurations of each earlier update; without any, on
+    the whole space.
 
     Perrone et al., 2019, https://arxiv.org/abs/1909.12552.
 
@@ -36,6 +39,7 @@ class BoundingBox(SyneTune):
     def _make(self, given: Mapping[str, Any]) -> Any:
         if not self.updates:
             return super()._make(given)
+
         box = load(f"{TRANSFER}.bounding_box.BoundingBox", "syne_tune", "syne-tune")
 
         def scheduler(space: dict[str, Any], *_: Any) -> Any:
@@ -56,12 +60,16 @@ class BoundingBox(SyneTune):
             )
 
     def _evaluations(self, space: Mapping[str, Any], update: Sequence[tuple[Config, float]]) -> Any:
-        """An update's trials as the engine has them: [trials, seeds=1, fidelities=1, objectives=1]."""
+        """An update's trials as the engine has them: [trials, seeds=1, fidelities=1,
+        objectives=1].
+        """
         import numpy as np
         import pandas as pd
 
         evaluations = load(
-            f"{TRANSFER}.transfer_learning_task_evaluation.TransferLearningTaskEvaluations", "syne_tune", "syne-tune"
+            f"{TRANSFER}.transfer_learning_task_evaluation.TransferLearningTaskEvaluations",
+            "syne_tune",
+            "syne-tune",
         )
         return evaluations(
             configuration_space=dict(space),

@@ -28,9 +28,13 @@ def load(path: str, engine: str, extra: str) -> type[Any]:
             raise ConfigError(f"{path} needs {engine}: pip install 'renate-cl[{extra}]'") from error
         raise ConfigError(f"{path}: importing it failed: {error}") from error
     except (AttributeError, ValueError) as error:  # the latter: no module in the path
-        raise ConfigError(f"{path}: there is no such class, expected package.module.Class") from error
+        raise ConfigError(
+            f"{path}: there is no such class, expected package.module.Class"
+        ) from error
+
     if not inspect.isclass(found):
         raise ConfigError(f"{path}: expected a class, found {type(found).__name__}")
+
     return found
 
 
@@ -43,6 +47,7 @@ def accepts(cls: type[Any]) -> set[str]:
             names |= set(parameters)
             if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
                 break
+
     return names - {"self", "args", "kwargs"}
 
 
@@ -50,13 +55,19 @@ def make(cls: type[Any], given: Mapping[str, Any], options: Mapping[str, Any]) -
     """Make an object of what it accepts of `given`, and of all `options`; an option wins.
 
     Raises:
-        ConfigError: An unknown or a missing option, a value that the class refuses, or a package that it lacks.
+        ConfigError: An unknown or a missing option, a value that the class refuses, or a package
+            that it lacks.
     """
     names = accepts(cls)
     for name in options:
         if name not in names:
             raise ConfigError(f"{cls.__name__} has no option '{name}'{nearest(name, names)}")
+
     try:
-        return cls(**({name: value for name, value in given.items() if name in names} | dict(options)))
+        return cls(
+            **({name: value for name, value in given.items() if name in names} | dict(options))
+        )
     except (AssertionError, ImportError, TypeError, ValueError) as error:
-        raise ConfigError(f"{cls.__name__}: {error or 'it refuses the options or the search space'}") from error
+        raise ConfigError(
+            f"{cls.__name__}: {error or 'it refuses the options or the search space'}"
+        ) from error

@@ -22,6 +22,7 @@ class EventLog:
         if len(whole) < len(text):
             with path.open("r+b") as file:
                 file.truncate(len(whole))
+
         self.earlier: list[Event] = [json.loads(line) for line in whole.splitlines()]
         self.file = path.open("ab", buffering=0)
 

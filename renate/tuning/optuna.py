@@ -28,13 +28,15 @@ OWNER, ENQUEUED = "renate_owner", "renate_enqueued"  # what a trial of a study s
 class Optuna(Proposer):
     """Whatever an Optuna sampler suggests, and an Optuna pruner stops.
 
-    Keys are asked for in the order of the space, a conditional one where it is active. In memory a study is as
-    deterministic as its sampler. In a storage several machines share it, and nothing repeats.
+    Keys are asked for in the order of the space, a conditional one where it is active. In memory a
+    study is as deterministic as its sampler. In a storage several machines share it, and nothing
+    repeats.
 
     Args:
         sampler: Import path of the class, such as `optuna.samplers.TPESampler`, or of one's own.
         pruner: The same of the pruner; null: nothing is stopped.
-        storage: null: in memory. `sqlite:///…` or `postgresql://…`: a database. Else: a journal file, made if absent.
+        storage: null: in memory. `sqlite:///…` or `postgresql://…`: a database. Else: a journal
+            file, made if absent.
         options: The sampler's arguments, but for the seed.
         pruner_options: The pruner's arguments.
 
@@ -50,36 +52,49 @@ class Optuna(Proposer):
         options: Mapping[str, Any],
         pruner_options: Mapping[str, Any],
     ) -> None:
-        self.sampler, self.pruner, self.storage = sampler, pruner, storage
-        self.options, self.pruner_options = options, pruner_options
+        self.sampler = sampler
+        self.pruner = pruner
+        self.storage = storage
+        self.options = options
+        self.pruner_options = pruner_options
         self._sampler_class = load(sampler, "optuna", "optuna")
         self._pruner_class = load(pruner or "optuna.pruners.NopPruner", "optuna", "optuna")
 
     several = True
 
-    def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
+    def bind(
+        self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int
+    ) -> None:
         """Make the study, or join the one of the storage.
 
-        Trials of the storage that a dead process of this machine was running are told to have failed, and enqueued.
+        Trials of the storage that a dead process of this machine was running are told to have
+        failed, and enqueued.
 
         Raises:
-            ConfigError: The sampler or the pruner refuses an option, or the storage can't be opened.
+            ConfigError: The sampler or the pruner refuses an option, or the storage can't be
+                opened.
         """
         import optuna
 
-        super().bind(space, first=[c for c in first if space.fits(c)], seed=seed, steps=steps, slots=slots)
+        super().bind(
+            space, first=[c for c in first if space.fits(c)], seed=seed, steps=steps, slots=slots
+        )
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep says what happens
         self._trials: dict[int, optuna.Trial] = {}
         self._exhausted = False
         self._others: dict[int, Point] = {}
+
         with _quiet():
             given: dict[str, Any] = {"seed": derive(seed, "optuna") % 2**32}
             if space.finite:  # a grid asks for every value beforehand
                 given["search_space"] = {
-                    key: [_param(domain, text) for text in domain.values()] for key, domain in space.domains.items()
+                    key: [_param(domain, text) for text in domain.values()]
+                    for key, domain in space.domains.items()
                 }
+
             self._study = optuna.create_study(
-                # Hyperband draws brackets from the name; a study that has seen another space refuses this one.
+                # Hyperband draws brackets from the name; a study that has seen another space
+                # refuses this one.
                 study_name=_name(space) + (f"-{self.objectives}" if self.objectives > 1 else ""),
                 storage=_open(self.storage) if self.storage is not None else None,
                 sampler=make(self._sampler_class, given, self.options),
@@ -90,7 +105,9 @@ class Optuna(Proposer):
             self._bury()
             for config in self.first:
                 self._study.enqueue_trial(
-                    _params(space, config), user_attrs={ENQUEUED: True}, skip_if_exists=self.storage is not None
+                    _params(space, config),
+                    user_attrs={ENQUEUED: True},
+                    skip_if_exists=self.storage is not None,
                 )
 
     def _bury(self) -> None:
@@ -109,6 +126,7 @@ class Optuna(Proposer):
     def propose(self, trial: int) -> Proposal | None:
         if self._exhausted:
             return None
+
         config: Config = {}
         with _quiet(), threadpool_limits(1):  # the cores are the trials'
             asked = self._study.ask()
@@ -119,10 +137,13 @@ class Optuna(Proposer):
                         config[key] = _suggest(asked, key, domain)
                     except ValueError as error:
                         raise ConfigError(f"{self._sampler_class.__name__}: {error}") from error
+
         self._trials[trial] = asked
         if ENQUEUED not in asked.user_attrs:
             return Proposal(config)
+
         same = (c for c in self.first if _params(self.space, c) == asked.params)
+
         return Proposal(next(same, config), "enqueued")
 
     def others(self, trial: int, values: Point) -> None:
@@ -140,7 +161,12 @@ class Optuna(Proposer):
 
         if status == COMPLETED and (value is None or math.isnan(value)):
             status = FAILED
-        states = {COMPLETED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
+
+        states = {
+            COMPLETED: TrialState.COMPLETE,
+            STOPPED: TrialState.PRUNED,
+            FAILED: TrialState.FAIL,
+        }
         try:
             with _quiet():
                 self._study.tell(
@@ -149,7 +175,8 @@ class Optuna(Proposer):
                     states[status],
                     skip_if_finished=True,  # another machine may have taken this process for dead
                 )
-        except RuntimeError:  # a sampler with nothing left calls `study.stop`, which only `study.optimize` may
+        # A sampler with nothing left calls `study.stop`, which only `study.optimize` may
+        except RuntimeError:
             self._exhausted = True
         except KeyError:  # GridSampler looks for the cell of an enqueued trial
             pass
@@ -160,15 +187,19 @@ def study_of(space: Space, trials: Iterable[Mapping[str, Any]], mode: str) -> "o
 
     Args:
         space: Of the trials; those that don't fit it are left out.
-        trials: Of each: `config`, `value` with its original sign or None, `status`, `curve` of (step, value).
+        trials: Of each: `config`, `value` with its original sign or None, `status`, `curve` of
+            (step, value).
         mode: `min` or `max`.
     """
     import optuna
     from optuna.trial import TrialState
 
     states = {COMPLETED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
+
     with _quiet():
-        study = optuna.create_study(study_name=_name(space), direction="maximize" if mode == "max" else "minimize")
+        study = optuna.create_study(
+            study_name=_name(space), direction="maximize" if mode == "max" else "minimize"
+        )
         for trial in trials:
             if space.fits(trial["config"]):
                 state = states[trial["status"]]
@@ -177,10 +208,13 @@ def study_of(space: Space, trials: Iterable[Mapping[str, Any]], mode: str) -> "o
                         state=state,
                         value=trial["value"] if state is not TrialState.FAIL else None,
                         params=_params(space, trial["config"]),
-                        distributions={key: _distribution(space.domains[key]) for key in trial["config"]},
+                        distributions={
+                            key: _distribution(space.domains[key]) for key in trial["config"]
+                        },
                         intermediate_values=dict(trial["curve"]),
                     )
                 )
+
     return study
 
 
@@ -193,15 +227,22 @@ def _quiet() -> Iterator[None]:
 
 
 def _name(space: Space) -> str:
-    conditions = sorted((key, other, sorted(values)) for key, (other, values) in space.conditions.items())
-    return "renate-" + hashlib.sha256(repr((list(space.domains.items()), conditions)).encode()).hexdigest()[:12]
+    conditions = sorted(
+        (key, other, sorted(values)) for key, (other, values) in space.conditions.items()
+    )
+    return (
+        "renate-"
+        + hashlib.sha256(repr((list(space.domains.items()), conditions)).encode()).hexdigest()[:12]
+    )
 
 
 def _suggest(trial: "optuna.Trial", key: str, domain: Domain) -> str:
     if domain.kind == "choice":
         return str(trial.suggest_categorical(key, domain.choices))
     if domain.kind == "int":
-        return domain.text(trial.suggest_int(key, int(domain.low), int(domain.high), log=domain.log))
+        return domain.text(
+            trial.suggest_int(key, int(domain.low), int(domain.high), log=domain.log)
+        )
     return domain.text(trial.suggest_float(key, domain.low, domain.high, log=domain.log))
 
 
@@ -234,19 +275,26 @@ def _open(storage: str) -> Any:
         try:
             return RDBStorage(storage)
         except ImportError as error:
-            raise ConfigError(f"{storage.partition(':')[0]} storage needs a package: {error}") from error
+            raise ConfigError(
+                f"{storage.partition(':')[0]} storage needs a package: {error}"
+            ) from error
+
     path = Path(storage)
     path.parent.mkdir(parents=True, exist_ok=True)
     _mend(path)
+
     return JournalStorage(JournalFileBackend(str(path)))
 
 
 def _mend(path: Path) -> None:
-    """Cut the half line that a killed process has left: the next one written would be glued to it."""
+    """Cut the half line that a killed process has left: the next one written would be glued to
+    it.
+    """
     from optuna.storages.journal import JournalFileSymlinkLock
 
     lock = JournalFileSymlinkLock(str(path))
     lock.acquire()  # or it may be a living process's
+
     try:
         if path.exists():
             with path.open("r+b") as file:

@@ -11,7 +11,8 @@ def dominates(a: Point, b: Point) -> bool:
 
 
 def ranks(points: Sequence[Point]) -> list[int]:
-    """How many others dominate each point; 0 is the Pareto front. Of one objective, how many are smaller.
+    """How many others dominate each point; 0 is the Pareto front. Of one objective, how many are
+    smaller.
 
     Fonseca & Fleming, 1993, Genetic algorithms for multiobjective optimization, section 2.
     """

@@ -17,13 +17,28 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HISTORY = "hpo.csv"
-FIELDS = ["update", "sweep", "trial", "source", "status", "step", "metric", "mode", "value", "seconds", "seed", "error"]
+FIELDS = [
+    "update",
+    "sweep",
+    "trial",
+    "source",
+    "status",
+    "step",
+    "metric",
+    "mode",
+    "value",
+    "seconds",
+    "seed",
+    "error",
+]
 
 Row = dict[str, str]
 
 
 def rows_of(trials: Iterable[Trial], others: Iterable[str] = (), **same: Any) -> list[Row]:
-    """One row per trial; `others` names further objectives, `same` has what they share: update, sweep, metric, …"""
+    """One row per trial; `others` names further objectives, `same` has what they share: update,
+    sweep, metric, …
+    """
     names = list(others)
     return [
         {name: str(value) for name, value in same.items()}
@@ -84,6 +99,7 @@ def history(url: str, version: int | None = None) -> "DataFrame":
         import pandas as pd
     except ImportError as error:
         raise ConfigError("renate.tuning.history needs pandas: pip install pandas") from error
+
     state = State(url)
     data = encode(read(state, state.manifest(version)))
     return pd.read_csv(io.BytesIO(data), dtype={"sweep": str, "error": str})
@@ -92,23 +108,32 @@ def history(url: str, version: int | None = None) -> "DataFrame":
 def best_of_each_update(
     rows: Sequence[Row], space: Space, defaults: Mapping[str, str], *, metric: str, mode: str
 ) -> list[Config]:
-    """The best configuration of each earlier update, newest first, as far as the space has room for it."""
+    """The best configuration of each earlier update, newest first, as far as the space has room
+    for it.
+    """
     found: list[Config] = []
     sign = 1.0 if mode == "min" else -1.0
+
     for update in reversed(_completed(rows, metric, mode)):
         config = _fitted(min(update, key=lambda row: sign * float(row["value"])), space, defaults)
         if space.fits(config) and config not in found:
             found.append(config)
+
     return found
 
 
 def completed_of_each_update(
     rows: Sequence[Row], space: Space, defaults: Mapping[str, str], *, metric: str, mode: str
 ) -> list[list[tuple[Config, float]]]:
-    """Configuration and value, turned so that less is better, of the completed trials that fit the space."""
+    """Configuration and value, turned so that less is better, of the completed trials that fit
+    the space.
+    """
     sign = 1.0 if mode == "min" else -1.0
     updates = _completed(rows, metric, mode)
-    found = [[(_fitted(row, space, defaults), sign * float(row["value"])) for row in update] for update in updates]
+    found = [
+        [(_fitted(row, space, defaults), sign * float(row["value"])) for row in update]
+        for update in updates
+    ]
     return [[(config, value) for config, value in update if space.fits(config)] for update in found]
 
 
@@ -116,8 +141,11 @@ def _completed(rows: Sequence[Row], metric: str, mode: str) -> list[list[Row]]:
     """The completed trials with this objective, update by update, oldest first."""
     updates: dict[str, list[Row]] = {}
     for row in rows:
-        if (row["metric"], row["mode"], row["status"]) == (metric, mode, COMPLETED) and row["value"]:
+        if (row["metric"], row["mode"], row["status"]) == (metric, mode, COMPLETED) and row[
+            "value"
+        ]:
             updates.setdefault(row["update"], []).append(row)
+
     return [updates[update] for update in sorted(updates, key=int)]
 
 

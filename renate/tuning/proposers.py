@@ -21,7 +21,9 @@ def _key(config: Config) -> Key:
 
 
 class Random(Proposer):
-    """Independent draws; of a small finite space each configuration once (Bergstra & Bengio, 2012)."""
+    """Independent draws; of a small finite space each configuration once (Bergstra & Bengio,
+    2012).
+    """
 
     several = True
 
@@ -66,15 +68,18 @@ class Random(Proposer):
 
 
 class Evolution(Random):
-    """Mutations of one of the best so far, now and then an independent draw; of a small finite space as `Random`.
+    """Mutations of one of the best so far, now and then an independent draw; of a small finite
+    space as `Random`.
 
-    An evolution strategy without generations, in which whatever has reported may be a parent: with few trials, and
-    stopped ones among them, it finds more than independent draws (benchmarks/results/tuning_quality.md).
+    An evolution strategy without generations, in which whatever has reported may be a parent: with
+    few trials, and stopped ones among them, it finds more than independent draws
+    (benchmarks/results/tuning_quality.md).
 
     Args:
         share: Of proposals, those that are mutations.
         best: Of trials that have reported, those that may be parents; at least one.
-        width: Standard deviation of a mutated number as a share of its range, in logarithms where the domain is.
+        width: Standard deviation of a mutated number as a share of its range, in logarithms where
+            the domain is.
         change: Chance that a choice is drawn anew.
     """
 
@@ -82,7 +87,11 @@ class Evolution(Random):
         for name, value in {"share": share, "best": best, "width": width, "change": change}.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}={value}: expected 0 to 1")
-        self.share, self.best, self.width, self.change = share, best, width, change
+
+        self.share = share
+        self.best = best
+        self.width = width
+        self.change = change
         self.configs: dict[int, Config] = {}
         self.values: dict[int, float] = {}  # trial -> the best it has reported
         self.further: dict[int, Point] = {}  # trial -> the other objectives', where there are any
@@ -95,13 +104,17 @@ class Evolution(Random):
 
     def propose(self, trial: int) -> Proposal | None:
         generator = random.Random(f"{self.seed}/{trial}")
-        # The first says only how good the config's own values are, which is no reason yet to stay near them.
+        # The first says only how good the config's own values are, which is no reason yet to stay
+        # near them.
         if self._order() is not None or len(self.values) < 2 or generator.random() >= self.share:
             return super().propose(trial)
+
         parent = generator.choice(self._ranked()[: max(1, int(len(self.values) * self.best))])
 
         def mutate() -> Config:
-            return self.space.near(self.configs[parent], generator, width=self.width, change=self.change)
+            return self.space.near(
+                self.configs[parent], generator, width=self.width, change=self.change
+            )
 
         return self._new(mutate, f"mutation of {parent}") or super().propose(trial)
 
@@ -109,8 +122,11 @@ class Evolution(Random):
         """The trials that have reported, the best first."""
         if not self.further:
             return sorted(self.values, key=lambda t: (self.values[t], t))
+
         known = [t for t in self.values if t in self.further]
-        rank = dict(zip(known, ranks([(self.values[t], *self.further[t]) for t in known]), strict=True))
+        rank = dict(
+            zip(known, ranks([(self.values[t], *self.further[t]) for t in known]), strict=True)
+        )
         return sorted(known, key=lambda t: (rank[t], t))
 
     def others(self, trial: int, values: Point) -> None:
@@ -118,7 +134,9 @@ class Evolution(Random):
 
     def report(self, trial: int, step: int, value: float) -> bool:
         # Of several objectives only values of the same epoch are a point.
-        self.values[trial] = value if trial in self.further else min(value, self.values.get(trial, math.inf))
+        self.values[trial] = (
+            value if trial in self.further else min(value, self.values.get(trial, math.inf))
+        )
         return False
 
     def end(self, trial: int, status: str, value: float | None) -> None:
@@ -133,7 +151,9 @@ class Grid(Proposer):
 
     several = True
 
-    def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
+    def bind(
+        self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int
+    ) -> None:
         """See `Proposer.bind`.
 
         Raises:
@@ -143,8 +163,10 @@ class Grid(Proposer):
         for key, domain in space.domains.items():
             if domain.size == math.inf:
                 raise ConfigError(
-                    f"tuner=grid: {key}={domain} has no end: give choices, as {key}=0.1,0.01, or another tuner"
+                    f"tuner=grid: {key}={domain} has no end: give choices, as {key}=0.1,0.01, or "
+                    "another tuner"
                 )
+
         self.rest = (config for config in space.grid() if config not in self.first)
 
     def propose(self, trial: int) -> Proposal | None:

@@ -1,4 +1,6 @@
-"""A search space: which values each key may take, and which keys another key's choice brings along."""
+"""A search space: which values each key may take, and which keys another key's choice brings
+along.
+"""
 
 import math
 import random
@@ -6,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
-Config = dict[str, str]  # key -> value, as the command line has it: exact, and equal where it is equal
+# Key -> value, as the command line has it: exact, and equal where it is equal
+Config = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -55,28 +58,43 @@ class Domain:
         """
         if self.kind == "choice":
             return self.choices.index(text)
+
         number = float(text)
         if not self.low <= number <= self.high or (self.kind == "int" and number != int(number)):
             raise ValueError(f"{text} lies outside of {self}")
+
         return number
 
     def sample(self, generator: random.Random) -> str:
         if self.kind == "choice":
             return generator.choice(self.choices)
+
         half = 0.5 if self.kind == "int" else 0.0  # each integer owns what rounds to it
-        low, high = self.low - half, self.high + half
+        low = self.low - half
+        high = self.high + half
         if self.log:
             return self.text(math.exp(generator.uniform(math.log(low), math.log(high))))
+
         return self.text(generator.uniform(low, high))
 
     def near(self, text: str, generator: random.Random, *, width: float, change: float) -> str:
-        """Draw from around a value: a deviation of `width` times the range; a choice anew with chance `change`."""
+        """Draw from around a value: a deviation of `width` times the range; a choice anew with
+        chance `change`.
+        """
         if self.kind == "choice":
             return generator.choice(self.choices) if generator.random() < change else text
-        low, high, at = self.low, self.high, self.number(text)
+
+        low = self.low
+        high = self.high
+        at = self.number(text)
+
         if self.log:
-            low, high, at = math.log(low), math.log(high), math.log(at)
+            low = math.log(low)
+            high = math.log(high)
+            at = math.log(at)
+
         drawn = min(max(generator.gauss(at, width * (high - low)), low), high)
+
         return self.text(math.exp(drawn) if self.log else drawn)
 
     def __str__(self) -> str:
@@ -93,8 +111,8 @@ class Space:
 
     Attributes:
         domains: Key -> domain.
-        conditions: Key -> (another key, the values of it that bring this key along). A key without one is always
-            there.
+        conditions: Key -> (another key, the values of it that bring this key along). A key without
+            one is always there.
     """
 
     domains: Mapping[str, Domain]
@@ -122,8 +140,12 @@ class Space:
                 config[key] = domain.sample(generator)
         return config
 
-    def near(self, config: Config, generator: random.Random, *, width: float, change: float) -> Config:
-        """Draw a configuration from around another one; keys that its choices bring along anew are sampled."""
+    def near(
+        self, config: Config, generator: random.Random, *, width: float, change: float
+    ) -> Config:
+        """Draw a configuration from around another one; keys that its choices bring along anew
+        are sampled.
+        """
         drawn: Config = {}
         for key, domain in self.domains.items():
             if self.is_active(key, drawn):
@@ -133,10 +155,13 @@ class Space:
                     if known
                     else domain.sample(generator)
                 )
+
         return drawn
 
     def fits(self, config: Mapping[str, str]) -> bool:
-        """Whether a configuration gives every active key a value of its domain, and no other key."""
+        """Whether a configuration gives every active key a value of its domain, and no other
+        key.
+        """
         try:
             for key, value in config.items():
                 self.domains[key].number(value)

@@ -20,8 +20,8 @@ class Never(Stopper):
 class Median(Stopper):
     """Stop a trial whose best value is worse than the median of the others' at the same epoch.
 
-    Golovin et al., 2017, https://doi.org/10.1145/3097983.3098043, section 3.2.2, with the others' best values in place
-    of their running averages.
+    Golovin et al., 2017, https://doi.org/10.1145/3097983.3098043, section 3.2.2, with the others'
+    best values in place of their running averages.
 
     Args:
         grace: Epochs that every trial may run; None: see `Stopper.patience`.
@@ -31,7 +31,8 @@ class Median(Stopper):
     def __init__(self, grace: int | None, trials: int) -> None:
         if (grace is not None and grace < 1) or trials < 1:
             raise ValueError(f"grace={grace}, trials={trials}: expected 1 or more")
-        self.grace, self.trials = grace, trials
+        self.grace = grace
+        self.trials = trials
         self.reached: dict[int, dict[int, float]] = {}  # epoch -> trial -> best value
 
     def report(self, trial: int, step: int, value: float) -> bool:
@@ -47,11 +48,13 @@ class Median(Stopper):
 
 
 class Halving(Stopper):
-    """Asynchronous successive halving: at each rung only the best 1/factor of those that came there go on.
+    """Asynchronous successive halving: at each rung only the best 1/factor of those that came there
+    go on.
 
-    Li et al., 2020, https://arxiv.org/abs/1810.05934, in the form that stops instead of pausing. Rungs are at grace,
-    grace·factor, grace·factor², … epochs. With several brackets, as in Hyperband (Li et al., 2018), bracket b leaves
-    out the first b rungs and gets a trial factor times as rarely as bracket b - 1.
+    Li et al., 2020, https://arxiv.org/abs/1810.05934, in the form that stops instead of pausing.
+    Rungs are at grace, grace·factor, grace·factor², … epochs. With several brackets, as in
+    Hyperband (Li et al., 2018), bracket b leaves out the first b rungs and gets a trial factor
+    times as rarely as bracket b - 1.
 
     Of several objectives, those go on that the fewest others dominate.
 
@@ -59,16 +62,22 @@ class Halving(Stopper):
         factor: One of so many goes on.
         grace: Epochs until the first rung; None: see `Stopper.patience`.
         brackets: 1 is successive halving.
-        bar: Whether trials after the enqueued ones must also beat the best of these at each rung (RUSH; Zappella et
-            al., 2021, https://arxiv.org/abs/2103.16111).
+        bar: Whether trials after the enqueued ones must also beat the best of these at each rung
+            (RUSH; Zappella et al., 2021, https://arxiv.org/abs/2103.16111).
     """
 
     several = True
 
     def __init__(self, factor: int, grace: int | None, brackets: int, bar: bool = False) -> None:
         if factor < 2 or (grace is not None and grace < 1) or brackets < 1:
-            raise ValueError(f"factor={factor}, grace={grace}, brackets={brackets}: expected at least 2, 1 and 1")
-        self.factor, self.grace, self.brackets, self.bar = factor, grace, brackets, bar
+            raise ValueError(
+                f"factor={factor}, grace={grace}, brackets={brackets}: expected at least 2, 1 and 1"
+            )
+
+        self.factor = factor
+        self.grace = grace
+        self.brackets = brackets
+        self.bar = bar
         self.rungs: dict[int, dict[int, float]] = {}  # epoch -> trial -> value
         self.order: dict[int, list[float]] = {}  # epoch -> its values, sorted
         self.passed: dict[int, int] = {}  # trial -> the last rung that it was judged at
@@ -86,30 +95,38 @@ class Halving(Stopper):
                 self.passed[trial] = level
                 stop |= not self._goes_on(trial, level, value)
             level *= self.factor
+
         return stop and step < self.steps
 
     def _goes_on(self, trial: int, level: int, value: float) -> bool:
         if trial in self.further:
             return self._is_ahead(trial, level, (value, *self.further[trial]))
+
         rung = self.rungs.setdefault(level, {})
         order = self.order.setdefault(level, [])
         rung[trial] = value
         insort(order, value)
+
         if self.bar and trial >= self.enqueued:
             enqueued = [rung[t] for t in range(self.enqueued) if t in rung]
             if enqueued and value > min(enqueued):
                 return False
+
         return bisect_left(order, value) < max(1, len(rung) // self.factor)
 
     def _is_ahead(self, trial: int, level: int, point: Point) -> bool:
         rung = self.points.setdefault(level, {})
         rung[trial] = point
         ranked = dict(zip(rung, ranks(list(rung.values())), strict=True))
-        return sum(rank < ranked[trial] for rank in ranked.values()) < max(1, len(rung) // self.factor)
+        return sum(rank < ranked[trial] for rank in ranked.values()) < max(
+            1, len(rung) // self.factor
+        )
 
     def _bracket(self, trial: int) -> int:
         weights = [self.factor**-b for b in range(self.brackets)]
-        return random.Random(f"{self.seed}/bracket/{trial}").choices(range(self.brackets), weights)[0]
+        return random.Random(f"{self.seed}/bracket/{trial}").choices(range(self.brackets), weights)[
+            0
+        ]
 
     def end(self, trial: int, status: str) -> None:
         if status == FAILED:

@@ -1,4 +1,6 @@
-"""The event loop of a sweep: asks for trials, watches them, stops the bad ones, and can be killed at any time."""
+"""The event loop of a sweep: asks for trials, watches them, stops the bad ones, and can be
+killed at any time.
+"""
 
 import math
 from collections import Counter, deque
@@ -28,7 +30,8 @@ class Trial:
         since: The epoch of its parent after which it does.
         twin: The earlier trial of the same configuration whose outcome is this one's as well.
         start: Where in the logical order of events it began (`order=fixed`).
-        others: Of several objectives, the further ones' values at the epoch of `value`; as measured.
+        others: Of several objectives, the further ones' values at the epoch of `value`; as
+            measured.
     """
 
     id: int
@@ -76,10 +79,14 @@ class Backend(Protocol):
     slots: int
 
     def start(self, trial: Trial) -> None:
-        """Begin, or go on after a kill: reports up to `trial.step` are known already and may come again."""
+        """Begin, or go on after a kill: reports up to `trial.step` are known already and may
+        come again.
+        """
 
     def stop(self, trial: Trial) -> None:
-        """Told once that a trial isn't worth finishing, or has failed; what it still says is ignored."""
+        """Told once that a trial isn't worth finishing, or has failed; what it still says is
+        ignored.
+        """
 
     def next(self, timeout: float | None) -> Report | End | None:
         """Wait for the next event of any trial; None where none came in time."""
@@ -119,8 +126,8 @@ class Sweep:
         stopper: Bound.
         backend: Runs the trials.
         mode: `max` or `min`, of the objective that decides.
-        order: `arrival` takes events as they come; `fixed` in a logical order, so that the sweep is the same whatever
-            was slow or killed.
+        order: `arrival` takes events as they come; `fixed` in a logical order, so that the sweep is
+            the same whatever was slow or killed.
         limits: When to end.
         log: Path of the event log; what is in it already is repeated first.
         others: The same of further objectives.
@@ -143,21 +150,29 @@ class Sweep:
         log: Path,
         others: Sequence[str] = (),
     ) -> None:
-        self.proposer, self.stopper, self.backend = proposer, stopper, backend
-        self.sign, self.fixed, self.limits = (1.0 if mode == "min" else -1.0), order == "fixed", limits
+        self.proposer = proposer
+        self.stopper = stopper
+        self.backend = backend
+        self.sign = 1.0 if mode == "min" else -1.0
+        self.fixed = order == "fixed"
+        self.limits = limits
         self.tell = lambda trial: None
-        self.path, self.log = log, EventLog(log)
+        self.path = log
+        self.log = EventLog(log)
         self.signs = [1.0 if other == "min" else -1.0 for other in others]
         self.trials: list[Trial] = []
         self.running: dict[int, Trial] = {}
         self.known: dict[tuple[Any, ...], int] = {}
         self.twins: dict[int, list[Trial]] = {}
         self.ended: Counter[str] = Counter()
-        self.best: Trial | None = None  # the best completed trial, as `winner.best_of` finds it in the log
+        # The best completed trial, as `winner.best_of` finds it in the log
+        self.best: Trial | None = None
         self.spent = 0.0  # seconds of all trials that have ended
         self.waiting: dict[int, deque[Report | End]] = {}
         self.before = max((float(e["time"]) for e in self.log.earlier), default=0.0)
-        self.began, self.now, self.over = backend.clock(), 0, False
+        self.began = backend.clock()
+        self.now = 0
+        self.over = False
         self.why = ""
 
     def elapsed(self) -> float:
@@ -174,6 +189,7 @@ class Sweep:
             for trial in list(self.running.values()):
                 if trial.twin is None:
                     self.backend.start(trial)
+
             self._fill()
             while self.running:
                 event = self._next()
@@ -191,10 +207,12 @@ class Sweep:
             if self.limits.max_trials is not None and len(self.trials) >= self.limits.max_trials:
                 self.why = f"max_trials={self.limits.max_trials}"
                 return
+
             trial = self._ask()
             if trial is None:
                 self.why = "the space has nothing new"
                 return
+
             self._write(ask=trial.id, config=trial.config, source=trial.source)
             repeats = repeats + 1 if trial.twin is not None else 0
             self.tell(trial)
@@ -202,30 +220,40 @@ class Sweep:
                 self.backend.start(trial)
             elif self.trials[trial.twin].status != RUNNING:
                 self._end_twin(trial)
+
             if repeats >= REPEATS:
-                self.over, self.why = True, f"nothing new in {REPEATS} proposals"
+                self.over = True
+                self.why = f"nothing new in {REPEATS} proposals"
 
     def _ask(self) -> Trial | None:
         proposal = self.proposer.ask(len(self.trials))
         if proposal is None:
             return None
-        trial = Trial(len(self.trials), proposal.config, proposal.source, proposal.parent, start=self.now)
+
+        trial = Trial(
+            len(self.trials), proposal.config, proposal.source, proposal.parent, start=self.now
+        )
         if trial.parent is not None:
             parent = self.trials[trial.parent]
             if parent.status in (COMPLETED, FAILED):
                 raise ConfigError(
-                    f"tuner.proposer: trial {trial.id} would be a clone of trial {parent.id}, which {parent.status}; "
+                    f"tuner.proposer: trial {trial.id} would be a clone of trial {parent.id}, "
+                    f"which {parent.status}; "
                     "only what runs or was stopped can be cloned"
                 )
+
             trial.since = trial.step = parent.step
+
         key = (*sorted(trial.config.items()), (trial.parent, trial.since))
         trial.twin = self.known.setdefault(key, trial.id)
         if trial.twin == trial.id:
             trial.twin = None
         elif trial.twin in self.running:
             self.twins.setdefault(trial.twin, []).append(trial)
+
         self.trials.append(trial)
         self.running[trial.id] = trial
+
         return trial
 
     def _next(self) -> Report | End | None:
@@ -233,7 +261,11 @@ class Sweep:
         if not self.fixed:
             event = self.backend.next(self._patience())
             return event if event is not None and event.trial in self.running else None
-        first = min((t for t in self.running.values() if t.twin is None), key=lambda t: (t.start + t.taken + 1, t.id))
+
+        first = min(
+            (t for t in self.running.values() if t.twin is None),
+            key=lambda t: (t.start + t.taken + 1, t.id),
+        )
         while not self.waiting.get(first.id):
             event = self.backend.next(self._patience())
             if event is None:
@@ -241,23 +273,31 @@ class Sweep:
             trial = self.running.get(event.trial)
             if trial is not None and not (isinstance(event, Report) and event.step <= trial.step):
                 self.waiting.setdefault(event.trial, deque()).append(event)
+
         self.now = first.start + first.taken + 1
+
         return self.waiting[first.id].popleft()
 
     def _patience(self) -> float | None:
-        return None if self.limits.max_time is None else max(0.05, self.limits.max_time - self.elapsed())
+        return (
+            None
+            if self.limits.max_time is None
+            else max(0.05, self.limits.max_time - self.elapsed())
+        )
 
     def _take(self, event: Report | End) -> None:
         trial = self.running[event.trial]
         if isinstance(event, Report):
             if event.step <= trial.step:  # said again after a kill
                 return
+
             trial.taken += 1
             if not all(map(math.isfinite, (event.value, *event.others))):
                 values = ", ".join(map(str, (event.value, *event.others)))
                 self.backend.stop(trial)
                 self._end(trial, FAILED, None, f"the objective is {values} at epoch {event.step}")
                 return
+
             stop = self._report(trial, event.step, event.value, event.others)
             said = {"others": event.others} if event.others else {}
             self._write(report=trial.id, step=event.step, value=event.value, stop=stop, **said)
@@ -265,9 +305,13 @@ class Sweep:
             if stop:
                 self.backend.stop(trial)
                 self._end(trial, STOPPED, trial.value, None)
+
             return
-        trial.seconds, trial.taken = event.seconds, trial.taken + 1
+
+        trial.seconds = event.seconds
+        trial.taken = trial.taken + 1
         trial.others = event.others or trial.others
+
         if event.status == COMPLETED and (event.value is None or not math.isfinite(event.value)):
             self._end(trial, FAILED, None, f"the objective is {event.value}")
         else:
@@ -275,37 +319,57 @@ class Sweep:
 
     def _report(self, trial: Trial, step: int, value: float, others: Sequence[float] = ()) -> bool:
         if trial.value is None or self.sign * value < self.sign * trial.value:
-            trial.value, trial.others = value, tuple(others)
+            trial.value = value
+            trial.others = tuple(others)
+
         trial.step = step
         trial.curve.append((step, value))
         if others:
             turned = self._turned(others)
             self.proposer.others(trial.id, turned)
             self.stopper.others(trial.id, turned)
+
         proposer = self.proposer.report(trial.id, step, self.sign * value)
         reached = value if others else float(trial.value)
+
         return self.stopper.report(trial.id, step, self.sign * reached) or proposer
 
     def _rank(self, trial: Trial) -> tuple[float, ...]:
-        """The objective decides, then the further ones, then who was asked first: not who was quicker to end."""
+        """The objective decides, then the further ones, then who was asked first: not who was
+        quicker to end.
+        """
         return (self.sign * float(trial.value or 0.0), *self._turned(trial.others), trial.id)
 
     def _turned(self, others: Sequence[float]) -> tuple[float, ...]:
         return tuple(sign * value for sign, value in zip(self.signs, others, strict=True))
 
     def front(self) -> list[Trial]:
-        """Of several objectives, the completed trials that no other beats in all of them; of one, the best."""
-        done = [t for t in self.trials if t.status == COMPLETED and t.twin is None and t.value is not None]
+        """Of several objectives, the completed trials that no other beats in all of them; of
+        one, the best.
+        """
+        done = [
+            t
+            for t in self.trials
+            if t.status == COMPLETED and t.twin is None and t.value is not None
+        ]
         points = [(self.sign * float(t.value or 0.0), *self._turned(t.others)) for t in done]
         return [trial for trial, rank in zip(done, ranks(points), strict=True) if rank == 0]
 
     def _end(self, trial: Trial, status: str, value: float | None, error: str | None) -> None:
         said = {"others": trial.others} if trial.others else {}
-        self._write(end=trial.id, status=status, value=value, seconds=round(trial.seconds, 3), error=error, **said)
+        self._write(
+            end=trial.id,
+            status=status,
+            value=value,
+            seconds=round(trial.seconds, 3),
+            error=error,
+            **said,
+        )
         self._ended(trial, status, value, error)
         self.tell(trial)
         for twin in self.twins.pop(trial.id, []):
             self._end_twin(twin)
+
         self._check_counts()
 
     def _end_twin(self, twin: Trial) -> None:
@@ -315,42 +379,62 @@ class Sweep:
         self._end(twin, same.status, same.value, same.error)
 
     def _ended(self, trial: Trial, status: str, value: float | None, error: str | None) -> None:
-        trial.status, trial.value, trial.error = status, value, error
+        trial.status = status
+        trial.value = value
+        trial.error = error
         del self.running[trial.id]
         self.ended[status] += 1
         self.spent += trial.seconds
+
         if (
             status == COMPLETED
             and trial.twin is None
             and (self.best is None or self._rank(trial) < self._rank(self.best))
         ):
             self.best = trial
+
         if trial.others:
             self.proposer.others(trial.id, self._turned(trial.others))
+
         self.proposer.end(trial.id, status, None if value is None else self.sign * value)
         self.stopper.end(trial.id, status)
 
     def _check_counts(self) -> None:
-        limits, count = self.limits, self.ended
+        limits = self.limits
+        count = self.ended
         if limits.max_failures is not None and count[FAILED] > limits.max_failures:
             last = next(t for t in reversed(self.trials) if t.status == FAILED)
-            self._finish(f"more than max_failures={limits.max_failures} trials failed; the last: {last.error}")
-        if limits.max_trials_completed is not None and count[COMPLETED] >= limits.max_trials_completed:
+            self._finish(
+                f"more than max_failures={limits.max_failures} trials failed; the last: "
+                f"{last.error}"
+            )
+
+        if (
+            limits.max_trials_completed is not None
+            and count[COMPLETED] >= limits.max_trials_completed
+        ):
             self._finish(f"max_trials_completed={limits.max_trials_completed}")
+
         if limits.max_trials_finished is not None and count.total() >= limits.max_trials_finished:
             self._finish(f"max_trials_finished={limits.max_trials_finished}")
         if limits.max_cost is not None and self.spent * limits.price / 3600 >= limits.max_cost:
             self._finish(f"max_cost={limits.max_cost:g}")
 
     def _check_time(self) -> None:
-        if self.limits.max_time is not None and not self.over and self.elapsed() >= self.limits.max_time:
+        if (
+            self.limits.max_time is not None
+            and not self.over
+            and self.elapsed() >= self.limits.max_time
+        ):
             self._finish(f"max_time={self.limits.max_time:g}")
 
     def _finish(self, why: str) -> None:
         """Ask for no more trials, and stop those that run."""
         if self.over:
             return
-        self.over, self.why = True, why
+
+        self.over = True
+        self.why = why
         for trial in list(self.running.values()):
             if trial.id in self.running and trial.twin is None:
                 self.backend.stop(trial)
@@ -361,7 +445,10 @@ class Sweep:
         for event in self.log.earlier:
             if "ask" in event:
                 trial = self._ask()
-                said = {"ask": None if trial is None else trial.id, "config": trial and trial.config}
+                said = {
+                    "ask": None if trial is None else trial.id,
+                    "config": trial and trial.config,
+                }
                 self._same(said, event)
             elif "report" in event:
                 trial = self.trials[event["report"]]
@@ -371,21 +458,26 @@ class Sweep:
                 self._same({"stop": stop}, event)
             else:
                 trial = self.trials[event["end"]]
-                trial.seconds, trial.others = event["seconds"], tuple(event.get("others", ()))
+                trial.seconds = event["seconds"]
+                trial.others = tuple(event.get("others", ()))
                 if trial.twin is None and (event["status"] == COMPLETED or event["error"]):
                     trial.taken += 1
                     self.now = trial.start + trial.taken
                 self._ended(trial, event["status"], event["value"], event["error"])
+
         doomed = {event["report"] for event in self.log.earlier if event.get("stop")}
-        for trial in [t for t in self.running.values() if t.id in doomed]:  # killed between the decision and its end
+        # Killed between the decision and its end
+        for trial in [t for t in self.running.values() if t.id in doomed]:
             self._end(trial, STOPPED, trial.value, None)
+
         self._check_counts()
 
     def _same(self, now: dict[str, Any], then: dict[str, Any]) -> None:
         for key, value in now.items():
             if value != then[key]:
                 raise ConfigError(
-                    f"{self.path}: repeating the sweep gives {key}={value} where it was {then[key]}: the tuner or its "
+                    f"{self.path}: repeating the sweep gives {key}={value} where it was "
+                    f"{then[key]}: the tuner or its "
                     "version has changed; resume=false starts over"
                 )
 

@@ -21,26 +21,31 @@ from renate.tuning.engines import load, make
 from renate.tuning.pareto import Point
 from renate.tuning.space import Config, Domain, Space
 
-EPOCH, VALUE = "epoch", "value"
+EPOCH = "epoch"
+VALUE = "value"
 
 
 class SyneTune(Proposer):
     """Whatever a Syne Tune scheduler of one metric suggests and stops.
 
-    The scheduler sees a flat space, choices by index; keys that a choice doesn't bring along are left out of what it
-    suggests, and drawn for what it is told to have been enqueued.
+    The scheduler sees a flat space, choices by index; keys that a choice doesn't bring along are
+    left out of what it suggests, and drawn for what it is told to have been enqueued.
 
     Args:
-        scheduler: Import path of the class, such as `syne_tune.optimizer.baselines.ASHA`, or of one's own.
-        options: Its arguments, but for the space, the metric, the time, the seed and the first configurations.
+        scheduler: Import path of the class, such as `syne_tune.optimizer.baselines.ASHA`, or of
+            one's own.
+        options: Its arguments, but for the space, the metric, the time, the seed and the first
+            configurations.
 
     Raises:
         ConfigError: Syne Tune isn't installed, or has no such class.
     """
 
     def __init__(self, scheduler: str, options: Mapping[str, Any]) -> None:
-        self.scheduler, self.options = scheduler, options
+        self.scheduler = scheduler
+        self.options = options
         environment = dict(os.environ)
+
         try:
             self._class = load(scheduler, "syne_tune", "syne-tune")
             self.several = _is(self._class, "multiobjective.moasha", "MOASHA")
@@ -48,14 +53,19 @@ class SyneTune(Proposer):
             for name in os.environ.keys() - environment.keys():
                 del os.environ[name]
 
-    def bind(self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int) -> None:
+    def bind(
+        self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int
+    ) -> None:
         """Make the scheduler.
 
         Raises:
             ConfigError: It refuses an option.
         """
-        super().bind(space, first=[c for c in first if space.fits(c)], seed=seed, steps=steps, slots=slots)
-        logging.getLogger("syne_tune").setLevel(logging.ERROR)  # it warns of its own calls, and of failed trials
+        super().bind(
+            space, first=[c for c in first if space.fits(c)], seed=seed, steps=steps, slots=slots
+        )
+        # It warns of its own calls, and of failed trials
+        logging.getLogger("syne_tune").setLevel(logging.ERROR)
         self._is_halving = self.several or _is(self._class, "asha", "AsynchronousSuccessiveHalving")
         self.clones = self._is_population = _is(self._class, "pbt", "PopulationBasedTraining")
         self._further: dict[int, Point] = {}  # trial -> the other objectives
@@ -78,6 +88,7 @@ class SyneTune(Proposer):
         }
         if self._is_population:
             given["population_size"] = slots
+
         with self._own_random():
             self._engine = self._make(given)
 
@@ -86,9 +97,12 @@ class SyneTune(Proposer):
 
     @contextmanager
     def _own_random(self) -> Iterator[None]:
-        """Domains are sampled by numpy's global generator: lend it a state of ours, or nothing repeats."""
+        """Domains are sampled by numpy's global generator: lend it a state of ours, or nothing
+        repeats.
+        """
         with self._random.lent(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # statsmodels': of just this generator, of densities of one value
+            # Statsmodels': of just this generator, of densities of one value
+            warnings.simplefilter("ignore")
             yield
 
     def ask(self, trial: int) -> Proposal | None:
@@ -100,7 +114,10 @@ class SyneTune(Proposer):
 
     def _flat(self, config: Config) -> dict[str, Any]:
         """A configuration as the scheduler has it; what is inactive is drawn."""
-        filled = {k: config[k] if k in config else d.sample(self._filler) for k, d in self.space.domains.items()}
+        filled = {
+            k: config[k] if k in config else d.sample(self._filler)
+            for k, d in self.space.domains.items()
+        }
         return {key: _value(self.space.domains[key], text) for key, text in filled.items()}
 
     def propose(self, trial: int) -> Proposal | None:
@@ -113,19 +130,31 @@ class SyneTune(Proposer):
         """
         if self._is_population and not self._may_grow():
             return None
-        # One thread: models are small, and those of the running trials would be waited for (BORE: 9 times slower).
+
+        # One thread: models are small, and those of the running trials would be waited for (BORE: 9
+        # times slower).
         with self._own_random(), threadpool_limits(1):
             suggestion = self._engine.suggest()
+
         if suggestion is None:
             return None
         if not suggestion.spawn_new_trial_id:
-            raise ConfigError(f"{self.scheduler} pauses trials and resumes them: only stopping is supported")
+            raise ConfigError(
+                f"{self.scheduler} pauses trials and resumes them: only stopping is supported"
+            )
+
         self._add(trial, suggestion.config)
-        numbers = {key: domain.text(float(suggestion.config[key])) for key, domain in self.space.domains.items()}
-        config, parent = self.space.active(numbers), suggestion.checkpoint_trial_id
+        numbers = {
+            key: domain.text(float(suggestion.config[key]))
+            for key, domain in self.space.domains.items()
+        }
+        config = self.space.active(numbers)
+        parent = suggestion.checkpoint_trial_id
         if parent is None:
             return Proposal(config)
+
         self._unjudged.add(trial)
+
         return Proposal(config, f"clone:{parent}", parent)
 
     def _add(self, trial: int, flat: dict[str, Any]) -> None:
@@ -136,10 +165,13 @@ class SyneTune(Proposer):
             self._engine.on_trial_add(self._trials[trial])
 
     def _may_grow(self) -> bool:
-        """Whether a clone waits or the population lacks a member; the scheduler itself goes on with fresh trials."""
+        """Whether a clone waits or the population lacks a member; the scheduler itself goes on
+        with fresh trials.
+        """
         waiting = self._engine.trial_decisions_stack
         self._engine.trial_decisions_stack = deque(
-            # Of a failed parent there may be no weights, of a completed one there is nothing left to train.
+            # Of a failed parent there may be no weights, of a completed one there is nothing left
+            # to train.
             (parent, flat)
             for parent, flat in waiting
             if parent not in self._failed and self._reached[parent] < self.steps
@@ -155,12 +187,17 @@ class SyneTune(Proposer):
         return {EPOCH: step, VALUE: value} | further
 
     def report(self, trial: int, step: int, value: float) -> bool:
-        if trial in self._unjudged:  # a clone was perturbed when it began: without this, its first epoch is judged
+        # A clone was perturbed when it began: without this, its first epoch is judged
+        if trial in self._unjudged:
             self._unjudged.remove(trial)
             self._engine.trial_state[trial].last_perturbation_time = step - 1
+
         self._reached[trial] = step
         with self._own_random():
-            decision = self._engine.on_trial_result(self._trials[trial], self._result(trial, step, value))
+            decision = self._engine.on_trial_result(
+                self._trials[trial], self._result(trial, step, value)
+            )
+
         # At the last step a scheduler says "stop" to what has completed.
         return step < self.steps and str(decision) != "CONTINUE"
 
@@ -174,10 +211,12 @@ class SyneTune(Proposer):
                 self._engine.on_trial_error(ended)
             else:
                 self._engine.on_trial_remove(ended)
+
         if status != COMPLETED:
             self._lost.add(trial)
             if self._is_population:
                 self._engine.trial_state[trial].stopped = True  # or it is cloned later
+
         if status == FAILED:
             self._failed.add(trial)
             if self._is_halving:
@@ -201,13 +240,19 @@ def _is(found: type[Any], module: str, name: str) -> bool:
 def _domain(domain: Domain) -> Any:
     from syne_tune import config_space
 
-    if domain.size == 1 or (domain.kind == "float" and domain.low == domain.high):  # models divide by the width
+    # Models divide by the width
+    if domain.size == 1 or (domain.kind == "float" and domain.low == domain.high):
         return _value(domain, domain.text(0 if domain.kind == "choice" else domain.low))
     if domain.kind == "choice":  # by index: it has no types, no nulls, no lists
         return config_space.choice([str(index) for index in range(len(domain.choices))])
     if domain.kind == "int":
-        return (config_space.lograndint if domain.log else config_space.randint)(int(domain.low), int(domain.high))
-    return (config_space.loguniform if domain.log else config_space.uniform)(domain.low, domain.high)
+        return (config_space.lograndint if domain.log else config_space.randint)(
+            int(domain.low), int(domain.high)
+        )
+
+    return (config_space.loguniform if domain.log else config_space.uniform)(
+        domain.low, domain.high
+    )
 
 
 def _value(domain: Domain, text: str) -> str | float:

@@ -37,18 +37,27 @@ def record_of(folder: Path) -> dict[str, Any]:
 
 def space_to_json(space: Space) -> dict[str, Any]:
     conditions = {key: [other, sorted(values)] for key, (other, values) in space.conditions.items()}
-    return {"domains": {key: asdict(d) for key, d in space.domains.items()}, "conditions": conditions}
+    return {
+        "domains": {key: asdict(d) for key, d in space.domains.items()},
+        "conditions": conditions,
+    }
 
 
 def space_from_json(found: dict[str, Any]) -> Space:
-    domains = {key: Domain(**(d | {"choices": tuple(d["choices"])})) for key, d in found["domains"].items()}
-    return Space(domains, {k: (other, frozenset(values)) for k, (other, values) in found["conditions"].items()})
+    domains = {
+        key: Domain(**(d | {"choices": tuple(d["choices"])})) for key, d in found["domains"].items()
+    }
+    return Space(
+        domains,
+        {k: (other, frozenset(values)) for k, (other, values) in found["conditions"].items()},
+    )
 
 
 def trials_of(folder: Path) -> list[Trial]:
     """The trials of a sweep, as its event log has them."""
     trials: list[Trial] = []
     sign = 1.0 if record_of(folder)["mode"] == "min" else -1.0
+
     for event in read_events(folder / EVENTS):
         if "ask" in event:
             trials.append(Trial(event["ask"], event["config"], event["source"]))
@@ -57,42 +66,62 @@ def trials_of(folder: Path) -> list[Trial]:
             trial.step = event["step"]
             trial.curve.append((event["step"], event["value"]))
             if trial.value is None or sign * event["value"] < sign * trial.value:
-                trial.value, trial.others = event["value"], tuple(event.get("others", ()))
+                trial.value = event["value"]
+                trial.others = tuple(event.get("others", ()))
         else:
             trial = trials[event["end"]]
-            trial.status, trial.value, trial.error = event["status"], event["value"], event["error"]
-            trial.seconds, trial.others = event["seconds"], tuple(event.get("others", ()))
+            trial.status = event["status"]
+            trial.value = event["value"]
+            trial.error = event["error"]
+            trial.seconds = event["seconds"]
+            trial.others = tuple(event.get("others", ()))
+
     return trials
 
 
 def best_of(trials: list[Trial], mode: str, others: Iterable[str] = ()) -> Trial | None:
-    """The best completed trial; of equal ones the best in the further objectives (their modes), then the earliest.
+    """The best completed trial; of equal ones the best in the further objectives (their modes),
+    then the earliest.
 
     What was stopped ran past its decision, so never that.
     """
     signs = [1.0 if m == "min" else -1.0 for m in (mode, *others)]
 
     def rank(trial: Trial) -> list[float]:
-        return [sign * float(value or 0.0) for sign, value in zip(signs, (trial.value, *trial.others), strict=False)]
+        return [
+            sign * float(value or 0.0)
+            for sign, value in zip(signs, (trial.value, *trial.others), strict=False)
+        ]
 
-    return min((t for t in trials if t.status == COMPLETED and t.value is not None), key=rank, default=None)
+    return min(
+        (t for t in trials if t.status == COMPLETED and t.value is not None), key=rank, default=None
+    )
 
 
 def publish_best(folder: Path) -> Manifest:
-    """Publish the best completed trial's candidate, with the history extended by every trial; repeated, the same.
+    """Publish the best completed trial's candidate, with the history extended by every trial;
+    repeated, the same.
 
     Raises:
         JobError: No trial has completed.
         ConflictError: Another version came in between; the candidate stays.
     """
-    record, trials = record_of(folder), trials_of(folder)
+    record = record_of(folder)
+    trials = trials_of(folder)
     best = best_of(trials, record["mode"], record["others"].values())
     if best is None:
         raise JobError(f"{folder}: no trial has completed, so there is nothing to publish")
-    state, given = State(record["to"]), record["parent"]
-    published = [n for n in reversed(state.numbers()) if (found := state.find(n)) and found.job == record["id"]]
+
+    state = State(record["to"])
+    given = record["parent"]
+    published = [
+        n
+        for n in reversed(state.numbers())
+        if (found := state.find(n)) and found.job == record["id"]
+    ]
     if published:
         return state.manifest(published[0])
+
     at = State(given["url"]) if given else None
     parent = (at, at.manifest(given["version"])) if at else None
     update = given["version"] + 1 if given else 1
@@ -102,13 +131,25 @@ def publish_best(folder: Path) -> Manifest:
     source = State(candidate_of(folder, best))
     manifest = _outcome(source)
     _check_is_of(folder, best, manifest)
-    lineage = {"recipe": record["recipe"], "tuned": {"trial": best.id, "config": best.config, "value": best.value}}
-    adopt(state, (source, manifest), [(HISTORY, encode(rows))], job=record["id"], parent=parent, lineage=lineage)
+    lineage = {
+        "recipe": record["recipe"],
+        "tuned": {"trial": best.id, "config": best.config, "value": best.value},
+    }
+    adopt(
+        state,
+        (source, manifest),
+        [(HISTORY, encode(rows))],
+        job=record["id"],
+        parent=parent,
+        lineage=lineage,
+    )
+
     return publish(state, record["id"])
 
 
 def _check_is_of(folder: Path, trial: Trial, manifest: Manifest) -> None:
-    """Check that what lies in a trial's folder is its outcome: a mirror may have mixed folders of two sweeps.
+    """Check that what lies in a trial's folder is its outcome: a mirror may have mixed folders of
+    two sweeps.
 
     Raises:
         JobError: It is that of another configuration.
@@ -117,11 +158,18 @@ def _check_is_of(folder: Path, trial: Trial, manifest: Manifest) -> None:
     record: dict[str, Any] = {}
     with suppress(FileNotFoundError, ValueError):
         record = dict(json.loads((own / "job.json").read_text()))
+
     asked = {f"{key}={value}" for key, value in trial.config.items()}
     strange = sorted(asked - {str(line) for line in record.get("overrides", ())})
     if strange or manifest.lineage.get("recipe") != record.get("recipe"):
-        what = f"its job isn't one of {strange[0]}" if strange else "its candidate came from another job"
-        raise JobError(f"{own}: not the outcome of trial {trial.id}: {what}; resume=false runs the sweep anew")
+        what = (
+            f"its job isn't one of {strange[0]}"
+            if strange
+            else "its candidate came from another job"
+        )
+        raise JobError(
+            f"{own}: not the outcome of trial {trial.id}: {what}; resume=false runs the sweep anew"
+        )
 
 
 def _outcome(source: State) -> Manifest:
@@ -151,19 +199,24 @@ def drop_outcome(own: Path) -> None:
     if url == str(own / "candidate"):
         shutil.rmtree(url, ignore_errors=True)
         return
+
     store = open_store(url)
     with suppress(StateError):  # it costs room, not a sweep
-        store.delete([entry.key for part in ("pins", "versions", "blobs") for entry in store.list(part)])
+        store.delete(
+            [entry.key for part in ("pins", "versions", "blobs") for entry in store.list(part)]
+        )
 
 
 def cut_to_what_is_there(folder: Path) -> None:
-    """Forget the end of a log whose best outcome isn't there: a mirror may have one file without the other.
+    """Forget the end of a log whose best outcome isn't there: a mirror may have one file without
+    the other.
 
     Every beginning of a log is a sweep that can go on; what it then runs again begins anew.
     """
     log = folder / EVENTS
     if not (log.exists() and (folder / RECORD).exists()):
         return
+
     record = record_of(folder)
     while best := best_of(trials_of(folder), record["mode"], record["others"].values()):
         if _is_whole(candidate_of(folder, best)):
@@ -173,6 +226,7 @@ def cut_to_what_is_there(folder: Path) -> None:
         temporary = log.with_suffix(".tmp")
         temporary.write_bytes(b"".join(events[:end]))
         temporary.replace(log)
+
     for trial in trials_of(folder):
         if trial.status == RUNNING and not _is_whole(candidate_of(folder, trial)):
             (folder_of(folder, trial) / "result.json").unlink(missing_ok=True)

@@ -17,14 +17,16 @@ OF_CONFIG = "criterion."  # how the names of tensors begin that the config makes
 class Updater(nn.Module, ABC):
     """A continual-learning algorithm: how a model learns from new data without losing the old.
 
-    Only `loss` is required. What must survive an update is module state (parameters, buffers, sub-modules) or lies in
-    the memory. The job sets `memory`, `criterion` and `problem` before anything else is called.
+    Only `loss` is required. What must survive an update is module state (parameters, buffers,
+    sub-modules) or lies in the memory. The job sets `memory`, `criterion` and `problem` before
+    anything else is called.
 
     Attributes:
         memory: Past examples, offered and sampled by the updater.
         criterion: Loss of outputs [B, K] and encoded targets, averaged over the batch.
         problem: What is predicted: how many outputs there are, and whether they are classes.
-        rebuild: Makes the model anew, as it was before any update; None where no job is there to do so.
+        rebuild: Makes the model anew, as it was before any update; None where no job is there to do
+            so.
         fields: Per-example values besides inputs and targets that the updater keeps in the memory.
     """
 
@@ -39,28 +41,36 @@ class Updater(nn.Module, ABC):
         """Return the scalar to minimise; may read and write the memory."""
 
     def setup(self, model: nn.Module) -> None:
-        """Prepare what depends on the model (copies, taps); called once, before the updater's state is loaded."""
+        """Prepare what depends on the model (copies, taps); called once, before the updater's
+        state is loaded.
+        """
 
     def grow(self, model: nn.Module, before: dict[str, Tensor]) -> None:
-        """Carry the updater's own state over to a model whose head grew; called in place of loading it.
+        """Carry the updater's own state over to a model whose head grew; called in place of loading
+        it.
 
-        What kept its shape is loaded, what has more rows now keeps its fresh values in the new ones.
+        What kept its shape is loaded, what has more rows now keeps its fresh values in the new
+        ones.
 
         Args:
             model: The grown model, loaded.
             before: The updater's own state as it was, see `own_state`.
 
         Raises:
-            StateError: A tensor is missing or left over, or differs in more than the number of its rows.
+            StateError: A tensor is missing or left over, or differs in more than the number of its
+                rows.
         """
         carry(before, self.own_state(), "updater")
 
     def own_state(self) -> dict[str, Tensor]:
-        """What an update leaves to the next: everything but the loss, which the config makes anew."""
+        """What an update leaves to the next: everything but the loss, which the config makes
+        anew.
+        """
         return {k: v for k, v in self.state_dict().items() if not k.startswith(OF_CONFIG)}
 
     def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Return the fields that a loaded memory lacks for some of its examples, by the loaded model.
+        """Return the fields that a loaded memory lacks for some of its examples, by the loaded
+        model.
 
         Called with `memory.backfill=true`, in evaluation mode and without gradients.
 
@@ -77,7 +87,8 @@ class Updater(nn.Module, ABC):
         """Called before the fit, by each of several processes with its own share of the new data.
 
         Returns:
-            What to train on instead, of which this process has its own share; None trains on the new data.
+            What to train on instead, of which this process has its own share; None trains on the
+            new data.
         """
         return None
 

@@ -10,7 +10,8 @@ from renate.updaters.base import Updater
 class DERpp(Updater):
     """Stay close to the logits that past examples had, and keep predicting their targets.
 
-    Buzzega et al., 2020, https://arxiv.org/abs/2004.07211, eq. 6. Logits are stored as seen when the example came.
+    Buzzega et al., 2020, https://arxiv.org/abs/2004.07211, eq. 6. Logits are stored as seen when
+    the example came.
 
     Args:
         alpha: Weight of staying close to the stored logits.
@@ -26,7 +27,10 @@ class DERpp(Updater):
             raise ValueError(f"alpha={alpha}, beta={beta}: expected 0 or more")
         if replay_batch_size < 1:
             raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
-        self.alpha, self.beta, self.replay_batch_size = alpha, beta, replay_batch_size
+
+        self.alpha = alpha
+        self.beta = beta
+        self.replay_batch_size = replay_batch_size
         self.widths_differ = False
 
     def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -45,16 +49,20 @@ class DERpp(Updater):
         logits = model(batch.inputs)
         loss: Tensor = self.criterion(logits, batch.targets)
         if len(self.memory):
-            # Two independent draws, fetched together: one for both would tie the terms to the same examples.
+            # Two independent draws, fetched together: one for both would tie the terms to the same
+            # examples.
             past = self.memory.sample(2 * self.replay_batch_size)
             inputs, others = past.inputs.chunk(2)
             loss = loss + self.alpha * self._distance(model(inputs), past.logits[: len(inputs)])
             loss = loss + self.beta * self.criterion(model(others), past.targets[len(inputs) :])
+
         self.memory.add(batch, logits=logits.detach())
         return loss
 
     def _distance(self, now: Tensor, then: Tensor) -> Tensor:
-        if self.widths_differ:  # logits of before the head grew are compared on the width that they had
+        # Logits of before the head grew are compared on the width that they had
+        if self.widths_differ:
             known = ~then.isnan()
-            now, then = now[known], then[known]
+            now = now[known]
+            then = then[known]
         return F.mse_loss(now, then)

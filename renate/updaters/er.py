@@ -10,7 +10,8 @@ from renate.updaters.base import Updater
 class ER(Updater):
     """Learn each new batch together with a batch of past examples.
 
-    Chaudhry et al., 2019, https://arxiv.org/abs/1902.10486, algorithm 1: one forward of both, one mean loss.
+    Chaudhry et al., 2019, https://arxiv.org/abs/1902.10486, algorithm 1: one forward of both, one
+    mean loss.
 
     Args:
         replay_batch_size: Past examples in each step, besides the new ones.
@@ -23,10 +24,14 @@ class ER(Updater):
         self.replay_batch_size = replay_batch_size
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        inputs, targets = batch.inputs, batch.targets
+        inputs = batch.inputs
+        targets = batch.targets
         if len(self.memory):
             past = self.memory.sample(self.replay_batch_size)
-            inputs, targets = torch.cat([inputs, past.inputs]), torch.cat([targets, past.targets])
+            inputs = torch.cat([inputs, past.inputs])
+            targets = torch.cat([targets, past.targets])
+
         loss: Tensor = self.criterion(model(inputs), targets)
         self.memory.add(batch)
+
         return loss

@@ -11,8 +11,9 @@ class Joint(Updater):
     """Train on all data seen so far, which the memory must keep (`memory=infinite`).
 
     Args:
-        reset: Start each update from the weights that the model has when it is built: fresh ones, or those that it
-            was given (pretrained or frozen parts, a model handed over by the caller).
+        reset: Start each update from the weights that the model has when it is built: fresh ones,
+            or those that it was given (pretrained or frozen parts, a model handed over by the
+            caller).
     """
 
     def __init__(self, reset: bool) -> None:
@@ -22,20 +23,23 @@ class Joint(Updater):
     def start(self, model: nn.Module, data: Columns) -> Columns:
         if self.memory.policy.forgets:
             raise ConfigError(
-                f"updater=joint trains on everything seen so far, which a {self.memory.policy.name} forgets: "
+                "updater=joint trains on everything seen so far, which a "
+                f"{self.memory.policy.name} forgets: "
                 "memory=infinite"
             )
 
         self.memory.add_columns(data)
         if self.reset:
             self._begin_anew(model)
+
         return self.memory.columns()
 
     def _begin_anew(self, model: nn.Module) -> None:
         """Return the model to the weights it was built with.
 
         Raises:
-            ConfigError: No job says how it is built, and some parameter belongs to no module that can reset itself.
+            ConfigError: No job says how it is built, and some parameter belongs to no module that
+                can reset itself.
         """
         if self.rebuild is not None:
             model.load_state_dict(self.rebuild().state_dict())
@@ -47,9 +51,11 @@ class Joint(Updater):
                 reset()
                 for parameter in module.parameters(recurse=False):
                     lone.pop(id(parameter), None)
+
         if lone:
             raise ConfigError(
-                f"updater.reset=true: nothing resets the parameter '{next(iter(lone.values()))}': set rebuild, "
+                f"updater.reset=true: nothing resets the parameter '{next(iter(lone.values()))}': "
+                "set rebuild, "
                 "which makes the model anew"
             )
 

@@ -1,4 +1,6 @@
-"""Where the chain of test_chain.py runs: the services on loopback, or an account of AWS; the tests are the same."""
+"""Where the chain of test_chain.py runs: the services on loopback, or an account of AWS; the
+tests are the same.
+"""
 
 import os
 import subprocess
@@ -42,12 +44,22 @@ class Account:
         """Overrides that submit to it."""
         kind = os.environ.get("RENATE_AWS_INSTANCE", "ml.m5.xlarge")
         limit = ["backend.max_run=1800", "backend.poll=0.5", "backend.job_name=renate-test"]
-        return ["backend=sagemaker", f"backend.role={self.role}", f"backend.instance_type={kind}", *limit, *overrides]
+        return [
+            "backend=sagemaker",
+            f"backend.role={self.role}",
+            f"backend.instance_type={kind}",
+            *limit,
+            *overrides,
+        ]
 
-    def renate(self, *arguments: str, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def renate(
+        self, *arguments: str, code: int = 0, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return renate(*arguments, cwd=cwd or self.folder, code=code, timeout=self.patience)
 
-    def jobs(self, *arguments: str, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def jobs(
+        self, *arguments: str, code: int = 0, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """A verb of `renate jobs`, on SageMaker."""
         return self.renate("jobs", *arguments, "--backend", "sagemaker", code=code, cwd=cwd)
 
@@ -61,7 +73,9 @@ class Account:
     def following(self, name: str) -> Iterator[Iterator[str]]:
         """The lines of `renate jobs logs --follow`; it must end by itself."""
         command = [*RENATE, "jobs", "logs", name, "--follow", "--backend", "sagemaker"]
-        with subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.PIPE, text=True
+        ) as process:
             late = threading.Timer(self.patience, process.kill)
             late.start()
             try:
@@ -89,5 +103,8 @@ class Account:
         job = self.service.job(name)
         if self.real:
             where = self.service.session.client("sagemaker").meta.endpoint_url
-            RECORD.append(f"{name} at {where}: {job.training_job_status}, {job.billable_time_in_seconds} s billed")
+            RECORD.append(
+                f"{name} at {where}: {job.training_job_status}, {job.billable_time_in_seconds} s "
+                "billed"
+            )
         return str(job.training_job_status)

@@ -23,7 +23,9 @@ NEEDED = ("boto3", "moto", "flask", "flask_cors")
 def need_moto() -> None:
     for package in NEEDED:
         if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{package} is not installed: pip install 'moto[s3,sts,iam]' flask flask-cors")
+            pytest.skip(
+                f"{package} is not installed: pip install 'moto[s3,sts,iam]' flask flask-cors"
+            )
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +39,9 @@ def moto() -> Iterator[str]:
 
 @pytest.fixture
 def s3(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """The same behind a proxy that fails as ordered, and an environment that points there; retries don't wait long."""
+    """The same behind a proxy that fails as ordered, and an environment that points there;
+    retries don't wait long.
+    """
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(connect, "FIRST_WAIT", timedelta(milliseconds=5))
@@ -50,7 +54,8 @@ def s3(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",  # no look for an instance's role: nothing leaves this machine
+            # No look for an instance's role: nothing leaves this machine
+            "AWS_EC2_METADATA_DISABLED": "true",
             "RENATE_AWS_BUCKET": BUCKET,
             "no_proxy": "127.0.0.1",
         }
@@ -75,7 +80,11 @@ def aws(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     # Neither a profile of this machine nor a proxy may come between.
-    elsewhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "no_proxy": "127.0.0.1"}
+    elsewhere = {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "no_proxy": "127.0.0.1",
+    }
     for name, value in (services.environment | elsewhere).items():
         monkeypatch.setenv(name, value)
     yield services
@@ -87,13 +96,17 @@ def account(request: pytest.FixtureRequest, workdir: Path) -> Iterator[Account]:
     """A place for jobs; `aws` is whatever the environment's credentials and endpoints say."""
     if request.param == "loopback":
         running = request.getfixturevalue("aws")
-        yield Account(running.role, f"s3://{running.bucket}/{secrets.token_hex(4)}", workdir, 120, real=False)
+        yield Account(
+            running.role, f"s3://{running.bucket}/{secrets.token_hex(4)}", workdir, 120, real=False
+        )
         return
     missing = [name for name in VARIABLES if not os.environ.get(name)]
     if missing:
         pytest.skip(f"{' and '.join(missing)} not set: no account to run on")
     role, bucket = (os.environ[name] for name in VARIABLES)
-    yield Account(role, f"s3://{bucket}/renate-tests/{secrets.token_hex(4)}", workdir, 1800, real=True)
+    yield Account(
+        role, f"s3://{bucket}/renate-tests/{secrets.token_hex(4)}", workdir, 1800, real=True
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

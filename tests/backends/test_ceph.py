@@ -1,4 +1,6 @@
-"""The same protocol against Ceph's gateway, which checks signatures and writes in parallel; where it is installed."""
+"""The same protocol against Ceph's gateway, which checks signatures and writes in parallel;
+where it is installed.
+"""
 
 import os
 import threading
@@ -22,7 +24,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip(reason)
     boto3 = pytest.importorskip("boto3")
     with ceph.gateway(tmp_path_factory.mktemp("ceph")) as running:
-        keys = {"aws_access_key_id": ceph.KEY, "aws_secret_access_key": ceph.KEY, "region_name": ceph.REGION}
+        keys = {
+            "aws_access_key_id": ceph.KEY,
+            "aws_secret_access_key": ceph.KEY,
+            "region_name": ceph.REGION,
+        }
         s3 = boto3.client("s3", endpoint_url=running, **keys)
         s3.create_bucket(Bucket="bucket")
         s3.close()
@@ -42,7 +48,8 @@ def test_the_story(s3: Proxy) -> None:
 
 
 def test_a_large_blob_goes_both_ways_in_parts(s3: Proxy) -> None:
-    state, data = State("s3://bucket/large"), os.urandom((20 << 20) + 1)
+    state = State("s3://bucket/large")
+    data = os.urandom((20 << 20) + 1)
     stage(state, [("big", data)], job="j", parent=None, lineage={})
     assert read_all(state, publish(state, "j")) == {"big": data}
     assert sum("partNumber" in each["path"] for each in s3.log) == 3
@@ -60,9 +67,15 @@ def test_a_commit_that_met_trouble(s3: Proxy, action: str) -> None:
 def test_of_creates_at_once_one_wins(s3: Proxy) -> None:
     store = State("s3://bucket/race").store
     for number in range(10):
-        barrier, won = threading.Barrier(8), []
+        barrier = threading.Barrier(8)
+        won = []
 
-        def create(mine: int, number: int = number, barrier: threading.Barrier = barrier, won: list[int] = won) -> None:
+        def create(
+            mine: int,
+            number: int = number,
+            barrier: threading.Barrier = barrier,
+            won: list[int] = won,
+        ) -> None:
             barrier.wait(30)
             try:
                 store.create(f"versions/{number}", b"%d" % mine)
@@ -81,8 +94,14 @@ def test_of_creates_at_once_one_wins(s3: Proxy) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("AWS_SECRET_ACCESS_KEY", "not the secret of this access key: check AWS_SECRET_ACCESS_KEY or the profile"),
-        ("AWS_ACCESS_KEY_ID", "AWS knows no such access key: check AWS_ACCESS_KEY_ID or the profile"),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "not the secret of this access key: check AWS_SECRET_ACCESS_KEY or the profile",
+        ),
+        (
+            "AWS_ACCESS_KEY_ID",
+            "AWS knows no such access key: check AWS_ACCESS_KEY_ID or the profile",
+        ),
     ],
 )
 def test_a_wrong_key(s3: Proxy, monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
@@ -93,5 +112,8 @@ def test_a_wrong_key(s3: Proxy, monkeypatch: pytest.MonkeyPatch, name: str, text
 
 
 def test_no_such_bucket(s3: Proxy) -> None:
-    with pytest.raises(StateError, match=r"^s3://elsewhere/state: no bucket elsewhere in region us-east-1: check the"):
+    with pytest.raises(
+        StateError,
+        match=r"^s3://elsewhere/state: no bucket elsewhere in region us-east-1: check the",
+    ):
         State("s3://elsewhere/state").newest()

@@ -1,7 +1,9 @@
-"""The chain that a user sees, by its commands alone: on loopback, and by `pytest -m aws` on an account.
+"""The chain that a user sees, by its commands alone: on loopback, and by `pytest -m aws` on an
+account.
 
-An account needs RENATE_AWS_ROLE and RENATE_AWS_BUCKET beside credentials; RENATE_AWS_SPOT=1 runs one update on
-spare machines, RENATE_AWS_INSTANCE chooses others than ml.m5.xlarge. It costs some cents and a quarter of an hour.
+An account needs RENATE_AWS_ROLE and RENATE_AWS_BUCKET beside credentials; RENATE_AWS_SPOT=1 runs
+one update on spare machines, RENATE_AWS_INSTANCE chooses others than ml.m5.xlarge. It costs some
+cents and a quarter of an hour.
 """
 
 import os
@@ -66,7 +68,9 @@ def test_an_update_and_the_next(account: Account, tmp_path: Path) -> None:
     assert all(re.fullmatch(r"\d+ s", " ".join(row[4:6])) for row in rows), "what is billed"
     assert account.jobs("stop", job).stdout == f"{second} is Completed already\n"
     wrong = account.jobs("wait", f"{second[:-1]}x", code=1).stderr
-    assert re.fullmatch(rf"renate: \S+: no training job '\S+' of ours, did you mean '{second}'\?\n", wrong)
+    assert re.fullmatch(
+        rf"renate: \S+: no training job '\S+' of ours, did you mean '{second}'\?\n", wrong
+    )
 
 
 @pytest.mark.slow
@@ -81,7 +85,9 @@ def test_stopped_by_another(account: Account) -> None:
             == f"{name} is stopping; the same command goes on from its last checkpoint\n"
         )
         rest = list(lines)
-    stopped = f"renate: it was stopped; the same command goes on from its last checkpoint ({name})\n"
+    stopped = (
+        f"renate: it was stopped; the same command goes on from its last checkpoint ({name})\n"
+    )
     assert rest[-1] == stopped
     assert account.ended(name) == "Stopped"
     assert account.jobs("wait", name, code=1).stderr.endswith(stopped)
@@ -89,9 +95,13 @@ def test_stopped_by_another(account: Account) -> None:
 
 @pytest.mark.slow
 def test_a_failure_has_its_words(account: Account) -> None:
-    done = account.renate(*account.on(*QUICK, "optimizer.lr=1e30", f"state.url={account.state}", FIRST), code=1)
+    done = account.renate(
+        *account.on(*QUICK, "optimizer.lr=1e30", f"state.url={account.state}", FIRST), code=1
+    )
     last = done.stderr.splitlines()[-1]
-    assert re.match(r"renate: the loss is .* with learning rate 1e\+30: nothing is published; try", last)
+    assert re.match(
+        r"renate: the loss is .* with learning rate 1e\+30: nothing is published; try", last
+    )
     (name,) = re.findall(r"submitted as (\S+)", done.stderr)
     assert account.ended(name) == "Failed"
     assert last in account.service.job(name).failure_reason

@@ -1,4 +1,6 @@
-"""Publishing to S3 while it fails: every request once by every fault, rivals, an outage, credentials that end."""
+"""Publishing to S3 while it fails: every request once by every fault, rivals, an outage,
+credentials that end.
+"""
 
 import sys
 import threading
@@ -36,7 +38,10 @@ LARGE = b"large" * (9 << 18)  # goes up in two parts
 
 
 def content(number: int, *, large: bool) -> list[tuple[str, bytes | None]]:
-    files: list[tuple[str, bytes | None]] = [("a", b"%d" % number * 100), ("kept", None if number else b"kept")]
+    files: list[tuple[str, bytes | None]] = [
+        ("a", b"%d" % number * 100),
+        ("kept", None if number else b"kept"),
+    ]
     return [*files, ("large", b"%d" % number + LARGE)] if large else files
 
 
@@ -51,7 +56,9 @@ def update(state: State, number: int, *, large: bool) -> None:
 
 
 def recover(state: State, number: int, *, large: bool) -> None:
-    """What a user does after a failure: publish the candidate if there is one, else run the job again."""
+    """What a user does after a failure: publish the candidate if there is one, else run the job
+    again.
+    """
     if f"job-{number}" in [candidate.job for candidate in candidates(state)]:
         publish(state, f"job-{number}")
     elif number + 1 not in state.versions():
@@ -61,21 +68,29 @@ def recover(state: State, number: int, *, large: bool) -> None:
 def check(state: State, number: int, *, large: bool) -> None:
     manifest = state.manifest(number + 1)
     assert manifest.job == f"job-{number}"
-    found, meant = read_all(state, manifest), dict(content(number, large=large))
+    found = read_all(state, manifest)
+    meant = dict(content(number, large=large))
     assert found == {name: b"kept" if data is None else data for name, data in meant.items()}
 
 
-@pytest.mark.parametrize("fault", [pytest.param(f, marks=() if f in GATE else pytest.mark.slow) for f in FAULTS])
-def test_every_request_of_an_update_fails_once(s3: Proxy, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+@pytest.mark.parametrize(
+    "fault", [pytest.param(f, marks=() if f in GATE else pytest.mark.slow) for f in FAULTS]
+)
+def test_every_request_of_an_update_fails_once(
+    s3: Proxy, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
     monkeypatch.setenv("AWS_TIMEOUT", "300ms")
-    rule, state = FAULTS[fault], State(f"s3://renate-demo/faults/{fault.replace(' ', '-')}")
+    rule = FAULTS[fault]
+    state = State(f"s3://renate-demo/faults/{fault.replace(' ', '-')}")
     s3.order()
     update(state, 0, large=False)
     number = hits = 0
     lines: list[str] = []
     while True:
         number += 1
-        s3.order(Rule(rule.action, nth=number, status=rule.status, code=rule.code, seconds=rule.seconds))
+        s3.order(
+            Rule(rule.action, nth=number, status=rule.status, code=rule.code, seconds=rule.seconds)
+        )
         try:
             update(state, number, large=False)
         except RenateError as error:
@@ -89,7 +104,9 @@ def test_every_request_of_an_update_fails_once(s3: Proxy, monkeypatch: pytest.Mo
             break
         hits += 1
     assert hits >= 10
-    assert [state.verify(version).version for version in state.versions()] == list(range(1, number + 2))
+    assert [state.verify(version).version for version in state.versions()] == list(
+        range(1, number + 2)
+    )
     assert candidates(state) == []
     assert not [line for line in lines if "\n" in line or not line.startswith(f"{state.url}: ")]
     if fault in SURVIVED:
@@ -99,9 +116,13 @@ def test_every_request_of_an_update_fails_once(s3: Proxy, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("action", ["drop", "lose_reply", "cut", "cut_upload"])
-@pytest.mark.parametrize(("method", "path"), [("POST", "uploads"), ("PUT", "partNumber"), ("POST", "uploadId")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "uploads"), ("PUT", "partNumber"), ("POST", "uploadId")]
+)
 def test_uploads_in_parts(s3: Proxy, action: str, method: str, path: str) -> None:
-    """Each kind of request of a multipart upload; also a reply that can't be read to its end is asked for again."""
+    """Each kind of request of a multipart upload; also a reply that can't be read to its end is
+    asked for again.
+    """
     state = State(f"s3://renate-demo/parts/{action}-{method}-{path}")
     s3.order(Rule(action, method, path))
     update(state, 0, large=True)
@@ -132,20 +153,32 @@ def test_only_what_changed_is_uploaded(s3: Proxy) -> None:
     newest = state.manifest()
     files = [(name, None) for name in newest.files if name != "a"]
     s3.order()
-    stage(state, [*files, ("a", b"new"), ("same", LARGE)], job="job-1", parent=(state, newest), lineage={})
+    stage(
+        state,
+        [*files, ("a", b"new"), ("same", LARGE)],
+        job="job-1",
+        parent=(state, newest),
+        lineage={},
+    )
     publish(state, "job-1")
     sent = sum(each["in"] for each in s3.log if "/blobs/" in each["path"])
     assert 3 + len(LARGE) <= sent < 1.01 * len(LARGE)  # "same" isn't: it lacks the digit
 
 
 def test_publishers_at_once(s3: Proxy) -> None:
-    """Six publishers, four rounds: one wins each, the others are told who and keep what they have."""
+    """Six publishers, four rounds: one wins each, the others are told who and keep what they
+    have.
+    """
     url = "s3://renate-demo/rivals"
     for number in range(4):
         outcomes: dict[str, int | str] = {}
         barrier = threading.Barrier(6)
 
-        def compete(job: str, barrier: threading.Barrier = barrier, outcomes: dict[str, int | str] = outcomes) -> None:
+        def compete(
+            job: str,
+            barrier: threading.Barrier = barrier,
+            outcomes: dict[str, int | str] = outcomes,
+        ) -> None:
             state = State(url)
             newest = state.newest()
             parent = (state, newest) if newest else None
@@ -171,16 +204,22 @@ def test_publishers_at_once(s3: Proxy) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 4, 6, 10])
-def test_an_outage_in_the_middle(moto: str, s3: Proxy, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
-    """What answers for S3 is killed at some call, and started again at the same address; the update waits for it."""
+def test_an_outage_in_the_middle(
+    moto: str, s3: Proxy, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """What answers for S3 is killed at some call, and started again at the same address; the
+    update waits for it.
+    """
     monkeypatch.setattr("renate.objects.connect.LONGEST_WAIT", timedelta(milliseconds=200))
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "100")
     with ExitStack() as first:
-        address, over = first.enter_context(server("faults", moto)), threading.Event()
+        address = first.enter_context(server("faults", moto))
+        over = threading.Event()
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
         state = State(f"s3://renate-demo/outage/{at}")
         update(state, 0, large=False)
-        ask, calls = state.store._ask, 0
+        ask = state.store._ask
+        calls = 0
 
         def start_again() -> None:  # a server dies with the thread that started it
             with server("faults", moto, "--port", address.rpartition(":")[2]):
@@ -217,20 +256,31 @@ print(json.dumps({"Version": 1, "AccessKeyId": f"KEY{number}", "SecretAccessKey"
 
 @pytest.fixture
 def process(s3: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A profile with region, endpoint, and credentials of a script, which counts its runs in a file beside it."""
-    config, script = tmp_path / "config", tmp_path / "process.py"
+    """A profile with region, endpoint, and credentials of a script, which counts its runs in a
+    file beside it.
+    """
+    config = tmp_path / "config"
+    script = tmp_path / "process.py"
     place = f"region = us-west-2\nendpoint_url = {s3.url}"
     config.write_text(f"[profile asks]\n{place}\ncredential_process = {sys.executable} {script}\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.setenv("AWS_PROFILE", "asks")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
+    for name in (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL",
+    ):
         monkeypatch.delenv(name)
     return script
 
 
-def test_credentials_that_end_are_renewed_before(s3: Proxy, process: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_that_end_are_renewed_before(
+    s3: Proxy, process: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """boto3 says when they end: obstore asks again in time, and no request is refused."""
-    monkeypatch.setattr(credentials, "TTL", timedelta(minutes=5, seconds=0.2))  # asked again after 0.2 s
+    # Asked again after 0.2 s
+    monkeypatch.setattr(credentials, "TTL", timedelta(minutes=5, seconds=0.2))
     soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
     process.write_text(PROCESS % f', "Expiration": "{soon}"')
     state = State("s3://renate-demo/ends/known")

@@ -38,12 +38,16 @@ def blobs(s3: Proxy, method: str) -> int:
 
 
 def test_data_and_state_in_s3(s3: Proxy, moto: str, workdir: Path) -> None:
-    """Two weeks: the second finds only its own data new, reads the first's state, and uploads what changed."""
+    """Two weeks: the second finds only its own data new, reads the first's state, and uploads
+    what changed.
+    """
     url = "s3://renate-demo/weekly"
     test = place(moto, "held/test.parquet", seed=9, folder=workdir)
     common = QUICK | {"data": "files", "data.target": "label", "data.test": test, "state.url": url}
     place(moto, "week1/a.parquet", seed=1, folder=workdir)
-    first = renate.run(common | {"data.train": "s3://renate-demo/week1/*.parquet", "state.first": True})
+    first = renate.run(
+        common | {"data.train": "s3://renate-demo/week1/*.parquet", "state.first": True}
+    )
     place(moto, "week2/a.parquet", seed=2, folder=workdir)
     s3.order()
     second = renate.run(common | {"data.train": "s3://renate-demo/week2/*.parquet"})
@@ -51,10 +55,13 @@ def test_data_and_state_in_s3(s3: Proxy, moto: str, workdir: Path) -> None:
     assert second.metrics["test_accuracy"] > 0.8
     assert second.state_url == url
     state = State(url)
-    parent, newest = state.verify(1), state.verify(2)
+    parent = state.verify(1)
+    newest = state.verify(2)
     assert newest.parent is not None
     assert newest.parent.sha256 == parent.sha256
-    assert blobs(s3, "PUT") == len({b.key for b in newest.files.values()} - {b.key for b in parent.files.values()})
+    assert blobs(s3, "PUT") == len(
+        {b.key for b in newest.files.values()} - {b.key for b in parent.files.values()}
+    )
     assert renate.load_model(url).version == 2
     # What the second downloaded is kept: a third doesn't fetch it again.
     kept = {path.name for path in (workdir / "cache" / "blobs").iterdir()}
@@ -67,8 +74,12 @@ def test_the_next_version_goes_elsewhere(s3: Proxy, workdir: Path) -> None:
     renate.run(quick | {"state.url": "./local", "state.first": True})
     there = "s3://renate-demo/next/there"
     renate.run(quick | {"state.url": "./local", "state.next_url": there, "seed": 1})
-    renate.run(quick | {"state.url": there, "state.next_url": "s3://renate-demo/next/further", "seed": 2})
-    assert [State(url).versions() for url in ("./local", there, "s3://renate-demo/next/further")] == [[1], [1], [1]]
+    renate.run(
+        quick | {"state.url": there, "state.next_url": "s3://renate-demo/next/further", "seed": 2}
+    )
+    assert [
+        State(url).versions() for url in ("./local", there, "s3://renate-demo/next/further")
+    ] == [[1], [1], [1]]
     for url in (there, "s3://renate-demo/next/further"):
         assert State(url).verify().version == 1
     assert State("./local").verify().version == 1
@@ -86,16 +97,22 @@ def test_every_verb(s3: Proxy, workdir: Path, capsys: pytest.CaptureFixture[str]
     renate.run(quick | {"state.first": True})
     renate.run(quick | {"seed": 1})
     s3.order(Rule("status", "PUT", "/versions/", status=403, code="AccessDenied"))
-    with pytest.raises(RenateError, match=r"may not s3:PutObject on renate-demo/verbs/versions/00000003.json"):
+    with pytest.raises(
+        RenateError, match=r"may not s3:PutObject on renate-demo/verbs/versions/00000003.json"
+    ):
         renate.run(quick | {"seed": 2})
     (waiting,) = candidates(State(url))
     assert said(capsys, "ls", url).count("candidate") == 1
     assert "version    2 of s3://renate-demo/verbs" in said(capsys, "show", url)
     assert said(capsys, "publish", str(waiting.job)).strip() == f"version 3 of {url}"
     assert said(capsys, "pin", url, "live", "2").strip() == "live is version 2"
-    assert said(capsys, "rollback", url, "live").strip() == "version 4 has the content of version live"
+    assert (
+        said(capsys, "rollback", url, "live").strip() == "version 4 has the content of version live"
+    )
     assert said(capsys, "verify", url).count("as published") == 4
-    assert said(capsys, "gc", url, "--keep", "1", "--grace-days", "0").startswith("versions removed: 1, 3; ")
+    assert said(capsys, "gc", url, "--keep", "1", "--grace-days", "0").startswith(
+        "versions removed: 1, 3; "
+    )
     assert State(url).versions() == [2, 4]
     assert said(capsys, "unpin", url, "live").strip() == "live is gone"
     assert said(capsys, "verify", url).count("as published") == 2
@@ -105,13 +122,23 @@ def test_every_verb(s3: Proxy, workdir: Path, capsys: pytest.CaptureFixture[str]
 def test_the_page_as_typed(s3: Proxy, moto: str, workdir: Path) -> None:
     """The commands of docs/how_to/s3.md, in a bucket of the name that it uses."""
     given = client("s3", moto)
-    given.create_bucket(Bucket="my-bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
-    given.put_object(Bucket="my-bucket", Key="new/a.parquet", Body=write_table(workdir / "a", seed=1).read_bytes())
+    given.create_bucket(
+        Bucket="my-bucket", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    given.put_object(
+        Bucket="my-bucket",
+        Key="new/a.parquet",
+        Body=write_table(workdir / "a", seed=1).read_bytes(),
+    )
     given.close()
-    (block,) = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "how_to" / "s3.md").read_text(), re.DOTALL)
+    (block,) = re.findall(
+        r"```bash\n(.*?)```", (ROOT / "docs" / "how_to" / "s3.md").read_text(), re.DOTALL
+    )
     script = block.replace("renate ", f"{shlex.join(RENATE)} ")
     home = os.environ | {"HOME": str(workdir)}  # where the cache is
-    done = subprocess.run(["bash", "-e", "-c", script], cwd=workdir, env=home, capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-e", "-c", script], cwd=workdir, env=home, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2].startswith("version 1: ")
     assert done.stdout.splitlines()[-1].startswith("version 2: ")

@@ -1,4 +1,6 @@
-"""`backend=sagemaker` against the loopback services: the entry that is submitted runs, in namespaces of its own."""
+"""`backend=sagemaker` against the loopback services: the entry that is submitted runs, in
+namespaces of its own.
+"""
 
 import json
 import re
@@ -58,7 +60,9 @@ def url(aws: Services, tmp_path: Path) -> str:
 
 def weights(manifest: Manifest) -> dict[str, str]:
     """What an update leaves of model, updater and memory, by content."""
-    return {name: blob.sha256 for name, blob in manifest.files.items() if name.endswith(".safetensors")}
+    return {
+        name: blob.sha256 for name, blob in manifest.files.items() if name.endswith(".safetensors")
+    }
 
 
 def epochs(output: str) -> list[str]:
@@ -69,7 +73,9 @@ def names(aws: Services) -> list[str]:
     return [request["TrainingJobName"] for request in aws.requests("CreateTrainingJob")]
 
 
-def test_updates_end_as_they_do_here(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+def test_updates_end_as_they_do_here(
+    aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
+) -> None:
     for number, seed in enumerate(("seed=3", "seed=4"), 1):
         first = ["state.first=true"] if number == 1 else []
         here = command(*QUICK, seed, "state.url=./here", *first, cwd=workdir)
@@ -83,7 +89,9 @@ def test_updates_end_as_they_do_here(aws: Services, on: Callable[..., list[str]]
     assert [report["epoch"] for report in reports] == [1, 2]
     # What arrived is what was checked, and the container's own log has the epochs too.
     request = aws.requests("CreateTrainingJob")[0]
-    assert request["OutputDataConfig"] == {"S3OutputPath": f"{url}/jobs/{request['Tags'][0]['Value']}/out"}
+    assert request["OutputDataConfig"] == {
+        "S3OutputPath": f"{url}/jobs/{request['Tags'][0]['Value']}/out"
+    }
     assert problems("CreateTrainingJob", request) == []
     assert any(line.startswith("epoch 2 step") for line in aws.log(names(aws)[0]))
     again = command(*on(*QUICK, "seed=4", f"state.url={url}"), cwd=workdir)
@@ -91,19 +99,27 @@ def test_updates_end_as_they_do_here(aws: Services, on: Callable[..., list[str]]
     assert len(names(aws)) == 2
 
 
-def test_what_is_local_travels_and_comes_back(aws: Services, on: Callable[..., list[str]], workdir: Path) -> None:
+def test_what_is_local_travels_and_comes_back(
+    aws: Services, on: Callable[..., list[str]], workdir: Path
+) -> None:
     for week in (1, 2):
         write_table(workdir / f"new/{week}.parquet", seed=week)
     (workdir / "my_nets.py").write_text(
         "from torch import nn\nfrom my_layers import Wide\n\nclass Net(nn.Sequential):\n"
         "    def __init__(self):\n        super().__init__(Wide(2, 3))\n"
     )
-    (workdir / "my_layers.py").write_text("from torch import nn\n\nclass Wide(nn.Linear):\n    pass\n")
+    (workdir / "my_layers.py").write_text(
+        "from torch import nn\n\nclass Wide(nn.Linear):\n    pass\n"
+    )
     (workdir / "requirements.txt").write_text("torch\nnumpy>1\n")
     table = ["data=files", "data.target=label", "transform=none", "trainer.max_epochs=2"]
     own = ["model=torch_module", "model._target_=my_nets.Net", "trust=[my_nets]"]
     place = f"s3://{aws.bucket}/{workdir.name}"
-    local = [f"backend.staging={place}", "state.url=./mine", "backend.requirements=requirements.txt"]
+    local = [
+        f"backend.staging={place}",
+        "state.url=./mine",
+        "backend.requirements=requirements.txt",
+    ]
     for week, first in ((1, ["state.first=true"]), (2, [])):
         data = [*table, *own, f"data.train=new/{week}.parquet", *first]
         renate.run([*data, "state.url=./here"])
@@ -116,14 +132,22 @@ def test_what_is_local_travels_and_comes_back(aws: Services, on: Callable[..., l
     assert sent[0][0] == sent[1][0], "the same code is the same archive"
     objects = everything(aws, workdir.name)
     assert sum("/sources/" in key for key in objects) == 1
-    blobs = {blob.sha256 for version in (1, 2) for blob in State("./mine").manifest(version).files.values()}
+    blobs = {
+        blob.sha256
+        for version in (1, 2)
+        for blob in State("./mine").manifest(version).files.values()
+    }
     assert {key.rpartition("/")[2] for key in objects if "/pool/" in key} == blobs
 
 
 def everything(aws: Services, prefix: str) -> list[str]:
     import boto3
 
-    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=aws.bucket, Prefix=prefix)
+    pages = (
+        boto3.client("s3")
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket=aws.bucket, Prefix=prefix)
+    )
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
@@ -145,9 +169,17 @@ def test_a_finished_job_is_found_from_anywhere(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signal", ["TERM", "KILL"])
-def test_spot(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path, signal: str) -> None:
+def test_spot(
+    aws: Services, on: Callable[..., list[str]], url: str, workdir: Path, signal: str
+) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
-    long = [*QUICK, *NAPS, "trainer.max_epochs=8", "trainer.checkpoint_every=0.3", "state.first=true"]
+    long = [
+        *QUICK,
+        *NAPS,
+        "trainer.max_epochs=8",
+        "trainer.checkpoint_every=0.3",
+        "state.first=true",
+    ]
     whole = renate.run([*long, "state.url=./here"])
     ended: list[Any] = []
     spot = on(*long, f"state.url={url}", "backend.spot=true", "backend.max_run=600")
@@ -161,7 +193,9 @@ def test_spot(aws: Services, on: Callable[..., list[str]], url: str, workdir: Pa
     assert passed.count("Training") == 2
     assert ended[0].metrics == whole.metrics
     assert weights(State(url).manifest()) == weights(State("./here").manifest())
-    reports = [json.loads(line) for line in (ended[0].job_dir / "metrics.jsonl").read_text().splitlines()]
+    reports = [
+        json.loads(line) for line in (ended[0].job_dir / "metrics.jsonl").read_text().splitlines()
+    ]
     assert [report["epoch"] for report in reports] == list(range(1, 9)), "each epoch once"
     restarted = [line for line in aws.log(name) if line.startswith("epoch ")]
     assert 8 <= len(restarted) < 11, "it didn't begin again from nothing"
@@ -181,7 +215,9 @@ def wait_for(look: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 @pytest.mark.slow
-def test_stop_and_go_on(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+def test_stop_and_go_on(
+    aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
+) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     long = on(*QUICK, *NAPS, "trainer.max_epochs=8", f"state.url={url}", "state.first=true")
     refused: list[str] = []
@@ -202,15 +238,25 @@ def test_stop_and_go_on(aws: Services, on: Callable[..., list[str]], url: str, w
     assert "it was stopped; the same command goes on from its last checkpoint" in refused[0]
     done = renate.run(long)
     assert done.version == 1
-    first, second = (len([line for line in aws.log(n) if line.startswith("epoch ")]) for n in names(aws))
+    first, second = (
+        len([line for line in aws.log(n) if line.startswith("epoch ")]) for n in names(aws)
+    )
     assert first >= 2
     assert first + second == 8
 
 
-def test_a_job_that_fails_says_why(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
-    done = command(*on(*QUICK, "optimizer.lr=1e30", f"state.url={url}", "state.first=true"), cwd=workdir, code=1)
+def test_a_job_that_fails_says_why(
+    aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
+) -> None:
+    done = command(
+        *on(*QUICK, "optimizer.lr=1e30", f"state.url={url}", "state.first=true"),
+        cwd=workdir,
+        code=1,
+    )
     last = done.stderr.splitlines()[-1]
-    assert re.match(r"renate: the loss is .* with learning rate 1e\+30: nothing is published; try", last)
+    assert re.match(
+        r"renate: the loss is .* with learning rate 1e\+30: nothing is published; try", last
+    )
     assert "Traceback" not in done.stderr
     described = wait_for(lambda: over(Service(None).job(names(aws)[0])))
     assert described.training_job_status == "Failed"
@@ -218,20 +264,27 @@ def test_a_job_that_fails_says_why(aws: Services, on: Callable[..., list[str]], 
     assert described.failure_reason == f"AlgorithmError: renate: {said}, exit code: 1"
 
 
-def test_a_killed_process_is_named(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+def test_a_killed_process_is_named(
+    aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
+) -> None:
     (workdir / "my_naps.py").write_text(
         "import os\nimport pytorch_lightning as pl\n\nclass Sleep(pl.Callback):\n"
         "    def on_train_start(self, *_):\n        print('about to die', flush=True)\n"
         "        os.kill(os.getpid(), 9)\n"
     )
     done = command(*on(*QUICK, *NAPS, f"state.url={url}", "state.first=true"), cwd=workdir, code=1)
-    assert done.stderr.splitlines()[-1] == "renate: the job's process ended with signal SIGKILL: out of memory?"
+    assert (
+        done.stderr.splitlines()[-1]
+        == "renate: the job's process ended with signal SIGKILL: out of memory?"
+    )
     assert "about to die" in done.stderr.splitlines(), "what the job prints is shown"
     (job,) = {path.resolve() for path in Path("runs").iterdir()}
     assert "about to die\n" in (job / "log.txt").read_text()
 
 
-def test_requirements_never_replace_torch(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+def test_requirements_never_replace_torch(
+    aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
+) -> None:
     (workdir / "requirements.txt").write_text("torch==1.0\n")
     given = ["backend.requirements=requirements.txt", "+backend.environment.PIP_NO_INDEX=1"]
     done = command(*on(*QUICK, *given, f"state.url={url}", "state.first=true"), cwd=workdir, code=1)
@@ -241,18 +294,33 @@ def test_requirements_never_replace_torch(aws: Services, on: Callable[..., list[
 
 
 @pytest.mark.slow
-def test_the_time_is_limited(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+def test_the_time_is_limited(
+    aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
+) -> None:
     aws.configure(capacity_delay=60)
     limits = ["backend.spot=true", "backend.max_run=1", "backend.max_wait=1"]
-    done = command(*on(*QUICK, *limits, f"state.url={url}", "state.first=true"), cwd=workdir, code=1)
-    assert "renate: backend.max_wait=1: no spare machine for long enough; a larger one" in done.stderr
+    done = command(
+        *on(*QUICK, *limits, f"state.url={url}", "state.first=true"), cwd=workdir, code=1
+    )
+    assert (
+        "renate: backend.max_wait=1: no spare machine for long enough; a larger one" in done.stderr
+    )
     aws.configure(capacity_delay=0, grace=0.2)
-    done = command(*on(*QUICK, "backend.max_run=1", f"state.url={url}", "state.first=true"), cwd=workdir, code=1)
-    assert "renate: backend.max_run=1: the time is over; the same command goes on from the last" in done.stderr
+    done = command(
+        *on(*QUICK, "backend.max_run=1", f"state.url={url}", "state.first=true"),
+        cwd=workdir,
+        code=1,
+    )
+    assert (
+        "renate: backend.max_run=1: the time is over; the same command goes on from the last"
+        in done.stderr
+    )
 
 
 @pytest.mark.slow
-def test_a_stream_and_its_evaluation(aws: Services, on: Callable[..., list[str]], workdir: Path) -> None:
+def test_a_stream_and_its_evaluation(
+    aws: Services, on: Callable[..., list[str]], workdir: Path
+) -> None:
     place = f"s3://{aws.bucket}/{workdir.name}"
     stream = [
         *QUICK,
@@ -266,16 +334,35 @@ def test_a_stream_and_its_evaluation(aws: Services, on: Callable[..., list[str]]
     assert there.matrix == here.matrix
     assert (there.version, there.state_url) == (2, "./there")
     for number in (1, 2):
-        assert weights(State("./there").manifest(number)) == weights(State("./here").manifest(number))
-    measure = ["job=evaluate", *stream[:-1], "objective.metric=val_loss", "job.version=1", "state.url=./there"]
-    assert renate.run(on(*measure, f"backend.staging={place}")).metrics == renate.run(measure).metrics
+        assert weights(State("./there").manifest(number)) == weights(
+            State("./here").manifest(number)
+        )
+    measure = [
+        "job=evaluate",
+        *stream[:-1],
+        "objective.metric=val_loss",
+        "job.version=1",
+        "state.url=./there",
+    ]
+    assert (
+        renate.run(on(*measure, f"backend.staging={place}")).metrics == renate.run(measure).metrics
+    )
 
 
 @pytest.mark.slow
-def test_two_machines_train_together(aws: Services, on: Callable[..., list[str]], url: str, workdir: Path) -> None:
+def test_two_machines_train_together(
+    aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
+) -> None:
     """Also where both are taken away, they end bit for bit as two processes of this machine."""
     (workdir / "my_naps.py").write_text(SLOW)
-    given = [*QUICK, *NAPS, "trainer.max_epochs=6", "memory.capacity=50", "state.first=true", "trainer.accelerator=cpu"]
+    given = [
+        *QUICK,
+        *NAPS,
+        "trainer.max_epochs=6",
+        "memory.capacity=50",
+        "state.first=true",
+        "trainer.accelerator=cpu",
+    ]
     here = renate.run([*given, "trainer.devices=2", "state.url=./here"])
     ended: list[Any] = []
     two = on(*given, "backend.instance_count=2", "backend.spot=true", f"state.url={url}")
@@ -291,15 +378,26 @@ def test_two_machines_train_together(aws: Services, on: Callable[..., list[str]]
     assert passed.count("Training") == 2
     epochs_of_both = [line for line in aws.log(name) if line.startswith("epoch ")]
     assert 6 <= len(epochs_of_both) < 8, "it didn't begin again from nothing"
-    kept = {key.partition("/checkpoints/")[2].partition("/")[0] for key in everything(aws, workdir.name)}
+    kept = {
+        key.partition("/checkpoints/")[2].partition("/")[0] for key in everything(aws, workdir.name)
+    }
     assert kept == {"", "algo-1", "algo-2"}
 
 
-@pytest.mark.parametrize(("sweep", "jobs"), [pytest.param("inside", 1, marks=pytest.mark.slow), ("per_trial", 2)])
+@pytest.mark.parametrize(
+    ("sweep", "jobs"), [pytest.param("inside", 1, marks=pytest.mark.slow), ("per_trial", 2)]
+)
 def test_a_grid_leaves_candidates(
     aws: Services, on: Callable[..., list[str]], url: str, workdir: Path, sweep: str, jobs: int
 ) -> None:
-    grid = [*QUICK, "seed=1,2", "backend.workers=2", f"backend.sweep={sweep}", f"state.url={url}", "state.first=true"]
+    grid = [
+        *QUICK,
+        "seed=1,2",
+        "backend.workers=2",
+        f"backend.sweep={sweep}",
+        f"state.url={url}",
+        "state.first=true",
+    ]
     done = command(*on(*grid), cwd=workdir)
     assert len(names(aws)) == jobs
     assert len(candidates(State(url))) == 2

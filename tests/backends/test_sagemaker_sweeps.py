@@ -23,7 +23,8 @@ from .services.validate import problems
 from .test_sagemaker import NAPS, SLOW, everything, names, wait_for, weights
 
 QUICK = ["trainer.max_epochs=3", "model.hidden_sizes=[16]", "data.limit=400", "backend.workers=2"]
-# The default is tried first and goes on; learning rates that learn nothing are behind it at the first rung.
+# The default is tried first and goes on; learning rates that learn nothing are behind it at the
+# first rung.
 SPACE = ["optimizer.lr=0.05,1e-7,1e-8", "tuner=asha", "tuner.order=fixed"]
 On = Callable[..., list[str]]
 
@@ -31,7 +32,12 @@ On = Callable[..., list[str]]
 @pytest.fixture
 def on(aws: Services, workdir: Path) -> On:
     """Overrides that submit to the services; what is local goes to a folder of the test's own."""
-    given = ["backend=sagemaker", f"backend.role={aws.role}", "backend.instance_type=ml.m5.xlarge", "backend.poll=0.5"]
+    given = [
+        "backend=sagemaker",
+        f"backend.role={aws.role}",
+        "backend.instance_type=ml.m5.xlarge",
+        "backend.poll=0.5",
+    ]
     place = f"backend.staging=s3://{aws.bucket}/{workdir.name}"
     return lambda *more: [*given, place, *more]
 
@@ -44,7 +50,10 @@ def url(aws: Services, tmp_path: Path) -> str:
 def rows(url: str) -> list[dict[str, str]]:
     """What a state remembers of its trials, but for what differs from run to run."""
     state = State(url)
-    return [{k: v for k, v in row.items() if k not in ("seconds", "sweep")} for row in read(state, state.verify())]
+    return [
+        {k: v for k, v in row.items() if k not in ("seconds", "sweep")}
+        for row in read(state, state.verify())
+    ]
 
 
 @pytest.mark.slow
@@ -64,7 +73,11 @@ def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Pat
     assert "state.url" not in winner, "it began from nothing, and the state has gone on"
     assert "launcher" not in winner
     shown = command("jobs", "show", "latest", cwd=workdir).stdout
-    assert [line.split()[1] for line in shown.splitlines()[-3:]] == ["completed", "stopped", "stopped"]
+    assert [line.split()[1] for line in shown.splitlines()[-3:]] == [
+        "completed",
+        "stopped",
+        "stopped",
+    ]
     (request,) = aws.requests("CreateTrainingJob")
     sweep = Path("runs/latest").resolve().name
     home = f"s3://{aws.bucket}/{workdir.name}/jobs/{sweep}"
@@ -76,7 +89,9 @@ def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Pat
     again = command(*on(*QUICK, *SPACE, "state.url=./mine"), cwd=workdir)
     assert "already published as version 1 of ./mine, tuned by this very sweep" in again.stdout
     # The next sweep begins with what was best in this one.
-    result = renate.run(on(*QUICK, "tuner=asha", "optimizer.lr=0.04,0.05", "seed=1", "state.url=./mine"))
+    result = renate.run(
+        on(*QUICK, "tuner=asha", "optimizer.lr=0.04,0.05", "seed=1", "state.url=./mine")
+    )
     assert (result.version, result.state_url) == (2, "./mine")
     assert (rows("./mine")[3]["source"], rows("./mine")[3]["optimizer.lr"]) == ("enqueued", "0.05")
     assert len(names(aws)) == 2
@@ -86,22 +101,36 @@ def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Pat
 def test_combinations_inside_one_job(aws: Services, on: On, workdir: Path) -> None:
     """Also options and modules of the user's own, and states that no URL was given for."""
     (workdir / "conf/model").mkdir(parents=True)
-    (workdir / "conf/model/wide.yaml").write_text("_target_: my_nets.Wide\nhidden: 24\nnum_classes: null\n")
-    (workdir / "my_nets.py").write_text(
-        "from torch import nn\n\nclass Wide(nn.Sequential):\n    def __init__(self, hidden, num_classes):\n"
-        "        super().__init__(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))\n"
+    (workdir / "conf/model/wide.yaml").write_text(
+        "_target_: my_nets.Wide\nhidden: 24\nnum_classes: null\n"
     )
-    grid = ["trainer.max_epochs=2", "data.limit=200", "backend.workers=2", "model=mlp,wide", "seed=3"]
+    (workdir / "my_nets.py").write_text(
+        "from torch import nn\n\nclass Wide(nn.Sequential):\n    def __init__(self, hidden, "
+        "num_classes):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), "
+        "nn.Linear(hidden, num_classes))\n"
+    )
+    grid = [
+        "trainer.max_epochs=2",
+        "data.limit=200",
+        "backend.workers=2",
+        "model=mlp,wide",
+        "seed=3",
+    ]
     command(*grid, "run_dir=here", cwd=workdir)
     done = command(*on(*grid), cwd=workdir)
     assert len(names(aws)) == 1
-    jobs = {path.parent.name for path in Path("here").glob("*/job.json") if not path.parent.is_symlink()}
+    jobs = {
+        path.parent.name for path in Path("here").glob("*/job.json") if not path.parent.is_symlink()
+    }
     assert len(jobs) == 2
     for job in jobs:
         here, there = (State(f"{folder}/{job}/state").verify() for folder in ("here", "runs"))
         assert weights(here) == weights(there)
         assert f"{job}" in done.stdout
-        results = [json.loads(Path(folder, job, "result.json").read_text()) for folder in ("here", "runs")]
+        results = [
+            json.loads(Path(folder, job, "result.json").read_text()) for folder in ("here", "runs")
+        ]
         assert results[0]["metrics"] == results[1]["metrics"]
         assert Path("runs", job, "metrics.jsonl").read_text().count("\n") == 2
     again = command(*on(*grid), cwd=workdir)
@@ -110,9 +139,18 @@ def test_combinations_inside_one_job(aws: Services, on: On, workdir: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_sweep_whose_machine_is_taken_away_goes_on(aws: Services, on: On, url: str, workdir: Path) -> None:
+def test_a_sweep_whose_machine_is_taken_away_goes_on(
+    aws: Services, on: On, url: str, workdir: Path
+) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
-    long = [*QUICK, *SPACE, *NAPS, "backend.workers=1", "trainer.checkpoint_every=0.3", "state.first=true"]
+    long = [
+        *QUICK,
+        *SPACE,
+        *NAPS,
+        "backend.workers=1",
+        "trainer.checkpoint_every=0.3",
+        "state.first=true",
+    ]
     command(*long, "state.url=./here", cwd=workdir)
     ended: list[Any] = []
     spot = on(*long, f"state.url={url}", "backend.spot=true", "backend.max_run=600")
@@ -120,7 +158,12 @@ def test_a_sweep_whose_machine_is_taken_away_goes_on(aws: Services, on: On, url:
     thread.start()
     name = wait_for(lambda: names(aws))[0]
     aws.wait_for_line(name, "trial 1: ", 120)
-    wait_for(lambda: any(re.search("/sweep-[^/]*/0/candidate/pins/", key) for key in everything(aws, workdir.name)))
+    wait_for(
+        lambda: any(
+            re.search("/sweep-[^/]*/0/candidate/pins/", key)
+            for key in everything(aws, workdir.name)
+        )
+    )
     aws.interrupt(name, signal="KILL")
     thread.join(240)
     assert rows(url) == rows("./here")
@@ -128,15 +171,27 @@ def test_a_sweep_whose_machine_is_taken_away_goes_on(aws: Services, on: On, url:
     assert State(url).versions() == [1]
     passed = [each.status for each in Service(None).job(name).secondary_status_transitions]
     assert passed.count("Training") == 2
-    assert sum("trial 0: completed" in line for line in aws.log(name)) == 1, "what had finished wasn't trained again"
+    assert sum("trial 0: completed" in line for line in aws.log(name)) == 1, (
+        "what had finished wasn't trained again"
+    )
 
 
 @pytest.mark.slow
 def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> None:
-    """Those behind are stopped; one that finds no machine is submitted again, then fails, and the sweep goes on."""
+    """Those behind are stopped; one that finds no machine is submitted again, then fails, and
+    the sweep goes on.
+    """
     (workdir / "my_naps.py").write_text(SLOW)
-    none = {"name": "trials-", "reason": "CapacityError: Unable to provision requested ML compute capacity."}
-    given = ["backend.sweep=per_trial", "backend.workers=1", "backend.job_name=trials", f"state.url={url}"]
+    none = {
+        "name": "trials-",
+        "reason": "CapacityError: Unable to provision requested ML compute capacity.",
+    }
+    given = [
+        "backend.sweep=per_trial",
+        "backend.workers=1",
+        "backend.job_name=trials",
+        f"state.url={url}",
+    ]
     space = ["optimizer.lr=0.05,1e-7,1e-8,1e-9", *SPACE[1:], *NAPS]
     ended: list[Any] = []
     sweep = on(*QUICK, *space, *given, "state.first=true")
@@ -164,7 +219,9 @@ def test_each_trial_is_a_job(aws: Services, on: On, url: str, workdir: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
-def test_a_command_finds_its_trials_running(aws: Services, on: On, workdir: Path, end: signal.Signals) -> None:
+def test_a_command_finds_its_trials_running(
+    aws: Services, on: On, workdir: Path, end: signal.Signals
+) -> None:
     (workdir / "my_naps.py").write_text(SLOW)
     space = ["optimizer.lr=0.05,0.04", "tuner=random", "tuner.order=fixed", *NAPS]
     given = on(*QUICK, *space, "backend.sweep=per_trial", "state.url=./mine", "state.first=true")
@@ -174,20 +231,28 @@ def test_a_command_finds_its_trials_running(aws: Services, on: On, workdir: Path
     ended.send_signal(end)
     _, said = ended.communicate(timeout=60)
     if end == signal.SIGINT:
-        assert [f"{name} goes on; the same command follows it again" in said for name in both] == [True, True]
+        assert [f"{name} goes on; the same command follows it again" in said for name in both] == [
+            True,
+            True,
+        ]
         assert "interrupted: nothing is published; the same command goes on from here" in said
     result = renate.run(given)
     assert (result.version, result.state_url) == (1, "./mine")
     assert names(aws) == both, "none was submitted twice"
     assert [row["status"] for row in rows("./mine")] == ["completed", "completed"]
-    assert all(len([line for line in aws.log(name) if line.startswith("epoch ")]) == 3 for name in both)
+    assert all(
+        len([line for line in aws.log(name) if line.startswith("epoch ")]) == 3 for name in both
+    )
 
 
 def test_a_sweep_is_left_and_waited_for(aws: Services, on: On, url: str, workdir: Path) -> None:
-    """From another folder, where nothing of it is known; the experiment names the backend and the tuner."""
+    """From another folder, where nothing of it is known; the experiment names the backend and
+    the tuner.
+    """
     (workdir / "conf/experiment").mkdir(parents=True)
     (workdir / "conf/experiment/weekly.yaml").write_text(
-        "# @package _global_\ndefaults:\n  - override /backend: sagemaker\n  - override /tuner: random\n"
+        "# @package _global_\ndefaults:\n  - override /backend: sagemaker\n  - override /tuner: "
+        "random\n"
         f"backend: {{role: '{aws.role}', instance_type: ml.m5.xlarge, poll: 0.5}}\n"
         "hydra: {sweeper: {params: {optimizer.lr: '0.05,1e-7'}}}\n"
     )
@@ -200,16 +265,32 @@ def test_a_sweep_is_left_and_waited_for(aws: Services, on: On, url: str, workdir
     assert f"version     1 of {url}\n" in waited.stdout
     assert re.search(r"trial 0: completed, val_accuracy .*, the best so far", waited.stderr)
     assert [row["status"] for row in rows(url)] == ["completed", "completed"]
-    assert f"already published as version 1 of {url}, tuned by" in command(*given[:-1], cwd=workdir).stdout
+    assert (
+        f"already published as version 1 of {url}, tuned by"
+        in command(*given[:-1], cwd=workdir).stdout
+    )
 
 
 @pytest.mark.slow
 def test_a_tuned_stream_inside_one_job(aws: Services, on: On, workdir: Path) -> None:
-    stream = [*QUICK, "job=stream", "scenario=class_incremental", "scenario.chunks=2", "optimizer.lr=0.05,1e-7"]
-    stream += ["tuner=random", "tuner.order=fixed", "objective.metric=val_loss", "objective.mode=min"]
+    stream = [
+        *QUICK,
+        "job=stream",
+        "scenario=class_incremental",
+        "scenario.chunks=2",
+        "optimizer.lr=0.05,1e-7",
+    ]
+    stream += [
+        "tuner=random",
+        "tuner.order=fixed",
+        "objective.metric=val_loss",
+        "objective.mode=min",
+    ]
     here = renate.run([*stream, "state.url=./here"])
     there = renate.run(on(*stream, "state.url=./mine"))
     assert (there.version, there.metrics) == (here.version, here.metrics)
     for number in (1, 2):
-        assert weights(State("./mine").manifest(number)) == weights(State("./here").manifest(number))
+        assert weights(State("./mine").manifest(number)) == weights(
+            State("./here").manifest(number)
+        )
     assert len(names(aws)) == 1

@@ -1,4 +1,6 @@
-"""The loopback services keep SageMaker's contract, as far as it is documented, and break it only as ordered."""
+"""The loopback services keep SageMaker's contract, as far as it is documented, and break it only
+as ordered.
+"""
 
 import contextlib
 import io
@@ -46,11 +48,15 @@ class Client:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.sagemaker, self.s3, self.logs = (boto3.client(name) for name in ("sagemaker", "s3", "logs"))
+        self.sagemaker, self.s3, self.logs = (
+            boto3.client(name) for name in ("sagemaker", "s3", "logs")
+        )
         self.count = 0
 
     def form(self, script: str = "true", **changes: Any) -> Json:
-        """A request; its script is a channel: an entry's word has 256 characters, and no line break."""
+        """A request; its script is a channel: an entry's word has 256 characters, and no line
+        break.
+        """
         self.count += 1
         place = f"scripts/{time.time_ns()}/"
         self.s3.put_object(Bucket=self.services.bucket, Key=f"{place}script", Body=script.encode())
@@ -66,7 +72,11 @@ class Client:
             "AlgorithmSpecification": algorithm,
             "InputDataConfig": [run, *changes.pop("InputDataConfig", [])],
             "OutputDataConfig": {"S3OutputPath": f"s3://{self.services.bucket}/out"},
-            "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
+            "ResourceConfig": {
+                "InstanceType": "ml.m5.xlarge",
+                "InstanceCount": 1,
+                "VolumeSizeInGB": 10,
+            },
             "StoppingCondition": {"MaxRuntimeInSeconds": 60},
         }
         return plain | changes
@@ -102,7 +112,10 @@ class Client:
             time.sleep(0.02)
 
     def channel(self, name: str, uri: str) -> Json:
-        return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}}
+        return {
+            "ChannelName": name,
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}},
+        }
 
 
 @pytest.fixture
@@ -125,7 +138,8 @@ def test_a_job_reads_its_channels_and_leaves_its_outputs(client: Client) -> None
     bucket = client.services.bucket
     client.s3.put_object(Bucket=bucket, Key="in/a/b.txt", Body=b"data")
     shown = client.run(
-        "cp /opt/ml/input/data/data/a/b.txt /opt/ml/model/m; cp /opt/ml/input/config/*.json /opt/ml/output/data;"
+        "cp /opt/ml/input/data/data/a/b.txt /opt/ml/model/m; cp /opt/ml/input/config/*.json "
+        "/opt/ml/output/data;"
         'echo "$TRAINING_JOB_NAME $TRAINING_JOB_ARN $COLOUR $$"; echo loss=0.25; compgen -e | tr "\\n" " "',
         InputDataConfig=[client.channel("data", f"s3://{bucket}/in/")],
         HyperParameters={"lr": "0.1"},
@@ -133,7 +147,8 @@ def test_a_job_reads_its_channels_and_leaves_its_outputs(client: Client) -> None
     )
     assert (shown["TrainingJobStatus"], shown.get("FailureReason")) == ("Completed", None)
     assert statuses(shown) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
-    name, arn = shown["TrainingJobName"], shown["TrainingJobArn"]
+    name = shown["TrainingJobName"]
+    arn = shown["TrainingJobArn"]
     log = client.services.log(name)
     assert log[0] == f"{name} {arn} blue 1"
     assert {word for word in log[-1].split() if word.startswith("AWS")} == {
@@ -142,7 +157,9 @@ def test_a_job_reads_its_channels_and_leaves_its_outputs(client: Client) -> None
     }
 
     def archive(kind: str) -> dict[str, bytes]:
-        got = client.s3.get_object(Bucket=bucket, Key=f"out/{name}/output/{kind}.tar.gz")["Body"].read()
+        got = client.s3.get_object(Bucket=bucket, Key=f"out/{name}/output/{kind}.tar.gz")[
+            "Body"
+        ].read()
         with tarfile.open(fileobj=io.BytesIO(got)) as tar:
             return {each.name: tar.extractfile(each).read() for each in tar.getmembers()}  # type: ignore[union-attr]
 
@@ -155,7 +172,9 @@ def test_a_job_reads_its_channels_and_leaves_its_outputs(client: Client) -> None
 
 
 def test_the_image_has_packages_and_not_the_package_under_test(client: Client) -> None:
-    shown = client.run("python3 -c 'import botocore, sys; print(sys.prefix)'; python -c 'import renate'")
+    shown = client.run(
+        "python3 -c 'import botocore, sys; print(sys.prefix)'; python -c 'import renate'"
+    )
     log = client.services.log(shown["TrainingJobName"])
     assert log[0].startswith(str(client.services.root))
     assert log[-1] == "ModuleNotFoundError: No module named 'renate'"
@@ -166,9 +185,13 @@ def test_a_failure_says_its_end(client: Client) -> None:
     assert client.run("printf why > /opt/ml/output/failure; exit 4")["FailureReason"] == (
         "AlgorithmError: why, exit code: 4"
     )
-    long = client.run("head -c 3000 /dev/zero | tr '\\0' x > /opt/ml/output/failure; exit 1")["FailureReason"]
+    long = client.run("head -c 3000 /dev/zero | tr '\\0' x > /opt/ml/output/failure; exit 1")[
+        "FailureReason"
+    ]
     assert (len(long), long[:17]) == (1024, "AlgorithmError: x")
-    assert client.run("kill -9 $$; sleep 0.1; exit 0")["TrainingJobStatus"] == "Completed", "process number one"
+    assert client.run("kill -9 $$; sleep 0.1; exit 0")["TrainingJobStatus"] == "Completed", (
+        "process number one"
+    )
 
 
 @pytest.mark.parametrize(("handler", "least", "most"), [("exit 0", 0, 0.6), ("", 0.7, 2)])
@@ -178,7 +201,10 @@ def test_stop_terms_then_kills(client: Client, handler: str, least: float, most:
     client.services.wait_for_line(name, "up")
     began = time.monotonic()
     client.sagemaker.stop_training_job(TrainingJobName=name)
-    assert client.sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "Stopping"
+    assert (
+        client.sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"]
+        == "Stopping"
+    )
     shown = client.end(name)
     assert least <= time.monotonic() - began <= most
     assert (shown["TrainingJobStatus"], statuses(shown)[-1]) == ("Stopped", "Stopped")
@@ -190,7 +216,10 @@ def test_limits_of_time(client: Client) -> None:
     client.services.configure(grace=0.1)
     late = client.submit("sleep 30", StoppingCondition={"MaxRuntimeInSeconds": 1})
     shown = client.end(late)
-    assert (shown["TrainingJobStatus"], shown["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    assert (shown["TrainingJobStatus"], shown["SecondaryStatus"]) == (
+        "Stopped",
+        "MaxRuntimeExceeded",
+    )
     client.services.configure(capacity_delay=30)
     limits = {"MaxRuntimeInSeconds": 1, "MaxWaitTimeInSeconds": 1}
     waits = client.submit("true", EnableManagedSpotTraining=True, StoppingCondition=limits)
@@ -201,7 +230,9 @@ def test_limits_of_time(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("signal", "last"), [("TERM", ["term"]), ("KILL", [])])
-def test_a_reclaimed_job_goes_on_from_its_checkpoint(client: Client, signal: str, last: list[str]) -> None:
+def test_a_reclaimed_job_goes_on_from_its_checkpoint(
+    client: Client, signal: str, last: list[str]
+) -> None:
     place = client.checkpoints()
     name = client.submit(COUNT, **SPOT, CheckpointConfig=place)
     client.mirrored(place, "n")
@@ -213,7 +244,8 @@ def test_a_reclaimed_job_goes_on_from_its_checkpoint(client: Client, signal: str
 
 
 def test_an_internal_error_is_retried_as_often_as_asked(client: Client) -> None:
-    plain, place = client.submit("sleep 30"), client.checkpoints()
+    plain = client.submit("sleep 30")
+    place = client.checkpoints()
     again = client.submit(COUNT, CheckpointConfig=place, RetryStrategy={"MaximumRetryAttempts": 1})
     with pytest.raises(ValueError, match="not a spot job"):
         client.services.interrupt(plain)
@@ -230,7 +262,9 @@ def test_hosts_know_each_other(client: Client) -> None:
     place = client.checkpoints()
     client.services.configure(grace=0.3)
     shown = client.run(HOSTS, ResourceConfig=two, CheckpointConfig=place)
-    assert shown["FailureReason"].endswith("exit code: 5"), "of the host that failed, not of the one stopped for it"
+    assert shown["FailureReason"].endswith("exit code: 5"), (
+        "of the host that failed, not of the one stopped for it"
+    )
     assert sorted(client.services.log(shown["TrainingJobName"])) == ["algo-1 2", "algo-2 2"]
     prefix = place["S3Uri"].split("/", 3)[3]
     found = client.s3.list_objects_v2(Bucket=client.services.bucket, Prefix=prefix)["Contents"]
@@ -241,16 +275,37 @@ RESOURCES = {"InstanceType": "ml.m5.huge", "InstanceCount": 1, "VolumeSizeInGB":
 BAD: dict[str, tuple[Json, str]] = {
     "64 characters": ({"TrainingJobName": "a" * 64}, "'trainingJobName' failed.*pattern"),
     "underscore": ({"TrainingJobName": "a_b"}, "'trainingJobName' failed.*pattern"),
-    "instance": ({"ResourceConfig": RESOURCES}, "'resourceConfig.instanceType' failed.*enum value set"),
-    "role": ({"RoleArn": "arn:aws:iam::12:role"}, "1 validation error detected.*'roleArn' failed.*pattern"),
-    "tags": ({"Tags": [{"Key": f"k{n}", "Value": ""} for n in range(51)]}, "'tags' failed.*length less than or equal"),
+    "instance": (
+        {"ResourceConfig": RESOURCES},
+        "'resourceConfig.instanceType' failed.*enum value set",
+    ),
+    "role": (
+        {"RoleArn": "arn:aws:iam::12:role"},
+        "1 validation error detected.*'roleArn' failed.*pattern",
+    ),
+    "tags": (
+        {"Tags": [{"Key": f"k{n}", "Value": ""} for n in range(51)]},
+        "'tags' failed.*length less than or equal",
+    ),
     "hyper-parameter": ({"HyperParameters": {"a": "x" * 2501}}, "'hyperParameters.a' failed.*2500"),
     "environment": ({"Environment": {"1A": ""}}, "'environment.key' failed.*pattern"),
-    "spot without wait": ({"EnableManagedSpotTraining": True}, "Invalid MaxWaitTimeInSeconds. It must be present"),
-    "wait without spot": ({"StoppingCondition": SPOT["StoppingCondition"]}, "for managed spot training only"),
-    "29 days": ({"StoppingCondition": {"MaxRuntimeInSeconds": 29 * 86400}}, "Invalid MaxRuntimeInSeconds"),
+    "spot without wait": (
+        {"EnableManagedSpotTraining": True},
+        "Invalid MaxWaitTimeInSeconds. It must be present",
+    ),
+    "wait without spot": (
+        {"StoppingCondition": SPOT["StoppingCondition"]},
+        "for managed spot training only",
+    ),
+    "29 days": (
+        {"StoppingCondition": {"MaxRuntimeInSeconds": 29 * 86400}},
+        "Invalid MaxRuntimeInSeconds",
+    ),
     "line break": ({"HyperParameters": {"a": "b\nc"}}, "'hyperParameters.a' failed.*pattern"),
-    "nothing to run": ({"AlgorithmSpecification": {"TrainingInputMode": "File"}}, "either TrainingImage or Algorithm"),
+    "nothing to run": (
+        {"AlgorithmSpecification": {"TrainingInputMode": "File"}},
+        "either TrainingImage or Algorithm",
+    ),
 }
 
 
@@ -272,22 +327,34 @@ def test_absent_data_fails_the_job(client: Client) -> None:
 
 
 def test_ordered_refusals(client: Client) -> None:
-    create, services = client.sagemaker.create_training_job, client.services
-    limit = {"operation": "CreateTrainingJob", "code": "ResourceLimitExceeded", "message": "The account-level limit"}
+    create = client.sagemaker.create_training_job
+    services = client.services
+    limit = {
+        "operation": "CreateTrainingJob",
+        "code": "ResourceLimitExceeded",
+        "message": "The account-level limit",
+    }
     services.configure(
-        errors=[limit], image_missing=["gone"], capacity=["poor"], failures=[{"name": "j", "reason": "r"}]
+        errors=[limit],
+        image_missing=["gone"],
+        capacity=["poor"],
+        failures=[{"name": "j", "reason": "r"}],
     )
     assert refused(create, **client.form()) == "ResourceLimitExceeded: The account-level limit"
     assert client.run("true")["FailureReason"] == "r"
     assert client.run("true")["TrainingJobStatus"] == "Completed", "each was ordered once"
     algorithm = client.form()["AlgorithmSpecification"] | {"TrainingImage": "gone"}
-    assert "Cannot find the requested image" in refused(create, **client.form(AlgorithmSpecification=algorithm))
+    assert "Cannot find the requested image" in refused(
+        create, **client.form(AlgorithmSpecification=algorithm)
+    )
     assert client.run("true", TrainingJobName="poor-1")["FailureReason"].startswith(
         "CapacityError: Unable to provision"
     )
     services.configure(errors=[{"operation": "CreateTrainingJob", "lose_reply": True}])
     taken = refused(create, **client.form(TrainingJobName="twice"))
-    assert taken.startswith("ResourceInUse: Training job names must be unique"), "the retry meets the job it made"
+    assert taken.startswith("ResourceInUse: Training job names must be unique"), (
+        "the retry meets the job it made"
+    )
     with pytest.raises(ValueError, match="nonsense: expected one of errors"):
         services.configure(nonsense=1)
 
@@ -298,15 +365,23 @@ def test_jobs_are_found(client: Client) -> None:
     for name in names:
         client.end(name)
     listed = client.sagemaker.get_paginator("list_training_jobs").paginate(
-        NameContains="job", StatusEquals="Completed", SortOrder="Descending", PaginationConfig={"PageSize": 2}
+        NameContains="job",
+        StatusEquals="Completed",
+        SortOrder="Descending",
+        PaginationConfig={"PageSize": 2},
     )
-    assert [each["TrainingJobName"] for page in listed for each in page["TrainingJobSummaries"]] == names[::-1]
+    assert [
+        each["TrainingJobName"] for page in listed for each in page["TrainingJobSummaries"]
+    ] == names[::-1]
     expression = {"Filters": [{"Name": "Tags.renate:job", "Operator": "Equals", "Value": "update"}]}
     found = client.sagemaker.search(Resource="TrainingJob", SearchExpression=expression)["Results"]
     assert [each["TrainingJob"]["TrainingJobName"] for each in found] == names[:0:-1]
     arn = found[0]["TrainingJob"]["TrainingJobArn"]
     client.sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "more", "Value": "x"}])
-    assert client.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [*tag, {"Key": "more", "Value": "x"}]
+    assert client.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [
+        *tag,
+        {"Key": "more", "Value": "x"},
+    ]
     assert "not found" in refused(client.sagemaker.describe_training_job, TrainingJobName="none")
     assert len(client.services.requests("CreateTrainingJob")) == 3
 
@@ -317,20 +392,30 @@ def test_logs_are_read_as_they_grow(client: Client) -> None:
     definitions = [{"Name": "loss", "Regex": "loss=([0-9.]+)"}]
     algorithm = client.form()["AlgorithmSpecification"] | {"MetricDefinitions": definitions}
     shown = client.run("echo loss=2; echo; echo loss=0.5", AlgorithmSpecification=algorithm)
-    assert [(each["MetricName"], each["Value"]) for each in shown["FinalMetricDataList"]] == [("loss", 0.5)]
+    assert [(each["MetricName"], each["Value"]) for each in shown["FinalMetricDataList"]] == [
+        ("loss", 0.5)
+    ]
     name = shown["TrainingJobName"]
-    (stream,) = client.logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
+    (stream,) = client.logs.describe_log_streams(
+        logGroupName=group, logStreamNamePrefix=f"{name}/"
+    )["logStreams"]
     assert stream["logStreamName"].startswith(f"{name}/algo-1-")
     here = {"logGroupName": group, "logStreamName": stream["logStreamName"], "startFromHead": True}
     first = client.logs.get_log_events(**here, limit=2)
     rest = client.logs.get_log_events(**here, nextToken=first["nextForwardToken"])
-    assert [each["message"] for each in first["events"] + rest["events"]] == ["loss=2", " ", "loss=0.5"]
+    assert [each["message"] for each in first["events"] + rest["events"]] == [
+        "loss=2",
+        " ",
+        "loss=0.5",
+    ]
     end = client.logs.get_log_events(**here, nextToken=rest["nextForwardToken"])
     assert (end["events"], end["nextForwardToken"]) == ([], rest["nextForwardToken"])
 
 
 def once(url: str) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=1, s3={"addressing_style": "path"})
+    config = Config(
+        retries={"total_max_attempts": 1}, read_timeout=1, s3={"addressing_style": "path"}
+    )
     return boto3.client("s3", endpoint_url=url, config=config)
 
 
@@ -374,7 +459,8 @@ def faults(aws: Services) -> Any:
 
 
 def test_the_proxy_breaks_what_it_is_told(aws: Services, faults: Proxy) -> None:
-    s3, direct = once(faults.url), boto3.client("s3")
+    s3 = once(faults.url)
+    direct = boto3.client("s3")
 
     def put(key: str) -> str:
         return error_of(lambda: s3.put_object(Bucket=aws.bucket, Key=key, Body=b"x" * 5000))
@@ -403,7 +489,13 @@ def test_the_proxy_breaks_what_it_is_told(aws: Services, faults: Proxy) -> None:
 
 
 def test_the_command_ends_what_it_started(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.backends.services.start", "--root", str(tmp_path / "root")]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.backends.services.start",
+        "--root",
+        str(tmp_path / "root"),
+    ]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout as lines:

@@ -37,18 +37,27 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return str(caught.value.code)
 
 
-def test_a_local_state_receives_what_was_left(aws: Services, on: Callable[..., list[str]], workdir: Path) -> None:
-    """The command was interrupted; waiting for its job, from whatever folder, brings the version."""
+def test_a_local_state_receives_what_was_left(
+    aws: Services, on: Callable[..., list[str]], workdir: Path
+) -> None:
+    """The command was interrupted; waiting for its job, from whatever folder, brings the
+    version.
+    """
     aws.configure(capacity_delay=3)
     place = f"s3://{aws.bucket}/{workdir.name}"
     given = on("state.url=./mine", f"backend.staging={place}")
-    with subprocess.Popen([*RENATE, *given], cwd=workdir, stderr=subprocess.PIPE, text=True) as left:
+    with subprocess.Popen(
+        [*RENATE, *given], cwd=workdir, stderr=subprocess.PIPE, text=True
+    ) as left:
         assert left.stderr is not None
         assert any("waiting for machines" in line for line in left.stderr)
         left.send_signal(signal.SIGINT)
         rest = left.stderr.read()
     (name,) = [request["TrainingJobName"] for request in aws.requests("CreateTrainingJob")]
-    assert f"{name} goes on; the same command follows it again, renate jobs stop {name} --backend sagemaker" in rest
+    assert (
+        f"{name} goes on; the same command follows it again, renate jobs stop {name} --backend "
+        "sagemaker" in rest
+    )
     other = workdir / "other"
     other.mkdir()
     wait = ["jobs", "--run-dir", "../runs", "wait", name, "--backend", "sagemaker"]
@@ -68,7 +77,11 @@ def test_what_never_reported(
     """Its lines are CloudWatch's; its folder may be gone, too."""
     (workdir / "requirements.txt").write_text("torch==1.0\n")
     url = f"s3://{aws.bucket}/{workdir.name}/state"
-    given = ["backend.requirements=requirements.txt", "+backend.environment.PIP_NO_INDEX=1", f"state.url={url}"]
+    given = [
+        "backend.requirements=requirements.txt",
+        "+backend.environment.PIP_NO_INDEX=1",
+        f"state.url={url}",
+    ]
     last = command(*on(*given), cwd=workdir, code=1).stderr.splitlines()[-1]
     for follow in ([], ["--follow"]):
         jobs("logs", "latest", *follow)
@@ -77,7 +90,9 @@ def test_what_never_reported(
         assert any(line.startswith("ERROR: ") for line in said)
         assert said[-1] == last
     s3 = boto3.client("s3")
-    for item in s3.list_objects_v2(Bucket=aws.bucket, Prefix=f"{workdir.name}/state/jobs/")["Contents"]:
+    for item in s3.list_objects_v2(Bucket=aws.bucket, Prefix=f"{workdir.name}/state/jobs/")[
+        "Contents"
+    ]:
         s3.delete_object(Bucket=aws.bucket, Key=item["Key"])
     s3.close()
     jobs("logs", "latest")
@@ -86,29 +101,51 @@ def test_what_never_reported(
     assert gone.endswith("/job/config.yaml was removed, and nothing else tells what the job was")
 
 
-def test_the_service_refuses(aws: Services, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_service_refuses(
+    aws: Services, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     jobs("ls")
     assert capsys.readouterr().out == "no training jobs of ours in us-west-2\n"
     assert refused(capsys, "stop", "lates") == (
         "renate: us-west-2: no training job 'lates' of ours, did you mean 'latest'?"
     )
     denied = "User: me is not authorized to perform: sagemaker:Search on resource: *"
-    aws.configure(errors=[{"operation": "Search", "code": "AccessDeniedException", "message": denied}])
+    aws.configure(
+        errors=[{"operation": "Search", "code": "AccessDeniedException", "message": denied}]
+    )
     assert refused(capsys, "ls") == "renate: not allowed: sagemaker:Search on *, as me"
-    aws.configure(errors=[{"operation": "DescribeTrainingJob", "code": "ExpiredTokenException", "message": "expired"}])
+    aws.configure(
+        errors=[
+            {
+                "operation": "DescribeTrainingJob",
+                "code": "ExpiredTokenException",
+                "message": "expired",
+            }
+        ]
+    )
     late = refused(capsys, "wait", "renate-20261123-101500-a1b2c3")
     assert late == "renate: AWS credentials expired; log in and rerun, it continues"
 
 
-def test_another_project_is_left_alone(aws: Services, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_project_is_left_alone(
+    aws: Services, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A training job of the account that isn't ours, whatever its name and its tag."""
     aws.configure(failures=[{"name": "theirs", "reason": "CapacityError: none"}])
     client = boto3.client("sagemaker")
-    place = {"S3DataType": "S3Prefix", "S3Uri": "s3://b/x/", "S3DataDistributionType": "FullyReplicated"}
+    place = {
+        "S3DataType": "S3Prefix",
+        "S3Uri": "s3://b/x/",
+        "S3DataDistributionType": "FullyReplicated",
+    }
     client.create_training_job(
         TrainingJobName="theirs-20261123-101500-a1b2c3",
         RoleArn=aws.role,
-        AlgorithmSpecification={"TrainingImage": "i", "TrainingInputMode": "File", "ContainerEntrypoint": ["true"]},
+        AlgorithmSpecification={
+            "TrainingImage": "i",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["true"],
+        },
         InputDataConfig=[{"ChannelName": "c", "DataSource": {"S3DataSource": place}}],
         OutputDataConfig={"S3OutputPath": f"s3://{aws.bucket}/theirs"},
         ResourceConfig={"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1},

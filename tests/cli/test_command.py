@@ -51,14 +51,22 @@ def test_help_is_one_screen_with_examples(workdir: Path) -> None:
 
 
 def test_cfg_info_and_completion(workdir: Path) -> None:
-    assert "_target_: renate.updaters.derpp.DERpp" in renate("--cfg", "job", "updater=derpp", cwd=workdir).stdout
+    assert (
+        "_target_: renate.updaters.derpp.DERpp"
+        in renate("--cfg", "job", "updater=derpp", cwd=workdir).stdout
+    )
     resolved = renate("--cfg", "job", "--resolve", cwd=workdir).stdout
     assert "${" not in resolved
     assert "pkg://renate.conf" in renate("--info", "searchpath", cwd=workdir).stdout
     one = renate("--cfg", "job", "updater=er,derpp", cwd=workdir, code=1)
     assert one.stderr == "renate: one job at a time: renate --cfg job updater=er\n"
-    for line, expected in (("renate updater=", "updater=derpp"), ("renate updater.re", "updater.replay_batch_size=")):
-        found = renate("-sc", "query=bash", cwd=workdir, COMP_LINE=line, COMP_POINT=str(len(line))).stdout
+    for line, expected in (
+        ("renate updater=", "updater=derpp"),
+        ("renate updater.re", "updater.replay_batch_size="),
+    ):
+        found = renate(
+            "-sc", "query=bash", cwd=workdir, COMP_LINE=line, COMP_POINT=str(len(line))
+        ).stdout
         assert expected in found.split()
 
 
@@ -80,7 +88,9 @@ def test_a_mistake_costs_one_line(workdir: Path) -> None:
 
 def test_state_verbs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(3):
-        package.run([*QUICK, "state.url=./state", f"state.first={str(not seed).lower()}", f"seed={seed}"])
+        package.run(
+            [*QUICK, "state.url=./state", f"state.first={str(not seed).lower()}", f"seed={seed}"]
+        )
     table = run(capsys, "state", "ls", "./state")
     assert [line.split()[0] for line in table.splitlines()[1:]] == ["1", "2", "3"]
     shown = run(capsys, "state", "show", "./state", "2")
@@ -89,9 +99,16 @@ def test_state_verbs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "accuracy" in shown
     assert run(capsys, "state", "pin", "./state", "live", "1") == "live is version 1\n"
     assert "live" in run(capsys, "state", "ls", "./state")
-    assert run(capsys, "state", "rollback", "./state", "live").startswith("version 4 has the content of version")
-    assert re.search(r"version 4: \d+ files, [\d,]+ bytes, as published", run(capsys, "state", "verify", "./state"))
-    assert "versions removed: 2, 3; " in run(capsys, "state", "gc", "./state", "--keep", "1", "--grace-days", "0")
+    assert run(capsys, "state", "rollback", "./state", "live").startswith(
+        "version 4 has the content of version"
+    )
+    assert re.search(
+        r"version 4: \d+ files, [\d,]+ bytes, as published",
+        run(capsys, "state", "verify", "./state"),
+    )
+    assert "versions removed: 2, 3; " in run(
+        capsys, "state", "gc", "./state", "--keep", "1", "--grace-days", "0"
+    )
     assert State("./state").versions() == [1, 4]
     assert "version 1:" in run(capsys, "state", "verify", "./state", "live")
     assert run(capsys, "state", "unpin", "./state", "live") == "live is gone\n"
@@ -119,7 +136,8 @@ def test_jobs_verbs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_verbs_of_a_job_that_runs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (workdir / "my_naps.py").write_text(
         "import time\nimport pytorch_lightning as pl\n\nclass Sleep(pl.Callback):\n"
-        "    def on_train_epoch_end(self, *_):\n        print('asleep', flush=True)\n        time.sleep(0.3)\n"
+        "    def on_train_epoch_end(self, *_):\n        print('asleep', flush=True)\n        "
+        "time.sleep(0.3)\n"
     )
     naps = [*QUICK, "trainer.max_epochs=200", "+trainer.callbacks={nap:{_target_:my_naps.Sleep}}"]
     pipes = {"cwd": workdir, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -147,7 +165,10 @@ def test_verbs_of_a_job_that_runs(workdir: Path, capsys: pytest.CaptureFixture[s
     assert epochs == whole[-len(epochs) :], "from when somebody waited"
     (workdir / "runs" / name / "result.json").unlink()
     for verb in ("stop", "wait"):
-        gone = f"renate: {name}: it doesn't run on this machine; the same command starts it, or goes on"
+        gone = (
+            f"renate: {name}: it doesn't run on this machine; the same command starts it, or goes "
+            "on"
+        )
         assert fails(capsys, "jobs", verb, name) == gone
 
 
@@ -171,10 +192,13 @@ def test_an_experiment_repository(workdir: Path, capsys: pytest.CaptureFixture[s
     first = renate("experiment=first", cwd=folder)
     assert "version     5 of" in first.stdout
     assert (folder / "runs" / "latest").resolve().is_dir()
-    (folder / "conf" / "updater" / "halves.yaml").write_text("_target_: halves.Halves\nreplay_batch_size: 8\n")
+    (folder / "conf" / "updater" / "halves.yaml").write_text(
+        "_target_: halves.Halves\nreplay_batch_size: 8\n"
+    )
     (folder / "halves.py").write_text(
         "import torch\nfrom renate.updaters.er import ER\n\n"
-        "class Halves(ER):\n    def loss(self, model, batch):\n        return super().loss(model, batch) / 2\n"
+        "class Halves(ER):\n    def loss(self, model, batch):\n        return super().loss(model, "
+        "batch) / 2\n"
     )
     assert "halves" in renate("--help", cwd=folder).stdout
     renate("updater=halves", *QUICK, cwd=folder)
@@ -188,5 +212,7 @@ def test_the_archived_package_is_refused(
 ) -> None:
 
     real = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.5.1" if name == "renate" else real(name))
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "0.5.1" if name == "renate" else real(name)
+    )
     assert "the archived package renate 0.5.1 is installed too" in fails(capsys, "--help")

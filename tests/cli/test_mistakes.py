@@ -19,16 +19,34 @@ MISTAKES = {
         "optimizer.learning_rate=0.1: no such key, did you mean 'optimizer.lr'?",
         "+optimizer.learning_rate=0.1",
     ),
-    ("tuner.max_trial=3",): ("tuner.max_trial=3: no such key, did you mean 'tuner.max_trials'?", ""),
+    ("tuner.max_trial=3",): (
+        "tuner.max_trial=3: no such key, did you mean 'tuner.max_trials'?",
+        "",
+    ),
     ("modle=mlp",): ("modle=mlp: no such key, did you mean 'model'?", ""),
-    ("model=mpl",): ("model=mpl: no such option, did you mean 'mlp'?", "(mlp, resnet18, torch_module)"),
+    ("model=mpl",): (
+        "model=mpl: no such option, did you mean 'mlp'?",
+        "(mlp, resnet18, torch_module)",
+    ),
     ("lr=0.1",): ("lr=0.1: no such key, did you mean 'optimizer.lr'?", ""),
     ("epochs=3",): ("epochs=3: no such key, did you mean 'trainer.max_epochs'?", ""),
-    ("updater.alpha=0.3", "updater=er"): ("updater.alpha=0.3: no such key; updater=derpp has it", ""),
+    ("updater.alpha=0.3", "updater=er"): (
+        "updater.alpha=0.3: no such key; updater=derpp has it",
+        "",
+    ),
     ("data.target=y",): ("data.target=y: no such key; data=", "data=files"),
-    ("optimizer.lr=log(1e-4,0.5)",): ("optimizer.lr=log(1e-4,0.5): a domain of that kind is ", f"'{DOMAIN}'"),
-    ("optimizer.lr=loguniform(1e-4, 0.5)",): ("optimizer.lr=loguniform(1e-4, 0.5): a domain", f"'{DOMAIN}'"),
-    ("optimizer.lr=uniform(0,1)",): ("optimizer.lr=uniform(0,1): a domain", "'optimizer.lr=interval(0,1)'"),
+    ("optimizer.lr=log(1e-4,0.5)",): (
+        "optimizer.lr=log(1e-4,0.5): a domain of that kind is ",
+        f"'{DOMAIN}'",
+    ),
+    ("optimizer.lr=loguniform(1e-4, 0.5)",): (
+        "optimizer.lr=loguniform(1e-4, 0.5): a domain",
+        f"'{DOMAIN}'",
+    ),
+    ("optimizer.lr=uniform(0,1)",): (
+        "optimizer.lr=uniform(0,1): a domain",
+        "'optimizer.lr=interval(0,1)'",
+    ),
     ("trainer.gradient_clip_val=choice(null,1.0)",): (
         "trainer.gradient_clip_val=choice(null,1.0): choice can't hold these (null, say): write ",
         "trainer.gradient_clip_val=null,1.0",
@@ -38,7 +56,12 @@ MISTAKES = {
         "tag",
     ),
 }
-BESIDE = {"alone": [], "a grid": ["seed=0,1"], "a domain": ["data.batch_size=choice(16,32)"], "a tuner": [DOMAIN]}
+BESIDE = {
+    "alone": [],
+    "a grid": ["seed=0,1"],
+    "a domain": ["data.batch_size=choice(16,32)"],
+    "a tuner": [DOMAIN],
+}
 
 
 def main(arguments: list[str]) -> None:
@@ -56,7 +79,9 @@ def line_of(*arguments: str) -> str:
 
 @pytest.mark.parametrize("beside", BESIDE)
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: m[0])
-def test_a_mistake_reads_the_same_beside_a_sweep(mistake: tuple[str, ...], beside: str, workdir: Path) -> None:
+def test_a_mistake_reads_the_same_beside_a_sweep(
+    mistake: tuple[str, ...], beside: str, workdir: Path
+) -> None:
     given = mistake[0].partition("=")[0]
     more = [o for o in BESIDE[beside] if o.partition("=")[0] != given]
     begins, holds = MISTAKES[mistake]
@@ -83,9 +108,12 @@ def test_a_key_of_another_option_names_the_experiment_that_set_it(workdir: Path)
         "scenario: {shuffle: true}\n"
     )
     said = line_of("experiment=mine", "scenario=rotation")
-    assert said.startswith("renate: scenario.shuffle=True: no such key (chunks, degrees, max_degrees, full")
+    assert said.startswith(
+        "renate: scenario.shuffle=True: no such key (chunks, degrees, max_degrees, full"
+    )
     assert said.endswith(
-        "; conf/experiment/mine.yaml sets it for scenario=class_incremental, and scenario=rotation was chosen"
+        "; conf/experiment/mine.yaml sets it for scenario=class_incremental, and scenario=rotation "
+        "was chosen"
     )
 
 
@@ -98,12 +126,16 @@ def test_streams_of_a_grid_have_states_of_their_own(workdir: Path) -> None:
     assert [State(f"./s-{seed}").versions() for seed in (0, 1)] == [[1, 2], [1, 2]]
 
 
-def test_what_is_published_already_says_so_with_the_rest(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_published_already_says_so_with_the_rest(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main([*QUICK, "state.url=./s", "state.first=true"])
     first = capsys.readouterr().out
     main([*QUICK, "state.url=./s"])
     again = capsys.readouterr().out
-    assert again.startswith("already published as version 1 of ./s, from this config and data; resume=false trains")
+    assert again.startswith(
+        "already published as version 1 of ./s, from this config and data; resume=false trains"
+    )
     job = next(line for line in first.splitlines() if line.startswith("job "))
     assert job in again.splitlines(), "the job that exists"
     assert (workdir / job.split()[1] / "result.json").is_file()
@@ -125,14 +157,21 @@ def test_one_of_several_jobs_becomes_the_first_version_of_a_state(
     State("./prod").verify()
 
 
-def test_the_load_line_works_for_own_models(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_load_line_works_for_own_models(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (workdir / "my_net.py").write_text(
         "from torch import nn\n"
         "class Net(nn.Sequential):\n"
         "    def __init__(self, in_features, num_classes):\n"
         "        super().__init__(nn.Flatten(), nn.Linear(in_features, num_classes))\n"
     )
-    model = ["model=torch_module", "model._target_=my_net.Net", "+model.in_features=null", "+model.num_classes=null"]
+    model = [
+        "model=torch_module",
+        "model._target_=my_net.Net",
+        "+model.in_features=null",
+        "+model.num_classes=null",
+    ]
     main([*QUICK[:1], *QUICK[2:], *model])
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("load "))
     found: dict[str, object] = {}
@@ -149,26 +188,42 @@ def test_a_resumed_sweep_says_so(workdir: Path, capsys: pytest.CaptureFixture[st
     (folder / "events.jsonl").write_text("".join(log[:-1]))
     main(asked)
     said = capsys.readouterr().err
-    assert f"goes on with ./runs/{folder.name}: 2 trials asked for, 1 of them ended (resume=false begins anew)" in said
+    assert (
+        f"goes on with ./runs/{folder.name}: 2 trials asked for, 1 of them ended (resume=false "
+        "begins anew)" in said
+    )
 
 
-def test_sagemaker_without_a_role_says_which_key(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sagemaker_without_a_role_says_which_key(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("sagemaker.core")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(workdir))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    asked = ["backend=sagemaker", "backend.instance_type=ml.m5.xlarge", "state.url=s3://b/s", "state.first=true"]
-    assert line_of(*asked).startswith("renate: backend.role=null: no role that a job could run as: give backend.role=")
+    asked = [
+        "backend=sagemaker",
+        "backend.instance_type=ml.m5.xlarge",
+        "state.url=s3://b/s",
+        "state.first=true",
+    ]
+    assert line_of(*asked).startswith(
+        "renate: backend.role=null: no role that a job could run as: give backend.role="
+    )
 
 
-def test_an_evaluation_says_which_version_it_measured(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_evaluation_says_which_version_it_measured(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main([*QUICK, "state.url=./s", "state.first=true"])
     capsys.readouterr()
     main(["job=evaluate", "state.url=./s"])
     assert "measured    version 1 of ./s\n" in capsys.readouterr().out
     said = line_of("job=evaluate", "state.url=./s", "model.hidden_sizes=[9]")
-    assert "model.hidden_sizes=[9]: the version has [8]: an evaluation measures version 1 of " in said
+    assert (
+        "model.hidden_sizes=[9]: the version has [8]: an evaluation measures version 1 of " in said
+    )
 
 
 @pytest.mark.parametrize("verb", ["ls", "verify"])

@@ -12,14 +12,24 @@ NUMBERS = [getattr(pa, f"{kind}{bits}")() for kind in ("int", "uint") for bits i
 @pytest.mark.parametrize(
     ("kind", "values"),
     [(kind, [1, 2, 100, 0, 7]) for kind in NUMBERS]
-    + [(kind, [0.5, -1.0, float("nan"), float("inf"), -0.0]) for kind in (pa.float32(), pa.float64())]
+    + [
+        (kind, [0.5, -1.0, float("nan"), float("inf"), -0.0])
+        for kind in (pa.float32(), pa.float64())
+    ]
     + [(pa.float16(), list(np.array([0.5, -1, 2, 3, 4], np.float16)))]
     + [(pa.bool_(), [True, False, False, True, True] * 5), (pa.string(), ["a", "", "ä", "b", "a"])],
     ids=str,
 )
 def test_to_numpy(kind: pa.DataType, values: list[object]) -> None:
-    whole = pa.chunked_array([pa.array(values, kind), pa.array(values[:0], kind), pa.array(values[2:], kind)])
-    for column in (whole, whole.slice(3, len(values)), whole.slice(0, 0), pa.chunked_array([], kind)):
+    whole = pa.chunked_array(
+        [pa.array(values, kind), pa.array(values[:0], kind), pa.array(values[2:], kind)]
+    )
+    for column in (
+        whole,
+        whole.slice(3, len(values)),
+        whole.slice(0, 0),
+        pa.chunked_array([], kind),
+    ):
         found = to_numpy(column)
         expected = column.to_numpy()
         assert found.dtype == expected.dtype

@@ -84,7 +84,9 @@ def left() -> list[str]:
     ],
     ids=["grey", "colour", "colour last", "colour first", "files", "resized"],
 )
-def test_the_same_as_by_one(images: list[list[Any]], options: dict[str, Any], request: pytest.FixtureRequest) -> None:
+def test_the_same_as_by_one(
+    images: list[list[Any]], options: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
     names = [save(f"{i}.parquet", part) for i, part in enumerate(images) if part]
     if [] in images:
         pq.write_table(pq.read_table(names[0]).slice(0, 0), "1.parquet")
@@ -107,14 +109,24 @@ def test_small_inputs_stay_in_this_process(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(
     ("wrong", "row"),
-    [({0: BAD}, 0), ({39: BAD}, 39), ({38: BAD, 3: BAD, 21: BAD}, 3), ({2: BAD, 1: colour(1)[0]}, 2), ({7: BAD}, 7)],
+    [
+        ({0: BAD}, 0),
+        ({39: BAD}, 39),
+        ({38: BAD, 3: BAD, 21: BAD}, 3),
+        ({2: BAD, 1: colour(1)[0]}, 2),
+        ({7: BAD}, 7),
+    ],
 )
 def test_the_first_bad_row_is_named(several: list[Worker], wrong: dict[int, Any], row: int) -> None:
     images = grey(40)
     for place, image in wrong.items():
         images[place] = image
     names = [save("a.parquet", images[:25]), save("b.parquet", images[25:])]
-    where = f"a.parquet: column 'image': row {row}" if row < 25 else f"b.parquet: column 'image': row {row - 25}"
+    where = (
+        f"a.parquet: column 'image': row {row}"
+        if row < 25
+        else f"b.parquet: column 'image': row {row - 25}"
+    )
     with pytest.raises(DataError, match=f"^{where} is no image that Pillow can read"):
         load(files(names))
     assert left() == []
@@ -129,7 +141,9 @@ def test_the_first_bad_row_is_named_though_a_later_one_is_met_before(several: li
 
 
 def test_several_sizes(several: list[Worker]) -> None:
-    with pytest.raises(DataError, match="row 30 is 4×5 pixels, the first image 5×4: data.image_size"):
+    with pytest.raises(
+        DataError, match="row 30 is 4×5 pixels, the first image 5×4: data.image_size"
+    ):
         load(files(save("a.parquet", grey(30) + grey(3, size=(4, 5)))))
 
 
@@ -171,7 +185,8 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     save("a.parquet", grey(8))
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(
-        DataError, match="^cache: the decoded images can't be kept there .No space left on device.*room"
+        DataError,
+        match="^cache: the decoded images can't be kept there .No space left on device.*room",
     ):
         load(files())
     assert left() == []
@@ -180,7 +195,9 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_disk_that_is_full_later(several: list[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
     """As on file systems that can't reserve room: a process meets it."""
     save("a.parquet", grey(8))
-    monkeypatch.setattr(Worker, "receive", lambda self: Answer("unwritten", 0, "No space left on device"))
+    monkeypatch.setattr(
+        Worker, "receive", lambda self: Answer("unwritten", 0, "No space left on device")
+    )
     with pytest.raises(DataError, match="^cache: .*No space left on device"):
         load(files())
     assert left() == []
@@ -208,7 +225,9 @@ def test_progress(several: list[Worker], monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(image_cache, "EVERY", 0)
     told: list[tuple[int, int, str, threading.Thread]] = []
     source = files(save("a.parquet", grey(37) + colour(3)))
-    source.show = lambda done, total, text: told.append((done, total, text, threading.current_thread()))
+    source.show = lambda done, total, text: told.append(
+        (done, total, text, threading.current_thread())
+    )
     load(source)
     done = [line[0] for line in told]
     assert done == sorted(set(done)), "it never goes back, even where colour makes all begin anew"
@@ -233,12 +252,16 @@ def test_what_progress_raises_is_no_error_of_the_disk() -> None:
 
 def test_a_process_that_dies(several: list[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_worker, "START", "import sys; sys.exit(3)")
-    with pytest.raises(DataError, match="images .* the process that decodes them has ended .exit code .*memory"):
+    with pytest.raises(
+        DataError, match="images .* the process that decodes them has ended .exit code .*memory"
+    ):
         load(files(save("a.parquet", grey(40))))
     assert left() == []
 
 
-def test_where_no_process_may_be_started(several: list[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_process_may_be_started(
+    several: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "executable", "")
     assert len(load(files(save("a.parquet", grey(40)))).train["inputs"]) == 40
     assert not several
@@ -279,7 +302,9 @@ def test_a_file_that_is_named_twice() -> None:
 def test_images_that_are_not_there(statistics: bool, plain: bool) -> None:
     images = [image["bytes"] for image in grey(4)] if plain else grey(4)
     save("a.parquet", [*images, None, None], write_statistics=statistics)
-    with pytest.raises(DataError, match="a.parquet: column 'image' has 2 empty values: fill them or drop the rows"):
+    with pytest.raises(
+        DataError, match="a.parquet: column 'image' has 2 empty values: fill them or drop the rows"
+    ):
         load(files())
 
 
@@ -307,7 +332,9 @@ def test_labels_and_images_are_of_one_content(monkeypatch: pytest.MonkeyPatch) -
     read = read_parquet("a.parquet", "a.parquet")
     for change in (lambda: save("a.parquet", grey(8, 1)), Path("a.parquet").unlink):
         change()
-        with pytest.raises(DataError, match="a.parquet: it has changed while it was read: start again"):
+        with pytest.raises(
+            DataError, match="a.parquet: it has changed while it was read: start again"
+        ):
             list(batches(read.column("image"), 4))
 
 
@@ -326,13 +353,22 @@ def test_names_with_points_and_other_columns() -> None:
     assert load(files(inputs=["image"])).input_shape == (1, 5, 4)
     assert load(files(inputs=["image.size"])).train["inputs"].flatten().tolist() == [1, 2, 3, 4]
     write("a.parquet", {"image": images, "size": [1.0, 2, 3, 4], "label": [0, 1, 0, 1]})
-    with pytest.raises(DataError, match="column 'image' holds images: data.inputs=.'image'. uses it alone"):
+    with pytest.raises(
+        DataError, match="column 'image' holds images: data.inputs=.'image'. uses it alone"
+    ):
         load(files())
 
 
 def modules(code: str) -> set[str]:
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); {code}; print(*sys.modules)"
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); {code}; "
+        "print(*sys.modules)"
+    )
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
 
 
 def test_a_process_that_decodes_loads_neither_torch_nor_numpy() -> None:
@@ -348,20 +384,28 @@ def test_a_process_that_decodes_loads_neither_torch_nor_numpy() -> None:
 def test_loading_loads_no_pandas(name: str) -> None:
     code = f"from tests.data.scenes import files; files({name!r}).load(seed=0)"
     save("a.parquet", grey(4))
-    write("a.csv", {"x": [1.5, 2.5, 3.0, 4.0], "whole": [1, 2, 3, 4], "label": ["a", "b", "a", "b"]})
+    write(
+        "a.csv", {"x": [1.5, 2.5, 3.0, 4.0], "whole": [1, 2, 3, 4], "label": ["a", "b", "a", "b"]}
+    )
     load(files(name))
     found = modules(code)
     assert "pandas" not in found
-    assert name == "a.csv" or not {"pyarrow.compute", "PIL.Image"} & found - modules("import tests.data.scenes")
+    assert name == "a.csv" or not {"pyarrow.compute", "PIL.Image"} & found - modules(
+        "import tests.data.scenes"
+    )
 
 
-def test_an_image_of_the_worst_kind_takes_one_block(several: list[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_of_the_worst_kind_takes_one_block(
+    several: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Small when encoded, large when decoded: a block is bounded by both."""
     monkeypatch.setattr(image_cache, "BLOCK_BYTES", 4 * 20)
     sizes: list[int] = []
     send = Worker.send
     monkeypatch.setattr(
-        Worker, "send", lambda self, block, *rest: sizes.append(len(block.images)) or send(self, block, *rest)
+        Worker,
+        "send",
+        lambda self, block, *rest: sizes.append(len(block.images)) or send(self, block, *rest),
     )
     save("a.parquet", grey(40, size=(8, 10)))
     load(files())

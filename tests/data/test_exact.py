@@ -90,12 +90,24 @@ def test_values_of_several_lines_and_long_ones() -> None:
         ("x,label\n1,0\nNA,1\n", "column 'x' has 1 empty values"),
         ("x,label\n,0\n,1\n", "column 'x' has 2 empty values"),
         ("x,label\n1,0\n1,NA\n2,1\n", "column 'label' has 1 empty values"),
-        ("x;label\n1,5;0\n", "a.csv: not readable as csv: its columns are separated by ';', expected ','"),
+        (
+            "x;label\n1,5;0\n",
+            "a.csv: not readable as csv: its columns are separated by ';', expected ','",
+        ),
         ("x\tlabel\n1\t0\n", "its columns are separated by a tab, expected ','"),
         ("x|label\n1|0\n", "its columns are separated by '|', expected ','"),
-        ("at,label\n1767225600,0\n1767225630,1\n", "column 'at' holds 1767225630, which float32 holds as 1767225600"),
-        ("at,label\n1767225600.25,0\n1767225600.75,1\n", "which float32 makes equal: subtract an offset"),
-        ("at,label\n1767225600.0,0\n1767225630.0,1\n", "which float32 makes equal: subtract an offset"),
+        (
+            "at,label\n1767225600,0\n1767225630,1\n",
+            "column 'at' holds 1767225630, which float32 holds as 1767225600",
+        ),
+        (
+            "at,label\n1767225600.25,0\n1767225600.75,1\n",
+            "which float32 makes equal: subtract an offset",
+        ),
+        (
+            "at,label\n1767225600.0,0\n1767225630.0,1\n",
+            "which float32 makes equal: subtract an offset",
+        ),
     ],
 )
 def test_csv_that_is_refused(content: str, text: str) -> None:
@@ -110,7 +122,9 @@ def test_encodings() -> None:
     Path("a.csv").write_text("x,label\n1,0\n2,1\n\n\n", encoding="utf-8-sig")
     assert load(files("a.csv")).train["inputs"].tolist() == [[1.0], [2.0]]
     Path("a.csv").write_text("x,label\n1,0\n2,1\n", encoding="utf-16")
-    with pytest.raises(DataError, match="it is UTF-16 or binary, expected UTF-8: save the file as UTF-8"):
+    with pytest.raises(
+        DataError, match="it is UTF-16 or binary, expected UTF-8: save the file as UTF-8"
+    ):
         load(files("a.csv"))
 
 
@@ -119,7 +133,10 @@ def test_what_is_no_file_of_a_known_kind() -> None:
     csv("", "spark/_SUCCESS")
     for path, text in [
         ("spark", r"data.train=spark is a folder: name its files, as in 'spark/\*.parquet'"),
-        ("spark/*", r"spark/_SUCCESS: unknown suffix '', .*name the files by a glob such as folder/\*.csv"),
+        (
+            "spark/*",
+            r"spark/_SUCCESS: unknown suffix '', .*name the files by a glob such as folder/\*.csv",
+        ),
         (csv("", "a.csv.gz"), "unknown suffix '.gz', .*unpack it first"),
         (csv("", "a.tsv"), "unknown suffix '.tsv', .*save it with commas"),
     ]:
@@ -130,10 +147,16 @@ def test_what_is_no_file_of_a_known_kind() -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ('{"x": 1, "label": 0}\n{"x": NaN, "label": 1}', "a.json: not readable as json: line 2: NaN is no JSON"),
+        (
+            '{"x": 1, "label": 0}\n{"x": NaN, "label": 1}',
+            "a.json: not readable as json: line 2: NaN is no JSON",
+        ),
         ('{"x": 1, "x": 2, "label": 0}', "line 1: key 'x' is there twice in one object"),
         ('[{"x": 1, "label": 0}, 3]', "row 1 is no object"),
-        ('{"x": {"a": 1}, "label": 0}', "column 'x' is struct<a: int64>, expected numbers or images"),
+        (
+            '{"x": {"a": 1}, "label": 0}',
+            "column 'x' is struct<a: int64>, expected numbers or images",
+        ),
         ('{"x": 1, "label": 0}\n{"x": "a", "label": 1}', "not readable as json: column 'x':"),
         ('{"x": 1, "label": 0}\n{"label": 1}', "column 'x' has 1 empty values"),
         ('{"x": "007", "label": 0}\n{"x": "1", "label": 1}', "(row 0 holds '007')"),
@@ -226,7 +249,9 @@ def test_only_uint8_is_scaled(kind: torch.dtype) -> None:
 
 
 def test_scale_refuses_integers_that_float32_would_change() -> None:
-    with pytest.raises(DataError, match="transform: Scale found the integer 16777217, which float32 can't hold"):
+    with pytest.raises(
+        DataError, match="transform: Scale found the integer 16777217, which float32 can't hold"
+    ):
         Scale()(torch.tensor([[2**24 + 1, 0]]))
     assert Scale()(torch.tensor([2**30])).tolist() == [2.0**30]
 
@@ -262,7 +287,10 @@ def test_items_of_every_kind(value: Any, kind: torch.dtype) -> None:
         ((torch.zeros(2), None), "item 1: target None is NoneType"),
         ((torch.zeros(2).to_sparse(), 0), "item 1: its input is torch.float32, torch.sparse_coo"),
         ((torch.zeros(2, dtype=torch.complex64), 0), "item 1: its input is torch.complex64"),
-        ((np.array([2**63, 1], np.uint64), 0), "item 1: its input holds 9223372036854775808, beyond int64"),
+        (
+            (np.array([2**63, 1], np.uint64), 0),
+            "item 1: its input holds 9223372036854775808, beyond int64",
+        ),
         ((torch.zeros(2).long(), 0), "item 1 is torch.int64 [2], item 0 is torch.float32 [2]"),
     ],
 )

@@ -22,7 +22,11 @@ def here(workdir: Path) -> Path:
 def test_it_follows_the_contents(here: Path) -> None:
     cache = here / "cache"
     first = fingerprint(["new/*.csv"], cache)
-    assert fingerprint(["new/*.csv"], cache) == fingerprint(["new/*.csv"], here / "other cache") == first
+    assert (
+        fingerprint(["new/*.csv"], cache)
+        == fingerprint(["new/*.csv"], here / "other cache")
+        == first
+    )
     os.utime(here / "new" / "a.csv", (1, 1))
     assert fingerprint(["new/*.csv"], cache) == first, "touching a file changes nothing"
     (here / "new" / "a.csv").write_text("other")
@@ -59,20 +63,32 @@ def test_the_message_names_the_key_where_it_is_known(here: Path) -> None:
     patterns = {"data.train": "new/a.csv", "data.test": {"old": "nix.csv"}}
     with pytest.raises(DataError, match="^data.test=nix.csv: no such file"):
         fingerprint(patterns, here / "cache")
-    assert fingerprint({"data.train": "new/a.csv"}, here / "c") == fingerprint(["new/a.csv"], here / "c")
+    assert fingerprint({"data.train": "new/a.csv"}, here / "c") == fingerprint(
+        ["new/a.csv"], here / "c"
+    )
 
 
 def test_expand(here: Path) -> None:
     assert expand("new/*.csv", "data.train") == ["new/[ab].csv", "new/a.csv", "new/b.csv"]
-    assert expand("new/[ab].csv", "data.train") == ["new/[ab].csv"], "a file that is there is meant, pattern or not"
+    assert expand("new/[ab].csv", "data.train") == ["new/[ab].csv"], (
+        "a file that is there is meant, pattern or not"
+    )
     assert expand({"x": "new/a.csv", "y": ["new/b.csv"]}, "data.test") == ["new/a.csv", "new/b.csv"]
-    with pytest.raises(DataError, match=r"data.train=new/\*.parquet: no such file, and no file matches"):
+    with pytest.raises(
+        DataError, match=r"data.train=new/\*.parquet: no such file, and no file matches"
+    ):
         expand("new/*.parquet", "data.train")
 
 
 def test_it_loads_neither_torch_nor_pyarrow(here: Path) -> None:
     code = (
         "import sys; from renate.data.fingerprint import fingerprint; from pathlib import Path; "
-        "fingerprint(['new/a.csv'], Path('cache')); print([m for m in ('torch', 'pyarrow') if m in sys.modules])"
+        "fingerprint(['new/a.csv'], Path('cache')); print([m for m in ('torch', 'pyarrow') if m in "
+        "sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )

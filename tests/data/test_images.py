@@ -31,7 +31,9 @@ def test_images(kind: str) -> None:
         assert data.train["inputs"].shape == (4, 3, 5, 6)
         assert data.train["inputs"].dtype == torch.uint8
         if kind == "PNG":
-            assert torch.equal(data.train["inputs"], torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()))
+            assert torch.equal(
+                data.train["inputs"], torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
+            )
     assert len(list(Path("cache").glob("*.npy"))) == 1
     assert load(files(image_size=[3, 2])).input_shape == (3, 3, 2)
 
@@ -43,7 +45,8 @@ def test_grey_images_keep_one_channel() -> None:
 
 
 def test_one_image_in_colour_makes_all_have_three_channels() -> None:
-    grey, colour = np.full((4, 4), 7, np.uint8), np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    grey = np.full((4, 4), 7, np.uint8)
+    colour = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     write("a.parquet", {"image": [png(grey), png(colour)], "label": [0, 1]})
     inputs = load(files()).train["inputs"]
     assert torch.equal(inputs[0], torch.full((3, 4, 4), 7, dtype=torch.uint8))
@@ -83,7 +86,18 @@ def test_mnist(data_dir: Path) -> None:
     assert data.input_shape == (1, 28, 28)
     assert data.labels == list(range(10))
     assert data.train["targets"][:10].tolist() == pq.read_table(path)["label"].to_pylist()[:10]
-    assert data.train["targets"].bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert data.train["targets"].bincount().tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
     assert 0.12 < data.train["inputs"].double().mean() / 255 < 0.14
 
 
@@ -139,7 +153,9 @@ def test_what_would_start_a_program_is_no_image(monkeypatch: pytest.MonkeyPatch)
     started: list[Any] = []
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(a))
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", "gs")
-    with pytest.raises(DataError, match="a.parquet: column 'image': row 0 is no image .* expected PNG, JPEG"):
+    with pytest.raises(
+        DataError, match="a.parquet: column 'image': row 0 is no image .* expected PNG, JPEG"
+    ):
         read(EPS, EPS)
     assert not started
 

@@ -22,7 +22,12 @@ def _here(workdir: Path) -> None:
 
 
 def week(**changes: Any) -> dict[str, Any]:
-    table = {"a": [0.5, 1.5, 2.5, 3.5], "b": [10, 20, 30, 40], "f": [True, False] * 2, "label": [0, 1] * 2}
+    table = {
+        "a": [0.5, 1.5, 2.5, 3.5],
+        "b": [10, 20, 30, 40],
+        "f": [True, False] * 2,
+        "label": [0, 1] * 2,
+    }
     return {name: values for name, values in (table | changes).items() if values is not None}
 
 
@@ -34,7 +39,9 @@ def test_names_decide_within_an_update() -> None:
     write("train.parquet", week())
     write("test.parquet", dict(reversed(week().items())))
     write("more.csv", dict(reversed(week().items())))
-    data = files(["train.parquet", "more.csv"], test={"one": "test.parquet", "two": "more.csv"}).load(seed=0)
+    data = files(
+        ["train.parquet", "more.csv"], test={"one": "test.parquet", "two": "more.csv"}
+    ).load(seed=0)
     expected = [[0.5, 10, 1], [1.5, 20, 0], [2.5, 30, 1], [3.5, 40, 0]]
     assert data.test["one"]["inputs"].tolist() == expected
     assert data.test["two"]["inputs"].tolist() == expected
@@ -64,7 +71,10 @@ def test_names_decide_between_updates() -> None:
         ({"b": ["1", "2", "3", "x"]}, "b.parquet: column 'b' is text, in the state it is number"),
         ({"b": [True] * 4}, "b.parquet: column 'b' is boolean, in the state it is number"),
         ({"f": [1, 0, 1, 0]}, "b.parquet: column 'f' is number, in the state it is boolean"),
-        ({"label": [True, False] * 2}, "data.train: the target is boolean, that of the state integer"),
+        (
+            {"label": [True, False] * 2},
+            "data.train: the target is boolean, that of the state integer",
+        ),
     ],
 )
 @pytest.mark.parametrize("part", ["train", "test"])
@@ -74,7 +84,9 @@ def test_columns_that_are_not_the_states(changes: dict[str, Any], text: str, par
     state = known(files())
     train, test = ("b.parquet", "a.parquet") if part == "train" else ("a.parquet", "b.parquet")
     if part == "test":
-        text = text.replace("data.train:", "data.test:").replace("that of the state", "that of data.train")
+        text = text.replace("data.train:", "data.test:").replace(
+            "that of the state", "that of data.train"
+        )
     with pytest.raises(DataError) as caught:
         files(train, test=test).load(seed=0, known=state)
     assert text in str(caught.value)
@@ -85,7 +97,9 @@ def test_a_renamed_column_is_recognised() -> None:
     write("a.parquet", {"price": [1, 2, 3, 4], "label": [0, 1] * 2})
     state = known(files())
     write("a.parquet", {"Price": [1, 2, 3, 4], "label": [0, 1] * 2})
-    with pytest.raises(DataError, match="no column 'price', which the state has, did you mean 'Price'"):
+    with pytest.raises(
+        DataError, match="no column 'price', which the state has, did you mean 'Price'"
+    ):
         files().load(seed=0, known=state)
 
 
@@ -94,7 +108,9 @@ def test_what_the_config_says_is_held_against_the_state() -> None:
     state = known(files(inputs=["a", "b"]))
     with pytest.raises(ConfigError, match="data.target=other: the state's target is 'label'"):
         files(target="other").load(seed=0, known=state)
-    with pytest.raises(ConfigError, match="data.inputs: 'f' is in only one of it and the state's inputs, a, b"):
+    with pytest.raises(
+        ConfigError, match="data.inputs: 'f' is in only one of it and the state's inputs, a, b"
+    ):
         files(inputs=["a", "b", "f"]).load(seed=0, known=state)
     swapped = files(inputs=["b", "a"]).load(seed=0, known=state)
     assert swapped.train["inputs"][0].tolist() == [0.5, 10]
@@ -112,7 +128,9 @@ def test_another_scale_is_said() -> None:
     state = known(files())
     write("a.parquet", {"p": [0, 100, 200, 255], "label": [0, 1] * 2})
     notes = files().load(seed=0, known=state).notes
-    assert any("data.train: column 'p' is 0 to 255, in training so far 0 to 1" in line for line in notes)
+    assert any(
+        "data.train: column 'p' is 0 to 255, in training so far 0 to 1" in line for line in notes
+    )
 
 
 GREY = [png(np.full((4, 4), i, np.uint8)) for i in range(4)]
@@ -129,11 +147,17 @@ def test_images_of_another_size_or_channels() -> None:
     write("grey.parquet", images(GREY))
     write("large.parquet", images(LARGE))
     state = known(files("colour.parquet"))
-    with pytest.raises(DataError, match="grey.parquet: column 'image' is grey, .* the state are in colour"):
+    with pytest.raises(
+        DataError, match="grey.parquet: column 'image' is grey, .* the state are in colour"
+    ):
         files("grey.parquet").load(seed=0, known=state)
-    with pytest.raises(DataError, match=r"column 'image' is 5×4 pixels, .* 4×4: data.image_size=\[4,4\]"):
+    with pytest.raises(
+        DataError, match=r"column 'image' is 5×4 pixels, .* 4×4: data.image_size=\[4,4\]"
+    ):
         files("large.parquet").load(seed=0, known=state)
-    with pytest.raises(DataError, match="colour.parquet: column 'image' is in colour, .* data.train are grey"):
+    with pytest.raises(
+        DataError, match="colour.parquet: column 'image' is in colour, .* data.train are grey"
+    ):
         files("grey.parquet", test="colour.parquet").load(seed=0)
 
     data = files("colour.parquet", test="grey.parquet").load(seed=0)
@@ -145,19 +169,30 @@ def test_items_of_a_data_set() -> None:
     items: Any = [(torch.full((3, 4, 4), float(i)), i % 2) for i in range(4)]
     other: Any = [(item[:1], label) for item, label in items]
     state = known(TorchDataset(train=items, test=items, test_size=0, **SHARED))
-    with pytest.raises(DataError, match=r"inputs are float32 \[1, 4, 4\], those of the state float32 \[3, 4, 4\]"):
+    with pytest.raises(
+        DataError, match=r"inputs are float32 \[1, 4, 4\], those of the state float32 \[3, 4, 4\]"
+    ):
         TorchDataset(train=other, test=other, test_size=0, **SHARED).load(seed=0, known=state)
 
 
 def test_a_value_that_is_no_number_is_told_by_file_row_and_column() -> None:
     write("b/1.parquet", week())
     write("b/2.parquet", week(a=[1.0, 2.0, float("inf"), 3.0]))
-    with pytest.raises(DataError, match=r"^b/2.parquet: row 2 \(the first is 0\), column 'a' is infinite"):
+    with pytest.raises(
+        DataError, match=r"^b/2.parquet: row 2 \(the first is 0\), column 'a' is infinite"
+    ):
         files("b/*.parquet").load(seed=0)
-    with pytest.raises(DataError, match=r"^b/2.parquet: row 2 \(the first is 0\), column 'a' is infinite"):
+    with pytest.raises(
+        DataError, match=r"^b/2.parquet: row 2 \(the first is 0\), column 'a' is infinite"
+    ):
         files("b/1.parquet", test="b/2.parquet").load(seed=0)
-    items: Any = [(torch.tensor([[1.0, 2.0], [1.0, float("nan") if i == 3 else 0.0]]), i % 2) for i in range(4)]
-    with pytest.raises(DataError, match=r"^data.train: item 3 \(the first is 0\): its input at \[1, 1\] is NaN"):
+    items: Any = [
+        (torch.tensor([[1.0, 2.0], [1.0, float("nan") if i == 3 else 0.0]]), i % 2)
+        for i in range(4)
+    ]
+    with pytest.raises(
+        DataError, match=r"^data.train: item 3 \(the first is 0\): its input at \[1, 1\] is NaN"
+    ):
         TorchDataset(train=items, test=items, test_size=0, **SHARED).load(seed=0)
 
 
@@ -181,19 +216,27 @@ def test_a_writers_index_is_no_input(kind: str) -> None:
 
 def test_a_range_as_index_and_its_metadata_say_nothing() -> None:
     pandas = json.dumps({"index_columns": [{"kind": "range", "start": 0}]})
-    write("a.parquet", pa.table({"x": [1, 2], "label": [0, 1]}).replace_schema_metadata({"pandas": pandas}))
+    write(
+        "a.parquet",
+        pa.table({"x": [1, 2], "label": [0, 1]}).replace_schema_metadata({"pandas": pandas}),
+    )
     assert not any("index" in line for line in files().load(seed=0).notes)
 
 
 def test_columns_may_be_named_by_numbers() -> None:
     write("a.csv", {"0": [0.5, 1.5], "1": [1.0, 2.0], "3": [0, 1]})
     wanted: Any = 3
-    assert files("a.csv", target=wanted, inputs=[1, 0]).load(seed=0).train["inputs"].tolist() == [[1, 0.5], [2, 1.5]]
+    assert files("a.csv", target=wanted, inputs=[1, 0]).load(seed=0).train["inputs"].tolist() == [
+        [1, 0.5],
+        [2, 1.5],
+    ]
 
 
 def test_a_name_that_can_not_be_kept() -> None:
     write("a.parquet", {"x\x1b[2J": [1, 2], "label": [0, 1]})
-    with pytest.raises(DataError, match=r"column 'x\\x1b\[2J' has a name with control characters: rename it"):
+    with pytest.raises(
+        DataError, match=r"column 'x\\x1b\[2J' has a name with control characters: rename it"
+    ):
         files().load(seed=0)
 
 

@@ -33,7 +33,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
         "no_proxy": "127.0.0.1",
     }.items():
         monkeypatch.setenv(name, value)
-    for key in ("at/new/a.csv", "at/new/b.csv", "at/new/old/c.csv", "at/new-2/d.csv", "at/new/e.txt"):
+    for key in (
+        "at/new/a.csv",
+        "at/new/b.csv",
+        "at/new/old/c.csv",
+        "at/new-2/d.csv",
+        "at/new/e.txt",
+    ):
         server.objects[f"bucket/{key}"] = (CSV, datetime.now(UTC))
     yield server
     server.shutdown()
@@ -50,8 +56,12 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
         ("at/new/**/*.csv", ["at/new/a.csv", "at/new/b.csv", "at/new/old/c.csv"]),
     ],
 )
-def test_patterns_mean_what_they_do_on_a_disk(s3: FakeS3, workdir: Path, pattern: str, found: list[str]) -> None:
-    assert expand(f"s3://bucket/{pattern}", "data.train") == [f"s3://bucket/{name}" for name in found]
+def test_patterns_mean_what_they_do_on_a_disk(
+    s3: FakeS3, workdir: Path, pattern: str, found: list[str]
+) -> None:
+    assert expand(f"s3://bucket/{pattern}", "data.train") == [
+        f"s3://bucket/{name}" for name in found
+    ]
     for key in s3.objects:
         path = workdir / key.removeprefix("bucket/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +106,10 @@ def test_the_fingerprint_reads_no_object_and_lists_once(s3: FakeS3, workdir: Pat
     ("pattern", "text"),
     [
         ("s3://bucket/at/new/x.csv", "data.train=s3://bucket/at/new/x.csv: no such object"),
-        ("s3://bucket/at/new/*.parquet", "data.train=s3://bucket/at/new/*.parquet: no object matches"),
+        (
+            "s3://bucket/at/new/*.parquet",
+            "data.train=s3://bucket/at/new/*.parquet: no object matches",
+        ),
         ("s4://bucket/a.csv", "data.train=s4://bucket/a.csv: "),
     ],
 )
@@ -109,5 +122,8 @@ def test_messages(s3: FakeS3, pattern: str, text: str) -> None:
 
 def test_a_store_that_refuses(s3: FakeS3) -> None:
     s3.fault = lambda method, key, headers: 403
-    with pytest.raises(DataError, match="^data.train=s3://bucket/at/new/a.csv: .*; check the URL, the credentials and"):
+    with pytest.raises(
+        DataError,
+        match="^data.train=s3://bucket/at/new/a.csv: .*; check the URL, the credentials and",
+    ):
         expand("s3://bucket/at/new/a.csv", "data.train")

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from renate.data.batch import Columns, length
-from renate.data.scenarios import IID, ClassIncremental, NoScenario, Permutation, Rotation, Scenario, rotate
+from renate.data.scenarios import (
+    IID,
+    ClassIncremental,
+    NoScenario,
+    Permutation,
+    Rotation,
+    Scenario,
+    rotate,
+)
 from renate.errors import ConfigError, DataError
 from renate.metrics import mask_logits
 
@@ -38,7 +46,9 @@ def test_class_incremental(part: str) -> None:
 
 def test_class_order_by_seed() -> None:
     scenario = ClassIncremental(chunks=3, groupings=None, shuffle=True)
-    orders = [[scenario.classes(i, seed=seed, num_classes=6) for i in range(3)] for seed in range(5)]
+    orders = [
+        [scenario.classes(i, seed=seed, num_classes=6) for i in range(3)] for seed in range(5)
+    ]
     assert all(sorted(sum(order, [])) == list(range(6)) for order in orders)
     assert len({str(order) for order in orders}) > 1
     assert orders[0] == [scenario.classes(i, seed=0, num_classes=6) for i in range(3)]
@@ -49,7 +59,12 @@ def test_groupings_and_uneven_chunks() -> None:
     assert scenario.chunks == 2
     assert set(cut(scenario, 1)["targets"].tolist()) == {0, 1, 2}
     uneven = ClassIncremental(chunks=4, groupings=None, shuffle=False)
-    assert [uneven.classes(i, seed=0, num_classes=6) for i in range(4)] == [[0, 1], [2, 3], [4], [5]]
+    assert [uneven.classes(i, seed=0, num_classes=6) for i in range(4)] == [
+        [0, 1],
+        [2, 3],
+        [4],
+        [5],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -81,14 +96,21 @@ def test_right_angles_are_exact(quarter: int) -> None:
 
 def test_rotation_against_a_reference() -> None:
     """Each output pixel is the bilinear value at its own position, turned back."""
-    image, degrees = columns()["inputs"][:1].double(), 30.0
-    angle, out = torch.deg2rad(torch.tensor(degrees)).item(), rotate(image, degrees)[0, 0]
-    cos, sin = torch.cos(torch.tensor(angle)).item(), torch.sin(torch.tensor(angle)).item()
+    image = columns()["inputs"][:1].double()
+    degrees = 30.0
+    angle = torch.deg2rad(torch.tensor(degrees)).item()
+    out = rotate(image, degrees)[0, 0]
+    cos = torch.cos(torch.tensor(angle)).item()
+    sin = torch.sin(torch.tensor(angle)).item()
     for row in range(6):
         for column in range(6):
-            y, x = row - 2.5, column - 2.5
-            at_x, at_y = cos * x - sin * y + 2.5, sin * x + cos * y + 2.5
-            left, top, value = int(at_x // 1), int(at_y // 1), 0.0
+            y = row - 2.5
+            x = column - 2.5
+            at_x = cos * x - sin * y + 2.5
+            at_y = sin * x + cos * y + 2.5
+            left = int(at_x // 1)
+            top = int(at_y // 1)
+            value = 0.0
             for i, j in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
                 if 0 <= i < 6 and 0 <= j < 6:
                     value += image[0, 0, i, j].item() * (1 - abs(at_y - i)) * (1 - abs(at_x - j))
@@ -106,17 +128,22 @@ def test_rotation_angles() -> None:
 
 
 def test_permutation_moves_pixels_and_loses_none() -> None:
-    scenario, original = Permutation(3, full=True), columns()["inputs"]
+    scenario = Permutation(3, full=True)
+    original = columns()["inputs"]
     assert torch.equal(cut(scenario, 0)["inputs"], original)
-    first, second = cut(scenario, 1)["inputs"], cut(scenario, 2)["inputs"]
+    first = cut(scenario, 1)["inputs"]
+    second = cut(scenario, 2)["inputs"]
     assert not torch.equal(first, second)
     assert torch.equal(first.flatten(1).sort(1).values, original.flatten(1).sort(1).values)
     assert torch.equal(cut(scenario, 1, "test")["inputs"], first), "train and test alike"
 
 
 def test_permutation_is_one_for_all_examples_and_can_be_undone() -> None:
-    original, moved = columns()["inputs"].flatten(1), cut(Permutation(3, full=True), 2)["inputs"].flatten(1)
-    back = [next(j for j in range(36) if torch.equal(moved[:, j], original[:, i])) for i in range(36)]
+    original = columns()["inputs"].flatten(1)
+    moved = cut(Permutation(3, full=True), 2)["inputs"].flatten(1)
+    back = [
+        next(j for j in range(36) if torch.equal(moved[:, j], original[:, i])) for i in range(36)
+    ]
     assert sorted(back) == list(range(36))
     assert torch.equal(moved[:, back], original)
 
@@ -129,14 +156,46 @@ def test_permutation_is_one_for_all_examples_and_can_be_undone() -> None:
             0,
             "scenario.chunks=7: the data has",
         ),
-        (lambda: ClassIncremental(chunks=3, groupings=None, shuffle=False), 3, "job.chunk=3: expected 0 to 2"),
-        (lambda: ClassIncremental(chunks=3, groupings=None, shuffle=False), -1, "job.chunk=-1: expected 0 to 2"),
-        (lambda: ClassIncremental(chunks=None, groupings=[[0, 9]], shuffle=False), 0, "from 0 to 5"),
-        (lambda: ClassIncremental(chunks=None, groupings=[[0], [0]], shuffle=False), 0, "each class at most once"),
-        (lambda: ClassIncremental(chunks=2, groupings=[[0]], shuffle=False), 0, "either scenario.chunks or"),
-        (lambda: Rotation(None, None, 180, full=True), 0, "either scenario.chunks or scenario.degrees"),
-        (lambda: ClassIncremental(chunks=None, groupings=[[0], []], shuffle=False), 0, "a chunk needs a class or more"),
-        (lambda: Rotation(2, None, 400, full=True), 0, "scenario.max_degrees=400: expected above 0 and at most 360"),
+        (
+            lambda: ClassIncremental(chunks=3, groupings=None, shuffle=False),
+            3,
+            "job.chunk=3: expected 0 to 2",
+        ),
+        (
+            lambda: ClassIncremental(chunks=3, groupings=None, shuffle=False),
+            -1,
+            "job.chunk=-1: expected 0 to 2",
+        ),
+        (
+            lambda: ClassIncremental(chunks=None, groupings=[[0, 9]], shuffle=False),
+            0,
+            "from 0 to 5",
+        ),
+        (
+            lambda: ClassIncremental(chunks=None, groupings=[[0], [0]], shuffle=False),
+            0,
+            "each class at most once",
+        ),
+        (
+            lambda: ClassIncremental(chunks=2, groupings=[[0]], shuffle=False),
+            0,
+            "either scenario.chunks or",
+        ),
+        (
+            lambda: Rotation(None, None, 180, full=True),
+            0,
+            "either scenario.chunks or scenario.degrees",
+        ),
+        (
+            lambda: ClassIncremental(chunks=None, groupings=[[0], []], shuffle=False),
+            0,
+            "a chunk needs a class or more",
+        ),
+        (
+            lambda: Rotation(2, None, 400, full=True),
+            0,
+            "scenario.max_degrees=400: expected above 0 and at most 360",
+        ),
         (lambda: IID(chunks=0), 0, "scenario.chunks=0: expected 1 or more"),
     ],
 )
@@ -148,13 +207,18 @@ def test_messages(make: Any, index: int, text: str) -> None:
 
 def test_rotation_needs_images() -> None:
     table = {"inputs": torch.zeros(4, 3), "targets": torch.arange(4)}
-    with pytest.raises(DataError, match=r"scenario=rotation needs images \[C, H, W\], the inputs are \[3\]"):
+    with pytest.raises(
+        DataError, match=r"scenario=rotation needs images \[C, H, W\], the inputs are \[3\]"
+    ):
         Rotation(2, None, 180, full=True).cut(table, 0, part="train", seed=0, num_classes=4)
 
 
 def test_a_chunk_without_test_examples() -> None:
-    scenario, table = ClassIncremental(chunks=3, groupings=None, shuffle=False), columns(rows=4)
-    with pytest.raises(DataError, match="chunk 2 of 3 has no test examples: data.test lacks its classes"):
+    scenario = ClassIncremental(chunks=3, groupings=None, shuffle=False)
+    table = columns(rows=4)
+    with pytest.raises(
+        DataError, match="chunk 2 of 3 has no test examples: data.test lacks its classes"
+    ):
         scenario.cut(table, 2, part="test", seed=0, num_classes=6)
     assert length(scenario.cut(table, 2, part="val", seed=0, num_classes=6)) == 0
 

@@ -44,7 +44,9 @@ def test_digits() -> None:
     assert data.labels == list(range(10))
     assert int(data.train["inputs"].max()) == 240
     other = load(Digits(batch_size=32, val_size=0.1, limit=None), seed=1)
-    assert torch.equal(data.test["test"]["inputs"], other.test["test"]["inputs"]), "one test set for every seed"
+    assert torch.equal(data.test["test"]["inputs"], other.test["test"]["inputs"]), (
+        "one test set for every seed"
+    )
     assert not torch.equal(data.train["inputs"], other.train["inputs"])
 
 
@@ -74,7 +76,8 @@ def test_a_path_with_an_equals_sign_is_a_path() -> None:
 
 def test_test_size_splits_what_has_no_test() -> None:
     write("a.parquet", {"x": list(range(400)), "label": [0, 1] * 200})
-    data, again = load(files(test=None)), load(files(test=None), seed=9)
+    data = load(files(test=None))
+    again = load(files(test=None), seed=9)
     rows = [c["inputs"][:, 0].tolist() for c in (data.train, data.test["test"])]
     assert len(rows[1]) == pytest.approx(100, abs=26)
     assert sorted(rows[0] + rows[1]) == list(range(400))
@@ -99,7 +102,9 @@ def test_val_split_and_limit() -> None:
     assert not rows[0] & rows[1]
     counted = load(files(val_size=5, limit=20))
     assert counted.val is not None
-    assert (length(counted.train), length(counted.val)) == (20, 5), "a limit is one of training examples"
+    assert (length(counted.train), length(counted.val)) == (20, 5), (
+        "a limit is one of training examples"
+    )
     assert load(files()).val is None
 
 
@@ -111,7 +116,11 @@ def test_json_that_is_one_list() -> None:
 
 def test_torch_dataset() -> None:
     inputs = torch.arange(60).view(20, 3)
-    data = load(TorchDataset(train=TensorDataset(inputs, torch.arange(20) % 2), test=None, test_size=0.25, **SHARED))
+    data = load(
+        TorchDataset(
+            train=TensorDataset(inputs, torch.arange(20) % 2), test=None, test_size=0.25, **SHARED
+        )
+    )
     assert length(data.train) + length(data.test["test"]) == 20
     assert length(data.test["test"]) == pytest.approx(5, abs=5)
     assert data.train["inputs"].dtype == torch.int64
@@ -137,7 +146,9 @@ def test_batches_cover_an_epoch_and_shuffle_by_the_generator() -> None:
 
 
 def test_a_batch_says_which_fields_it_has() -> None:
-    batch = BatchTransform()({"inputs": torch.zeros(2, 1), "targets": torch.zeros(2), "logits": torch.ones(2, 3)})
+    batch = BatchTransform()(
+        {"inputs": torch.zeros(2, 1), "targets": torch.zeros(2), "logits": torch.ones(2, 3)}
+    )
     assert torch.equal(batch.logits, torch.ones(2, 3))
     with pytest.raises(AttributeError, match=r"no field 'nix', only \['logits'\]"):
         _ = batch.nix

@@ -46,7 +46,9 @@ def test_no_row_changes_sides_when_files_come_or_are_merged_or_reordered() -> No
     write("new/a.csv", table(600, 200))
     one = table(0, 600)
     turned = {name: one[name][::-1] for name in ("x", "label", "id")}
-    write("merged.jsonl", {name: np.concatenate([turned[name], turned[name][:50]]) for name in turned})
+    write(
+        "merged.jsonl", {name: np.concatenate([turned[name], turned[name][:50]]) for name in turned}
+    )
     second = files(["new/a.csv", "merged.jsonl"], **weekly()).load(seed=99, known=as_kept(first))
 
     before = sides(first)
@@ -68,8 +70,12 @@ def test_equal_rows_with_several_labels_are_on_one_side() -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 2**32))
-def test_a_hash_knows_neither_the_rows_places_nor_the_columns_order(count: int, width: int, seed: int) -> None:
-    inputs = torch.from_numpy(np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32))
+def test_a_hash_knows_neither_the_rows_places_nor_the_columns_order(
+    count: int, width: int, seed: int
+) -> None:
+    inputs = torch.from_numpy(
+        np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
+    )
     names = [f"c{i}" for i in range(width)]
     whole = hash_rows(inputs, names)
     order = np.random.default_rng(seed).permutation(width)
@@ -91,7 +97,10 @@ def test_hashes_are_the_same_in_every_release() -> None:
     """Another hash would move the examples of every state that there is."""
     inputs = torch.tensor([[0.5, -1.0, 3.0], [0.0, 2.0, 1.0]])
     assert hash_rows(inputs).tolist() == [590238196772894298, 16954849835458122898]
-    assert uniform(np.array([1, 2], np.uint64), 7).tolist() == [0.7724516578449391, 0.7405521310639837]
+    assert uniform(np.array([1, 2], np.uint64), 7).tolist() == [
+        0.7724516578449391,
+        0.7405521310639837,
+    ]
 
 
 def test_numbers_are_uniform_and_keys_independent() -> None:
@@ -148,7 +157,10 @@ def test_a_number_of_validation_examples_becomes_a_share_that_stays() -> None:
     ("changes", "text"),
     [
         ({"test_size": 0.3}, "data.test_size=0.3: the state holds out 0.2.*data.test_size=0.2"),
-        ({"val_size": 0.2}, "data.val_size=0.2: the state holds out 0.1 for validation.*data.val_size=0.1"),
+        (
+            {"val_size": 0.2},
+            "data.val_size=0.2: the state holds out 0.1 for validation.*data.val_size=0.1",
+        ),
         ({"val_size": 0}, "data.val_size=0: the state holds out 0.1"),
     ],
 )
@@ -162,7 +174,9 @@ def test_shares_that_would_move_rows_are_refused(changes: dict[str, Any], text: 
 def test_measuring_takes_the_states_shares() -> None:
     write("a.parquet", table(0, 200))
     first = files(**weekly()).load(seed=0)
-    other = files(**weekly(test_size=0.5, val_size=0)).load(seed=0, known=as_kept(first), training=False)
+    other = files(**weekly(test_size=0.5, val_size=0)).load(
+        seed=0, known=as_kept(first), training=False
+    )
     assert rows(other.test["test"]) == rows(first.test["test"])
     assert any("the state holds out 0.2" in line for line in other.notes)
 
@@ -178,13 +192,18 @@ def test_a_test_set_that_comes_later_or_goes() -> None:
     assert sides(again) == sides(held)
 
     always = files(**weekly(test="b.parquet")).load(seed=0)
-    with pytest.raises(DataError, match="data.test=null: the state was always given test data.*give data.test"):
+    with pytest.raises(
+        DataError, match="data.test=null: the state was always given test data.*give data.test"
+    ):
         files(**weekly()).load(seed=0, known=as_kept(always))
 
 
 def test_a_test_set_among_the_training_rows_is_said() -> None:
     write("a.parquet", table(0, 200))
-    write("b.parquet", table(190, 20) | {"x": np.concatenate([table(0, 200)["x"][190:], np.zeros(10)])})
+    write(
+        "b.parquet",
+        table(190, 20) | {"x": np.concatenate([table(0, 200)["x"][190:], np.zeros(10)])},
+    )
     data = files(test="b.parquet").load(seed=0)
     assert "data.test: 10 of its 20 examples are also trained on" in data.notes
 
@@ -205,7 +224,13 @@ def test_data_sets_are_split_by_content_too() -> None:
     assert sides(data) == sides(turned)
 
 
-GOOD: dict[str, Any] = {"test": 0.2, "val": 0.1, "asked": 0.1, "key": 3, "moved": {"0" * 15 + "a": "val"}}
+GOOD: dict[str, Any] = {
+    "test": 0.2,
+    "val": 0.1,
+    "asked": 0.1,
+    "key": 3,
+    "moved": {"0" * 15 + "a": "val"},
+}
 
 
 def test_a_kept_split_is_read_back() -> None:

@@ -6,7 +6,9 @@ import torch
 from renate.data.transforms import Normalize, RandomCrop, RandomHorizontalFlip, Scale
 from renate.errors import DataError
 
-IMAGES = torch.randint(256, (64, 3, 8, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+IMAGES = torch.randint(
+    256, (64, 3, 8, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+)
 
 
 def test_scale() -> None:
@@ -23,7 +25,8 @@ def test_normalize() -> None:
 
 def test_every_crop_is_a_window_of_its_padded_image() -> None:
     torch.manual_seed(0)
-    out, seen = RandomCrop(2)(IMAGES), set()
+    out = RandomCrop(2)(IMAGES)
+    seen = set()
     assert out.shape == IMAGES.shape
     assert out.dtype == torch.uint8
     for image, cropped in zip(IMAGES, out, strict=True):
@@ -55,9 +58,15 @@ def test_a_seed_repeats_the_random_ones_on_floats_too() -> None:
 @pytest.mark.parametrize(
     ("transform", "text"),
     [
-        (Normalize([0.1, 0.2], [1.0, 1.0]), "transform: Normalize has 2 means, the inputs 3 channels"),
+        (
+            Normalize([0.1, 0.2], [1.0, 1.0]),
+            "transform: Normalize has 2 means, the inputs 3 channels",
+        ),
         (RandomCrop(2), r"transform: RandomCrop needs images [C, H, W], the inputs are [3]"),
-        (RandomHorizontalFlip(0.5), r"transform: RandomHorizontalFlip needs images [C, H, W], the inputs are [3]"),
+        (
+            RandomHorizontalFlip(0.5),
+            r"transform: RandomHorizontalFlip needs images [C, H, W], the inputs are [3]",
+        ),
     ],
 )
 def test_inputs_that_do_not_fit(transform: torch.nn.Module, text: str) -> None:

@@ -24,7 +24,9 @@ class Counter(pl.Callback):
     def __init__(self) -> None:
         self.seen: list[tuple[int, int, int, float]] = []
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int
+    ) -> None:
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self.seen.append((trainer.current_epoch, index, trainer.global_step, rate))
         assert trainer.is_last_batch == (index == 7)
@@ -48,27 +50,34 @@ class Logging(pl.Callback):
 class Stopping(pl.Callback):
     """Ours: ends the fit within the second epoch."""
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int
+    ) -> None:
         if trainer.global_step == 11:
             trainer.should_stop = True
 
 
 def fitted(
     *callbacks: pl.Callback,
-    optimizer: Callable[[Any], torch.optim.Optimizer] = lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    optimizer: Callable[[Any], torch.optim.Optimizer] = lambda p: torch.optim.SGD(
+        p, lr=0.1, momentum=0.9
+    ),
     scheduler: Any = None,
     interval: str = "step",
     replaced: bool = True,
     **settings: Any,
 ) -> tuple[list[Tensor], pl.Trainer, int]:
-    """Weights after a fit of 3 epochs of 8 batches, the trainer, and how many epochs our loop ran itself."""
+    """Weights after a fit of 3 epochs of 8 batches, the trainer, and how many epochs our loop
+    ran itself.
+    """
     generator = torch.Generator().manual_seed(0)
     columns = {
         "inputs": torch.rand(78, 5, generator=generator),
         "targets": torch.randint(3, (78,), generator=generator),
     }
     torch.manual_seed(0)
-    model, updater = nn.Linear(5, 3), FineTuning()
+    model = nn.Linear(5, 3)
+    updater = FineTuning()
     updater.criterion = nn.CrossEntropyLoss()
     settings = {"max_epochs": 3, "accelerator": "cpu", "devices": 1} | settings
     trainer = pl.Trainer(
@@ -114,7 +123,8 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_weights(case: str) -> None:
-    ours, theirs = Counter(), Counter()
+    ours = Counter()
+    theirs = Counter()
     weights, trainer, ran = fitted(ours, **CASES[case])
     expected, other, _ = fitted(theirs, replaced=False, **CASES[case])
     assert ran >= 2
@@ -124,7 +134,8 @@ def test_the_same_weights(case: str) -> None:
 
 
 def test_what_ends_a_fit_ends_it_after_the_same_step() -> None:
-    ours, theirs = Counter(), Counter()
+    ours = Counter()
+    theirs = Counter()
     _, trainer, ran = fitted(ours, Stopping())
     fitted(theirs, Stopping(), replaced=False)
     assert ran == 2
@@ -137,7 +148,9 @@ def test_what_ends_a_fit_ends_it_after_the_same_step() -> None:
     [(Other(), {}), (None, {"accumulate_grad_batches": 2})],
     ids=["a user's callback", "accumulated gradients"],
 )
-def test_lightning_runs_what_others_hear_of(callback: pl.Callback | None, settings: dict[str, Any]) -> None:
+def test_lightning_runs_what_others_hear_of(
+    callback: pl.Callback | None, settings: dict[str, Any]
+) -> None:
     given = [callback] if callback is not None else []
     weights, _, ran = fitted(*given, **settings)
     expected, _, _ = fitted(*given, replaced=False, **settings)

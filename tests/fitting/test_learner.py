@@ -55,7 +55,13 @@ def updater() -> Plain:
 
 def test_measuring_leaves_modes_buffers_and_tensors_as_they_were() -> None:
     model = Cached()
-    measure = Measure({"accuracy": MulticlassAccuracy(3)}, nn.CrossEntropyLoss(), BatchTransform(), 4, Classification())
+    measure = Measure(
+        {"accuracy": MulticlassAccuracy(3)},
+        nn.CrossEntropyLoss(),
+        BatchTransform(),
+        4,
+        Classification(),
+    )
     measure(model, updater(), COLUMNS)
     assert model.training
     assert not model.norm.training
@@ -64,8 +70,15 @@ def test_measuring_leaves_modes_buffers_and_tensors_as_they_were() -> None:
 
 
 def test_batches_that_are_measured_together_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, columns = nn.Linear(4, 3), {"inputs": torch.randn(50, 4), "targets": torch.arange(50) % 3}
-    measure = Measure({"accuracy": MulticlassAccuracy(3)}, nn.CrossEntropyLoss(), BatchTransform(), 7, Classification())
+    model = nn.Linear(4, 3)
+    columns = {"inputs": torch.randn(50, 4), "targets": torch.arange(50) % 3}
+    measure = Measure(
+        {"accuracy": MulticlassAccuracy(3)},
+        nn.CrossEntropyLoss(),
+        BatchTransform(),
+        7,
+        Classification(),
+    )
     measure.threads = Threads(most=torch.get_num_threads())
     together = measure(model, updater(), columns, [0, 2])
     monkeypatch.setattr("renate.fitting.measure.TOGETHER", 0)
@@ -76,7 +89,9 @@ def test_batches_that_are_measured_together_count_alike(monkeypatch: pytest.Monk
 
 
 def test_a_metric_of_several_values_is_named() -> None:
-    with pytest.raises(JobError, match=r"metrics\.confusion gives values of shape \[3, 3\], expected one number"):
+    with pytest.raises(
+        JobError, match=r"metrics\.confusion gives values of shape \[3, 3\], expected one number"
+    ):
         number_of("confusion", MulticlassConfusionMatrix(3)(torch.eye(3), torch.arange(3)))
 
 
@@ -118,7 +133,12 @@ def test_a_progress_counts_on_from_its_snapshot() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
-    [((5, -1, 1), (5, 205)), ((5, -1, 4), (5, 55)), ((5, 1000, 1), (5, 205)), ((50, 100, 1), (3, 100))],
+    [
+        ((5, -1, 1), (5, 205)),
+        ((5, -1, 4), (5, 55)),
+        ((5, 1000, 1), (5, 205)),
+        ((50, 100, 1), (3, 100)),
+    ],
 )
 def test_lengths_of_a_fit(settings: tuple[int, int, int], expected: tuple[int, int]) -> None:
     names = ("max_epochs", "max_steps", "accumulate_grad_batches")
@@ -131,7 +151,9 @@ def test_limits_of_an_epoch() -> None:
         limit_of({"limit_train_batches": 0.01}, 9)
 
 
-@pytest.mark.parametrize(("rows", "sizes"), [(97, [32, 32, 33]), (96, [32] * 3), (98, [32, 32, 32, 2]), (1, [1])])
+@pytest.mark.parametrize(
+    ("rows", "sizes"), [(97, [32, 32, 33]), (96, [32] * 3), (98, [32, 32, 32, 2]), (1, [1])]
+)
 def test_a_last_row_joins_the_batch_before(rows: int, sizes: list[int]) -> None:
     columns = {"inputs": torch.arange(rows), "targets": torch.arange(rows)}
     batches = Batches(columns, 32, BatchTransform(), torch.Generator().manual_seed(0))
@@ -177,9 +199,11 @@ def test_lazy_modules_take_their_shapes() -> None:
 
 
 def test_an_updaters_state_grows_and_leaves_the_loss_out() -> None:
-    small, large = updater(), updater()
+    small = updater()
+    large = updater()
     small.criterion = nn.CrossEntropyLoss(weight=torch.ones(2))
-    small.copy, large.copy = nn.Linear(4, 2), nn.Linear(4, 3)
+    small.copy = nn.Linear(4, 2)
+    large.copy = nn.Linear(4, 3)
     fresh = large.copy.weight[2].clone()
     large.grow(nn.Identity(), small.own_state())
     assert torch.equal(large.copy.weight[:2], small.copy.weight)

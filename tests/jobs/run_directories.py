@@ -1,4 +1,6 @@
-"""Run job directories one after another, all in the same processes: several tests share one start of torch."""
+"""Run job directories one after another, all in the same processes: several tests share one
+start of torch.
+"""
 
 import sys
 from pathlib import Path

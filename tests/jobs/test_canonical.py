@@ -114,11 +114,15 @@ class Net(nn.Linear):
 
 @pytest.mark.slow
 def test_the_same_in_every_process_until_its_code_changes(tmp_path: Path) -> None:
-    """Also where a class is defined in the script itself, and what it reads lies in another module."""
+    """Also where a class is defined in the script itself, and what it reads lies in another
+    module.
+    """
 
     def run(scale: float = 1.0) -> str:
         (tmp_path / "main.py").write_text(textwrap.dedent(SCRIPT.format(scale=scale)))
-        done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -14,7 +14,12 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine"),
 ]
-SHORT = ["trainer.max_epochs=5", "optimizer.lr=0.05", "model.hidden_sizes=[32]", "memory.capacity=200"]
+SHORT = [
+    "trainer.max_epochs=5",
+    "optimizer.lr=0.05",
+    "model.hidden_sizes=[32]",
+    "memory.capacity=200",
+]
 
 
 def accuracy(folder: Path, *arguments: str) -> float:
@@ -28,17 +33,34 @@ def test_ends_like_on_the_cpu(updater: str, workdir: Path) -> None:
     found = {}
     for device in ("cpu", "gpu"):
         (workdir / device).mkdir()
-        found[device] = accuracy(workdir / device, *SHORT, f"updater={updater}", f"trainer.accelerator={device}")
+        found[device] = accuracy(
+            workdir / device, *SHORT, f"updater={updater}", f"trainer.accelerator={device}"
+        )
     assert found["gpu"] == pytest.approx(found["cpu"], abs=0.03)
 
 
 @pytest.mark.parametrize("precision", ["16-mixed", "bf16-mixed", "bf16-true", "64-true"])
 def test_learns_in_every_precision(precision: str, workdir: Path) -> None:
-    assert accuracy(workdir, *SHORT, "updater=derpp", f"trainer.precision={precision}", "trainer.accelerator=gpu") > 0.8
+    assert (
+        accuracy(
+            workdir,
+            *SHORT,
+            "updater=derpp",
+            f"trainer.precision={precision}",
+            "trainer.accelerator=gpu",
+        )
+        > 0.8
+    )
 
 
 def test_convolutions_learn(workdir: Path) -> None:
-    model = ["model=resnet18", "model.width=8", "trainer.max_epochs=5", "data.batch_size=64", "optimizer.lr=0.05"]
+    model = [
+        "model=resnet18",
+        "model.width=8",
+        "trainer.max_epochs=5",
+        "data.batch_size=64",
+        "optimizer.lr=0.05",
+    ]
     assert accuracy(workdir, *model, "trainer.accelerator=gpu", "updater=er") > 0.8
 
 
@@ -46,7 +68,9 @@ def test_later_update_and_evaluation(workdir: Path) -> None:
     one = [*SHORT, "updater=derpp", "trainer.accelerator=gpu", "state.url=./state"]
     renate(*one, "state.first=true", cwd=workdir)
     renate(*one, "seed=1", cwd=workdir)
-    said = renate("job=evaluate", "state.url=./state", "trainer.accelerator=cpu", cwd=workdir).stdout
+    said = renate(
+        "job=evaluate", "state.url=./state", "trainer.accelerator=cpu", cwd=workdir
+    ).stdout
     assert "accuracy" in said
 
 
@@ -57,7 +81,8 @@ def test_goes_on_bit_for_bit(how: str, workdir: Path) -> None:
     assert not (job_of(workdir / "runs") / "result.json").exists()
     renate(*arguments, cwd=workdir)
     renate(*arguments, "run_dir=whole", cwd=workdir)
-    one, two = files(workdir, "runs"), files(workdir, "whole")
+    one = files(workdir, "runs")
+    two = files(workdir, "whole")
     for name, tensors in one.items():
         assert all(torch.equal(tensors[k], two[name][k]) for k in two[name]), name
 
@@ -68,4 +93,6 @@ def test_equal_seeds_give_equal_bits(workdir: Path) -> None:
         renate(*SHORT, "updater=derpp", "trainer.accelerator=gpu", f"run_dir={run}", cwd=workdir)
         found.append(files(workdir, run))
     for name, tensors in found[0].items():
-        assert all(np.array_equal(t.numpy(), found[1][name][k].numpy()) for k, t in tensors.items()), name
+        assert all(
+            np.array_equal(t.numpy(), found[1][name][k].numpy()) for k, t in tensors.items()
+        ), name

@@ -14,8 +14,10 @@ from renate.jobs.live import ABANDONED, Held, LiveModel, reading_from
 
 
 def test_a_file_stays_as_long_as_somebody_needs_it(tmp_path: Path) -> None:
-    folder, model = tmp_path / "live", nn.Linear(2, 2)
-    one, other = Held(folder), Held(folder)
+    folder = tmp_path / "live"
+    model = nn.Linear(2, 2)
+    one = Held(folder)
+    other = Held(folder)
     path = one.save(model, "model")
     assert other.save(model, "model") == path, "the same object is the same file"
     one.release()
@@ -42,7 +44,10 @@ def test_only_objects_of_this_run_directory_are_read(tmp_path: Path) -> None:
     path = held.save(nn.Linear(2, 2), "model")
     with pytest.raises(ConfigError, match="no object of this run directory"):
         LiveModel(str(path))
-    with reading_from(str(tmp_path / "other")), pytest.raises(ConfigError, match="no object of this run directory"):
+    with (
+        reading_from(str(tmp_path / "other")),
+        pytest.raises(ConfigError, match="no object of this run directory"),
+    ):
         LiveModel(str(path))
     with reading_from(str(tmp_path / "mine")):
         assert isinstance(LiveModel(str(path)).net, nn.Linear)

@@ -1,4 +1,6 @@
-"""Several labels at once: updates with labels that come later, a sweep, a stream, from the command line and Python."""
+"""Several labels at once: updates with labels that come later, a sweep, a stream, from the
+command line and Python.
+"""
 
 import json
 from pathlib import Path
@@ -36,7 +38,9 @@ def tags(path: str, seed: int, known: int) -> None:
 def columns(path: str, seed: int) -> None:
     inputs, flags = flags_of(seed)
     table = {f"x{i}": inputs[:, i] for i in range(4)}
-    pq.write_table(pa.table({**table, **{name: flags[:, i] for i, name in enumerate(COLUMNS)}}), path)
+    pq.write_table(
+        pa.table({**table, **{name: flags[:, i] for i, name in enumerate(COLUMNS)}}), path
+    )
 
 
 @pytest.mark.parametrize("updater", ["er", "derpp"])
@@ -46,8 +50,18 @@ def test_a_label_may_come_later(updater: str, workdir: Path) -> None:
     for week, known in ((1, 3), (2, 3), (3, 4)):
         tags(f"{week}.parquet", week, known)
         command(
-            *("data=files", "data.target=tags", f"data.train={week}.parquet", f"data.test=test{known}.parquet"),
-            *("state.url=./state", f"updater={updater}", "model.grow=true", f"state.first={str(week == 1).lower()}"),
+            *(
+                "data=files",
+                "data.target=tags",
+                f"data.train={week}.parquet",
+                f"data.test=test{known}.parquet",
+            ),
+            *(
+                "state.url=./state",
+                f"updater={updater}",
+                "model.grow=true",
+                f"state.first={str(week == 1).lower()}",
+            ),
             *TRAINED,
             cwd=workdir,
         )
@@ -71,7 +85,9 @@ def test_columns_of_flags_tune_and_stream(workdir: Path) -> None:
     assert "test_f1_micro" in said
     assert "test_f1_macro" in said
 
-    tuned = command(*data, "tuner=grid", "optimizer.lr=0.5,1e-7", "trainer.max_epochs=8", cwd=workdir).stdout
+    tuned = command(
+        *data, "tuner=grid", "optimizer.lr=0.5,1e-7", "trainer.max_epochs=8", cwd=workdir
+    ).stdout
     assert "optimizer.lr=0.5" in tuned.replace(" ", ""), tuned
 
     stream = ["job=stream", "scenario=iid", "scenario.chunks=2", "run_dir=streams"]
@@ -94,8 +110,12 @@ def test_flags_that_are_none(workdir: Path) -> None:
     table = pq.read_table("1.parquet")
     pq.write_table(table.set_column(5, "b", pa.array([2] * table.num_rows)), "2.parquet")
     said = command(
-        *("data=files", "data.target=[a,b,c]", "data.train=2.parquet", "problem=multi_label"), cwd=workdir, code=1
+        *("data=files", "data.target=[a,b,c]", "data.train=2.parquet", "problem=multi_label"),
+        cwd=workdir,
+        code=1,
     )
     assert "row 0 (the first is 0), column 'b' is 2, expected 0 or 1" in said.stderr
-    said = command("data=files", "data.target=[a,bb,c]", "data.train=1.parquet", cwd=workdir, code=1)
+    said = command(
+        "data=files", "data.target=[a,bb,c]", "data.train=1.parquet", cwd=workdir, code=1
+    )
     assert "no column 'bb'" in said.stderr

@@ -10,7 +10,11 @@ from tests.test_config import GROUPS, OPTIONS
 
 ALONE = {"job", "backend", "data"}  # these have tests of their own
 NEEDS = {
-    ("model", "torch_module"): ["model._target_=my_net.Net", "+model.num_classes=null", "+model.in_features=null"],
+    ("model", "torch_module"): [
+        "model._target_=my_net.Net",
+        "+model.num_classes=null",
+        "+model.in_features=null",
+    ],
     ("model", "resnet18"): ["model.width=4"],
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop", "+optimizer.alpha=0.9"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
@@ -21,7 +25,10 @@ NEEDS = {
     ("transform", "none"): ["data=files", "data.train=a.parquet", "data.target=label"],
     ("transform", "cifar10"): ["data=files", "data.train=images.parquet", "data.target=label"],
 }
-TUNED = {"tuner": ["search_space=lr", "tuner.max_trials=2"], "search_space": ["tuner=random", "tuner.max_trials=2"]}
+TUNED = {
+    "tuner": ["search_space=lr", "tuner.max_trials=2"],
+    "search_space": ["tuner=random", "tuner.max_trials=2"],
+}
 
 
 def test_no_group_is_forgotten() -> None:
@@ -34,7 +41,8 @@ def test_runs(group: str, option: str, workdir: Path) -> None:
     if option == "cifar10":
         write_images(workdir / "images.parquet")
     (workdir / "my_net.py").write_text(
-        "from torch import nn\n\nclass Net(nn.Sequential):\n    def __init__(self, in_features, num_classes):\n"
+        "from torch import nn\n\nclass Net(nn.Sequential):\n    def __init__(self, in_features, "
+        "num_classes):\n"
         "        super().__init__(nn.Flatten(), nn.Linear(in_features, num_classes))\n"
     )
     quick = [f"{group}={option}", "trainer.max_epochs=1", "data.limit=100", "data.val_size=20"]

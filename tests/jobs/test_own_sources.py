@@ -29,7 +29,10 @@ IMPORTS = {
     "within a function": ("def f():\n    from layers import A", {"layers.py"}),
     "over two": ("import between", {"between.py", "layers.py"}),
     "a package": ("import pack", {"pack/__init__.py"}),
-    "of a package": ("from pack import inner", {"pack/__init__.py", "pack/inner.py", "pack/other.py"}),
+    "of a package": (
+        "from pack import inner",
+        {"pack/__init__.py", "pack/inner.py", "pack/other.py"},
+    ),
     "by its path": ("import pack.inner", {"pack/__init__.py", "pack/inner.py", "pack/other.py"}),
     "without __init__": ("from folder import loose", {"folder/loose.py"}),
     "by a call": (

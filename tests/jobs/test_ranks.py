@@ -1,4 +1,6 @@
-"""Jobs of two processes: the same memory as one process's, any number of processes after any other, kills."""
+"""Jobs of two processes: the same memory as one process's, any number of processes after any
+other, kills.
+"""
 
 import contextlib
 import json
@@ -32,9 +34,16 @@ TWO = ["trainer.devices=2", "trainer.accelerator=cpu"]
 # An odd number of examples, in batches that don't divide it.
 SMALL = ["data.limit=203", "trainer.max_epochs=3", "memory.capacity=60", "model.hidden_sizes=[16]"]
 STREAM = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "objective.metric=null"]
-# A checkpoint after every step, so that any kill falls between two processes' writes; every generator is drawn from.
+# A checkpoint after every step, so that any kill falls between two processes' writes; every
+# generator is drawn from.
 LONG = [
-    *("updater=derpp", "optimizer.momentum=0.9", "optimizer.lr=0.02", "lr_scheduler=cosine", "memory.capacity=300"),
+    *(
+        "updater=derpp",
+        "optimizer.momentum=0.9",
+        "optimizer.lr=0.02",
+        "lr_scheduler=cosine",
+        "memory.capacity=300",
+    ),
     *("data.limit=700", "trainer.max_epochs=6", "trainer.checkpoint_every=0.0001", *TWO),
     *(
         "model=torch_module",
@@ -80,7 +89,16 @@ def prepared(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
     def submit(self: LocalLauncher, job: ComposedJob) -> "Future[Any]":
         found.append(job.directory.path)
         done: Future[Any] = Future()
-        done.set_result({"status": "completed", "value": None, "metrics": {}, "counts": {}, "version": 1, "url": "x"})
+        done.set_result(
+            {
+                "status": "completed",
+                "value": None,
+                "metrics": {},
+                "counts": {},
+                "version": 1,
+                "url": "x",
+            }
+        )
         return done
 
     with monkeypatch.context() as patch:
@@ -112,12 +130,16 @@ def model_of(state: State) -> dict[str, torch.Tensor]:
 
 
 def distance(one: State, two: State) -> float:
-    a, b = model_of(one), model_of(two)
+    a = model_of(one)
+    b = model_of(two)
     return max(float((a[k] - b[k]).abs().max()) for k in a)
 
 
-def test_two_processes_are_one_with_batches_twice_as_large(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    even = ["data.limit=178", *SMALL[1:]]  # 160 to train on: every batch is whole, so the gradients are the same
+def test_two_processes_are_one_with_batches_twice_as_large(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 160 to train on: every batch is whole, so the gradients are the same
+    even = ["data.limit=178", *SMALL[1:]]
     jobs = {
         "fine_tuning": [*even, "updater=fine_tuning"],
         "er": [*SMALL, "updater=er"],
@@ -125,14 +147,25 @@ def test_two_processes_are_one_with_batches_twice_as_large(workdir: Path, monkey
         "joint": [*SMALL[:2], "model.hidden_sizes=[16]", "updater=joint"],
         "stream": [*SMALL, *STREAM, "updater=er"],
     }
-    halves = {name: prepared([*job, *TWO, "data.batch_size=16"], monkeypatch) for name, job in jobs.items()}
+    halves = {
+        name: prepared([*job, *TWO, "data.batch_size=16"], monkeypatch)
+        for name, job in jobs.items()
+    }
     for half in halves.values():
         (half / "result.json").unlink(missing_ok=True)
     command = Group(2, interface="lo").command(Path("x"))[:-3]
     script = str(Path(__file__).with_name("run_directories.py"))
-    environment = os.environ | Group(2, interface="lo").environment(2) | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = (
+        os.environ
+        | Group(2, interface="lo").environment(2)
+        | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    )
     done = subprocess.run(
-        [*command, script, *map(str, halves.values())], env=environment, capture_output=True, text=True, timeout=200
+        [*command, script, *map(str, halves.values())],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     states = {}
@@ -142,14 +175,17 @@ def test_two_processes_are_one_with_batches_twice_as_large(workdir: Path, monkey
         states[name] = State(result["url"])
     for name, job in jobs.items():
         whole = package.run([*job, "data.batch_size=32"])
-        one, two = memory_of(State(whole.state_url)), memory_of(states[name])
+        one = memory_of(State(whole.state_url))
+        two = memory_of(states[name])
         assert rows(one[0]) == rows(two[0]), name
         assert one[1]["count"] == two[1]["count"], name
     assert len(memory_of(states["er"])[0]) == 60, "full"
     assert "logits" in memory_of(states["derpp"])[0].columns()
     fine = package.run([*jobs["fine_tuning"], "data.batch_size=32"])
     assert distance(State(fine.state_url), states["fine_tuning"]) < 1e-5
-    reports = [json.loads(line) for line in (halves["er"] / "metrics.jsonl").read_text().splitlines()]
+    reports = [
+        json.loads(line) for line in (halves["er"] / "metrics.jsonl").read_text().splitlines()
+    ]
     assert [r["epoch"] for r in reports] == [1, 2, 3], "one process reports"
 
 
@@ -167,8 +203,12 @@ def test_one_then_two_then_one_process(workdir: Path) -> None:
     assert after["count"] == 3 * meta["count"]
 
 
-def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
-    """However busy the machine is: what is waited for must come, and if it does, sooner or later doesn't matter."""
+def wait_for(
+    condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None
+) -> None:
+    """However busy the machine is: what is waited for must come, and if it does, sooner or later
+    doesn't matter.
+    """
     until = time.monotonic() + 120
     while not condition():
         assert process is None or process.poll() is None, f"ended early: {process.communicate()[1]}"
@@ -178,12 +218,16 @@ def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | 
 
 @contextmanager
 def held(folder: Path, step: int, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
-    """A job whose processes are both at the end of a step, before they vote and write; opens the gate at the end."""
+    """A job whose processes are both at the end of a step, before they vote and write; opens the
+    gate at the end.
+    """
     (folder / "my_gate.py").write_text(GATE)
     for rank in (0, 1):
         (folder / f"held-{rank}").unlink(missing_ok=True)
     (folder / "gate").write_text(str(step))
-    with subprocess.Popen([*RENATE, *LONG, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*RENATE, *LONG, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             wait_for(lambda: all((folder / f"held-{rank}").exists() for rank in (0, 1)), process)
             yield process
@@ -214,15 +258,21 @@ def assert_ends_like_an_undisturbed_one(folder: Path) -> None:
     (folder / "gate").unlink(missing_ok=True)
     renate(*LONG, cwd=folder)
     renate(*LONG, "run_dir=whole", cwd=folder)
-    job, whole = job_of(folder / "runs"), job_of(folder / "whole")
+    job = job_of(folder / "runs")
+    whole = job_of(folder / "whole")
     assert not list(job.glob("checkpoint*.pt"))
-    reports = [[json.loads(line) for line in (j / "metrics.jsonl").read_text().splitlines()] for j in (job, whole)]
+    reports = [
+        [json.loads(line) for line in (j / "metrics.jsonl").read_text().splitlines()]
+        for j in (job, whole)
+    ]
     resumed, undisturbed = ([r | {"time": 0} for r in own] for own in reports)
     assert resumed == undisturbed
     assert [r["epoch"] for r in resumed] == list(range(1, 7))
-    one, two = State(str(job / "state")), State(str(whole / "state"))
+    one = State(str(job / "state"))
+    two = State(str(whole / "state"))
     assert distance(one, two) == 0
-    a, b = memory_of(one)[0].columns(), memory_of(two)[0].columns()
+    a = memory_of(one)[0].columns()
+    b = memory_of(two)[0].columns()
     assert all(torch.equal(a[name], b[name]) for name in b)
 
 
@@ -233,7 +283,10 @@ def test_a_killed_process_and_sigterm_and_resumed_bit_for_bit(workdir: Path) -> 
         (workdir / "gate").unlink()
         _, err = process.communicate(timeout=120)
         assert process.returncode == 1
-        assert err.splitlines()[-1] == "renate: process 1 of the job ended with signal SIGKILL: out of memory?"
+        assert (
+            err.splitlines()[-1]
+            == "renate: process 1 of the job ended with signal SIGKILL: out of memory?"
+        )
         assert "Traceback" not in err
     job = job_of(workdir / "runs")
     assert steps(job, 0) == steps(job, 1) == [13, 14]
@@ -241,7 +294,9 @@ def test_a_killed_process_and_sigterm_and_resumed_bit_for_bit(workdir: Path) -> 
     with held(workdir, 27) as process:
         assert steps(job, 0) == steps(job, 1) == [25, 26], "such a step takes no other's place"
         process.terminate()
-        wait_for(lambda: (job / "torchrun.txt").read_text().count("closing signal SIGTERM") == 2, process)
+        wait_for(
+            lambda: (job / "torchrun.txt").read_text().count("closing signal SIGTERM") == 2, process
+        )
         assert steps(job, 1) == [25, 26]
         (workdir / "gate").unlink()
         process.communicate(timeout=120)
@@ -266,7 +321,9 @@ def test_nothing_outlives_a_killed_launcher_or_a_frozen_process(workdir: Path) -
 
 @pytest.mark.slow
 def test_told_to_end_at_any_moment(workdir: Path) -> None:
-    """SIGTERM while torch is imported, while processes meet, within the fit, while one measures, at the end."""
+    """SIGTERM while torch is imported, while processes meet, within the fit, while one measures,
+    at the end.
+    """
     for wait in (2.0, 4.0, 5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 9.0):
         (workdir / "my_gate.py").write_text(GATE)
         process = subprocess.Popen([*RENATE, *LONG], cwd=workdir, stderr=subprocess.PIPE, text=True)
@@ -279,7 +336,8 @@ def test_told_to_end_at_any_moment(workdir: Path) -> None:
         assert workers(workdir) == []
         job = (workdir / "runs").glob("*/job.json")
         for folder in {path.parent.resolve() for path in job}:
-            zero, one = steps(folder, 0), steps(folder, 1)
+            zero = steps(folder, 0)
+            one = steps(folder, 1)
             assert zero == one or not (zero and one), "one step, or the fit is just over"
     assert_ends_like_an_undisturbed_one(workdir)
 
@@ -292,13 +350,16 @@ def test_an_error_in_one_process_is_the_jobs_error(workdir: Path) -> None:
         "class Net(nn.Sequential):\n    def __init__(self, out):\n"
         "        super().__init__(nn.Flatten(), nn.Linear(64, out))\n\n"
         "    def forward(self, x):\n"
-        "        if self.training and os.environ.get('RANK') == '1':\n            raise KeyError('only here')\n"
+        "        if self.training and os.environ.get('RANK') == '1':\n            raise "
+        "KeyError('only here')\n"
         "        return super().forward(x)\n"
     )
     net = ["model=torch_module", "model._target_=my_net.Net", "+model.out=10"]
     done = renate("trainer.max_epochs=1", *net, *TWO, cwd=workdir, code=1, own_process=True)
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("renate: KeyError: 'only here' (my_net.py:10: raise KeyError('only here'))"), done.stderr
+    assert last.startswith(
+        "renate: KeyError: 'only here' (my_net.py:10: raise KeyError('only here'))"
+    ), done.stderr
     assert workers(workdir) == []
 
 
@@ -306,7 +367,9 @@ def test_an_error_in_one_process_is_the_jobs_error(workdir: Path) -> None:
 def test_two_hosts_that_share_no_files(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     update = ["updater=er", *SMALL, "state.url=./state"]
     package.run([*update, "state.first=true"])
-    here = prepared([*update, "seed=1", "data.batch_size=16", "updater.replay_batch_size=16"], monkeypatch)
+    here = prepared(
+        [*update, "seed=1", "data.batch_size=16", "updater.replay_batch_size=16"], monkeypatch
+    )
     there = workdir / "elsewhere" / "job"
     there.mkdir(parents=True)
     for name in ("config.yaml", "job.json"):
@@ -319,7 +382,9 @@ def test_two_hosts_that_share_no_files(workdir: Path, monkeypatch: pytest.Monkey
         group = Group(1, hosts=2, host=index, port=port, interface="lo")
         environment = os.environ | group.environment(1)
         hosts.append(
-            subprocess.Popen(group.command(folder), cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                group.command(folder), cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True
+            )
         )
     for host in hosts:
         _, err = host.communicate(timeout=120)
@@ -329,5 +394,7 @@ def test_two_hosts_that_share_no_files(workdir: Path, monkeypatch: pytest.Monkey
     assert sorted(path.name for path in there.iterdir()) == ["config.yaml", "job.json"]
     one = memory_of(State("./state"))[0]
     package.run(["updater=er", *SMALL, "state.url=./other", "state.first=true"])
-    package.run(["updater=er", *SMALL, "state.url=./other", "seed=1", "updater.replay_batch_size=32"])
+    package.run(
+        ["updater=er", *SMALL, "state.url=./other", "seed=1", "updater.replay_batch_size=32"]
+    )
     assert rows(one) == rows(memory_of(State("./other"))[0])

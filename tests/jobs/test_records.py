@@ -46,7 +46,12 @@ def test_nothing_is_lost_on_the_way(result: JobResult, tmp_path: Path) -> None:
 
 
 def test_what_there_is_none_of_is_left_out() -> None:
-    assert JobResult(STOPPED).to_json() == {"status": "stopped", "value": None, "metrics": {}, "version": None}
+    assert JobResult(STOPPED).to_json() == {
+        "status": "stopped",
+        "value": None,
+        "metrics": {},
+        "version": None,
+    }
 
 
 def test_a_file_without_a_status_is_of_no_job_that_ended(tmp_path: Path) -> None:
@@ -58,13 +63,20 @@ def test_a_file_without_a_status_is_of_no_job_that_ended(tmp_path: Path) -> None
 
 def test_who_did_not_complete_has_a_reason() -> None:
     assert JobResult.failure("the disk is full").reason == "the disk is full"
-    assert replace(JobResult.failure("x"), status=STOPPED, error=None).reason == "the job was stopped"
+    assert (
+        replace(JobResult.failure("x"), status=STOPPED, error=None).reason == "the job was stopped"
+    )
 
 
 @pytest.mark.parametrize(
     "said",
     [
-        {"event": "report", "text": "x", "update": "update 1/2", "metrics": {"step": 3, "loss": None}},
+        {
+            "event": "report",
+            "text": "x",
+            "update": "update 1/2",
+            "metrics": {"step": 3, "loss": None},
+        },
         {"event": "report", "text": "x", "always": True},
         {"event": "progress", "done": 0, "total": 2, "text": ""},
         {"event": "resumed", "reports": []},
@@ -75,10 +87,15 @@ def test_who_did_not_complete_has_a_reason() -> None:
 def test_an_event_is_the_same_on_the_other_side(said: dict[str, Any]) -> None:
     event = Event.from_json(said)
     assert Event.from_json(json.loads(json.dumps(event.to_json()))) == event
-    assert {key: value for key, value in event.to_json().items() if key in said}.items() <= said.items()
+    assert {
+        key: value for key, value in event.to_json().items() if key in said
+    }.items() <= said.items()
 
 
 def test_a_report_becomes_a_line_of_the_curve() -> None:
     metrics = {"epoch": 1, "loss": 0.5}
     assert Event("report", metrics=metrics).row == metrics
-    assert Event("report", update="update 1/2", metrics=metrics).row == {"update": "update 1/2"} | metrics
+    assert (
+        Event("report", update="update 1/2", metrics=metrics).row
+        == {"update": "update 1/2"} | metrics
+    )

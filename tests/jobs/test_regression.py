@@ -1,4 +1,6 @@
-"""Numbers are predicted as classes are: updates, sweeps, streams, from the command line and from Python."""
+"""Numbers are predicted as classes are: updates, sweeps, streams, from the command line and from
+Python.
+"""
 
 import json
 import re
@@ -36,7 +38,12 @@ def test_three_updates_by_name_of_the_column_alone(workdir: Path) -> None:
         houses(workdir / f"{week}.parquet", week)
         first = ["state.first=true"] if week == 1 else []
         said = command(
-            *("data=files", "data.target=price", f"data.train={week}.parquet", "data.test=test.parquet"),
+            *(
+                "data=files",
+                "data.target=price",
+                f"data.train={week}.parquet",
+                "data.test=test.parquet",
+            ),
             *("state.url=./state", f"updater={updater}", "memory.backfill=true", *first, *TRAINED),
             cwd=workdir,
         ).stdout
@@ -50,7 +57,9 @@ def test_three_updates_by_name_of_the_column_alone(workdir: Path) -> None:
     error = float(np.sqrt(np.mean((np.array(guesses) - prices) ** 2)))
     kept = State("./state")
     measured = json.loads(bytes(kept.read(kept.manifest(3), "metrics.json")))["after"]["test"]
-    assert error == pytest.approx(measured["rmse"], rel=1e-3), "a loaded model answers in the units of the metric"
+    assert error == pytest.approx(measured["rmse"], rel=1e-3), (
+        "a loaded model answers in the units of the metric"
+    )
     assert error < 0.4 * float(prices.std())
     assert model.labels == ["price"]
     assert "test rmse" in command("state", "ls", "./state", cwd=workdir).stdout
@@ -72,7 +81,9 @@ def test_diabetes_in_python_comes_near_a_linear_model(workdir: Path) -> None:
             data={"train": data[week * 110 : (week + 1) * 110], "test": data[330:]},
         )
     linear = LinearRegression().fit(found.data[:330], found.target[:330])
-    reference = float(np.sqrt(np.mean((linear.predict(found.data[330:]) - found.target[330:]) ** 2)))
+    reference = float(
+        np.sqrt(np.mean((linear.predict(found.data[330:]) - found.target[330:]) ** 2))
+    )
     assert result.metrics["test_rmse"] < 1.25 * reference
     assert result.metrics["test_r2"] > 0.25
 
@@ -80,15 +91,30 @@ def test_diabetes_in_python_comes_near_a_linear_model(workdir: Path) -> None:
 def test_a_sweep_takes_the_least_error(workdir: Path) -> None:
     houses(workdir / "1.parquet", 1)
     data = ["data=files", "data.target=price", "data.train=1.parquet"]
-    said = command(*data, "tuner=grid", "optimizer.lr=0.05,1e-7", "trainer.max_epochs=3", cwd=workdir).stdout
+    said = command(
+        *data, "tuner=grid", "optimizer.lr=0.05,1e-7", "trainer.max_epochs=3", cwd=workdir
+    ).stdout
     assert re.search(r"optimizer\.lr\s*=?\s*0\.05", said), said
-    again = command(*data, "problem=regression", "tuner=grid", "optimizer.lr=1e-7,0.05", "run_dir=b", cwd=workdir)
+    again = command(
+        *data,
+        "problem=regression",
+        "tuner=grid",
+        "optimizer.lr=1e-7,0.05",
+        "run_dir=b",
+        cwd=workdir,
+    )
     assert "0.05" in again.stdout
 
 
 def test_a_stream_shows_errors_by_their_name(workdir: Path) -> None:
     houses(workdir / "1.parquet", 1)
-    data = ["data=files", "data.target=price", "data.train=1.parquet", "scenario=iid", "scenario.chunks=3"]
+    data = [
+        "data=files",
+        "data.target=price",
+        "data.train=1.parquet",
+        "scenario=iid",
+        "scenario.chunks=3",
+    ]
     said = command("job=stream", *data, *TRAINED, "run_dir=runs", cwd=workdir).stdout
     assert "rmse on each chunk after each update" in said
     written = json.loads(next(workdir.glob("runs/*/matrix.json")).read_text())
@@ -96,7 +122,9 @@ def test_a_stream_shows_errors_by_their_name(workdir: Path) -> None:
     assert (written["metric"], written["mode"]) == ("rmse", "min")
     assert written["metrics"]["average_rmse"] == pytest.approx(sum(matrix[2]) / 3)
     risen = sum(matrix[2][j] - min(matrix[0][j], matrix[1][j]) for j in range(2)) / 2
-    assert written["metrics"]["forgetting"] == pytest.approx(risen), "above 0 where errors have risen"
+    assert written["metrics"]["forgetting"] == pytest.approx(risen), (
+        "above 0 where errors have risen"
+    )
 
     results = list(renate.stream([*data, *TRAINED, "updater=joint", "run_dir=python"]))
     assert [len(result.matrix) for result in results] == [1, 2, 3]
@@ -108,14 +136,29 @@ def test_what_can_not_be(workdir: Path) -> None:
     data = ["data=files", "data.target=price", "data.train=1.parquet"]
     for more, text in (
         (["problem=classification"], "a label is a whole number, a boolean or text"),
-        (["job=stream", "scenario=class_incremental", "scenario.chunks=2"], "scenario=class_incremental cuts by class"),
+        (
+            ["job=stream", "scenario=class_incremental", "scenario.chunks=2"],
+            "scenario=class_incremental cuts by class",
+        ),
         (["objective.metric=val_accuracy"], "objective.metric=val_accuracy: not measured"),
         (["objective.mode=max"], "objective.mode=max with objective.metric=auto"),
-        (["problem=regression", "objective.metric=val_rmse", "objective.mode=max"], "of val_rmse less is better"),
+        (
+            ["problem=regression", "objective.metric=val_rmse", "objective.mode=max"],
+            "of val_rmse less is better",
+        ),
         (["problem=regresion"], "regression"),
-        (["problem._target_=renate.models.mlp.MLP"], "expected a class derived from renate.problems.base.Problem"),
-        (["loss=cross_entropy"], "loss: CrossEntropyLoss is not of problem=regression, whose own is mse"),
-        (["metrics=classification"], "metrics.accuracy: MulticlassAccuracy is not of problem=regression"),
+        (
+            ["problem._target_=renate.models.mlp.MLP"],
+            "expected a class derived from renate.problems.base.Problem",
+        ),
+        (
+            ["loss=cross_entropy"],
+            "loss: CrossEntropyLoss is not of problem=regression, whose own is mse",
+        ),
+        (
+            ["metrics=classification"],
+            "metrics.accuracy: MulticlassAccuracy is not of problem=regression",
+        ),
     ):
         said = command(*data, *more, cwd=workdir, code=1).stderr
         assert text in said, (more, said)
@@ -128,7 +171,9 @@ def test_a_state_keeps_its_problem(workdir: Path) -> None:
     pq.write_table(table.set_column(2, "price", classes), "2.parquet")
     once = ["data=files", "data.target=price", "state.url=./state", "trainer.max_epochs=2"]
     command(*once, "data.train=1.parquet", "state.first=true", cwd=workdir)
-    said = command(*once, "data.train=1.parquet", "problem=classification", "seed=1", cwd=workdir, code=1).stderr
+    said = command(
+        *once, "data.train=1.parquet", "problem=classification", "seed=1", cwd=workdir, code=1
+    ).stderr
     assert "problem=classification: the state's is regression" in said
     said = command(*once, "data.train=2.parquet", cwd=workdir).stdout
     assert "test_rmse" in said, "whole numbers are no classes to a state that predicts numbers"
@@ -151,7 +196,13 @@ def test_a_problem_of_the_users_own(workdir: Path) -> None:
     )
     (workdir / "conf" / "problem").mkdir(parents=True)
     (workdir / "conf" / "problem" / "whole.yaml").write_text("_target_: my_problem.Whole\n")
-    once = ["data=files", "data.target=price", "data.train=1.parquet", "problem=whole", "state.url=./state"]
+    once = [
+        "data=files",
+        "data.target=price",
+        "data.train=1.parquet",
+        "problem=whole",
+        "state.url=./state",
+    ]
     own = {"own_process": True}
     said = command(*once, "state.first=true", "trainer.max_epochs=2", cwd=workdir, **own).stdout
     assert "test_mae" in said

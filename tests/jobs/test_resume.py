@@ -1,4 +1,6 @@
-"""A fit that was interrupted within an epoch goes on and ends bit for bit as if nothing had happened."""
+"""A fit that was interrupted within an epoch goes on and ends bit for bit as if nothing had
+happened.
+"""
 
 import json
 import os
@@ -15,7 +17,13 @@ from renate.state.versions import State
 from tests.command import RENATE, renate, workers
 
 LONG = [
-    *("updater=derpp", "optimizer.momentum=0.9", "optimizer.lr=0.02", "lr_scheduler=cosine", "memory.capacity=300"),
+    *(
+        "updater=derpp",
+        "optimizer.momentum=0.9",
+        "optimizer.lr=0.02",
+        "lr_scheduler=cosine",
+        "memory.capacity=300",
+    ),
     *("trainer.max_epochs=60", "model.hidden_sizes=[32]", "trainer.gradient_clip_val=1.0"),
 ]
 
@@ -70,7 +78,11 @@ def interrupted(folder: Path, arguments: list[str], how: str) -> None:
     ],
 )
 def test_bit_for_bit(how: str, every: str, report: int | None, workdir: Path) -> None:
-    arguments = [*LONG, f"trainer.checkpoint_every={every}", f"trainer.report_every={report or 'null'}"]
+    arguments = [
+        *LONG,
+        f"trainer.checkpoint_every={every}",
+        f"trainer.report_every={report or 'null'}",
+    ]
     interrupted(workdir, arguments, how)
     job = job_of(workdir / "runs")
     assert not (job / "result.json").exists()
@@ -79,7 +91,8 @@ def test_bit_for_bit(how: str, every: str, report: int | None, workdir: Path) ->
     assert saved["position"] >= 0  # within an epoch, or between two
     renate(*arguments, cwd=workdir)
     renate(*arguments, "run_dir=whole", cwd=workdir)
-    one, two = files(workdir, "runs"), files(workdir, "whole")
+    one = files(workdir, "runs")
+    two = files(workdir, "whole")
     assert one.keys() == two.keys()
     for name, tensors in one.items():
         assert all(torch.equal(tensors[k], two[name][k]) for k in two[name]), name
@@ -105,4 +118,6 @@ def test_a_torn_checkpoint_starts_the_update_over(workdir: Path) -> None:
     (job / "checkpoint.pt").write_bytes(b"PK torn")
     renate(*arguments, cwd=workdir)
     assert json.loads((job / "result.json").read_text())["status"] == "completed"
-    assert [json.loads(line)["epoch"] for line in (job / "metrics.jsonl").read_text().splitlines()] == [1, 2]
+    assert [
+        json.loads(line)["epoch"] for line in (job / "metrics.jsonl").read_text().splitlines()
+    ] == [1, 2]

@@ -27,7 +27,9 @@ def _restored(baseline: Baseline, folder: Path, **environment: str) -> None:
 @pytest.fixture
 def baseline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Baseline]:
     """This process's; whatever a test's jobs do to it is undone."""
-    environment, folder, path = dict(os.environ), Path.cwd(), [*sys.path]
+    environment = dict(os.environ)
+    folder = Path.cwd()
+    path = [*sys.path]
     writes = sys.dont_write_bytecode
     found = Baseline()
     yield found
@@ -39,9 +41,14 @@ def baseline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Baseli
     sys.dont_write_bytecode = writes
 
 
-def test_a_folders_modules_are_read_again_after_another_folders_job(tmp_path: Path, baseline: Baseline) -> None:
-    """A worker that was parked serves jobs of any folder; a name that begins like ours is nobody else's."""
-    mine, other = tmp_path / "mine", tmp_path / "other"
+def test_a_folders_modules_are_read_again_after_another_folders_job(
+    tmp_path: Path, baseline: Baseline
+) -> None:
+    """A worker that was parked serves jobs of any folder; a name that begins like ours is nobody
+    else's.
+    """
+    mine = tmp_path / "mine"
+    other = tmp_path / "other"
     mine.mkdir()
     other.mkdir()
     words = []
@@ -61,7 +68,9 @@ def test_an_edit_within_the_same_second_is_seen(tmp_path: Path, baseline: Baseli
     assert words == ["one", "two"]
 
 
-def test_modules_of_a_folder_that_was_left_cannot_be_imported(tmp_path: Path, baseline: Baseline) -> None:
+def test_modules_of_a_folder_that_was_left_cannot_be_imported(
+    tmp_path: Path, baseline: Baseline
+) -> None:
     mine, other, extra = (tmp_path / name for name in ("mine", "other", "extra"))
     for folder in (mine, other, extra):
         folder.mkdir()
@@ -101,13 +110,17 @@ UPSET = {
 
 
 @pytest.mark.parametrize("line", UPSET)
-def test_what_a_job_has_set_is_gone_before_the_next(line: str, tmp_path: Path, baseline: Baseline) -> None:
+def test_what_a_job_has_set_is_gone_before_the_next(
+    line: str, tmp_path: Path, baseline: Baseline
+) -> None:
     exec(line)
     _restored(baseline, tmp_path)
     assert UPSET[line](), line
 
 
-def test_random_numbers_do_not_go_on_where_the_last_job_stopped(tmp_path: Path, baseline: Baseline) -> None:
+def test_random_numbers_do_not_go_on_where_the_last_job_stopped(
+    tmp_path: Path, baseline: Baseline
+) -> None:
     drawn = []
     for _ in range(2):
         torch.manual_seed(0)

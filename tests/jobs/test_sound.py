@@ -55,7 +55,11 @@ def test_a_metric_that_is_no_number_is_named() -> None:
 
 
 def test_json_is_strict() -> None:
-    assert strict({"a": math.nan, "b": [math.inf, 1.5], 3: "x"}) == {"a": None, "b": [None, 1.5], "3": "x"}
+    assert strict({"a": math.nan, "b": [math.inf, 1.5], 3: "x"}) == {
+        "a": None,
+        "b": [None, 1.5],
+        "3": "x",
+    }
 
 
 def test_a_result_is_written_whatever_is_in_it(tmp_path: Path) -> None:

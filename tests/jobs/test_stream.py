@@ -42,7 +42,9 @@ def test_stream(workdir: Path) -> None:
 
 def test_golden_numbers(workdir: Path) -> None:
     """Compared by tolerance: other processors and versions round differently."""
-    matrix = [result.matrix for result in renate.stream(STREAM | {"updater": "derpp", "seed": 3})][-1]
+    matrix = [result.matrix for result in renate.stream(STREAM | {"updater": "derpp", "seed": 3})][
+        -1
+    ]
     golden = json.loads((Path(__file__).parent / "golden_stream.json").read_text())
     for row, expected in zip(matrix, golden, strict=True):
         assert row == pytest.approx(expected, abs=0.05)
@@ -68,7 +70,9 @@ def test_a_stopped_stream_goes_on_where_it_was(place: dict[str, object], workdir
     writers = [state.manifest(v).writer for v in done]
     resumed = list(renate.stream(longer | place))[-1]
     assert resumed.matrix == whole.matrix, "bit for bit as if nothing had happened"
-    assert [state.manifest(v).writer for v in done] == writers, "what was published is not done again"
+    assert [state.manifest(v).writer for v in done] == writers, (
+        "what was published is not done again"
+    )
 
 
 def test_a_stream_needs_a_url_of_its_own(workdir: Path) -> None:
@@ -78,12 +82,16 @@ def test_a_stream_needs_a_url_of_its_own(workdir: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["val_accuracy", "average_accuracy", "forgetting"])
-def test_a_streams_objective_is_over_all_chunks_on_validation_data(objective: str, workdir: Path) -> None:
+def test_a_streams_objective_is_over_all_chunks_on_validation_data(
+    objective: str, workdir: Path
+) -> None:
     """The last update's own validation data would call the updater best that forgets all others."""
     asked = STREAM | {"objective.metric": objective, "scenario.chunks": 3, "optimizer.lr": 0.1}
     *_, last = renate.stream(asked)
     state = State(last.state_url)
-    rows = [json.loads(bytes(state.read(state.manifest(v), "metrics.json")))["after"] for v in (1, 2, 3)]
+    rows = [
+        json.loads(bytes(state.read(state.manifest(v), "metrics.json")))["after"] for v in (1, 2, 3)
+    ]
     matrix = [[row[f"validation of chunk {i}"]["accuracy"] for i in (1, 2, 3)] for row in rows]
     expected = {
         "val_accuracy": sum(matrix[2]) / 3,
@@ -96,7 +104,9 @@ def test_a_streams_objective_is_over_all_chunks_on_validation_data(objective: st
 
     (last.job_dir / "result.json").unlink()
     *_, again = renate.stream(asked)
-    assert json.loads((again.job_dir / "result.json").read_text())["value"] == value, "known without training again"
+    assert json.loads((again.job_dir / "result.json").read_text())["value"] == value, (
+        "known without training again"
+    )
 
 
 def test_several_tests_share_a_chunks_column(workdir: Path) -> None:
@@ -104,7 +114,11 @@ def test_several_tests_share_a_chunks_column(workdir: Path) -> None:
     for name, seed in (("train", 0), ("a", 1), ("b", 2)):
         write_table(workdir / f"{name}.parquet", seed=seed, classes=4)
     named = {"data": "files", "data.train": "train.parquet", "data.target": "label"}
-    two = {"data.test": {"a": "a.parquet", "b": "b.parquet"}, "scenario.chunks": 2, "optimizer.lr": 0.5}
+    two = {
+        "data.test": {"a": "a.parquet", "b": "b.parquet"},
+        "scenario.chunks": 2,
+        "optimizer.lr": 0.5,
+    }
     (*_, last) = renate.stream(STREAM | named | two)
     assert [len(row) for row in last.matrix] == [2, 2]
     state = State(last.state_url)

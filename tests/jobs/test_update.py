@@ -97,7 +97,9 @@ def test_load_model_needs_no_config(week: Path) -> None:
         "found = model.predict(torch.tensor([[1.0, 0.0], [-0.5, 0.87]])); "
         "print(model.labels, model.training, found, type(model.model).__name__)"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=week).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=week
+    ).stdout
     assert out.strip() == "[0, 1, 2] False [0, 1] MLP"
     assert result.version == 1
 
@@ -118,9 +120,16 @@ def test_the_same_seed_gives_the_same_bits(workdir: Path) -> None:
 
 def test_the_best_epoch_is_what_is_published(workdir: Path) -> None:
     # A learning rate that only falls apart later: the peak comes early.
-    overrides = {"model.hidden_sizes": [16], "trainer.max_epochs": 6, "optimizer.lr": 3.0, "seed": 1}
+    overrides = {
+        "model.hidden_sizes": [16],
+        "trainer.max_epochs": 6,
+        "optimizer.lr": 3.0,
+        "seed": 1,
+    }
     result = renate.run(overrides)
-    reports = [json.loads(line) for line in (result.job_dir / "metrics.jsonl").read_text().splitlines()]
+    reports = [
+        json.loads(line) for line in (result.job_dir / "metrics.jsonl").read_text().splitlines()
+    ]
     accuracy = [report["val_accuracy"] for report in reports]
     best = accuracy.index(max(accuracy))
     assert best < len(accuracy) - 1, "the case needs a peak before the end"
@@ -134,7 +143,12 @@ def test_the_best_epoch_is_what_is_published(workdir: Path) -> None:
 
 def test_patience_ends_a_fit(workdir: Path) -> None:
     result = renate.run(
-        {"model.hidden_sizes": [16], "trainer.max_epochs": 50, "trainer.patience": 2, "optimizer.lr": 3.0}
+        {
+            "model.hidden_sizes": [16],
+            "trainer.max_epochs": 50,
+            "trainer.patience": 2,
+            "optimizer.lr": 3.0,
+        }
     )
     assert 2 < len((result.job_dir / "metrics.jsonl").read_text().splitlines()) < 50
 
@@ -143,7 +157,8 @@ def test_a_new_label_is_an_error_or_grows_the_head(week: Path) -> None:
     renate.run(WEEKLY | {"state.first": True, "updater": "derpp"})
     write_table(week / "new" / "a.parquet", seed=2, classes=4)
     with pytest.raises(
-        (JobError, DataError), match=r"labels \[3\] are new, the state knows \[0, 1, 2\]: model.grow=true"
+        (JobError, DataError),
+        match=r"labels \[3\] are new, the state knows \[0, 1, 2\]: model.grow=true",
     ):
         renate.run(WEEKLY | {"updater": "derpp"})
     result = renate.run(WEEKLY | {"updater": "derpp", "model.grow": True})
@@ -156,7 +171,9 @@ def test_a_new_label_is_an_error_or_grows_the_head(week: Path) -> None:
 def test_another_architecture_is_named(week: Path) -> None:
     renate.run(WEEKLY | {"state.first": True})
     write_table(week / "new" / "b.parquet", seed=2)
-    with pytest.raises((JobError, StateError), match=r"tensor '.*' is \[8, 2\], this model's is \[9, 2\]"):
+    with pytest.raises(
+        (JobError, StateError), match=r"tensor '.*' is \[8, 2\], this model's is \[9, 2\]"
+    ):
         renate.run(WEEKLY | {"model.hidden_sizes": [9]})
     assert State("./state").versions() == [1]
 
@@ -181,19 +198,26 @@ def test_live_objects(workdir: Path) -> None:
     data = TensorDataset(inputs, (inputs[:, 0] > 0).long())
     net = Net()
     before = net.layer.weight.detach().clone()
-    result = renate.run({"trainer.max_epochs": 5, "optimizer.lr": 0.5}, model=net, data={"train": data, "test": data})
+    result = renate.run(
+        {"trainer.max_epochs": 5, "optimizer.lr": 0.5},
+        model=net,
+        data={"train": data, "test": data},
+    )
     assert result.metrics["test_accuracy"] > 0.95
     assert torch.equal(net.layer.weight, before), "a copy is trained"
     with pytest.raises(StateError, match=r"load_model\(url, model=net\)"):
         renate.load_model(result.state_url)
-    assert renate.load_model(result.state_url, model=Net()).predict(torch.tensor([[3.0, 0.0], [-3.0, 0.0]])) == [1, 0]
+    assert renate.load_model(result.state_url, model=Net()).predict(
+        torch.tensor([[3.0, 0.0], [-3.0, 0.0]])
+    ) == [1, 0]
     with pytest.raises(ConfigError, match="expected the keys train and test, got 'validation'"):
         renate.run(data={"train": data, "validation": data})
 
 
 def test_a_diverging_loss_publishes_nothing(workdir: Path) -> None:
     with pytest.raises(
-        JobError, match=r"the loss is (nan|inf) at step \d+ with learning rate 1e\+20: nothing is published"
+        JobError,
+        match=r"the loss is (nan|inf) at step \d+ with learning rate 1e\+20: nothing is published",
     ):
         renate.run(QUICK | {"optimizer.lr": 1e20, "state.url": "./state", "state.first": True})
     assert State("./state").newest() is None
@@ -201,7 +225,8 @@ def test_a_diverging_loss_publishes_nothing(workdir: Path) -> None:
 
 def test_an_error_in_the_users_code_names_their_line(workdir: Path) -> None:
     (workdir / "my_broken.py").write_text(
-        "from torch import nn\n\nclass Net(nn.Linear):\n    def forward(self, x):\n        return x.nix\n"
+        "from torch import nn\n\nclass Net(nn.Linear):\n    def forward(self, x):\n        return "
+        "x.nix\n"
     )
     with pytest.raises(JobError, match=r"AttributeError: .*nix.* \(my_broken.py:5: return x.nix\)"):
         renate.run(
@@ -216,7 +241,10 @@ def test_an_error_in_the_users_code_names_their_line(workdir: Path) -> None:
 
 def test_one_job_runs_in_one_place_at_a_time(workdir: Path) -> None:
     result = renate.run(QUICK)
-    with JobDirectory(result.job_dir).alone(), pytest.raises(JobError, match="this very job is running already"):
+    with (
+        JobDirectory(result.job_dir).alone(),
+        pytest.raises(JobError, match="this very job is running already"),
+    ):
         renate.run({**QUICK, "resume": False})
     assert renate.run({**QUICK, "resume": False}).version == 1
 
@@ -224,7 +252,9 @@ def test_one_job_runs_in_one_place_at_a_time(workdir: Path) -> None:
 def test_an_update_that_was_interrupted_when_it_had_published_is_not_published_twice(
     week: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nobody composes it anew and finds that out: a machine that is given back goes on with the same folder."""
+    """Where nobody composes it anew and finds that out: a machine that is given back goes on
+    with the same folder.
+    """
     first = renate.run(WEEKLY | {"state.first": True})
     told = json.loads((first.job_dir / "result.json").read_text())
     monkeypatch.setattr(update, "fit", None)

@@ -1,7 +1,8 @@
-"""What Hydra promises of a multirun, on our local launcher: its own suite, and the same asked with renate's jobs.
+"""What Hydra promises of a multirun, on our local launcher: its own suite, and the same asked with
+renate's jobs.
 
-Also sweepers that know nothing of renate drive the launcher: Hydra's basic one, a plugin of Hydra's, and
-hydra-optuna-sweeper where it is installed.
+Also sweepers that know nothing of renate drive the launcher: Hydra's basic one, a plugin of
+Hydra's, and hydra-optuna-sweeper where it is installed.
 """
 
 import copy
@@ -49,7 +50,8 @@ def names_in(suite: type) -> list[str]:
 
 def with_skips(suite: type) -> type:
     """Mark copies of the suite's tests, not the library's own functions."""
-    for name in sorted(set(dir(suite)) & set(SKIPPED)):  # in one order: xdist collects in two processes
+    # In one order: xdist collects in two processes
+    for name in sorted(set(dir(suite)) & set(SKIPPED)):
 
         def copied(original: Callable[..., None]) -> Callable[..., None]:
             @functools.wraps(original)
@@ -58,7 +60,9 @@ def with_skips(suite: type) -> type:
 
             return test
 
-        setattr(suite, name, pytest.mark.skip(reason=SKIPPED[name][0])(copied(getattr(suite, name))))
+        setattr(
+            suite, name, pytest.mark.skip(reason=SKIPPED[name][0])(copied(getattr(suite, name)))
+        )
     return suite
 
 
@@ -80,7 +84,9 @@ class TestBatchedSweeper(launcher_common_tests.BatchedSweeperTestSuite):
 
 
 @with_skips
-@pytest.mark.parametrize(("task_launcher_cfg", "extra_flags"), [({}, ["-m", "hydra/launcher=renate_local"])])
+@pytest.mark.parametrize(
+    ("task_launcher_cfg", "extra_flags"), [({}, ["-m", "hydra/launcher=renate_local"])]
+)
 class TestIntegration(launcher_common_tests.IntegrationTestSuite):
     pass
 
@@ -134,7 +140,9 @@ def flat(batches: Sequence[Sequence[JobReturn]]) -> list[JobReturn]:
 
 
 def done(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted((folder / "runs").glob("*/result.json"))]
+    return [
+        json.loads(path.read_text()) for path in sorted((folder / "runs").glob("*/result.json"))
+    ]
 
 
 SWEPT = ["updater=er,fine_tuning", "optimizer.lr=0.01,0.05,0.1", "seed=${hydra.job.num}"]
@@ -148,7 +156,9 @@ def six(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("six")
     settings = ["hydra.sweeper.max_batch_size=2", "hydra.sweep.subdir=job_${hydra.job.num}"]
     batches = sweep(folder, *SWEPT, *settings)
-    return SimpleNamespace(folder=folder, batches=batches, jobs=flat(batches), fixed=[*QUICK, f"run_dir={folder}/runs"])
+    return SimpleNamespace(
+        folder=folder, batches=batches, jobs=flat(batches), fixed=[*QUICK, f"run_dir={folder}/runs"]
+    )
 
 
 def test_order_and_overrides(six: SimpleNamespace) -> None:
@@ -164,19 +174,26 @@ def test_numbers(six: SimpleNamespace) -> None:
     settings = [job.hydra_cfg.hydra.job for job in six.jobs]
     assert [job.num for job in settings] == [0, 1, 2, 3, 4, 5]
     assert [job.id for job in settings] == ["0", "1", "2", "3", "4", "5"]
-    assert [job.cfg.seed for job in six.jobs] == [0, 1, 2, 3, 4, 5], "${hydra.job.num} is the job's own"
+    assert [job.cfg.seed for job in six.jobs] == [0, 1, 2, 3, 4, 5], (
+        "${hydra.job.num} is the job's own"
+    )
     trained = [OmegaConf.load(Path(job.working_dir, "config.yaml")).seed for job in six.jobs]
     assert trained == [0, 1, 2, 3, 4, 5], "and what the worker read"
 
 
 def test_sweep_dir_and_subdirs(six: SimpleNamespace) -> None:
     folder = six.folder / "sweep"
-    assert sorted(path.name for path in folder.iterdir()) == [*(f"job_{i}" for i in range(6)), "multirun.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *(f"job_{i}" for i in range(6)),
+        "multirun.yaml",
+    ]
     for number, job in enumerate(six.jobs):
         assert (folder / f"job_{number}").resolve() == Path(job.working_dir)
         assert (folder / f"job_{number}" / "result.json").is_file()
     assert len({job.working_dir for job in six.jobs}) == 6
-    assert {Path(job.working_dir).parent for job in six.jobs} == {six.folder / "runs"}, "where the next run finds them"
+    assert {Path(job.working_dir).parent for job in six.jobs} == {six.folder / "runs"}, (
+        "where the next run finds them"
+    )
 
 
 def test_what_is_saved(six: SimpleNamespace) -> None:
@@ -196,7 +213,9 @@ def test_values_belong_to_their_jobs(six: SimpleNamespace) -> None:
     results = [JobDirectory(Path(job.working_dir)).result or {} for job in six.jobs]
     assert values == [result["value"] for result in results]
     assert all(isinstance(value, float) for value in values)
-    assert len({result["metrics"]["test_loss"] for result in results}) == 6, "six jobs, none in another's place"
+    assert len({result["metrics"]["test_loss"] for result in results}) == 6, (
+        "six jobs, none in another's place"
+    )
 
 
 def test_one_job(tmp_path: Path) -> None:
@@ -210,7 +229,9 @@ def test_one_job(tmp_path: Path) -> None:
 
 
 def test_job_name(tmp_path: Path) -> None:
-    batches = sweep(tmp_path, "hydra.job.name=another", "hydra.sweep.subdir=${hydra.job.name}_${hydra.job.num}")
+    batches = sweep(
+        tmp_path, "hydra.job.name=another", "hydra.sweep.subdir=${hydra.job.name}_${hydra.job.num}"
+    )
     assert batches[0][0].task_name == "another"
     assert (tmp_path / "sweep" / "another_0").is_dir()
     batches = sweep(tmp_path)
@@ -229,7 +250,9 @@ def test_a_bad_key_stops_the_sweep(tmp_path: Path) -> None:
 
 
 def test_a_key_that_comes_with_an_option(tmp_path: Path) -> None:
-    """Hydra composes the sweep's own config without what is swept, so with the group's default, which lacks `eps`."""
+    """Hydra composes the sweep's own config without what is swept, so with the group's default,
+    which lacks `eps`.
+    """
     batches = sweep(tmp_path, "optimizer=adam,adamw", "++optimizer.eps=0.001")
     assert [job.overrides[-2:] for job in batches[0]] == [
         ["optimizer=adam", "++optimizer.eps=0.001"],
@@ -264,11 +287,17 @@ def test_a_resolver_of_the_callers(tmp_path: Path) -> None:
 
 
 def test_a_failed_job_raises_its_error(tmp_path: Path) -> None:
-    """As with Hydra's own launcher: the batch is finished, then its first error is raised, the next isn't started."""
+    """As with Hydra's own launcher: the batch is finished, then its first error is raised, the
+    next isn't started.
+    """
     grid = ["optimizer.lr=1e30,0.1", "seed=1,2"]
     with pytest.raises(JobFailedError, match="optimizer.lr=1e\\+30.*the loss is nan at step"):
         sweep(tmp_path, "hydra.sweeper.max_batch_size=3", *grid)
-    assert sorted(result["status"] for result in done(tmp_path)) == ["completed", "failed", "failed"]
+    assert sorted(result["status"] for result in done(tmp_path)) == [
+        "completed",
+        "failed",
+        "failed",
+    ]
 
 
 def test_renates_own_sweeper_lays_out_the_same(tmp_path: Path) -> None:
@@ -298,7 +327,10 @@ def test_no_chdir(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ([f"exclude_keys=[{FIXED}]"], ["optimizer.lr=0.01,seed=3,updater=er", "optimizer.lr=0.01,seed=4,updater=er"]),
+        (
+            [f"exclude_keys=[{FIXED}]"],
+            ["optimizer.lr=0.01,seed=3,updater=er", "optimizer.lr=0.01,seed=4,updater=er"],
+        ),
         (
             [f"exclude_keys=[{FIXED},updater]", "kv_sep=_", "item_sep=+"],
             ["optimizer.lr_0.01+seed_3", "optimizer.lr_0.01+seed_4"],
@@ -309,29 +341,42 @@ def test_override_dirname(settings: list[str], expected: list[str], tmp_path: Pa
     options = [f"hydra.job.config.override_dirname.{setting}" for setting in settings]
     grid = ["updater=er", "optimizer.lr=0.01", "seed=3,4"]
     sweep(tmp_path, *grid, *options, "hydra.sweep.subdir=${hydra.job.override_dirname}")
-    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_symlink()) == expected
+    assert (
+        sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_symlink())
+        == expected
+    )
 
 
 def test_sweep_dir_of_an_experiment(workdir: Path) -> None:
     file = workdir / "conf" / "experiment" / "mine.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(
-        "# @package _global_\nhydra: {sweep: {dir: 'of_file/${now:%f}', subdir: 'job_${hydra.job.num}'}}\nseed: 8\n"
+        "# @package _global_\nhydra: {sweep: {dir: 'of_file/${now:%f}', subdir: "
+        "'job_${hydra.job.num}'}}\nseed: 8\n"
     )
     # group by group, as Hydra merges them: the jobs agree on what ${now:…} was
     grid = ["experiment=mine", "optimizer=sgd,adam", "optimizer.lr=0.01,0.1"]
     sweep(workdir, *grid, apart=False)
     (folder,) = (workdir / "of_file").iterdir()
-    assert sorted(path.name for path in folder.iterdir()) == ["job_0", "job_1", "job_2", "job_3", "multirun.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "job_0",
+        "job_1",
+        "job_2",
+        "job_3",
+        "multirun.yaml",
+    ]
     assert OmegaConf.load(folder / "job_1" / "config.yaml").optimizer.lr == 0.1
     assert OmegaConf.load(folder / "job_2" / "config.yaml").seed == 8
-    assert len(sweep(workdir, *grid, "hydra.sweep.dir=given", apart=False)[0]) == 4, "the command line wins"
+    assert len(sweep(workdir, *grid, "hydra.sweep.dir=given", apart=False)[0]) == 4, (
+        "the command line wins"
+    )
     assert (workdir / "given" / "job_3" / "result.json").is_file()
     sweep(workdir, "seed=8", apart=False)
     assert not (workdir / "runs" / "0").exists(), "none where the jobs themselves are"
 
 
-# A sweeper as a third party would publish it: found by Hydra in the namespace package hydra_plugins.
+# A sweeper as a third party would publish it: found by Hydra in the namespace package
+# hydra_plugins.
 BY_TWOS = """
 import json
 from hydra.core.config_store import ConfigStore
@@ -423,10 +468,14 @@ def test_hydra_optuna_sweeper(workdir: Path) -> None:
     ]
     space = ["hydra.sweeper.sampler.seed=1", "optimizer.lr=tag(log,interval(0.001,0.3))"]
     renate(*QUICK, *study, *space, "hydra.sweep.dir=out", "backend.workers=2", cwd=workdir)
-    results = [json.loads((workdir / "out" / str(number) / "result.json").read_text()) for number in range(4)]
+    results = [
+        json.loads((workdir / "out" / str(number) / "result.json").read_text())
+        for number in range(4)
+    ]
     best = OmegaConf.load(workdir / "out" / "optimization_results.yaml")
     assert best.best_value == max(result["value"] for result in results)
     winner = [result["value"] for result in results].index(best.best_value)
     assert (
-        OmegaConf.load(workdir / "out" / str(winner) / "config.yaml").optimizer.lr == best.best_params["optimizer.lr"]
+        OmegaConf.load(workdir / "out" / str(winner) / "config.yaml").optimizer.lr
+        == best.best_params["optimizer.lr"]
     )

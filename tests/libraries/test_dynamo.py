@@ -1,4 +1,6 @@
-"""What compiles is loaded when something is compiled, and then works as if it had always been there."""
+"""What compiles is loaded when something is compiled, and then works as if it had always been
+there.
+"""
 
 import subprocess
 import sys
@@ -66,5 +68,7 @@ assert exported.module()(torch.ones(4, 3)).shape == (4, 2)
 
 @pytest.mark.parametrize("use", USES)
 def test_dynamo_comes_on_demand(use: str) -> None:
-    done = subprocess.run([sys.executable, "-c", START + USES[use]], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", START + USES[use]], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

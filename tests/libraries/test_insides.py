@@ -246,7 +246,8 @@ def test_these_files_import_no_library() -> None:
     code = (
         "import sys\n"
         "from renate.libraries import hydra, lightning, numpy, omegaconf, torch, torchmetrics\n"
-        "heavy = ('hydra', 'lightning_fabric', 'numpy', 'omegaconf', 'pytorch_lightning', 'torch')\n"
+        "heavy = ('hydra', 'lightning_fabric', 'numpy', 'omegaconf', 'pytorch_lightning', "
+        "'torch')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -47,7 +47,9 @@ def bound(memory: Memory, seed: int = 0, scratch: str | None = None) -> Memory:
 
 def saved(memory: Memory, before: Files | None = None) -> Files:
     """Every file of the memory, unchanged ones from before."""
-    return {name: data if data is not None else (before or {})[name] for name, data in memory.save()}
+    return {
+        name: data if data is not None else (before or {})[name] for name, data in memory.save()
+    }
 
 
 def loaded(memory: Memory, files: Files) -> Memory:
@@ -60,5 +62,6 @@ def ids(memory: Memory) -> list[int]:
 
 
 def same(a: Memory, b: Memory) -> bool:
-    ours, theirs = a.columns(), b.columns()
+    ours = a.columns()
+    theirs = b.columns()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)

@@ -9,7 +9,10 @@ from scipy.stats import chi2
 from renate.memory.quotas import Quotas
 from renate.memory.random import KEYS, Floats, Ints, uniform
 
-N, CLASSES, CAPACITY, RUNS = 3000, 7, 70, 150
+N = 3000
+CLASSES = 7
+CAPACITY = 70
+RUNS = 150
 Rule = Callable[[int, Ints], Ints]
 
 

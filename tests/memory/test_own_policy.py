@@ -138,7 +138,9 @@ def test_what_a_policy_gets_wrong_is_said() -> None:
 
 def test_the_recipe_of_the_docs_runs(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(workdir)
-    section = (ROOT / "docs" / "extending.md").read_text().split("## A memory\n")[1].split("\n## ")[0]
+    section = (
+        (ROOT / "docs" / "extending.md").read_text().split("## A memory\n")[1].split("\n## ")[0]
+    )
     option, code = (re.findall(rf"```{kind}\n(.*?)```", section, re.DOTALL)[0] for kind in KINDS)
     (workdir / "my_memories.py").write_text(code)
     (workdir / "conf" / "memory").mkdir(parents=True)

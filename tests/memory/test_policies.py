@@ -24,7 +24,9 @@ from tests.memory.threads import together
 
 OPTIONS = sorted(p.stem for p in (CONF / "memory").glob("*.yaml"))
 CASES = [*((option, {}) for option in OPTIONS), ("class_balanced", {"greedy": True})]
-EVERY = pytest.mark.parametrize(("option", "changes"), CASES, ids=lambda v: v if isinstance(v, str) else "-".join(v))
+EVERY = pytest.mark.parametrize(
+    ("option", "changes"), CASES, ids=lambda v: v if isinstance(v, str) else "-".join(v)
+)
 CAPACITY = 40
 SEED = 11
 LABELS = np.random.default_rng(0).choice(7, 900, p=[0.6, 0.2, 0.1, 0.05, 0.03, 0.015, 0.005])
@@ -103,13 +105,17 @@ def test_the_law_knows_every_policy() -> None:
 @EVERY
 class TestEveryPolicy:
     @pytest.mark.parametrize("batch", [1, 7, 128, 900])
-    def test_keeps_what_the_law_says(self, option: str, changes: dict[str, Any], batch: int) -> None:
+    def test_keeps_what_the_law_says(
+        self, option: str, changes: dict[str, Any], batch: int
+    ) -> None:
         memory = started(option, changes)
         for begin, end in ((0, 25), (25, 60), (60, 900)):
             offer(memory, begin, end, batch)
             assert sorted(held(memory)) == law(option, changes, end)
 
-    def test_goes_on_from_files_and_checkpoints_bit_for_bit(self, option: str, changes: dict[str, Any]) -> None:
+    def test_goes_on_from_files_and_checkpoints_bit_for_bit(
+        self, option: str, changes: dict[str, Any]
+    ) -> None:
         for stop in (30, 200, 520):
             memory = started(option, changes)
             offer(memory, 0, stop)
@@ -130,7 +136,9 @@ class TestEveryPolicy:
                 assert drawn is None or torch.equal(twin.sample(9).inputs, drawn)
                 assert facts(twin) == facts(memory)
 
-    def test_shards_come_down_to_what_one_process_keeps(self, option: str, changes: dict[str, Any]) -> None:
+    def test_shards_come_down_to_what_one_process_keeps(
+        self, option: str, changes: dict[str, Any]
+    ) -> None:
         alone = started(option, changes)
         offer(alone, 0, 821)
         for size in (2, 3):
@@ -152,7 +160,9 @@ class TestEveryPolicy:
         merged, _ = sharded(option, changes, 2, 800, files=files)
         assert sorted(held(merged)) == law(option, changes, 800)
 
-    def test_a_smaller_capacity_is_the_law_of_that_capacity(self, option: str, changes: dict[str, Any]) -> None:
+    def test_a_smaller_capacity_is_the_law_of_that_capacity(
+        self, option: str, changes: dict[str, Any]
+    ) -> None:
         memory = started(option, changes)
         offer(memory, 0, 300)
         smaller = memory_of(option, changes, 15)
@@ -161,7 +171,9 @@ class TestEveryPolicy:
         offer(smaller, 300, 600)
         assert sorted(held(smaller)) == law(option, changes, 600, 15)
 
-    def test_targets_may_be_anything_but_for_classes(self, option: str, changes: dict[str, Any]) -> None:
+    def test_targets_may_be_anything_but_for_classes(
+        self, option: str, changes: dict[str, Any]
+    ) -> None:
         for targets in (torch.rand(60), torch.rand(60, 2).double(), torch.rand(60, 5) > 0.5):
             memory = started(option, changes)
             columns = {"inputs": torch.arange(60)[:, None], "targets": targets}
@@ -237,7 +249,10 @@ def sharded(
 def test_a_greedy_memory_is_another_one() -> None:
     memory = started("class_balanced", {})
     offer(memory, 0, 100)
-    with pytest.raises(StateError, match="a ClassBalanced of 40 examples, the config asks for a GreedyClassBalanced"):
+    with pytest.raises(
+        StateError,
+        match="a ClassBalanced of 40 examples, the config asks for a GreedyClassBalanced",
+    ):
         started("class_balanced", {"greedy": True}).load(saved(memory).__getitem__)
 
 

@@ -13,7 +13,8 @@ from renate.memory.top_keys import TopKeys
 
 def keyed(seed: int, n: int, capacity: int, batch: int) -> set[int]:
     """Ids that a keyed reservoir holds after a stream of n, offered in batches."""
-    top, held = TopKeys(capacity), np.full(capacity, -1)
+    top = TopKeys(capacity)
+    held = np.full(capacity, -1)
     for first in range(0, n, batch):
         count = min(batch, n - first)
         slots, rows = top.offer(uniform(KEYS, seed, range(first, first + count)))
@@ -22,21 +23,32 @@ def keyed(seed: int, n: int, capacity: int, batch: int) -> set[int]:
     return set(held[: min(n, capacity)].tolist())
 
 
-def algorithm_r(seed: int, n: int, capacity: int, *, batch: int = 1, last_wins: bool = True, off: int = 1) -> set[int]:
-    """Algorithm R by batches, with its known mistakes: the first write wins, one bound for a batch, off by one."""
-    rng, held = np.random.default_rng(seed), np.full(capacity, -1)
+def algorithm_r(
+    seed: int, n: int, capacity: int, *, batch: int = 1, last_wins: bool = True, off: int = 1
+) -> set[int]:
+    """Algorithm R by batches, with its known mistakes: the first write wins, one bound for a
+    batch, off by one.
+    """
+    rng = np.random.default_rng(seed)
+    held = np.full(capacity, -1)
     for first in range(0, n, batch):
         ids = np.arange(first, min(first + batch, n))
         bounds = ids if off <= 1 else np.full(len(ids), ids[-1])
-        slots = np.where(ids < capacity, ids, (rng.random(len(ids)) * (bounds + min(off, 1))).astype(int))
-        for slot, item in zip(slots[:: 1 if last_wins else -1], ids[:: 1 if last_wins else -1], strict=True):
+        slots = np.where(
+            ids < capacity, ids, (rng.random(len(ids)) * (bounds + min(off, 1))).astype(int)
+        )
+        for slot, item in zip(
+            slots[:: 1 if last_wins else -1], ids[:: 1 if last_wins else -1], strict=True
+        ):
             if slot < capacity:
                 held[slot] = item
     return set(held.tolist())
 
 
 def p_value(sample: Callable[[int], set[int]], runs: int, n: int, capacity: int) -> float:
-    """Chi-square of how often each id is kept, against capacity / n (with the variance of drawing without return)."""
+    """Chi-square of how often each id is kept, against capacity / n (with the variance of
+    drawing without return).
+    """
     counts = np.zeros(n)
     for seed in range(runs):
         counts[list(sample(seed))] += 1
@@ -58,18 +70,26 @@ def test_the_reference_passes_the_same_test() -> None:
     ("wrong", "n", "capacity"),
     [
         (lambda seed: algorithm_r(seed, 100, 10, batch=32, last_wins=False), 100, 10),
-        pytest.param(lambda seed: algorithm_r(seed, 100, 10, batch=32, off=2), 100, 10, marks=pytest.mark.slow),
+        pytest.param(
+            lambda seed: algorithm_r(seed, 100, 10, batch=32, off=2),
+            100,
+            10,
+            marks=pytest.mark.slow,
+        ),
         (lambda seed: algorithm_r(seed, 6, 2, off=0), 6, 2),
     ],
     ids=["first write wins", "one bound for a batch", "randint(0, t)"],
 )
-def test_the_known_wrong_variants_fail_it(wrong: Callable[[int], set[int]], n: int, capacity: int) -> None:
+def test_the_known_wrong_variants_fail_it(
+    wrong: Callable[[int], set[int]], n: int, capacity: int
+) -> None:
     assert p_value(wrong, 3000, n, capacity) < 1e-6
     assert p_value(lambda seed: keyed(seed, n, capacity, 4), 3000, n, capacity) > 0.01
 
 
 def test_every_subset_is_equally_likely() -> None:
-    runs, subsets = 8000, {frozenset(c): 0 for c in combinations(range(8), 3)}
+    runs = 8000
+    subsets = {frozenset(c): 0 for c in combinations(range(8), 3)}
     for seed in range(runs):
         subsets[frozenset(keyed(seed, 8, 3, 3))] += 1
     expected = runs / len(subsets)
@@ -101,8 +121,12 @@ def test_uniform_is_uniform_and_independent_of_neighbours() -> None:
     counts = np.histogram(u, 100, (0, 1))[0]
     assert chi2.sf(((counts - len(u) / 100) ** 2).sum() / (len(u) / 100), 99) > 0.01
     assert abs(np.corrcoef(u[:-1], u[1:])[0, 1]) < 0.01
-    assert abs(np.corrcoef(uniform(KEYS, 1, range(5000)), uniform(KEYS, 2, range(5000)))[0, 1]) < 0.05
-    assert abs(np.corrcoef(uniform(KEYS, 1, range(5000)), uniform(DRAWS, 1, range(5000)))[0, 1]) < 0.05
+    assert (
+        abs(np.corrcoef(uniform(KEYS, 1, range(5000)), uniform(KEYS, 2, range(5000)))[0, 1]) < 0.05
+    )
+    assert (
+        abs(np.corrcoef(uniform(KEYS, 1, range(5000)), uniform(DRAWS, 1, range(5000)))[0, 1]) < 0.05
+    )
 
 
 def test_a_counter_can_be_entered_anywhere() -> None:

@@ -35,7 +35,11 @@ class ThreadRanks(Ranks):
 
 def together(size: int, run: Callable[[Ranks], Any]) -> list[Any]:
     """Run a function as each of several ranks; return what each returned."""
-    common = {"said": [None] * size, "barrier": threading.Barrier(size), "pipes": [Queue() for _ in range(size)]}
+    common = {
+        "said": [None] * size,
+        "barrier": threading.Barrier(size),
+        "pipes": [Queue() for _ in range(size)],
+    }
     with ThreadPoolExecutor(size) as pool:
         futures = [pool.submit(run, ThreadRanks(rank, size, common)) for rank in range(size)]
         return [future.result() for future in futures]

@@ -39,10 +39,13 @@ def test_resnet18() -> None:
     assert not any(isinstance(m, nn.MaxPool2d) for m in model.modules())
 
 
-@pytest.mark.parametrize("make", [lambda n: MLP((4,), n, [5]), lambda n: ResNet18(1, n, 4)], ids=["mlp", "resnet18"])
+@pytest.mark.parametrize(
+    "make", [lambda n: MLP((4,), n, [5]), lambda n: ResNet18(1, n, 4)], ids=["mlp", "resnet18"]
+)
 def test_growing_keeps_what_was_learned(make: type) -> None:
     torch.manual_seed(0)
-    old, new = make(3).eval(), make(5).eval()
+    old = make(3).eval()
+    new = make(5).eval()
     inputs = torch.randn(6, 4) if isinstance(old, MLP) else torch.randn(6, 1, 8, 8)
     torch.testing.assert_close(grow(old, new)(inputs)[:, :3], old(inputs))
 
@@ -54,7 +57,9 @@ def test_only_rows_may_grow() -> None:
         grow(nn.Linear(3, 4), nn.Linear(3, 2))
 
 
-@pytest.mark.parametrize(("before", "after", "which"), [(True, False, "smaller"), (False, True, "larger")])
+@pytest.mark.parametrize(
+    ("before", "after", "which"), [(True, False, "smaller"), (False, True, "larger")]
+)
 def test_no_tensor_is_dropped_or_made_up(before: bool, after: bool, which: str) -> None:
     with pytest.raises(StateError, match=f"only the {which} model has a tensor 'bias'"):
         grow(nn.Linear(3, 2, bias=before), nn.Linear(3, 4, bias=after))

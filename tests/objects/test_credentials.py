@@ -54,7 +54,9 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / ".aws" / "config"
     path.parent.mkdir()
-    path.write_text(CONFIG.replace("PYTHON", sys.executable).replace("SCRIPT", str(tmp_path / "process.py")))
+    path.write_text(
+        CONFIG.replace("PYTHON", sys.executable).replace("SCRIPT", str(tmp_path / "process.py"))
+    )
     return path
 
 
@@ -78,7 +80,9 @@ def test_keys_and_region_are_not_looked_up(config: Path, monkeypatch: pytest.Mon
     assert given(monkeypatch, **KEYS, AWS_REGION="us-west-2") == {}
 
 
-def test_keys_without_a_region_take_that_of_the_profile(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_without_a_region_take_that_of_the_profile(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert given(monkeypatch, **KEYS) == {"config": {"region": "eu-west-1"}}
     assert credentials.region() == "eu-west-1"
 
@@ -91,7 +95,9 @@ def test_keys_without_a_region_take_that_of_the_profile(config: Path, monkeypatc
         ("plain", {}),
     ],
 )
-def test_place_of_a_profile(config: Path, monkeypatch: pytest.MonkeyPatch, profile: str, place: dict[str, str]) -> None:
+def test_place_of_a_profile(
+    config: Path, monkeypatch: pytest.MonkeyPatch, profile: str, place: dict[str, str]
+) -> None:
     assert given(monkeypatch, **KEYS, AWS_PROFILE=profile) == {"config": place}
 
 
@@ -102,7 +108,9 @@ def test_a_profile(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (provider.ttl, provider.config) == (timedelta(minutes=10), {})  # type: ignore[attr-defined]
 
 
-def test_the_environment_comes_before_the_profile(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_comes_before_the_profile(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = {"AWS_REGION": "us-west-2", "AWS_ENDPOINT_URL": "http://127.0.0.1:1/env"}
     options = given(monkeypatch, AWS_PROFILE="team", **place)
     assert options["config"] == {"region": "us-west-2", "endpoint": "http://127.0.0.1:1/env"}
@@ -140,7 +148,12 @@ def container() -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             end = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-            keys = {"AccessKeyId": "CONTAINER", "SecretAccessKey": "s", "Token": "t", "Expiration": end}
+            keys = {
+                "AccessKeyId": "CONTAINER",
+                "SecretAccessKey": "s",
+                "Token": "t",
+                "Expiration": end,
+            }
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps(keys).encode())
@@ -165,14 +178,18 @@ def refusal() -> str:
 
 def test_nobody() -> None:
     assert refusal() == (
-        "s3://bucket/state: no AWS credentials: log in (aws sso login, aws configure), set AWS_PROFILE, "
+        "s3://bucket/state: no AWS credentials: log in (aws sso login, aws configure), set "
+        "AWS_PROFILE, "
         "or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )
 
 
 def test_no_such_profile(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "taem")
-    text = "AWS_PROFILE=taem: no such profile, did you mean 'team'? (asks, default, plain, served, team)"
+    text = (
+        "AWS_PROFILE=taem: no such profile, did you mean 'team'? (asks, default, plain, served, "
+        "team)"
+    )
     assert refusal() == f"s3://bucket/state: {text}"
 
 
@@ -181,7 +198,9 @@ def test_no_profile_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal() == "s3://bucket/state: AWS_PROFILE=team: no such profile: there is none"
 
 
-@pytest.mark.parametrize("found", ["AWS_PROFILE=team", "~/.aws/config", "no AWS keys in the environment"])
+@pytest.mark.parametrize(
+    "found", ["AWS_PROFILE=team", "~/.aws/config", "no AWS keys in the environment"]
+)
 def test_boto3_is_missing(config: Path, monkeypatch: pytest.MonkeyPatch, found: str) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     if found.startswith("AWS_PROFILE"):
@@ -198,14 +217,21 @@ def test_what_needs_no_boto3(config: Path, monkeypatch: pytest.MonkeyPatch, name
     assert given(monkeypatch, **(KEYS if name in KEYS else {name: "/x"})) == {}
 
 
-def test_a_login_that_is_over(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    section = "[profile sso]\nsso_start_url = https://x.invalid\nsso_region = eu-west-1\nsso_account_id = 1\n"
+def test_a_login_that_is_over(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = (
+        "[profile sso]\nsso_start_url = https://x.invalid\nsso_region = eu-west-1\nsso_account_id "
+        "= 1\n"
+    )
     config.write_text(f"{section}sso_role_name = r\nregion = eu-west-1\n")
     monkeypatch.setenv("AWS_PROFILE", "sso")
     assert refusal() == "s3://bucket/state: AWS credentials expired; log in and rerun, it continues"
 
 
-def test_a_process_that_fails(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_fails(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "process.py").write_text("raise SystemExit('ask again tomorrow')")
     monkeypatch.setenv("AWS_PROFILE", "asks")
     assert "ask again tomorrow" in refusal()
@@ -214,7 +240,10 @@ def test_a_process_that_fails(config: Path, tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("attempts", ["0", "many"])
 def test_attempts(monkeypatch: pytest.MonkeyPatch, attempts: str) -> None:
     given(monkeypatch, **KEYS, AWS_MAX_ATTEMPTS=attempts)
-    assert refusal() == f"s3://bucket/state: AWS_MAX_ATTEMPTS={attempts}: expected a number of 1 or more"
+    assert (
+        refusal()
+        == f"s3://bucket/state: AWS_MAX_ATTEMPTS={attempts}: expected a number of 1 or more"
+    )
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -226,7 +255,9 @@ def test_opening_contacts_nobody(tmp_path: Path) -> None:
     )
     environment = os.environ | KEYS | {"AZURE_STORAGE_ACCOUNT_NAME": "account"}
     command = ["strace", "-f", "-e", "trace=connect", "-o", "calls", sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == [
         *("s3://bucket/state", "state"),
         *("gs://bucket/state", "state"),
@@ -236,20 +267,27 @@ def test_opening_contacts_nobody(tmp_path: Path) -> None:
 
 
 def test_azure_needs_an_account() -> None:
-    with pytest.raises(StateError, match=r"^az://container/state: no account: set AZURE_STORAGE_ACCOUNT_NAME$"):
+    with pytest.raises(
+        StateError, match=r"^az://container/state: no account: set AZURE_STORAGE_ACCOUNT_NAME$"
+    ):
         State("az://container/state").newest()
 
 
 def test_plain_keys_and_local_states_import_no_boto3(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom renate.state.versions import State\nfrom renate.errors import StateError\n"
+        "import sys\nfrom renate.state.versions import State\nfrom renate.errors import "
+        "StateError\n"
         f"State({str(tmp_path / 'state')!r}).newest()\n"
         "try: State('s3://bucket/state').newest()\nexcept StateError as error: print(error)\n"
         "print('boto3' in sys.modules)"
     )
     place = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
     environment = os.environ | KEYS | place
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("s3://bucket/state: no connection to http://127.0.0.1:9: check the network")
+    assert lines[0].startswith(
+        "s3://bucket/state: no connection to http://127.0.0.1:9: check the network"
+    )
     assert lines[1] == "False"

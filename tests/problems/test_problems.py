@@ -63,19 +63,26 @@ def test_values_are_standardised_and_come_back_in_their_units() -> None:
     again.restore(problem.labels, json.loads(json.dumps(problem.fitted())))
     later = targets(raw + 1e6)
     assert again.fit(later) == [], "a later update keeps the first one's scale"
-    assert again.decode(torch.from_numpy(again.encode(later))) == pytest.approx((raw + 1e6).tolist(), rel=1e-6)
+    assert again.decode(torch.from_numpy(again.encode(later))) == pytest.approx(
+        (raw + 1e6).tolist(), rel=1e-6
+    )
 
 
 def test_metrics_of_numbers_are_those_of_a_reference() -> None:
     generator = np.random.default_rng(1)
-    truth, guess = generator.normal(50, 9, 300), generator.normal(50, 9, 300)
+    truth = generator.normal(50, 9, 300)
+    guess = generator.normal(50, 9, 300)
     problem = Regression(standardise=True)
     problem.fit(targets(truth))
     answers = problem.answers(torch.from_numpy(problem.encode(targets(guess))))
     truths = problem.truths(torch.from_numpy(problem.encode(targets(truth))))
     squares = ((truth - guess) ** 2).mean()
-    assert float(MeanSquaredError(squared=False)(answers, truths)) == pytest.approx(squares**0.5, rel=1e-5)
-    assert float(MeanAbsoluteError()(answers, truths)) == pytest.approx(np.abs(truth - guess).mean(), rel=1e-5)
+    assert float(MeanSquaredError(squared=False)(answers, truths)) == pytest.approx(
+        squares**0.5, rel=1e-5
+    )
+    assert float(MeanAbsoluteError()(answers, truths)) == pytest.approx(
+        np.abs(truth - guess).mean(), rel=1e-5
+    )
     assert float(R2Score()(answers, truths)) == pytest.approx(1 - squares / truth.var(), rel=1e-4)
 
 
@@ -92,7 +99,11 @@ def test_several_numbers() -> None:
 def test_labels_from_lists_and_from_columns() -> None:
     problem = MultiLabel(threshold=0.5)
     assert problem.fit(targets(lists(["b", "a"], ["c"], []))) == ["a", "b", "c"]
-    assert problem.encode(targets(lists(["b", "a"], [], ["c"]))).tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
+    assert problem.encode(targets(lists(["b", "a"], [], ["c"]))).tolist() == [
+        [1, 1, 0],
+        [0, 0, 0],
+        [0, 0, 1],
+    ]
     logits = torch.tensor([[2.0, -2.0, 0.5], [-1.0, -1.0, -1.0]])
     assert problem.decode(logits) == [["a", "c"], []]
     assert problem.fit(targets(lists(["d"], ["a"]))) == ["d"]
@@ -101,7 +112,9 @@ def test_labels_from_lists_and_from_columns() -> None:
     columns = MultiLabel(threshold=0.5)
     assert columns.fit(targets([[1, 0], [0, 1]], ("red", "blue"))) == ["red", "blue"]
     assert columns.encode(targets([[0, 1]], ("red", "blue"))).tolist() == [[0, 1]]
-    assert columns.encode(targets([[0, 1]], ("blue", "red"))).tolist() == [[1, 0]], "by name, not by place"
+    assert columns.encode(targets([[0, 1]], ("blue", "red"))).tolist() == [[1, 0]], (
+        "by name, not by place"
+    )
 
 
 def test_f1_is_that_of_a_reference_also_where_all_logits_look_like_probabilities() -> None:
@@ -113,7 +126,9 @@ def test_f1_is_that_of_a_reference_also_where_all_logits_look_like_probabilities
     answers = problem.answers(logits)
     expected = f1_score(truth, 1 / (1 + np.exp(-logits.numpy())) > 0.6, average="micro")
     metric = MultilabelF1Score(3, average="micro", threshold=0.6)
-    assert float(metric(answers, problem.truths(torch.from_numpy(truth).float()))) == pytest.approx(expected, rel=1e-6)
+    assert float(metric(answers, problem.truths(torch.from_numpy(truth).float()))) == pytest.approx(
+        expected, rel=1e-6
+    )
     assert expected < 0.99, "as all logits are above 0.5, another reading would answer every label"
 
 
@@ -127,15 +142,35 @@ def test_a_label_that_no_version_knew_is_never_an_answer() -> None:
 @pytest.mark.parametrize(
     ("problem", "values", "text"),
     [
-        (Regression(True), np.array(["a"], object), "column 'y' holds 'a', regression predicts numbers"),
-        (Regression(True), [1.0, float("inf")], "column 'y': row 1 (the first is 0) is inf, expected a number"),
-        (Classification(), [0.5, 1.0], "column 'y' holds 0.5, a label is a whole number, a boolean or text"),
-        (Classification(), [[1, 0]], "2 values an example, a class is one: problem=multi_label or regression"),
+        (
+            Regression(True),
+            np.array(["a"], object),
+            "column 'y' holds 'a', regression predicts numbers",
+        ),
+        (
+            Regression(True),
+            [1.0, float("inf")],
+            "column 'y': row 1 (the first is 0) is inf, expected a number",
+        ),
+        (
+            Classification(),
+            [0.5, 1.0],
+            "column 'y' holds 0.5, a label is a whole number, a boolean or text",
+        ),
+        (
+            Classification(),
+            [[1, 0]],
+            "2 values an example, a class is one: problem=multi_label or regression",
+        ),
         (Classification(), lists(["a"]), "lists, a class is one label: problem=multi_label"),
         (Classification(), [1, 1], "data.train has one class only, 1"),
         (MultiLabel(0.5), lists(["a", "a"]), "row 0 (the first is 0) holds a label twice"),
         (MultiLabel(0.5), lists(["a", 1]), "some labels are text, some whole numbers"),
-        (MultiLabel(0.5), lists(["a"], [0.5]), "row 1 (the first is 0) holds 0.5, a label is text or a whole number"),
+        (
+            MultiLabel(0.5),
+            lists(["a"], [0.5]),
+            "row 1 (the first is 0) holds 0.5, a label is text or a whole number",
+        ),
         (MultiLabel(0.5), [3, 4], "row 0 (the first is 0) is 3, expected a list of labels"),
         (MultiLabel(0.5), [[0, 2]], "row 0 (the first is 0), value 1 is 2, expected 0 or 1"),
     ],

@@ -1,4 +1,6 @@
-"""A disk that is really full: one line says so, what was published stays, and with space the same goes through."""
+"""A disk that is really full: one line says so, what was published stays, and with space the
+same goes through.
+"""
 
 import os
 import subprocess
@@ -26,7 +28,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     try:
         mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], capture_output=True, text=True
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)],
+            capture_output=True,
+            text=True,
         )
     except FileNotFoundError:
         pytest.skip("needs mount")
@@ -86,7 +90,8 @@ def test_publishing(disk: Path) -> None:
 
 
 def test_a_job_whose_state_is_on_it(disk: Path, workdir: Path) -> None:
-    state, job = State(str(disk / "state")), [*QUICK, "state.url=disk/state"]
+    state = State(str(disk / "state"))
+    job = [*QUICK, "state.url=disk/state"]
     renate(*job, "state.first=true", cwd=workdir)
     ballast = fill(disk)
     done = renate(*job, "seed=1", cwd=workdir, code=1)
@@ -105,5 +110,7 @@ def test_a_job_whose_run_dir_is_on_it(disk: Path, workdir: Path) -> None:
     fill(disk)
     done = renate(*job, "seed=1", "run_dir=disk/runs", cwd=workdir, code=1)
     assert State("state").verify().version == 1
-    assert [line for line in done.stderr.splitlines() if line.startswith("renate: ") and FULL in line]
+    assert [
+        line for line in done.stderr.splitlines() if line.startswith("renate: ") and FULL in line
+    ]
     assert "Traceback" not in done.stderr

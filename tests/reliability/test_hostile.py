@@ -47,16 +47,34 @@ def tensors(data: bytes) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
     return lambda files: files | {"model.safetensors": data}
 
 
-HEADER = json.dumps({"w": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}).encode()
+HEADER = json.dumps(
+    {"w": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}
+).encode()
 
 
 @pytest.mark.parametrize(
     ("change", "kind", "text"),
     [
-        (deploy(model={"_target_": "os.system"}), ConfigError, "a state's config may name only renate.models.*"),
-        (deploy(model={"_target_": "torch.optim.SGD"}), ConfigError, "a state's config may name only"),
-        (deploy(model={"_target_": "my_models.Net"}), ConfigError, "if you trust it: trust=['my_models']"),
-        (deploy(updater={"_target_": "subprocess.Popen"}), ConfigError, "a state's config may name only"),
+        (
+            deploy(model={"_target_": "os.system"}),
+            ConfigError,
+            "a state's config may name only renate.models.*",
+        ),
+        (
+            deploy(model={"_target_": "torch.optim.SGD"}),
+            ConfigError,
+            "a state's config may name only",
+        ),
+        (
+            deploy(model={"_target_": "my_models.Net"}),
+            ConfigError,
+            "if you trust it: trust=['my_models']",
+        ),
+        (
+            deploy(updater={"_target_": "subprocess.Popen"}),
+            ConfigError,
+            "a state's config may name only",
+        ),
         (
             deploy(model={"hidden_sizes": [9]}),
             StateError,
@@ -64,13 +82,23 @@ HEADER = json.dumps({"w": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [
         ),
         (tensors(b""), StateError, "'model.safetensors' of version 1 is no safetensors file"),
         (tensors(struct.pack("<Q", 1 << 60) + b"{}"), StateError, "is no safetensors file"),
-        (tensors(struct.pack("<Q", len(HEADER)) + HEADER + b"1234"), StateError, "is no safetensors file"),
+        (
+            tensors(struct.pack("<Q", len(HEADER)) + HEADER + b"1234"),
+            StateError,
+            "is no safetensors file",
+        ),
         (tensors(struct.pack("<Q", 8) + b"not json"), StateError, "is no safetensors file"),
-        (lambda files: files | {"model.json": b"{"}, StateError, "'model.json' of version 1 is no JSON"),
+        (
+            lambda files: files | {"model.json": b"{"},
+            StateError,
+            "'model.json' of version 1 is no JSON",
+        ),
         (lambda files: files | {"model.json": b"[]"}, StateError, "'model.json' of version 1"),
     ],
 )
-def test_a_strangers_state(change: Any, kind: type[RenateError], text: str, made: Any, tmp_path: Path) -> None:
+def test_a_strangers_state(
+    change: Any, kind: type[RenateError], text: str, made: Any, tmp_path: Path
+) -> None:
     state = state_of(tmp_path, change(made))
     with pytest.raises(kind) as caught:
         renate.load_model(state.url)

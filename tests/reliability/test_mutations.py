@@ -1,4 +1,6 @@
-"""Mutated states: each use is refused in one line, or harmless; no code runs, no file is written outside."""
+"""Mutated states: each use is refused in one line, or harmless; no code runs, no file is written
+outside.
+"""
 
 import contextlib
 import json
@@ -29,7 +31,8 @@ from tests.backends.conftest import moto, s3  # noqa: F401 (an S3 on this machin
 from .mutations import mutate
 
 OLD = Path(__file__).parents[1] / "state" / "of_format_1"
-GATE, LATER = 40, 400
+GATE = 40
+LATER = 400
 OVER_S3 = int(os.environ.get("RENATE_MUTATIONS_S3", "200"))
 FULL = int(os.environ.get("RENATE_MUTATIONS", "2000"))
 
@@ -42,16 +45,31 @@ def files_of(state: State) -> dict[str, bytes]:
 def load(state: State) -> None:
     """The network, as load_model gives it, on an input of the size that it was made for."""
     model = renate.load_model(state.url)
-    with contextlib.suppress(RuntimeError):  # torch's own: a transform that is gone leaves pixels that don't fit
+    # Torch's own: a transform that is gone leaves pixels that don't fit
+    with contextlib.suppress(RuntimeError):
         model(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
 
 
 def jobs(state: State) -> None:
-    """An update, and an evaluation, of a command that says nothing of model or transform but their sizes."""
+    """An update, and an evaluation, of a command that says nothing of model or transform but
+    their sizes.
+    """
     for job in ("update", "evaluate"):
-        asked = [f"job={job}", f"state.url='{state.url}'", "model.hidden_sizes=[8]", "data.limit=50"]
-        asked += ["state.next_url=./next", "trainer.max_epochs=1", "memory.capacity=30", "run_dir=./runs"]
-        launcher, made = composed(asked if job == "update" else [o for o in asked if "next_url" not in o])
+        asked = [
+            f"job={job}",
+            f"state.url='{state.url}'",
+            "model.hidden_sizes=[8]",
+            "data.limit=50",
+        ]
+        asked += [
+            "state.next_url=./next",
+            "trainer.max_epochs=1",
+            "memory.capacity=30",
+            "run_dir=./runs",
+        ]
+        launcher, made = composed(
+            asked if job == "update" else [o for o in asked if "next_url" not in o]
+        )
         launcher.close()
         made.record["publish"] = False
         made.directory.prepare(dump(made.config), made.record)
@@ -86,7 +104,13 @@ def look_after(state: State) -> None:
 def go_back(state: State) -> None:
     """A second version, of the first one's content."""
     parent = state.manifest()
-    stage(state, ((name, None) for name in parent.files), job="y", parent=(state, parent), lineage={"seconds": 1.0})
+    stage(
+        state,
+        ((name, None) for name in parent.files),
+        job="y",
+        parent=(state, parent),
+        lineage={"seconds": 1.0},
+    )
     publish(state, "y")
     rollback(state, 1)
 
@@ -110,10 +134,16 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def one_mutation(
-    url: str, files: dict[str, bytes], chance: random.Random, uses: Sequence[Callable[[State], None]]
+    url: str,
+    files: dict[str, bytes],
+    chance: random.Random,
+    uses: Sequence[Callable[[State], None]],
 ) -> dict[str, str]:
-    """Put a mutated state at a URL and use it; returns what each use said, "" where it went well."""
-    state, name = State(url), chance.choice([*files, "manifest"])
+    """Put a mutated state at a URL and use it; returns what each use said, "" where it went
+    well.
+    """
+    state = State(url)
+    name = chance.choice([*files, "manifest"])
     changed = files if name == "manifest" else files | {name: mutate(name, files[name], chance)}
     stage(state, iter(changed.items()), job="x", parent=None, lineage={"seconds": 1.0})
     publish(state, "x")
@@ -134,7 +164,9 @@ def one_mutation(
 
 def mutations(count: int, base: str) -> int:
     """Use so many mutated states below a URL; returns how many were refused by some use."""
-    files, chance, refused = files_of(State(str(OLD))), random.Random(count), 0
+    files = files_of(State(str(OLD)))
+    chance = random.Random(count)
+    refused = 0
     for number in range(count):
         uses = [*USES, jobs] if number % JOBS_EVERY == 0 else USES
         said = one_mutation(f"{base}/{number}", files, chance, uses)
@@ -144,14 +176,21 @@ def mutations(count: int, base: str) -> int:
 
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize(
-    "count", [GATE, pytest.param(LATER, marks=pytest.mark.slow), pytest.param(FULL, marks=pytest.mark.by_hand)]
+    "count",
+    [
+        GATE,
+        pytest.param(LATER, marks=pytest.mark.slow),
+        pytest.param(FULL, marks=pytest.mark.by_hand),
+    ],
 )
 def test_mutated_states(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
     assert mutations(count, str(tmp_path / "states")) > count / 4
-    assert {path.name for path in here.iterdir()} <= {"runs", "next"}, "what the jobs themselves were told to write"
+    assert {path.name for path in here.iterdir()} <= {"runs", "next"}, (
+        "what the jobs themselves were told to write"
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "states"]
 
 
@@ -164,7 +203,13 @@ def test_mutated_states_in_s3(workdir: Path) -> None:
 
 def test_an_untouched_state_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = State(str(tmp_path / "state"))
-    stage(state, iter(files_of(State(str(OLD))).items()), job="x", parent=None, lineage=json.loads(strict_json({})))
+    stage(
+        state,
+        iter(files_of(State(str(OLD))).items()),
+        job="x",
+        parent=None,
+        lineage=json.loads(strict_json({})),
+    )
     publish(state, "x")
     monkeypatch.chdir(tmp_path)
     for use in [*USES, jobs]:

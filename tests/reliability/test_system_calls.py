@@ -1,4 +1,6 @@
-"""Publishing in system calls: bytes are durable before their name; one call that fails breaks nothing."""
+"""Publishing in system calls: bytes are durable before their name; one call that fails breaks
+nothing.
+"""
 
 import re
 import shutil
@@ -35,7 +37,8 @@ print(f"version {publish(state, 'job').version}")
 NEW = {"a": b"new" * 1000, "b": b"b"}
 BLOB = f"blobs/{sha256(NEW['a']).hexdigest()}-00000000"
 CANDIDATE, MANIFEST = f"staging/{2:032x}", f"staging/{3:032x}"  # before they have their names
-VERSION, PIN = "versions/00000002.json", "pins/job-job.json"
+VERSION = "versions/00000002.json"
+PIN = "pins/job-job.json"
 
 
 class Call(NamedTuple):
@@ -65,9 +68,25 @@ def state(tmp_path: Path) -> State:
     return state
 
 
-def traced(state: State, act: str, *options: str) -> tuple[list[str], subprocess.CompletedProcess[str]]:
+def traced(
+    state: State, act: str, *options: str
+) -> tuple[list[str], subprocess.CompletedProcess[str]]:
     log = Path(state.url).parent / "log"
-    command = ["strace", "-f", "-y", "-s", "0", "-o", str(log), *options, sys.executable, "-c", CHILD, state.url, act]
+    command = [
+        "strace",
+        "-f",
+        "-y",
+        "-s",
+        "0",
+        "-o",
+        str(log),
+        *options,
+        sys.executable,
+        "-c",
+        CHILD,
+        state.url,
+        act,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     return log.read_text().splitlines(), done
 
@@ -77,7 +96,8 @@ def calls(state: State, act: str) -> list[Call]:
     names = "write,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat"
     lines, done = traced(state, act, f"--trace={names}")
     assert done.returncode == 0, done.stderr
-    found, begun = [], {}
+    found = []
+    begun = {}
     for number, line in enumerate(lines):
         thread, text = line.split(maxsplit=1)
         start = number
@@ -94,9 +114,13 @@ def calls(state: State, act: str) -> list[Call]:
     return found
 
 
-def failing(state: State, act: str, call: str, path: str, error: str) -> subprocess.CompletedProcess[str]:
+def failing(
+    state: State, act: str, call: str, path: str, error: str
+) -> subprocess.CompletedProcess[str]:
     """Let one call on a path fail."""
-    lines, done = traced(state, act, f"--trace={call}", "-P", f"{state.url}/{path}", f"--inject={call}:error={error}")
+    lines, done = traced(
+        state, act, f"--trace={call}", "-P", f"{state.url}/{path}", f"--inject={call}:error={error}"
+    )
     assert sum("(INJECTED)" in line for line in lines) == 1, lines
     return done
 
@@ -111,16 +135,24 @@ def test_bytes_before_names_and_names_before_the_report(state: State) -> None:
     named = {c.paths[1]: c for c in trace if c.name.startswith(("rename", "link"))}
     report = next(c for c in trace if not c.paths)
     wrote = {c.paths[0].removesuffix("#1"): c for c in trace if c.name == "write" and c.paths}
-    pinned, published = named[PIN], named[VERSION]
+    pinned = named[PIN]
+    published = named[VERSION]
     blobs = [path for path in named if path.startswith("blobs/") and "#" not in path]
     assert len(blobs) == 1
     assert synced(trace, blobs[0], wrote[blobs[0]], pinned)
     assert synced(trace, "blobs", named[blobs[0]], pinned)
-    staged = [c for c in trace if c.name == "write" and c.paths and c.paths[0].startswith("staging/")]
+    staged = [
+        c for c in trace if c.name == "write" and c.paths and c.paths[0].startswith("staging/")
+    ]
     for name, write in zip([pinned, published], staged, strict=True):
         assert synced(trace, name.paths[0], write, name)
     assert synced(trace, "pins", pinned, published)
-    assert synced(trace, "versions", published, next(c for c in trace if c.paths == [PIN] and "unlink" in c.name))
+    assert synced(
+        trace,
+        "versions",
+        published,
+        next(c for c in trace if c.paths == [PIN] and "unlink" in c.name),
+    )
     assert synced(trace, "versions", published, report)
 
 
@@ -160,13 +192,16 @@ def test_publishing_again_makes_the_name_durable(state: State) -> None:
     failing(state, "update", "fsync", "versions", "EIO:when=1")
     trace = calls(state, "publish")
     report = next(c for c in trace if not c.paths)
-    assert any(c.name == "fsync" and c.paths == ["versions"] and c.end < report.start for c in trace)
+    assert any(
+        c.name == "fsync" and c.paths == ["versions"] and c.end < report.start for c in trace
+    )
 
 
 def test_gc_takes_nothing_that_a_failed_stat_hides(state: State) -> None:
     publish_next(state, a=b"second")
     publish_next(state, a=b"third")
-    stats, hits = "statx,newfstatat,?stat,?lstat", 0
+    stats = "statx,newfstatat,?stat,?lstat"
+    hits = 0
     for nth in range(1, 7):
         inject = f"--inject={stats}:error=EIO:when={nth}"
         lines, _ = traced(state, "gc", f"--trace={stats}", "-P", f"{state.url}/{VERSION}", inject)

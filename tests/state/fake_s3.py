@@ -1,4 +1,6 @@
-"""Just enough of S3, in memory, for the requests of a state: also put-if-absent, multipart, and faults."""
+"""Just enough of S3, in memory, for the requests of a state: also put-if-absent, multipart, and
+faults.
+"""
 
 import re
 import threading
@@ -8,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-# Given method, key and headers: None goes on, a status is the answer, "lost" acts and closes the connection.
+# Given method, key and headers: None goes on, a status is the answer, "lost" acts and closes the
+# connection.
 Fault = Callable[[str, str, dict[str, str]], int | str | None]
 
 
@@ -50,7 +53,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_one(self) -> None:
         split = urlsplit(self.path)
-        key, query = unquote(split.path).strip("/"), parse_qs(split.query, keep_blank_values=True)
+        key = unquote(split.path).strip("/")
+        query = parse_qs(split.query, keep_blank_values=True)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         with self.server.lock:
@@ -67,7 +71,9 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_one  # noqa: N815
 
-    def on_put(self, key: str, query: dict[str, list[str]], headers: dict[str, str], body: bytes) -> None:
+    def on_put(
+        self, key: str, query: dict[str, list[str]], headers: dict[str, str], body: bytes
+    ) -> None:
         if "partNumber" in query:
             self.server.parts[f"{key}/{int(query['partNumber'][0]):05d}"] = body
         elif headers.get("if-none-match") == "*" and key in self.server.objects:
@@ -76,7 +82,9 @@ class Handler(BaseHTTPRequestHandler):
             self.server.objects[key] = (body, datetime.now(UTC))
         return self.answer(200)
 
-    def on_post(self, key: str, query: dict[str, list[str]], headers: dict[str, str], body: bytes) -> None:
+    def on_post(
+        self, key: str, query: dict[str, list[str]], headers: dict[str, str], body: bytes
+    ) -> None:
         if "delete" in query:
             names = re.findall(r"<Key>(.*?)</Key>", body.decode())
             for name in names:
@@ -87,11 +95,16 @@ class Handler(BaseHTTPRequestHandler):
             result = "InitiateMultipartUploadResult"
             return self.answer(200, f"<{result}><UploadId>u</UploadId></{result}>")
         mine = sorted(name for name in self.server.parts if name.startswith(f"{key}/"))
-        self.server.objects[key] = (b"".join(self.server.parts.pop(name) for name in mine), datetime.now(UTC))
+        self.server.objects[key] = (
+            b"".join(self.server.parts.pop(name) for name in mine),
+            datetime.now(UTC),
+        )
         result = "CompleteMultipartUploadResult"
         return self.answer(200, f"<{result}><ETag>1</ETag></{result}>")
 
-    def on_get(self, key: str, query: dict[str, list[str]], headers: dict[str, str], body: bytes) -> None:
+    def on_get(
+        self, key: str, query: dict[str, list[str]], headers: dict[str, str], body: bytes
+    ) -> None:
         if "list-type" not in query:
             if key not in self.server.objects:
                 return self.answer(404, "<Error><Code>NoSuchKey</Code></Error>")
@@ -100,7 +113,8 @@ class Handler(BaseHTTPRequestHandler):
             if "range" not in headers:
                 return self.answer(200, data, Last_Modified=modified)
             first, last = map(int, headers["range"].removeprefix("bytes=").split("-"))
-            part, whole = data[first : last + 1], len(data)
+            part = data[first : last + 1]
+            whole = len(data)
             span = f"bytes {first}-{first + len(part) - 1}/{whole}"
             return self.answer(206, part, Last_Modified=modified, Content_Range=span)
         prefix = f"{key}/{query['prefix'][0]}"
@@ -110,6 +124,8 @@ class Handler(BaseHTTPRequestHandler):
             for name, (data, when) in sorted(self.server.objects.items())
             if name.startswith(prefix)
         )
-        return self.answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>")
+        return self.answer(
+            200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>"
+        )
 
     on_head = on_get

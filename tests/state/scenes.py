@@ -41,7 +41,9 @@ def age(folder: Path, seconds: float = 7200.0) -> None:
 
 
 def before_each_call(state: State, acts: dict[int, Callable[[], None]]) -> list[str]:
-    """Do `acts[k]` before the k-th call to this state's store, from now on; return the list of calls made."""
+    """Do `acts[k]` before the k-th call to this state's store, from now on; return the list of
+    calls made.
+    """
     made: list[str] = []
 
     def wrap(name: str, method: Callable[..., Any]) -> Callable[..., Any]:

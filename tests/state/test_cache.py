@@ -46,7 +46,9 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
 
 def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path), 30)
-    old, older, new = keep(cache, b"a" * 10, 50), keep(cache, b"b" * 10, 90), keep(cache, b"c" * 10, 10)
+    old = keep(cache, b"a" * 10, 50)
+    older = keep(cache, b"b" * 10, 90)
+    new = keep(cache, b"c" * 10, 10)
     assert cache.get(older)  # used just now
     keep(cache, b"d" * 10)
     assert [cache.get(entry) is not None for entry in (old, older, new)] == [False, True, True]
@@ -91,12 +93,15 @@ def test_a_disk_that_refuses_costs_nothing_but_time(tmp_path: Path) -> None:
 
 
 def test_a_negative_limit() -> None:
-    with pytest.raises(ConfigError, match=r"^state.cache_gb=-1: expected 0, which keeps nothing, or more$"):
+    with pytest.raises(
+        ConfigError, match=r"^state.cache_gb=-1: expected 0, which keeps nothing, or more$"
+    ):
         Cache(None, -1e9)
 
 
 def fill(folder: str, seed: int) -> int:
-    cache, hits = Cache(folder, 40_000), 0
+    cache = Cache(folder, 40_000)
+    hits = 0
     for number in range(150):
         data = bytes([number * 7 % 23]) * 4_000
         kept = cache.get(blob(data))

@@ -64,11 +64,14 @@ def test_a_lost_acknowledgement_is_a_success(state: State, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("lies", [1, 3])
-def test_taken_though_nothing_is_there(state: State, monkeypatch: pytest.MonkeyPatch, lies: int) -> None:
+def test_taken_though_nothing_is_there(
+    state: State, monkeypatch: pytest.MonkeyPatch, lies: int
+) -> None:
     """S3's 409 looks like a lost race."""
     monkeypatch.setattr(time, "sleep", lambda _: None)
     stage_next(state, "j", a=b"1")
-    create, calls = state.store.create, []
+    create = state.store.create
+    calls = []
 
     def lying(key: str, data: bytes) -> None:
         calls.append(key)
@@ -81,7 +84,9 @@ def test_taken_though_nothing_is_there(state: State, monkeypatch: pytest.MonkeyP
     assert len(calls) == lies + 1
 
 
-def test_taken_for_ever_though_nothing_is_there(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taken_for_ever_though_nothing_is_there(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: None)
     candidate = stage_next(state, "j", a=b"1")
 
@@ -89,6 +94,8 @@ def test_taken_for_ever_though_nothing_is_there(state: State, monkeypatch: pytes
         raise FileExistsError(key)
 
     monkeypatch.setattr(state.store, "create", lying)
-    with pytest.raises(StateError, match=r"can't create version 1 though there is none; publish 'j' later"):
+    with pytest.raises(
+        StateError, match=r"can't create version 1 though there is none; publish 'j' later"
+    ):
         publish(state, "j")
     assert candidates(state) == [candidate]

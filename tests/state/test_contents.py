@@ -41,7 +41,9 @@ def test_nothing_but_sizes_reaches_a_job() -> None:
         sizes_from({"in_features": {"_target_": "renate.jobs.live.LiveDataset", "path": "x"}})
 
 
-@pytest.mark.parametrize("raw", [b"[", b"[" * 100_000, b'{"after": {"t": {"loss": NaN}}}', b'{"after": {"t": 1e999}}'])
+@pytest.mark.parametrize(
+    "raw", [b"[", b"[" * 100_000, b'{"after": {"t": {"loss": NaN}}}', b'{"after": {"t": 1e999}}']
+)
 def test_metrics_that_are_none(raw: bytes) -> None:
     with pytest.raises(CorruptError):
         metrics_from(raw, "metrics.json")

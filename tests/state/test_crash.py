@@ -1,4 +1,6 @@
-"""Whatever is killed when: versions are whole, what was reported done stays, the next update works."""
+"""Whatever is killed when: versions are whole, what was reported done stays, the next update
+works.
+"""
 
 import multiprocessing
 import os
@@ -32,7 +34,9 @@ class Disk:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root, self.steps, self.dies = root, 0, 10**9
+        self.root = root
+        self.steps = 0
+        self.dies = 10**9
         self.data: dict[int, bytes] = {}
         self.names: dict[Path, dict[str, int]] = {}
         self.handles: list[int] = []
@@ -44,7 +48,8 @@ class Disk:
 
     def fsync(self, handle: int) -> None:
         self.step()
-        path, status = Path(f"/proc/self/fd/{handle}").readlink(), os.fstat(handle)
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        status = os.fstat(handle)
         if stat.S_ISDIR(status.st_mode):
             self.names[path] = {entry.name: entry.inode() for entry in os.scandir(path)}
         else:
@@ -69,7 +74,9 @@ class Disk:
         return call
 
     def restart(self, folder: Path, to: Path, *, names: bool) -> None:
-        """Write what is left of `folder` to `to`; unsynced names are all there (`names`), or none is."""
+        """Write what is left of `folder` to `to`; unsynced names are all there (`names`), or
+        none is.
+        """
         to.mkdir()
         now = {entry.name: entry.inode() for entry in os.scandir(folder)}
         for name, inode in (now if names else self.names.get(folder, {})).items():
@@ -109,8 +116,11 @@ def pin_both(state: State, done: list[str]) -> None:
 
 
 @pytest.mark.parametrize("act", [first_update, update, go_back, collect, pin_both])
-def test_power_fails_before_every_step(tmp_path: Path, act: Callable[[State, list[str]], None]) -> None:
-    deaths, k = 0, 0
+def test_power_fails_before_every_step(
+    tmp_path: Path, act: Callable[[State, list[str]], None]
+) -> None:
+    deaths = 0
+    k = 0
     while deaths == k:
         disk = Disk(tmp_path / str(k))
         done: list[str] = []
@@ -119,7 +129,8 @@ def test_power_fails_before_every_step(tmp_path: Path, act: Callable[[State, lis
         with disk.installed():
             for i in range(0 if act is first_update else 3):
                 publish_next(state, a=b"%d" % i, b=b"b")
-            disk.steps, disk.dies = 0, k
+            disk.steps = 0
+            disk.dies = k
             try:
                 act(state, done)
             except Crash:
@@ -127,7 +138,9 @@ def test_power_fails_before_every_step(tmp_path: Path, act: Callable[[State, lis
             disk.restart(disk.root, tmp_path / f"{k}-bytes-lost", names=True)
             disk.restart(disk.root, tmp_path / f"{k}-names-lost", names=False)
         for left in ("", "-bytes-lost", "-names-lost"):
-            check(State(str(tmp_path / f"{k}{left}" / "state")), done, 0 if act is first_update else 3)
+            check(
+                State(str(tmp_path / f"{k}{left}" / "state")), done, 0 if act is first_update else 3
+            )
         k += 1
     assert deaths >= 4
 
@@ -155,17 +168,22 @@ def check(state: State, done: list[str], before: int) -> None:
 
 
 def test_sigkill_at_random_moments(tmp_path: Path) -> None:
-    url, draw = str(tmp_path / "state"), random.Random(7)
-    context = multiprocessing.get_context("forkserver")  # obstore's threads don't survive a plain fork
+    url = str(tmp_path / "state")
+    draw = random.Random(7)
+    # Obstore's threads don't survive a plain fork
+    context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["renate.state.gc", "renate.state.publish"])
-    state, newest = State(url), 0
+    state = State(url)
+    newest = 0
     for kill in range(20):
         ready = context.Event()
         process = context.Process(target=publish_for_ever, args=(url, kill, ready))
         process.start()
         assert ready.wait(30)
         until = time.monotonic() + 30
-        while kill % 2 and not max(state.versions(), default=0) > newest and time.monotonic() < until:
+        while (
+            kill % 2 and not max(state.versions(), default=0) > newest and time.monotonic() < until
+        ):
             time.sleep(0.001)  # half of the kills come after it has published once
         time.sleep(draw.uniform(0.0, 0.05))
         process.kill()

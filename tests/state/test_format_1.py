@@ -33,6 +33,8 @@ def test_it_is_measured_by_its_own_network(url: str) -> None:
 
 
 def test_another_network_on_the_command_line_is_refused(url: str) -> None:
-    with pytest.raises(Exception, match=r"model.hidden_sizes=\[9\]: the version has \[8\]") as caught:
+    with pytest.raises(
+        Exception, match=r"model.hidden_sizes=\[9\]: the version has \[8\]"
+    ) as caught:
         renate.run([*QUICK, "job=evaluate", "model.hidden_sizes=[9]", f"state.url={url}"])
     assert not isinstance(caught.value, ConfigError) or "leave model out" in str(caught.value)

@@ -32,7 +32,9 @@ def test_what_goes_and_what_stays(state: State, root: Path) -> None:
     stage_next(state, "dropped", own=b"dropped")
     drop(state, "dropped")
     (root / "blobs" / "x#1").write_text("torn")
-    assert gc(state, keep=2, grace=0) == Removed(versions=[1, 3], blobs=3, bytes=10 + 10 + 7, leftovers=1)
+    assert gc(state, keep=2, grace=0) == Removed(
+        versions=[1, 3], blobs=3, bytes=10 + 10 + 7, leftovers=1
+    )
     assert state.versions() == [2, 4, 5]
     verify_everything(state)
     assert read_all(state, candidates(state)[0]) == {"own": b"kept"}
@@ -62,7 +64,9 @@ def test_what_is_young_stays(state: State, root: Path) -> None:
 
 @pytest.mark.parametrize(("keep", "grace"), [(0, 0.0), (-1, 0.0), (1, -1.0)])
 def test_impossible_settings(state: State, keep: int, grace: float) -> None:
-    with pytest.raises(StateError, match=rf"gc: keep={keep}, grace={grace}: expected keep of at least 1"):
+    with pytest.raises(
+        StateError, match=rf"gc: keep={keep}, grace={grace}: expected keep of at least 1"
+    ):
         gc(state, keep=keep, grace=grace)
 
 
@@ -136,8 +140,12 @@ EVERY = [5, pytest.param(1, marks=pytest.mark.slow)]  # calls
 
 
 @pytest.mark.parametrize("every", EVERY)
-@pytest.mark.parametrize("act", [act_stage, act_publish, act_finish, act_pin, act_rollback, act_late, act_gc])
-def test_gc_beside_everything_else(tmp_path: Path, act: Callable[[State], None], every: int) -> None:
+@pytest.mark.parametrize(
+    "act", [act_stage, act_publish, act_finish, act_pin, act_rollback, act_late, act_gc]
+)
+def test_gc_beside_everything_else(
+    tmp_path: Path, act: Callable[[State], None], every: int
+) -> None:
     """At every call that gc makes to the store, another process does something whole."""
     calls = 0
     for k in range(0, 100, every):
@@ -153,7 +161,9 @@ def test_gc_beside_everything_else(tmp_path: Path, act: Callable[[State], None],
 
 @pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("act", [act_publish, act_finish, act_pin, act_rollback, act_late])
-def test_everything_else_beside_gc(tmp_path: Path, act: Callable[[State], None], every: int) -> None:
+def test_everything_else_beside_gc(
+    tmp_path: Path, act: Callable[[State], None], every: int
+) -> None:
     """The same the other way round: a whole gc before every call that the other makes."""
     calls = 0
     for k in range(0, 100, every):
@@ -168,7 +178,9 @@ def test_everything_else_beside_gc(tmp_path: Path, act: Callable[[State], None],
 
 
 def scene(folder: Path) -> tuple[State, State]:
-    """Three old versions, old orphans with familiar bytes, an old candidate, an old pin; opened twice."""
+    """Three old versions, old orphans with familiar bytes, an old candidate, an old pin; opened
+    twice.
+    """
     state = State(str(folder))
     for i in range(3):
         publish_next(state, a=b"%d" % i, b=b"b" if i < 2 else b"bb")
@@ -184,7 +196,9 @@ def check_scene(state: State) -> None:
     verify_everything(state)
     assert 1 in state.versions()
     assert state.versions()[-1] >= 3
-    assert "waiting" in {c.job for c in candidates(state)} | {state.manifest(v).job for v in state.versions()}
+    assert "waiting" in {c.job for c in candidates(state)} | {
+        state.manifest(v).job for v in state.versions()
+    }
     newest = publish_next(state, a=b"after", b=None)
     assert state.verify() == newest
 
@@ -193,7 +207,8 @@ def test_two_gcs_at_once(state: State) -> None:
     """The second finds the blobs gone; that is no error."""
     for i in range(5):
         publish_next(state, a=b"%d" % i)
-    other, delete = State(state.url), state.store.delete
+    other = State(state.url)
+    delete = state.store.delete
 
     def late(keys: list[str]) -> None:
         if keys and keys[0].startswith("blobs/"):
@@ -206,7 +221,9 @@ def test_two_gcs_at_once(state: State) -> None:
     verify_everything(state)
 
 
-def test_a_killed_writers_staging_file_goes_after_the_grace_period(state: State, root: Path) -> None:
+def test_a_killed_writers_staging_file_goes_after_the_grace_period(
+    state: State, root: Path
+) -> None:
     publish_next(state, a=b"1")
     for name in ("staging/killed", "blobs/killed#1"):
         (root / name).write_text("torn")

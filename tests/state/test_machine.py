@@ -21,12 +21,15 @@ from .scenes import read_all
 Content = dict[str, bytes]
 jobs = st.sampled_from(["j1", "j2", "j3"])
 names = st.sampled_from(["p1", "p2"])
-contents = st.dictionaries(st.sampled_from("abc"), st.sampled_from([b"", b"1", b"2", b"33"]), min_size=1)
+contents = st.dictionaries(
+    st.sampled_from("abc"), st.sampled_from([b"", b"1", b"2", b"33"]), min_size=1
+)
 
 
 @dataclass
 class Model:
-    versions: dict[int, tuple[Content, str | None]]  # content and job; the content of a removed one stays here
+    # Content and job; the content of a removed one stays here
+    versions: dict[int, tuple[Content, str | None]]
     gone: set[int]
     waiting: dict[str, tuple[int, Content]]  # base and content
     pins: dict[str, int]
@@ -58,11 +61,15 @@ class Machine(RuleBasedStateMachine):
     def stage(self, job: str, content: Content, data: Any) -> None:
         base = data.draw(st.sampled_from(self.model.live[-2:] or [0]), label="parent")
         old = self.model.versions[base][0] if base else {}
-        given: dict[str, bytes | None] = {n: None if old.get(n) == c else c for n, c in content.items()}
+        given: dict[str, bytes | None] = {
+            n: None if old.get(n) == c else c for n, c in content.items()
+        }
         parent = (self.state, self.state.manifest(base)) if base else None
         if not base and self.model.versions:
             return
-        candidate = stage(self.state, list(given.items()), job=job, parent=parent, lineage={"job": job})
+        candidate = stage(
+            self.state, list(given.items()), job=job, parent=parent, lineage={"job": job}
+        )
         assert read_all(self.state, candidate) == content
         self.model.waiting[job] = (base, content)
 
@@ -98,7 +105,13 @@ class Machine(RuleBasedStateMachine):
             assert back.version == model.newest + 1
             model.versions[model.newest + 1] = (model.versions[to][0], back.job)
         else:
-            expected = GoneError if to in model.gone else StateError if to in model.live else NoVersionError
+            expected = (
+                GoneError
+                if to in model.gone
+                else StateError
+                if to in model.live
+                else NoVersionError
+            )
             with pytest.raises(expected):
                 rollback(self.state, to)
 
@@ -138,7 +151,8 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        state, model = self.state, self.model
+        state = self.state
+        model = self.model
         assert state.versions() == model.live
         assert state.numbers() == list(model.versions)
         newest = state.newest()

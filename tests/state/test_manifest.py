@@ -20,12 +20,18 @@ blobs = st.builds(
 )
 words = st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=50)
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
 manifests = st.builds(
-    lambda base, candidate, **rest: Manifest(version=None if candidate else base + 1, base=base, **rest),
+    lambda base, candidate, **rest: Manifest(
+        version=None if candidate else base + 1, base=base, **rest
+    ),
     base=st.integers(0, 10**8),
     candidate=st.booleans(),
     parent=st.none() | st.builds(Parent, st.none() | words, st.integers(1, 2**62), st.just(SHA)),
@@ -55,7 +61,9 @@ def test_a_tombstone_comes_back() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), b"x", {1, 2}])
 def test_lineage_is_strict_json(value: Any) -> None:
     manifest = Manifest(None, 0, None, "w", "c", "j", {"x": value}, {})
-    with pytest.raises(StateError, match=r"^a manifest holds plain JSON only: .*; convert it to numbers, text"):
+    with pytest.raises(
+        StateError, match=r"^a manifest holds plain JSON only: .*; convert it to numbers, text"
+    ):
         manifest.encode()
 
 
@@ -118,11 +126,15 @@ def test_the_template_is_sound() -> None:
     ],
 )
 def test_what_is_no_manifest(raw: bytes) -> None:
-    with pytest.raises(CorruptError, match=r"^here: can't be read as a manifest \(.+\); bring the file back"):
+    with pytest.raises(
+        CorruptError, match=r"^here: can't be read as a manifest \(.+\); bring the file back"
+    ):
         decode(raw, "here")
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "a//b", "a/", ".", "", "a\\..\\x"])
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../x", "a/../../x", "a//b", "a/", ".", "", "a\\..\\x"]
+)
 def test_a_file_name_leads_nowhere_else(name: str) -> None:
     files = {name: {"key": f"blobs/{SHA}-01234567", "sha256": SHA, "size": 3}}
     with pytest.raises(CorruptError, match="is no plain file name"):
@@ -130,5 +142,7 @@ def test_a_file_name_leads_nowhere_else(name: str) -> None:
 
 
 def test_a_newer_format() -> None:
-    with pytest.raises(StateError, match=r"^here: format 2, this renate reads 1: made by a newer renate, upgrade"):
+    with pytest.raises(
+        StateError, match=r"^here: format 2, this renate reads 1: made by a newer renate, upgrade"
+    ):
         decode(changed(format=2, anything="else"), "here")

@@ -71,12 +71,15 @@ def test_a_large_blob_goes_both_ways_in_parts(s3: FakeS3, monkeypatch: pytest.Mo
         with lock:
             lines.append(line)  # type: ignore[arg-type]
 
-    state, data = State("s3://bucket/state", show=show), os.urandom((36 << 20) + 5)
+    state = State("s3://bucket/state", show=show)
+    data = os.urandom((36 << 20) + 5)
     stage(state, [("big", data)], job="j", parent=None, lineage={})
     manifest = publish(state, "j")
     assert bytes(state.read(manifest, "big")) == data
     for verb in ("uploading", "downloading"):
-        steps = [done for done, total, text in lines if text.startswith(verb) and total == len(data)]
+        steps = [
+            done for done, total, text in lines if text.startswith(verb) and total == len(data)
+        ]
         assert max(steps) == len(data), verb
         assert len(steps) == 5, verb
     assert sum("GET bucket/state/blobs/" in request for request in s3.requests) == 5

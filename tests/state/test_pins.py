@@ -18,7 +18,9 @@ def test_pins(state: State) -> None:
     assert pins(state) == {"production": 2, "study-2": 1}
     unpin(state, "study-2")
     assert pins(State(state.url)) == {"production": 2}
-    with pytest.raises(StateError, match=r"no pin 'prodction', there is production, did you mean 'production'"):
+    with pytest.raises(
+        StateError, match=r"no pin 'prodction', there is production, did you mean 'production'"
+    ):
         unpin(state, "prodction")
     with pytest.raises(NoVersionError, match=r"holds no version 7; there is versions 1-3$"):
         pin(state, "x", 7)
@@ -28,5 +30,7 @@ def test_pins(state: State) -> None:
 @pytest.mark.parametrize("name", ["job-x", "latest", "12", "", "a/b", "../x", "a b"])
 def test_a_pin_has_a_plain_name(state: State, name: str) -> None:
     publish_next(state, a=b"1")
-    with pytest.raises(StateError, match=r"is no name for a pin: expected letters, .* not beginning with 'job-'"):
+    with pytest.raises(
+        StateError, match=r"is no name for a pin: expected letters, .* not beginning with 'job-'"
+    ):
         pin(state, name, 1)

@@ -20,7 +20,12 @@ from .scenes import publish_next, read_all, snapshot, stage_next, uploaded
 def test_the_first_version(state: State, root: Path) -> None:
     files = {"model.safetensors": b"weights", "memory/segment-0": b"", "config.yaml": b"seed: 0"}
     candidate = stage(state, files.items(), job="week1", parent=None, lineage={"seed": 3})
-    assert (candidate.version, candidate.base, candidate.parent, candidate.job) == (None, 0, None, "week1")
+    assert (candidate.version, candidate.base, candidate.parent, candidate.job) == (
+        None,
+        0,
+        None,
+        "week1",
+    )
     assert state.newest() is None
     assert candidates(state) == [candidate]
     assert read_all(state, candidate) == files
@@ -30,13 +35,17 @@ def test_the_first_version(state: State, root: Path) -> None:
     assert read_all(state, first) == files
     assert candidates(state) == []
     kept = sorted(str(p.relative_to(root)).split("-")[0] for p in root.rglob("*") if p.is_file())
-    assert kept == sorted([*(f"blobs/{b.sha256}" for b in first.files.values()), "versions/00000001.json"])
+    assert kept == sorted(
+        [*(f"blobs/{b.sha256}" for b in first.files.values()), "versions/00000001.json"]
+    )
 
 
 def test_only_what_changed_goes_up(state: State) -> None:
     publish_next(state, model=b"m" * 100, big=b"b" * 10_000, same=b"s" * 1000)
     sizes = uploaded(state)
-    second = publish_next(state, model=b"n" * 100, big=None, same=b"s" * 1000, renamed=b"b" * 10_000)
+    second = publish_next(
+        state, model=b"n" * 100, big=None, same=b"s" * 1000, renamed=b"b" * 10_000
+    )
     assert sum(sizes.values()) == 100
     first = state.manifest(1)
     assert second.files["big"] == second.files["renamed"] == first.files["big"]
@@ -47,7 +56,9 @@ def test_only_what_changed_goes_up(state: State) -> None:
 
 
 def test_only_the_parents_blobs_are_reused(state: State) -> None:
-    """An orphan with the same bytes may be about to go, and so may a version that isn't the parent."""
+    """An orphan with the same bytes may be about to go, and so may a version that isn't the
+    parent.
+    """
     stage_next(state, "dropped", x=b"same bytes")
     drop(state, "dropped")
     publish_next(state, x=b"same bytes")
@@ -74,7 +85,9 @@ def test_the_next_url_may_hold_versions(state: State, tmp_path: Path) -> None:
     other = State(str(tmp_path / "other"))
     for i in range(3):
         publish_next(other, model=b"%d" % i)
-    candidate = stage(other, [("model", None)], job="j", parent=(state, state.manifest(1)), lineage={})
+    candidate = stage(
+        other, [("model", None)], job="j", parent=(state, state.manifest(1)), lineage={}
+    )
     assert candidate.base == 3
     assert publish(other, "j").version == 4
 
@@ -93,7 +106,8 @@ def test_publishing_again_returns_the_version(state: State, root: Path) -> None:
     second = publish(state, "mine")
     publish_next(state, a=b"3")
     assert publish(state, "mine") == second
-    (root / "pins" / "job-mine.json").write_bytes(pinned["job-mine.json"])  # as after a crash before its removal
+    # As after a crash before its removal
+    (root / "pins" / "job-mine.json").write_bytes(pinned["job-mine.json"])
     assert publish(state, "mine") == second
     assert not (root / "pins" / "job-mine.json").exists()
     assert state.numbers() == [1, 2, 3]
@@ -104,7 +118,9 @@ def test_a_job_without_a_candidate(state: State) -> None:
         publish(state, "j")
     publish_next(state, a=b"1")
     stage_next(state, "week12", a=b"1")
-    with pytest.raises(StateError, match=r"no candidate of job 'wek12', there is week12, did you mean 'week12'\?"):
+    with pytest.raises(
+        StateError, match=r"no candidate of job 'wek12', there is week12, did you mean 'week12'\?"
+    ):
         publish(state, "wek12")
     with pytest.raises(StateError, match=r"no candidate of job 'wek12', there is week12, did"):
         drop(state, "wek12")
@@ -113,7 +129,8 @@ def test_a_job_without_a_candidate(state: State) -> None:
 def test_a_failed_upload_loses_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     first = publish_next(state, a=b"1", b=b"2")
     old = stage_next(state, "j", a=b"3")
-    put, calls = state.store.put, []
+    put = state.store.put
+    calls = []
 
     def failing(key: str, data: bytes | memoryview) -> None:
         calls.append(key)
@@ -132,8 +149,11 @@ def test_a_failed_upload_loses_nothing(state: State, monkeypatch: pytest.MonkeyP
 
 
 def test_few_files_are_in_memory_at_once(state: State) -> None:
-    made, done, most = 0, 0, 0
-    put, lock = state.store.put, threading.Lock()
+    made = 0
+    done = 0
+    most = 0
+    put = state.store.put
+    lock = threading.Lock()
 
     def slow(key: str, data: bytes | memoryview) -> None:
         nonlocal done
@@ -157,7 +177,9 @@ def test_few_files_are_in_memory_at_once(state: State) -> None:
 
 def test_staging_must_end_before_gc_may_come(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish_module, "GRACE", 0.0)
-    with pytest.raises(StateError, match=r"staging took over 0 hours, so gc may take its blobs; run the job"):
+    with pytest.raises(
+        StateError, match=r"staging took over 0 hours, so gc may take its blobs; run the job"
+    ):
         stage_next(state, "j", a=b"1")
     assert candidates(state) == []
 
@@ -169,7 +191,9 @@ def test_lineage_is_checked_before_anything_goes_up(state: State, root: Path) ->
 
 
 def test_unchanged_needs_a_parent_that_has_it(state: State) -> None:
-    with pytest.raises(StateError, match=r"file 'a' is to be the parent's, which has none: give its bytes"):
+    with pytest.raises(
+        StateError, match=r"file 'a' is to be the parent's, which has none: give its bytes"
+    ):
         stage_next(state, "j", a=None)
     publish_next(state, a=b"1")
     with pytest.raises(StateError, match="file 'b' is to be the parent's"):
@@ -180,7 +204,10 @@ def test_a_parent_that_was_removed_meanwhile(state: State) -> None:
     first = publish_next(state, a=b"1")
     publish_next(state, a=b"2")
     gc(state, keep=1, grace=0)
-    message = r"version 1 was removed by gc on 2\d.*; there is version 2; job 'j' started from it: run the"
+    message = (
+        r"version 1 was removed by gc on 2\d.*; there is version 2; job 'j' started from it: run "
+        r"the"
+    )
     with pytest.raises(GoneError, match=message):
         stage(state, [("a", b"3")], job="j", parent=(state, first), lineage={})
     assert candidates(state) == []
@@ -190,7 +217,9 @@ def test_a_parent_that_was_replaced_meanwhile(state: State, root: Path) -> None:
     first = publish_next(state, a=b"1")
     shutil.rmtree(root)
     publish_next(state, a=b"2")
-    with pytest.raises(StateError, match=r"version 1 isn't the one that job 'j' started from: run the update"):
+    with pytest.raises(
+        StateError, match=r"version 1 isn't the one that job 'j' started from: run the update"
+    ):
         stage(state, [("a", None)], job="j", parent=(state, first), lineage={})
 
 

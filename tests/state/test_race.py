@@ -17,9 +17,11 @@ WORKERS = 8
 
 
 def run_threads(url: str, rounds: int) -> list[tuple[int, str, Any]]:
-    barrier, results = threading.Barrier(WORKERS), queue.Queue[tuple[int, str, Any]]()
+    barrier = threading.Barrier(WORKERS)
+    results = queue.Queue[tuple[int, str, Any]]()
     workers: list[Any] = [
-        threading.Thread(target=compete, args=(url, f"t{i}", rounds, barrier, results)) for i in range(WORKERS)
+        threading.Thread(target=compete, args=(url, f"t{i}", rounds, barrier, results))
+        for i in range(WORKERS)
     ]
     for worker in workers:
         worker.start()
@@ -31,8 +33,12 @@ def run_threads(url: str, rounds: int) -> list[tuple[int, str, Any]]:
 def run_processes(url: str, rounds: int) -> list[tuple[int, str, Any]]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["renate.state.gc", "renate.state.publish"])
-    barrier, results = context.Barrier(WORKERS), context.Queue()
-    workers = [context.Process(target=compete, args=(url, f"p{i}", rounds, barrier, results)) for i in range(WORKERS)]
+    barrier = context.Barrier(WORKERS)
+    results = context.Queue()
+    workers = [
+        context.Process(target=compete, args=(url, f"p{i}", rounds, barrier, results))
+        for i in range(WORKERS)
+    ]
     for worker in workers:
         worker.start()
     found = [results.get(timeout=60) for _ in range(WORKERS * rounds)]

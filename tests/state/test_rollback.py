@@ -30,17 +30,22 @@ def test_rollback_to_what_is_not_there(state: State) -> None:
         rollback(state, 1)
     for i in range(4):
         publish_next(state, a=b"%d" % i)
-    with pytest.raises(StateError, match="version 4 is the newest already; roll back to an older one"):
+    with pytest.raises(
+        StateError, match="version 4 is the newest already; roll back to an older one"
+    ):
         rollback(state, 4)
     gc(state, keep=2, grace=0)
-    with pytest.raises(GoneError, match=r"version 1 was removed by gc on .*; there is versions 3-4$"):
+    with pytest.raises(
+        GoneError, match=r"version 1 was removed by gc on .*; there is versions 3-4$"
+    ):
         rollback(state, 1)
 
 
 def test_a_rollback_that_lost_leaves_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     publish_next(state, a=b"1")
     publish_next(state, a=b"2")
-    create, other = state.store.create, State(state.url)
+    create = state.store.create
+    other = State(state.url)
 
     def late(key: str, data: bytes) -> None:
         publish_next(other, a=b"3")

@@ -1,4 +1,6 @@
-"""The same protocol over S3's requests: against a small fake that can fail, and moto if it is there."""
+"""The same protocol over S3's requests: against a small fake that can fail, and moto if it is
+there.
+"""
 
 import importlib
 import os
@@ -48,7 +50,8 @@ def story(url: str) -> State:
     assert state.newest() is None
     publish_next(state, model=b"m" * 1000, memory=b"x" * 1000, empty=b"")
     publish_next(state, model=b"n" * 1000, memory=None)
-    loser, winner = stage_next(state, "loser", model=b"l"), stage_next(state, "winner", model=b"w")
+    loser = stage_next(state, "loser", model=b"l")
+    winner = stage_next(state, "winner", model=b"w")
     assert publish(state, "winner").writer == winner.writer
     with pytest.raises(ConflictError, match="version 3 was published by job 'winner'"):
         publish(state, "loser")
@@ -72,7 +75,8 @@ def test_the_story_on_s3(s3: FakeS3) -> None:
 
 def test_the_story_on_moto(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("moto", reason="moto[server] is not installed")
-    boto3, moto = importlib.import_module("boto3"), importlib.import_module("moto.server")
+    boto3 = importlib.import_module("boto3")
+    moto = importlib.import_module("moto.server")
     server = moto.ThreadedMotoServer(port=0)
     server.start()
     try:
@@ -90,13 +94,17 @@ def once(fault: int | str) -> Callable[[str, str, dict[str, str]], int | str | N
     """The first put of a manifest fails."""
     left = [fault]
     return lambda method, key, headers: (
-        left.pop() if left and method == "PUT" and "/versions/" in key and "if-none-match" in headers else None
+        left.pop()
+        if left and method == "PUT" and "/versions/" in key and "if-none-match" in headers
+        else None
     )
 
 
 @pytest.mark.parametrize("fault", [409, 500, 503, "lost"])
 def test_a_commit_that_met_trouble(s3: FakeS3, fault: int | str) -> None:
-    """409: a concurrent attempt, nothing there; 500, 503: obstore retries; lost: it meets its own success."""
+    """409: a concurrent attempt, nothing there; 500, 503: obstore retries; lost: it meets its
+    own success.
+    """
     state = State("s3://bucket/state")
     stage_next(state, "j", a=b"1")
     s3.fault = once(fault)
@@ -129,7 +137,8 @@ def test_who_may_not_delete_may_publish(s3: FakeS3) -> None:
 
 
 def test_large_blobs_go_up_in_parts(s3: FakeS3) -> None:
-    state, data = State("s3://bucket/state"), os.urandom(17 << 20)
+    state = State("s3://bucket/state")
+    data = os.urandom(17 << 20)
     stage(state, [("big", data)], job="j", parent=None, lineage={})
     assert sum(r.startswith("PUT bucket/state/blobs/") for r in s3.requests) == 3
     assert read_all(state, publish(state, "j")) == {"big": data}
@@ -143,12 +152,17 @@ def test_damage_and_absence(s3: FakeS3) -> None:
     with pytest.raises(CorruptError, match="other bytes than were published"):
         state.read(first, "a")
     del s3.objects[key]
-    with pytest.raises(CorruptError, match=r"file 'a' of version 1, is missing; spoils version 1: bring it back"):
+    with pytest.raises(
+        CorruptError, match=r"file 'a' of version 1, is missing; spoils version 1: bring it back"
+    ):
         state.verify()
 
 
 def test_no_such_bucket(s3: FakeS3) -> None:
-    message = r"^s3://nobucket/state: no bucket nobucket in region us-west-2: check the URL and AWS_DEFAULT_REGION$"
+    message = (
+        r"^s3://nobucket/state: no bucket nobucket in region us-west-2: check the URL and "
+        r"AWS_DEFAULT_REGION$"
+    )
     with pytest.raises(StateError, match=message):
         State("s3://nobucket/state").newest()
     with pytest.raises(StateError, match=message):

@@ -21,7 +21,8 @@ from renate.state.store import Folder, open_store
     [
         (
             "gcs://b/x",
-            r"gcs://b/x: unknown scheme 'gcs', expected a folder or file://, s3://, gs://, az://, did",
+            r"gcs://b/x: unknown scheme 'gcs', expected a folder or file://, s3://, gs://, az://, "
+            r"did",
         ),
         ("s3a://b/x", r"unknown scheme 's3a'.*, did you mean 's3'\?"),
         ("ftp://b/x", r"unknown scheme 'ftp'.*az://$"),
@@ -49,7 +50,14 @@ def test_every_spelling_of_a_folder_is_one(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "link").symlink_to(tmp_path / "a b")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    spellings = ["a b", "./a b/", "~/a b", "link", str(tmp_path / "a b"), f"file://{tmp_path}/a%20b"]
+    spellings = [
+        "a b",
+        "./a b/",
+        "~/a b",
+        "link",
+        str(tmp_path / "a b"),
+        f"file://{tmp_path}/a%20b",
+    ]
     assert {open_store(url).url for url in spellings} == {str(tmp_path / "a b")}
 
 
@@ -66,7 +74,8 @@ def test_reading_creates_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 100_000])
 def test_bytes_come_back(tmp_path: Path, size: int) -> None:
-    store, data = open_store(str(tmp_path / "s")), os.urandom(size)
+    store = open_store(str(tmp_path / "s"))
+    data = os.urandom(size)
     store.put("blobs/a", memoryview(data))
     store.create("versions/a", data)
     store.replace("pins/a", b"old")
@@ -96,24 +105,34 @@ def test_create_has_one_winner(tmp_path: Path) -> None:
 
 
 def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: Any, **kwargs: Any) -> None:  # the text obstore 0.12 gives where linkat returns EPERM
+    # The text obstore 0.12 gives where linkat returns EPERM
+    def refuse(*args: Any, **kwargs: Any) -> None:
         what = "Unable to copy file from /x to /y: Operation not permitted (os error 1)"
         raise GenericError(f"Generic LocalFileSystem error: {what}\n…")
 
     monkeypatch.setattr(obstore, "copy", refuse)
     store = open_store(str(tmp_path))
-    with pytest.raises(StateError, match=r"can't make a hard link to versions/1 \(Operation not permitted .*another"):
+    with pytest.raises(
+        StateError,
+        match=r"can't make a hard link to versions/1 \(Operation not permitted .*another",
+    ):
         store.create("versions/1", b"x")
     assert store.list("versions") == store.list("staging") == []
 
 
-def test_the_bytes_are_durable_before_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """put = write, fsync (obstore doesn't); create, replace = write aside, fsync, name, fsync the folders."""
+def test_the_bytes_are_durable_before_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """put = write, fsync (obstore doesn't); create, replace = write aside, fsync, name, fsync
+    the folders.
+    """
     log: list[str] = []
     real = os.fsync
 
     def fsync(handle: int) -> None:
-        log.append(f"fsync {Path(f'/proc/self/fd/{handle}').readlink().relative_to(tmp_path.parent)}")
+        log.append(
+            f"fsync {Path(f'/proc/self/fd/{handle}').readlink().relative_to(tmp_path.parent)}"
+        )
         real(handle)
 
     def logged(name: str) -> Any:
@@ -128,11 +147,15 @@ def test_the_bytes_are_durable_before_their_name(tmp_path: Path, monkeypatch: py
     for name in ("put", "copy", "rename"):
         monkeypatch.setattr(obstore, name, logged(name))
     monkeypatch.setattr(os, "fsync", fsync)
-    store, top = Folder(tmp_path / "s"), tmp_path.name
+    store = Folder(tmp_path / "s")
+    top = tmp_path.name
     store.put("blobs/a", b"1")
     made = [f"fsync {top}", f"fsync {top}/s"]  # the names of s/ in its parent and of blobs/ in s/
     assert log == [*made, "put blobs/a", f"fsync {top}/s/blobs/a"]
-    for method, naming, key in ((store.create, "copy", "versions/1"), (store.replace, "rename", "pins/p")):
+    for method, naming, key in (
+        (store.create, "copy", "versions/1"),
+        (store.replace, "rename", "pins/p"),
+    ):
         method(key, b"1")  # makes its folders
         store.delete([key])
         log.clear()
@@ -170,7 +193,9 @@ def test_sweep_takes_old_leftovers_only(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_may_be_read_only() -> None:
-    """Reading works, writing says what is wrong; in a process of its own, since root may write everywhere."""
+    """Reading works, writing says what is wrong; in a process of its own, since root may write
+    everywhere.
+    """
     code = """
 import os, sys
 from renate.errors import StateError

@@ -14,7 +14,9 @@ from .scenes import publish_next, snapshot, stage_next
 def test_an_empty_url(state: State, root: Path) -> None:
     assert state.numbers() == state.versions() == []
     assert state.newest() is None
-    with pytest.raises(NoVersionError, match=r"holds no version yet: check the URL, or .* state.first=true$"):
+    with pytest.raises(
+        NoVersionError, match=r"holds no version yet: check the URL, or .* state.first=true$"
+    ):
         state.manifest()
     with pytest.raises(NoVersionError, match=r"holds no version 2; there is none yet$"):
         state.manifest(2)
@@ -32,9 +34,13 @@ def test_versions_and_their_tombstones(state: State) -> None:
     gc(state, keep=2, grace=0)
     assert state.numbers() == [1, 2, 3, 4, 5, 6]
     assert state.versions() == [2, 5, 6]
-    with pytest.raises(GoneError, match=r"/state: version 3 was removed by gc on 2.*; there is versions 2, 5-6$"):
+    with pytest.raises(
+        GoneError, match=r"/state: version 3 was removed by gc on 2.*; there is versions 2, 5-6$"
+    ):
         state.manifest(3)
-    with pytest.raises(NoVersionError, match=r"/state: holds no version 9; there is versions 2, 5-6$"):
+    with pytest.raises(
+        NoVersionError, match=r"/state: holds no version 9; there is versions 2, 5-6$"
+    ):
         state.manifest(9)
 
 
@@ -43,7 +49,9 @@ def test_names_of_versions(state: State) -> None:
     publish_next(state, a=b"2")
     pin(state, "production", 1)
     assert [state.resolve(name) for name in ("1", "latest", "production", "77")] == [1, 2, 1, 77]
-    message = r"no pin 'prodution', expected a number, latest or production, did you mean 'production'\?$"
+    message = (
+        r"no pin 'prodution', expected a number, latest or production, did you mean 'production'\?$"
+    )
     with pytest.raises(NoVersionError, match=message):
         state.resolve("prodution")
     with pytest.raises(NoVersionError, match=r"no pin '\.\./versions/1'"):
@@ -74,8 +82,12 @@ DAMAGES = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "what"), DAMAGES, ids=["flipped", "truncated", "extended", "missing"])
-def test_damage_is_named(state: State, root: Path, damage: Callable[[Path], None], what: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "what"), DAMAGES, ids=["flipped", "truncated", "extended", "missing"]
+)
+def test_damage_is_named(
+    state: State, root: Path, damage: Callable[[Path], None], what: str
+) -> None:
     publish_next(state, shared=b"other")
     publish_next(state, shared=b"12345", own=b"2")
     publish_next(state, shared=None, own=b"3")
@@ -83,10 +95,15 @@ def test_damage_is_named(state: State, root: Path, damage: Callable[[Path], None
     third = state.manifest(3)
     key = third.files["shared"].key
     damage(root / key)
-    with pytest.raises(CorruptError, match=rf"/state: blob {key}, file 'shared' of version 3, {what}; renate st"):
+    with pytest.raises(
+        CorruptError, match=rf"/state: blob {key}, file 'shared' of version 3, {what}; renate st"
+    ):
         state.read(third, "shared")
     assert bytes(state.read(third, "own")) == b"3"
-    message = rf"blob {key}, file 'shared' of version 3, {what}; spoils versions 2-4: roll back to version 1$"
+    message = (
+        rf"blob {key}, file 'shared' of version 3, {what}; spoils versions 2-4: roll back to "
+        r"version 1$"
+    )
     with pytest.raises(CorruptError, match=message):
         state.verify(3)
     with pytest.raises(CorruptError, match="file 'renamed' of version 4"):
@@ -99,7 +116,9 @@ def test_several_damages_and_no_way_back(state: State, root: Path) -> None:
     publish_next(state, a=b"1", b=b"2", c=b"3")
     for path in sorted((root / "blobs").iterdir())[:2]:
         path.unlink()
-    with pytest.raises(CorruptError, match=r"is missing and 1 more; spoils version 1: bring it back from a copy$"):
+    with pytest.raises(
+        CorruptError, match=r"is missing and 1 more; spoils version 1: bring it back from a copy$"
+    ):
         state.verify()
 
 
@@ -108,7 +127,10 @@ def test_a_damaged_candidate(state: State, root: Path) -> None:
     candidate = stage_next(state, "j", a=b"2")
     assert state.check(candidate) is candidate
     (root / candidate.files["a"].key).unlink()
-    message = "file 'a' of the candidate of job 'j', is missing; spoils no version: roll back to version 1"
+    message = (
+        "file 'a' of the candidate of job 'j', is missing; spoils no version: roll back to version "
+        "1"
+    )
     with pytest.raises(CorruptError, match=message):
         state.check(candidate)
 
@@ -136,7 +158,9 @@ def test_a_damaged_manifest(state: State, root: Path, raw: bytes) -> None:
         publish_next(state, a=b"%d" % i)
     (root / "versions" / "00000002.json").write_bytes(raw)
     assert state.versions() == [1, 2, 3]
-    with pytest.raises(CorruptError, match=r"versions/00000002.json: can't be read as a manifest \("):
+    with pytest.raises(
+        CorruptError, match=r"versions/00000002.json: can't be read as a manifest \("
+    ):
         state.manifest(2)
     assert state.manifest(1).version == 1
     with pytest.raises(CorruptError, match=r"00000002.json: can't be read"):
@@ -146,8 +170,12 @@ def test_a_damaged_manifest(state: State, root: Path, raw: bytes) -> None:
 def test_a_manifest_of_another_number(state: State, root: Path) -> None:
     publish_next(state, a=b"1")
     publish_next(state, a=b"2")
-    (root / "versions" / "00000002.json").write_bytes((root / "versions" / "00000001.json").read_bytes())
-    with pytest.raises(CorruptError, match=r"00000002.json is that of version 1; bring it back from a copy"):
+    (root / "versions" / "00000002.json").write_bytes(
+        (root / "versions" / "00000001.json").read_bytes()
+    )
+    with pytest.raises(
+        CorruptError, match=r"00000002.json is that of version 1; bring it back from a copy"
+    ):
         state.manifest(2)
 
 

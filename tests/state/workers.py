@@ -13,7 +13,8 @@ from renate.state.versions import State
 
 def publish_for_ever(url: str, seed: int, ready: Event) -> None:
     """Publish, roll back and collect until killed."""
-    state, draw = State(url), random.Random(seed)
+    state = State(url)
+    draw = random.Random(seed)
     ready.set()
     for i in range(10**6):
         newest = state.newest()

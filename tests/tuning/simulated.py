@@ -53,11 +53,17 @@ class Simulated:
         value: Callable[[Config, int], float] = accuracy,
         epochs: int = EPOCHS,
     ) -> None:
-        self.slots, self.pace, self.dies, self.value, self.epochs = slots, pace, dies, value, epochs
+        self.slots = slots
+        self.pace = pace
+        self.dies = dies
+        self.value = value
+        self.epochs = epochs
         self.heap: list[tuple[float, int, int]] = []
         self.configs: dict[int, Config] = {}
         self.stopped: set[int] = set()
-        self.now, self.events, self.started = 0.0, 0, 0
+        self.now = 0.0
+        self.events = 0
+        self.started = 0
 
     def clock(self) -> float:
         return self.now
@@ -80,7 +86,10 @@ class Simulated:
         try:
             if step > self.epochs:
                 return End(
-                    trial, COMPLETED, self.value(self.configs[trial], self.epochs), self.pace(trial) * self.epochs
+                    trial,
+                    COMPLETED,
+                    self.value(self.configs[trial], self.epochs),
+                    self.pace(trial) * self.epochs,
                 )
             value = self.value(self.configs[trial], step)
         except RuntimeError as error:
@@ -108,7 +117,8 @@ def sweep_of(
     enqueued: int = 0,
     **limits: Any,
 ) -> Sweep:
-    proposer, stopper = proposer or Random(), stopper or halving()
+    proposer = proposer or Random()
+    stopper = stopper or halving()
     proposer.bind(space, first=first, seed=seed, steps=backend.epochs, slots=backend.slots)
     stopper.bind(steps=backend.epochs, seed=seed, enqueued=enqueued, warm=False)
     bounds = Limits(**({**vars(NO_LIMITS), "max_trials": trials} | limits))

@@ -47,7 +47,9 @@ def sampler(
     storage: str | None = None,
 ) -> Optuna:
     pruner = pruner and f"optuna.pruners.{pruner}Pruner"
-    return Optuna(f"optuna.samplers.{name}Sampler", pruner, storage, options or {}, pruner_options or {})
+    return Optuna(
+        f"optuna.samplers.{name}Sampler", pruner, storage, options or {}, pruner_options or {}
+    )
 
 
 def bind(proposer: Optuna, *, space: Space = FLAT, first: list[Config] | None = None) -> Any:
@@ -78,13 +80,18 @@ def test_contract(name: str, pruner: str | None, options: dict[str, Any], trials
     space, first = (FINITE, [next(FINITE.grid())]) if name == "BruteForce" else (SPACE, FIRST)
     more = {"percentile": 25.0} if pruner == "Percentile" else {}
     log = check_proposer(
-        lambda: sampler(name, options, pruner=pruner, pruner_options=more), space=space, first=first, trials=trials
+        lambda: sampler(name, options, pruner=pruner, pruner_options=more),
+        space=space,
+        first=first,
+        trials=trials,
     )
     assert (STOPPED in log.statuses) == (pruner is not None)
 
 
 def test_gaussian_process() -> None:
-    check_proposer(lambda: sampler("GP", {"n_startup_trials": 3}), space=FLAT, first=FLAT_FIRST, trials=6)
+    check_proposer(
+        lambda: sampler("GP", {"n_startup_trials": 3}), space=FLAT, first=FLAT_FIRST, trials=6
+    )
 
 
 def test_conditional_gaussian_process() -> None:
@@ -97,7 +104,9 @@ def test_exhausted_sampler_gives_none(name: str, first: list[Config]) -> None:
     log = drive(bind(sampler(name), space=FINITE, first=first), trials=99)
     assert log.events[-1][0] == "ask"
     assert log.events[-1][2] is None
-    assert {tuple(p.config.items()) for p in log.proposals} == {tuple(c.items()) for c in FINITE.grid()}
+    assert {tuple(p.config.items()) for p in log.proposals} == {
+        tuple(c.items()) for c in FINITE.grid()
+    }
 
 
 def test_grid_and_an_enqueued_trial_that_ends_late() -> None:
@@ -111,15 +120,23 @@ def test_grid_and_an_enqueued_trial_that_ends_late() -> None:
 
 def test_one_name_per_space() -> None:
     """Hyperband draws brackets from the name."""
-    names = [bind(sampler("Random"), space=space)._study.study_name for space in (FLAT, FLAT, SPACE)]
+    names = [
+        bind(sampler("Random"), space=space)._study.study_name for space in (FLAT, FLAT, SPACE)
+    ]
     assert names[0] == names[1] != names[2]
 
 
 def test_name_is_the_same_in_another_process() -> None:
-    code = "from renate.tuning.optuna import _name; from tests.tuning.toy import SPACE; print(_name(SPACE))"
+    code = (
+        "from renate.tuning.optuna import _name; from tests.tuning.toy import SPACE; "
+        "print(_name(SPACE))"
+    )
     names = {
         subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed}
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in "123"
     }
@@ -171,13 +188,21 @@ def test_the_cores_are_left_to_the_trials() -> None:
 
 @pytest.fixture(params=["sqlite", "journal"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/study.db" if request.param == "sqlite" else f"{tmp_path}/new/study.log"
+    return (
+        f"sqlite:///{tmp_path}/study.db"
+        if request.param == "sqlite"
+        else f"{tmp_path}/new/study.log"
+    )
 
 
 def test_machines_share_a_storage(storage: str) -> None:
     one = bind(sampler("TPE", TPE, storage=storage), first=list(FLAT_FIRST))
     two = bind(sampler("TPE", TPE, storage=storage), first=list(FLAT_FIRST))
-    assert [one.ask(0).source, two.ask(0).source, one.ask(1).source] == ["enqueued", "sampled", "sampled"]
+    assert [one.ask(0).source, two.ask(0).source, one.ask(1).source] == [
+        "enqueued",
+        "sampled",
+        "sampled",
+    ]
     one.end(0, COMPLETED, 1.0)
     assert not two.report(0, 1, 2.0)
     two.end(0, STOPPED, 2.0)
@@ -221,7 +246,13 @@ def test_study_for_plots() -> None:
     ]
     study = study_of(SPACE, trials, "max")
     assert study.best_value == 0.75
-    assert study.best_params == {"updater": "er", "lr": 0.1, "momentum": 0.5, "layers": 2, "updater.replay": 32}
+    assert study.best_params == {
+        "updater": "er",
+        "lr": 0.1,
+        "momentum": 0.5,
+        "layers": 2,
+        "updater.replay": 32,
+    }
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "FAIL"]
     assert study.trials[0].intermediate_values == {1: 0.5, 2: 0.75}
     assert study_of(SPACE, trials[:1], "min").direction.name == "MINIMIZE"
@@ -232,11 +263,15 @@ def test_messages(monkeypatch: pytest.MonkeyPatch) -> None:
         sampler("MOTPE")
     with pytest.raises(ConfigError, match="there is no such class"):
         sampler("TPE", pruner="Best")
-    with pytest.raises(ConfigError, match="TPESampler has no option 'multivariant', did you mean 'multivariate'"):
+    with pytest.raises(
+        ConfigError, match="TPESampler has no option 'multivariant', did you mean 'multivariate'"
+    ):
         bind(sampler("TPE", {"multivariant": True}))
     with pytest.raises(ConfigError, match="GridSampler"):
         bind(sampler("Grid"))
-    with pytest.raises(ConfigError, match="mysql storage needs a package: Failed to import DB access module"):
+    with pytest.raises(
+        ConfigError, match="mysql storage needs a package: Failed to import DB access module"
+    ):
         bind(sampler("TPE", storage="mysql://nobody@localhost/study"))
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ConfigError, match=r"pip install 'renate-cl\[optuna\]'"):

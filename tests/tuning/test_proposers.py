@@ -28,7 +28,9 @@ def loss(config: dict[str, str]) -> float:
 
 
 def best_of(proposer: Proposer, seed: int, trials: int = 30) -> float:
-    """The least loss found by a sweep that begins with a config's own values, which are fair, as all do."""
+    """The least loss found by a sweep that begins with a config's own values, which are fair, as
+    all do.
+    """
     space = Space({f"x{i}": Domain("float", 0.0, 1.0) for i in range(4)})
     proposer.bind(space, first=[dict.fromkeys(space.domains, "0.5")], seed=seed, steps=1, slots=1)
     found = []
@@ -48,7 +50,8 @@ def test_evolution_finds_more_than_independent_draws() -> None:
 
 
 def test_without_mutations_it_draws_as_random_does() -> None:
-    one, other = evolution(share=0.0), Random()
+    one = evolution(share=0.0)
+    other = Random()
     for proposer in (one, other):
         proposer.bind(NUMBERS, first=[], seed=3, steps=1, slots=1)
     for trial in range(5):
@@ -59,7 +62,11 @@ def test_without_mutations_it_draws_as_random_does() -> None:
 def test_mutations_are_of_the_best_and_say_so() -> None:
     proposer = evolution(share=1.0, width=0.01)
     proposer.bind(
-        NUMBERS, first=[{"lr": "0.1", "beta": "0.5"}, {"lr": "0.001", "beta": "0.9"}], seed=0, steps=9, slots=2
+        NUMBERS,
+        first=[{"lr": "0.1", "beta": "0.5"}, {"lr": "0.001", "beta": "0.9"}],
+        seed=0,
+        steps=9,
+        slots=2,
     )
     proposer.ask(0), proposer.ask(1)
     proposer.report(0, 1, 0.7)

@@ -36,7 +36,9 @@ class TwoObjectives(Simulated):
 def sweep_of(name: str, log: Path, backend: Simulated, trials: int = 14) -> Sweep:
     if "/" in name:
         pytest.importorskip(name.split("/")[0])
-    node: Any = yaml.safe_load((CONF / "tuner" / f"{name}.yaml").read_text().replace("${tuner.storage}", "null"))
+    node: Any = yaml.safe_load(
+        (CONF / "tuner" / f"{name}.yaml").read_text().replace("${tuner.storage}", "null")
+    )
     proposer: Proposer = build(node["proposer"], "tuner.proposer")
     stopper: Stopper = build(node["stopper"], "tuner.stopper")
     assert proposer.several
@@ -45,7 +47,16 @@ def sweep_of(name: str, log: Path, backend: Simulated, trials: int = 14) -> Swee
     proposer.bind(SPACE, first=(), seed=0, steps=EPOCHS, slots=2)
     stopper.bind(steps=EPOCHS, seed=0, enqueued=0, warm=False)
     limits = Limits(**{**vars(NO_LIMITS), "max_trials": trials})
-    return Sweep(proposer, stopper, backend, mode="max", order="fixed", limits=limits, log=log, others=["min"])
+    return Sweep(
+        proposer,
+        stopper,
+        backend,
+        mode="max",
+        order="fixed",
+        limits=limits,
+        log=log,
+        others=["min"],
+    )
 
 
 def outcome(trials: list[Trial]) -> list[tuple[Any, ...]]:
@@ -126,7 +137,12 @@ def past(low: float, high: float, kind: str, seed: int) -> list[tuple[Config, fl
         good = low <= float(config["lr"]) <= high and config["kind"] == kind
         found.append((config, draw.random() + (0.0 if good else 10.0)))
     good = {"lr": repr((low * high) ** 0.5), "size": "8", "kind": kind}
-    return [*found, (good, -1.0), ({**good, "lr": repr(low)}, -0.9), ({**good, "lr": repr(high)}, -0.8)]
+    return [
+        *found,
+        (good, -1.0),
+        ({**good, "lr": repr(low)}, -0.9),
+        ({**good, "lr": repr(high)}, -0.8),
+    ]
 
 
 def proposals(updates: list[list[tuple[Config, float]]], best: int = 3) -> list[Config]:
@@ -150,7 +166,9 @@ def test_proposals_lie_in_the_box() -> None:
     found = proposals([past(0.01, 0.1, "a", 1), past(0.05, 0.2, "c", 2)])
     assert {config["kind"] for config in found} == {"a", "c"}
     assert all(0.01 <= float(config["lr"]) <= 0.2 for config in found)
-    assert {config["size"] for config in found} == {"8"}, "where all agree there is nothing to choose"
+    assert {config["size"] for config in found} == {"8"}, (
+        "where all agree there is nothing to choose"
+    )
     assert len({config["lr"] for config in found}) > 30
 
 

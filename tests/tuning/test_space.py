@@ -19,7 +19,10 @@ INT = Domain("int", 1, 32, log=True)
 CHOICE = Domain("choice", choices=("null", "0.1", "[1,2]"))
 
 
-@given(st.sampled_from([FLOAT, INT, CHOICE, Domain("float", -1.0, 1.0), Domain("int", 0, 3)]), st.integers())
+@given(
+    st.sampled_from([FLOAT, INT, CHOICE, Domain("float", -1.0, 1.0), Domain("int", 0, 3)]),
+    st.integers(),
+)
 def test_what_is_sampled_lies_inside_and_survives_its_text(domain: Domain, seed: int) -> None:
     text = domain.sample(random.Random(seed))
     number = domain.number(text)
@@ -39,10 +42,13 @@ def test_every_integer_is_as_likely() -> None:
     draw = random.Random(0)
     counts = Counter(Domain("int", 0, 3).sample(draw) for _ in range(4000))
     assert set(counts) == {"0", "1", "2", "3"}
-    assert sum((n - 1000) ** 2 / 1000 for n in counts.values()) < 16.3  # chi-square, 3 degrees, 0.1 %
+    # Chi-square, 3 degrees, 0.1 %
+    assert sum((n - 1000) ** 2 / 1000 for n in counts.values()) < 16.3
 
 
-@pytest.mark.parametrize(("domain", "text"), [(FLOAT, "0.6"), (INT, "2.5"), (CHOICE, "0.10"), (FLOAT, "much")])
+@pytest.mark.parametrize(
+    ("domain", "text"), [(FLOAT, "0.6"), (INT, "2.5"), (CHOICE, "0.10"), (FLOAT, "much")]
+)
 def test_what_lies_outside_is_refused(domain: Domain, text: str) -> None:
     with pytest.raises(ValueError, match="lies outside|not in|could not convert"):
         domain.number(text)
@@ -65,7 +71,10 @@ def test_a_choice_brings_its_keys() -> None:
 
 def test_a_grid_leaves_inactive_keys_out() -> None:
     space = Space(
-        {"updater": Domain("choice", choices=("er", "derpp")), "alpha": Domain("choice", choices=("0", "1"))},
+        {
+            "updater": Domain("choice", choices=("er", "derpp")),
+            "alpha": Domain("choice", choices=("0", "1")),
+        },
         {"alpha": ("updater", frozenset({"derpp"}))},
     )
     assert list(space.grid()) == [
@@ -75,7 +84,9 @@ def test_a_grid_leaves_inactive_keys_out() -> None:
     ]
 
 
-def asked(proposer: Proposer, space: Space, count: int, seed: int = 0, first: int = 0) -> list[dict[str, str] | None]:
+def asked(
+    proposer: Proposer, space: Space, count: int, seed: int = 0, first: int = 0
+) -> list[dict[str, str] | None]:
     enqueued = [space.sample(random.Random(f"first {i}")) for i in range(first)]
     proposer.bind(space, first=enqueued, seed=seed, steps=9, slots=2)
     found = [proposer.ask(trial) for trial in range(count)]
@@ -99,5 +110,8 @@ def test_a_finite_space_is_drawn_without_repetition_and_ends() -> None:
 
 
 def test_a_grid_needs_an_end() -> None:
-    with pytest.raises(ConfigError, match=r"tuner=grid: lr=tag\(log, interval\(0.0001, 1\)\) has no end: give choices"):
+    with pytest.raises(
+        ConfigError,
+        match=r"tuner=grid: lr=tag\(log, interval\(0.0001, 1\)\) has no end: give choices",
+    ):
         asked(Grid(), SPACE, 1)

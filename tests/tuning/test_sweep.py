@@ -31,14 +31,19 @@ def test_bad_trials_are_stopped_and_the_best_completes(tmp_path: Path) -> None:
     assert sweep.why == "max_trials=40"
 
 
-@pytest.mark.parametrize("stopper", [None, Median(grace=1, trials=2), Never()], ids=["halving", "median", "never"])
-def test_killed_at_every_event_it_ends_like_an_undisturbed_sweep(tmp_path: Path, stopper: object) -> None:
+@pytest.mark.parametrize(
+    "stopper", [None, Median(grace=1, trials=2), Never()], ids=["halving", "median", "never"]
+)
+def test_killed_at_every_event_it_ends_like_an_undisturbed_sweep(
+    tmp_path: Path, stopper: object
+) -> None:
     make = (lambda: None) if stopper is None else (lambda: type(stopper)(**_arguments(stopper)))
     whole = outcome(sweep_of(tmp_path / "whole", Simulated(), stopper=make(), trials=8).run())  # type: ignore[arg-type]
     events = Simulated()
     sweep_of(tmp_path / "count", events, stopper=make(), trials=8).run()  # type: ignore[arg-type]
     for death in range(1, events.events + 1):
-        log, deaths = tmp_path / f"log-{death}", 0
+        log = tmp_path / f"log-{death}"
+        deaths = 0
         while True:
             backend = Simulated(dies=death if deaths < 3 else None)
             try:
@@ -61,7 +66,9 @@ def test_by_arrival_the_logged_prefix_holds(tmp_path: Path) -> None:
         sweep_of(tmp_path / "log", Simulated(dies=30), order="arrival").run()
     before = (tmp_path / "log").read_text()
     # another pace: the rest of the sweep is another one
-    sweep_of(tmp_path / "log", Simulated(pace=lambda trial: 2.0 - 0.1 * (trial % 7)), order="arrival").run()
+    sweep_of(
+        tmp_path / "log", Simulated(pace=lambda trial: 2.0 - 0.1 * (trial % 7)), order="arrival"
+    ).run()
     assert (tmp_path / "log").read_text().startswith(before)
 
 
@@ -77,7 +84,10 @@ def test_a_finished_sweep_starts_nothing_again(tmp_path: Path) -> None:
 
 def test_another_seed_or_tuner_is_no_continuation(tmp_path: Path) -> None:
     sweep_of(tmp_path / "log", Simulated()).run()
-    with pytest.raises(ConfigError, match="repeating the sweep gives config=.* the tuner or its version has changed"):
+    with pytest.raises(
+        ConfigError,
+        match="repeating the sweep gives config=.* the tuner or its version has changed",
+    ):
         sweep_of(tmp_path / "log", Simulated(), seed=1).run()
 
 
@@ -94,12 +104,16 @@ def test_a_trial_that_raises_or_reports_nan_fails_alone(tmp_path: Path) -> None:
     assert sweep.best is not None
     assert sweep.best.status == COMPLETED
     again = Simulated(value=value)
-    assert outcome(sweep_of(tmp_path / "log", again, trials=30, stopper=Never()).run()) == outcome(trials)
+    assert outcome(sweep_of(tmp_path / "log", again, trials=30, stopper=Never()).run()) == outcome(
+        trials
+    )
     assert again.started == 0, "NaN isn't tried again"
 
 
 def test_of_equal_trials_the_first_asked_for_wins_whichever_ended_first(tmp_path: Path) -> None:
-    backend = Simulated(pace=lambda trial: 9.0 if trial == 0 else 1.0, value=lambda config, step: 0.5, epochs=2)
+    backend = Simulated(
+        pace=lambda trial: 9.0 if trial == 0 else 1.0, value=lambda config, step: 0.5, epochs=2
+    )
     sweep = sweep_of(tmp_path / "log", backend, Random(), Never(), trials=4, order="arrival")
     kept: list[int] = []
     sweep.tell = lambda trial: kept.append(sweep.best.id) if sweep.best else None
@@ -132,7 +146,8 @@ class Repeating(Proposer):
 
 
 def test_equal_configurations_are_answered_from_the_known_result(tmp_path: Path) -> None:
-    proposer, backend = Repeating(), Simulated()
+    proposer = Repeating()
+    backend = Simulated()
     sweep = sweep_of(tmp_path / "log", backend, proposer, Never(), space=TWO, trials=None)
     trials = sweep.run()
     assert backend.started == 2

@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_info
 
 BASELINES = "syne_tune.optimizer.baselines"
 PBT = "syne_tune.optimizer.schedulers.pbt.PopulationBasedTraining"
-BAD, GOOD = 9.0, 0.0
+BAD = 9.0
+GOOD = 0.0
 
 
 class Own(ASHA):
@@ -52,7 +53,13 @@ def disturb() -> None:
     np.random.seed(99)  # noqa: NPY002 (the generator that the engine draws from)
 
 
-def bound(scheduler: str, options: dict[str, Any], *, space: Space = FLAT, first: list[Config] | None = None) -> Any:
+def bound(
+    scheduler: str,
+    options: dict[str, Any],
+    *,
+    space: Space = FLAT,
+    first: list[Config] | None = None,
+) -> Any:
     proposer = SyneTune(scheduler, options)
     proposer.bind(space, first=first or [], seed=3, steps=STEPS, slots=2)
     return proposer
@@ -86,7 +93,9 @@ def test_contract(scheduler: str, options: dict[str, Any], trials: int) -> None:
 
 
 def test_flat_space() -> None:
-    check_proposer(lambda: SyneTune(f"{BASELINES}.BOHB", {}), space=FLAT, first=FLAT_FIRST, trials=40)
+    check_proposer(
+        lambda: SyneTune(f"{BASELINES}.BOHB", {}), space=FLAT, first=FLAT_FIRST, trials=40
+    )
 
 
 def test_numpys_generator_is_left_alone() -> None:
@@ -98,7 +107,8 @@ def test_numpys_generator_is_left_alone() -> None:
 
 
 def test_another_seed_proposes_others() -> None:
-    one, two = SyneTune(f"{BASELINES}.ASHA", {}), SyneTune(f"{BASELINES}.ASHA", {})
+    one = SyneTune(f"{BASELINES}.ASHA", {})
+    two = SyneTune(f"{BASELINES}.ASHA", {})
     one.bind(FLAT, first=[], seed=0, steps=STEPS, slots=2)
     two.bind(FLAT, first=[], seed=1, steps=STEPS, slots=2)
     assert one.ask(0) != two.ask(0)
@@ -112,7 +122,9 @@ def test_import_leaves_the_environment_alone() -> None:
         "print(set(os.environ.items()) ^ set(before.items()))"
     )
     environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert done.stdout.strip() == "set()"
 
 
@@ -171,16 +183,24 @@ def test_choices_are_indices_and_inactive_keys_are_filled() -> None:
 def test_single_values_stay(scheduler: str, trials: int) -> None:
     fixed = {"updater": Domain("choice", choices=("er",)), "layers": Domain("int", low=0, high=0)}
     space = Space(
-        fixed | {"lr": Domain("float", low=0.1, high=0.1), "momentum": Domain("float", low=0.0, high=1.0)},
+        fixed
+        | {
+            "lr": Domain("float", low=0.1, high=0.1),
+            "momentum": Domain("float", low=0.0, high=1.0),
+        },
     )
     options = {"population_size": 6, "sample_size": 3} if scheduler == "REA" else {}
     log = drive(bound(f"{BASELINES}.{scheduler}", options, space=space), trials=trials)
-    assert {(p.config["updater"], p.config["layers"], p.config["lr"]) for p in log.proposals} == {("er", "0", "0.1")}
+    assert {(p.config["updater"], p.config["layers"], p.config["lr"]) for p in log.proposals} == {
+        ("er", "0", "0.1")
+    }
     assert len({p.config["momentum"] for p in log.proposals}) > trials // 2
 
 
 def test_first_that_does_not_fit_is_dropped() -> None:
-    proposer = bound(f"{BASELINES}.ASHA", {}, first=[{"lr": "7", "momentum": "0.5"}, *FLAT_FIRST, {"lr": "0.1"}])
+    proposer = bound(
+        f"{BASELINES}.ASHA", {}, first=[{"lr": "7", "momentum": "0.5"}, *FLAT_FIRST, {"lr": "0.1"}]
+    )
     assert [proposer.ask(trial).source for trial in range(2)] == ["enqueued", "sampled"]
 
 
@@ -246,7 +266,9 @@ def test_messages(monkeypatch: pytest.MonkeyPatch) -> None:
         SyneTune("ASHA", {})
     with pytest.raises(ConfigError, match="expected a class, found dict"):
         SyneTune(f"{BASELINES}.baselines_dict", {})
-    with pytest.raises(ConfigError, match="importing it failed: No module named 'syne_tune.nothing'"):
+    with pytest.raises(
+        ConfigError, match="importing it failed: No module named 'syne_tune.nothing'"
+    ):
         SyneTune("syne_tune.nothing.ASHA", {})
     with pytest.raises(ConfigError, match="no option 'bracket', did you mean 'brackets'"):
         bound(f"{BASELINES}.ASHA", {"bracket": 3})

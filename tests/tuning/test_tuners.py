@@ -19,11 +19,20 @@ TUNERS = sorted(
     for path in (CONF / "tuner").rglob("*.yaml")
     if path.stem not in ("auto", "default")
 )
-SMALL = Space({"updater": Domain("choice", choices=("er", "derpp")), "lr": Domain("choice", choices=("0.1", "0.01"))})
-HEAVY = {"syne_tune/bore", "syne_tune/cqr", "optuna/gp"}  # models that are fitted anew for each trial
-# At which events each is killed: ours at all, the libraries' at every tenth, and where there is time at every third.
+SMALL = Space(
+    {
+        "updater": Domain("choice", choices=("er", "derpp")),
+        "lr": Domain("choice", choices=("0.1", "0.01")),
+    }
+)
+# Models that are fitted anew for each trial
+HEAVY = {"syne_tune/bore", "syne_tune/cqr", "optuna/gp"}
+# At which events each is killed: ours at all, the libraries' at every tenth, and where there is
+# time at every third.
 KILLED = [(name, 10 if "/" in name else 1) for name in TUNERS if name not in HEAVY]
-KILLED_LATER = [(name, 10) for name in sorted(HEAVY)] + [(name, 3) for name, every in KILLED if every > 1]
+KILLED_LATER = [(name, 10) for name in sorted(HEAVY)] + [
+    (name, 3) for name, every in KILLED if every > 1
+]
 
 
 def settings(name: str) -> dict[str, Any]:
@@ -41,20 +50,26 @@ def parts(name: str) -> Callable[[], dict[str, Proposer | Stopper]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "every"), [*KILLED, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in KILLED_LATER)]
+    ("name", "every"),
+    [*KILLED, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in KILLED_LATER)],
 )
 def test_killed_it_ends_like_an_undisturbed_sweep(name: str, every: int, tmp_path: Path) -> None:
-    make, space = parts(name), SMALL if name == "grid" else SPACE
+    make = parts(name)
+    space = SMALL if name == "grid" else SPACE
     trials = 4 if name == "grid" else 12
     counted = Simulated()
-    whole = outcome(sweep_of(tmp_path / "whole", counted, **make(), space=space, trials=trials).run())  # type: ignore[arg-type]
+    whole = outcome(
+        sweep_of(tmp_path / "whole", counted, **make(), space=space, trials=trials).run()
+    )  # type: ignore[arg-type]
     assert len(whole) == trials or "pbt" in name
     for death in range(1, counted.events + 1, every):
         log = tmp_path / f"log-{death}"
         with pytest.raises(Killed):
             sweep_of(log, Simulated(dies=death), **make(), space=space, trials=trials).run()  # type: ignore[arg-type]
         backend = Simulated()
-        assert outcome(sweep_of(log, backend, **make(), space=space, trials=trials).run()) == whole, death  # type: ignore[arg-type]
+        assert (
+            outcome(sweep_of(log, backend, **make(), space=space, trials=trials).run()) == whole
+        ), death  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", TUNERS)

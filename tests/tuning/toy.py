@@ -1,4 +1,6 @@
-"""A sweep without training, on a simulated clock: drives any proposer and stopper, and what both must keep."""
+"""A sweep without training, on a simulated clock: drives any proposer and stopper, and what both
+must keep.
+"""
 
 import math
 from collections.abc import Callable, Iterable
@@ -8,7 +10,8 @@ from typing import Any
 from renate.tuning.base import COMPLETED, FAILED, STOPPED, Proposal, Proposer, Stopper
 from renate.tuning.space import Config, Domain, Space
 
-STEPS, SLOTS = 9, 2
+STEPS = 9
+SLOTS = 2
 SPACE = Space(
     {
         "updater": Domain("choice", choices=("er", "null", "[a, 1]")),
@@ -18,7 +21,10 @@ SPACE = Space(
         "updater.replay": Domain("int", low=1, high=64, log=True),
         "updater.alpha": Domain("float", low=0.0, high=1.0),
     },
-    {"updater.replay": ("updater", frozenset({"er", "null"})), "updater.alpha": ("updater", frozenset({"[a, 1]"}))},
+    {
+        "updater.replay": ("updater", frozenset({"er", "null"})),
+        "updater.alpha": ("updater", frozenset({"[a, 1]"})),
+    },
 )
 FLAT = Space({key: SPACE.domains[key] for key in ("lr", "momentum")})
 FIRST = (
@@ -41,7 +47,12 @@ class Log:
     @property
     def statuses(self) -> list[str]:
         """How each trial ended, in the order of the trials."""
-        return [status for _, status in sorted((event[1], event[2]) for event in self.events if event[0] == "end")]
+        return [
+            status
+            for _, status in sorted(
+                (event[1], event[2]) for event in self.events if event[0] == "end"
+            )
+        ]
 
     @property
     def best(self) -> float:
@@ -56,7 +67,8 @@ def loss(config: Config, step: int) -> float:
 
 
 def drive(proposer: Proposer, stopper: Stopper | None = None, *, trials: int = 24) -> Log:
-    """Run a sweep: the event of the least (time, trial) comes next, so the order is the same every time.
+    """Run a sweep: the event of the least (time, trial) comes next, so the order is the same every
+    time.
 
     Args:
         proposer: Bound; whether it gives clones or not.
@@ -82,7 +94,9 @@ def drive(proposer: Proposer, stopper: Stopper | None = None, *, trials: int = 2
                 break
             # A clone goes on where its parent is.
             step = len(reached[proposal.parent]) if proposal.parent is not None else 0
-            reached[started] = reached[proposal.parent][:step] if proposal.parent is not None else []
+            reached[started] = (
+                reached[proposal.parent][:step] if proposal.parent is not None else []
+            )
             running[started] = (now + _seconds(started), step + 1, proposal.config)
             started += 1
         if not running:
@@ -107,7 +121,9 @@ def drive(proposer: Proposer, stopper: Stopper | None = None, *, trials: int = 2
 
 
 def _seconds(trial: int) -> float:
-    """How long an epoch of a trial takes: unlike the others', so that trials overtake each other."""
+    """How long an epoch of a trial takes: unlike the others', so that trials overtake each
+    other.
+    """
     return 1 + 0.3 * (trial * 7 % 5)
 
 
@@ -160,13 +176,19 @@ def check_proposer(
         between()
         replay(bound(), log)
     asked = log.proposals
-    assert [(p.config, p.source) for p in asked[: len(first)]] == [(config, "enqueued") for config in first]
+    assert [(p.config, p.source) for p in asked[: len(first)]] == [
+        (config, "enqueued") for config in first
+    ]
     assert len(asked) > len(first), "proposed nothing of its own"
     for proposal in asked:
         assert space.fits(proposal.config), proposal
-        assert list(proposal.config) == [key for key in space.domains if key in proposal.config], "order of the keys"
+        assert list(proposal.config) == [key for key in space.domains if key in proposal.config], (
+            "order of the keys"
+        )
     for trial, proposal in enumerate(asked[len(first) :], len(first)):
-        assert proposal.source == ("sampled" if proposal.parent is None else f"clone:{proposal.parent}")
+        assert proposal.source == (
+            "sampled" if proposal.parent is None else f"clone:{proposal.parent}"
+        )
         assert proposal.parent is None or proposal.parent < trial
     assert log.statuses[len(first) - 1] == FAILED
     assert COMPLETED in log.statuses

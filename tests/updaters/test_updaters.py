@@ -33,7 +33,8 @@ def updater_of(name: str, memory: Memory, **changes: Any) -> Updater:
     node = yaml.safe_load((CONF / "updater" / f"{name}.yaml").read_text()) | changes
     node.pop("defaults", None)
     updater: Updater = build(node, "updater")
-    updater.memory, updater.criterion = memory, nn.CrossEntropyLoss()
+    updater.memory = memory
+    updater.criterion = nn.CrossEntropyLoss()
     return updater
 
 
@@ -72,11 +73,13 @@ class TestEveryUpdater:
         assert updater.predict(model, batch_of(0).inputs).shape == (8, 3)
 
     def test_state_survives(self, name: str, model: nn.Module) -> None:
-        updater, other = updater_of(name, memory_of("none")), updater_of(name, memory_of("none"))
+        updater = updater_of(name, memory_of("none"))
+        other = updater_of(name, memory_of("none"))
         updater.setup(model)
         other.setup(model)
         other.load_state_dict(updater.state_dict())
-        saved, loaded = updater.state_dict(), other.state_dict()
+        saved = updater.state_dict()
+        loaded = other.state_dict()
         assert saved.keys() == loaded.keys()
         assert all(torch.equal(saved[name], loaded[name]) for name in saved)
 
@@ -97,12 +100,16 @@ def test_fine_tuning_is_the_plain_loss(model: nn.Module) -> None:
 def test_er_is_one_mean_over_new_and_past(model: nn.Module) -> None:
     memory = memory_of()
     updater = updater_of("er", memory, replay_batch_size=4)
-    first, second = batch_of(1), batch_of(2)
-    assert torch.equal(updater.loss(model, first), F.cross_entropy(model(first.inputs), first.targets))
+    first = batch_of(1)
+    second = batch_of(2)
+    assert torch.equal(
+        updater.loss(model, first), F.cross_entropy(model(first.inputs), first.targets)
+    )
     twin = memory_of()
     twin.add(first)
     past = twin.sample(4)
-    inputs, targets = torch.cat([second.inputs, past.inputs]), torch.cat([second.targets, past.targets])
+    inputs = torch.cat([second.inputs, past.inputs])
+    targets = torch.cat([second.targets, past.targets])
     torch.testing.assert_close(updater.loss(model, second), F.cross_entropy(model(inputs), targets))
     assert len(memory) == 16
 
@@ -110,11 +117,13 @@ def test_er_is_one_mean_over_new_and_past(model: nn.Module) -> None:
 def test_derpp_draws_twice_and_weighs_both_terms(model: nn.Module) -> None:
     memory = memory_of()
     updater = updater_of("derpp", memory, alpha=0.7, beta=0.2, replay_batch_size=4)
-    first, second = batch_of(1), batch_of(2)
+    first = batch_of(1)
+    second = batch_of(2)
     updater.loss(model, first)
     twin = memory_of()
     twin.add(first, logits=model(first.inputs).detach())
-    near, again = twin.sample(4), twin.sample(4)
+    near = twin.sample(4)
+    again = twin.sample(4)
     assert not torch.equal(near.inputs, again.inputs)
     expected = F.cross_entropy(model(second.inputs), second.targets)
     expected = expected + 0.7 * F.mse_loss(model(near.inputs), near.logits)
@@ -131,7 +140,9 @@ def test_derpp_keeps_the_logits_of_the_moment(model: nn.Module) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(1.0)
-    order = [int((memory.columns()["inputs"] == row).all(1).nonzero()) for row in batch.raw["inputs"]]
+    order = [
+        int((memory.columns()["inputs"] == row).all(1).nonzero()) for row in batch.raw["inputs"]
+    ]
     torch.testing.assert_close(memory.columns()["logits"][order], then)
 
 

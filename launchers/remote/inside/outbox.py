@@ -49,6 +49,7 @@ class Outbox:
         """Have an event written as soon as may be."""
         if event.time is None:
             event = replace(event, time=round(time.time(), 3))
+
         with self.changed:
             if event.kind == PROGRESS:  # only the last one matters
                 self.waiting = [other for other in self.waiting if other.kind != PROGRESS]
@@ -66,8 +67,10 @@ class Outbox:
         with self.changed:
             batch = self.waiting
             self.waiting = []
+
         if not batch:
             return
+
         content = json.dumps([event.to_json() for event in batch])
         try:
             self.store.put(report_key(self.run, self.number + 1), content.encode())
@@ -89,9 +92,11 @@ class Outbox:
         """
         if self.closing.is_set():
             return
+
         self.closing.set()
         with self.changed:
             self.changed.notify()
+
         self.thread.join()
         self._flush(last=True)
         if result is not None:

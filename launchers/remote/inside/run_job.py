@@ -48,6 +48,7 @@ def main() -> int:
     parser.add_argument("--host", type=int, default=0)
     parser.add_argument("--interface")
     given = parser.parse_args()
+
     try:
         record: Json = read_json(given.channel / "job.json") or {}
         given.directory.mkdir(parents=True, exist_ok=True)
@@ -60,6 +61,7 @@ def main() -> int:
         group = Group(count, len(names), given.host, names[0], PORT, given.interface)
         if group.hosts > 1:
             wait_for_name(group.master)
+
         outbox = Outbox(open_store(record["home"]), given.run) if given.host == 0 else None
         return supervise(directory, group, outbox)
     except RenateError as error:
@@ -101,6 +103,7 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
     signal.signal(signal.SIGTERM, tell)
     worker.send({"path": str(directory.path), "threads": cores(), "environment": dict(os.environ)})
     assert worker.process is not None
+
     with suppress(EOFError):  # all have ended
         for event in worker.events(None, None):
             logs.pass_on(put)
@@ -112,6 +115,7 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
                 put(event)
             if outbox is not None and event.kind == DONE:
                 outbox.close(directory.result)  # before the processes end, which takes them a while
+
     code = worker.process.wait()
     why = worker.kill()
     logs.pass_on(put)
@@ -123,6 +127,7 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
         outbox.close(result)
     if result is not None and result.failed:
         print(f"renate: {result.reason}", flush=True)
+
     return code if code >= 0 else 128 - code
 
 
@@ -137,13 +142,17 @@ class Logs:
         self.text = codecs.getincrementaldecoder("utf-8")("replace")
 
     def pass_on(self, put: Callable[[Event], None]) -> None:
-        """Pass on what was written since the last call; `put` takes the first process's as events."""
+        """Pass on what was written since the last call; `put` takes the first process's as
+        events.
+        """
         for path in sorted([*self.folder.glob("log*.txt"), *self.folder.glob("torchrun.txt")]):
             with path.open("rb") as file:
                 file.seek(self.read[path.name])
                 new = file.read()
+
             if not new:
                 continue
+
             self.read[path.name] += len(new)
             sys.stdout.buffer.write(new)
             sys.stdout.buffer.flush()

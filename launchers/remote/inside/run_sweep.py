@@ -49,6 +49,7 @@ def main() -> int:
     printed = io.StringIO()
     result: JobResult | None = None
     run = _tuned if "argv" in order else _jobs
+
     try:
         with _passed_on(outbox, printed):
             result = run(order, given.directory)
@@ -62,9 +63,12 @@ def main() -> int:
             there = f"{order['run_dir'].rstrip('/')}/"
             said = printed.getvalue().replace(f"{given.directory}/", there)
             result = replace(result, printed=said, sweep=_left(order, given.directory))
+
         outbox.close(result)
+
     if result.failed and "argv" in order:
         print(f"renate: {result.reason}", flush=True)
+
     return int(result.failed)
 
 
@@ -113,6 +117,7 @@ def _more(order: Json, directory: Path) -> list[str]:
     ]
     if order["price"] is not None:
         more.append(f"backend.price_per_hour={order['price'] / workers}")  # they share one machine
+
     return more
 
 
@@ -123,6 +128,7 @@ def _tuned(order: Json, directory: Path) -> JobResult:
         more += _published_before(pinned)
         pinned = pinned | {"added": more}
         cut_to_what_is_there(directory / pinned["id"])
+
     with opened([*order["argv"], *more]) as (launcher, settings, parsed):
         return tune(launcher, settings, parsed, pinned)
 
@@ -145,11 +151,15 @@ def _jobs(order: Json, directory: Path) -> JobResult:
             _be_as_there(job, one, directory)
             jobs.append(job)
         results = launcher.run(jobs)
+
     report.outcome(list(zip(jobs, results, strict=True)))
 
     failed = [result.reason for result in results if result.failed]
     if failed:
-        return JobResult.failure(f"{len(failed)} of {len(jobs)} jobs failed; the first: {failed[0]}")
+        return JobResult.failure(
+            f"{len(failed)} of {len(jobs)} jobs failed; the first: {failed[0]}"
+        )
+
     return JobResult(COMPLETED)
 
 
@@ -171,9 +181,11 @@ def _left(order: Json, directory: Path) -> Json:
         return {"jobs": [*_each(directory, [one["record"]["id"] for one in order["jobs"]])]}
     if order["record"] is None:
         return {}
+
     folder = directory / order["record"]["id"]
     if not (folder / EVENTS).exists():
         return {}
+
     return {"record": read_json(folder / RECORD), "events": (folder / EVENTS).read_text()}
 
 

@@ -53,11 +53,13 @@ class ColumnStore:
         mapped = size > self.max_ram
         old = self.columns
         self.columns = {}
+
         for name, (dtype, shape) in schema.items():
             new = self._mapped(rows, dtype, shape) if mapped else _in_ram(rows, dtype, shape)
             if name in old:
                 new[: self.rows] = old.pop(name)
             self.columns[name] = new
+
         self.rows = rows
 
     def _mapped(self, rows: int, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
@@ -75,7 +77,10 @@ class ColumnStore:
         rows = length(columns)
         for name, column in columns.items():
             if column.shape[0] != rows:
-                raise DataError(f"memory: column '{name}' has {len(column)} rows, the targets have {rows}")
+                raise DataError(
+                    f"memory: column '{name}' has {len(column)} rows, the targets have {rows}"
+                )
+
         if not self.columns:
             return
 
@@ -83,7 +88,10 @@ class ColumnStore:
         if odd:
             name = min(odd)
             where = "the memory has" if name in self.columns else "the new examples have"
-            raise DataError(f"memory: only {where} a column '{name}': has the updater or the data changed?")
+            raise DataError(
+                f"memory: only {where} a column '{name}': has the updater or the data changed?"
+            )
+
         for name, new in columns.items():
             old = self.columns[name]
             if old.dtype != new.dtype or old.shape[1:] != new.shape[1:]:

@@ -43,7 +43,10 @@ class Memory:
     def __init__(self, policy: Policy, max_ram: int | None) -> None:
         if not isinstance(policy, Policy):
             kind = type(policy).__name__
-            raise ConfigError(f"memory: a {kind} is no policy; derive it from renate.memory.base.Policy")
+            raise ConfigError(
+                f"memory: a {kind} is no policy; derive it from renate.memory.base.Policy"
+            )
+
         self.policy = policy
         self.capacity = policy.capacity
         self.max_ram = max_ram
@@ -84,7 +87,10 @@ class Memory:
         """
         if ranks > 1 and not self.policy.shared:
             name = self.policy.name
-            raise ConfigError(f"memory: {name} can't be sharded over {ranks} processes: give trainer.devices=1")
+            raise ConfigError(
+                f"memory: {name} can't be sharded over {ranks} processes: give trainer.devices=1"
+            )
+
         self.seed = seed
         self.transform = transform
         self.rank = rank
@@ -117,16 +123,21 @@ class Memory:
 
         if self.size != self.capacity:
             self._make_room(slots, columns)
+
         self.store.put(torch.from_numpy(slots), torch.from_numpy(rows), columns)
         self.segments.touch(slots, self.size)
 
     def _make_room(self, slots: Ints, columns: Columns) -> None:
         size = max(self.size, int(slots.max()) + 1)
         if np.count_nonzero(slots >= self.size) != size - self.size:
-            raise ConfigError(f"memory: {self.policy.name} leaves slots below {size} without an example")
+            raise ConfigError(
+                f"memory: {self.policy.name} leaves slots below {size} without an example"
+            )
+
         if size > self.store.rows:
             rows = self._rows(max(1024, 2 * self.store.rows, size))
             self.store.reserve(rows, schema_of(columns))
+
         self.size = size
 
     def _rows(self, unbounded: int) -> int:
@@ -140,6 +151,7 @@ class Memory:
         """
         if not self.size:
             raise StateError("the memory is empty: ask len(memory) before drawing from it")
+
         assert self.transform is not None, "bind() comes first"
 
         ids = range(self.draws, self.draws + n * self.ranks, self.ranks)
@@ -148,6 +160,7 @@ class Memory:
         self.draws = ids.stop
         batch = self.transform(self.store.gather(index))
         batch.fields["slots"] = index
+
         return batch
 
     def columns(self) -> Columns:
@@ -210,10 +223,12 @@ class Memory:
         columns = snapshot["columns"]
         self.policy.restore({k: v.numpy() for k, v in values_of(snapshot).items()})
         self.policy.restore_shard(snapshot)
+
         if self.size:
             self.store.reserve(self._rows(self.size), schema_of(columns))
             everything = torch.arange(self.size)
             self.store.put(everything, everything, columns)
+
         self.segments.revert(snapshot["segments"])
 
     def save(self) -> Iterator[tuple[str, bytes | None]]:
@@ -254,6 +269,7 @@ class Memory:
                 f"the state's memory is a {meta['policy']} of {meta['size']} examples, the config "
                 f"asks for a {self.policy.name}: keep the policy, or start a new state"
             )
+
         if meta["policy"] != self.policy.name:
             return
 
@@ -266,11 +282,13 @@ class Memory:
         self.size = meta["size"]
         segments, values = Segments.open(meta, read, self.policy.values())
         self.policy.resize(meta["capacity"], self.size, meta["count"])
+
         if self.capacity is not None and self.size > self.capacity:
             slots = self.policy.select(values, self.size)
             values = {name: value[slots] for name, value in values.items()}
             segments.keep(slots)
             self.size = len(slots)
+
         self.policy.restore(values)
 
         if self.ranks > 1:

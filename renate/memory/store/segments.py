@@ -88,7 +88,9 @@ class Segments:
         self.rows = dict(snapshot["rows"])
         self.next = snapshot["next"]
 
-    def save(self, store: ColumnStore, size: int, values: Values) -> Iterator[tuple[str, bytes | None]]:
+    def save(
+        self, store: ColumnStore, size: int, values: Values
+    ) -> Iterator[tuple[str, bytes | None]]:
         """Yield the files; this index changes only once all of them were taken.
 
         Args:
@@ -129,6 +131,7 @@ class Segments:
         live = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
         rows = {number: self.rows[number] for number in live}
         fresh = len(segment) - sum(live.values())
+
         while rows and (sum(rows.values()) + fresh > EXCESS * len(segment) or len(rows) > MOST):
             if len(rows) > MOST:
                 worst = min(rows, key=lambda number: live[number])
@@ -137,6 +140,7 @@ class Segments:
             segment[segment == worst] = -1
             fresh += live[worst]
             del rows[worst]
+
         return rows
 
     def meta(self) -> dict[str, Any]:
@@ -171,6 +175,7 @@ class Segments:
         self.rows = dict(meta["segments"])
         self.next = meta["next_segment"]
         self._check()
+
         return self, index
 
     def _check(self) -> None:
@@ -179,6 +184,7 @@ class Segments:
         for number, rows in self.rows.items():
             here = self.segment == number
             left &= ~(here & (self.row >= 0) & (self.row < rows))
+
         if left.any():
             slot = int(np.flatnonzero(left)[0])
             raise CorruptError(

@@ -90,6 +90,7 @@ def merge(memory: Memory, ranks: Ranks) -> None:
     if total:
         rows = memory.capacity if memory.capacity is not None else total
         memory.store.reserve(rows, schema)
+
     for rank, (size, _, values, where) in enumerate(facts[1:], 1):
         _receive(memory, ranks, rank, size)
         _append(memory, size, values, where)

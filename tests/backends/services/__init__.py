@@ -1,1 +1,3 @@
-"""S3 and SageMaker on loopback, to test `backend=sagemaker` against; never imported by the product."""
+"""S3 and SageMaker on loopback, to test `backend=sagemaker` against; never imported by the
+product.
+"""

@@ -1,6 +1,8 @@
-"""Ceph's S3 gateway on loopback, in memory: it checks signatures, which moto doesn't. `python -m …ceph [--port N]`.
+"""Ceph's S3 gateway on loopback, in memory: it checks signatures, which moto doesn't. `python -m
+…ceph [--port N]`.
 
-Debian: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-common. Ready in about 12 seconds.
+Debian: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-common. Ready in
+about 12 seconds.
 """
 
 import argparse
@@ -65,7 +67,9 @@ def why_not() -> str | None:
 @contextlib.contextmanager
 def gateway(folder: Path, port: int = 0) -> Iterator[str]:
     """A monitor, a store in memory and the gateway; its address. All end with this process."""
-    fsid, monitor, port = str(uuid4()), free_port(), port or free_port()
+    fsid = str(uuid4())
+    monitor = free_port()
+    port = port or free_port()
     for name in ("mon", "osd"):
         (folder / name).mkdir()
     config = folder / "ceph.conf"
@@ -84,7 +88,9 @@ def gateway(folder: Path, port: int = 0) -> Iterator[str]:
 
         def serve(command: str, *arguments: str) -> subprocess.Popen[bytes]:
             whole = [*TIED, command, "-f", "-c", str(config), *arguments]
-            return stack.enter_context(ended(subprocess.Popen(whole, cwd=folder, stdout=quiet, stderr=quiet)))
+            return stack.enter_context(
+                ended(subprocess.Popen(whole, cwd=folder, stdout=quiet, stderr=quiet))
+            )
 
         quiet = stack.enter_context((folder / "output.log").open("w"))
         run("monmaptool", "--create", "--addv", "a", at, "--fsid", fsid, "--clobber", "monmap")
@@ -93,20 +99,31 @@ def gateway(folder: Path, port: int = 0) -> Iterator[str]:
         store = str(uuid4())
         # A monitor that has only begun to listen refuses: "problem getting command descriptions".
         persist(lambda: run("ceph", "--connect-timeout", "20", "osd", "new", store))
-        run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", store)  # the same id, or the monitor ignores its boot
+        # The same id, or the monitor ignores its boot
+        run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", store)
         osd = serve("ceph-osd", "-i", "0")
         serve("radosgw", "-n", "client.rgw")
         address = f"http://127.0.0.1:{port}"
 
         def check() -> None:
             nonlocal osd
-            if osd.poll() is not None:  # now and then it asks the monitor before it knows whose it is: "wrong fsid"
+            # Now and then it asks the monitor before it knows whose it is: "wrong fsid"
+            if osd.poll() is not None:
                 osd = serve("ceph-osd", "-i", "0")
             if not answers(address):
-                raise CephError(f"Ceph's gateway isn't up after {READY:.0f} seconds; its logs are in {folder}")
+                raise CephError(
+                    f"Ceph's gateway isn't up after {READY:.0f} seconds; its logs are in {folder}"
+                )
 
         persist(check)
-        user = ["user", "create", "--uid=t", "--display-name=t", f"--access-key={KEY}", f"--secret-key={KEY}"]
+        user = [
+            "user",
+            "create",
+            "--uid=t",
+            "--display-name=t",
+            f"--access-key={KEY}",
+            f"--secret-key={KEY}",
+        ]
         run("radosgw-admin", *user)
         yield address
 
@@ -137,7 +154,9 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
 
 
 def free_port() -> int:
-    """Below those that connections get as their own end: one of these could take it before Ceph does."""
+    """Below those that connections get as their own end: one of these could take it before Ceph
+    does.
+    """
     for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

@@ -1,4 +1,6 @@
-"""One machine of a job: its /opt/ml in namespaces of its own, the submitted entry as process number one."""
+"""One machine of a job: its /opt/ml in namespaces of its own, the submitted entry as process
+number one.
+"""
 
 import contextlib
 import json
@@ -39,8 +41,12 @@ class Host:
     """An instance `algo-<n>`."""
 
     def __init__(self, job: Json, index: int, box: Path, log: Callable[[str], None]) -> None:
-        self.job, self.box, self.log = job, box, log
-        self.hosts = [f"algo-{number + 1}" for number in range(job["ResourceConfig"]["InstanceCount"])]
+        self.job = job
+        self.box = box
+        self.log = log
+        self.hosts = [
+            f"algo-{number + 1}" for number in range(job["ResourceConfig"]["InstanceCount"])
+        ]
         self.name = self.hosts[index]
         self.ml = box / "ml"
         self.mirror: Mirror | None = None
@@ -59,17 +65,24 @@ class Host:
         checkpoints = self.job.get("CheckpointConfig")
         if checkpoints:
             local = checkpoints["LocalPath"]
-            self.mirror = Mirror(s3, self.ml / Path(local).relative_to("/opt/ml"), checkpoints["S3Uri"])
+            self.mirror = Mirror(
+                s3, self.ml / Path(local).relative_to("/opt/ml"), checkpoints["S3Uri"]
+            )
             self.configure("checkpointconfig", {"LocalPath": local})
         self.configure("hyperparameters", self.job.get("HyperParameters") or {})
-        self.configure("inputdataconfig", {channel["ChannelName"]: described(channel) for channel in channels})
-        instance, group = self.job["ResourceConfig"]["InstanceType"], "homogeneousCluster"
+        self.configure(
+            "inputdataconfig", {channel["ChannelName"]: described(channel) for channel in channels}
+        )
+        instance = self.job["ResourceConfig"]["InstanceType"]
+        group = "homogeneousCluster"
         resources = {
             "current_host": self.name,
             "current_instance_type": instance,
             "current_group_name": group,
             "hosts": self.hosts,
-            "instance_groups": [{"instance_group_name": group, "instance_type": instance, "hosts": self.hosts}],
+            "instance_groups": [
+                {"instance_group_name": group, "instance_type": instance, "hosts": self.hosts}
+            ],
             "network_interface_name": "lo",
         }
         self.configure("resourceconfig", resources)
@@ -80,13 +93,24 @@ class Host:
         (self.ml / "input/config" / f"{name}.json").write_text(json.dumps(value))
 
     def start(self, role: dict[str, str]) -> None:
-        """Run the entry; `role` is what the service's machines tell about credentials and endpoints."""
+        """Run the entry; `role` is what the service's machines tell about credentials and
+        endpoints.
+        """
         algorithm = self.job["AlgorithmSpecification"]
         entry = [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
-        known = {"TRAINING_JOB_NAME": self.job["TrainingJobName"], "TRAINING_JOB_ARN": self.job["TrainingJobArn"]}
+        known = {
+            "TRAINING_JOB_NAME": self.job["TrainingJobName"],
+            "TRAINING_JOB_ARN": self.job["TrainingJobArn"],
+        }
         self.process = subprocess.Popen(
             [*isolation(), "/bin/bash", "-c", BOOT, "boot", str(self.box), *entry],
-            env={**self.image, **role, **(self.job.get("Environment") or {}), **known, "HOSTNAME": self.name},
+            env={
+                **self.image,
+                **role,
+                **(self.job.get("Environment") or {}),
+                **known,
+                "HOSTNAME": self.name,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # unshare's own words; the entry's go to its output
@@ -112,7 +136,9 @@ class Host:
         return status if status is None or status >= 0 else 128 - status
 
     def signal(self, number: int) -> None:
-        """To process number one alone, which gets no signal that it doesn't handle; as `docker stop` does."""
+        """To process number one alone, which gets no signal that it doesn't handle; as `docker
+        stop` does.
+        """
         if self.process and self.process.poll() is None:
             children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -132,7 +158,9 @@ class Host:
         self.process.wait()
 
     def finish(self, *, last: bool = True) -> None:
-        """After the entry's end: the rest of its log and, unless the machine was taken away, its checkpoints."""
+        """After the entry's end: the rest of its log and, unless the machine was taken away, its
+        checkpoints.
+        """
         if self.reader:
             self.reader.join()
         if self.mirror:

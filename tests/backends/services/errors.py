@@ -12,7 +12,9 @@ class Refusal(Exception):  # noqa: N818  the service's word for it is "exception
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
-        self.code, self.message, self.status = code, message, status
+        self.code = code
+        self.message = message
+        self.status = status
 
 
 class LostReply(Exception):  # noqa: N818
@@ -24,9 +26,11 @@ class Script:
     """What a test wants to go wrong, and how fast things are. Set by `POST /_emu/config`.
 
     Attributes:
-        errors: Answers of an operation: {"operation", "code", "message", "times": 1, "status": 400}, or
-            {"operation", "lose_reply": true} to act and close the connection. Negative `times` never end.
-        failures: Jobs that fail before they run: {"name": prefix, "reason": FailureReason, "times": 1}.
+        errors: Answers of an operation: {"operation", "code", "message", "times": 1, "status":
+            400}, or {"operation", "lose_reply": true} to act and close the connection. Negative
+            `times` never end.
+        failures: Jobs that fail before they run: {"name": prefix, "reason": FailureReason, "times":
+            1}.
         capacity: Prefixes of names of jobs for which there is no machine, ever.
         image_missing: Parts of image names that are not found when a job is created.
         grace: Seconds between SIGTERM and SIGKILL.
@@ -48,12 +52,17 @@ class Script:
     def update(self, values: Json) -> None:
         for name, value in values.items():
             if name not in self.__dataclass_fields__:
-                raise Refusal("UnknownSetting", f"{name}: expected one of {', '.join(self.__dataclass_fields__)}")
+                raise Refusal(
+                    "UnknownSetting",
+                    f"{name}: expected one of {', '.join(self.__dataclass_fields__)}",
+                )
             setattr(self, name, value)
 
     def _take(self, rules: list[Json], key: str, matches: Any) -> Json | None:
         with self._lock:
-            rule = next((rule for rule in rules if rule.get("times", 1) and matches(rule[key])), None)
+            rule = next(
+                (rule for rule in rules if rule.get("times", 1) and matches(rule[key])), None
+            )
             if rule is not None:
                 rule["times"] = rule.get("times", 1) - 1
             return rule

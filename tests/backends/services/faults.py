@@ -1,7 +1,8 @@
 """A proxy in front of S3 that fails as ordered and counts bytes.
 
-`python -m tests.backends.services.faults URL [--port N]`, or `with proxy(url) as faults:` in a test. Orders are
-`faults.order(Rule(...), ...)` or `POST /_proxy/rules` with a list of the same fields; `GET /_proxy/log` is what passed.
+`python -m tests.backends.services.faults URL [--port N]`, or `with proxy(url) as faults:` in a
+test. Orders are `faults.order(Rule(...), ...)` or `POST /_proxy/rules` with a list of the same
+fields; `GET /_proxy/log` is what passed.
 """
 
 import argparse
@@ -24,7 +25,16 @@ from .errors import Json
 
 PIECE = 1 << 17
 ACTIONS = ("status", "drop", "lose_reply", "stall", "cut", "cut_upload")
-HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "proxy-connection", "te", "trailer", "upgrade"}
+HOP = {
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "expect",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+}
 
 
 @dataclass
@@ -32,8 +42,9 @@ class Rule:
     """What to do to which requests.
 
     Attributes:
-        action: "status" answers itself; "drop" closes before the server sees anything; "lose_reply" closes after it
-            has acted; "stall" waits and goes on; "cut" ends the answer's body half way; "cut_upload" the request's.
+        action: "status" answers itself; "drop" closes before the server sees anything; "lose_reply"
+            closes after it has acted; "stall" waits and goes on; "cut" ends the answer's body half
+            way; "cut_upload" the request's.
         method: A regular expression that the whole method matches.
         path: A regular expression found in the path and query, as they were sent.
         nth: The first match that it acts on, counted from 1.
@@ -85,7 +96,8 @@ class Proxy(ThreadingHTTPServer):
     def order(self, *rules: Rule) -> None:
         """These rules from now on, instead of the last ones; the log begins anew."""
         with self.lock:
-            self.rules, self.log = list(rules), []
+            self.rules = list(rules)
+            self.log = []
 
     def rule_for(self, method: str, path: str) -> Rule | None:
         with self.lock:  # every rule counts, the first that acts decides
@@ -156,8 +168,11 @@ class Handler(BaseHTTPRequestHandler):
             case Rule(action="stall"):
                 time.sleep(rule.seconds)
         action = rule.action if rule else None
-        # A connection per request: a kept one that the server closes meanwhile would be a fault nobody ordered.
-        upstream = http.client.HTTPConnection(str(self.server.upstream.hostname), self.server.upstream.port)
+        # A connection per request: a kept one that the server closes meanwhile would be a fault
+        # nobody ordered.
+        upstream = http.client.HTTPConnection(
+            str(self.server.upstream.hostname), self.server.upstream.port
+        )
         with contextlib.closing(upstream):
             if not self.forward(upstream, cut=action == "cut_upload"):
                 return self.hang_up()
@@ -168,7 +183,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def refuse(self, rule: Rule) -> None:
         text = f"<Error><Code>{escape(rule.code)}</Code><Message>{escape(rule.message)}</Message></Error>"
-        body = b"" if self.command == "HEAD" else f'<?xml version="1.0" encoding="UTF-8"?>{text}'.encode()
+        body = (
+            b""
+            if self.command == "HEAD"
+            else f'<?xml version="1.0" encoding="UTF-8"?>{text}'.encode()
+        )
         self.entry |= {"status": rule.status, "out": len(body)}
         self.send_response(rule.status)
         self.send_header("Content-Type", "application/xml")
@@ -222,12 +241,14 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def control(self, body: bytes) -> None:
-        status, value = 200, None
+        status = 200
+        value = None
         if self.path == "/_proxy/rules" and self.command == "POST":
             try:
                 self.server.order(*(Rule(**fields) for fields in json.loads(body)))
             except (TypeError, ValueError) as error:
-                status, value = 400, str(error)
+                status = 400
+                value = str(error)
         if self.path == "/_proxy/log":
             with self.server.lock:
                 value = list(self.server.log)
@@ -246,7 +267,9 @@ class Handler(BaseHTTPRequestHandler):
 def proxy(upstream: str) -> Iterator[Proxy]:
     """A proxy in front of a server, in a thread."""
     with Proxy(upstream) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread = threading.Thread(
+            target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
         thread.start()
         yield running
         running.shutdown()
@@ -254,7 +277,9 @@ def proxy(upstream: str) -> Iterator[Proxy]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A proxy in front of S3 that fails as ordered and counts bytes.")
+    parser = argparse.ArgumentParser(
+        description="A proxy in front of S3 that fails as ordered and counts bytes."
+    )
     parser.add_argument("upstream")
     parser.add_argument("--port", type=int, default=0)
     given: Any = parser.parse_args()

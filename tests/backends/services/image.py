@@ -21,26 +21,36 @@ class Image:
 
     @classmethod
     def of(cls, python: str) -> "Image":
-        asked = subprocess.run([python, "-I", "-c", QUESTION], check=True, capture_output=True, text=True)
+        asked = subprocess.run(
+            [python, "-I", "-c", QUESTION], check=True, capture_output=True, text=True
+        )
         return cls(*json.loads(asked.stdout))
 
     def layer(self, folder: Path) -> dict[str, str]:
-        """Lay a virtual environment over the packages: what pip installs stays in it. Returns the image's environment.
+        """Lay a virtual environment over the packages: what pip installs stays in it. Returns the
+        image's environment.
 
-        The packages come by plain lines, so the .pth files beside them don't count: what is installed there as
-        editable, renate itself, is not in the image.
+        The packages come by plain lines, so the .pth files beside them don't count: what is
+        installed there as editable, renate itself, is not in the image.
         """
         site = folder / f"lib/python{self.version}/site-packages"
         site.mkdir(parents=True)
         (folder / "bin").mkdir()
         (folder / "tmp").mkdir()
-        (folder / "pyvenv.cfg").write_text(f"home = {Path(self.base).parent}\ninclude-system-site-packages = false\n")
+        (folder / "pyvenv.cfg").write_text(
+            f"home = {Path(self.base).parent}\ninclude-system-site-packages = false\n"
+        )
         (site / "image.pth").write_text("".join(f"{folder}\n" for folder in self.packages))
         for name in ("python3", "python"):
             (folder / "bin" / name).symlink_to(self.base)
-        mine = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name == "SSL_CERT_FILE"}
+        mine = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith("PIP_") or name == "SSL_CERT_FILE"
+        }
         settings = Path.home() / ".config/pip/pip.conf"
-        if settings.is_file():  # where packages come from is the machine's affair, and HOME is another here
+        # Where packages come from is the machine's affair, and HOME is another here
+        if settings.is_file():
             mine.setdefault("PIP_CONFIG_FILE", str(settings))
         return mine | {
             "PATH": f"{folder}/bin:{os.defpath}",

@@ -1,9 +1,12 @@
-"""What makes a process a container here: namespaces, and an end with the process that started it."""
+"""What makes a process a container here: namespaces, and an end with the process that started
+it.
+"""
 
 import os
 import subprocess
 
-# Also a killed server takes its containers with it. Inside the user namespace, whose creation would undo it.
+# Also a killed server takes its containers with it. Inside the user namespace, whose creation would
+# undo it.
 TIED = ["setpriv", "--pdeathsig", "KILL"]
 NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 

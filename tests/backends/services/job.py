@@ -1,4 +1,6 @@
-"""The life of a training job: machines found, data fetched, the entry run, restarted, stopped, its outputs kept."""
+"""The life of a training job: machines found, data fetched, the entry run, restarted, stopped,
+its outputs kept.
+"""
 
 import itertools
 import re
@@ -18,8 +20,16 @@ from .storage import DownloadError, upload_tar
 
 ENDINGS = {
     "StopTrainingJob": ("Stopped", "Stopped", "Training job stopped"),
-    "MaxRuntimeExceeded": ("Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds"),
-    "MaxWaitTimeExceeded": ("Stopped", "MaxWaitTimeExceeded", "Training job wait time exceeded MaxWaitTimeInSeconds"),
+    "MaxRuntimeExceeded": (
+        "Stopped",
+        "MaxRuntimeExceeded",
+        "Training job runtime exceeded MaxRuntimeInSeconds",
+    ),
+    "MaxWaitTimeExceeded": (
+        "Stopped",
+        "MaxWaitTimeExceeded",
+        "Training job wait time exceeded MaxWaitTimeInSeconds",
+    ),
 }
 
 
@@ -54,7 +64,8 @@ class Job(threading.Thread):
 
     def __init__(self, request: Json, arn: str, world: World) -> None:
         super().__init__(daemon=True, name=request["TrainingJobName"])
-        self.world, self.lock = world, threading.RLock()
+        self.world = world
+        self.lock = threading.RLock()
         self.tags: dict[str, str] = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
         self.folder = world.root / self.name
         self.order: str | None = None  # StopTrainingJob, Interrupted, InternalServerError, reset
@@ -63,7 +74,11 @@ class Job(threading.Thread):
         self.failed: Host | None = None
         self.metrics: dict[str, Json] = {}
         now = time.time()
-        flags = ("EnableNetworkIsolation", "EnableManagedSpotTraining", "EnableInterContainerTrafficEncryption")
+        flags = (
+            "EnableNetworkIsolation",
+            "EnableManagedSpotTraining",
+            "EnableInterContainerTrafficEncryption",
+        )
         self.described: Json = {
             **dict.fromkeys(flags, False),
             **{name: value for name, value in request.items() if name != "Tags"},
@@ -84,7 +99,8 @@ class Job(threading.Thread):
 
     def move(self, secondary: str, message: str) -> None:
         with self.lock:
-            now, past = time.time(), self.described["SecondaryStatusTransitions"]
+            now = time.time()
+            past = self.described["SecondaryStatusTransitions"]
             if past:
                 past[-1].setdefault("EndTime", now)
             past.append({"Status": secondary, "StartTime": now, "StatusMessage": message})
@@ -101,7 +117,10 @@ class Job(threading.Thread):
                 self.described["FinalMetricDataList"] = list(self.metrics.values())
             if start := self.described.get("TrainingStartTime"):
                 seconds = int(now - start) + 1
-                self.described |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+                self.described |= {
+                    "TrainingTimeInSeconds": seconds,
+                    "BillableTimeInSeconds": seconds,
+                }
             self.described |= {"TrainingEndTime": now, "TrainingJobStatus": primary}
 
     @property
@@ -118,7 +137,8 @@ class Job(threading.Thread):
     def disturb(self, order: str, *, spared: bool) -> None:
         with self.lock:
             if self.order is None:
-                self.order, self.spared = order, spared
+                self.order = order
+                self.spared = spared
 
     def kill(self) -> None:
         """End at once, for the sake of the next test."""
@@ -132,7 +152,11 @@ class Job(threading.Thread):
         for metric in self.described["AlgorithmSpecification"].get("MetricDefinitions") or []:
             if found := re.search(metric["Regex"], line):
                 with self.lock:
-                    value = {"MetricName": metric["Name"], "Value": float(found[1]), "Timestamp": time.time()}
+                    value = {
+                        "MetricName": metric["Name"],
+                        "Value": float(found[1]),
+                        "Timestamp": time.time(),
+                    }
                     self.metrics[metric["Name"]] = value
 
     # Its course
@@ -159,7 +183,9 @@ class Job(threading.Thread):
             hosts = self.hosts = self.machines(attempt)
             why = self.train(hosts)
             if why == "Interrupted":
-                self.move("Interrupted", "Training job interrupted: the spot capacity was reclaimed")
+                self.move(
+                    "Interrupted", "Training job interrupted: the spot capacity was reclaimed"
+                )
             elif why == "InternalServerError" and retries > 0:
                 retries -= 1
                 self.move("Restarting", "Training job restarting after an internal error")
@@ -194,7 +220,11 @@ class Job(threading.Thread):
             name = f"algo-{index + 1}"
             stream = self.world.logs.open(self.name, name)
             box = self.folder / str(attempt) / name
-            hosts.append(Host(self.described, index, box, lambda line, stream=stream: self.write(stream, line)))
+            hosts.append(
+                Host(
+                    self.described, index, box, lambda line, stream=stream: self.write(stream, line)
+                )
+            )
             hosts[-1].prepare(self.world.s3, self.world.image)
         return hosts
 
@@ -229,7 +259,9 @@ class Job(threading.Thread):
         codes = [host.code() for host in hosts]
         if any(codes) or None not in codes:
             # The others are stopped for it, and their codes say nothing.
-            self.failed = next((host for host, code in zip(hosts, codes, strict=True) if code), None)
+            self.failed = next(
+                (host for host, code in zip(hosts, codes, strict=True) if code), None
+            )
             return "exit"
         if self.order:
             return self.order
@@ -240,8 +272,12 @@ class Job(threading.Thread):
 
     def conclude(self, hosts: list[Host], why: str) -> tuple[str, ...]:
         self.move("Uploading", "Uploading generated training model")
-        base = f"{self.described['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output"
-        upload_tar(self.world.s3, [host.ml / "output/data" for host in hosts], f"{base}/output.tar.gz")
+        base = (
+            f"{self.described['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output"
+        )
+        upload_tar(
+            self.world.s3, [host.ml / "output/data" for host in hosts], f"{base}/output.tar.gz"
+        )
         if upload_tar(self.world.s3, [host.ml / "model" for host in hosts], f"{base}/model.tar.gz"):
             with self.lock:
                 self.described["ModelArtifacts"] = {"S3ModelArtifacts": f"{base}/model.tar.gz"}

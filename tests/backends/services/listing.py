@@ -42,11 +42,18 @@ def list_jobs(jobs: list[Job], request: Json) -> Json:
         "LastModifiedTimeBefore": lambda job, time: job["LastModifiedTime"] <= time,
     }
     asked = [(test, request[name]) for name, test in tests.items() if name in request]
-    found = [job.described for job in jobs if all(test(job.described, value) for test, value in asked)]
+    found = [
+        job.described for job in jobs if all(test(job.described, value) for test, value in asked)
+    ]
     key = ORDERS[request.get("SortBy", "CreationTime")]
-    found.sort(key=lambda job: job[key], reverse=request.get("SortOrder", "Ascending") == "Descending")
+    found.sort(
+        key=lambda job: job[key], reverse=request.get("SortOrder", "Ascending") == "Descending"
+    )
     some, more = page(found, request)
-    return {"TrainingJobSummaries": [{k: job[k] for k in SUMMARY if k in job} for job in some], **more}
+    return {
+        "TrainingJobSummaries": [{k: job[k] for k in SUMMARY if k in job} for job in some],
+        **more,
+    }
 
 
 def value_of(job: Job, name: str) -> str | None:
@@ -57,7 +64,8 @@ def value_of(job: Job, name: str) -> str | None:
 
 
 def fits(job: Job, condition: Json) -> bool:
-    value, wanted = value_of(job, condition["Name"]), condition.get("Value")
+    value = value_of(job, condition["Name"])
+    wanted = condition.get("Value")
     match condition.get("Operator", "Equals"):
         case "Equals":
             return value == wanted
@@ -86,4 +94,7 @@ def search(jobs: list[Job], request: Json) -> Json:
     newest_first = request.get("SortOrder", "Descending") == "Descending"
     found.sort(key=lambda job: job.described["CreationTime"], reverse=newest_first)
     some, more = page(found, request)
-    return {"Results": [{"TrainingJob": {**job.described, "Tags": tags(job)}} for job in some], **more}
+    return {
+        "Results": [{"TrainingJob": {**job.described, "Tags": tags(job)}} for job in some],
+        **more,
+    }

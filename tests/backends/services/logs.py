@@ -34,10 +34,18 @@ class Logs:
     def lines(self, job: str) -> list[str]:
         """Every line of a job, by stream, for tests."""
         with self.lock:
-            return [e["message"] for name, events in self.streams.items() if name.startswith(f"{job}/") for e in events]
+            return [
+                e["message"]
+                for name, events in self.streams.items()
+                if name.startswith(f"{job}/")
+                for e in events
+            ]
 
     def group(self, request: Json) -> None:
-        name = request.get("logGroupName") or str(request.get("logGroupIdentifier", "")).rsplit(":", 1)[-1]
+        name = (
+            request.get("logGroupName")
+            or str(request.get("logGroupIdentifier", "")).rsplit(":", 1)[-1]
+        )
         if name != GROUP or not any(self.streams.values()):
             raise Refusal("ResourceNotFoundException", "The specified log group does not exist.")
 
@@ -46,26 +54,36 @@ class Logs:
         with self.lock:
             prefix = request.get("logStreamNamePrefix", "")
             # A stream begins with its first line.
-            names = sorted(name for name, events in self.streams.items() if events and name.startswith(prefix))
+            names = sorted(
+                name for name, events in self.streams.items() if events and name.startswith(prefix)
+            )
             start = number(request.get("nextToken"))
             end = start + request.get("limit", 50)
-            found = [{"logStreamName": name, **span(self.streams[name])} for name in names[start:end]]
+            found = [
+                {"logStreamName": name, **span(self.streams[name])} for name in names[start:end]
+            ]
         return {"logStreams": found, **({"nextToken": f"f/{end}"} if end < len(names) else {})}
 
     def get_log_events(self, request: Json) -> Json:
-        """A page of a stream. The forward token of a page that is the last so far is the one that was sent."""
+        """A page of a stream. The forward token of a page that is the last so far is the one
+        that was sent.
+        """
         self.group(request)
         with self.lock:
             events = self.streams.get(request["logStreamName"])
             if events is None:
-                raise Refusal("ResourceNotFoundException", "The specified log stream does not exist.")
-            limit, token = request.get("limit", 10_000), request.get("nextToken")
+                raise Refusal(
+                    "ResourceNotFoundException", "The specified log stream does not exist."
+                )
+            limit = request.get("limit", 10_000)
+            token = request.get("nextToken")
             if token is None:
                 start = 0 if request.get("startFromHead") else max(0, len(events) - limit)
             else:
                 start = number(token) if token.startswith("f/") else max(0, number(token) - limit)
             end = min(len(events), start + limit)
-            since, until = request.get("startTime", 0), request.get("endTime", float("inf"))
+            since = request.get("startTime", 0)
+            until = request.get("endTime", float("inf"))
             found = [event for event in events[start:end] if since <= event["timestamp"] < until]
         return {"events": found, "nextForwardToken": f"f/{end}", "nextBackwardToken": f"b/{start}"}
 
@@ -80,5 +98,6 @@ def number(token: str | None) -> int:
 def span(events: list[Json]) -> Json:
     if not events:
         return {"storedBytes": 0}
-    first, last = events[0]["timestamp"], events[-1]["timestamp"]
+    first = events[0]["timestamp"]
+    last = events[-1]["timestamp"]
     return {"firstEventTimestamp": first, "lastEventTimestamp": last, "storedBytes": 0}

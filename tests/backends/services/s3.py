@@ -6,7 +6,11 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
 from werkzeug.serving import make_server
 
 
@@ -35,7 +39,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     app = DomainDispatcherApplication(create_backend_app)
     port = parser.parse_args().port
-    server = make_server("127.0.0.1", port, one_at_a_time(app), threaded=True, request_handler=Quiet)
+    server = make_server(
+        "127.0.0.1", port, one_at_a_time(app), threaded=True, request_handler=Quiet
+    )
     print(server.server_port, flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever(poll_interval=0.05)

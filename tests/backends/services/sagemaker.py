@@ -1,8 +1,10 @@
-"""A SageMaker of training jobs on loopback, really run: requests validated, containers in namespaces.
+"""A SageMaker of training jobs on loopback, really run: requests validated, containers in
+namespaces.
 
-Its clients find it by AWS_ENDPOINT_URL_SAGEMAKER and AWS_ENDPOINT_URL_CLOUDWATCH_LOGS. For tests alone:
-POST /_emu/config (errors.Script), /_emu/interrupt/<job> {"signal": "TERM" | "KILL", "cause": "spot" | "internal"},
-/_emu/reset; GET /_emu/requests, /_emu/logs/<job>.
+Its clients find it by AWS_ENDPOINT_URL_SAGEMAKER and AWS_ENDPOINT_URL_CLOUDWATCH_LOGS. For tests
+alone:
+POST /_emu/config (errors.Script), /_emu/interrupt/<job> {"signal": "TERM" | "KILL", "cause": "spot"
+| "internal"}, /_emu/reset; GET /_emu/requests, /_emu/logs/<job>.
 """
 
 import argparse
@@ -78,13 +80,17 @@ class SageMaker(ThreadingHTTPServer):
         return answer
 
     def create(self, request: Json) -> Json:
-        name, image = request["TrainingJobName"], request["AlgorithmSpecification"].get("TrainingImage", "")
+        name = request["TrainingJobName"]
+        image = request["AlgorithmSpecification"].get("TrainingImage", "")
         if any(part in image for part in self.world.script.image_missing):
             raise Refusal("ValidationException", f"Cannot find the requested image {image}.")
         arn = f"arn:aws:sagemaker:{self.world.region}:{ACCOUNT}:training-job/{name}"
         with self.lock:
             if name in self.jobs:
-                message = "Training job names must be unique within an AWS account and region, and a training job "
+                message = (
+                    "Training job names must be unique within an AWS account and region, and a "
+                    "training job "
+                )
                 raise Refusal("ResourceInUse", f"{message}with this name already exists ({arn})")
             self.jobs[name] = Job(request, arn, self.world)
         self.jobs[name].start()
@@ -129,15 +135,21 @@ class SageMaker(ThreadingHTTPServer):
             case ["logs", name]:
                 return self.world.logs.lines(name)
             case _:
-                raise Refusal("UnknownOperationException", f"/_emu/{'/'.join(path)}: not known", 404)
+                raise Refusal(
+                    "UnknownOperationException", f"/_emu/{'/'.join(path)}: not known", 404
+                )
         return {}
 
     def interrupt(self, job: Job, body: Json) -> None:
-        internal, number = body.get("cause", "spot") == "internal", body.get("signal", "TERM")
+        internal = body.get("cause", "spot") == "internal"
+        number = body.get("signal", "TERM")
         if job.over:
             raise Refusal("ValidationException", f"{job.name}: it is over")
         if not internal and not job.described["EnableManagedSpotTraining"]:
-            raise Refusal("ValidationException", f"{job.name}: not a spot job, so nothing reclaims its machine")
+            raise Refusal(
+                "ValidationException",
+                f"{job.name}: not a spot job, so nothing reclaims its machine",
+            )
         if number not in ("TERM", "KILL"):
             raise Refusal("ValidationException", f"signal={number}: expected TERM or KILL")
         job.disturb("InternalServerError" if internal else "Interrupted", spared=number == "TERM")
@@ -145,7 +157,8 @@ class SageMaker(ThreadingHTTPServer):
     def reset(self) -> None:
         """Forget every job and every ordered fault."""
         with self.lock:
-            jobs, self.jobs = self.jobs, {}
+            jobs = self.jobs
+            self.jobs = {}
         for job in jobs.values():
             job.kill()
         for job in jobs.values():
@@ -153,7 +166,9 @@ class SageMaker(ThreadingHTTPServer):
         self.requests.clear()
         with self.world.logs.lock:
             self.world.logs.streams.clear()
-        self.world.script.update({name: getattr(Script(), name) for name in Script.__dataclass_fields__})
+        self.world.script.update(
+            {name: getattr(Script(), name) for name in Script.__dataclass_fields__}
+        )
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -214,7 +229,9 @@ def main() -> None:
         aws_secret_access_key="testing",
     )
     root = given.root.resolve()
-    world = World(s3, given.s3_endpoint, given.region, root, Image.of(given.python), Logs(), Script())
+    world = World(
+        s3, given.s3_endpoint, given.region, root, Image.of(given.python), Logs(), Script()
+    )
     with SageMaker(given.port, world) as server, contextlib.suppress(KeyboardInterrupt):
         print(server.server_port, flush=True)
         server.serve_forever(poll_interval=0.05)

@@ -1,4 +1,6 @@
-"""`python -m tests.backends.services.start`: both services, until Ctrl-C; `services(…)` does it for tests."""
+"""`python -m tests.backends.services.start`: both services, until Ctrl-C; `services(…)` does it
+for tests.
+"""
 
 import argparse
 import contextlib
@@ -21,7 +23,9 @@ from .errors import Json
 from .isolation import TIED, why_not
 
 REPOSITORY = Path(__file__).parents[3]
-ACCOUNT, REGION, BUCKET = "123456789012", "us-west-2", "renate-demo"
+ACCOUNT = "123456789012"
+REGION = "us-west-2"
+BUCKET = "renate-demo"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/RenateJobs"
 
 
@@ -74,7 +78,9 @@ class Services:
         call(f"{self.sagemaker}/_emu/config", settings)
 
     def interrupt(self, job: str, signal: str = "TERM", cause: str = "spot") -> None:
-        """Take a job's machine away: with notice (TERM) or without (KILL), reclaimed (spot) or broken (internal)."""
+        """Take a job's machine away: with notice (TERM) or without (KILL), reclaimed (spot) or
+        broken (internal).
+        """
         call(f"{self.sagemaker}/_emu/interrupt/{job}", {"signal": signal, "cause": cause})
 
     def reset(self) -> None:
@@ -108,7 +114,12 @@ def server(module: str, *arguments: str) -> Iterator[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     command = [*TIED, sys.executable, "-m", f"{__package__}.{module}", *arguments]
     process = subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         assert process.stdout is not None
@@ -147,7 +158,11 @@ def services(
 def client(service: str, address: str) -> Any:
     import boto3  # only here: what uses these services need not have it
 
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": REGION}
+    keys = {
+        "aws_access_key_id": "testing",
+        "aws_secret_access_key": "testing",
+        "region_name": REGION,
+    }
     return boto3.client(service, endpoint_url=address, **keys)
 
 
@@ -159,7 +174,11 @@ def bucket_at(address: str) -> None:
 
 def found(running: Services) -> None:
     bucket_at(running.s3)
-    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     with contextlib.closing(client("iam", running.s3)) as iam:
         iam.create_role(RoleName=ROLE.rsplit("/", 1)[1], AssumeRolePolicyDocument=document)
@@ -167,17 +186,25 @@ def found(running: Services) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="S3 and SageMaker on this machine, until Ctrl-C.")
-    parser.add_argument("--root", type=Path, help="folder of the containers; a temporary one if not given")
-    parser.add_argument("--python", default=sys.executable, help="interpreter whose packages are the image's")
+    parser.add_argument(
+        "--root", type=Path, help="folder of the containers; a temporary one if not given"
+    )
+    parser.add_argument(
+        "--python", default=sys.executable, help="interpreter whose packages are the image's"
+    )
     parser.add_argument("--s3-port", type=int, default=0)
     parser.add_argument("--sagemaker-port", type=int, default=0)
-    parser.add_argument("--print-env", action="store_true", help="print the exports and nothing else")
+    parser.add_argument(
+        "--print-env", action="store_true", help="print the exports and nothing else"
+    )
     given = parser.parse_args()
     if reason := why_not():
         sys.exit(f"no namespaces for containers here: {reason}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
-        root = given.root or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="renate-services-")))
+        root = given.root or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="renate-services-"))
+        )
         ports = {"s3_port": given.s3_port, "sagemaker_port": given.sagemaker_port}
         try:
             running = stack.enter_context(services(root, given.python, **ports))

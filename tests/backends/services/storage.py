@@ -22,7 +22,8 @@ def split(uri: str) -> tuple[str, str]:
 
 
 def download(s3: Any, uri: str, folder: Path) -> int:
-    """Every object whose key starts with the prefix, also a neighbour's if it doesn't end with a slash.
+    """Every object whose key starts with the prefix, also a neighbour's if it doesn't end with a
+    slash.
 
     Raises:
         DownloadError: With the service's text.
@@ -31,7 +32,9 @@ def download(s3: Any, uri: str, folder: Path) -> int:
     count = 0
     try:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for key in (item["Key"] for item in page.get("Contents", []) if not item["Key"].endswith("/")):
+            for key in (
+                item["Key"] for item in page.get("Contents", []) if not item["Key"].endswith("/")
+            ):
                 path = folder / (key[len(prefix) :].lstrip("/") or Path(key).name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 s3.download_file(bucket, key, str(path))
@@ -39,7 +42,8 @@ def download(s3: Any, uri: str, folder: Path) -> int:
     except ClientError as error:
         answer = error.response["Error"]
         raise DownloadError(
-            f"ClientError: Data download failed: {answer['Code']}: {answer['Message']}, bucket {bucket}"
+            f"ClientError: Data download failed: {answer['Code']}: {answer['Message']}, bucket "
+            f"{bucket}"
         ) from error
     return count
 
@@ -49,13 +53,18 @@ def download_channel(s3: Any, uri: str, folder: Path) -> None:
     if not download(s3, uri, folder):
         raise DownloadError(
             f'ClientError: Data download failed: No S3 objects found under S3 URL "{uri}" given in input data source. '
-            "Please ensure that the bucket exists in the selected region and the objects exist under that S3 prefix."
+            "Please ensure that the bucket exists in the selected region and the objects exist "
+            "under that S3 prefix."
         )
 
 
 def upload_tar(s3: Any, folders: list[Path], uri: str) -> bool:
     """The hosts' folders as one archive; nothing if all are empty."""
-    files = {path.relative_to(folder).as_posix(): path for folder in folders for path in sorted(folder.rglob("*"))}
+    files = {
+        path.relative_to(folder).as_posix(): path
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+    }
     if not files:
         return False
     with tempfile.TemporaryFile() as archive:
@@ -73,7 +82,9 @@ class Mirror(threading.Thread):
 
     def __init__(self, s3: Any, folder: Path, uri: str, period: float = 0.5) -> None:
         super().__init__(daemon=True)
-        self.s3, self.folder, self.period = s3, folder, period
+        self.s3 = s3
+        self.folder = folder
+        self.period = period
         self.bucket, prefix = split(uri)
         self.prefix = prefix.rstrip("/")
         self.ended = threading.Event()
@@ -87,7 +98,10 @@ class Mirror(threading.Thread):
             try:
                 if path.is_file() and not path.name.endswith(IN_FLIGHT):
                     stat = path.stat()
-                    found[path.relative_to(self.folder).as_posix()] = (stat.st_mtime_ns, stat.st_size)
+                    found[path.relative_to(self.folder).as_posix()] = (
+                        stat.st_mtime_ns,
+                        stat.st_size,
+                    )
             except FileNotFoundError:  # renamed or removed meanwhile
                 continue
         return found
@@ -108,7 +122,9 @@ class Mirror(threading.Thread):
             self.copy()
 
     def finish(self, *, last: bool) -> None:
-        """End; `last` copies what is there now, which a machine that is taken away at once does not."""
+        """End; `last` copies what is there now, which a machine that is taken away at once does
+        not.
+        """
         self.ended.set()
         if self.is_alive():
             self.join()

@@ -1,4 +1,6 @@
-"""A request against the service's model and its documented rules; botocore checks only types and lower bounds."""
+"""A request against the service's model and its documented rules; botocore checks only types and
+lower bounds.
+"""
 
 import re
 from typing import Any
@@ -29,7 +31,9 @@ class Checker:
 
     def wrong(self, path: str, value: Any, constraint: str) -> None:
         shown = "null" if value is None else f"'{str(value)[:80]}'"
-        self.errors.append(f"Value {shown} at '{path}' failed to satisfy constraint: Member must {constraint}")
+        self.errors.append(
+            f"Value {shown} at '{path}' failed to satisfy constraint: Member must {constraint}"
+        )
 
     def check(self, shape: Any, value: Any, path: str) -> None:
         match shape.type_name:
@@ -47,7 +51,9 @@ class Checker:
             case "string" if isinstance(value, str):
                 self.size(shape, value, path)
                 if shape.enum and value not in shape.enum:
-                    self.wrong(path, value, f"satisfy enum value set: [{', '.join(shape.enum)}]"[:400])
+                    self.wrong(
+                        path, value, f"satisfy enum value set: [{', '.join(shape.enum)}]"[:400]
+                    )
                 pattern = shape.metadata.get("pattern")
                 if pattern and not fits(pattern, value):
                     self.wrong(path, value, f"satisfy regular expression pattern: {pattern}")
@@ -109,9 +115,12 @@ def validate(operation: str, request: Json, service: str = "sagemaker") -> None:
 
 def rules(request: Json) -> list[str]:
     """The documented rules that no shape expresses."""
-    algorithm, resources = request["AlgorithmSpecification"], request.get("ResourceConfig") or {}
-    stopping, spot = request.get("StoppingCondition") or {}, request.get("EnableManagedSpotTraining", False)
-    runtime, wait = stopping.get("MaxRuntimeInSeconds", DAY), stopping.get("MaxWaitTimeInSeconds")
+    algorithm = request["AlgorithmSpecification"]
+    resources = request.get("ResourceConfig") or {}
+    stopping = request.get("StoppingCondition") or {}
+    spot = request.get("EnableManagedSpotTraining", False)
+    runtime = stopping.get("MaxRuntimeInSeconds", DAY)
+    wait = stopping.get("MaxWaitTimeInSeconds")
     channels = [channel["ChannelName"] for channel in request.get("InputDataConfig") or []]
     path = (request.get("CheckpointConfig") or {}).get("LocalPath", "/opt/ml/checkpoints")
     broken = {
@@ -126,15 +135,20 @@ def rules(request: Json) -> list[str]:
         f"Invalid MaxRuntimeInSeconds. It must not exceed {28 * DAY}": runtime > 28 * DAY,
         "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds": spot
         and (wait is None or wait < runtime),
-        "Invalid MaxWaitTimeInSeconds. It is supported for managed spot training only": not spot and wait is not None,
+        "Invalid MaxWaitTimeInSeconds. It is supported for managed spot training only": not spot
+        and wait is not None,
         "Invalid KeepAlivePeriodInSeconds. It is not supported with managed spot training": spot
         and "KeepAlivePeriodInSeconds" in resources,
-        "Invalid InputDataConfig. Channel names must be unique": len(channels) != len(set(channels)),
+        "Invalid InputDataConfig. Channel names must be unique": len(channels)
+        != len(set(channels)),
         # From here on: what this emulator, not the service, can't do.
         "Invalid ContainerEntrypoint: this emulator has no image whose own entry it could run": not algorithm.get(
             "ContainerEntrypoint"
         ),
-        "Invalid TrainingInputMode: this emulator knows File only": algorithm["TrainingInputMode"] != "File",
-        "Invalid LocalPath: this emulator keeps checkpoints below /opt/ml": not path.startswith("/opt/ml/"),
+        "Invalid TrainingInputMode: this emulator knows File only": algorithm["TrainingInputMode"]
+        != "File",
+        "Invalid LocalPath: this emulator keeps checkpoints below /opt/ml": not path.startswith(
+            "/opt/ml/"
+        ),
     }
     return [message for message, is_broken in broken.items() if is_broken]

@@ -35,7 +35,9 @@ def test_direction(metric: str, expected: str | None) -> None:
 
 
 def test_unknown_and_contradicted() -> None:
-    with pytest.raises(ConfigError, match="whether more or less of val_mean is better: objective.mode=max or"):
+    with pytest.raises(
+        ConfigError, match="whether more or less of val_mean is better: objective.mode=max or"
+    ):
         directed("objective.mode", "val_mean", None, METRICS)
     assert directed("objective.mode", "val_mean", "min", METRICS) == "min"
     with pytest.raises(ConfigError, match="objective.mode=max: of val_loss less is better"):

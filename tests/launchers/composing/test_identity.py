@@ -23,7 +23,9 @@ def recipe(*overrides: str) -> str:
     return str(job.record["recipe"])
 
 
-def test_values_from_the_environment_count_and_are_not_told(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_from_the_environment_count_and_are_not_told(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = 'optimizer.lr="${oc.decode:${oc.env:LR}}"'
     found = []
     for value in ("0.1", "0.2", "0.1"):
@@ -37,7 +39,9 @@ def test_values_from_the_environment_count_and_are_not_told(workdir: Path, monke
     assert "0.2" not in json.dumps({k: v for k, v in job.record.items() if k != "created"})
 
 
-def test_a_default_that_nobody_set_counts_as_its_value(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_default_that_nobody_set_counts_as_its_value(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = 'optimizer.lr="${oc.decode:${oc.env:LR,0.1}}"'
     monkeypatch.delenv("LR", raising=False)
     unset = recipe(asked)
@@ -45,7 +49,9 @@ def test_a_default_that_nobody_set_counts_as_its_value(workdir: Path, monkeypatc
     assert recipe(asked) != unset
 
 
-def test_where_the_data_lie_does_not_count_but_what_they_hold(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_data_lie_does_not_count_but_what_they_hold(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = ['data.train="${oc.env:PLACE}/a.parquet"', "data=files", "data.target=label"]
     for name in ("one", "two"):
         write_table(workdir / name / "a.parquet", seed=1)
@@ -60,7 +66,9 @@ def test_where_the_data_lie_does_not_count_but_what_they_hold(workdir: Path, mon
 
 def test_own_modules_count_with_all_that_they_import(workdir: Path) -> None:
     (workdir / "my_layers.py").write_text("WIDTH = 4\n")
-    (workdir / "my_models.py").write_text("from torch import nn\nfrom my_layers import WIDTH\nNet = nn.Identity\n")
+    (workdir / "my_models.py").write_text(
+        "from torch import nn\nfrom my_layers import WIDTH\nNet = nn.Identity\n"
+    )
     asked = ["model=torch_module", "model._target_=my_models.Net"]
     before = recipe(*asked)
     assert recipe(*asked) == before
@@ -103,7 +111,12 @@ def _write_inbox(seed: int) -> None:
 def test_a_data_set_is_the_same_only_if_it_holds_the_same(workdir: Path) -> None:
     """No argument names the file: only reading it tells."""
     (workdir / "my_data.py").write_text(DATA)
-    asked = [*QUICK[:2], "data=torch_dataset", "data.train={_target_:my_data.Weekly}", "state.url=./s"]
+    asked = [
+        *QUICK[:2],
+        "data=torch_dataset",
+        "data.train={_target_:my_data.Weekly}",
+        "state.url=./s",
+    ]
     _write_inbox(0)
     assert renate.run([*asked, "state.first=true"]).version == 1
     assert renate.run(asked).version == 1, "the same content: already published"
@@ -113,7 +126,13 @@ def test_a_data_set_is_the_same_only_if_it_holds_the_same(workdir: Path) -> None
 
 def test_a_stream_over_a_data_set_goes_on_only_with_the_same_data(workdir: Path) -> None:
     (workdir / "my_data.py").write_text(DATA)
-    asked = [*QUICK[:2], "data=torch_dataset", "data.train={_target_:my_data.Weekly}", "job=stream", "scenario=iid"]
+    asked = [
+        *QUICK[:2],
+        "data=torch_dataset",
+        "data.train={_target_:my_data.Weekly}",
+        "job=stream",
+        "scenario=iid",
+    ]
     asked += ["scenario.chunks=2", "objective.metric=null"]
     _write_inbox(0)
     first = renate.run(asked)
@@ -121,7 +140,9 @@ def test_a_stream_over_a_data_set_goes_on_only_with_the_same_data(workdir: Path)
     _write_inbox(1)
     again = renate.run(asked)
     assert again.matrix != first.matrix, "a state of its own begins anew"
-    with pytest.raises(renate.errors.JobError, match="other data than data.train and data.test hold now"):
+    with pytest.raises(
+        renate.errors.JobError, match="other data than data.train and data.test hold now"
+    ):
         renate.run([*asked, "state.url=./s"])
     assert State("./s").versions() == [1, 2], own
 
@@ -152,8 +173,12 @@ def test_an_update_starts_from_the_version_that_it_was_composed_for(workdir: Pat
 
 def test_an_older_version_can_be_the_start(workdir: Path) -> None:
     for seed in range(2):
-        renate.run([*QUICK, f"seed={seed}", "state.url=./s", *(["state.first=true"] if not seed else [])])
-    with pytest.raises(renate.errors.ConfigError, match="state.version=1: ./s has gone on to version 2"):
+        renate.run(
+            [*QUICK, f"seed={seed}", "state.url=./s", *(["state.first=true"] if not seed else [])]
+        )
+    with pytest.raises(
+        renate.errors.ConfigError, match="state.version=1: ./s has gone on to version 2"
+    ):
         renate.run([*QUICK, "seed=2", "state.url=./s", "state.version=1"])
     renate.run([*QUICK, "seed=1", "state.url=./s", "state.version=1", "state.next_url=./again"])
     files = [State(url).manifest().files["model.safetensors"].sha256 for url in ("./s", "./again")]

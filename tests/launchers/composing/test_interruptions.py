@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM in the midst of OmegaConf's work, where they would come out as an AttributeError."""
+"""Ctrl-C and SIGTERM in the midst of OmegaConf's work, where they would come out as an
+AttributeError.
+"""
 
 import os
 import signal
@@ -20,7 +22,9 @@ Interrupt = Callable[[signal.Signals], list[int]]
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Interrupt]:
-    """Have a signal come the next time that OmegaConf is about to put something in a list; returns when it did."""
+    """Have a signal come the next time that OmegaConf is about to put something in a list;
+    returns when it did.
+    """
     terminated = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
     def order(number: signal.Signals) -> list[int]:
@@ -41,7 +45,9 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Interrupt]:
 
 
 @pytest.mark.parametrize(
-    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=["SIGINT", "SIGTERM"]
+    ("number", "error"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
+    ids=["SIGINT", "SIGTERM"],
 )
 def test_a_job_is_composed_to_its_end(
     workdir: Path, interrupt: Interrupt, number: signal.Signals, error: type[BaseException]
@@ -83,5 +89,7 @@ def test_those_that_are_held_back_come_once_each_and_find_what_was_there_before(
 def test_the_interpreters_end_is_quiet(workdir: Path) -> None:
     script = "import os, signal; from renate.launchers.composing.interruptions import at_exit; "
     script += "at_exit(lambda: os.kill(os.getpid(), signal.SIGINT))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ
+    )
     assert done.stderr == ""

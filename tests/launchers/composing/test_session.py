@@ -1,4 +1,6 @@
-"""Hydra's global state is nobody's way to hand something over; a backend's file names its launcher."""
+"""Hydra's global state is nobody's way to hand something over; a backend's file names its
+launcher.
+"""
 
 from pathlib import Path
 
@@ -21,12 +23,19 @@ def test_composing_leaves_nothing_in_hydras_singleton(workdir: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("workers: 1", "backend=mine: its file names no launcher: expected _target_: package.module.Class"),
+        (
+            "workers: 1",
+            "backend=mine: its file names no launcher: expected _target_: package.module.Class",
+        ),
         (
             "{_target_: my_backend.Launcher, workers: 1}",
-            "backend._target_=my_backend.Launcher: expected a subclass of HydraLauncher or RemoteLauncher",
+            "backend._target_=my_backend.Launcher: expected a subclass of HydraLauncher or "
+            "RemoteLauncher",
         ),
-        ("{_target_: no_such.Launcher, workers: 1}", "backend._target_=no_such.Launcher: there is no module 'no_such'"),
+        (
+            "{_target_: no_such.Launcher, workers: 1}",
+            "backend._target_=no_such.Launcher: there is no module 'no_such'",
+        ),
     ],
 )
 def test_a_backend_names_its_launcher(content: str, said: str, workdir: Path) -> None:

@@ -21,7 +21,11 @@ QUICK = ["trainer.max_epochs=1", "model.hidden_sizes=[8]"]
 
 
 def results(folder: Path) -> list[dict[str, object]]:
-    found = [path for path in sorted((folder / "runs").glob("*/result.json")) if path.parent.name != "latest"]
+    found = [
+        path
+        for path in sorted((folder / "runs").glob("*/result.json"))
+        if path.parent.name != "latest"
+    ]
     return [json.loads(path.read_text()) for path in found]
 
 
@@ -38,14 +42,22 @@ def test_six_jobs_on_one_state_and_one_published(workdir: Path) -> None:
     done = renate(*QUICK, "state.url=./state", *sweep, cwd=workdir)
     assert len(candidates(State("./state"))) == 6
     assert State("./state").versions() == [1]
-    rows = [line for line in done.stdout.splitlines() if " publish with renate state publish " in line]
+    rows = [
+        line for line in done.stdout.splitlines() if " publish with renate state publish " in line
+    ]
     assert len(rows) == 6
     assert "updater=er seed=2: publish with" in done.stdout
-    means = [line for line in done.stdout.splitlines() if line.startswith("updater=er ") and " ± " in line]
+    means = [
+        line
+        for line in done.stdout.splitlines()
+        if line.startswith("updater=er ") and " ± " in line
+    ]
     assert means, "mean ± sd over seeds"
     job = rows[4].split()[-1]
     assert renate("state", "publish", job, cwd=workdir).stdout == "version 2 of ./state\n"
-    assert renate("state", "publish", job, cwd=workdir).stdout == "version 2 of ./state\n", "once published, always so"
+    assert renate("state", "publish", job, cwd=workdir).stdout == "version 2 of ./state\n", (
+        "once published, always so"
+    )
     loser = renate("state", "publish", rows[0].split()[-1], cwd=workdir, code=1)
     assert "version 2 was published by job" in loser.stderr
     assert len(loser.stderr.splitlines()) == 1
@@ -55,8 +67,15 @@ def test_six_jobs_on_one_state_and_one_published(workdir: Path) -> None:
 
 def test_a_failing_job_is_reported_and_the_others_finish(workdir: Path) -> None:
     done = renate(*QUICK, "optimizer.lr=0.1,1e30", "seed=0,1", cwd=workdir, code=1)
-    assert done.stderr.splitlines()[-1].startswith("renate: 2 of 4 jobs failed; the first: the loss is")
-    assert sorted(str(r["status"]) for r in results(workdir)) == ["completed", "completed", "failed", "failed"]
+    assert done.stderr.splitlines()[-1].startswith(
+        "renate: 2 of 4 jobs failed; the first: the loss is"
+    )
+    assert sorted(str(r["status"]) for r in results(workdir)) == [
+        "completed",
+        "completed",
+        "failed",
+        "failed",
+    ]
     assert "Traceback" not in done.stderr
     again = renate(*QUICK, "optimizer.lr=0.1", "seed=0,1", cwd=workdir)
     assert again.stderr.count("finished earlier") == 2
@@ -68,14 +87,20 @@ def test_a_killed_worker_fails_its_job_alone(workdir: Path) -> None:
         "class Net(nn.Linear):\n    def forward(self, x):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    killer = ["model=torch_module", "model._target_=my_killer.Net", "+model.in_features=64", "+model.out_features=10"]
+    killer = [
+        "model=torch_module",
+        "model._target_=my_killer.Net",
+        "+model.in_features=64",
+        "+model.out_features=10",
+    ]
     done = renate("trainer.max_epochs=1", *killer, cwd=workdir, code=1, own_process=True)
     assert "renate: the worker process ended with signal SIGKILL: out of memory?" in done.stderr
     assert workers(workdir) == []
 
 
 def test_interrupt_and_resume(workdir: Path) -> None:
-    arguments = ["trainer.max_epochs=2,120,3", "model.hidden_sizes=[64]"]  # the second is in the middle then
+    # The second is in the middle then
+    arguments = ["trainer.max_epochs=2,120,3", "model.hidden_sizes=[64]"]
     process = subprocess.Popen(
         [*RENATE, *arguments],
         cwd=workdir,
@@ -98,7 +123,9 @@ def test_interrupt_and_resume(workdir: Path) -> None:
 
 
 def test_no_worker_outlives_a_killed_command(workdir: Path) -> None:
-    process = subprocess.Popen([*RENATE, "trainer.max_epochs=5000"], cwd=workdir, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*RENATE, "trainer.max_epochs=5000"], cwd=workdir, stderr=subprocess.DEVNULL
+    )
     wait_for(lambda: list((workdir / "runs").glob("*/metrics.jsonl")))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -107,7 +134,9 @@ def test_no_worker_outlives_a_killed_command(workdir: Path) -> None:
 
 
 def test_timeout(workdir: Path) -> None:
-    done = renate("trainer.max_epochs=100000", "backend.timeout=4", cwd=workdir, code=1, own_process=True)
+    done = renate(
+        "trainer.max_epochs=100000", "backend.timeout=4", cwd=workdir, code=1, own_process=True
+    )
     assert done.stderr.splitlines()[-1] == "renate: stopped after backend.timeout=4 seconds"
     assert workers(workdir) == []
 
@@ -115,7 +144,9 @@ def test_timeout(workdir: Path) -> None:
 @pytest.mark.slow
 def test_a_frozen_worker_is_noticed(workdir: Path) -> None:
     arguments = ["trainer.max_epochs=5000", "backend.heartbeat=3"]
-    process = subprocess.Popen([*RENATE, *arguments], cwd=workdir, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*RENATE, *arguments], cwd=workdir, stderr=subprocess.PIPE, text=True
+    )
     wait_for(lambda: list((workdir / "runs").glob("*/metrics.jsonl")))
     (worker,) = workers(workdir)
     os.kill(worker, signal.SIGSTOP)
@@ -126,7 +157,9 @@ def test_a_frozen_worker_is_noticed(workdir: Path) -> None:
 
 
 def test_sigterm_ends_the_workers_too(workdir: Path) -> None:
-    process = subprocess.Popen([*RENATE, "trainer.max_epochs=5000"], cwd=workdir, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*RENATE, "trainer.max_epochs=5000"], cwd=workdir, stderr=subprocess.DEVNULL
+    )
     wait_for(lambda: list((workdir / "runs").glob("*/metrics.jsonl")))
     process.terminate()
     assert process.wait(120) == 128 + signal.SIGTERM
@@ -171,7 +204,9 @@ for word in ("one", "two"):
     renate.run(net)
 """
     subprocess.run([sys.executable, "-c", script], cwd=workdir, check=True, capture_output=True)
-    logs = sorted(path.read_text().splitlines()[0].split() for path in (workdir / "runs").glob("*/log.txt"))
+    logs = sorted(
+        path.read_text().splitlines()[0].split() for path in (workdir / "runs").glob("*/log.txt")
+    )
     assert [word for word, _ in logs] == ["one", "two"]
     assert len({pid for _, pid in logs}) == 1
 
@@ -195,9 +230,15 @@ def test_a_job_that_is_refused_ends_the_workers_that_waited_for_it(workdir: Path
     ],
 )
 def test_gpus_are_dealt_out(
-    visible: str, workers: int, per_job: int | None, expected: list[str | None], monkeypatch: pytest.MonkeyPatch
+    visible: str,
+    workers: int,
+    per_job: int | None,
+    expected: list[str | None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert [share.get("CUDA_VISIBLE_DEVICES") for share in deal_gpus(workers, per_job)] == expected
-    with pytest.raises(ConfigError, match="backend.gpus_per_job=9 with backend.workers=2 needs 18 GPUs"):
+    with pytest.raises(
+        ConfigError, match="backend.gpus_per_job=9 with backend.workers=2 needs 18 GPUs"
+    ):
         deal_gpus(2, 9)

@@ -14,7 +14,9 @@ def pipe() -> tuple[int, int]:
     return os.pipe()
 
 
-def test_who_has_spoken_may_not_be_silent_from_the_start_of_its_next_job(pipe: tuple[int, int]) -> None:
+def test_who_has_spoken_may_not_be_silent_from_the_start_of_its_next_job(
+    pipe: tuple[int, int],
+) -> None:
     read, write = pipe
     wire = Wire([read], lambda: True)
     os.write(write, b'{"event": "alive"}\n')

@@ -19,18 +19,25 @@ def names(packed: bytes) -> list[str]:
 
 
 def test_the_same_content_is_the_same_archive(tmp_path: Path) -> None:
-    one, two = tmp_path / "one.py", tmp_path / "two.py"
+    one = tmp_path / "one.py"
+    two = tmp_path / "two.py"
     one.write_text("a = 1\n")
     two.write_text("a = 1\n")
     os.utime(two, (0, 0))
     two.chmod(0o700)
-    assert code_archive.pack({"b.py": one, "a.py": b""}, 1) == code_archive.pack({"a.py": b"", "b.py": two}, 1)
+    assert code_archive.pack({"b.py": one, "a.py": b""}, 1) == code_archive.pack(
+        {"a.py": b"", "b.py": two}, 1
+    )
     assert code_archive.pack({"b.py": one}, 1)[0] != code_archive.pack({"c.py": one}, 1)[0]
 
 
 def test_the_package_runs_from_its_archive(tmp_path: Path) -> None:
     _, packed = code_archive.pack(code_archive.package(), 5)
-    assert not [name for name in names(packed) if "__pycache__" in name or name.startswith(("tests", "conf/"))]
+    assert not [
+        name
+        for name in names(packed)
+        if "__pycache__" in name or name.startswith(("tests", "conf/"))
+    ]
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(tmp_path, filter="data")
     code = """import importlib.metadata as about
@@ -40,7 +47,11 @@ print(remote.__file__, CONF, about.distribution("renate-cl").locate_file("x"))
 print([point.name for point in about.entry_points(group="hydra.plugins")])"""
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     said = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path.parent, env=environment, text=True, stdout=subprocess.PIPE
+        [sys.executable, "-c", code],
+        cwd=tmp_path.parent,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
     )
     assert said.stdout.count(str(tmp_path)) == 3
     assert "renate_sweeper" in said.stdout

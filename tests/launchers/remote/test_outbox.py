@@ -28,9 +28,12 @@ def arrived(store: Store, run: str) -> list[Json]:
     return [event for key in keys for event in json.loads(bytes(store.get(key)))]
 
 
-def test_reports_wait_for_a_store_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_wait_for_a_store_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(outbox, "PERIOD", 0.01)
-    store, failing = open_store(str(tmp_path)), [True] * 3
+    store = open_store(str(tmp_path))
+    failing = [True] * 3
     (tmp_path / "run/reports").mkdir(parents=True)
 
     def put(key: str, data: bytes) -> None:
@@ -72,6 +75,8 @@ def test_what_a_successor_remembers_is_news_once(tmp_path: Path) -> None:
     assert [r["epoch"] for r in directory.reports()] == [1, 2, 3]
     within = replace(report(3), metrics={"epoch": 3, "step": 35, "loss": 0.4})
     assert take(within) == [3]
-    assert [r["step"] for r in directory.reports()] == [10, 20, 30, 35], "several reports in an epoch are kept"
+    assert [r["step"] for r in directory.reports()] == [10, 20, 30, 35], (
+        "several reports in an epoch are kept"
+    )
     assert take(Event(LOG, "hello\n")) == []
     assert (tmp_path / "log.txt").read_text() == "hello\n"

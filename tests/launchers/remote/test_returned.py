@@ -14,7 +14,13 @@ from renate.launchers.remote.sweep import unpack
 def test_a_sweep_writes_inside_its_run_directory_only(name: object, tmp_path: Path) -> None:
     sweep = tmp_path / "runs" / "sweep"
     sweep.mkdir(parents=True)
-    job = {"id": name, "config": "a: 1", "record": {"id": name}, "reports": [], "result": {"status": "completed"}}
+    job = {
+        "id": name,
+        "config": "a: 1",
+        "record": {"id": name},
+        "reports": [],
+        "result": {"status": "completed"},
+    }
     with pytest.raises(JobError, match="is no name for a job"):
         unpack(JobDirectory(sweep), {"jobs": [job]}, {})
     assert [p.name for p in tmp_path.iterdir()] == ["runs"]

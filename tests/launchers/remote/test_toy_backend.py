@@ -1,4 +1,6 @@
-"""A backend is one folder and one YAML: this one, in a repository of experiments, runs what any other runs."""
+"""A backend is one folder and one YAML: this one, in a repository of experiments, runs what any
+other runs.
+"""
 
 import json
 import shutil
@@ -71,7 +73,9 @@ def test_what_it_lacks_is_said_in_one_line(toy: list[str], workdir: Path) -> Non
     lacking = renate("backend=toy", cwd=workdir, code=1)
     assert lacking.stderr == "renate: backend=toy needs backend.staging=…\n"
     listed = renate("jobs", "ls", "--backend", "toy", cwd=workdir, code=1)
-    assert listed.stderr == "renate: ToyLauncher keeps no list of jobs: they are those of --run-dir\n"
+    assert (
+        listed.stderr == "renate: ToyLauncher keeps no list of jobs: they are those of --run-dir\n"
+    )
     mistyped = renate("jobs", "ls", "--backend", "toys", cwd=workdir, code=1)
     said = "--backend toys: no such backend, did you mean 'toy'? (local, sagemaker, toy)"
     assert mistyped.stderr == f"renate: {said}\n"

@@ -21,15 +21,25 @@ def having(monkeypatch: pytest.MonkeyPatch, **packages: str) -> None:
 
 def test_what_the_image_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bootstrap.lacking() == [], "the tests' own environment has everything"
-    having(monkeypatch, torch="2.10.0+cu128", numpy="1.20", pytorch_lightning="2.5.1", torchvision="0.25.0+cu128")
+    having(
+        monkeypatch,
+        torch="2.10.0+cu128",
+        numpy="1.20",
+        pytorch_lightning="2.5.1",
+        torchvision="0.25.0+cu128",
+    )
     lacking = bootstrap.lacking()
     assert "numpy>=1.26" in lacking
     assert "obstore<1,>=0.9" in lacking
-    assert not any(line.startswith(("torch>", "torch=", "pytorch-lightning", "boto3", "sagemaker")) for line in lacking)
+    assert not any(
+        line.startswith(("torch>", "torch=", "pytorch-lightning", "boto3", "sagemaker"))
+        for line in lacking
+    )
     assert bootstrap.constraints() == ["torch==2.10.0", "torchvision==0.25.0"]
     having(monkeypatch, torch="2.5.1+cu124")
     with pytest.raises(
-        bootstrap.SetupError, match=r"the image has torch 2.5.1\+cu124, renate needs torch>=2.6: backend"
+        bootstrap.SetupError,
+        match=r"the image has torch 2.5.1\+cu124, renate needs torch>=2.6: backend",
     ):
         bootstrap.lacking()
 
@@ -43,21 +53,30 @@ def test_the_image_is_the_newest_that_is_not_above_the_installed_torch() -> None
 
 
 @pytest.mark.slow
-def test_what_is_installed_resolves_beside_the_newest_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For its Python, by metadata alone; its torch is there already, so a wheel without content stands for it."""
+def test_what_is_installed_resolves_beside_the_newest_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For its Python, by metadata alone; its torch is there already, so a wheel without content
+    stands for it.
+    """
     uris = pytest.importorskip("sagemaker.core.image_uris")
     table = uris.config_for_framework("pytorch")["training"]["versions"]
     torch = image.newest(list(table), "99.0")
     assert torch is not None
     having(monkeypatch, torch=f"{torch}+image")
-    wanted, wheels = tmp_path / "wanted.txt", tmp_path / "wheels"
+    wanted = tmp_path / "wanted.txt"
+    wheels = tmp_path / "wheels"
     wanted.write_text("\n".join(bootstrap.lacking()))
     (tmp_path / "keep.txt").write_text("\n".join(bootstrap.constraints()))
     wheels.mkdir()
     with zipfile.ZipFile(wheels / f"torch-{torch}+image-py3-none-any.whl", "w") as wheel:
         about = f"torch-{torch}+image.dist-info"
-        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {torch}+image\n")
-        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            f"{about}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {torch}+image\n"
+        )
+        wheel.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         wheel.writestr(f"{about}/RECORD", "")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     # Hydra's parser has no wheel, which pip wants for another Python than its own.
@@ -67,15 +86,30 @@ def test_what_is_installed_resolves_beside_the_newest_image(tmp_path: Path, monk
     platforms = [word for tag in TAGS for word in ("--platform", tag)]
     for python in table[torch]["py_versions"]:
         report = tmp_path / f"{python}.json"
-        target = ["--python-version", f"3.{python.removeprefix('py3')}", "--implementation", "cp", *platforms]
-        there = ["--only-binary=:all:", "--target", str(tmp_path / python), "--find-links", str(wheels)]
+        target = [
+            "--python-version",
+            f"3.{python.removeprefix('py3')}",
+            "--implementation",
+            "cp",
+            *platforms,
+        ]
+        there = [
+            "--only-binary=:all:",
+            "--target",
+            str(tmp_path / python),
+            "--find-links",
+            str(wheels),
+        ]
         files = ["-c", str(tmp_path / "keep.txt"), "-r", str(wanted), "--report", str(report)]
         done = subprocess.run(
-            [*pip, "install", "-q", "--dry-run", *target, *there, *files, "torch"], capture_output=True, text=True
+            [*pip, "install", "-q", "--dry-run", *target, *there, *files, "torch"],
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
         chosen = {
-            item["metadata"]["name"]: item["metadata"]["version"] for item in json.loads(report.read_text())["install"]
+            item["metadata"]["name"]: item["metadata"]["version"]
+            for item in json.loads(report.read_text())["install"]
         }
         assert chosen["torch"] == f"{torch}+image"
         assert "obstore" in chosen
@@ -86,13 +120,23 @@ def test_the_meta_package_resolves_beside_what_is_tested(tmp_path: Path) -> None
     """By pip's own report; nothing is installed."""
     report = tmp_path / "report.json"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--dry-run"]
-    wanted = ["-c", str(ROOT / "constraints.txt"), "torch", "sagemaker>=3", "-e", f"{ROOT}[sagemaker]"]
+    wanted = [
+        "-c",
+        str(ROOT / "constraints.txt"),
+        "torch",
+        "sagemaker>=3",
+        "-e",
+        f"{ROOT}[sagemaker]",
+    ]
     done = subprocess.run([*pip, "--report", str(report), *wanted], capture_output=True, text=True)
     if "No matching distribution found for sagemaker" in done.stderr:
         pytest.skip("no package index")
     assert done.returncode == 0, done.stderr
     found = {
-        item["metadata"]["name"]: item["metadata"]["version"] for item in json.loads(report.read_text())["install"]
+        item["metadata"]["name"]: item["metadata"]["version"]
+        for item in json.loads(report.read_text())["install"]
     }
     assert int(found["sagemaker"].split(".")[0]) >= 3
-    assert not {"torch", "hydra-core", "omegaconf", "sagemaker-core", "boto3"} & found.keys(), "these stay as they are"
+    assert not {"torch", "hydra-core", "omegaconf", "sagemaker-core", "boto3"} & found.keys(), (
+        "these stay as they are"
+    )

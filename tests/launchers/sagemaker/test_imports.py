@@ -17,8 +17,11 @@ SDKS = ("sagemaker", "boto3", "botocore")
 
 @pytest.fixture
 def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that gets a line whenever a process below imports one of the SDKs, which then isn't there."""
-    folder, lines = tmp_path / "path", tmp_path / "tried.txt"
+    """A file that gets a line whenever a process below imports one of the SDKs, which then isn't
+    there.
+    """
+    folder = tmp_path / "path"
+    lines = tmp_path / "tried.txt"
     lines.touch()
     for name in SDKS:
         (folder / name).mkdir(parents=True)
@@ -31,21 +34,30 @@ def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_watch_sees_an_import(tried: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", "import boto3"], capture_output=True, env=os.environ)
+    done = subprocess.run(
+        [sys.executable, "-c", "import boto3"], capture_output=True, env=os.environ
+    )
     assert done.returncode == 1
     assert tried.read_text() == "boto3\n"
 
 
 def test_a_config_is_shown_without_them(tried: Path, workdir: Path) -> None:
     shown = renate(
-        "backend=sagemaker", "--cfg", "job", "state.url=s3://nowhere/at-all", cwd=workdir, own_process=True
+        "backend=sagemaker",
+        "--cfg",
+        "job",
+        "state.url=s3://nowhere/at-all",
+        cwd=workdir,
+        own_process=True,
     ).stdout
     assert "instance_type: ???" in shown
     renate("--help", cwd=workdir, own_process=True)
     assert tried.read_text() == ""
 
 
-def test_a_container_runs_without_them(tried: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_runs_without_them(
+    tried: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The command of the container's entry, with a folder for what would be S3."""
     quick = (
         "trainer.max_epochs=1",
@@ -55,17 +67,29 @@ def test_a_container_runs_without_them(tried: Path, workdir: Path, monkeypatch: 
         "state.first=true",
     )
     config = renate(*quick, "--cfg", "job", "--resolve", cwd=workdir, own_process=True).stdout
-    channel, resources = workdir / "channel", workdir / "input" / "config" / "resourceconfig.json"
+    channel = workdir / "channel"
+    resources = workdir / "input" / "config" / "resourceconfig.json"
     channel.mkdir()
     resources.parent.mkdir(parents=True)
     (channel / "config.yaml").write_text(config)
-    record = {"id": "0123456789", "recipe": "r", "parent": None, "overrides": [], "publish": True, "created": 0}
+    record = {
+        "id": "0123456789",
+        "recipe": "r",
+        "parent": None,
+        "overrides": [],
+        "publish": True,
+        "created": 0,
+    }
     (channel / "job.json").write_text(json.dumps(record | {"home": str(workdir / "home")}))
-    resources.write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}))
+    resources.write_text(
+        json.dumps({"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"})
+    )
     monkeypatch.setattr(bootstrap, "ML", workdir)
     monkeypatch.setattr(bootstrap, "CHANNEL", channel)
     monkeypatch.setattr(bootstrap, "CHECKPOINTS", workdir / "checkpoints")
-    done = subprocess.run(bootstrap.command(), cwd=workdir, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        bootstrap.command(), cwd=workdir, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     result = JobDirectory(workdir / "checkpoints" / "algo-1").result
     assert result is not None

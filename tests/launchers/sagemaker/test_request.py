@@ -1,4 +1,6 @@
-"""CreateTrainingJob as it is sent: pinned, checked against botocore's model and the documented limits."""
+"""CreateTrainingJob as it is sent: pinned, checked against botocore's model and the documented
+limits.
+"""
 
 import re
 from typing import Any
@@ -31,7 +33,10 @@ def settings(**changes: Any) -> DictConfig:
 
 
 def made(
-    name: str = "renate-20261123-101500-a1b2c3", home: str = HOME, job: str = "0123456789", **changes: Any
+    name: str = "renate-20261123-101500-a1b2c3",
+    home: str = HOME,
+    job: str = "0123456789",
+    **changes: Any,
 ) -> Json:
     given = settings(**changes)
     check_settings(given)
@@ -53,10 +58,14 @@ PLAIN: Json = {
         "ContainerEntrypoint": [
             "/bin/bash",
             "-c",
-            "exec $(command -v python3 || command -v python) -u /opt/ml/input/data/job/bootstrap.py",
+            "exec $(command -v python3 || command -v python) -u "
+            "/opt/ml/input/data/job/bootstrap.py",
         ],
     },
-    "InputDataConfig": [channel("source", "s3://b/state/sources/abc/"), channel("job", f"{HOME}/job/")],
+    "InputDataConfig": [
+        channel("source", "s3://b/state/sources/abc/"),
+        channel("job", f"{HOME}/job/"),
+    ],
     "OutputDataConfig": {"S3OutputPath": f"{HOME}/out"},
     "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 50},
     "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
@@ -82,7 +91,10 @@ FORMS: dict[str, tuple[Json, Json]] = {
             "output_kms_key": KEY,
         },
         {
-            "VpcConfig": {"SecurityGroupIds": ["sg-0a1b2c3d4e5f60718"], "Subnets": ["subnet-0a1b2c3d4e5f60718"]},
+            "VpcConfig": {
+                "SecurityGroupIds": ["sg-0a1b2c3d4e5f60718"],
+                "Subnets": ["subnet-0a1b2c3d4e5f60718"],
+            },
             "EnableInterContainerTrafficEncryption": True,
             "OutputDataConfig": PLAIN["OutputDataConfig"] | {"KmsKeyId": KEY},
             "ResourceConfig": PLAIN["ResourceConfig"] | {"VolumeKmsKeyId": KEY},
@@ -90,7 +102,13 @@ FORMS: dict[str, tuple[Json, Json]] = {
     ),
     "several machines": (
         {"instance_type": "ml.g5.xlarge", "instance_count": 2, "volume_gb": 100},
-        {"ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 2, "VolumeSizeInGB": 100}},
+        {
+            "ResourceConfig": {
+                "InstanceType": "ml.g5.xlarge",
+                "InstanceCount": 2,
+                "VolumeSizeInGB": 100,
+            }
+        },
     ),
     "a sweep": (
         {"home": f"{HOME[:-10]}sweep-0a1b2c3d4e", "job": "sweep-0a1b2c3d4e"},
@@ -128,18 +146,45 @@ def test_the_request(changes: Json, expected: Json) -> None:
 
 LONG = "s3://b/" + "x" * 1020
 REFUSED: dict[str, tuple[Json, str]] = {
-    "role": ({"role": "RenateJobs"}, r"backend.role=RenateJobs: expected arn:aws:iam::<account>:role/<name>"),
-    "instance": ({"instance_type": "ml.m5.huge"}, r"backend.instance_type=ml.m5.huge: .*, did you mean 'ml.m5.large'"),
+    "role": (
+        {"role": "RenateJobs"},
+        r"backend.role=RenateJobs: expected arn:aws:iam::<account>:role/<name>",
+    ),
+    "instance": (
+        {"instance_type": "ml.m5.huge"},
+        r"backend.instance_type=ml.m5.huge: .*, did you mean 'ml.m5.large'",
+    ),
     "volume": ({"volume_gb": 0.5}, r"backend.volume_gb=0.5: expected a whole number"),
     "retries": ({"retries": 31}, r"backend.retries=31: expected 1 to 30"),
-    "tags": ({"tags": {f"k{n}": "" for n in range(50)}}, r"backend.tags=.*: expected at most 50 entries"),
+    "tags": (
+        {"tags": {f"k{n}": "" for n in range(50)}},
+        r"backend.tags=.*: expected at most 50 entries",
+    ),
     "tag": ({"tags": {"a": "b!"}}, r"backend.tags=b!: expected text that matches"),
-    "variable": ({"environment": {"1A": "x"}}, r"backend.environment=1A: expected text that matches"),
-    "value": ({"environment": {"A": "x" * 513}}, r"backend.environment=x{60}…: expected at most 512 characters"),
-    "subnet": ({"subnets": ["a b"], "security_groups": ["sg-1"]}, r"backend.subnets=a b: expected subnet-…"),
-    "key": ({"volume_kms_key": "x" * 2049}, r"backend.volume_kms_key=x{60}…: expected at most 2048 characters"),
-    "home": ({"home": LONG}, r"state.url or backend.staging=s3://b/x+…: expected s3://bucket/prefix of at most"),
-    "name": ({"name": "a" * 64}, r"backend.job_name=a{60}…: expected letters, digits and single '-'"),
+    "variable": (
+        {"environment": {"1A": "x"}},
+        r"backend.environment=1A: expected text that matches",
+    ),
+    "value": (
+        {"environment": {"A": "x" * 513}},
+        r"backend.environment=x{60}…: expected at most 512 characters",
+    ),
+    "subnet": (
+        {"subnets": ["a b"], "security_groups": ["sg-1"]},
+        r"backend.subnets=a b: expected subnet-…",
+    ),
+    "key": (
+        {"volume_kms_key": "x" * 2049},
+        r"backend.volume_kms_key=x{60}…: expected at most 2048 characters",
+    ),
+    "home": (
+        {"home": LONG},
+        r"state.url or backend.staging=s3://b/x+…: expected s3://bucket/prefix of at most",
+    ),
+    "name": (
+        {"name": "a" * 64},
+        r"backend.job_name=a{60}…: expected letters, digits and single '-'",
+    ),
 }
 
 
@@ -154,14 +199,29 @@ def test_what_breaks_a_limit_is_refused_here(changes: Json, text: str) -> None:
 
 SETTINGS: dict[str, tuple[Json, str]] = {
     "count": ({"instance_count": 0}, r"backend.instance_count=0: expected more than 0"),
-    "28 days": ({"max_run": 29 * 86400}, r"backend.max_run=2505600: expected at most 2419200 seconds, 28 days"),
+    "28 days": (
+        {"max_run": 29 * 86400},
+        r"backend.max_run=2505600: expected at most 2419200 seconds, 28 days",
+    ),
     "wait": ({"max_wait": 9}, r"backend.max_wait=9: only for spare machines, backend.spot=true"),
-    "short wait": ({"max_wait": 9, "spot": True}, r"backend.max_wait=9: .* at least backend.max_run=86400"),
-    "no group": ({"subnets": ["subnet-1"]}, r"backend.subnets=\['subnet-1'\]: a VPC needs backend.security_groups"),
+    "short wait": (
+        {"max_wait": 9, "spot": True},
+        r"backend.max_wait=9: .* at least backend.max_run=86400",
+    ),
+    "no group": (
+        {"subnets": ["subnet-1"]},
+        r"backend.subnets=\['subnet-1'\]: a VPC needs backend.security_groups",
+    ),
     "staging": ({"staging": "./here"}, r"backend.staging=./here: expected s3://bucket/prefix"),
     "file": ({"requirements": "none.txt"}, r"backend.requirements=none.txt: no such file"),
-    "sweep": ({"sweep": "insde"}, r"backend.sweep=insde: expected inside or per_trial, did you mean 'inside'"),
-    "prefix": ({"job_name": "my_job"}, r"backend.job_name=my_job: expected letters, digits and single '-'"),
+    "sweep": (
+        {"sweep": "insde"},
+        r"backend.sweep=insde: expected inside or per_trial, did you mean 'inside'",
+    ),
+    "prefix": (
+        {"job_name": "my_job"},
+        r"backend.job_name=my_job: expected letters, digits and single '-'",
+    ),
 }
 
 

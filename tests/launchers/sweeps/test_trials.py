@@ -41,7 +41,9 @@ def test_what_a_stopped_trial_still_writes_is_dropped_when_it_has_ended(tmp_path
 
     def make(trial: Trial, k: int) -> Any:
         directory = SimpleNamespace(reports=list)
-        return SimpleNamespace(id=f"{trial.id}-{k}", record={}, directory=directory, known=lambda: True)
+        return SimpleNamespace(
+            id=f"{trial.id}-{k}", record={}, directory=directory, known=lambda: True
+        )
 
     trials = JobTrials(launcher, make, seeds=2, slots=1, metrics=["val_accuracy"])
     plan: Any = SimpleNamespace(tuner={"keep": "best", "seeds": 2}, record={"seed": 0})

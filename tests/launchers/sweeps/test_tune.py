@@ -23,11 +23,16 @@ TUNED = [*SMALL, "search_space=er", "tuner.max_trials=8", "tuner.order=fixed"]
 
 def events(sweep: Path) -> list[dict[str, Any]]:
     lines = (sweep / "events.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in ("time", "seconds")} for line in lines]
+    return [
+        {k: v for k, v in json.loads(line).items() if k not in ("time", "seconds")}
+        for line in lines
+    ]
 
 
 def the_sweep(folder: Path) -> Path:
-    (found,) = (p.parent for p in (folder / "runs").glob("*/sweep.json") if not p.parent.is_symlink())
+    (found,) = (
+        p.parent for p in (folder / "runs").glob("*/sweep.json") if not p.parent.is_symlink()
+    )
     return found
 
 
@@ -36,7 +41,10 @@ def content(url: Path) -> dict[str, bytes]:
     state = State(str(url))
     manifest = state.verify()
     files = {name: bytes(state.read(manifest, name)) for name in manifest.files}
-    rows = [{k: v for k, v in row.items() if k not in ("seconds", "sweep")} for row in decode(files.pop("hpo.csv"))]
+    rows = [
+        {k: v for k, v in row.items() if k not in ("seconds", "sweep")}
+        for row in decode(files.pop("hpo.csv"))
+    ]
     for name in ("metrics.json", "config.yaml"):
         files.pop(name)
     return files | {"rows": json.dumps(rows).encode()}
@@ -46,7 +54,8 @@ def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -
     done = renate(*TUNED, "state.url=./state", "state.first=true", cwd=workdir, own_process=True)
     assert "stopped at epoch 1, val_accuracy" in done.stderr
     assert "the best so far" in done.stderr
-    sweep, state = the_sweep(workdir), State("./state")
+    sweep = the_sweep(workdir)
+    state = State("./state")
     assert state.versions() == [1]
     result = json.loads((sweep / "result.json").read_text())
     rows = read(state, state.manifest())
@@ -58,7 +67,9 @@ def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -
     winner = rows[result["best_trial"]]
     assert {k: winner[k] for k in result["best_params"]} == result["best_params"]
     assert state.manifest().lineage["tuned"]["trial"] == result["best_trial"]
-    assert list(workdir.rglob("candidate")) == [], "the losers' outcomes are gone, the winner's is in the state"
+    assert list(workdir.rglob("candidate")) == [], (
+        "the losers' outcomes are gone, the winner's is in the state"
+    )
     assert (workdir / "runs" / "latest" / "events.jsonl").exists()
     assert sweep.name in renate("jobs", "ls", cwd=workdir).stdout
     shown = renate("jobs", "show", "latest", cwd=workdir).stdout
@@ -73,8 +84,13 @@ def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -
             done = renate(*TUNED, "state.url=./state", "seed=1", cwd=workdir)
         line = next(line for line in done.stdout.splitlines() if line.startswith("winner"))
         repeated = renate(*shlex.split(line)[2:], cwd=workdir).stdout
-        url = next(found.split()[3] for found in repeated.splitlines() if found.startswith("version"))
-        weights = [s.manifest().files["model.safetensors"].sha256 for s in (state, State(str(workdir / url)))]
+        url = next(
+            found.split()[3] for found in repeated.splitlines() if found.startswith("version")
+        )
+        weights = [
+            s.manifest().files["model.safetensors"].sha256
+            for s in (state, State(str(workdir / url)))
+        ]
         assert weights[0] == weights[1], line
     assert state.versions() == [1, 2]
     renate(*TUNED[:2], "state.url=./state", "seed=7", cwd=workdir)
@@ -86,7 +102,10 @@ def test_the_second_update_begins_with_the_best_of_the_first(workdir: Path) -> N
     best = json.loads((the_sweep(workdir) / "result.json").read_text())["best_params"]
     shutil.rmtree("runs")
     done = renate(*TUNED, "state.url=./state", "seed=1", cwd=workdir)
-    assert "history: 8 trials of earlier updates; 1 of their best configurations come first" in done.stderr
+    assert (
+        "history: 8 trials of earlier updates; 1 of their best configurations come first"
+        in done.stderr
+    )
     asked = [event for event in events(the_sweep(workdir)) if "ask" in event]
     assert asked[0]["config"] == best
     assert asked[0]["source"] == "enqueued"
@@ -97,16 +116,19 @@ def test_the_second_update_begins_with_the_best_of_the_first(workdir: Path) -> N
 
 @pytest.mark.parametrize("kills", [2, pytest.param(6, marks=pytest.mark.slow)])
 def test_killed_sweeps_end_like_an_undisturbed_one(kills: int, tmp_path: Path) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole = tmp_path / "whole"
+    killed = tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
     arguments = [*TUNED, "state.url=./state", "state.first=true"]
     renate(*arguments, cwd=whole)
-    draw, deaths = random.Random(5), 0
+    draw = random.Random(5)
+    deaths = 0
     for _ in range(kills):
         process = subprocess.Popen([*RENATE, *arguments], cwd=killed, stderr=subprocess.DEVNULL)
         log = killed / "runs" / "latest" / "events.jsonl"
-        until, lines = time.monotonic() + 60, len(log.read_bytes().splitlines()) if log.exists() else 0
+        until = time.monotonic() + 60
+        lines = len(log.read_bytes().splitlines()) if log.exists() else 0
         target = lines + draw.randint(1, 8)
         while process.poll() is None and time.monotonic() < until:
             if log.exists() and len(log.read_bytes().splitlines()) >= target:
@@ -119,7 +141,8 @@ def test_killed_sweeps_end_like_an_undisturbed_one(kills: int, tmp_path: Path) -
             assert time.monotonic() < until, "a worker outlived its sweep"
             time.sleep(0.02)
     renate(*arguments, cwd=killed)
-    said = renate(*arguments, cwd=killed).stdout  # as if killed between publishing and the command's end
+    # As if killed between publishing and the command's end
+    said = renate(*arguments, cwd=killed).stdout
     assert "already published as version 1 of ./state, tuned by this very sweep" in said
     refused = renate(*arguments, "seed=9", cwd=killed, code=1).stderr
     assert "state.first=true, but ./state holds version 1 already" in refused
@@ -132,9 +155,14 @@ def test_killed_sweeps_end_like_an_undisturbed_one(kills: int, tmp_path: Path) -
 def test_ctrl_c_publishes_nothing_and_says_how_to_go_on(workdir: Path) -> None:
     arguments = [*SMALL, "search_space=er", "tuner=random", "state.url=./state", "state.first=true"]
     process = subprocess.Popen(
-        [*RENATE, *arguments], cwd=workdir, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*RENATE, *arguments],
+        cwd=workdir,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    log, until = workdir / "runs" / "latest" / "events.jsonl", time.monotonic() + 240
+    log = workdir / "runs" / "latest" / "events.jsonl"
+    until = time.monotonic() + 240
     while not (log.exists() and '"completed"' in log.read_text()):
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -174,9 +202,17 @@ class Mine(ER):
 def test_failing_trials_are_recorded_and_the_sweep_goes_on(workdir: Path) -> None:
     (workdir / "mine.py").write_text(BROKEN)
     (workdir / "conf" / "updater").mkdir(parents=True)
-    (workdir / "conf" / "updater" / "mine.yaml").write_text("_target_: mine.Mine\nreplay_batch_size: 32\nhow: 0\n")
+    (workdir / "conf" / "updater" / "mine.yaml").write_text(
+        "_target_: mine.Mine\nreplay_batch_size: 32\nhow: 0\n"
+    )
     done = renate(
-        *[*SMALL[:2], "trainer.max_epochs=1", "updater=mine", "tuner=grid", "updater.how=0,1,2,3,4"],
+        *[
+            *SMALL[:2],
+            "trainer.max_epochs=1",
+            "updater=mine",
+            "tuner=grid",
+            "updater.how=0,1,2,3,4",
+        ],
         *["backend.heartbeat=8", "backend.workers=3"],
         cwd=workdir,
     )
@@ -191,24 +227,45 @@ def test_failing_trials_are_recorded_and_the_sweep_goes_on(workdir: Path) -> Non
 
 
 def test_nothing_completes(workdir: Path) -> None:
-    done = renate(*SMALL, "optimizer.lr=1e30,1e31", "tuner=grid", "tuner.defaults_first=false", cwd=workdir, code=1)
+    done = renate(
+        *SMALL,
+        "optimizer.lr=1e30,1e31",
+        "tuner=grid",
+        "tuner.defaults_first=false",
+        cwd=workdir,
+        code=1,
+    )
     last = done.stderr.splitlines()[-1]
     assert last.startswith("renate: no trial of 2 completed, nothing is published: the loss is")
 
 
 def test_the_mean_over_seeds_counts(workdir: Path) -> None:
-    renate(*SMALL[:2], "trainer.max_epochs=2", "optimizer.lr=0.5,0.01", "tuner=grid", "tuner.seeds=2", cwd=workdir)
+    renate(
+        *SMALL[:2],
+        "trainer.max_epochs=2",
+        "optimizer.lr=0.5,0.01",
+        "tuner=grid",
+        "tuner.seeds=2",
+        cwd=workdir,
+    )
     sweep = the_sweep(workdir)
     for trial in (e for e in events(sweep) if e.get("status") == "completed"):
         jobs = [sweep / str(trial["end"]), sweep / f"{trial['end']}-seed1"]
         values = [json.loads((job / "result.json").read_text())["value"] for job in jobs]
         assert trial["value"] == pytest.approx(sum(values) / 2)
-        assert [f"seed: {k}" in (job / "config.yaml").read_text() for k, job in enumerate(jobs)] == [True, True]
+        assert [
+            f"seed: {k}" in (job / "config.yaml").read_text() for k, job in enumerate(jobs)
+        ] == [True, True]
 
 
 def test_updaters_with_keys_of_their_own(workdir: Path) -> None:
     renate(
-        *SMALL[:2], "trainer.max_epochs=1", "updater=er,derpp", "search_space=auto", "tuner.max_trials=6", cwd=workdir
+        *SMALL[:2],
+        "trainer.max_epochs=1",
+        "updater=er,derpp",
+        "search_space=auto",
+        "tuner.max_trials=6",
+        cwd=workdir,
     )
     configs = [e["config"] for e in events(the_sweep(workdir)) if "ask" in e]
     assert {c["updater"] for c in configs} == {"er", "derpp"}
@@ -219,7 +276,12 @@ def test_updaters_with_keys_of_their_own(workdir: Path) -> None:
 
 
 def test_a_stream_as_one_trial(workdir: Path) -> None:
-    stream = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "objective.metric=average_accuracy"]
+    stream = [
+        "job=stream",
+        "scenario=class_incremental",
+        "scenario.chunks=2",
+        "objective.metric=average_accuracy",
+    ]
     grid = ["optimizer.lr=0.05,0.5", "tuner=grid", "tuner.tune_on=stream"]
     done = renate(*SMALL[:2], *stream, "trainer.max_epochs=1", *grid, cwd=workdir)
     assert "2 completed" in done.stdout
@@ -244,7 +306,12 @@ def test_a_stream_by_the_winner_of_its_first_update(workdir: Path) -> None:
 
 def test_every_update_of_a_stream(workdir: Path) -> None:
     stream = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "state.url=./state"]
-    grid = ["optimizer.lr=0.001,0.5", "tuner=grid", "tuner.defaults_first=false", "tuner.tune_on=every_update"]
+    grid = [
+        "optimizer.lr=0.001,0.5",
+        "tuner=grid",
+        "tuner.defaults_first=false",
+        "tuner.tune_on=every_update",
+    ]
     done = renate(*SMALL[:2], *stream, "trainer.max_epochs=2", *grid, cwd=workdir)
     assert "update 2/2" in done.stderr
     assert "history: 2 trials of earlier updates; 1 of their best" in done.stderr
@@ -266,14 +333,19 @@ def test_several_objectives_give_the_pareto_front(workdir: Path) -> None:
     done = renate(*TUNED, *several, cwd=workdir)
     assert "Pareto front: what no other trial beats in val_accuracy and val_loss" in done.stdout
     state = State("./state")
-    rows = {row["trial"]: row for row in read(state, state.manifest()) if row["status"] == "completed"}
+    rows = {
+        row["trial"]: row for row in read(state, state.manifest()) if row["status"] == "completed"
+    }
     front = json.loads((the_sweep(workdir) / "result.json").read_text())["pareto"]
     assert front
     for found in front:
-        accuracy, loss = found["val_accuracy"], found["val_loss"]
+        accuracy = found["val_accuracy"]
+        loss = found["val_loss"]
         row = rows[str(found["trial"])]
         assert (float(row["value"]), float(row["val_loss"])) == (accuracy, loss)
-        beaten = [r for r in rows.values() if float(r["value"]) > accuracy and float(r["val_loss"]) < loss]
+        beaten = [
+            r for r in rows.values() if float(r["value"]) > accuracy and float(r["val_loss"]) < loss
+        ]
         assert not beaten
     # the history of several is a history of the first for who asks for one
     again = renate(*TUNED, "state.url=./state", "seed=1", "tuner.max_trials=2", cwd=workdir)
@@ -281,31 +353,58 @@ def test_several_objectives_give_the_pareto_front(workdir: Path) -> None:
 
 
 def test_trials_report_within_epochs(workdir: Path) -> None:
-    within = ["trainer.report_every=4", "trainer.max_steps=36", "state.url=./state", "state.first=true"]
+    within = [
+        "trainer.report_every=4",
+        "trainer.max_steps=36",
+        "state.url=./state",
+        "state.first=true",
+    ]
     within.append("data.batch_size=32")  # nine epochs of the largest would be fewer steps
     done = renate(*TUNED, *within, "tuner=asha", "tuner.transfer=none", cwd=workdir)
     assert "stopped at report 1, val_accuracy" in done.stderr
-    trials = [json.loads((p / "result.json").read_text()) for p in the_sweep(workdir).glob("[0-9]*")]
+    trials = [
+        json.loads((p / "result.json").read_text()) for p in the_sweep(workdir).glob("[0-9]*")
+    ]
     assert {trial["status"] for trial in trials} == {"completed", "stopped"}
     for event in events(the_sweep(workdir)):
         assert event.get("step", 1) in range(1, 10)
-    whole = next(p for p in the_sweep(workdir).glob("[0-9]*") if '"completed"' in (p / "result.json").read_text())
-    steps = [json.loads(line)["step"] for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    whole = next(
+        p
+        for p in the_sweep(workdir).glob("[0-9]*")
+        if '"completed"' in (p / "result.json").read_text()
+    )
+    steps = [
+        json.loads(line)["step"] for line in (whole / "metrics.jsonl").read_text().splitlines()
+    ]
     assert steps == list(range(4, 37, 4))
 
 
 def test_keep_all(workdir: Path) -> None:
     """And what is removed is gone."""
-    renate(*SMALL[:2], "trainer.max_epochs=1", "optimizer.lr=0.05,0.5", "tuner=grid", "tuner.keep=all", cwd=workdir)
+    renate(
+        *SMALL[:2],
+        "trainer.max_epochs=1",
+        "optimizer.lr=0.05,0.5",
+        "tuner=grid",
+        "tuner.keep=all",
+        cwd=workdir,
+    )
     assert len(list(the_sweep(workdir).glob("*/candidate"))) == 2
     renate("jobs", "rm", the_sweep(workdir).name, cwd=workdir)
     assert list((workdir / "runs").iterdir()) == []
 
 
 def test_an_engine_that_is_not_installed(workdir: Path) -> None:
-    (workdir / "optuna.py").write_text("raise ModuleNotFoundError(\"No module named 'optuna'\", name='optuna')")
+    (workdir / "optuna.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'optuna'\", name='optuna')"
+    )
     done = renate(
-        "tuner=optuna/tpe", "search_space=lr", cwd=workdir, code=1, own_process=True, PYTHONPATH=os.fspath(workdir)
+        "tuner=optuna/tpe",
+        "search_space=lr",
+        cwd=workdir,
+        code=1,
+        own_process=True,
+        PYTHONPATH=os.fspath(workdir),
     )
     assert "needs optuna: pip install 'renate-cl[optuna]'" in done.stderr.splitlines()[-1]
     assert not (workdir / "runs").exists()
@@ -313,10 +412,17 @@ def test_an_engine_that_is_not_installed(workdir: Path) -> None:
 
 def test_a_study_that_is_shared(workdir: Path) -> None:
     pytest.importorskip("optuna")
-    shared = ["search_space=lr", "tuner=optuna/tpe", "tuner.storage=sqlite:///study.db", "tuner.max_trials=3"]
+    shared = [
+        "search_space=lr",
+        "tuner=optuna/tpe",
+        "tuner.storage=sqlite:///study.db",
+        "tuner.max_trials=3",
+    ]
     renate(*SMALL[:2], "trainer.max_epochs=1", *shared, cwd=workdir)
     done = renate(*SMALL[:2], "trainer.max_epochs=1", *shared, cwd=workdir, code=1)
-    assert "a sweep whose study is shared can't be repeated from its log: resume=false" in done.stderr
+    assert (
+        "a sweep whose study is shared can't be repeated from its log: resume=false" in done.stderr
+    )
     renate(*SMALL[:2], "trainer.max_epochs=1", *shared, "resume=false", cwd=workdir)
     import optuna
 

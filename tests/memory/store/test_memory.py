@@ -39,12 +39,16 @@ class MemoryMachine(RuleBasedStateMachine):
     """Any sequence of adds, draws, saves and loads keeps exactly what the law says, rows whole."""
 
     @initialize(
-        capacity=st.integers(1, 40), kind=st.sampled_from(["reservoir", "infinite"]), seed=st.integers(0, 2**40)
+        capacity=st.integers(1, 40),
+        kind=st.sampled_from(["reservoir", "infinite"]),
+        seed=st.integers(0, 2**40),
     )
     def start(self, capacity: int, kind: str, seed: int) -> None:
         self.make = infinite if kind == "infinite" else lambda: reservoir(capacity)
         self.capacity = capacity if kind == "reservoir" else 10**9
-        self.memory, self.seed, self.count = bound(self.make(), seed), seed, 0
+        self.memory = bound(self.make(), seed)
+        self.seed = seed
+        self.count = 0
         self.twin = bound(self.make(), seed)
         self.files: Files = {}
 
@@ -58,7 +62,8 @@ class MemoryMachine(RuleBasedStateMachine):
     @rule(n=st.integers(1, 20))
     def draw(self, n: int) -> None:
         if self.count:
-            mine, other = self.memory.sample(n), self.twin.sample(n)
+            mine = self.memory.sample(n)
+            other = self.twin.sample(n)
             assert torch.equal(mine.raw["targets"], other.raw["targets"])
             assert torch.equal(mine.logits[:, 0].long(), mine.targets)
             assert set(mine.targets.tolist()) <= set(ids(self.memory))
@@ -68,13 +73,19 @@ class MemoryMachine(RuleBasedStateMachine):
         self.files = saved(self.memory, self.files)
         self.memory = loaded(self.make(), self.files)
         again = dict(self.memory.save())
-        assert all(data is None for name, data in again.items() if "segment" in name), "nothing changed"
+        assert all(data is None for name, data in again.items() if "segment" in name), (
+            "nothing changed"
+        )
 
     @invariant()
     def keeps_the_largest_keys(self) -> None:
         if self.count:
             keys = uniform(KEYS, self.seed, range(self.count))
-            best = np.argsort(keys)[-self.capacity :] if self.count > self.capacity else np.arange(self.count)
+            best = (
+                np.argsort(keys)[-self.capacity :]
+                if self.count > self.capacity
+                else np.arange(self.count)
+            )
             assert sorted(ids(self.memory)) == sorted(best.tolist())
             columns = self.memory.columns()
             assert torch.equal(columns["inputs"][:, 0], (columns["targets"] % 251).to(torch.uint8))
@@ -94,7 +105,9 @@ def test_a_new_capacity() -> None:
     assert sorted(ids(smaller)) == sorted(np.argsort(keys)[-20:].tolist())
     smaller.add(batch(400, 100))
     assert sorted(ids(smaller)) == sorted(np.argsort(uniform(KEYS, 3, range(500)))[-20:].tolist())
-    with pytest.raises(StateError, match="memory.capacity=60: the state's memory has been full at 50"):
+    with pytest.raises(
+        StateError, match="memory.capacity=60: the state's memory has been full at 50"
+    ):
         loaded(reservoir(60), files)
     sparse = bound(reservoir(50), 3)
     sparse.add(batch(0, 30))
@@ -104,7 +117,8 @@ def test_a_new_capacity() -> None:
 
 
 def test_mapped_columns_are_the_same(tmp_path: Any) -> None:
-    ram, mapped = bound(reservoir(100)), bound(Memory(Reservoir(100), 0), scratch=str(tmp_path))
+    ram = bound(reservoir(100))
+    mapped = bound(Memory(Reservoir(100), 0), scratch=str(tmp_path))
     for memory in (ram, mapped):
         for first in range(0, 900, 90):
             memory.add(batch(first, 90))
@@ -113,7 +127,9 @@ def test_mapped_columns_are_the_same(tmp_path: Any) -> None:
     assert list(tmp_path.iterdir()) == [], "a mapped file has no name, so nothing is left behind"
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.bool, torch.int8, torch.float64])
+@pytest.mark.parametrize(
+    "dtype", [torch.bfloat16, torch.float16, torch.bool, torch.int8, torch.float64]
+)
 def test_dtypes_survive(dtype: torch.dtype) -> None:
     memory = bound(reservoir(10))
     values = torch.arange(10).view(10, 1).to(dtype)
@@ -127,7 +143,10 @@ def test_dtypes_survive(dtype: torch.dtype) -> None:
 def test_columns_that_do_not_fit() -> None:
     memory = bound(reservoir(10))
     memory.add(batch(0, 5), logits=torch.zeros(5, 3))
-    with pytest.raises(DataError, match=r"column 'logits' holds torch.float32 \[3\], the new examples have .* \[4\]"):
+    with pytest.raises(
+        DataError,
+        match=r"column 'logits' holds torch.float32 \[3\], the new examples have .* \[4\]",
+    ):
         memory.add(batch(5, 5), logits=torch.zeros(5, 4))
     with pytest.raises(DataError, match="only the memory has a column 'logits'"):
         memory.add(batch(5, 5))
@@ -143,7 +162,8 @@ def test_policies_do_not_mix() -> None:
     memory.add(batch(0, 5))
     files = saved(memory)
     with pytest.raises(
-        StateError, match="the state's memory is a Infinite of 5 examples, the config asks for a Reservoir"
+        StateError,
+        match="the state's memory is a Infinite of 5 examples, the config asks for a Reservoir",
     ):
         loaded(reservoir(10), files)
     assert len(loaded(none(), files)) == 0
@@ -151,7 +171,9 @@ def test_policies_do_not_mix() -> None:
 
 def test_bounds_and_empty() -> None:
     for capacity in (0, -3, 10.5):
-        with pytest.raises(ConfigError, match=f"memory.capacity={capacity}: expected a whole number of 1 or more"):
+        with pytest.raises(
+            ConfigError, match=f"memory.capacity={capacity}: expected a whole number of 1 or more"
+        ):
             reservoir(capacity)  # type: ignore[arg-type]
     with pytest.raises(StateError, match="the memory is empty"):
         bound(reservoir(5)).sample(1)
@@ -165,7 +187,9 @@ def test_what_an_updater_needs_is_asked_for_filled_or_widened() -> None:
     memory = bound(reservoir(10))
     memory.require(("logits",))  # empty: nothing is missing yet
     memory.add(batch(0, 6))
-    with pytest.raises(StateError, match="the memory's examples have no 'logits'.*memory.backfill=true"):
+    with pytest.raises(
+        StateError, match="the memory's examples have no 'logits'.*memory.backfill=true"
+    ):
         memory.require(("logits",))
     memory.fill("logits", torch.ones(6, 2))
     memory.require(("logits",))
@@ -187,7 +211,8 @@ def test_a_save_that_broke_off_loses_nothing() -> None:
 def test_many_small_segments_are_merged_not_the_large_one() -> None:
     memory = bound(infinite())
     memory.add_columns(plain(0, 100_000))
-    files, largest = saved(memory), 0
+    files = saved(memory)
+    largest = 0
     for version in range(150):
         memory.add_columns(plain(100_000 + 10 * version, 10))
         fresh = {name: data for name, data in memory.save() if data is not None}
@@ -207,9 +232,15 @@ def test_the_log_stays_within_its_bounds() -> None:
     written = []
     for version in range(100):
         slots = np.random.default_rng(version).choice(size, size // 100, replace=False)
-        memory.store.put(torch.from_numpy(slots), torch.arange(len(slots)), plain(10**6 + version * 1000, len(slots)))
+        memory.store.put(
+            torch.from_numpy(slots),
+            torch.arange(len(slots)),
+            plain(10**6 + version * 1000, len(slots)),
+        )
         memory.segments.touch(slots, size)
-        fresh = {name: data for name, data in memory.save() if data is not None and "segment" in name}
+        fresh = {
+            name: data for name, data in memory.save() if data is not None and "segment" in name
+        }
         written.append(sum(map(len, fresh.values())))
         names = {f"memory/segment-{number:06d}.safetensors" for number in memory.segments.rows}
         files = {k: v for k, v in files.items() if k in names} | fresh

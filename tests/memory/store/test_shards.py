@@ -32,7 +32,11 @@ def update(
             mine = ids[ranks.rank :: size]
             steps = (len(ids) // size + batch - 1) // batch
             for step in range(steps):
-                part = mine[step * batch : (step + 1) * batch] if step < steps - 1 else mine[step * batch :]
+                part = (
+                    mine[step * batch : (step + 1) * batch]
+                    if step < steps - 1
+                    else mine[step * batch :]
+                )
                 memory.add_columns(rows(part))
                 if size > 1:
                     sync_counts(memory, ranks.gather(memory.count))
@@ -45,7 +49,11 @@ def update(
     memory = done[0][1]
     found = dict(memory.save())
     whole = {name: data if data is not None else files[name] for name, data in found.items()}
-    return whole, [held for held, _ in done], [name for name, data in found.items() if data is not None]
+    return (
+        whole,
+        [held for held, _ in done],
+        [name for name, data in found.items() if data is not None],
+    )
 
 
 def contents(make: Callable[[], Memory], files: Files) -> list[tuple[int, float]]:
@@ -62,7 +70,9 @@ def contents(make: Callable[[], Memory], files: Files) -> list[tuple[int, float]
 
 @pytest.mark.parametrize("sizes", [(2, 2, 2), (2, 1, 2), (1, 3, 2), (4, 2, 1)])
 @pytest.mark.parametrize("capacity", [7, 40, 1000])
-def test_any_number_of_processes_leaves_the_same_memory(sizes: tuple[int, ...], capacity: int) -> None:
+def test_any_number_of_processes_leaves_the_same_memory(
+    sizes: tuple[int, ...], capacity: int
+) -> None:
     def make() -> Memory:
         return reservoir(capacity)
 
@@ -75,7 +85,9 @@ def test_any_number_of_processes_leaves_the_same_memory(sizes: tuple[int, ...], 
         assert contents(make, one) == contents(make, many)
         assert sum(shards) == len(contents(make, one)), "the shards hold no more than the whole"
         meta = [files["memory/meta.json"] for files in (one, many)]
-        assert [m.partition(b'"count"')[2][:12] for m in meta] == [meta[0].partition(b'"count"')[2][:12]] * 2
+        assert [m.partition(b'"count"')[2][:12] for m in meta] == [
+            meta[0].partition(b'"count"')[2][:12]
+        ] * 2
 
 
 def test_what_is_untouched_is_not_written_again() -> None:
@@ -84,7 +96,11 @@ def test_what_is_untouched_is_not_written_again() -> None:
 
     first, _, _ = update(make, {}, torch.arange(5000), 2, batch=500)
     _, _, written = update(make, first, torch.arange(5000, 5040), 2)
-    assert sorted(written) == ["memory/index.safetensors", "memory/meta.json", "memory/segment-000003.safetensors"]
+    assert sorted(written) == [
+        "memory/index.safetensors",
+        "memory/meta.json",
+        "memory/segment-000003.safetensors",
+    ]
 
 
 def test_everything_is_kept_where_there_is_no_bound() -> None:
@@ -99,7 +115,8 @@ def test_everything_is_kept_where_there_is_no_bound() -> None:
 
 def test_uniform_over_the_processes_data_however_uneven_their_shares() -> None:
     counts = np.zeros(45)
-    seeds, capacity = 400, 10
+    seeds = 400
+    capacity = 10
     for seed in range(seeds):
 
         def one(ranks: Ranks, seed: int = seed) -> Memory:
@@ -138,7 +155,8 @@ def test_draws_of_two_processes_differ() -> None:
 
 def test_letting_go_leaves_the_largest_keys_and_a_sound_pool() -> None:
     rng = np.random.default_rng(0)
-    top, held = TopKeys(3000), np.empty(3000)
+    top = TopKeys(3000)
+    held = np.empty(3000)
     for _ in range(60):
         slots, taken = top.offer(keys := rng.random(200))
         held[slots] = keys[taken]
@@ -156,5 +174,7 @@ def test_a_policy_that_knows_no_shards_is_refused() -> None:
         def assign(self, ids: range, columns: Columns, size: int) -> Plan:
             return np.arange(size, size + len(ids)), np.arange(len(ids))
 
-    with pytest.raises(ConfigError, match="memory: Own can't be sharded over 2 processes: give trainer.devices=1"):
+    with pytest.raises(
+        ConfigError, match="memory: Own can't be sharded over 2 processes: give trainer.devices=1"
+    ):
         in_ram(Own(None)).bind(seed=0, ranks=2)

@@ -23,7 +23,9 @@ PROGRAMS = "renate.launchers.remote.inside"
 class ToyLauncher(RemoteLauncher):
     """Jobs as processes; `backend.staging` is the object store."""
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.machine = Machine("toy", channel="channel", store="a folder", scheme="toy://")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -37,8 +37,10 @@ import renate.data.batch
 import renate.jobs.fit
 from renate.build import build
 from renate.data.batch import Batch, Columns
+from renate.jobs.builders import transform, updater_of
+from renate.jobs.context import Job
 from renate.jobs.directory import JobDirectory
-from renate.jobs.parts import Job, measure_of, transform, updater_of
+from renate.jobs.scoring import measure_of
 from renate.launchers.sweeps.from_python import composed
 from renate.memory.store.memory import Memory
 from renate.problems.classification import Classification

@@ -5,11 +5,12 @@ of chunks that are still to come count in none of the averages. Definitions as i
 libraries differ in names and signs, so read them before comparing.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # names and directions are looked up without torch
+    from torch import Tensor
 
 Matrix = Sequence[Sequence[float]] | Any
 
@@ -75,11 +76,37 @@ def learning_accuracy(matrix: Matrix) -> float:
     return sum(rows[i][i] for i in range(len(rows))) / len(rows)
 
 
+@dataclass(frozen=True)
+class StreamMetric:
+    """A metric of a stream.
+
+    Attributes:
+        compute: (R, the untrained model's scores on each chunk) -> value.
+        mode: `max` or `min`, which way it is better; None where it has direction and unit of the
+            metric that R holds, as averages do.
+    """
+
+    compute: Callable[[Matrix, Sequence[float]], float]
+    mode: str | None
+
+
+# Name -> metric, all that a stream ends with; `{metric}` stands for what R holds. What has a
+# direction of its own is computed on R with its sign turned where less is better.
+OF_STREAMS = {
+    "average_{metric}": StreamMetric(lambda rows, _: average_accuracy(rows), None),
+    "forgetting": StreamMetric(lambda rows, _: forgetting(rows), "min"),
+    "backward_transfer": StreamMetric(lambda rows, _: backward_transfer(rows), "max"),
+    "forward_transfer": StreamMetric(forward_transfer, "max"),
+    "learning_{metric}": StreamMetric(lambda rows, _: learning_accuracy(rows), None),
+}
+
+
 def of_stream(
     matrix: Matrix, untrained: Sequence[float], metric: str, mode: str
 ) -> dict[str, float]:
-    """Return every metric of a stream: name -> value. Forgetting above 0 is always a loss, transfer
-    above 0 a gain.
+    """Return every metric of a stream: name -> value.
+
+    Forgetting above 0 is always a loss, transfer above 0 a gain.
 
     Args:
         matrix: R, of any metric.
@@ -92,16 +119,14 @@ def of_stream(
     gains = [[sign * value for value in row] for row in rows]
     before = [sign * float(value) for value in untrained]
 
-    return {
-        f"average_{metric}": average_accuracy(rows),
-        "forgetting": forgetting(gains),
-        "backward_transfer": backward_transfer(gains),
-        "forward_transfer": forward_transfer(gains, before),
-        f"learning_{metric}": learning_accuracy(rows),
-    }
+    found: dict[str, float] = {}
+    for name, each in OF_STREAMS.items():
+        seen = rows if each.mode is None else gains
+        found[name.format(metric=metric)] = each.compute(seen, before)
+    return found
 
 
-def negative_flip_rate(old: Tensor, new: Tensor, targets: Tensor) -> float:
+def negative_flip_rate(old: "Tensor", new: "Tensor", targets: "Tensor") -> float:
     """Share of examples that the old model had right and the new one has wrong (Yan et al., 2021,
     arXiv 2011.09161).
 
@@ -113,8 +138,10 @@ def negative_flip_rate(old: Tensor, new: Tensor, targets: Tensor) -> float:
     return float(((old == targets) & (new != targets)).double().mean())
 
 
-def mask_logits(logits: Tensor, classes: Sequence[int]) -> Tensor:
+def mask_logits(logits: "Tensor", classes: Sequence[int]) -> "Tensor":
     """Return logits [B, C] with every class but `classes` at -inf: task-incremental prediction."""
+    import torch
+
     masked = torch.full_like(logits, float("-inf"))
     index = torch.as_tensor(classes, device=logits.device)
     masked[:, index] = logits[:, index]

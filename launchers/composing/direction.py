@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from renate.errors import ConfigError
+from renate.metrics import OF_STREAMS
 
 # What the jobs themselves measure.
-OWN = {
-    "loss": "min",
-    "task_accuracy": "max",
-    "forward_transfer": "max",
-    "backward_transfer": "max",
-    "forgetting": "min",
+OWN = {"loss": "min", "task_accuracy": "max"} | {
+    name: each.mode for name, each in OF_STREAMS.items() if each.mode is not None
 }
 # Classes of torchmetrics, less Binary, Multiclass and Multilabel; others are asked for
 # `higher_is_better`.

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.build import build, locate, shipped
 from renate.errors import ConfigError, nearest
+from renate.metrics import OF_STREAMS
 from renate.problems.base import Problem
 from renate.state.contents import deploy_from
 from renate.state.versions import State
@@ -16,7 +17,6 @@ from renate.state.versions import State
 from .direction import directed
 
 PROBLEMS = ("classification", "multi_label", "regression")
-OF_STREAMS = ("forgetting", "backward_transfer", "forward_transfer")
 
 
 def check_objective(config: DictConfig) -> None:
@@ -131,10 +131,8 @@ def _check_measured(
 ) -> None:
     choices = [f"val_{name}" for name in [*nodes, "loss"]] + ["train_loss"]
     if config.job.name == "stream":
-        averages = [
-            f"{what}_{problem.metric}" for problem in problems for what in ("average", "learning")
-        ]
-        choices += [*averages, *OF_STREAMS]
+        named = [name.format(metric=each.metric) for each in problems for name in OF_STREAMS]
+        choices += list(dict.fromkeys(named))
 
     objective = config.objective
     others = objective.others or {}

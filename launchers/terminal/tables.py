@@ -12,8 +12,6 @@ from renate.jobs.records import JobResult
 from ..base import ComposedJob
 from .console import command, relative, stdout
 
-MOST_METRICS = 8  # columns of a table of jobs
-
 
 def several(jobs: Sequence[tuple[ComposedJob, JobResult]]) -> None:
     """One row per job, mean ± sd over seeds where there are several, then the matrices of
@@ -78,11 +76,13 @@ def _print_place(out: Console, job: ComposedJob, result: JobResult) -> None:
 
 
 def metric_names(results: Sequence[JobResult]) -> list[str]:
-    """The metrics that have a column, in the order in which jobs have them."""
+    """The metrics that have a column, in the order in which jobs have them: all but those of
+    single test sets, of which there may be hundreds.
+    """
     names: dict[str, None] = {}
     for result in results:
         names |= dict.fromkeys(result.metrics)
-    return list(names)[:MOST_METRICS]
+    return [name for name in names if "/" not in name]
 
 
 def matrix(title: str, streams: Sequence[JobResult]) -> Table:

@@ -311,10 +311,10 @@ def _fitted(
         problem = asked
     else:
         problem = problem_for(targets)
-        option = type(problem).__module__.rpartition(".")[2]
-        if option != "classification":
+        if problem.name != "classification":
             notes.append(
-                f"{targets.where}: problem={option}, read off the target; problem=… says otherwise"
+                f"{targets.where}: problem={problem.name}, read off the target; "
+                "problem=… says otherwise"
             )
 
     return problem, problem.fit(targets), notes

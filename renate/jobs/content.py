@@ -12,8 +12,8 @@ import torch
 
 from renate.data.base import Data
 from renate.data.batch import Columns
+from renate.jobs.context import Job
 from renate.jobs.directory import read_json, write_json
-from renate.jobs.parts import Job
 from renate.state.manifest import Manifest
 
 RECORD = "content.json"  # in a job's directory: what it has read

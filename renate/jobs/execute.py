@@ -16,9 +16,9 @@ from omegaconf import OmegaConf
 
 from renate.errors import ConfigError, JobError, RenateError, nearest
 from renate.fitting.trainer import device_of
+from renate.jobs.context import Job
 from renate.jobs.directory import JobDirectory, Json, Stopped, describe
 from renate.jobs.live import reading_from
-from renate.jobs.parts import Job
 from renate.jobs.records import COMPLETED, STOPPED, JobResult
 from renate.jobs.text import load
 from renate.jobs.torchrun import failed

@@ -21,8 +21,9 @@ from renate.fitting.rank_sync import RankSync
 from renate.fitting.trainer import lengths, limit_of, trainer_of
 from renate.fitting.validation import Objective, Validation
 from renate.generators import seed_everything
+from renate.jobs.builders import dtype_of, optimizer_of, scheduler_of, transform
+from renate.jobs.context import Job
 from renate.jobs.directory import START, Stopped
-from renate.jobs.parts import Job, dtype_of, optimizer_of, scheduler_of, transform
 from renate.libraries.lightning import without_conversion
 from renate.ranks import Ranks
 from renate.seeds import derive

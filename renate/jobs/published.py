@@ -12,8 +12,10 @@ from renate.build import build, is_own, targets
 from renate.data.batch import BatchTransform
 from renate.errors import ConfigError, StateError
 from renate.fitting.measure import Measure
-from renate.jobs.parts import OURS, Job, criterion_of, transform
-from renate.jobs.restore import Saved, from_state, load_into, module_from_state, transform_from
+from renate.jobs.builders import criterion_of, transform
+from renate.jobs.context import OURS, Job
+from renate.jobs.from_state import from_state, load_into, module_from_state, transform_from
+from renate.jobs.restore import Saved
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.updaters.base import Updater

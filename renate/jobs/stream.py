@@ -12,8 +12,9 @@ from renate.data.batch import length
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, CorruptError
 from renate.jobs import content
+from renate.jobs.chunks import Chunk, Test, cut, load_data
+from renate.jobs.context import Job
 from renate.jobs.directory import write_json
-from renate.jobs.parts import Chunk, Job, Test, cut, load_data
 from renate.jobs.published import trusted
 from renate.jobs.restore import Saved
 from renate.jobs.update import Scores, update

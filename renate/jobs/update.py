@@ -1,43 +1,33 @@
 """One update: state version n + new data -> state version n+1. Start reading here."""
 
-import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 from typing import Any
 
+import torch
 from torch import nn
 
 from renate.data.base import Data
+from renate.data.batch import Batch
 from renate.data.scenarios import Scenario
 from renate.errors import StateError
+from renate.fitting.fit import Fitted
+from renate.fitting.measure import Measure
 from renate.fitting.trainer import check_precision, device_of
 from renate.generators import seed_everything
 from renate.jobs import content
 from renate.jobs.already import goes_on
-from renate.jobs.directory import strict
+from renate.jobs.builders import dtype_of, memory_of, model_node, sizes, transform, updater_of
+from renate.jobs.chunks import Chunk, cut, load_data
+from renate.jobs.context import Job
 from renate.jobs.fit import batches_of, fit, share_of
-from renate.jobs.parts import (
-    Chunk,
-    Job,
-    cut,
-    dtype_of,
-    files_of,
-    flat,
-    load_data,
-    measure_of,
-    model_node,
-    score,
-    sizes,
-    transform,
-    updater_of,
-)
 from renate.jobs.probe import examples_of, materialise, probe
 from renate.jobs.published import measure_as_published, trusted
-from renate.jobs.restore import Saved, load_memory, load_model, load_updater, node_of
+from renate.jobs.restore import Saved, load_memory, load_model, load_updater
+from renate.jobs.scoring import flat, measure_of, score
 from renate.jobs.sound import check_finite, oddities
+from renate.jobs.state_files import lineage_of, state_files
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -47,8 +37,6 @@ from renate.state.publish import publish, stage
 from renate.state.versions import State
 from renate.tuning.past import HISTORY
 from renate.updaters.base import Updater
-
-LISTED = 100  # files of each role that a lineage names
 
 Scores = dict[str, dict[str, float]]
 
@@ -176,32 +164,74 @@ def _of_version(to: State, manifest: Manifest) -> dict[str, Any]:
     return _result(found["value"], found["after"], before, counts, to, manifest.version)
 
 
+@dataclass(frozen=True)
+class Learning:
+    """What takes part in an update.
+
+    Attributes:
+        number: The update's, from 1.
+        device: Where it trains.
+        node: The model's config with its sizes.
+        model: The network, as the state has it; grown where new labels came.
+        updater: The same of the updater, with its memory, loss and problem.
+        memory: The updater's.
+        example: A few examples, by the test transform.
+    """
+
+    number: int
+    device: torch.device
+    node: dict[str, Any]
+    model: nn.Module
+    updater: Updater
+    memory: Memory
+    example: Batch
+
+
 def update(
     job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None
 ) -> Updated:
     """Train on one chunk, starting from what `saved` holds, and stage the outcome as a candidate
     at `to`.
     """
-    ranks = job.ranks
     began = time.monotonic()
+    learning = _prepared(job, data, chunk, saved)
+    model, updater = learning.model, learning.updater
+    measure = measure_of(job, learning.device, data.problem, updater.criterion)
+    before = _scores_before(job, learning, measure, chunk, saved)
+
+    outcome = _trained(job, learning, measure, chunk)
+
+    after = score(measure, model, updater, chunk.tests, job.ranks)
+    merge(learning.memory, job.ranks)
+    seconds = time.monotonic() - began
+
+    metrics = {"before": before, "after": after, "counts": outcome.counts, "value": outcome.value}
+    candidate = None
+    if job.ranks.first:
+        lineage = lineage_of(job, data, seconds)
+        source = (at, saved.manifest) if saved else None
+        files = state_files(job, learning.node, data, model, updater, metrics)
+        if saved and HISTORY in saved.manifest.files:
+            files = chain(files, [(HISTORY, None)])
+        candidate = stage(to, files, job=job.record["id"], parent=source, lineage=lineage)
+    return Updated(before, after, outcome.value, outcome.counts | {"seconds": seconds}, candidate)
+
+
+def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learning:
+    """Build model, memory and updater, load them, and see that they fit one another."""
     number = (saved.manifest.version or 0) + 1 if saved else 1
-    check_precision(job.config["trainer"])
-    seed_everything(derive(job.config["seed"], "training", number), job.config["trainer"])
+    settings = job.config["trainer"]
+    check_precision(settings)
+    seed_everything(derive(job.config["seed"], "training", number), settings)
+    device = device_of(settings)
+
     facts = sizes(data)
-    device = device_of(job.config["trainer"])
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
-    memory = Memory(job.build("memory"), job.config["memory"].get("max_ram"))
-    memory.bind(
-        seed=derive(job.config["seed"], "memory"),
-        transform=transform(job, "memory", device),
-        scratch=str(job.directory.path),
-        rank=ranks.rank,
-        ranks=ranks.size,
-    )
+    memory = memory_of(job, device)
     updater = updater_of(job, memory, data.problem)
     example = examples_of(chunk.train, transform(job, "test", device))
-    model: nn.Module = load_model(job, node, facts, saved, example.inputs)
-    if (dtype := dtype_of(job.config["trainer"])) is not None:
+    model = load_model(job, node, facts, saved, example.inputs)
+    if (dtype := dtype_of(settings)) is not None:
         model.to(dtype)
         updater.to(dtype)
 
@@ -212,100 +242,37 @@ def update(
 
     updater.rebuild = lambda: materialise(job.build_node(node, "model"), example.inputs)
     probe(model, updater, example, data.problem.outputs)
-    measure = measure_of(job, device, data.problem, updater.criterion)
-    as_published = measure_as_published(job, measure, saved) if saved else measure
-    before = (
-        saved.scores
-        if saved and saved.scores
-        else score(as_published, model, updater, chunk.tests, ranks)
-    )
+    return Learning(number, device, node, model, updater, memory, example)
+
+
+def _scores_before(
+    job: Job, learning: Learning, measure: Measure, chunk: Chunk, saved: Saved | None
+) -> Scores:
+    """Of the version in use, as it was published; of an untrained model at a first update."""
+    if saved and saved.scores:
+        return saved.scores
+    if saved:
+        measure = measure_as_published(job, measure, saved)
+    return score(measure, learning.model, learning.updater, chunk.tests, job.ranks)
+
+
+def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fitted:
+    """Train, from the updater's `start` to its `finish`.
+
+    Raises:
+        JobError: What the fit leaves holds a number that is none.
+    """
+    model, updater = learning.model, learning.updater
     parts = {"model": model, "updater": updater}
     odd = oddities(parts)
-    share = share_of(chunk.train, ranks)
+
+    share = share_of(chunk.train, job.ranks)
     own = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.
-    batches = batches_of(
-        job, chunk.train if own is None else own, device, number, own=own is not None
-    )
-    outcome = fit(job, model, updater, batches, chunk.val, measure, number)
+    rows = chunk.train if own is None else own
+    batches = batches_of(job, rows, learning.device, learning.number, own=own is not None)
+    outcome = fit(job, model, updater, batches, chunk.val, measure, learning.number)
     updater.finish(model, share)
+
     check_finite(parts, odd)
-    after = score(measure, model, updater, chunk.tests, ranks)
-    merge(memory, ranks)
-    seconds = time.monotonic() - began
-    lineage = {
-        "recipe": job.record["recipe"],
-        **({"content": job.record["content"]} if "content" in job.record else {}),
-        "stream": job.prefix or None,
-        "overrides": job.record["overrides"],
-        "seed": job.config["seed"],
-        "seconds": round(seconds, 3),
-        "packages": packages(),
-        "data": files_seen(data),
-    }
-    metrics = {"before": before, "after": after, "counts": outcome.counts, "value": outcome.value}
-    kept = {
-        "model": node | {"num_classes": facts["num_classes"]} if "num_classes" in node else node
-    }
-    files = state_files(job, model, updater, memory, kept | facts_of(data), metrics)
-    if saved and HISTORY in saved.manifest.files:
-        files = chain(files, [(HISTORY, None)])
-
-    source = (at, saved.manifest) if saved else None
-    candidate = (
-        stage(to, files, job=job.record["id"], parent=source, lineage=lineage)
-        if ranks.first
-        else None
-    )
-    counts = outcome.counts | {"seconds": seconds}
-
-    return Updated(before, after, outcome.value, counts, candidate)
-
-
-def state_files(
-    job: Job,
-    model: nn.Module,
-    updater: Updater,
-    memory: Memory,
-    deploy: dict[str, Any],
-    metrics: dict[str, Any],
-) -> Iterator[tuple[str, bytes | None]]:
-    """Yield every file of the next version; None where the parent's is unchanged."""
-    test = {side: job.config["transform"][side]["test"] for side in ("inputs", "targets")}
-    own = type(updater).predict is not Updater.predict
-    deploy |= {"transform": test, "updater": job.config["updater"] if own else None}
-    yield "model.json", json.dumps(deploy, indent=1, allow_nan=False).encode()
-    yield "config.yaml", job.saved.encode()
-    yield "metrics.json", json.dumps(strict(metrics), indent=1, allow_nan=False).encode()
-    yield from files_of({"model": model, "updater": updater})
-    yield from memory.save()
-
-
-def facts_of(data: Data) -> dict[str, Any]:
-    """What the next version keeps of its data, in model.json."""
-    inputs = data.inputs.to_json() if data.inputs else None
-    split = data.split.to_json() if data.split else None
-    return {
-        "labels": data.problem.labels,
-        "problem": node_of(data.problem),
-        "inputs": inputs,
-        "split": split,
-    }
-
-
-def files_seen(data: Data) -> dict[str, Any]:
-    """What was read: role -> the files by name, content and rows, at most `LISTED` of each."""
-    seen: dict[str, Any] = {}
-    for role, files in data.files.items():
-        rows = [[file.name, file.content, file.rows] for file in files[:LISTED]]
-        more = len(files) - len(rows)
-        seen[role] = [*rows, f"and {more} more"] if more else rows or "no files"
-    return seen
-
-
-@cache
-def packages() -> dict[str, str]:
-    """Versions of what decides a result."""
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("renate-cl", "torch", "pytorch-lightning", "numpy")}
+    return outcome

@@ -59,6 +59,11 @@ class Problem(ABC):
         self.labels: list[Label] = []
 
     @property
+    def name(self) -> str:
+        """What it is called in messages: of those of the package their option."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON has them."""
         return {}

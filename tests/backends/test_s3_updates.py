@@ -11,8 +11,8 @@ import pytest
 import renate
 from renate.cli import state as verbs
 from renate.errors import RenateError
+from renate.jobs.context import Job
 from renate.jobs.directory import JobDirectory
-from renate.jobs.parts import Job
 from renate.state.publish import candidates, publish, stage
 from renate.state.versions import State
 from tests.command import RENATE

@@ -10,8 +10,8 @@ from torch import nn
 
 from renate.errors import JobError
 from renate.jobs.directory import JobDirectory, describe, strict
-from renate.jobs.parts import check_numbers
 from renate.jobs.records import COMPLETED, JobResult
+from renate.jobs.scoring import check_numbers
 from renate.jobs.sound import check_finite, oddities
 
 

@@ -1,0 +1,201 @@
+"""What a job is assembled from: each function turns one group of the config into objects."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from renate.build import build, infer, locate, shipped
+from renate.data.base import Data
+from renate.data.batch import BatchTransform
+from renate.errors import ConfigError
+from renate.jobs.context import OURS, Config, Job
+from renate.memory.store.memory import Memory
+from renate.problems.base import Problem
+from renate.seeds import derive
+from renate.updaters.base import Updater
+
+
+def sizes(data: Data) -> dict[str, Any]:
+    """What a model's constructor may ask for and the data answers."""
+    shape = tuple(data.input_shape)
+    return {
+        "input_shape": shape,
+        "in_channels": shape[0] if len(shape) == 3 else None,
+        "in_features": math.prod(shape),
+        **data.problem.facts,
+    }
+
+
+def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
+    """The model's config with its sizes filled in; this is what the state keeps of it."""
+    node = {k: v for k, v in job.config["model"].items() if k not in OURS}
+    unknown = [k for k, v in node.items() if v is None and k in facts and facts[k] is None]
+
+    if unknown:
+        raise ConfigError(
+            f"model.{unknown[0]}=null: can't be read off inputs of shape "
+            f"{list(facts['input_shape'])}; "
+            "it needs images [C, H, W], or give it a value"
+        )
+
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in infer(node, facts).items()}
+
+
+def transform(job: Job, part: str, device: str | torch.device) -> BatchTransform:
+    """`part`: stream, memory or test."""
+    made = transform_of(job.config["transform"], part, device, trust=job.config["trust"])
+    made.dtype = dtype_of(job.config["trainer"])
+    return made
+
+
+def dtype_of(trainer: Config) -> torch.dtype | None:
+    """What a model's numbers are under a `…-true` precision; None where they stay as the model
+    has them.
+    """
+    known = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
+    return known.get(str(trainer["precision"]))
+
+
+def transform_of(
+    node: Config, part: str, device: str | torch.device, **rules: Any
+) -> BatchTransform:
+    made = {
+        side: [
+            build(t, f"transform.{side}.{part}[{i}]", **rules)
+            for i, t in enumerate(node[side][part])
+        ]
+        for side in ("inputs", "targets")
+    }
+    return BatchTransform(made["inputs"], made["targets"], device)
+
+
+def memory_of(job: Job, device: torch.device) -> Memory:
+    """The memory, empty, as this process of the job has it."""
+    memory = Memory(job.build("memory"), job.config["memory"].get("max_ram"))
+    memory.bind(
+        seed=derive(job.config["seed"], "memory"),
+        transform=transform(job, "memory", device),
+        scratch=str(job.directory.path),
+        rank=job.ranks.rank,
+        ranks=job.ranks.size,
+    )
+    return memory
+
+
+def updater_of(job: Job, memory: Memory, problem: Problem) -> Updater:
+    updater: Updater = job.build("updater")
+    updater.memory = memory
+    updater.criterion = criterion_of(job, problem)
+    updater.problem = problem
+    return updater
+
+
+def criterion_of(job: Job, problem: Problem) -> nn.Module:
+    """The loss; weights that the config gives as a list become the tensor that torch expects."""
+    node = {name: value for name, value in job.config["loss"].items() if value is not None}
+    if "_target_" not in node:
+        node = _default("loss", problem.loss) | node
+
+    weights: dict[str, Any] = {}
+    for name in ("weight", "pos_weight"):
+        value = node.get(name)
+        if not isinstance(value, list | tuple):
+            continue
+        try:
+            weights[name] = torch.tensor([float(number) for number in value])
+        except (TypeError, ValueError):
+            raise ConfigError(f"loss.{name}={value}: expected a list of numbers") from None
+
+    criterion: nn.Module = build(node, "loss", trust=job.config["trust"], **weights)
+    _check_fits(criterion, "loss", problem, problem.loss)
+
+    return criterion
+
+
+def _check_fits(made: nn.Module, key: str, problem: Problem, default: object) -> None:
+    """Return if a loss or a metric is of this problem.
+
+    Raises:
+        ConfigError: It would take outputs and targets for something else.
+    """
+    cls = type(made)
+    if f"{cls.__module__}.{cls.__qualname__}".startswith(problem.refused):
+        raise ConfigError(
+            f"{key}: {cls.__name__} is not of problem={problem.name}, whose own is {default}; "
+            "if the target is "
+            "meant otherwise: problem=…"
+        )
+
+
+def _default(group: str, option: str | Mapping[str, Any]) -> Config:
+    """What a problem has of a group: an option of that name, or the content itself."""
+    return shipped(group, option) if isinstance(option, str) else dict(option)
+
+
+def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:
+    """Parameters -> optimizer."""
+
+    def make(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer: torch.optim.Optimizer = job.build("optimizer", params=parameters)
+        return optimizer
+
+    return make
+
+
+def scheduler_of(
+    job: Job, length_of: Mapping[str, int], measured: str
+) -> tuple[Callable[..., Any] | None, str, str]:
+    """Optimizer -> scheduler, when it steps, and the metric that it may wait for.
+
+    Args:
+        job: Its config has the scheduler.
+        length_of: The fit's length by interval (epoch, step).
+        measured: The metric that a scheduler waits for, where `lr_scheduler.monitor` names none.
+
+    Raises:
+        ConfigError: The scheduler isn't what a config may name, or can't step as often as it is
+            told to.
+    """
+    node = dict(job.config["lr_scheduler"])
+    interval = node.pop("interval", "epoch")
+    monitor = node.pop("monitor", None) or measured
+    if "_target_" not in node:
+        return None, interval, monitor
+    if interval not in length_of:
+        raise ConfigError(f"lr_scheduler.interval={interval}: expected epoch or step")
+
+    found = locate(node["_target_"], "lr_scheduler", job.config["trust"])
+    if isinstance(found, type) and issubclass(found, ReduceLROnPlateau):
+        if interval == "step":
+            raise ConfigError(
+                f"lr_scheduler.interval=step: {found.__name__} steps when {monitor} was measured: "
+                "lr_scheduler.interval=epoch"
+            )
+        node.setdefault("mode", mode_of(job, monitor))
+
+    node = infer(node, {"T_max": length_of[interval], "total_steps": length_of["step"]})
+
+    def make(optimizer: torch.optim.Optimizer) -> Any:
+        return build(node, "lr_scheduler", trust=job.config["trust"], optimizer=optimizer)
+
+    return make, interval, monitor
+
+
+def mode_of(job: Job, metric: str) -> str:
+    """Which way a metric is better: the objective's own direction, else less, as of a loss."""
+    objective = job.config["objective"]
+    if metric == objective["metric"]:
+        return str(objective["mode"])
+
+    others = objective["others"] or {}
+    if metric not in others and not metric.endswith("_loss"):
+        raise ConfigError(
+            f"lr_scheduler.monitor={metric}: give lr_scheduler.mode=max or min, which way it is "
+            "better"
+        )
+
+    return str(others.get(metric, "min"))

@@ -1,0 +1,113 @@
+"""The data of a job, cut into the chunks of its updates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from renate.data.base import Data, Known
+from renate.data.batch import Columns, length
+from renate.data.scenarios import Scenario
+from renate.errors import ConfigError, DataError
+from renate.jobs.context import Config, Job
+from renate.problems.base import Problem
+from renate.seeds import derive
+
+
+@dataclass
+class Test:
+    """One column of the accuracy matrix: data, and the classes it is about where the scenario
+    cuts by class.
+    """
+
+    columns: Columns
+    classes: list[int] | None = None
+
+
+@dataclass
+class Chunk:
+    """The data of one update."""
+
+    train: Columns
+    val: Columns | None
+    tests: dict[str, Test] = field(default_factory=dict)
+
+
+def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
+    """Read the job's data; from then on the config's objective is that of what is predicted."""
+    source = job.build("data")
+    if job.ranks.first:
+        source.show = job.show
+
+    problem = problem_of(job, known)
+    data: Data = source.load(
+        seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training
+    )
+    if job.ranks.first:
+        for text in data.notes:
+            job.emit({"event": "report", "text": text, "always": True})
+
+    job.config["objective"] = objective_of(job.config["objective"], data.problem)
+    labels = data.problem.labels
+    seen = job.ranks.gather((labels, length(data.train), data.input_shape))
+    other = next((other for other in seen if other != seen[0]), None)
+
+    if other is not None:
+        raise DataError(
+            f"data.train isn't the same on all hosts: {seen[0][1]} examples of {len(seen[0][0])} "
+            "labels here, "
+            f"{other[1]} of {len(other[0])} there: give each host the same files"
+        )
+
+    if data.new_labels and known is not None and not job.config["model"].get("grow"):
+        raise DataError(
+            f"labels {data.new_labels} are new, the state knows {known.problem.labels}: "
+            "model.grow=true grows the "
+            "model, or correct the data"
+        )
+
+    return data
+
+
+def problem_of(job: Job, known: Known | None) -> Problem | None:
+    """The problem that the config names; None where it leaves that open.
+
+    Raises:
+        ConfigError: The state's is another one.
+    """
+    if job.config["problem"]["_target_"] is None:
+        return None
+
+    problem: Problem = job.build("problem")
+    if known is not None and type(problem) is not type(known.problem):
+        raise ConfigError(
+            f"problem={problem.name}: the state's is {known.problem.name}: leave it out, "
+            "or start another state"
+        )
+
+    return problem
+
+
+def objective_of(node: Mapping[str, Any], problem: Problem) -> Config:
+    """The config's objective; `auto` is the problem's main metric on validation data."""
+    if node["metric"] != "auto":
+        return dict(node)
+    return {**node, "metric": f"val_{problem.metric}", "mode": problem.mode}
+
+
+def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
+    """Cut one chunk out of the training and validation data; its tests are those of the data."""
+    seed = derive(job.config["seed"], "scenario")
+    classes = data.problem.classes
+    take = partial(scenario.cut, index=index, seed=seed, num_classes=classes)
+    val = take(data.val, part="val") if data.val is not None else None
+    tests = {name: Test(take(columns, part="test")) for name, columns in data.test.items()}
+    train = take(data.train, part="train")
+
+    if not length(train):
+        raise DataError(
+            f"chunk {index} of {scenario.chunks} has no training examples: give fewer chunks or "
+            "more data"
+        )
+
+    return Chunk(train, val if val is None or length(val) else None, tests)

@@ -1,0 +1,89 @@
+"""A running job: its config, its directory, and where its progress goes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from renate.build import build
+from renate.jobs.directory import JobDirectory, in_words, strict
+from renate.ranks import ALONE, Ranks
+from renate.state.cache import Cache
+from renate.state.versions import State
+
+Config = dict[str, Any]
+
+# Settings of a job that stand in the group which they are about.
+OURS = ("grow", "backfill", "max_ram", "interval", "monitor")
+
+
+@dataclass
+class Job:
+    """A running job: its plain, resolved config, its directory, and where its progress goes.
+
+    Attributes:
+        config: As composed; every interpolation resolved.
+        saved: The same as text, what comes from the environment unresolved; this is what a state
+            keeps.
+        directory: See `JobDirectory`.
+        record: What the launcher wrote into job.json.
+        emit: Takes progress events.
+        prefix: What the progress is of, in a stream: `update 2/5`.
+        ranks: The processes that run it together.
+    """
+
+    config: Config
+    saved: str
+    directory: JobDirectory
+    record: dict[str, Any]
+    emit: Callable[[dict[str, Any]], None] = lambda event: None
+    prefix: str = ""
+    ranks: Ranks = ALONE
+
+    def build(self, group: str, **given: Any) -> Any:
+        node = {k: v for k, v in self.config[group].items() if k not in OURS}
+        return build(node, group, trust=self.config["trust"], **given)
+
+    def build_node(self, node: Config, key: str) -> Any:
+        """Build what a node describes that is no longer as the config has it."""
+        return build(node, key, trust=self.config["trust"])
+
+    @property
+    def candidate(self) -> str | None:
+        """Where a tuner's trial leaves its outcome, if this is one: nothing of it may reach the
+        state by itself.
+        """
+        if "trial" not in self.record:
+            return None
+        return str(self.record.get("candidate") or self.directory.path / "candidate")
+
+    def state(self, url: str) -> State:
+        """A state with the job's cache, whose large transfers are progress of this job."""
+        settings = self.config["state"]
+        cache = Cache(settings["cache_dir"], (settings["cache_gb"] or 0) * 1e9)
+        return State(url, cache=cache, show=self.show)
+
+    def show(self, done: int, total: int, text: str) -> None:
+        self.emit(
+            {
+                "event": "progress",
+                "done": done,
+                "total": total,
+                "text": f"{self.prefix} {text}".strip(),
+            }
+        )
+
+    def tick(self, done: int, total: int, text: str) -> None:
+        self.show(done, total, text)
+        if self.ranks.alone:  # several stop together: see `RankSync`
+            self.directory.check()
+
+    def report(self, **metrics: float | int | str | None) -> None:
+        if not self.ranks.first:
+            return
+
+        text = in_words(self.prefix, metrics)
+        metrics = strict(metrics)
+        self.emit({"event": "report", "text": text, "update": self.prefix, "metrics": metrics})
+        self.directory.report(**({"update": self.prefix} if self.prefix else {}), **metrics)
+        if self.ranks.alone:
+            self.directory.check()

@@ -1,0 +1,127 @@
+"""What a model is worth on test data."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from renate.build import build, infer
+from renate.errors import ConfigError, JobError, nearest
+from renate.fitting.measure import Measure
+from renate.jobs.builders import _check_fits, _default, transform
+from renate.jobs.chunks import Test
+from renate.jobs.context import Job
+from renate.libraries.torchmetrics import measure_alone
+from renate.problems.base import Problem
+from renate.ranks import ALONE, Ranks
+from renate.threads import Threads
+from renate.updaters.base import Updater
+
+
+def measure_of(
+    job: Job, device: str | torch.device, problem: Problem, criterion: nn.Module
+) -> Measure:
+    """The metrics of the group `metrics`, on the test transform; measured by the first of several
+    processes.
+
+    The problem's own are measured too where the group lacks the one that a stream's matrix shows.
+
+    Raises:
+        ConfigError: A metric can't be built, or the objective isn't measured.
+    """
+    trust = job.config["trust"]
+    nodes = job.config["metrics"]
+    if problem.metric not in nodes:
+        nodes = _default("metrics", problem.metrics) | nodes
+
+    metrics = {
+        name: build(infer(node, problem.facts), f"metrics.{name}", trust=trust)
+        for name, node in nodes.items()
+    }
+    for name, metric in metrics.items():
+        _check_fits(metric, f"metrics.{name}", problem, problem.metrics)
+
+    _check_objective(job, [*metrics, "loss"])
+    for metric in metrics.values():
+        measure_alone(metric)
+
+    trainer = job.config["trainer"]
+    test = transform(job, "test", device)
+
+    return Measure(
+        metrics, criterion, test, trainer["eval_batch_size"], problem, threads=Threads.of(trainer)
+    )
+
+
+def _check_objective(job: Job, measured: Sequence[str]) -> None:
+    """Return if the metrics that the objective names are measured: what that is may depend on the
+    data.
+
+    Raises:
+        ConfigError: One isn't.
+    """
+    objective = job.config["objective"]
+    others = objective["others"] or {}
+
+    for key, metric in [
+        ("metric=", objective["metric"]),
+        *(("others.", other) for other in others),
+    ]:
+        name = str(metric).removeprefix("val_")
+        if str(metric).startswith("val_") and name not in measured:
+            choices = [f"val_{each}" for each in measured]
+            raise ConfigError(
+                f"objective.{key}{metric}: not measured{nearest(metric, choices)} "
+                f"({', '.join(choices)})"
+            )
+
+
+def score(
+    measure: Measure,
+    model: nn.Module,
+    updater: Updater,
+    tests: Mapping[str, Test],
+    ranks: Ranks = ALONE,
+) -> dict[str, dict[str, float]]:
+    """Return test name -> metric -> value.
+
+    Raises:
+        JobError: One of them is no number.
+    """
+
+    def measured() -> dict[str, dict[str, float]]:
+        return {
+            name: measure(model, updater, test.columns, test.classes)
+            for name, test in tests.items()
+        }
+
+    scores = ranks.broadcast(measured)
+    for test, found in scores.items():
+        check_numbers(test, found)
+
+    return scores
+
+
+def check_numbers(test: str, found: Mapping[str, float]) -> None:
+    """Return if each metric on a test set is a number.
+
+    Raises:
+        JobError: Naming the first one that isn't.
+    """
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise JobError(
+                f"metric '{name}' on test set '{test}' is {value}: nothing is published; look for "
+                "extreme values in that data, or try a smaller optimizer.lr"
+            )
+
+
+def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """`test_<metric>`: the mean over the tests, then each test's own where there are several."""
+    result: dict[str, float] = {}
+    for name in next(iter(scores.values()), {}):
+        result[f"test_{name}"] = sum(s[name] for s in scores.values()) / len(scores)
+    if len(scores) > 1:
+        result |= {f"test_{name}/{test}": s[name] for test, s in scores.items() for name in s}
+    return result

@@ -1,0 +1,106 @@
+"""What an update leaves behind, file by file."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from torch import nn
+
+from renate.data.base import Data
+from renate.jobs.context import Job
+from renate.jobs.directory import strict
+from renate.jobs.from_state import node_of
+from renate.updaters.base import Updater
+
+LISTED = 100  # files of each role that a lineage names
+
+
+def files_of(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, bytes]]:
+    """Serialise modules, one safetensors file each. Tensors that share memory are saved once per
+    name.
+    """
+    from safetensors.torch import save
+
+    for name, module in modules.items():
+        state = module.own_state() if isinstance(module, Updater) else module.state_dict()
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
+        yield f"{name}.safetensors", save(tensors)
+
+
+def state_files(
+    job: Job,
+    node: dict[str, Any],
+    data: Data,
+    model: nn.Module,
+    updater: Updater,
+    metrics: dict[str, Any],
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yield every file of the next version; None where the parent's is unchanged.
+
+    Args:
+        job: Its config is kept.
+        node: The model's config with its sizes.
+        data: What it was trained on.
+        model: Trained.
+        updater: What trained it, with its memory.
+        metrics: Before and after.
+    """
+    deploy = {"model": node} | facts_of(data) | _serving(job, updater)
+    yield "model.json", json.dumps(deploy, indent=1, allow_nan=False).encode()
+    yield "config.yaml", job.saved.encode()
+    yield "metrics.json", json.dumps(strict(metrics), indent=1, allow_nan=False).encode()
+    yield from files_of({"model": model, "updater": updater})
+    yield from updater.memory.save()
+
+
+def _serving(job: Job, updater: Updater) -> dict[str, Any]:
+    """The test transform, and the updater where it has a way of its own to predict."""
+    test = {side: job.config["transform"][side]["test"] for side in ("inputs", "targets")}
+    own = type(updater).predict is not Updater.predict
+    return {"transform": test, "updater": job.config["updater"] if own else None}
+
+
+def lineage_of(job: Job, data: Data, seconds: float) -> dict[str, Any]:
+    """Where a version comes from."""
+    content = {"content": job.record["content"]} if "content" in job.record else {}
+    return {
+        "recipe": job.record["recipe"],
+        **content,
+        "stream": job.prefix or None,
+        "overrides": job.record["overrides"],
+        "seed": job.config["seed"],
+        "seconds": round(seconds, 3),
+        "packages": packages(),
+        "data": files_seen(data),
+    }
+
+
+def facts_of(data: Data) -> dict[str, Any]:
+    """What the next version keeps of its data, in model.json."""
+    inputs = data.inputs.to_json() if data.inputs else None
+    split = data.split.to_json() if data.split else None
+    return {
+        "labels": data.problem.labels,
+        "problem": node_of(data.problem),
+        "inputs": inputs,
+        "split": split,
+    }
+
+
+def files_seen(data: Data) -> dict[str, Any]:
+    """What was read: role -> the files by name, content and rows, at most `LISTED` of each."""
+    seen: dict[str, Any] = {}
+    for role, files in data.files.items():
+        rows = [[file.name, file.content, file.rows] for file in files[:LISTED]]
+        more = len(files) - len(rows)
+        seen[role] = [*rows, f"and {more} more"] if more else rows or "no files"
+    return seen
+
+
+@cache
+def packages() -> dict[str, str]:
+    """Versions of what decides a result."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("renate-cl", "torch", "pytorch-lightning", "numpy")}

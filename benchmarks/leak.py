@@ -29,7 +29,7 @@ import renate
 from renate.data.base import Known
 from renate.data.batch import BatchTransform
 from renate.data.files import Files
-from renate.jobs.from_state import deploy_of
+from renate.jobs.saved.from_state import deploy_of
 from renate.memory.infinite import Infinite
 from renate.memory.store.memory import Memory
 from renate.state.versions import State

@@ -13,7 +13,7 @@ _LAZY = {
     "run": "renate.api",
     "stream": "renate.api",
     "Result": "renate.api",
-    "load_model": "renate.jobs.deploy",
+    "load_model": "renate.jobs.saved.deploy",
 }
 
 

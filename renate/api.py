@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.already import in_words
+from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import read_json
+from renate.jobs.identity.already import in_words
 from renate.jobs.records import SUBMITTED, JobResult
-from renate.jobs.text import quoted
 
 if TYPE_CHECKING:
     from torch import nn

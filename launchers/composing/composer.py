@@ -16,9 +16,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from renate.errors import ConfigError, JobError
+from renate.jobs.config_yaml import dump
 from renate.jobs.directory import JobDirectory
-from renate.jobs.text import dump
-from renate.jobs.torchrun import processes_of
+from renate.jobs.running.torchrun import processes_of
 from renate.libraries.omegaconf import look_up_in, move
 
 from ..base import ComposedJob
@@ -176,7 +176,7 @@ def _check_nothing_is_missing(config: DictConfig) -> None:
 
 def run_here(config: DictConfig, hydra_config: Any) -> float | None:
     """Run a composed config in this process (`hydra/launcher=basic`); returns the objective."""
-    from renate.jobs.execute import execute  # lazy: it imports torch
+    from renate.jobs.running.execute import execute  # lazy: it imports torch
 
     resolve(config)
     check_values(config)

@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from renate.build import is_own, targets
 from renate.data.fingerprint import Hashes, fingerprint
 from renate.errors import ConfigError, NoVersionError
-from renate.jobs.already import came_from, counts
-from renate.jobs.sources import Sources
+from renate.jobs.identity.already import came_from, counts
+from renate.jobs.identity.sources import Sources
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 

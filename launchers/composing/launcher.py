@@ -17,9 +17,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
-from renate.jobs.already import maker_of
+from renate.jobs.config_yaml import dump
+from renate.jobs.identity.already import maker_of
 from renate.jobs.records import COMPLETED, JobResult
-from renate.jobs.text import dump
 from renate.state.versions import State
 
 from ..base import ComposedJob, JobLauncher, name_apart

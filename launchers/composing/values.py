@@ -3,7 +3,7 @@
 from omegaconf import DictConfig
 
 from renate.errors import ConfigError, nearest
-from renate.jobs.torchrun import check_devices
+from renate.jobs.running.torchrun import check_devices
 
 from .objective import check_objective
 

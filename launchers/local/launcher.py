@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
 from renate.jobs.records import DONE, REPORT, JobResult
-from renate.jobs.torchrun import Group, processes_of
+from renate.jobs.running.torchrun import Group, processes_of
 
 from ..base import ComposedJob
 from ..composing.interruptions import at_exit

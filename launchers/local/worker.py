@@ -15,7 +15,7 @@ from pathlib import Path
 
 from renate.jobs.directory import JobDirectory, Json
 from renate.jobs.records import Event
-from renate.jobs.torchrun import Group, cause, meaning
+from renate.jobs.running.torchrun import Group, cause, meaning
 
 from ..composing.interruptions import at_exit
 from .wire import Wire

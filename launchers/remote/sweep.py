@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.build import targets
 from renate.errors import ConfigError, JobError
+from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import JobDirectory, Json, read_json, write_json
 from renate.jobs.records import JobResult
-from renate.jobs.text import quoted
 from renate.tuning.winner import EVENTS, RECORD
 
 from ..base import ComposedJob

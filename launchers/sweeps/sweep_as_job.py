@@ -11,9 +11,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from renate.errors import ConfigError, JobError
+from renate.jobs.config_yaml import dump
 from renate.jobs.directory import JobDirectory, Json, write_json
 from renate.jobs.records import JobResult
-from renate.jobs.text import dump
 from renate.tuning.winner import RECORD
 
 from ..base import ComposedJob, name_apart

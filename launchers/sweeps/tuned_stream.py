@@ -9,8 +9,8 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.already import came_from
 from renate.jobs.directory import Json, write_json
+from renate.jobs.identity.already import came_from
 from renate.jobs.records import COMPLETED, JobResult
 from renate.state.versions import State
 

@@ -13,10 +13,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.already import came_from, maker_of, tuned_in_words
+from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import JobDirectory, Json, write_json
+from renate.jobs.identity.already import came_from, maker_of, tuned_in_words
 from renate.jobs.records import COMPLETED, FAILED, JobResult
-from renate.jobs.text import quoted
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
 from renate.tuning.sweep import RUNNING, Limits, Sweep, Trial

@@ -10,7 +10,7 @@ from rich.tree import Tree
 
 from renate.build import FROM_STATE
 from renate.errors import printable_lines
-from renate.jobs import already
+from renate.jobs.identity import already
 from renate.jobs.records import SUBMITTED, JobResult
 
 from ..base import ComposedJob

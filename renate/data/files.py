@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 
 from renate.data.base import Source, check_test_size
-from renate.data.columns import is_image, to_numpy
-from renate.data.exact import float32
 from renate.data.fingerprint import contents, expand, fingerprint
-from renate.data.image_cache import decode, mapped
-from renate.data.images import VERSION
+from renate.data.images.cache import decode, mapped
+from renate.data.images.decode import VERSION
 from renate.data.inputs import is_name, match_columns
-from renate.data.matching import index_columns, kind_of, target_kind_of
-from renate.data.parquet import Read
 from renate.data.table import File, Readable, Table
-from renate.data.tables import empty_values, joined, read_files
-from renate.data.targets import of_arrow
-from renate.data.values import Places, is_numeric, no_numbers, numbers, spread
+from renate.data.tables.columns import is_image, to_numpy
+from renate.data.tables.exact import float32
+from renate.data.tables.matching import index_columns, kind_of, target_kind_of
+from renate.data.tables.parquet import Read
+from renate.data.tables.read import empty_values, joined, read_files
+from renate.data.tables.targets import of_arrow
+from renate.data.tables.values import Places, is_numeric, no_numbers, numbers, spread
 from renate.errors import ConfigError, DataError, nearest
 
 Paths = str | Sequence[str]

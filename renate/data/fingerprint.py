@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from renate.data import remote
+from renate.data.tables import remote
 from renate.errors import DataError
 
 Patterns = str | Iterable[Any] | Mapping[str, Any] | None

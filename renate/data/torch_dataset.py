@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from renate.data.base import Source, check_test_size
-from renate.data.exact import float32
-from renate.data.images import as_seen
+from renate.data.images.decode import as_seen
 from renate.data.table import Readable, Table
-from renate.data.targets import as_column, as_target
+from renate.data.tables.exact import float32
+from renate.data.tables.targets import as_column, as_target
 from renate.errors import DataError
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from renate.data.exact import EXACT
+from renate.data.tables.exact import EXACT
 from renate.errors import DataError
 
 

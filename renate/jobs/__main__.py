@@ -8,20 +8,20 @@ from pathlib import Path
 
 def main() -> None:
     if sys.argv[1] == "--serve":
-        from renate.jobs.serve import serve
+        from renate.jobs.running.serve import serve
 
         serve(int(sys.argv[2]))
         return
 
-    from renate.jobs.serve import leaving
+    from renate.jobs.running.serve import leaving
 
     with leaving():
         if len(sys.argv) > 2:
-            from renate.jobs.serve import attend
+            from renate.jobs.running.serve import attend
 
             result = attend(Path(sys.argv[1]), Path(sys.argv[2]))
         else:
-            from renate.jobs.execute import execute
+            from renate.jobs.running.execute import execute
             from renate.ranks import Ranks
 
             result = execute(Path(sys.argv[1]), ranks=Ranks.from_environment())

@@ -8,8 +8,14 @@ from renate.fitting.trainer import device_of
 from renate.jobs.builders import dtype_of, sizes
 from renate.jobs.chunks import load_data
 from renate.jobs.context import Job
-from renate.jobs.published import check_command, measure_as_published, model_of, trusted, updater_of
-from renate.jobs.restore import Saved
+from renate.jobs.saved.published import (
+    check_command,
+    measure_as_published,
+    model_of,
+    trusted,
+    updater_of,
+)
+from renate.jobs.saved.restore import Saved
 from renate.jobs.scoring import flat, measure_of, score
 from renate.jobs.stream import tests_of
 

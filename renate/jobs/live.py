@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.canonical import digest
+from renate.jobs.identity.canonical import digest
 
 FOLDER = "RENATE_LIVE"  # an environment variable: where the objects of a job on another machine lie
 NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.pkl")

@@ -11,12 +11,12 @@ from renate.data.base import Data
 from renate.data.batch import length
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, CorruptError
-from renate.jobs import content
 from renate.jobs.chunks import Chunk, Test, cut, load_data
 from renate.jobs.context import Job
 from renate.jobs.directory import write_json
-from renate.jobs.published import trusted
-from renate.jobs.restore import Saved
+from renate.jobs.identity import content
+from renate.jobs.saved.published import trusted
+from renate.jobs.saved.restore import Saved
 from renate.jobs.update import Scores, update
 from renate.seeds import derive
 from renate.state.contents import metrics_from

@@ -16,18 +16,18 @@ from renate.fitting.fit import Fitted
 from renate.fitting.measure import Measure
 from renate.fitting.trainer import check_precision, device_of
 from renate.generators import seed_everything
-from renate.jobs import content
-from renate.jobs.already import goes_on
 from renate.jobs.builders import dtype_of, memory_of, model_node, sizes, transform, updater_of
+from renate.jobs.checks.probe import examples_of, materialise, probe
+from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_data
 from renate.jobs.context import Job
 from renate.jobs.fit import batches_of, fit, share_of
-from renate.jobs.probe import examples_of, materialise, probe
-from renate.jobs.published import measure_as_published, trusted
-from renate.jobs.restore import Saved, load_memory, load_model, load_updater
+from renate.jobs.identity import content
+from renate.jobs.identity.already import goes_on
+from renate.jobs.saved.published import measure_as_published, trusted
+from renate.jobs.saved.restore import Saved, load_memory, load_model, load_updater
+from renate.jobs.saved.state_files import lineage_of, state_files
 from renate.jobs.scoring import flat, measure_of, score
-from renate.jobs.sound import check_finite, oddities
-from renate.jobs.state_files import lineage_of, state_files
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive

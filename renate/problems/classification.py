@@ -68,7 +68,7 @@ class Classification(Problem):
 
     def groups(self, targets: Targets) -> "Array":
         """Return the label of each example: int64 [N], or texts [N] of dtype object."""
-        from renate.data.exact import whole_labels
+        from renate.data.tables.exact import whole_labels
 
         values = targets.values
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from renate.data.fingerprint import expand
-from renate.data.remote import read
+from renate.data.tables.remote import read
 from renate.errors import DataError, RenateError, StateError
 from renate.state.gc import gc
 from renate.state.publish import candidates, publish

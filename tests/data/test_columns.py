@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from renate.data.columns import strings, to_numpy
+from renate.data.tables.columns import strings, to_numpy
 
 NUMBERS = [getattr(pa, f"{kind}{bits}")() for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
 

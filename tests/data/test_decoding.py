@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from renate.data import image_cache, image_worker
-from renate.data.image_worker import Answer, Worker
-from renate.data.parquet import Unread, batches, read_parquet
+from renate.data.images import cache as image_cache
+from renate.data.images import worker as image_worker
+from renate.data.images.worker import Answer, Worker
+from renate.data.tables.parquet import Unread, batches, read_parquet
 from renate.errors import DataError
 from tests.data.scenes import files, load, png, write
 
@@ -150,7 +151,7 @@ def test_several_sizes(several: list[Worker]) -> None:
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
-from renate.data import image_cache
+from renate.data.images import cache as image_cache
 from tests.data.scenes import files
 os.sched_getaffinity = lambda _: {{0, 1}}
 image_cache.IMAGES_PER_WORKER, image_cache.BLOCK_IMAGES, image_cache.EVERY = 1, 4, 0
@@ -373,7 +374,7 @@ def modules(code: str) -> set[str]:
 
 def test_a_process_that_decodes_loads_neither_torch_nor_numpy() -> None:
     code = (
-        "from renate.data.images import open_image; import renate.data.image_worker; "
+        "from renate.data.images.decode import open_image; import renate.data.images.worker; "
         "open_image(open('a', 'rb').read(), None)"
     )
     Path("a").write_bytes(grey(1)[0]["bytes"])

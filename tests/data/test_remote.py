@@ -10,7 +10,7 @@ import pytest
 
 from renate.data.files import Files
 from renate.data.fingerprint import expand, fingerprint
-from renate.data.remote import read
+from renate.data.tables.remote import read
 from renate.errors import DataError
 from tests.state.fake_s3 import FakeS3
 

@@ -12,7 +12,7 @@ from renate.errors import ConfigError, JobError
 from renate.fitting.measure import Measure, number_of
 from renate.fitting.progress import Progress
 from renate.fitting.trainer import lengths, limit_of
-from renate.jobs.probe import materialise, probe
+from renate.jobs.checks.probe import materialise, probe
 from renate.models.grow import carry
 from renate.problems.classification import Classification
 from renate.ranks import ALONE

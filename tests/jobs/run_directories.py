@@ -5,8 +5,8 @@ start of torch.
 import sys
 from pathlib import Path
 
-from renate.jobs.execute import execute
-from renate.jobs.serve import leaving
+from renate.jobs.running.execute import execute
+from renate.jobs.running.serve import leaving
 from renate.ranks import Ranks
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from renate.jobs.canonical import digest
+from renate.jobs.identity.canonical import digest
 
 
 def net(seed: int = 0, width: int = 4) -> nn.Module:
@@ -100,7 +100,7 @@ class Here(nn.Module):
         self.words = {{"a", "b", "c"}}
     def forward(self, x):
         return self.net(x) * SCALE
-from renate.jobs.canonical import digest
+from renate.jobs.identity.canonical import digest
 print(digest(Here()))
 """
 CODE = """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from renate.errors import ConfigError
-from renate.jobs.sources import Sources
+from renate.jobs.identity.sources import Sources
 
 Write = Callable[[Mapping[str, str]], Sources]
 

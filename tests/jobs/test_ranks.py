@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load
 
 import renate as package
-from renate.jobs.torchrun import Group
+from renate.jobs.running.torchrun import Group
 from renate.launchers.base import ComposedJob
 from renate.launchers.local.launcher import LocalLauncher
 from renate.memory.infinite import Infinite

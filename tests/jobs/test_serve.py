@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import renate.fitting.learner
-from renate.jobs.process import Baseline
+from renate.jobs.running.process import Baseline
 
 
 def _restored(baseline: Baseline, folder: Path, **environment: str) -> None:

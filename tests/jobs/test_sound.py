@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from renate.errors import JobError
+from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.directory import JobDirectory, describe, strict
 from renate.jobs.records import COMPLETED, JobResult
 from renate.jobs.scoring import check_numbers
-from renate.jobs.sound import check_finite, oddities
 
 
 class Masked(nn.Module):

@@ -17,9 +17,9 @@ import renate
 from renate.api import as_list
 from renate.errors import ConfigError, DataError, JobError, NoVersionError, StateError
 from renate.jobs import update
+from renate.jobs.config_yaml import dump
 from renate.jobs.directory import JobDirectory
-from renate.jobs.execute import execute
-from renate.jobs.text import dump
+from renate.jobs.running.execute import execute
 from renate.launchers.sweeps.from_python import composed
 from renate.state.versions import State
 from tests.conftest import write_table

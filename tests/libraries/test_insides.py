@@ -161,7 +161,7 @@ SCIPY = """
 import sys
 from renate.libraries.torchmetrics import without_scipy_signal
 with without_scipy_signal():
-    import renate.jobs.execute, torchmetrics
+    import renate.jobs.running.execute, torchmetrics
 assert "scipy.signal" not in sys.modules, "torchmetrics loads it unasked"
 import scipy, scipy.signal
 from scipy import signal

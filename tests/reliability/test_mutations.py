@@ -14,9 +14,9 @@ import torch
 
 import renate
 from renate.errors import RenateError, printable
-from renate.jobs.execute import execute
-from renate.jobs.restore import Saved
-from renate.jobs.text import dump
+from renate.jobs.config_yaml import dump
+from renate.jobs.running.execute import execute
+from renate.jobs.saved.restore import Saved
 from renate.launchers.sweeps.from_python import composed
 from renate.memory.reservoir import Reservoir
 from renate.memory.store.memory import Memory

@@ -26,7 +26,7 @@ import yaml
 from renate.errors import JobError, RenateError
 from renate.jobs.directory import JobDirectory, Json, read_json
 from renate.jobs.records import DONE, LOG, PROGRESS, REPORT, RESUMED, Event, JobResult
-from renate.jobs.torchrun import Group, meaning, processes_of
+from renate.jobs.running.torchrun import Group, meaning, processes_of
 from renate.state.store import open_store
 
 from ...local.machine import cores, visible_gpus

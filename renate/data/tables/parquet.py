@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from renate.data.columns import first_line, is_image
+from renate.data.tables.columns import first_line, is_image
 from renate.errors import DataError
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from renate.data.base import Data
 from renate.jobs.context import Job
 from renate.jobs.directory import strict
-from renate.jobs.from_state import node_of
+from renate.jobs.saved.from_state import node_of
 from renate.updaters.base import Updater
 
 LISTED = 100  # files of each role that a lineage names

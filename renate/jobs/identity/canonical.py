@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.jobs.process import is_installed
-from renate.jobs.sources import Sources
+from renate.jobs.identity.sources import Sources
+from renate.jobs.running.process import is_installed
 
 
 def digest(thing: Any) -> str:

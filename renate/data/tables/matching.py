@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from renate.data.columns import is_image, is_text
+from renate.data.tables.columns import is_image, is_text
 
 # What pandas calls an index of no name: in a parquet file, and in a CSV that was read and written
 # once more.

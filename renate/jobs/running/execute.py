@@ -16,12 +16,12 @@ from omegaconf import OmegaConf
 
 from renate.errors import ConfigError, JobError, RenateError, nearest
 from renate.fitting.trainer import device_of
+from renate.jobs.config_yaml import load
 from renate.jobs.context import Job
 from renate.jobs.directory import JobDirectory, Json, Stopped, describe
 from renate.jobs.live import reading_from
 from renate.jobs.records import COMPLETED, STOPPED, JobResult
-from renate.jobs.text import load
-from renate.jobs.torchrun import failed
+from renate.jobs.running.torchrun import failed
 from renate.ranks import ALONE, Ranks, is_lost
 
 JOBS = ("update", "stream", "evaluate")
@@ -33,8 +33,8 @@ def execute(
     """Run the job in a directory and write its result.json; never raises for what the job does.
 
     Of several processes the first one writes the result. Each that fails leaves word of why
-    (`renate.jobs.torchrun`), and the result is left to whoever started them where the first was
-    but the victim of another's end.
+    (`renate.jobs.running.torchrun`), and the result is left to whoever started them where the first
+    was but the victim of another's end.
 
     Returns:
         The result; `lost` where another process's end is the cause, and none was written.

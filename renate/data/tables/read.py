@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from renate.data import remote
-from renate.data.columns import first_line, is_text, strings
-from renate.data.csv_text import read_csv, typed
-from renate.data.parquet import Read, read_parquet
+from renate.data.tables import remote
+from renate.data.tables.columns import first_line, is_text, strings
+from renate.data.tables.csv_text import read_csv, typed
+from renate.data.tables.parquet import Read, read_parquet
 from renate.errors import DataError
 
 

@@ -15,12 +15,12 @@ from contextlib import suppress
 from io import FileIO
 from typing import NamedTuple
 
-from renate.data.images import InColourError, Layout, pixels
+from renate.data.images.decode import InColourError, Layout, pixels
 from renate.errors import DataError
 
 # Two arguments of `serve`, then the parent's own sys.path, so that both find the same modules.
 START = (
-    "import sys; a, b, *sys.path = sys.argv[1:]; from renate.data.image_worker import serve; "
+    "import sys; a, b, *sys.path = sys.argv[1:]; from renate.data.images.worker import serve; "
     "serve(a, int(b))"
 )
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from renate.data.columns import strings
+from renate.data.tables.columns import strings
 
 # Rows up to this many bytes can be read; pyarrow's own bound is a sixteenth of it.
 BLOCK = 1 << 24

@@ -42,8 +42,8 @@ def serve(events: int) -> None:
     with _beating(emit), without_scipy_signal():  # the imports take seconds
         load_dynamo_on_demand()
 
-        from renate.jobs.execute import execute
-        from renate.jobs.process import Baseline
+        from renate.jobs.running.execute import execute
+        from renate.jobs.running.process import Baseline
 
         baseline = Baseline()
 
@@ -88,7 +88,7 @@ def attend(path: Path, wires: Path) -> "JobResult":
             with without_scipy_signal():
                 load_dynamo_on_demand()
 
-                from renate.jobs.execute import execute
+                from renate.jobs.running.execute import execute
                 from renate.ranks import Ranks
 
             result = execute(

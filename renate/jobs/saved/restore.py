@@ -18,10 +18,10 @@ from renate.data.split import Split
 from renate.errors import ConfigError, CorruptError, StateError
 from renate.fitting.measure import untouched
 from renate.jobs.builders import transform
+from renate.jobs.checks.probe import materialise
+from renate.jobs.config_yaml import load as parse
 from renate.jobs.context import Job
-from renate.jobs.from_state import Relayed, deploy_of, load_into, problem_from, tensors_of
-from renate.jobs.probe import materialise
-from renate.jobs.text import load as parse
+from renate.jobs.saved.from_state import Relayed, deploy_of, load_into, problem_from, tensors_of
 from renate.memory.store.memory import Memory
 from renate.models.grow import grow
 from renate.problems.base import Problem

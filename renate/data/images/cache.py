@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.image_worker import Answer, Block, Worker, write
-from renate.data.images import Layout, open_image
-from renate.data.parquet import batches
+from renate.data.images.decode import Layout, open_image
+from renate.data.images.worker import Answer, Block, Worker, write
+from renate.data.tables.parquet import batches
 from renate.errors import DataError
 
 # Where they stand, for messages, and the images.

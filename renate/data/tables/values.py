@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from renate.data.columns import is_text, to_numpy
-from renate.data.csv_text import is_number
+from renate.data.tables.columns import is_text, to_numpy
+from renate.data.tables.csv_text import is_number
 from renate.errors import DataError
 
 

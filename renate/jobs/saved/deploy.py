@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from renate.data.batch import BatchTransform
 from renate.errors import StateError
-from renate.jobs.from_state import (
+from renate.jobs.saved.from_state import (
     deploy_of,
     from_state,
     load_into,

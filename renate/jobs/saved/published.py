@@ -14,8 +14,8 @@ from renate.errors import ConfigError, StateError
 from renate.fitting.measure import Measure
 from renate.jobs.builders import criterion_of, transform
 from renate.jobs.context import OURS, Job
-from renate.jobs.from_state import from_state, load_into, module_from_state, transform_from
-from renate.jobs.restore import Saved
+from renate.jobs.saved.from_state import from_state, load_into, module_from_state, transform_from
+from renate.jobs.saved.restore import Saved
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.updaters.base import Updater

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from renate.data.columns import is_text, to_numpy
-from renate.data.exact import INT64
+from renate.data.tables.columns import is_text, to_numpy
+from renate.data.tables.exact import INT64
 from renate.errors import DataError
 from renate.problems.base import Label
 

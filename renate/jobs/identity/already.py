@@ -2,7 +2,7 @@
 it.
 
 Before it runs, its recipe says what it is; where only reading the data tells what they hold, the
-job compares those too (`renate.jobs.content`).
+job compares those too (`renate.jobs.identity.content`).
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""Files -> columns: what they hold, where each value came from, nothing changed in silence."""

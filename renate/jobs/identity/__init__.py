@@ -1,0 +1,1 @@
+"""Which job is the very same: its config, its code, its data."""

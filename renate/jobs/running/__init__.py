@@ -1,0 +1,1 @@
+"""How a job directory is run: in this process, in a warm worker, in a group of processes."""

@@ -1,0 +1,1 @@
+"""From a version to objects, and from objects to the next version."""

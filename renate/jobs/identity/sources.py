@@ -189,4 +189,4 @@ def _installed(folder: Path) -> bool:
 
 @cache
 def _this_checkout() -> Path:
-    return Path(__file__).resolve().parents[2]
+    return Path(__file__).resolve().parents[3]

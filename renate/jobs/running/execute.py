@@ -103,7 +103,7 @@ def _own_line(error: Exception) -> str:
     frames = [
         f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename
     ]
-    ours = str(Path(__file__).parents[1])
+    ours = str(Path(__file__).parents[2])
     installed = (ours, sys.prefix, str(Path(os.__file__).parent), "<frozen")
     users = [f for f in frames if not f.filename.startswith(installed)]
     where = (

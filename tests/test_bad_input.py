@@ -47,7 +47,7 @@ EARLY: list[tuple[list[str], str]] = [
     (["objective.mode=best"], "objective.mode=best: expected max or min"),
     (
         ["data.val_size=0"],
-        "objective.metric=val_accuracy needs validation data, but data.val_size=0",
+        "objective.metric=auto needs validation data, but data.val_size=0",
     ),
     (["data=files", "data.target=label"], "data.train is mandatory: give data.train=…"),
     (["loss=any"], "loss._target_ is mandatory: give loss._target_=…"),

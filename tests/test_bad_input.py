@@ -208,7 +208,7 @@ IN_THE_JOB: list[tuple[list[str], str]] = [
     ([*FILES, "data.train=latin.csv"], "column 'x' isn't UTF-8"),
     (
         [*FILES, "data.test=other.parquet"],
-        "data.test: labels [9] are in neither data.train nor the state",
+        "other.parquet: column 'label': labels [9] are in neither data.train nor the state",
     ),
     ([*FILES, "scenario=rotation"], "scenario=rotation needs images [C, H, W], the inputs are [2]"),
     (

@@ -193,10 +193,11 @@ def test_what_is_saved(six: SimpleNamespace) -> None:
 
 def test_values_belong_to_their_jobs(six: SimpleNamespace) -> None:
     values = [job.return_value for job in six.jobs]
-    results = [JobDirectory(Path(job.working_dir)).result or {} for job in six.jobs]
-    assert values == [result["value"] for result in results]
+    found = [JobDirectory(Path(job.working_dir)).result for job in six.jobs]
+    results = [result for result in found if result is not None]
+    assert values == [result.value for result in results]
     assert all(isinstance(value, float) for value in values)
-    assert len({result["metrics"]["test_loss"] for result in results}) == 6, "six jobs, none in another's place"
+    assert len({result.metrics["test_loss"] for result in results}) == 6, "six jobs, none in another's place"
 
 
 def test_one_job(tmp_path: Path) -> None:
@@ -395,7 +396,9 @@ def test_a_third_partys_sweeper(workdir: Path) -> None:
     for lr, number, value, folder in told:
         directory = JobDirectory(Path(folder))
         assert directory.record["overrides"][-1] == lr
-        assert (directory.result or {})["value"] == value
+        result = directory.result
+        assert result is not None
+        assert result.value == value
         assert (workdir / "out" / str(number)).resolve() == directory.path
     witnesses = {(Path(folder) / "log.txt").read_text().splitlines()[0] for *_, folder in told}
     assert len(witnesses) == 1, "one warm worker served both batches"

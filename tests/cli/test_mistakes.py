@@ -176,7 +176,7 @@ def test_the_load_line_works_for_own_models(
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("load "))
     found: dict[str, object] = {}
     exec(line.split('"')[1], found)
-    assert isinstance(found["model"], package.jobs.deploy.Predictor)
+    assert isinstance(found["model"], package.jobs.saved.deploy.Predictor)
 
 
 def test_a_resumed_sweep_says_so(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,8 +35,8 @@ class Unsized(Dataset[Any]):
 ITEMS: dict[str, Any] = {
     "shapes": [(torch.zeros(2), 0), (torch.zeros(3), 1)],
     "items": [torch.zeros(2)],
-    "float": [(torch.zeros(2), 0.5), (torch.zeros(2), 1.5)],
-    "several": [(torch.zeros(2), torch.zeros(3))],
+    "complex": [(torch.zeros(2), 0.5j), (torch.zeros(2), 1.5j)],
+    "several": [(torch.zeros(2), torch.zeros(3, 2))],
     "mixed": [(torch.zeros(2), 1), (torch.zeros(2), "a")],
     "dict": [({"text": "a"}, 1)],
     "endless": iter([]),
@@ -89,8 +89,8 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
             "column 'x' is string, expected numbers or images",
         ),
         (
-            tabled({"x": [1, 2], "label": [0.5, 1.5]}),
-            "column 'label' holds 0.5, a label is a whole number",
+            tabled({"x": [1, 2], "label": [{"a": 1}, {"a": 2}]}),
+            "column 'label' is struct<a: int64>, a target is a number, a boolean, text or a list",
         ),
         (
             tabled({"x": [1, 2], "label": [1, 1]}),
@@ -172,7 +172,7 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
                     "shapes",
                     "item 1 is torch.float32 [3], item 0 is torch.float32 [2]: all must be alike",
                 ),
-                ("several", "data.train: item 0: its target has shape [3], expected one label"),
+                ("several", "data.train: item 0: its target has shape [3, 2], expected one label"),
                 ("mixed", "data.train: some targets are text, some integers: use one kind"),
                 (
                     "dict",
@@ -189,7 +189,7 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
                     "data.train: list_iterator has no length, expected a data set with len()",
                 ),
                 ("items", "data.train: item 0 is Tensor, expected (input, target)"),
-                ("float", "target 0.5 is float, a label is an integer or text"),
+                ("complex", "target 0.5j is complex, expected a number, text"),
                 ("none", "data.train has no examples"),
             ]
         ],
@@ -245,7 +245,7 @@ def test_labels_that_only_the_test_has_and_other_kinds() -> None:
     write("a.parquet", {"x": [1, 2], "label": [0, 1]})
     write("b.parquet", {"x": [1, 2], "label": [0, 5]})
     with pytest.raises(
-        DataError, match=r"data.test: labels \[5\] are in neither data.train nor the state"
+        DataError, match=r"b.parquet: column 'label': labels \[5\] are in neither data.train nor"
     ):
         load(files("a.parquet", test="b.parquet"))
     with pytest.raises(DataError, match="its labels are like 0, the state's like 'cat'"):

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import renate
@@ -9,7 +12,15 @@ from tests.conftest import write_table
 from tests.test_config import GROUPS, OPTIONS
 
 ALONE = {"job", "backend", "data"}  # these have tests of their own
+NUMBERS = ["data=files", "data.train=a.parquet", "data.target=x", "data.inputs=[y]"]
+LABELS = ["data=files", "data.train=flags.parquet", "data.target=[a,b]"]
 NEEDS = {
+    ("loss", "mse"): NUMBERS,
+    ("metrics", "regression"): NUMBERS,
+    ("problem", "regression"): NUMBERS,
+    ("loss", "binary_cross_entropy"): LABELS,
+    ("metrics", "multi_label"): LABELS,
+    ("problem", "multi_label"): LABELS,
     ("model", "torch_module"): [
         "model._target_=my_net.Net",
         "+model.num_classes=null",
@@ -38,6 +49,7 @@ def test_no_group_is_forgotten() -> None:
 @pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] not in ALONE], ids=str)
 def test_runs(group: str, option: str, workdir: Path) -> None:
     write_table(workdir / "a.parquet", seed=0, rows=200)
+    write_flags(workdir / "flags.parquet")
     if option == "cifar10":
         write_images(workdir / "images.parquet")
     (workdir / "my_net.py").write_text(
@@ -48,16 +60,20 @@ def test_runs(group: str, option: str, workdir: Path) -> None:
     quick = [f"{group}={option}", "trainer.max_epochs=1", "data.limit=100", "data.val_size=20"]
     result = renate.run([*quick, *TUNED.get(group, []), *NEEDS.get((group, option), [])])
     assert result.version == 1
-    assert 0 <= result.metrics["test_accuracy"] <= 1
+    metric = {id(NUMBERS): "rmse", id(LABELS): "f1_micro"}.get(id(NEEDS.get((group, option))), "accuracy")
+    assert 0 <= result.metrics[f"test_{metric}"] <= 1.5
     assert renate.load_model(result.state_url, trust=["my_net"]).version == 1
+
+
+def write_flags(path: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=200)
+    table = {"x": numbers, "a": (numbers > 0).astype(int), "b": (numbers > 1).astype(int)}
+    pq.write_table(pa.table(table), path)
 
 
 def write_images(path: Path) -> None:
     import io
 
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
     from PIL import Image
 
     images = []

@@ -54,10 +54,12 @@ class Ranks:
 
     @property
     def first(self) -> bool:
+        """Whether this process is number 0."""
         return self.rank == 0
 
     @property
     def alone(self) -> bool:
+        """Whether the job is this process alone."""
         return self.size == 1
 
     def connect(self, device: str) -> None:

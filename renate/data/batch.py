@@ -13,6 +13,7 @@ Columns = dict[str, Tensor]
 
 
 def length(columns: Columns) -> int:
+    """Return how many rows the columns have."""
     return len(columns["targets"])
 
 

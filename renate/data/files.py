@@ -99,6 +99,13 @@ class Files(Source):
         return [self.target] if isinstance(self.target, str) else list(self.target)
 
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
+        """Read all files, and match the columns of the test files to those of `train`.
+
+        Raises:
+            DataError: No such file, or one that can't be read, lacks a column, or holds what can't
+                be used.
+            ConfigError: `target` or `inputs` aren't those of the state.
+        """
         train = expand(self.train, "data.train")
         named: Mapping[str, Paths] = {}
         if self.test is not None:

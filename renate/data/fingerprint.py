@@ -120,6 +120,12 @@ class Hashes:
         self.fresh: dict[str, Any] = {}
 
     def of(self, file: Path) -> str:
+        """Return the SHA-256 of a file's content in hexadecimal; the file is read only where its
+        size or its times aren't those that are remembered.
+
+        Raises:
+            OSError: The file is absent, or can't be read.
+        """
         # ctime besides mtime: a copy may bring its old mtime along, nobody can set a ctime
         stat = file.stat()
         name = str(file.absolute())

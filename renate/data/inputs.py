@@ -56,6 +56,7 @@ class Inputs:
 
     @property
     def names(self) -> list[str]:
+        """The columns' names, in the order in which the model sees them."""
         return [column.name for column in self.columns]
 
     @property
@@ -64,6 +65,9 @@ class Inputs:
         return all(column.kind != "tensor" for column in self.columns)
 
     def to_json(self) -> dict[str, Any]:
+        """Return it as JSON has it, each column as [name, kind, low, high]; `from_json` is the
+        reverse.
+        """
         columns = [[c.name, c.kind, c.low, c.high] for c in self.columns]
         target = {"target": self.target, "target_kind": self.target_kind}
         return {"columns": columns, "dtype": self.dtype, "shape": list(self.shape)} | target

@@ -64,6 +64,7 @@ class NoScenario(Scenario):
         super().__init__(1)
 
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
+        """Return the columns as they are."""
         return columns
 
 
@@ -94,6 +95,13 @@ class ClassIncremental(Scenario):
         self.shuffle = shuffle
 
     def classes(self, index: int, *, seed: int, num_classes: int) -> list[int]:
+        """Return the chunk's class indices: its grouping, or its (nearly) equal share of all
+        classes.
+
+        Raises:
+            ConfigError: The target has no classes, there are fewer of them than chunks, or
+                `groupings` has one twice or one that doesn't exist.
+        """
         if not num_classes:
             raise ConfigError(
                 "scenario=class_incremental cuts by class, and what is predicted here has none: "
@@ -125,6 +133,11 @@ class ClassIncremental(Scenario):
         return [int(c) for c in torch.tensor_split(order, self.chunks)[index]]
 
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
+        """Return the rows whose targets are among the chunk's classes, in their order.
+
+        Raises:
+            ConfigError: See `classes`.
+        """
         wanted = torch.tensor(self.classes(index, seed=seed, num_classes=num_classes))
         return select(columns, torch.isin(columns["targets"], wanted).nonzero()[:, 0])
 
@@ -138,6 +151,9 @@ class IID(Scenario):
     """
 
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
+        """Return one of the disjoint random parts, its rows in their order; all rows where `part`
+        is `test`.
+        """
         return columns if part == "test" else disjoint(columns, index, self.chunks, part, seed)
 
 
@@ -179,6 +195,9 @@ class Rotation(Scenario):
         self.full = full
 
     def angle(self, index: int, seed: int) -> float:
+        """Return a chunk's rotation in degrees, counter-clockwise: the one given, or one drawn by
+        the seed.
+        """
         if self.degrees is not None:
             return float(self.degrees[index])
         generator = torch.Generator().manual_seed(derive(seed, "angles"))
@@ -188,6 +207,12 @@ class Rotation(Scenario):
         )
 
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
+        """Return rows with their images [N, C, H, W] rotated by the chunk's angle: where `full` is
+        off a disjoint part of them, but of the test data always all.
+
+        Raises:
+            DataError: The inputs aren't images.
+        """
         if columns["inputs"].ndim != 4:
             raise DataError(
                 "scenario=rotation needs images [C, H, W], the inputs are "
@@ -240,6 +265,9 @@ class Permutation(Scenario):
         self.full = full
 
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
+        """Return rows with the values of each input in the chunk's order, those of chunk 0 as they
+        are: where `full` is off a disjoint part of them, but of the test data always all.
+        """
         if not self.full and part != "test":
             columns = disjoint(columns, index, self.chunks, part, seed)
         if index == 0:

@@ -50,6 +50,9 @@ class Split:
     moved: dict[int, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """Return it as JSON has it, each hash in `moved` as 16 hexadecimal digits; `from_json` is
+        the reverse.
+        """
         moved = {f"{number:016x}": side for number, side in sorted(self.moved.items())}
         return {
             "test": self.test,

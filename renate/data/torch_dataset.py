@@ -37,6 +37,11 @@ class TorchDataset(Source):
         check_test_size(self.test, self.test_size)
 
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
+        """Read every item of `train` and `test` into tables.
+
+        Raises:
+            DataError: Items that `table` refuses.
+        """
         whole = table(self.train, "data.train")
         if self.test is None:
             return whole, self.test_size

@@ -56,6 +56,11 @@ class Normalize(nn.Module):
         self.std = torch.tensor(list(std))
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return (inputs - mean) / std, [B, C, ...].
+
+        Raises:
+            DataError: C isn't the number of means.
+        """
         if inputs.shape[1] != len(self.mean):
             raise DataError(
                 f"transform: Normalize has {len(self.mean)} means, the inputs {inputs.shape[1]} "
@@ -82,6 +87,11 @@ class RandomCrop(nn.Module):
         self.padding = padding
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return a crop of each padded image, [B, C, H, W] and of the same dtype.
+
+        Raises:
+            DataError: The inputs aren't images.
+        """
         if inputs.ndim != 4:
             raise DataError(
                 "transform: RandomCrop needs images [C, H, W], the inputs are "
@@ -113,6 +123,11 @@ class RandomHorizontalFlip(nn.Module):
         self.p = p
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the images [B, C, H, W], each as it was or with its columns in reverse order.
+
+        Raises:
+            DataError: The inputs aren't images.
+        """
         if inputs.ndim != 4:
             shape = list(inputs.shape[1:])
             raise DataError(

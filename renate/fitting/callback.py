@@ -45,9 +45,15 @@ class FitCallback(pl.Callback):
         self._next_tick = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Let the fit go on from its checkpoint, where it has one."""
         self.checkpoint.restore(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Write the checkpoint that the last step of the epoch before asked for, if it did.
+
+        Raises:
+            SystemExit: The job was told to end, and is saved.
+        """
         if trainer.current_epoch == 0:  # nothing was trained since what this fit began with
             return
 
@@ -62,6 +68,13 @@ class FitCallback(pl.Callback):
         module: pl.LightningModule,
         *_: Any,
     ) -> None:
+        """Validate where `validate_every` says so, let the processes agree, write a checkpoint that
+        is due, and show progress every `TICK` seconds.
+
+        Raises:
+            SystemExit: The job was told to end, and is saved.
+            JobError: See `Validation.validate`.
+        """
         if self.validate_every is not None:  # before a checkpoint of this step, which knows of it
             self._validate_midway(trainer, self.validate_every)
 
@@ -78,6 +91,12 @@ class FitCallback(pl.Callback):
             self._tick(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Align the ids of several processes, tell the checkpoint of the epoch's end, and validate
+        where `validate_every` is None.
+
+        Raises:
+            JobError: See `Validation.validate`.
+        """
         if self.sync is not None:
             self.sync.end_epoch()
 

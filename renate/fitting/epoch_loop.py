@@ -53,6 +53,12 @@ class EpochLoop(_TrainingEpochLoop):
         trainer.fit_loop.epoch_loop = cls(trainer, ours)
 
     def run(self, data_fetcher: Any) -> None:
+        """Run an epoch's batches: by the short loop where it does the same, by Lightning's own
+        elsewhere.
+
+        Raises:
+            SIGTERMException: The process was sent SIGTERM while there was more to train.
+        """
         if not self._is_plain():
             super().run(data_fetcher)
             return

@@ -63,6 +63,11 @@ class Learner(QuickHookName, pl.LightningModule):
         self.progress = progress
 
     def configure_optimizers(self) -> Any:
+        """Return the optimizer of all parameters that require gradients, the updater's own among
+        them, with the scheduler, where there is one, in the dict that Lightning takes.
+
+        An updater that has an `after_step` hears of each of the optimizer's steps.
+        """
         optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
         if type(self.updater).after_step is not Updater.after_step:
             optimizer.register_step_post_hook(lambda *_: self.updater.after_step(self.model))
@@ -85,9 +90,16 @@ class Learner(QuickHookName, pl.LightningModule):
         device: torch.device,
         dataloader_idx: int,
     ) -> Batch:
+        """Return the batch as it is: `BatchTransform` has moved it."""
         return batch  # BatchTransform has moved it already
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the updater's loss of a batch, a scalar, and count the batch.
+
+        Raises:
+            JobError: The loss is NaN or infinite; on another device than the CPU only each
+                `CHECK_EVERY`th step looks.
+        """
         loss = self.updater.loss(self.model, batch)
         value = loss.detach()
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 
 def main() -> None:
+    """Do what the command line says: serve as a warm worker, or run a job directory and end the
+    process, with exit code 0 only if the job hasn't failed.
+    """
     if sys.argv[1] == "--serve":
         from renate.jobs.running.serve import serve
 

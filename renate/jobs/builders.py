@@ -63,6 +63,17 @@ def dtype_of(trainer: Config) -> torch.dtype | None:
 def transform_of(
     node: Config, part: str, device: str | torch.device, **rules: Any
 ) -> BatchTransform:
+    """Build the transform of a part: stream, memory or test.
+
+    Args:
+        node: The group `transform` of a config.
+        part: Whose lists of modules to take.
+        device: Where batches are transformed.
+        **rules: What the config may name, see `renate.build.build`.
+
+    Raises:
+        ConfigError: A module can't be built.
+    """
     made = {
         side: [
             build(t, f"transform.{side}.{part}[{i}]", **rules)
@@ -87,6 +98,11 @@ def memory_of(job: Job, device: torch.device) -> Memory:
 
 
 def updater_of(job: Job, memory: Memory, problem: Problem) -> Updater:
+    """Build the updater and give it its memory, criterion and problem.
+
+    Raises:
+        ConfigError: The updater or the loss can't be built, or the loss isn't of this problem.
+    """
     updater: Updater = job.build("updater")
     updater.memory = memory
     updater.criterion = criterion_of(job, problem)

@@ -40,6 +40,12 @@ class Job:
     ranks: Ranks = ALONE
 
     def build(self, group: str, **given: Any) -> Any:
+        """Build the object that a group of the config describes, `given` being what the config
+        can't hold.
+
+        Raises:
+            ConfigError: See `renate.build.build`.
+        """
         node = {k: v for k, v in self.config[group].items() if k not in OURS}
         return build(node, group, trust=self.config["trust"], **given)
 
@@ -63,6 +69,7 @@ class Job:
         return State(url, cache=cache, show=self.show)
 
     def show(self, done: int, total: int, text: str) -> None:
+        """Emit as progress that `done` of `total` is done, with `prefix` before the text."""
         self.emit(
             {
                 "event": "progress",
@@ -73,11 +80,21 @@ class Job:
         )
 
     def tick(self, done: int, total: int, text: str) -> None:
+        """Show progress, and look whether the job was asked to stop, where it is one process.
+
+        Raises:
+            Stopped: It was.
+        """
         self.show(done, total, text)
         if self.ranks.alone:  # several stop together: see `RankSync`
             self.directory.check()
 
     def report(self, **metrics: float | int | str | None) -> None:
+        """Emit metrics as a report and append them to metrics.jsonl; only the first process does.
+
+        Raises:
+            Stopped: The job was asked to stop, and is one process.
+        """
         if not self.ranks.first:
             return
 

@@ -43,6 +43,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Json | None:
+    """Return the object in a JSON file; None where there is no such file.
+
+    Raises:
+        JobError: The file holds something else, or a part of it.
+    """
     try:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:
@@ -159,6 +164,7 @@ class JobDirectory:
 
     @property
     def asked_to_stop(self) -> bool:
+        """Whether the file `stop` is there, which asks the job to end."""
         return (self.path / "stop").exists()
 
     def check(self) -> None:
@@ -212,4 +218,5 @@ class JobDirectory:
         return answer
 
     def stop(self) -> None:
+        """Ask the job to stop, by the file `stop`: it ends when it next looks."""
         (self.path / "stop").touch()

@@ -179,6 +179,7 @@ class LiveModel(nn.Module):
         self.net: nn.Module = _load(path)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return what the caller's module makes of inputs [B, ...]."""
         logits: Tensor = self.net(inputs)
         return logits
 

@@ -40,6 +40,9 @@ class ClassBalanced(Policy):
 
     @property
     def name(self) -> str:
+        """What a state calls it; the greedy form has a name of its own, since its keys are made
+        otherwise.
+        """
         return "GreedyClassBalanced" if self.greedy else super().name
 
     def _keys_of(self, seed: int, ids: range) -> Floats:
@@ -48,18 +51,32 @@ class ClassBalanced(Policy):
         return uniform(KEYS, seed, ids)
 
     def begin(self, seed: int, counts: list[int]) -> None:
+        """Take the seed, of the keys as well as of the classes' random numbers."""
         super().begin(seed, counts)
         self.quotas.seed = seed
 
     def assign(self, ids: range, columns: Columns, size: int) -> Plan:
+        """Decide by keys and classes: once all slots are taken, an example that enters takes the
+        place of the smallest key in the fullest class.
+
+        Raises:
+            ConfigError: The targets are no classes.
+            DataError: A class is below 0.
+        """
         keys = self.numbers.take(self.seed, ids)
         return self.quotas.offer(keys, classes_of(columns["targets"]))
 
     def values(self) -> Values:
+        """Return `key`, float64, and `label`, int64, of each example kept, [size] both."""
         key, label = self.quotas.held()
         return {"key": key, "label": label}
 
     def restore(self, values: Values) -> None:
+        """Take back keys and labels.
+
+        Raises:
+            CorruptError: A key isn't between 0 and 1, or a label is no class.
+        """
         label = values["label"]
         check_keys(values["key"])
         if not ((label >= 0) & (label < LABELS)).all():
@@ -68,6 +85,9 @@ class ClassBalanced(Policy):
         self.quotas.set(values["key"], label)
 
     def select(self, values: Values, size: int) -> Ints:
+        """Return which `capacity` examples to keep, spread over the classes evenly, int64,
+        ascending.
+        """
         return self.quotas.best(values["key"], values["label"])
 
 

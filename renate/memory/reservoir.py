@@ -12,4 +12,7 @@ class Reservoir(Keyed):
     """
 
     def keys_of(self, seed: int, ids: range) -> Floats:
+        """Return a random number in (0, 1) for each id, float64 [n]: a function of the seed and the
+        id.
+        """
         return uniform(KEYS, seed, ids)

@@ -11,6 +11,9 @@ class SlidingWindow(Keyed):
     """
 
     def keys_of(self, seed: int, ids: range) -> Floats:
+        """Return a number in (0, 1) for each id, float64 [n], that grows with the id; the seed has
+        no part.
+        """
         return by_age(ids)
 
     def resize(self, capacity: int | None, size: int, count: int) -> None:

@@ -41,6 +41,7 @@ class Linear(nn.Linear):
     """Linear, its weights drawn Xavier-normal."""
 
     def reset_parameters(self) -> None:
+        """Draw the weights Xavier-normal and set the biases to 0."""
         super().reset_parameters()
         nn.init.xavier_normal_(self.weight)
         nn.init.zeros_(self.bias)

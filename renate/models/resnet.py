@@ -23,6 +23,7 @@ class Block(nn.Module):
             )
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """[B, width_in, H, W] float -> [B, width, H / stride, W / stride], both rounded up."""
         out = F.relu(self.bn1(self.conv1(inputs)))
         return F.relu(self.bn2(self.conv2(out)) + self.shortcut(inputs))
 

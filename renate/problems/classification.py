@@ -26,9 +26,16 @@ class Classification(Problem):
 
     @property
     def classes(self) -> int:
+        """The number of labels."""
         return len(self.labels)
 
     def fit(self, targets: Targets) -> list[Label]:
+        """Add the labels that are new, in sorted order, and return them.
+
+        Raises:
+            DataError: A first update has one class only, texts come where labels are numbers, or
+                the reverse, or targets aren't one label each.
+        """
         found = sorted(set(self.groups(targets).tolist()))
         if not self.labels:
             if len(found) < 2:
@@ -86,6 +93,7 @@ class Classification(Problem):
         return values
 
     def correct(self, outputs: "Tensor", targets: "Tensor", classes: Sequence[int]) -> "Tensor":
+        """Return whether the largest logit among those of `classes` is the target's, bool [B]."""
         from renate.metrics import mask_logits
 
         return mask_logits(outputs, classes).argmax(1) == targets

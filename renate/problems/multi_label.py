@@ -43,13 +43,23 @@ class MultiLabel(Problem):
 
     @property
     def settings(self) -> dict[str, Any]:
+        """The constructor's `threshold`."""
         return {"threshold": self.threshold}
 
     @property
     def facts(self) -> dict[str, Any]:
+        """What a model or a metric may ask for: the numbers of outputs, and `threshold`."""
         return super().facts | {"threshold": self.threshold}
 
     def fit(self, targets: Targets) -> list[Label]:
+        """Add the labels that are new, of columns their names, of lists what they hold, sorted;
+        return them.
+
+        Raises:
+            DataError: Columns that hold other than 0 and 1, lists that hold no labels or one
+                twice, no label at all at a first update, or texts and whole numbers as labels of
+                one state.
+        """
         if targets.values.ndim > 1:
             found = _names(targets)
             _check_flags(targets)
@@ -102,9 +112,11 @@ class MultiLabel(Problem):
         return outputs.sigmoid()
 
     def never(self, outputs: "Tensor") -> "Tensor":
+        """Return [B, 1], the smallest logit of each row, or `UNLIKELY` where that is smaller."""
         return outputs.amin(1, keepdim=True).clamp(max=UNLIKELY)
 
     def truths(self, targets: "Tensor") -> "Tensor":
+        """Return the flags [B, K] as int64."""
         return targets.long()
 
     def decode(self, outputs: "Tensor") -> list[Any]:

@@ -43,9 +43,17 @@ class Regression(Problem):
 
     @property
     def settings(self) -> dict[str, Any]:
+        """The constructor's `standardise`."""
         return {"standardise": self.standardise}
 
     def fit(self, targets: Targets) -> list[Label]:
+        """At a first update learn the values' names, and return them, and their mean and scale if
+        `standardise` is on; later only check the targets.
+
+        Raises:
+            DataError: Targets that aren't finite numbers, or not as many an example as the
+                state's.
+        """
         values = _numbers(targets)
         width = values.shape[1]
         names = list(targets.names) or ["target", *(f"target {place}" for place in range(1, width))]
@@ -85,9 +93,18 @@ class Regression(Problem):
         return standardised.astype(np.float32)
 
     def fitted(self) -> dict[str, Any]:
+        """Return `mean` and `scale`, a number per output of each; 0 and 1 where nothing is
+        standardised.
+        """
         return {"mean": self.mean, "scale": self.scale}
 
     def restore(self, labels: Sequence[Label], fitted: dict[str, Any]) -> None:
+        """Take back labels, `mean` and `scale`.
+
+        Raises:
+            ValueError: Other keys, not one finite number per output, or a scale that isn't above
+                0.
+        """
         if fitted.keys() != {"mean", "scale"}:
             raise ValueError(
                 f"problem.fitted has the keys {sorted(fitted)}, expected mean and scale"
@@ -114,6 +131,7 @@ class Regression(Problem):
         return values[:, 0] if len(self.labels) == 1 else values
 
     def truths(self, targets: "Tensor") -> "Tensor":
+        """Return the targets in their own units, as `answers` returns outputs."""
         return self.answers(targets)
 
     def decode(self, outputs: "Tensor") -> list[Any]:

@@ -92,6 +92,7 @@ class Tombstone:
             strict.text(self.job, "job", 200)
 
     def encode(self) -> bytes:
+        """Return the bytes that stand in the manifest's place: JSON."""
         return strict_json({"format": FORMAT, "tombstone": True, **asdict(self)})
 
 
@@ -224,6 +225,7 @@ def strict_json(content: dict[str, Any]) -> bytes:
 
 
 def now() -> str:
+    """Return the time in ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

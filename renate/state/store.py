@@ -217,9 +217,15 @@ class Folder(Store):
         return f"can't {verb} {key}: {reason}"
 
     def get(self, key: str, size: int = 0) -> memoryview:
+        """Return a file's bytes; `size` plays no part, it is read in one piece.
+
+        Raises:
+            FileNotFoundError: There is no such file, or no folder.
+        """
         return self._ask("read", key, lambda objects: memoryview(obs.get(objects, key).bytes()))
 
     def list(self, folder: str) -> list[Entry]:
+        """List a folder's files, sorted by key, without those that obstore is still writing."""
         # Not obstore's: it leaves out, in silence, a file whose stat fails, and gc would take that
         # version's blobs.
         path = self.root / folder
@@ -235,10 +241,12 @@ class Folder(Store):
         return sorted(found)
 
     def delete(self, keys: Sequence[str]) -> None:
+        """Delete files; an absent one is no error, nor is an absent state."""
         if self.root.is_dir():
             super().delete(keys)
 
     def put(self, key: str, data: bytes | memoryview) -> None:
+        """Write a file; its bytes and the folders above it are durable then, its name not yet."""
         path = self.root / key
         with self._explained("write", key):
             _make(path.parent)
@@ -246,6 +254,12 @@ class Folder(Store):
             _fsync(path)
 
     def create(self, key: str, data: bytes) -> None:
+        """Write a file, durably, if its name is free.
+
+        Raises:
+            FileExistsError: The name is taken.
+            StateError: The file can't be written, or the file system has no hard links.
+        """
         # The bytes must be durable before the name is, so they get their name by a hard link.
         with self._explained("create", key), self._staged(data) as staged:
             _make((self.root / key).parent)
@@ -262,6 +276,7 @@ class Folder(Store):
             self.sync(key.split("/")[0])
 
     def replace(self, key: str, data: bytes) -> None:
+        """Write a file, durably, over what was there, by renaming one that is complete."""
         with self._explained("write", key), self._staged(data) as staged:
             _make((self.root / key).parent)
             obs.rename(self._objects, staged, key, overwrite=True)
@@ -277,6 +292,9 @@ class Folder(Store):
             self.delete([key])
 
     def sync(self, folder: str) -> None:
+        """Make the names in a folder durable, and those in the state's folder and in the one above
+        it.
+        """
         # The folders above as well: a writer that was killed may have made them without getting
         # that far.
         for path in (self.root / folder, self.root, self.root.parent):

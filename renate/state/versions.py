@@ -260,6 +260,7 @@ class State:
 
 
 def version_key(number: int) -> str:
+    """Return where the manifest of a version lies: `versions/00000012.json` for 12."""
     return f"versions/{number:08d}.json"
 
 

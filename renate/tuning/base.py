@@ -79,7 +79,10 @@ class Proposer(ABC):
         return self.propose(trial)
 
     @abstractmethod
-    def propose(self, trial: int) -> Proposal | None: ...
+    def propose(self, trial: int) -> Proposal | None:
+        """Return the proposal of a trial that comes after `first`, None where the space has nothing
+        new.
+        """
 
     def others(self, trial: int, values: Point) -> None:  # noqa: B027 (most know of one objective only)
         """Take the further objectives' values, right before `report` and `end` of a trial with

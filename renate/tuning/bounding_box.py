@@ -34,6 +34,7 @@ class BoundingBox(SyneTune):
         self.updates: list[Sequence[tuple[Config, float]]] = []
 
     def learn(self, updates: Sequence[Sequence[tuple[Config, float]]]) -> None:
+        """Keep the earlier updates in which a trial has completed; they bound the space."""
         self.updates = [update for update in updates if update]
 
     def _make(self, given: Mapping[str, Any]) -> Any:

@@ -27,9 +27,16 @@ class EventLog:
         self.file = path.open("ab", buffering=0)
 
     def write(self, **event: Any) -> None:
+        """Append an event, one line of JSON.
+
+        Raises:
+            ValueError: It holds a float that is no number.
+            TypeError: It holds what JSON doesn't have.
+        """
         self.file.write(json.dumps(event, allow_nan=False).encode() + b"\n")
 
     def close(self) -> None:
+        """Close the file; `write` can't be called afterwards."""
         self.file.close()
 
 

@@ -121,9 +121,20 @@ class Optuna(Proposer):
                 self._study.enqueue_trial(trial.params, user_attrs={ENQUEUED: True})
 
     def ask(self, trial: int) -> Proposal | None:
+        """Return the study's next proposal, enqueued ones first.
+
+        Raises:
+            ConfigError: See `propose`.
+        """
         return self.propose(trial)  # the study has been told what comes first
 
     def propose(self, trial: int) -> Proposal | None:
+        """Return what the study asks for next, as `enqueued` where it was; None once the sampler
+        has nothing left.
+
+        Raises:
+            ConfigError: The sampler can't draw the value of a key.
+        """
         if self._exhausted:
             return None
 
@@ -147,9 +158,15 @@ class Optuna(Proposer):
         return Proposal(next(same, config), "enqueued")
 
     def others(self, trial: int, values: Point) -> None:
+        """Keep the further objectives' values, for the study to be told when the trial has
+        completed.
+        """
         self._others[trial] = values
 
     def report(self, trial: int, step: int, value: float) -> bool:
+        """Tell the study of a value; True where its pruner stops the trial before its last epoch;
+        of several objectives nothing is told, and no trial stopped.
+        """
         if self.objectives > 1:  # Optuna prunes by one objective only
             return False
         with _quiet():
@@ -157,6 +174,9 @@ class Optuna(Proposer):
             return step < self.steps and bool(self._trials[trial].should_prune())
 
     def end(self, trial: int, status: str, value: float | None) -> None:
+        """Tell the study how a trial ended; one that has completed without a value that is a number
+        counts as failed.
+        """
         from optuna.trial import TrialState
 
         if status == COMPLETED and (value is None or math.isnan(value)):

@@ -28,6 +28,9 @@ class Random(Proposer):
     several = True
 
     def propose(self, trial: int) -> Proposal | None:
+        """Return the next configuration of a small finite space, in an order drawn by the seed, or
+        a draw from a larger one; None where nothing new is found.
+        """
         index = trial - len(self.first)
         order = self._order()
         if order is None:
@@ -36,6 +39,7 @@ class Random(Proposer):
         return Proposal(order[index]) if index < len(order) else None
 
     def ask(self, trial: int) -> Proposal | None:
+        """Return the next proposal, and take note of it, so that no draw repeats it."""
         proposal = super().ask(trial)
         if proposal is not None:
             self.asked.add(_key(proposal.config))
@@ -97,12 +101,16 @@ class Evolution(Random):
         self.further: dict[int, Point] = {}  # trial -> the other objectives', where there are any
 
     def ask(self, trial: int) -> Proposal | None:
+        """Return the next proposal, and keep its configuration, which may be mutated later."""
         proposal = super().ask(trial)
         if proposal is not None:
             self.configs[trial] = proposal.config
         return proposal
 
     def propose(self, trial: int) -> Proposal | None:
+        """Return, with chance `share`, a mutation of one of the best trials; else what `Random`
+        proposes, as always for a small finite space and before two trials have reported.
+        """
         generator = random.Random(f"{self.seed}/{trial}")
         # The first says only how good the config's own values are, which is no reason yet to stay
         # near them.
@@ -130,9 +138,11 @@ class Evolution(Random):
         return sorted(known, key=lambda t: (rank[t], t))
 
     def others(self, trial: int, values: Point) -> None:
+        """Keep the further objectives' values."""
         self.further[trial] = values
 
     def report(self, trial: int, step: int, value: float) -> bool:
+        """Keep the best value of a trial, of several objectives the last one; stops none."""
         # Of several objectives only values of the same epoch are a point.
         self.values[trial] = (
             value if trial in self.further else min(value, self.values.get(trial, math.inf))
@@ -140,6 +150,7 @@ class Evolution(Random):
         return False
 
     def end(self, trial: int, status: str, value: float | None) -> None:
+        """Forget the value of a failed trial, and take the final one of a completed trial."""
         if status == FAILED:
             self.values.pop(trial, None)
         elif value is not None and status == COMPLETED:
@@ -170,5 +181,6 @@ class Grid(Proposer):
         self.rest = (config for config in space.grid() if config not in self.first)
 
     def propose(self, trial: int) -> Proposal | None:
+        """Return the next configuration of the grid; None after the last."""
         config = next(self.rest, None)
         return None if config is None else Proposal(config)

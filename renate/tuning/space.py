@@ -66,6 +66,9 @@ class Domain:
         return number
 
     def sample(self, generator: random.Random) -> str:
+        """Draw a value, as the command line has it: evenly among choices or over the range, and
+        over its logarithm where `log` is set.
+        """
         if self.kind == "choice":
             return generator.choice(self.choices)
 
@@ -134,6 +137,7 @@ class Space:
         return kept
 
     def sample(self, generator: random.Random) -> Config:
+        """Draw a configuration: each key's value in turn, if those before bring the key along."""
         config: Config = {}
         for key, domain in self.domains.items():
             if self.is_active(key, config):
@@ -171,6 +175,7 @@ class Space:
 
     @property
     def finite(self) -> bool:
+        """Whether every domain has a finite number of values."""
         return all(domain.size < math.inf for domain in self.domains.values())
 
     def grid(self) -> Iterator[Config]:

@@ -14,6 +14,7 @@ class Never(Stopper):
     several = True
 
     def report(self, trial: int, step: int, value: float) -> bool:
+        """Return False: no trial is stopped."""
         return False
 
 
@@ -36,12 +37,16 @@ class Median(Stopper):
         self.reached: dict[int, dict[int, float]] = {}  # epoch -> trial -> best value
 
     def report(self, trial: int, step: int, value: float) -> bool:
+        """Keep a trial's best value at an epoch; True if it is worse than the median of the others
+        there, at least `trials`, once its grace is over and before its last epoch.
+        """
         others = self.reached.setdefault(step, {})
         worse = len(others) >= self.trials and value > statistics.median(others.values())
         others[trial] = value
         return self.patience(self.grace) <= step < self.steps and worse
 
     def end(self, trial: int, status: str) -> None:
+        """Forget what a failed trial reported."""
         if status == FAILED:
             for others in self.reached.values():
                 others.pop(trial, None)
@@ -85,9 +90,13 @@ class Halving(Stopper):
         self.points: dict[int, dict[int, Point]] = {}  # epoch -> trial -> all of them
 
     def others(self, trial: int, values: Point) -> None:
+        """Keep the further objectives' values, for the report that follows."""
         self.further[trial] = values
 
     def report(self, trial: int, step: int, value: float) -> bool:
+        """Judge a trial at each rung that it has come to since it was last judged; True if one of
+        them lets it go on no further, unless this is its last epoch.
+        """
         stop = False
         level = self.patience(self.grace) * self.factor ** self._bracket(trial)
         while level <= min(step, self.steps - 1):
@@ -129,6 +138,7 @@ class Halving(Stopper):
         ]
 
     def end(self, trial: int, status: str) -> None:
+        """Take a failed trial out of every rung."""
         if status == FAILED:
             for points in self.points.values():
                 points.pop(trial, None)

@@ -176,6 +176,7 @@ class Sweep:
         self.why = ""
 
     def elapsed(self) -> float:
+        """Return the seconds that the sweep has run, those before it was interrupted among them."""
         return self.before + self.backend.clock() - self.began
 
     def run(self) -> list[Trial]:

@@ -106,6 +106,12 @@ class SyneTune(Proposer):
             yield
 
     def ask(self, trial: int) -> Proposal | None:
+        """Return the next of the first configurations, of which the scheduler is told as well, then
+        what it suggests.
+
+        Raises:
+            ConfigError: See `propose`.
+        """
         # Not by `points_to_evaluate`: not every scheduler takes it, and none checks what it holds.
         if trial < len(self.first):
             self._add(trial, self._flat(self.first[trial]))
@@ -180,6 +186,7 @@ class SyneTune(Proposer):
         return bool(self._engine.trial_decisions_stack) or members < self._engine.population_size
 
     def others(self, trial: int, values: Point) -> None:
+        """Keep the further objectives' values, which go along with the trial's next result."""
         self._further[trial] = values
 
     def _result(self, trial: int, step: int, value: float | None) -> dict[str, Any]:
@@ -187,6 +194,9 @@ class SyneTune(Proposer):
         return {EPOCH: step, VALUE: value} | further
 
     def report(self, trial: int, step: int, value: float) -> bool:
+        """Give the scheduler a result; True where it doesn't let the trial go on, unless at its
+        last epoch.
+        """
         # A clone was perturbed when it began: without this, its first epoch is judged
         if trial in self._unjudged:
             self._unjudged.remove(trial)
@@ -202,6 +212,9 @@ class SyneTune(Proposer):
         return step < self.steps and str(decision) != "CONTINUE"
 
     def end(self, trial: int, status: str, value: float | None) -> None:
+        """Tell the scheduler how a trial ended; a successive halving also forgets what a failed one
+        reported.
+        """
         ended = self._trials[trial]
         with self._own_random():
             if status == COMPLETED:

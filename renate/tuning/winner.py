@@ -36,6 +36,7 @@ def record_of(folder: Path) -> dict[str, Any]:
 
 
 def space_to_json(space: Space) -> dict[str, Any]:
+    """Return a space as JSON has it; `space_from_json` is the reverse."""
     conditions = {key: [other, sorted(values)] for key, (other, values) in space.conditions.items()}
     return {
         "domains": {key: asdict(d) for key, d in space.domains.items()},
@@ -44,6 +45,7 @@ def space_to_json(space: Space) -> dict[str, Any]:
 
 
 def space_from_json(found: dict[str, Any]) -> Space:
+    """Return the space that `space_to_json` wrote down."""
     domains = {
         key: Domain(**(d | {"choices": tuple(d["choices"])})) for key, d in found["domains"].items()
     }

@@ -34,18 +34,31 @@ class DERpp(Updater):
         self.widths_differ = False
 
     def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return the loaded model's `logits` of past examples, float32 [B, K]."""
         return {"logits": self.predict(model, batch.inputs).float()}
 
     def grow(self, model: nn.Module, before: dict[str, Tensor]) -> None:
+        """Carry the updater's own state over, and widen the stored logits by NaN for the outputs
+        that are new.
+
+        Raises:
+            StateError: See `Updater.grow`.
+        """
         super().grow(model, before)
         if len(self.memory):  # NaN: the head had no such output when the example came
             self.memory.widen("logits", self.problem.outputs, float("nan"))
 
     def start(self, model: nn.Module, data: Columns) -> None:
+        """Look whether some stored logits have NaN in place of outputs that came later; the new
+        data is what is trained on.
+        """
         kept = self.memory.columns().get("logits")
         self.widths_differ = kept is not None and bool(kept.isnan().any())
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the criterion of the batch, plus both terms on past examples where there are any,
+        a scalar; then offer the batch and its logits to the memory.
+        """
         logits = model(batch.inputs)
         loss: Tensor = self.criterion(logits, batch.targets)
         if len(self.memory):

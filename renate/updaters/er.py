@@ -24,6 +24,9 @@ class ER(Updater):
         self.replay_batch_size = replay_batch_size
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the criterion, a scalar, of the batch and of past examples, if there are any, as
+        one batch; then offer the new ones to the memory.
+        """
         inputs = batch.inputs
         targets = batch.targets
         if len(self.memory):

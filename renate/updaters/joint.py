@@ -21,6 +21,12 @@ class Joint(Updater):
         self.reset = reset
 
     def start(self, model: nn.Module, data: Columns) -> Columns:
+        """Put the new data into the memory, return the model to its first weights if `reset` is on,
+        and return all that the memory holds, to train on.
+
+        Raises:
+            ConfigError: The memory forgets, or nothing resets some parameter of the model.
+        """
         if self.memory.policy.forgets:
             raise ConfigError(
                 "updater=joint trains on everything seen so far, which a "
@@ -60,5 +66,6 @@ class Joint(Updater):
             )
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the criterion, a scalar, of a batch of what `start` returned."""
         loss: Tensor = self.criterion(model(batch.inputs), batch.targets)
         return loss

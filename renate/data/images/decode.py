@@ -37,6 +37,7 @@ class Layout(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """The shape [C, H, W] of each image, C being 1 for L and 3 for RGB."""
         return (1 if self.mode == "L" else 3, self.height, self.width)
 
 

@@ -9,6 +9,7 @@ Array = np.ndarray[Any, Any]
 
 
 def is_text(kind: Any) -> bool:
+    """Whether an Arrow type is `string` or `large_string`."""
     import pyarrow as pa
 
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
@@ -63,5 +64,8 @@ def strings(values: Sequence[str]) -> Any:
 
 
 def first_line(error: Exception) -> str:
+    """Return the printable characters of the first line of an error's message; of an empty one, the
+    name of the error's class.
+    """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return "".join(c for c in lines[0] if c.isprintable())

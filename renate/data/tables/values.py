@@ -41,6 +41,7 @@ class Places:
 
 
 def is_list(kind: Any) -> bool:
+    """Whether an Arrow type holds lists, of one fixed length or of any."""
     import pyarrow as pa
 
     return bool(
@@ -49,6 +50,9 @@ def is_list(kind: Any) -> bool:
 
 
 def is_numeric(kind: Any) -> bool:
+    """Whether an Arrow type holds integers, floats, booleans or decimals, or lists of these; lists
+    of lists don't count.
+    """
     import pyarrow as pa
 
     if is_list(kind):

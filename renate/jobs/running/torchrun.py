@@ -36,6 +36,7 @@ class Group:
 
     @property
     def alone(self) -> bool:
+        """Whether the job is a single process."""
         return self.processes * self.hosts == 1
 
     def command(self, directory: Path, *more: str) -> list[str]:

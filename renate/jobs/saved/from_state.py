@@ -36,9 +36,16 @@ class Relayed:
 
     @property
     def url(self) -> str:
+        """The URL of the state that is read."""
         return self.state.url
 
     def read(self, manifest: Manifest, name: str) -> bytes:
+        """Return a file's bytes, which the first process reads and hands to the others; all must
+        call this.
+
+        Raises:
+            StateError: See `State.read`; in the first process.
+        """
         return self.ranks.broadcast(lambda: bytes(self.state.read(manifest, name)))
 
 

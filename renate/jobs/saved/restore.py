@@ -58,6 +58,11 @@ class Saved:
     def read(
         cls, state: State, manifest: Manifest, ranks: Ranks = ALONE, trust: Sequence[str] = ()
     ) -> "Saved":
+        """Open a version: read its model.json, which one of several processes does for all.
+
+        Raises:
+            StateError: It isn't what an update writes.
+        """
         source = state if ranks.alone else Relayed(state, ranks)
         return cls(source, manifest, deploy_of(source, manifest), trust=trust)
 
@@ -122,6 +127,11 @@ class Saved:
         return sizes
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        """Return the tensors of <name>.safetensors, by their names in there.
+
+        Raises:
+            StateError: The version has no such file, or it is of another kind.
+        """
         return tensors_of(self.state, self.manifest, name)
 
 

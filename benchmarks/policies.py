@@ -12,8 +12,8 @@ import yaml
 from machine import write
 
 from renate.build import build
-from renate.cli.session import CONF
 from renate.data.batch import Columns
+from renate.launchers.composing.conf import CONF
 from renate.memory.store.memory import Memory
 
 BATCH = 128

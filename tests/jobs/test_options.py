@@ -60,7 +60,9 @@ def test_runs(group: str, option: str, workdir: Path) -> None:
     quick = [f"{group}={option}", "trainer.max_epochs=1", "data.limit=100", "data.val_size=20"]
     result = renate.run([*quick, *TUNED.get(group, []), *NEEDS.get((group, option), [])])
     assert result.version == 1
-    metric = {id(NUMBERS): "rmse", id(LABELS): "f1_micro"}.get(id(NEEDS.get((group, option))), "accuracy")
+    metric = {id(NUMBERS): "rmse", id(LABELS): "f1_micro"}.get(
+        id(NEEDS.get((group, option))), "accuracy"
+    )
     assert 0 <= result.metrics[f"test_{metric}"] <= 1.5
     assert renate.load_model(result.state_url, trust=["my_net"]).version == 1
 

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load
 
 import renate as package
+from renate.jobs.records import COMPLETED, JobResult
 from renate.jobs.running.torchrun import Group
 from renate.launchers.base import ComposedJob
 from renate.launchers.local.launcher import LocalLauncher
@@ -89,16 +90,7 @@ def prepared(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
     def submit(self: LocalLauncher, job: ComposedJob) -> "Future[Any]":
         found.append(job.directory.path)
         done: Future[Any] = Future()
-        done.set_result(
-            {
-                "status": "completed",
-                "value": None,
-                "metrics": {},
-                "counts": {},
-                "version": 1,
-                "url": "x",
-            }
-        )
+        done.set_result(JobResult(COMPLETED, version=1, url="x"))
         return done
 
     with monkeypatch.context() as patch:

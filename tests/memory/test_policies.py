@@ -12,9 +12,9 @@ import yaml
 from torch import Tensor
 
 from renate.build import build
-from renate.cli.session import CONF
 from renate.data.batch import BatchTransform, Columns
 from renate.errors import ConfigError, DataError, StateError
+from renate.launchers.composing.conf import CONF
 from renate.memory.random import CLASSES, KEYS, uniform
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import align_ids, merge, sync_counts

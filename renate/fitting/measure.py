@@ -64,6 +64,19 @@ def number_of(name: str, value: Any) -> float:
     )
 
 
+def _computed(name: str, metric: Metric) -> Any:
+    """A metric's value.
+
+    Raises:
+        JobError: It has none of these examples, as R² of a single one.
+    """
+    try:
+        return metric.compute()
+    except ValueError as error:
+        reason = (str(error).splitlines() or ["no message"])[0]
+        raise JobError(f"metrics.{name}: {reason}; give more examples to measure on") from error
+
+
 @dataclass
 class Measure:
     """Measures a model on columns of data, outside of any fit.
@@ -130,7 +143,9 @@ class Measure:
             if classes is not None:
                 known += self.problem.correct(logits, targets, classes).sum()
 
-        result = {name: number_of(name, metric.compute()) for name, metric in self.metrics.items()}
+        result = {
+            name: number_of(name, _computed(name, metric)) for name, metric in self.metrics.items()
+        }
         result["loss"] = float(loss) / rows
         if classes is not None:
             result["task_accuracy"] = int(known) / rows

@@ -43,7 +43,7 @@ def columns(path: str, seed: int) -> None:
     )
 
 
-@pytest.mark.parametrize("updater", ["er", "derpp"])
+@pytest.mark.parametrize("updater", ["er", pytest.param("derpp", marks=pytest.mark.slow)])
 def test_a_label_may_come_later(updater: str, workdir: Path) -> None:
     tags("test3.parquet", 9, 3)
     tags("test4.parquet", 9, 4)

@@ -164,6 +164,15 @@ def test_what_can_not_be(workdir: Path) -> None:
         assert text in said, (more, said)
 
 
+def test_a_metric_that_one_example_does_not_have(workdir: Path) -> None:
+    houses(workdir / "1.parquet", 1)
+    houses(workdir / "one.parquet", 2, rows=1)
+    data = ["data=files", "data.target=price", "data.train=1.parquet", "data.test=one.parquet"]
+    said = command(*data, "trainer.max_epochs=1", cwd=workdir, code=1).stderr
+    assert "metrics.r2: Needs at least two samples" in said
+    assert "give more examples to measure on" in said
+
+
 def test_a_state_keeps_its_problem(workdir: Path) -> None:
     houses(workdir / "1.parquet", 1)
     table = pq.read_table("1.parquet")
@@ -179,6 +188,7 @@ def test_a_state_keeps_its_problem(workdir: Path) -> None:
     assert "test_rmse" in said, "whole numbers are no classes to a state that predicts numbers"
 
 
+@pytest.mark.slow
 def test_a_problem_of_the_users_own(workdir: Path) -> None:
     houses(workdir / "1.parquet", 1)
     (workdir / "my_problem.py").write_text(

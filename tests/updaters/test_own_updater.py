@@ -77,6 +77,7 @@ def test_copies_follow_predict_and_grow(repository: Path) -> None:
     assert f"{measured['accuracy']:.4f}" in evaluated
 
 
+@pytest.mark.slow
 def test_accumulated_batches_are_one_step(repository: Path) -> None:
     write_table(repository / "1.parquet", seed=1, rows=240)
     command(

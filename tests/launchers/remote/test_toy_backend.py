@@ -48,6 +48,7 @@ def test_a_sweeper_that_knows_nothing_of_renate_finds_it(toy: list[str], workdir
     assert done.stderr.count("submitted as toy-") == 2
 
 
+@pytest.mark.slow
 def test_a_tuner_stops_and_publishes(toy: list[str], workdir: Path) -> None:
     asked = ["search_space=lr", "tuner.max_trials=3", "state.url=./state", "state.first=true"]
     done = renate(*toy, *asked, cwd=workdir)
@@ -55,6 +56,7 @@ def test_a_tuner_stops_and_publishes(toy: list[str], workdir: Path) -> None:
     assert State(str(workdir / "state")).versions() == [1]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_one_job(toy: list[str], workdir: Path) -> None:
     done = renate(*toy, "backend.sweep=inside", "seed=0,1", "state.url=null", cwd=workdir)
     assert done.stderr.count("submitted as toy-") == 1
@@ -64,6 +66,7 @@ def test_a_sweep_is_one_job(toy: list[str], workdir: Path) -> None:
     assert sweep["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_says_why(toy: list[str], workdir: Path) -> None:
     done = renate(*toy, "optimizer.lr=1e30", cwd=workdir, code=1)
     assert done.stderr.splitlines()[-1].startswith("renate: the loss is")

@@ -99,6 +99,7 @@ def test_updates_end_as_they_do_here(
     assert len(names(aws)) == 2
 
 
+@pytest.mark.slow
 def test_what_is_local_travels_and_comes_back(
     aws: Services, on: Callable[..., list[str]], workdir: Path
 ) -> None:
@@ -387,6 +388,7 @@ def test_two_machines_train_together(
 @pytest.mark.parametrize(
     ("sweep", "jobs"), [pytest.param("inside", 1, marks=pytest.mark.slow), ("per_trial", 2)]
 )
+@pytest.mark.slow
 def test_a_grid_leaves_candidates(
     aws: Services, on: Callable[..., list[str]], url: str, workdir: Path, sweep: str, jobs: int
 ) -> None:

@@ -37,6 +37,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return str(caught.value.code)
 
 
+@pytest.mark.slow
 def test_a_local_state_receives_what_was_left(
     aws: Services, on: Callable[..., list[str]], workdir: Path
 ) -> None:

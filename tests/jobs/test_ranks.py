@@ -181,6 +181,7 @@ def test_two_processes_are_one_with_batches_twice_as_large(
     assert [r["epoch"] for r in reports] == [1, 2, 3], "one process reports"
 
 
+@pytest.mark.slow
 def test_one_then_two_then_one_process(workdir: Path) -> None:
     state = ["updater=er", *SMALL, "state.url=./state"]
     package.run([*state, "state.first=true"])

@@ -67,6 +67,7 @@ assert exported.module()(torch.ones(4, 3)).shape == (4, 2)
 
 
 @pytest.mark.parametrize("use", USES)
+@pytest.mark.slow
 def test_dynamo_comes_on_demand(use: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", START + USES[use]], capture_output=True, text=True, check=False

@@ -167,6 +167,7 @@ def test_sigterm_ends_the_workers_too(workdir: Path) -> None:
     assert list((workdir / "runs").glob("*/checkpoint.pt")), "what was reached is kept"
 
 
+@pytest.mark.slow
 def test_hydras_own_launcher_and_sweeper(workdir: Path) -> None:
     renate(*QUICK, "hydra/launcher=basic", "seed=1", cwd=workdir, own_process=True)
     renate(*QUICK, "hydra/sweeper=basic", "hydra/launcher=renate_local", "seed=1,2", cwd=workdir)
@@ -192,6 +193,7 @@ def test_one_worker_serves_many_jobs(workdir: Path) -> None:
     assert next(iter(pids)).startswith("pid ")
 
 
+@pytest.mark.slow
 def test_a_worker_reads_an_edited_module_again(workdir: Path) -> None:
     script = """
 import pathlib, renate

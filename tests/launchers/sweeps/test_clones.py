@@ -54,6 +54,7 @@ def curve(folder: Path) -> dict[int, dict[str, float]]:
     }
 
 
+@pytest.mark.slow
 def test_a_clone_with_its_parents_values_does_what_its_parent_does(workdir: Path) -> None:
     (workdir / "my_tuner.py").write_text(CLONER)
     renate(*CLONED, "state.url=./state", "state.first=true", cwd=workdir)

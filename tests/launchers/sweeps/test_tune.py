@@ -115,6 +115,7 @@ def test_the_second_update_begins_with_the_best_of_the_first(workdir: Path) -> N
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_killed_sweeps_end_like_an_undisturbed_one(kills: int, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     killed = tmp_path / "killed"
@@ -199,6 +200,7 @@ class Mine(ER):
 """
 
 
+@pytest.mark.slow
 def test_failing_trials_are_recorded_and_the_sweep_goes_on(workdir: Path) -> None:
     (workdir / "mine.py").write_text(BROKEN)
     (workdir / "conf" / "updater").mkdir(parents=True)

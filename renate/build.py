@@ -220,10 +220,13 @@ def _check_names(
         )
 
 
-def shipped(group: str, option: str) -> dict[str, Any]:
+def shipped(group: str, option: str | Node) -> dict[str, Any]:
     """Return the content of an option that the package ships, for what a config leaves to the
-    problem.
+    problem; content that is given instead of a name is returned as it is.
     """
+    if not isinstance(option, str):
+        return dict(option)
+
     import yaml
 
     text = (files("renate.conf") / group / f"{option}.yaml").read_text()

@@ -111,8 +111,7 @@ def metric_nodes(config: DictConfig, problems: Sequence[type[Problem]]) -> dict[
     """Name -> config of what is measured."""
     nodes: dict[str, Any] = {str(name): node for name, node in config.metrics.items()}
     for problem in problems:
-        own = problem.metrics
-        for name, node in (shipped("metrics", own) if isinstance(own, str) else dict(own)).items():
+        for name, node in shipped("metrics", problem.metrics).items():
             nodes.setdefault(name, node)
     return nodes
 

@@ -114,7 +114,7 @@ def criterion_of(job: Job, problem: Problem) -> nn.Module:
     """The loss; weights that the config gives as a list become the tensor that torch expects."""
     node = {name: value for name, value in job.config["loss"].items() if value is not None}
     if "_target_" not in node:
-        node = _default("loss", problem.loss) | node
+        node = shipped("loss", problem.loss) | node
 
     weights: dict[str, Any] = {}
     for name in ("weight", "pos_weight"):
@@ -127,12 +127,12 @@ def criterion_of(job: Job, problem: Problem) -> nn.Module:
             raise ConfigError(f"loss.{name}={value}: expected a list of numbers") from None
 
     criterion: nn.Module = build(node, "loss", trust=job.config["trust"], **weights)
-    _check_fits(criterion, "loss", problem, problem.loss)
+    check_fits(criterion, "loss", problem, problem.loss)
 
     return criterion
 
 
-def _check_fits(made: nn.Module, key: str, problem: Problem, default: object) -> None:
+def check_fits(made: nn.Module, key: str, problem: Problem, default: object) -> None:
     """Return if a loss or a metric is of this problem.
 
     Raises:
@@ -145,11 +145,6 @@ def _check_fits(made: nn.Module, key: str, problem: Problem, default: object) ->
             "if the target is "
             "meant otherwise: problem=…"
         )
-
-
-def _default(group: str, option: str | Mapping[str, Any]) -> Config:
-    """What a problem has of a group: an option of that name, or the content itself."""
-    return shipped(group, option) if isinstance(option, str) else dict(option)
 
 
 def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:

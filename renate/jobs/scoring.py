@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from renate.build import build, infer
+from renate.build import build, infer, shipped
 from renate.errors import ConfigError, JobError, nearest
 from renate.fitting.measure import Measure
-from renate.jobs.builders import _check_fits, _default, transform
+from renate.jobs.builders import check_fits, transform
 from renate.jobs.chunks import Test
 from renate.jobs.context import Job
 from renate.libraries.torchmetrics import measure_alone
@@ -33,14 +33,14 @@ def measure_of(
     trust = job.config["trust"]
     nodes = job.config["metrics"]
     if problem.metric not in nodes:
-        nodes = _default("metrics", problem.metrics) | nodes
+        nodes = shipped("metrics", problem.metrics) | nodes
 
     metrics = {
         name: build(infer(node, problem.facts), f"metrics.{name}", trust=trust)
         for name, node in nodes.items()
     }
     for name, metric in metrics.items():
-        _check_fits(metric, f"metrics.{name}", problem, problem.metrics)
+        check_fits(metric, f"metrics.{name}", problem, problem.metrics)
 
     _check_objective(job, [*metrics, "loss"])
     for metric in metrics.values():

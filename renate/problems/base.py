@@ -5,9 +5,11 @@ a config is checked without either.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from renate.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +97,22 @@ class Problem(ABC):
             DataError: Targets that aren't of this problem, or of another kind than those known.
         """
 
+    def take_in(self, found: Sequence[Label]) -> list[Label]:
+        """Number the labels that are new after those that are known; returns them.
+
+        Raises:
+            DataError: Texts come where labels are whole numbers, or the reverse.
+        """
+        if found and isinstance(found[0], str) != isinstance(self.labels[0], str):
+            raise DataError(
+                f"data.train: its labels are like {found[0]!r}, the state's like {self.labels[0]!r}"
+            )
+
+        known = set(self.labels)
+        new = [label for label in found if label not in known]
+        self.labels = self.labels + new
+        return new
+
     @abstractmethod
     def encode(self, targets: Targets) -> "Array":
         """Return what is trained on: [N] or [N, K], in a dtype of torch's.
@@ -151,3 +169,14 @@ class Problem(ABC):
     @abstractmethod
     def decode(self, outputs: "Tensor") -> list[Any]:
         """Return an answer for people for each row of outputs [B, K]."""
+
+
+def check_known(labels: Iterable[Label], index: Mapping[Label, int], where: str) -> None:
+    """Return if each label has an index.
+
+    Raises:
+        DataError: Naming the first few that have none.
+    """
+    unknown = [label for label in labels if label not in index]
+    if unknown:
+        raise DataError(f"{where}: labels {unknown[:5]} are in neither data.train nor the state")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from renate.errors import DataError
-from renate.problems.base import Label, Problem, Targets
+from renate.problems.base import Label, Problem, Targets, check_known
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,16 +45,7 @@ class Classification(Problem):
             self.labels = found
             return found
 
-        if isinstance(found[0], str) != isinstance(self.labels[0], str):
-            raise DataError(
-                f"data.train: its labels are like {found[0]!r}, the state's like {self.labels[0]!r}"
-            )
-
-        known = set(self.labels)
-        new = [label for label in found if label not in known]
-        self.labels = self.labels + new
-
-        return new
+        return self.take_in(found)
 
     def encode(self, targets: Targets) -> "Array":
         """Return the index of each label, int64 [N]."""
@@ -62,13 +53,7 @@ class Classification(Problem):
 
         index = {label: position for position, label in enumerate(self.labels)}
         values, inverse = np.unique(self.groups(targets), return_inverse=True)
-        unknown = [value for value in values.tolist() if value not in index]
-
-        if unknown:
-            raise DataError(
-                f"{targets.where}: labels {unknown[:5]} are in neither data.train nor the state"
-            )
-
+        check_known(values.tolist(), index, targets.where)
         indices = np.array([index[value] for value in values.tolist()], dtype=np.int64)
 
         return indices[inverse]

@@ -4,7 +4,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from renate.errors import DataError
-from renate.problems.base import Label, Problem, Targets
+from renate.problems.base import Label, Problem, Targets, check_known
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,16 +72,7 @@ class MultiLabel(Problem):
             self.labels = found
             return found
 
-        if found and isinstance(found[0], str) != isinstance(self.labels[0], str):
-            raise DataError(
-                f"data.train: its labels are like {found[0]!r}, the state's like {self.labels[0]!r}"
-            )
-
-        known = set(self.labels)
-        new = [label for label in found if label not in known]
-        self.labels = self.labels + new
-
-        return new
+        return self.take_in(found)
 
     def encode(self, targets: Targets) -> "Array":
         """Return float32 [N, K]: 1 where an example has a label."""
@@ -93,12 +84,12 @@ class MultiLabel(Problem):
         if targets.values.ndim > 1:
             _check_flags(targets)
             names = _names(targets)
-            _check_known(names, index, targets.where)
+            check_known(names, index, targets.where)
             encoded[:, [index[name] for name in names]] = targets.values
             return encoded
 
         lists = _lists(targets)
-        _check_known(dict.fromkeys(chain.from_iterable(lists)), index, targets.where)
+        check_known(dict.fromkeys(chain.from_iterable(lists)), index, targets.where)
         rows = np.repeat(np.arange(len(lists)), [len(labels) for labels in lists])
         columns = np.array([index[label] for label in chain.from_iterable(lists)], np.int64)
         encoded[rows, columns] = 1
@@ -178,9 +169,3 @@ def _check_flags(targets: Targets) -> None:
             f"{targets.where}: row {row} (the first is 0){name} is {values[row, column].item()!r}, "
             "expected 0 or 1"
         )
-
-
-def _check_known(labels: Any, index: dict[Label, int], where: str) -> None:
-    unknown = [label for label in labels if label not in index]
-    if unknown:
-        raise DataError(f"{where}: labels {unknown[:5]} are in neither data.train nor the state")

@@ -78,6 +78,8 @@ FIXED = (
     "error",
 )
 HEADER = 50_000_000  # bytes
+# How constructors call the number of a model's outputs.
+OUTPUTS = ("num_classes", "num_labels", "num_outputs")
 
 
 def _checked(read: Callable[[Raw], Any], raw: Raw, where: str) -> Any:
@@ -109,7 +111,7 @@ def deploy_from(raw: Raw, where: str) -> dict[str, Any]:
         node(found["model"], "model")
         labels = labels_from(found["labels"])
 
-        for name in ("num_classes", "num_labels", "num_outputs"):
+        for name in OUTPUTS:
             if found["model"].get(name) is not None:
                 count = whole(found["model"][name], f"model.{name}")
                 need(

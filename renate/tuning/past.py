@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from renate.errors import ConfigError
+from renate.state.contents import FIXED as FIELDS
 from renate.state.contents import history_from
 from renate.state.manifest import Manifest
 from renate.state.versions import State
@@ -17,20 +18,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HISTORY = "hpo.csv"
-FIELDS = [
-    "update",
-    "sweep",
-    "trial",
-    "source",
-    "status",
-    "step",
-    "metric",
-    "mode",
-    "value",
-    "seconds",
-    "seed",
-    "error",
-]
 
 Row = dict[str, str]
 

@@ -26,13 +26,10 @@ from renate.memory.store.memory import Memory
 from renate.models.grow import grow
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
-from renate.state.contents import sizes_from
+from renate.state.contents import OUTPUTS, sizes_from
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import OF_CONFIG, Updater
-
-# How constructors call the number of a model's outputs
-OUTPUTS = ("num_classes", "num_labels", "num_outputs")
 
 
 @dataclass

@@ -25,7 +25,7 @@ from renate.data.split import (
 )
 from renate.data.table import File, Readable, Table, check, described, order_of, targets_of
 from renate.errors import ConfigError, DataError
-from renate.problems.auto import problem_for
+from renate.problems.auto import doubt_about, problem_for
 from renate.problems.base import Label, Problem, Targets
 from renate.seeds import derive
 
@@ -316,6 +316,8 @@ def _fitted(
                 f"{targets.where}: problem={problem.name}, read off the target; "
                 "problem=… says otherwise"
             )
+        elif doubt := doubt_about(targets):
+            notes.append(doubt)
 
     return problem, problem.fit(targets), notes
 

@@ -32,6 +32,23 @@ def option_of(targets: Targets) -> str:
     return "classification" if labels else "regression"
 
 
+def doubt_about(targets: Targets) -> str | None:
+    """Return what to say of numbers that look like measurements and are taken as classes."""
+    import numpy as np
+
+    values = targets.values
+    if values.ndim > 1 or values.dtype.kind not in "iu":
+        return None
+
+    different = len(np.unique(values))
+    if different <= FEW or 4 * different <= len(values):
+        return None
+    return (
+        f"{targets.where}: {different} different whole numbers in {len(values)} examples are taken "
+        "as classes: problem=regression predicts numbers"
+    )
+
+
 def problem_for(targets: Targets) -> Problem:
     """Return a problem that fits, with the settings of its option."""
     option = option_of(targets)

@@ -11,7 +11,7 @@ from torchmetrics.classification import MultilabelF1Score
 from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, R2Score
 
 from renate.errors import DataError
-from renate.problems.auto import option_of, problem_for
+from renate.problems.auto import doubt_about, option_of, problem_for
 from renate.problems.base import Problem, Targets
 from renate.problems.classification import Classification
 from renate.problems.multi_label import MultiLabel
@@ -47,6 +47,17 @@ def targets(values: Any, names: tuple[str, ...] = ()) -> Targets:
 def test_the_problem_is_read_off_the_target(values: Any, option: str) -> None:
     assert option_of(targets(values)) == option
     assert type(problem_for(targets(values))).__module__ == f"renate.problems.{option}"
+
+
+def test_whole_numbers_that_look_like_measurements_are_told() -> None:
+    prices = np.arange(300) * 7
+    said = doubt_about(targets(prices))
+    assert said is not None
+    assert "column 'y': 300 different whole numbers in 300 examples are taken as classes" in said
+    assert "problem=regression" in said
+    assert doubt_about(targets(np.repeat(np.arange(100), 5))) is None, "five examples a class"
+    assert doubt_about(targets(np.arange(20))) is None
+    assert doubt_about(targets(prices + 0.5)) is None
 
 
 def test_values_are_standardised_and_come_back_in_their_units() -> None:

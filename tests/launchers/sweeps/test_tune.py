@@ -63,7 +63,7 @@ def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -
     assert result["value"] == max(completed)
     assert len(rows) == 8
     assert {row["status"] for row in rows} == {"completed", "stopped"}
-    assert list(rows[0])[: len(FIELDS)] == FIELDS
+    assert tuple(rows[0])[: len(FIELDS)] == FIELDS
     winner = rows[result["best_trial"]]
     assert {k: winner[k] for k in result["best_params"]} == result["best_params"]
     assert state.manifest().lineage["tuned"]["trial"] == result["best_trial"]

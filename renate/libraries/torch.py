@@ -36,7 +36,7 @@ def forget_default_device() -> None:
     """
     import torch
 
-    chosen = torch._GLOBAL_DEVICE_CONTEXT  # type: ignore[attr-defined]
+    chosen = torch._GLOBAL_DEVICE_CONTEXT
     if not hasattr(chosen, "device_context"):
         return
 

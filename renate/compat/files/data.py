@@ -1,7 +1,7 @@
 """A config file's data module as a source."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,9 +12,11 @@ from renate.compat.files.parts import ModelFn, Transform
 from renate.compat.names.data_module import RenateDataModule
 from renate.compat.names.items import table_of
 from renate.data.base import Data, Known, Source, check_test_size
+from renate.data.split import Split
 from renate.data.table import Readable, Table, check, targets_of
 from renate.errors import ConfigError, DataError
 from renate.problems.base import Problem
+from renate.seeds import derive
 
 CLASSIFICATION = {"_target_": "renate.problems.classification.Classification"}
 LOOKED_AT = 20  # items that are read twice, to see whether they are the same each time
@@ -122,6 +124,11 @@ class DataModuleFn(Source):
         """
         if known is None and self.model == MODEL:
             problem = self._problem_of_the_model(problem)
+
+        _, tests = self.read()
+        if known is not None and known.split is None and not isinstance(tests, float):
+            # Renate kept none: its data modules say themselves what is held out
+            known = replace(known, split=Split(0.0, 0.0, 0.0, derive(seed, "validation")))
 
         data = super().load(seed=seed, known=known, problem=problem, training=training)
         assert self.parts is not None

@@ -19,6 +19,7 @@ _LAZY = {
     "stream": "renate.api",
     "Result": "renate.api",
     "load_model": "renate.jobs.saved.deploy",
+    "get_execution_role": "renate.compat.calls.role",
 }
 
 

@@ -81,7 +81,8 @@ def direction_of(metric: str, metrics: Mapping[str, Any]) -> str | None:
         return CLASSES[short]
     if module == CONFIG_FILE:
         # Only running the file tells its class: its name has to do
-        return CLASSES.get("".join(word.capitalize() for word in name.split("_")))
+        camel = "".join(word.capitalize() for word in name.split("_"))
+        return CLASSES.get(camel, CLASSES.get(f"{camel}Score"))
 
     return _asked(module, cls)
 

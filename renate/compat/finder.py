@@ -14,9 +14,8 @@ CALLS = "renate.compat.calls"
 
 # What one imported from Renate 0.5 -> where it is here; with a colon, a name within a module.
 TABLE = {
-    "renate.get_execution_role": f"{CALLS}.role:get_execution_role",
     "renate.defaults": f"{NAMES}.defaults",
-    "renate.training": f"{CALLS}.training",
+    "renate.training.run_training_job": f"{CALLS}.training:run_training_job",
     "renate.training.training": f"{CALLS}.training",
     "renate.tuning.tuning": f"{CALLS}.training",
     "renate.tuning.execute_tuning_job": f"{CALLS}.training:execute_tuning_job",
@@ -37,7 +36,7 @@ TABLE = {
 # Packages of Renate's in which there was more than the table has.
 PACKAGES = ("renate.utils", "renate.benchmark", "renate.evaluation", "renate.shift")
 MOVED = {
-    "syne_tune.backend.sagemaker_backend.sagemaker_utils": "from renate import get_execution_role",
+    "syne_tune.backend.sagemaker_backend": "from renate import get_execution_role",
 }
 
 
@@ -82,7 +81,15 @@ class Package(Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """There is nothing in it."""
+        """Let attributes be what the table has below it."""
+
+        def ask(name: str) -> Any:
+            full = f"{module.__name__}.{name}"
+            if full not in TABLE:
+                raise AttributeError(f"module '{module.__name__}' has no attribute '{name}'")
+            return importlib.import_module(full)
+
+        module.__dict__["__getattr__"] = ask
 
 
 class Alias(Loader):

@@ -66,11 +66,7 @@ def _of_ours(domain: Domain) -> str:
     if domain.kind == "choice":
         return f"choice({','.join(domain.choices)})"
 
-    low = repr(int(domain.low)) if domain.kind == "int" else repr(float(domain.low))
-    high = repr(int(domain.high)) if domain.kind == "int" else repr(float(domain.high))
-    inner = f"interval({low},{high})"
-
-    return f"tag(log,{inner})" if domain.log else inner
+    return _range(domain.low, domain.high, log=domain.log, whole=domain.kind == "int")
 
 
 def _interval(key: str, domain: Any, *, log: bool, whole: bool) -> str:
@@ -83,7 +79,13 @@ def _interval(key: str, domain: Any, *, log: bool, whole: bool) -> str:
     if low == high:
         return repr(low)
 
-    inner = f"interval({low!r},{high!r})"
+    return _range(low, high, log=log, whole=whole)
+
+
+def _range(low: float, high: float, *, log: bool, whole: bool) -> str:
+    inner = f"interval({float(low)!r},{float(high)!r})"
+    if whole:
+        inner = f"int(interval({int(low)},{int(high)}))"
     return f"tag(log,{inner})" if log else inner
 
 

@@ -1,6 +1,6 @@
 """A call's arguments -> overrides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ def description_of(config_file: str | None, source_dir: str | None) -> Descripti
     return describe(config_file)
 
 
-def of_file(description: Description, config_space: Mapping[str, Any], metric: str) -> list[str]:
+def of_file(
+    description: Description, config_space: Mapping[str, Any], metric: str | None
+) -> list[str]:
     """What the file's functions and their arguments stand for."""
     names = [f"{KEY}.{name}" for name in description.arguments if name in config_space]
     asked = [*(f"{name}=" for name in names), f"objective.metric={metric}"]
@@ -48,8 +50,19 @@ def of_settings(settings: Mapping[str, Any]) -> list[str]:
     Raises:
         ConfigError: A mode or a metric that can't be right.
     """
-    mode = settings["mode"]
-    metric = settings["metric"]
+    return [
+        *_objective(settings["metric"], settings["mode"]),
+        f"model.task_id={quoted(settings['task_id'])}",
+        f"data.chunk_id={quoted(settings['chunk_id'])}",
+        f"seed={quoted(settings['seed'])}",
+        f"run_dir={quoted(settings['working_directory'])}",
+    ]
+
+
+def _objective(metric: str | None, mode: str | None) -> list[str]:
+    """Without a metric the last epoch's weights are kept."""
+    if metric is None and mode is None:
+        return ["objective.metric=null"]
     if mode not in MODES:
         raise ConfigError(f"mode={mode!r}: expected max or min")
     if not isinstance(metric, str) or not metric.startswith(PREFIXES):
@@ -57,14 +70,7 @@ def of_settings(settings: Mapping[str, Any]) -> list[str]:
             f"metric={metric!r}: expected a name that begins with val_ or train_, as val_{metric}"
         )
 
-    return [
-        f"objective.metric={quoted(metric)}",
-        f"objective.mode={mode}",
-        f"model.task_id={quoted(settings['task_id'])}",
-        f"data.chunk_id={quoted(settings['chunk_id'])}",
-        f"seed={quoted(settings['seed'])}",
-        f"run_dir={quoted(settings['working_directory'])}",
-    ]
+    return [f"objective.metric={quoted(metric)}", f"objective.mode={mode}"]
 
 
 def of_state(input_url: str | None, output_url: str | None) -> list[str]:
@@ -144,8 +150,3 @@ def of_workers(workers: int) -> list[str]:
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ConfigError(f"n_workers={workers!r}: expected a whole number of 1 or more")
     return [f"backend.workers={workers}"]
-
-
-def told(lines: Sequence[str]) -> str:
-    """The command that does the same as a call."""
-    return " ".join(["renate", *lines])

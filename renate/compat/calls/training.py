@@ -16,9 +16,9 @@ from renate.errors import ConfigError, nearest
 
 
 def run_training_job(  # noqa: PLR0913 (Renate's signature)
-    mode: str,
+    mode: str | None,
     config_space: Mapping[str, Any],
-    metric: str,
+    metric: str | None,
     backend: str,
     updater: str = "ER",
     max_epochs: int | None = None,
@@ -55,10 +55,11 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
     """Update a model, or train a first one; tune what has a domain.
 
     Args:
-        mode: `max` or `min`: which way the metric is better.
+        mode: `max` or `min`: which way the metric is better; None where there is no metric.
         config_space: Renate's keys, and arguments of the config file's functions -> values, or
             domains of Syne Tune's.
-        metric: `val_…` or `train_…`: by which the best epoch and the best trial are known.
+        metric: `val_…` or `train_…`: by which the best epoch and the best trial are known. None
+            keeps the last epoch's weights.
         backend: `local` or `sagemaker`.
         updater: One of Renate's, however it is spelled.
         max_epochs: Of the fit; the config_space may say so too.
@@ -158,9 +159,9 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
 
 
 def execute_tuning_job(  # noqa: PLR0913 (Renate's signature)
-    mode: str,
+    mode: str | None,
     config_space: Mapping[str, Any],
-    metric: str,
+    metric: str | None,
     backend: str,
     updater: str = "ER",
     max_epochs: int | None = None,

@@ -80,8 +80,11 @@ def groups_of(description: Description, lines: Sequence[str], chosen: set[str]) 
 
 
 def _metric_names(description: Description, lines: Sequence[str]) -> list[str]:
-    """What `metrics_fn` names, and what the objective asks for besides."""
-    names = dict.fromkeys(description.metrics)
+    """What `metrics_fn` names; where that can't be read, what the objective asks for."""
+    if description.metrics:
+        return [*description.metrics]
+
+    names: dict[str, None] = {}
     for line in lines:
         key, _, value = line.partition("=")
         name = value.strip("'\"").removeprefix("val_")

@@ -4,4 +4,5 @@
 GIVEN = {
     "renate.jobs.live.LiveModel": "renate.run(model=…), whose class it can't name",
     "renate.compat.files.parts.ModelFn": "a config file's model_fn, which no state may call",
+    "renate.compat.files.parts.Transform": "a config file's transform, which no state may call",
 }

@@ -2,7 +2,7 @@
 command says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -173,7 +173,12 @@ def _own_predict(job: Job) -> str | None:
 def _same_transform(job: Job, saved: Saved) -> bool:
     ours: Mapping[str, Any] = job.config["transform"]
     theirs = saved.deploy["transform"]
-    return all(_plain(ours[side]["test"]) == _plain(theirs[side]) for side in ("inputs", "targets"))
+    return all(_named(ours[side]["test"]) == _named(theirs[side]) for side in ("inputs", "targets"))
+
+
+def _named(nodes: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Transforms as they are compared: one of a config file is the command's, whose file it is."""
+    return [node["_target_"] if node["_target_"] in GIVEN else _plain(node) for node in nodes]
 
 
 def _plain(value: Any) -> Any:

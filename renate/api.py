@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from renate.compat.files.overrides import with_config_file
 from renate.errors import ConfigError, JobError
 from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import read_json
@@ -61,7 +62,7 @@ def run(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: An
         ConfigError: A key or value that can't be right.
         JobError: The job failed.
     """
-    with _Session(overrides, model, data) as session:
+    with Session(overrides, model, data) as session:
         return session.result()
 
 
@@ -72,8 +73,13 @@ def stream(
 
     Arguments as in `run`.
     """
-    with _Session([*as_list(overrides), "job=stream"], model, data) as session:
+    with Session([*as_list(overrides), "job=stream"], model, data) as session:
         yield from session.rows()
+
+
+def running(overrides: Overrides) -> "Session":
+    """What `run` enters; for who wants to look at the job before its result."""
+    return Session(overrides, None, None)
 
 
 def as_list(overrides: Overrides) -> list[str]:
@@ -89,14 +95,14 @@ def as_list(overrides: Overrides) -> list[str]:
     return list(overrides)
 
 
-class _Session:
+class Session:
     """One job, run in a thread so that a stream can be watched, or one tuned sweep.
 
     Ctrl-C ends it.
     """
 
     def __init__(self, overrides: Overrides, model: Any, data: Any) -> None:
-        self.overrides = as_list(overrides)
+        self.overrides = with_config_file(as_list(overrides))
         self.model = model
         self.data = data
         self.done = threading.Event()
@@ -104,7 +110,7 @@ class _Session:
         self.job: ComposedJob | None = None
         self.tuning: Tuning | None = None
 
-    def __enter__(self) -> "_Session":
+    def __enter__(self) -> "Session":
         from renate.launchers.base import ComposedJob
         from renate.launchers.sweeps.from_python import composed
 

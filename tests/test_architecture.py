@@ -35,7 +35,7 @@ LAYERS = [
     {"renate.fitting", "renate.tuning"},
     {"renate.jobs"},
     {"renate.launchers"},
-    {"renate.cli", "renate.api"},
+    {"renate.cli", "renate.api", "renate.compat"},
     {"renate"},
 ]
 # The same within launchers/. A backend that comes later stands beside sagemaker: none imports

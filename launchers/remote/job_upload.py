@@ -20,6 +20,7 @@ from renate.state.store import Store, open_store
 from renate.state.versions import State
 
 from ..base import ComposedJob
+from ..composing.identity import CONFIG_FILE
 from ..composing.secrets import variables
 from .job_folder import JobFolder
 from .state_return import StateReturn, send
@@ -88,6 +89,7 @@ class JobUpload:
             self.add_state(job)
             self.add_data()
             self.add_live_objects()
+            self.add_config_file(self.config)
 
     def add_state(self, job: ComposedJob) -> None:
         """Point a local state to where it goes, and say how the outcome comes back."""
@@ -153,6 +155,22 @@ class JobUpload:
                 path = Path(node.path)
                 self.channel[path.name] = path.read_bytes()
                 node.path = f"{self.machine.channel}/{path.name}"
+
+    def add_config_file(self, node: Any) -> None:
+        """A config file travels in the job's channel; what it imports, with the code."""
+        if OmegaConf.is_list(node):
+            for value in node:
+                self.add_config_file(value)
+        if not OmegaConf.is_dict(node):
+            return
+
+        for key, value in node.items():
+            if key != CONFIG_FILE:
+                self.add_config_file(value)
+            elif OmegaConf.is_dict(value) and value.get("path"):
+                path = Path(str(value.path)).expanduser()
+                self.channel[path.name] = path.read_bytes()
+                value.path = f"{self.machine.channel}/{path.name}"
 
     def seal(self, record: Json) -> None:
         """Add what every job has: its config, its record, its entry."""

@@ -24,7 +24,7 @@ from .returned import folder_of_job
 from .state_return import StateReturn
 
 ORDER = "argv.json"  # in a job's channel: the job is a whole sweep
-MOVED = ("state.url", "state.next_url", "data.train", "data.test")
+MOVED = ("state.url", "state.next_url", "data.train", "data.test", "config_file.path")
 
 
 def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:

@@ -138,10 +138,20 @@ def fit(
 
 
 def _objective_of(job: Job, val: Columns | None) -> Objective:
-    """What says which weights are the best; nothing where that needs data that aren't there."""
+    """What says which weights are the best; nothing where that needs data that aren't there.
+
+    Raises:
+        DataError: They aren't there, and a tuner is to choose by them.
+    """
     objective = job.config["objective"]
     metric = objective["metric"]
     if val is None and str(metric).startswith("val_"):
+        if job.candidate is not None:
+            raise DataError(
+                f"objective.metric={metric}: a tuner chooses by validation data, and there are "
+                "none: hold some out by data.val_size=0.1, or by the val_size of a config file's "
+                "data module"
+            )
         metric = None
     return Objective(metric, objective["mode"], job.config["trainer"]["patience"])
 

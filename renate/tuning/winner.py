@@ -126,9 +126,10 @@ def publish_best(folder: Path) -> Manifest:
 
     at = State(given["url"]) if given else None
     parent = (at, at.manifest(given["version"])) if at else None
-    update = given["version"] + 1 if given else 1
-    same = {"update": update, "sweep": record["id"], "seed": record["seed"]}
     rows = read(*parent) if parent else []
+    # An imported state's trials may be of more updates than it has versions
+    earlier = [given["version"] if given else 0, *(int(row["update"]) for row in rows)]
+    same = {"update": max(earlier) + 1, "sweep": record["id"], "seed": record["seed"]}
     rows += rows_of(trials, record["others"], metric=record["metric"], mode=record["mode"], **same)
     source = State(candidate_of(folder, best))
     manifest = _outcome(source)

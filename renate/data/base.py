@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from renate.data.batch import Columns, length, select
-from renate.data.inputs import Inputs, compare, scales, widened
-from renate.data.split import (
+from renate.data.kept.inputs import Inputs, compare, scales, widened
+from renate.data.kept.split import (
     SIDES,
     TEST,
     TRAIN,

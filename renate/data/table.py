@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.inputs import Inputs, measured
+from renate.data.kept.inputs import Inputs, measured
 from renate.errors import DataError
 from renate.problems.base import Targets
 

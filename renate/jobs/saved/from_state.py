@@ -15,8 +15,9 @@ from renate.data.batch import BatchTransform
 from renate.errors import RenateError, StateError
 from renate.problems.base import Problem
 from renate.ranks import Ranks
-from renate.state.contents import deploy_from, shapes_from
+from renate.state.contents import deploy_from
 from renate.state.manifest import Manifest
+from renate.state.tensors import shapes_from
 from renate.state.versions import State
 from renate.updaters.base import OF_CONFIG, Updater
 

@@ -13,8 +13,8 @@ from yaml import YAMLError
 from renate.build import build
 from renate.data.base import Known
 from renate.data.batch import BatchTransform, Columns, length, select
-from renate.data.inputs import Inputs
-from renate.data.split import Split
+from renate.data.kept.inputs import Inputs
+from renate.data.kept.split import Split
 from renate.errors import ConfigError, CorruptError, StateError
 from renate.fitting.measure import untouched
 from renate.jobs.builders import transform

@@ -13,8 +13,8 @@ from renate.errors import ConfigError, StateError
 from renate.memory.base import Policy
 from renate.memory.random import DRAWS, Ints, Numbers, uniform
 from renate.memory.store.columns import ColumnStore, as_kept, schema_of
+from renate.memory.store.meta import memory_from
 from renate.memory.store.segments import Read, Segments
-from renate.state.contents import memory_from
 
 
 class Memory:

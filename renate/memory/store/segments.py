@@ -16,7 +16,7 @@ from renate.errors import CorruptError
 from renate.memory.base import Values
 from renate.memory.random import Ints
 from renate.memory.store.columns import ColumnStore
-from renate.state.contents import DTYPES, Shapes, check_shapes
+from renate.state.tensors import DTYPES, Shapes, check_shapes
 
 # Referenced rows per live row, and segments, above which the worst segment is rewritten.
 EXCESS = 1.5

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
+from renate.data.model_inputs import divide
 from renate.updaters.base import Updater
 
 
@@ -65,9 +66,13 @@ class DERpp(Updater):
             # Two independent draws, fetched together: one for both would tie the terms to the same
             # examples.
             past = self.memory.sample(2 * self.replay_batch_size)
-            inputs, others = past.inputs.chunk(2)
-            loss = loss + self.alpha * self._distance(model(inputs), past.logits[: len(inputs)])
-            loss = loss + self.beta * self.criterion(model(others), past.targets[len(inputs) :])
+            inputs, others = divide(past.inputs, self.replay_batch_size)
+            loss = loss + self.alpha * self._distance(
+                model(inputs), past.logits[: self.replay_batch_size]
+            )
+            loss = loss + self.beta * self.criterion(
+                model(others), past.targets[self.replay_batch_size :]
+            )
 
         self.memory.add(batch, logits=logits.detach())
         return loss

@@ -15,6 +15,7 @@ from renate.data.base import Known
 from renate.data.batch import BatchTransform, Columns, length, select
 from renate.data.kept.inputs import Inputs
 from renate.data.kept.split import Split
+from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError, CorruptError, StateError
 from renate.fitting.measure import untouched
 from renate.jobs.builders import transform
@@ -137,7 +138,7 @@ def load_model(
     node: dict[str, Any],
     facts: dict[str, Any],
     saved: Saved | None,
-    example: torch.Tensor | None = None,
+    example: ModelInputs | None = None,
 ) -> nn.Module:
     """Build the model at its saved size, load it, and grow it where new labels came.
 

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.base import Source, check_test_size
+from renate.data.base import Source
 from renate.data.fingerprint import contents, expand, fingerprint
 from renate.data.images.cache import decode, mapped
 from renate.data.images.decode import VERSION
+from renate.data.kept.reading import check_test_size
 from renate.data.table import File, Readable, Table
 from renate.data.tables.choice import ColumnChoice, check_names
 from renate.data.tables.columns import is_image, to_numpy

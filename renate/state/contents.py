@@ -111,6 +111,25 @@ def deploy_from(raw: Raw, where: str) -> dict[str, Any]:
     return found
 
 
+def encoder_from(raw: Raw, where: str) -> dict[str, Any]:
+    """Read encoder.json: `encoder`, a node or null, and `state`, what it fitted as far as that is
+    JSON.
+
+    Raises:
+        CorruptError: It isn't what an update writes.
+    """
+
+    def read(data: Raw) -> dict[str, Any]:
+        found = mapping(parse(data), "it", ("encoder", "state"))
+        if found["encoder"] is not None:
+            node(found["encoder"], "encoder")
+        need(isinstance(found["state"], dict), "state is no mapping")
+        return found
+
+    found: dict[str, Any] = checked(read, raw, where)
+    return found
+
+
 def labels_from(value: Any) -> list[Any]:
     """Return labels: texts or whole numbers, one kind, each once. Raises ValueError."""
     labels: list[Any] = items(value, "labels", lambda label, key: label, LABELS)

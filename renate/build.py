@@ -22,6 +22,7 @@ BASES = frozenset(
         "pytorch_lightning.callbacks.callback.Callback",
         "lightning_fabric.loggers.logger.Logger",
         "renate.memory.base.Policy",
+        "renate.data.base.Encoder",
         "renate.data.base.Source",
         "renate.data.scenarios.Scenario",
         "renate.problems.base.Problem",

@@ -133,7 +133,7 @@ def computing_with(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def work_of(model: nn.Module, inputs: Tensor) -> Work:
+def work_of(model: nn.Module, inputs: Any) -> Work:
     """Count what one forward pass does, without gradients, in the mode that the model is in."""
     work = Work()
     with torch.no_grad(), work:

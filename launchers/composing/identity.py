@@ -19,6 +19,7 @@ from renate.build import is_own, targets
 from renate.data.fingerprint import Hashes, fingerprint
 from renate.errors import ConfigError, NoVersionError
 from renate.jobs.identity.already import came_from, counts
+from renate.jobs.identity.data_files import files_of
 from renate.jobs.identity.sources import Sources
 from renate.state.manifest import Manifest
 from renate.state.versions import State
@@ -80,7 +81,8 @@ def identify(config: DictConfig) -> dict[str, Any]:
 def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str]) -> str:
     """A hash of all that a result depends on, but for the version that the job starts from."""
     asked = _by_name({key: value for key, value in plain.items() if key not in NO_IDENTITY})
-    files = _files_of(resolved["data"])
+    named = files_of(resolved["data"], trust)
+    files = {f"data.{key}": patterns for key, patterns in sorted(named.items())}
     parts = [
         LIVE.sub(r"\1", json.dumps(asked, sort_keys=True, default=str)),
         importlib.metadata.version("renate-cl"),
@@ -168,13 +170,6 @@ def _is_known(node: dict[str, Any]) -> bool:
     return own and not any(
         isinstance(part, dict) and "_target_" in str(part) for part in node.values()
     )
-
-
-def _files_of(node: dict[str, Any]) -> dict[str, Any]:
-    """The patterns of files that a data node names, by config key."""
-    if not _is_known(node):
-        return {}
-    return {f"data.{part}": node[part] for part in ("train", "test") if node.get(part) is not None}
 
 
 def _fingerprint(node: dict[str, Any], files: dict[str, Any]) -> str:

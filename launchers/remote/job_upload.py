@@ -16,6 +16,7 @@ from renate.build import targets
 from renate.data.fingerprint import Hashes, expand
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
+from renate.jobs.identity.data_files import check_all_named, files_of
 from renate.state.store import Store, open_store
 from renate.state.versions import State
 
@@ -118,14 +119,20 @@ class JobUpload:
         node = self.config.data
         cache = node.get("cache_dir")
         known = Hashes(Path(cache or "~/.cache/renate").expanduser() / "hashes.json")
+        plain: Any = OmegaConf.to_container(node, resolve=True)
+        files = files_of(plain, list(self.config.trust))
+        check_all_named(plain, files)
 
-        for part in ("train", "test"):
-            value = node.get(part)
-            if value is None or (isinstance(value, DictConfig) and "_target_" in value):
+        for key, patterns in files.items():
+            moved = self._moved(patterns, f"data.{key}", known)
+            if moved == patterns:
                 continue
-            if OmegaConf.is_config(value):
-                value = OmegaConf.to_container(value, resolve=True)
-            node[part] = self._moved(value, f"data.{part}", known)
+            if key not in node:
+                raise ConfigError(
+                    f"data: files() of {node._target_} names '{key}', which is no key of the "
+                    f"config: backend={self.machine.backend} can't say where its copies are"
+                )
+            node[key] = moved
 
         known.save()
 
@@ -143,6 +150,9 @@ class JobUpload:
             place = f"data/{known.of(file)}/{file.name}"
             self.data[place] = file
             urls.append(f"{self.staging}/{place}")
+
+        if Path(patterns.removeprefix("file://")).expanduser().is_file():
+            return urls[0]
 
         return urls
 

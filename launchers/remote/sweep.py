@@ -24,7 +24,7 @@ from .returned import folder_of_job
 from .state_return import StateReturn
 
 ORDER = "argv.json"  # in a job's channel: the job is a whole sweep
-MOVED = ("state.url", "state.next_url", "data.train", "data.test", "config_file.path")
+MOVED = ("state.url", "state.next_url", "config_file.path")
 
 
 def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:
@@ -114,7 +114,8 @@ def moves(before: DictConfig, after: DictConfig) -> list[str]:
     """Overrides for what is elsewhere, seen from a job."""
     plain: Any = OmegaConf.to_container(after, resolve=False)
     live = [f"{key}.path" for key, target in targets(plain) if target.startswith(LIVE)]
-    return list(_changes(before, after, [*MOVED, *live]))
+    data = [f"data.{key}" for key in after.data if key != "_target_"]
+    return list(_changes(before, after, list(dict.fromkeys([*MOVED, *data, *live]))))
 
 
 def _changes(before: DictConfig, after: DictConfig, keys: Sequence[str]) -> Iterator[str]:

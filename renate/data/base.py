@@ -1,32 +1,35 @@
-"""What a data source is."""
+"""What a data source is, and what its encoder is."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from copy import copy
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from renate.data.batch import Columns, length, select
-from renate.data.inputs import Inputs, compare, scales, widened
-from renate.data.split import (
-    SIDES,
-    TEST,
-    TRAIN,
-    VAL,
-    Hashes,
-    Split,
-    first_split,
-    hash_rows,
-    with_exceptions,
+from renate.data.batch import Columns, select
+from renate.data.fingerprint import is_patterns, open_file
+from renate.data.kept.encoders import KeptEncoder, take_up
+from renate.data.kept.inputs import Inputs, widened
+from renate.data.kept.raw import hash_inputs, take
+from renate.data.kept.reading import (
+    checked,
+    columns_of,
+    key_of,
+    limited,
+    part_of,
+    problem_of,
+    role_of,
+    shared,
+    table_of,
+    tests_of,
 )
-from renate.data.table import File, Readable, Table, check, described, order_of, targets_of
+from renate.data.kept.sides import Shares, choose_split
+from renate.data.kept.split import SIDES, TEST, TRAIN, VAL, Split
+from renate.data.table import File, Readable, order_of, targets_of
 from renate.errors import ConfigError, DataError
-from renate.problems.auto import doubt_about, problem_for
-from renate.problems.base import Label, Problem, Targets
+from renate.problems.base import Label, Problem
 from renate.seeds import derive
 
 
@@ -38,11 +41,61 @@ class Known:
         problem: What is predicted, with all that was learned of the targets.
         inputs: Names, kinds and shapes.
         split: Which examples are held out.
+        encoder: The source's, as it was fitted; None where it had none.
     """
 
     problem: Problem
     inputs: Inputs | None = None
     split: Split | None = None
+    encoder: KeptEncoder | None = None
+
+
+class Encoder(ABC):
+    """Turns the inputs that a source reads into tensors: texts into ids, categories into numbers.
+
+    It is fitted once, to the training examples of a state's first update. What it has learned then
+    is kept in each version and given back by `restore` to the next update, to evaluations and to
+    `renate.load_model`; it is never fitted again, and another class or other settings are an error.
+
+    Inputs, called `raw` here, are what `Source.read` returns, or what a user predicts for: a list,
+    an array, a tensor, or a mapping of such, a row per example. One that is a dataclass says its
+    settings by its fields.
+    """
+
+    @abstractmethod
+    def encode(self, raw: Any) -> Any:
+        """Return a tensor [N, ...], or name -> tensor [N, ...] or `Ragged`, of raw inputs of N
+        examples. What hasn't been seen by `fit` has an encoding too, or is an error.
+        """
+
+    def fit(self, raw: Any) -> None:
+        """Learn what `encode` needs from training examples; the same from the same ones."""
+        return
+
+    def state(self) -> dict[str, Any]:
+        """Return what `fit` has learned: name -> JSON or a tensor."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned.
+
+        Raises:
+            ValueError: It isn't that; it may come from a stranger.
+        """
+        if state:
+            raise ValueError(f"it holds '{next(iter(state))}', expected nothing")
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """What the constructor of a model may ask for by leaving it null: `num_words`, say."""
+        return {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON has them."""
+        if not is_dataclass(self):
+            return {}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
 
 
 @dataclass
@@ -59,6 +112,7 @@ class Data:
         split: What it keeps of the split.
         files: role (`train`, `test`, `test <name>`) -> the files that were read.
         notes: Lines to tell the user.
+        encoder: The source's, fitted.
     """
 
     train: Columns
@@ -70,6 +124,7 @@ class Data:
     split: Split | None = None
     files: dict[str, tuple[File, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    encoder: Encoder | None = None
 
     @property
     def labels(self) -> list[Label]:
@@ -77,8 +132,10 @@ class Data:
         return self.problem.labels
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one raw input."""
+    def input_shape(self) -> tuple[int, ...] | None:
+        """Shape of one raw input; None where the inputs are a mapping."""
+        if "inputs" not in self.train:
+            return None
         return tuple(self.train["inputs"].shape[1:])
 
 
@@ -95,6 +152,8 @@ class Source(ABC):
             see docs/limits.md.
 
     Attributes:
+        encoder: What turns the inputs that `read` returns into tensors; None where they are tensors
+            already. A subclass sets it, or has it as an argument.
         known: The inputs that the state knows, for `read` to match its columns to; None at a first
             update.
         show: Takes done, total and a text while reading takes long, in the thread that reads; None
@@ -105,6 +164,7 @@ class Source(ABC):
     val_size: float
     limit: int | None
     known: Inputs | None = field(default=None, init=False, repr=False, compare=False)
+    encoder: Encoder | None = field(default=None, init=False, repr=False, compare=False)
     show: Callable[[int, int, str], None] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -125,6 +185,26 @@ class Source(ABC):
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
         """Return the training table, and name -> test table or the fraction to hold out as one."""
 
+    def files(self) -> dict[str, Any]:
+        """Return the files that `read` reads: key of the config below `data` -> a path, glob or
+        URL, a list of such, or name -> either.
+
+        By itself what `train` and `test` name. A job's identity has the contents of these files,
+        and a backend on another machine uploads them and lets their keys name the copies, which
+        may be URLs: `self.open` reads both.
+        """
+        named = {key: getattr(self, key, None) for key in ("train", "test")}
+        return {key: value for key, value in named.items() if is_patterns(value)}
+
+    @staticmethod
+    def open(file: str) -> BinaryIO:
+        """Open a file for reading bytes; a URL of an object store is downloaded into memory.
+
+        Raises:
+            DataError: There is no such file.
+        """
+        return open_file(file)
+
     def load(
         self,
         *,
@@ -133,7 +213,7 @@ class Source(ABC):
         problem: Problem | None = None,
         training: bool = True,
     ) -> Data:
-        """Read, check, encode the targets, and split.
+        """Read, check, split, and encode inputs and targets.
 
         Args:
             seed: Of `limit`, and of the validation side of a first update.
@@ -146,23 +226,32 @@ class Source(ABC):
             DataError: No examples, values that aren't finite, labels that only the test data has,
                 inputs of another kind, examples that would change sides, or nothing left to train
                 on.
+            ConfigError: The state's encoder is another one.
         """
         self.known = known.inputs if known else None
+        if known is not None:
+            take_up(self.encoder, known.encoder)
+
         raw, raw_tests = self.read()
-        train = Table(*raw)
-        inputs, notes = self._inputs(train)
-        fitted, new, said = _fitted(targets_of(train, "data.train"), known, problem)
+        train = table_of(raw, "data.train")
+        fraction, tests = tests_of(raw_tests)
+        inputs: Inputs | None = None
+        notes: list[str] = []
+        if self.encoder is None:  # what is wrong with inputs is told before the rest
+            train, tests, inputs, notes = checked(train, tests, self.encoder, self.known)
+
+        fitted, new, said = problem_of(
+            targets_of(train, "data.train"), known.problem if known else None, problem
+        )
         notes += said
 
-        fraction, tests = _tests_of(raw_tests)
-        for name, table in tests.items():
-            notes += self._check_test(table, inputs, _key(name))
-
-        hashes = hash_rows(train.inputs, order_of(train))
+        hashes = hash_inputs(train.inputs, "data.train", order_of(train))
         groups = fitted.groups(targets_of(train, "data.train"))
         # Groups are labels only where those are classes
         fresh: set[Any] = set(new) if fitted.classes else set()
-        split, said = self._split(hashes, groups, fraction, known, fresh, seed, training)
+        asked = Shares(fraction, self.val_size, derive(seed, "validation"), training)
+        before = known.split if known is not None else None
+        split, said = choose_split(hashes, groups, fresh, asked, before, first=known is None)
         notes += said
         sides = split.sides(hashes)
         rows = {
@@ -175,208 +264,31 @@ class Source(ABC):
                 "validation: give more rows"
             )
 
-        columns = _encoded(train, fitted, "data.train")
-        measured = {name: _encoded(table, fitted, _key(name)) for name, table in tests.items()}
+        trained = limited(rows[TRAIN], self.limit, seed)
+        if not fraction:
+            notes += shared(tests, set(hashes[sides == 0].tolist()))
+        if self.encoder is not None:
+            if known is None:
+                self.encoder.fit(take(train.inputs, trained))
+            train, tests, inputs, said = checked(train, tests, self.encoder, self.known)
+            notes += said
+
+        assert inputs is not None
+        columns = columns_of(train, fitted, "data.train")
+        measured = {name: columns_of(table, fitted, key_of(name)) for name, table in tests.items()}
         if fraction:
             measured["test"] = select(columns, rows[TEST])
-        else:
-            notes += _shared(tests, set(hashes[sides == 0].tolist()))
 
         return Data(
-            train=_part(columns, self._limited(rows[TRAIN], seed)),
-            val=_part(columns, rows[VAL]) if split.val and len(rows[VAL]) else None,
+            train=part_of(columns, trained),
+            val=part_of(columns, rows[VAL]) if split.val and len(rows[VAL]) else None,
             test=measured,
             problem=fitted,
             new_labels=new,
             inputs=widened(self.known, inputs) if self.known else inputs,
             split=split,
             files={"train": train.files}
-            | {_role(name): table.files for name, table in tests.items()},
+            | {role_of(name): table.files for name, table in tests.items()},
             notes=notes,
-        )
-
-    def _inputs(self, train: Table) -> tuple[Inputs, list[str]]:
-        """What the training data's inputs are, checked against the state's, and what to say
-        about them.
-        """
-        check(train, "data.train")
-        seen = described(train)
-        if self.known is None:
-            return seen, list(train.notes)
-
-        compare(seen, self.known, "data.train", "the state")
-        notes = [*train.notes, *scales(seen, self.known, "data.train")]
-        if self.known.named != seen.named:
-            notes.append(
-                "data.train: the inputs of the state have other names than these, "
-                f"which are matched by position: {', '.join(self.known.names[:5])}"
-            )
-
-        return seen, notes
-
-    def _check_test(self, table: Table, inputs: Inputs, key: str) -> list[str]:
-        check(table, key)
-        seen = described(table)
-        origin = "data.train"
-        compare(seen, inputs, key, origin)
-        return [*table.notes, *scales(seen, inputs, key)]
-
-    def _split(
-        self,
-        hashes: Hashes,
-        groups: np.ndarray[Any, Any],
-        fraction: float,
-        known: Known | None,
-        new: set[Any],
-        seed: int,
-        training: bool,
-    ) -> tuple[Split, list[str]]:
-        """The state's split, or a first one, with the exceptions that this data needs; and what
-        to say.
-        """
-        notes: list[str] = []
-        if known is None or known.split is None:
-            split = first_split(hashes, fraction, self.val_size, derive(seed, "validation"))
-            if known is not None and training:
-                notes.append(
-                    "the state was written before it kept which examples are held out: "
-                    "examples that it trained on may be held out from now on"
-                )
-        else:
-            split = known.split
-            notes = self._check_shares(split, fraction, training)
-
-        if not training:
-            return split, notes
-
-        first = known is None or known.split is None
-        movable = set(groups.tolist()) if first else new
-
-        return with_exceptions(split, hashes, groups, movable, first=first), notes
-
-    def _check_shares(self, split: Split, fraction: float, training: bool) -> list[str]:
-        """Refuse shares by which examples would change sides.
-
-        Raises:
-            DataError: Saying which shares keep them.
-        """
-        if fraction and not split.test:
-            raise DataError(
-                "data.test=null: the state was always given test data, so examples that it trained "
-                "on would be "
-                "held out: give data.test"
-            )
-
-        if fraction and fraction != split.test:
-            text = f"data.test_size={fraction}: the state holds out {split.test}"
-            if training:
-                raise DataError(
-                    f"{text}, and no example may change sides: data.test_size={split.test}"
-                )
-            return [f"{text}, on which it is measured"]
-
-        if training and self.val_size != split.asked:
-            raise DataError(
-                f"data.val_size={self.val_size}: the state holds out {split.asked:g} for "
-                "validation, "
-                f"and no example may change sides: data.val_size={split.asked:g}"
-            )
-
-        if split.test and not fraction and training:
-            return [
-                f"data.test is given: the examples that were held out before ({split.test:g} of "
-                "all) "
-                "still aren't trained on"
-            ]
-
-        return []
-
-    def _limited(self, rows: Tensor, seed: int) -> Tensor:
-        """`limit` of the training rows."""
-        if self.limit is None or self.limit >= len(rows):
-            return rows
-        generator = torch.Generator().manual_seed(derive(seed, "split"))
-        order = torch.randperm(len(rows), generator=generator)[: self.limit]
-        return rows[order.sort().values]
-
-
-def _fitted(
-    targets: Targets, known: Known | None, asked: Problem | None
-) -> tuple[Problem, list[Label], list[str]]:
-    """The problem with all that the targets teach it, its labels that are new, and what to say."""
-    notes = []
-    if known is not None:
-        problem = copy(known.problem)
-    elif asked is not None:
-        problem = asked
-    else:
-        problem = problem_for(targets)
-        if problem.name != "classification":
-            notes.append(
-                f"{targets.where}: problem={problem.name}, read off the target; "
-                "problem=… says otherwise"
-            )
-        elif doubt := doubt_about(targets):
-            notes.append(doubt)
-
-    return problem, problem.fit(targets), notes
-
-
-def _tests_of(raw: Mapping[str, Readable] | float) -> tuple[float, dict[str, Table]]:
-    """The share to hold out, or name -> test table, the other one empty.
-
-    Raises:
-        DataError: Neither.
-    """
-    fraction = raw if isinstance(raw, int | float) else 0.0
-    tests = (
-        {} if isinstance(raw, int | float) else {name: Table(*table) for name, table in raw.items()}
-    )
-    if not fraction and not tests:
-        raise DataError("data.test names nothing to measure on: give a test set, or null")
-
-    return fraction, tests
-
-
-def _encoded(table: Table, problem: Problem, key: str) -> Columns:
-    return {
-        "inputs": table.inputs,
-        "targets": torch.from_numpy(problem.encode(targets_of(table, key))),
-    }
-
-
-def _part(columns: Columns, rows: Tensor) -> Columns:
-    """The rows; all of them without a copy, as they may be mapped from a file."""
-    return columns if len(rows) == length(columns) else select(columns, rows)
-
-
-def _key(name: str) -> str:
-    return "data.test" if name == "test" else f"data.test.{name}"
-
-
-def _role(name: str) -> str:
-    return "test" if name == "test" else f"test {name}"
-
-
-def _shared(tests: Mapping[str, Table], trained: set[int]) -> list[str]:
-    """A line for each test set that holds examples which are trained on."""
-    notes = []
-    for name, table in tests.items():
-        hashes = hash_rows(table.inputs, order_of(table)).tolist()
-        count = sum(number in trained for number in hashes)
-        if count:
-            notes.append(f"{_key(name)}: {count} of its {len(hashes)} examples are also trained on")
-
-    return notes
-
-
-def check_test_size(test: object, fraction: float) -> None:
-    """Check the fraction to hold out, which counts only where there is no test data.
-
-    Raises:
-        ConfigError: A fraction that isn't one.
-    """
-    if test is None and not 0 < fraction < 1:
-        raise ConfigError(
-            f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test"
+            encoder=self.encoder,
         )

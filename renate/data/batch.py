@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# One tensor of shape [N, ...] per name, on the CPU, all of equal N. `inputs` and `targets` are
-# always there.
-Columns = dict[str, Tensor]
+from renate.data.model_inputs import ModelInputs, mapping_of, names_of
+
+# One tensor of shape [N, ...] or `Ragged` per name, on the CPU, all of equal N: `targets`, and
+# `inputs`, or for a mapping of inputs `inputs.<name>` each.
+Columns = dict[str, Any]
 
 
 def length(columns: Columns) -> int:
@@ -30,14 +32,15 @@ class Batch:
 
     Attributes:
         raw: The rows as they are stored, on the CPU, before any transform.
-        inputs: Transformed inputs [B, ...] on the training device.
+        inputs: Transformed inputs on the training device: [B, ...], or a mapping of such, see
+            `renate/data/model_inputs.py`.
         targets: Transformed targets, int64 [B], on the training device.
         fields: Further values of each example, [B, ...], on the training device; what a memory
             keeps besides the examples, readable as attributes too (`batch.logits`).
     """
 
     raw: Columns
-    inputs: Tensor
+    inputs: ModelInputs
     targets: Tensor
     fields: dict[str, Tensor] = field(default_factory=dict)
 
@@ -58,7 +61,7 @@ class BatchTransform:
     there.
 
     Args:
-        inputs: Modules applied to the inputs, in order.
+        inputs: Modules applied to the inputs, in order; to a mapping as a whole.
         targets: Modules applied to the targets, in order.
         device: Where the batch goes before it is transformed.
         dtype: Of what has floats in it, once it is transformed; None leaves them as they are.
@@ -77,6 +80,9 @@ class BatchTransform:
         self.device = torch.device(device)
 
     def __call__(self, raw: Columns) -> Batch:
+        if "inputs" not in raw:
+            return self._of_mapping(raw)
+
         moved = (
             raw
             if self.device.type == "cpu"
@@ -97,6 +103,36 @@ class BatchTransform:
             fields = {k: self._cast(v) for k, v in fields.items()}
 
         return Batch(raw, inputs, targets, fields)
+
+    def _of_mapping(self, raw: Columns) -> Batch:
+        """The same where the inputs are several tensors: each module is given the mapping."""
+        inputs = self.transformed(mapping_of(raw, self.device))
+        but = {*names_of(raw), "targets"}
+        fields = {k: v.to(self.device, non_blocking=True) for k, v in raw.items() if k not in but}
+        targets = raw["targets"].to(self.device, non_blocking=True)
+        for transform in self.targets:
+            targets = transform(targets)
+
+        if self.dtype is not None:
+            targets = self._cast(targets)
+            fields = {k: self._cast(v) for k, v in fields.items()}
+
+        return Batch(raw, inputs, targets, fields)
+
+    def transformed(self, inputs: ModelInputs) -> ModelInputs:
+        """Return inputs that lie on the device as the model takes them."""
+        for transform in self.inputs:
+            inputs = transform(inputs)
+
+        if self.dtype is None:
+            return inputs
+        if isinstance(inputs, Tensor):
+            return self._cast(inputs)
+
+        for name, tensor in inputs.items():
+            inputs[name] = self._cast(tensor)
+
+        return inputs
 
     def _cast(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor

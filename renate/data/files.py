@@ -4,7 +4,6 @@ Pillow.
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -15,20 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.base import Source, check_test_size
+from renate.data.base import Source
 from renate.data.fingerprint import contents, expand, fingerprint
 from renate.data.images.cache import decode, mapped
 from renate.data.images.decode import VERSION
-from renate.data.inputs import is_name, match_columns
+from renate.data.kept.reading import check_test_size
 from renate.data.table import File, Readable, Table
+from renate.data.tables.choice import ColumnChoice, check_names
 from renate.data.tables.columns import is_image, to_numpy
 from renate.data.tables.exact import float32
-from renate.data.tables.matching import index_columns, kind_of, target_kind_of
+from renate.data.tables.matching import target_kind_of
 from renate.data.tables.parquet import Read
-from renate.data.tables.read import empty_values, joined, read_files
+from renate.data.tables.read import joined, read_files
 from renate.data.tables.targets import of_arrow
 from renate.data.tables.values import Places, is_numeric, no_numbers, numbers, spread
-from renate.errors import ConfigError, DataError, nearest
+from renate.errors import ConfigError, DataError
 
 Paths = str | Sequence[str]
 
@@ -134,13 +134,15 @@ class Files(Source):
         """
         reads = [found[file] for file in files]
         for file, read in zip(files, reads, strict=True):
-            _check_names(file, read.table.column_names)
+            check_names(file, read.table.column_names)
 
-        wanted, origin = self._wanted(reads[0].table, files[0], like)
+        choice = ColumnChoice(self.targets, self.inputs, self.known)
+        columns = like.columns if like is not None else None
+        wanted, origin = choice.wanted(reads[0].table, files[0], columns)
         decoded = self._decoded(files, reads, wanted)
         notes: list[str] = []
         for file, read in zip(files, reads, strict=True):
-            notes += self._check_columns(file, read, wanted, origin, decoded is not None)
+            notes += choice.check(file, read, wanted, origin, decoded is not None)
 
         names = list(wanted)
         parts = [read.table.select([*names, *self.targets]) for read in reads]
@@ -183,116 +185,6 @@ class Files(Source):
     @property
     def _cache(self) -> Path:
         return Path(self.cache_dir or "~/.cache/renate").expanduser()
-
-    def _wanted(self, first: Any, file: str, like: Table | None) -> tuple[dict[str, str], str]:
-        """name -> kind of the inputs, and what has them: the state, data.train, or the first
-        file.
-        """
-        if self.known is not None and self.known.named:
-            self._check_state()
-            return {column.name: column.kind for column in self.known.columns}, "the state"
-        if like is not None:
-            return dict(like.columns), "data.train"
-
-        for name in [*self.targets, *self._asked(first.column_names)]:
-            if name not in first.column_names:
-                hint = nearest(name, first.column_names)
-                raise DataError(
-                    f"{file}: no column '{name}'{hint} ({', '.join(first.column_names)})"
-                )
-
-        names = self._names(first)
-        if not names:
-            raise DataError(f"{file}: no column but '{self.targets[-1]}', nothing to predict from")
-
-        odd = [name for name in [*self.targets, *names] if not is_name(name)]
-        if odd:
-            raise DataError(
-                f"{file}: column {odd[0][:100]!r} has a name with control characters: rename it"
-            )
-
-        return {name: kind_of(first.schema.field(name).type) for name in names}, file
-
-    def _check_state(self) -> None:
-        """Check what the config says against the state's inputs."""
-        assert self.known is not None
-        if self.known.target is not None and self.known.target != ", ".join(self.targets):
-            raise ConfigError(
-                f"data.target={', '.join(self.targets)}: the state's target is "
-                f"'{self.known.target}': "
-                "rename the column, or start another state"
-            )
-
-        asked = self._asked(self.known.names)
-        if self.inputs is not None and set(asked) != set(self.known.names):
-            odd = sorted(set(asked) ^ set(self.known.names))[0]
-            raise ConfigError(
-                f"data.inputs: '{odd}' is in only one of it and the state's inputs, "
-                f"{', '.join(self.known.names[:10])}: give those"
-            )
-
-    def _asked(self, there: Sequence[str]) -> list[str]:
-        """What `inputs` names; of a column of lists each place."""
-        found: list[str] = []
-        for name in self.inputs or []:
-            places = [
-                other for other in there if other.startswith(f"{name}[") and other.endswith("]")
-            ]
-            found += [name] if name in there or not places else places
-
-        return found
-
-    def _names(self, table: Any) -> list[str]:
-        if self.inputs is not None:
-            return self._asked(table.column_names)
-        index = index_columns(table)
-        return [
-            name for name in table.column_names if name not in index and name not in self.targets
-        ]
-
-    def _check_columns(
-        self, file: str, read: Read, wanted: Mapping[str, str], origin: str, decoded: bool
-    ) -> list[str]:
-        """Check one file's columns; return what to say about those that are left out."""
-        table = read.table
-        names = table.column_names
-
-        for target in self.targets:
-            if target not in names:
-                raise DataError(
-                    f"{file}: no column '{target}'{nearest(target, names)} ({', '.join(names)})"
-                )
-
-        index = [
-            name for name in index_columns(table) if name not in wanted and name not in self.targets
-        ]
-        left_out = {*index, *self.targets}
-        kinds = {
-            name: kind_of(table.schema.field(name).type) for name in names if name not in left_out
-        }
-        if not table.num_rows:  # says nothing of what its columns hold
-            kinds |= {name: kind for name, kind in wanted.items() if name in kinds}
-
-        match_columns(file, kinds, wanted, origin=origin, surplus=self.inputs is not None)
-        for target in self.targets:
-            if empty := empty_values(read.column(target)):
-                raise DataError(
-                    f"{file}: column '{target}' has {empty} empty values: drop those rows"
-                )
-
-        for name in wanted if not decoded else ():  # what was decoded had none
-            if empty := read.column(name).null_count:
-                raise DataError(
-                    f"{file}: column '{name}' has {empty} empty values: fill them or drop the rows"
-                )
-
-        if not index or self.inputs is not None:
-            return []
-
-        return [
-            f"{file}: column '{index[0]}' is its writer's index, no input: data.inputs=[…] takes "
-            "it nevertheless"
-        ]
 
     def _fitted(self, images: Tensor, like: Table | None, where: str) -> tuple[Tensor, list[str]]:
         """Images in the channels and size of those that they are held against.
@@ -404,9 +296,3 @@ class Files(Source):
             [fingerprint([files], self._cache), name, self._size, VERSION, PIL.__version__]
         )
         return self._cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
-
-
-def _check_names(file: str, names: Sequence[str]) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DataError(f"{file}: column '{twice[0]}' is there twice: rename one")

@@ -4,16 +4,42 @@ pyarrow.
 
 import glob
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from renate.data.tables import remote
 from renate.errors import DataError
 
 Patterns = str | Iterable[Any] | Mapping[str, Any] | None
+
+
+def is_patterns(value: object) -> bool:
+    """Whether a value names files: a text, a list of such, or name -> either, and no object."""
+    if isinstance(value, str):
+        return True
+    if isinstance(value, Mapping):
+        return "_target_" not in value and all(is_patterns(part) for part in value.values())
+    return isinstance(value, list | tuple) and all(is_patterns(part) for part in value)
+
+
+def open_file(file: str) -> BinaryIO:
+    """Open a local file, or an object's bytes, for reading.
+
+    Raises:
+        DataError: It isn't there, or can't be read.
+    """
+    if "://" in file and not file.startswith("file://"):
+        return io.BytesIO(bytes(remote.read(file)))
+
+    path = Path(file.removeprefix("file://")).expanduser()
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror or error} (from {Path.cwd()})") from error
 
 
 def expand(patterns: Patterns, key: str) -> list[str]:

@@ -213,7 +213,7 @@ class Rotation(Scenario):
         Raises:
             DataError: The inputs aren't images.
         """
-        if columns["inputs"].ndim != 4:
+        if tensor_of(columns, "rotation").ndim != 4:
             raise DataError(
                 "scenario=rotation needs images [C, H, W], the inputs are "
                 f"{list(columns['inputs'].shape[1:])}"
@@ -222,6 +222,21 @@ class Rotation(Scenario):
         if not self.full and part != "test":
             columns = disjoint(columns, index, self.chunks, part, seed)
         return columns | {"inputs": rotate(columns["inputs"], self.angle(index, seed))}
+
+
+def tensor_of(columns: Columns, scenario: str) -> Tensor:
+    """Return the inputs of a scenario that changes them.
+
+    Raises:
+        DataError: They are several, or of different lengths.
+    """
+    inputs = columns.get("inputs")
+    if not isinstance(inputs, Tensor):
+        raise DataError(
+            f"scenario={scenario} needs inputs that are one tensor, these are a mapping: "
+            "scenario=iid or class_incremental"
+        )
+    return inputs
 
 
 def rotate(images: Tensor, degrees: float) -> Tensor:
@@ -273,7 +288,7 @@ class Permutation(Scenario):
         if index == 0:
             return columns
 
-        inputs = columns["inputs"]
+        inputs = tensor_of(columns, "permutation")
         flat = inputs.reshape(len(inputs), -1)
         generator = torch.Generator().manual_seed(derive(seed, f"permutation {index}"))
         order = torch.randperm(flat.shape[1], generator=generator)

@@ -1,12 +1,14 @@
 """Labelled examples as a source has them, before they are split and encoded."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.inputs import Inputs, measured
+from renate.data.kept.inputs import Column, Field, Inputs, measured
+from renate.data.ragged import Ragged
 from renate.errors import DataError
 from renate.problems.base import Targets
 
@@ -29,7 +31,8 @@ class Table(NamedTuple):
     """Labelled examples as a source has them.
 
     Attributes:
-        inputs: [N, ...] as they will be stored.
+        inputs: As they will be stored: a tensor [N, ...], or name -> tensor or `Ragged`; where the
+            source has an encoder, what that takes.
         targets: As the source has them, see `Targets.values`.
         columns: (name, kind) of each input column, see `inputs.Column`; empty where they have no
             names.
@@ -41,7 +44,7 @@ class Table(NamedTuple):
         target_names: Of the columns of several targets.
     """
 
-    inputs: Tensor
+    inputs: Any
     targets: np.ndarray[Any, Any]
     columns: tuple[tuple[str, str], ...] = ()
     files: tuple[File, ...] = ()
@@ -53,13 +56,15 @@ class Table(NamedTuple):
 
 
 # What `read` may return for a table: one, or its first two fields.
-Readable = Table | tuple[Tensor, np.ndarray[Any, Any]]
+Readable = Table | tuple[Any, Any]
 
 
 def order_of(table: Table) -> list[str]:
     """Names of the columns of a vector, by which a hash takes them."""
     names = [name for name, _ in table.columns]
-    return names if table.inputs.ndim == 2 and len(names) == table.inputs.shape[1] else []
+    inputs = table.inputs
+    is_vector = isinstance(inputs, Tensor) and inputs.ndim == 2
+    return names if is_vector and len(names) == inputs.shape[1] else []
 
 
 def targets_of(table: Table, key: str) -> Targets:
@@ -69,6 +74,9 @@ def targets_of(table: Table, key: str) -> Targets:
 
 def described(table: Table) -> Inputs:
     """What a table's inputs are."""
+    if isinstance(table.inputs, Mapping):
+        return _of_mapping(table)
+
     return Inputs(
         measured(table.columns, table.inputs),
         str(table.inputs.dtype).removeprefix("torch."),
@@ -76,6 +84,26 @@ def described(table: Table) -> Inputs:
         table.target,
         table.target_kind,
     )
+
+
+def _of_mapping(table: Table) -> Inputs:
+    columns = []
+    fields = []
+    for name, column in table.inputs.items():
+        values = column.values if isinstance(column, Ragged) else column
+        low = high = 0.0
+        # Ids have no scale
+        if values.is_floating_point() and values.numel():
+            low = float(values.min())
+            high = float(values.max())
+
+        ragged = isinstance(column, Ragged)
+        shape = tuple(values.shape[1:])
+        dtype = str(values.dtype).removeprefix("torch.")
+        columns.append(Column(name, "tensor", low, high))
+        fields.append(Field(name, dtype, shape, float(column.padding) if ragged else None))
+
+    return Inputs(tuple(columns), "", (), table.target, table.target_kind, tuple(fields))
 
 
 def check(table: Table, key: str) -> None:
@@ -87,6 +115,10 @@ def check(table: Table, key: str) -> None:
     inputs = table.inputs
     if not len(table.targets):
         raise DataError(f"{key} has no examples")
+    if isinstance(inputs, Mapping):
+        for name, column in inputs.items():
+            _check_column(name, column, key)
+        return
     if not inputs.is_floating_point() or bool(torch.isfinite(inputs).all()):
         return
 
@@ -95,6 +127,29 @@ def check(table: Table, key: str) -> None:
     value = float(flat[row, place])
     shown = "NaN" if value != value else "infinite, or too large for float32"
     raise DataError(f"{_place(table, key, row, place)} is {shown}: clean or fill it first")
+
+
+def _check_column(name: str, column: Tensor | Ragged, key: str) -> None:
+    """Check that one tensor of a mapping has finite values.
+
+    Raises:
+        DataError: Naming the first item that hasn't.
+    """
+    if not column.dtype.is_floating_point:
+        return
+
+    if isinstance(column, Ragged):
+        packed = column.pack()
+        odd = ~torch.isfinite(packed.values).reshape(len(packed.values), -1).all(1)
+        rows = torch.arange(len(packed)).repeat_interleave(packed.lengths)[odd]
+    else:
+        rows = (~torch.isfinite(column).reshape(len(column), -1).all(1)).nonzero()[:, 0]
+
+    if len(rows):
+        raise DataError(
+            f"{key}: item {int(rows[0])} (the first is 0): its input '{name}' holds NaN or "
+            "infinity: clean or fill it first"
+        )
 
 
 def _place(table: Table, key: str, row: int, place: int) -> str:

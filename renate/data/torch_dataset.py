@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from renate.data.base import Source, check_test_size
+from renate.data.base import Source
 from renate.data.images.decode import as_seen
+from renate.data.kept.reading import check_test_size
 from renate.data.table import Readable, Table
 from renate.data.tables.exact import float32
 from renate.data.tables.targets import as_column, as_target

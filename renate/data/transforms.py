@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from renate.data.model_inputs import InputMapping, ModelInputs, single
 from renate.data.tables.exact import EXACT
 from renate.errors import DataError
 
@@ -15,11 +16,19 @@ from renate.errors import DataError
 class Scale(nn.Module):
     """uint8, which is what pixels are, -> float32 in [0, 1]; floats are left alone.
 
-    Other integers and booleans are no pixels: they become float32 of the same value.
+    Other integers and booleans are no pixels: they become float32 of the same value. In a mapping
+    they are ids, lengths or masks, and are left alone.
     """
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: ModelInputs) -> ModelInputs:
         """Raises DataError for integers that float32 can't hold."""
+        if not isinstance(inputs, Tensor):
+            scaled = {k: v * (1 / 255) if v.dtype == torch.uint8 else v for k, v in inputs.items()}
+            return InputMapping(scaled, getattr(inputs, "paddings", {}))
+
+        return self._of_tensor(inputs)
+
+    def _of_tensor(self, inputs: Tensor) -> Tensor:
         if inputs.dtype == torch.uint8:
             return inputs * (1 / 255)
         if inputs.is_floating_point():
@@ -61,6 +70,7 @@ class Normalize(nn.Module):
         Raises:
             DataError: C isn't the number of means.
         """
+        inputs = single(inputs, "transform: Normalize")
         if inputs.shape[1] != len(self.mean):
             raise DataError(
                 f"transform: Normalize has {len(self.mean)} means, the inputs {inputs.shape[1]} "
@@ -92,6 +102,7 @@ class RandomCrop(nn.Module):
         Raises:
             DataError: The inputs aren't images.
         """
+        inputs = single(inputs, "transform: RandomCrop")
         if inputs.ndim != 4:
             raise DataError(
                 "transform: RandomCrop needs images [C, H, W], the inputs are "
@@ -128,6 +139,7 @@ class RandomHorizontalFlip(nn.Module):
         Raises:
             DataError: The inputs aren't images.
         """
+        inputs = single(inputs, "transform: RandomHorizontalFlip")
         if inputs.ndim != 4:
             shape = list(inputs.shape[1:])
             raise DataError(

@@ -169,7 +169,7 @@ class Measure:
                     begin == 0
                     and rows > self.batch_size
                     and self.threads is not None
-                    and batch.inputs.is_cpu
+                    and self.transform.device.type == "cpu"
                 ):
                     with Work() as work:
                         logits = updater.predict(model, batch.inputs)

@@ -7,6 +7,7 @@ from typing import Any
 
 from renate.data.base import Data, Known
 from renate.data.batch import Columns, length
+from renate.data.kept.encoders import KeptEncoder
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, DataError
 from renate.jobs.context import Config, Job
@@ -49,7 +50,9 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
 
     job.config["objective"] = objective_of(job.config["objective"], data.problem)
     labels = data.problem.labels
+    kept = KeptEncoder.of(data.encoder) if data.encoder is not None else None
     seen = job.ranks.gather((labels, length(data.train), data.input_shape))
+    encoders = job.ranks.gather(kept)
     other = next((other for other in seen if other != seen[0]), None)
 
     if other is not None:
@@ -57,6 +60,12 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
             f"data.train isn't the same on all hosts: {seen[0][1]} examples of {len(seen[0][0])} "
             "labels here, "
             f"{other[1]} of {len(other[0])} there: give each host the same files"
+        )
+
+    if kept is not None and not all(each and kept.same_as(each) for each in encoders):
+        raise DataError(
+            f"data: {kept.target} was fitted otherwise in another process: let fit give the same "
+            "from the same examples, sorted where it goes through a set"
         )
 
     if data.new_labels and known is not None and not job.config["model"].get("grow"):

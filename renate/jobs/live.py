@@ -178,8 +178,8 @@ class LiveModel(nn.Module):
         super().__init__()
         self.net: nn.Module = _load(path)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return what the caller's module makes of inputs [B, ...]."""
+    def forward(self, inputs: Any) -> Tensor:
+        """Return what the caller's module makes of inputs [B, ...], or of a mapping of such."""
         logits: Tensor = self.net(inputs)
         return logits
 

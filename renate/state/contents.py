@@ -7,10 +7,8 @@ values of the kinds that an update writes, or raises. Nothing here imports torch
 
 import csv
 import io
-import math
 import re
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 from renate.errors import CorruptError
@@ -26,43 +24,10 @@ from renate.state.strict import (
     text,
     whole,
 )
-
-Raw = bytes | memoryview
-Shapes = dict[str, tuple[str, list[int]]]
+from renate.state.tensors import ROWS, Raw
 
 LABELS = 1_000_000
-ROWS = 2**31  # of a memory or of a segment: the index holds int32
 SIZES = ("input_shape", "in_channels", "in_features")  # of a model; what the data answers
-BITS = {
-    "BOOL": 8,
-    "U8": 8,
-    "I8": 8,
-    "I16": 16,
-    "U16": 16,
-    "F16": 16,
-    "BF16": 16,
-    "I32": 32,
-    "U32": 32,
-    "F32": 32,
-    "I64": 64,
-    "U64": 64,
-    "F64": 64,
-    "C64": 64,
-    "F8_E4M3": 8,
-    "F8_E5M2": 8,
-}
-DTYPES = {  # of a memory's columns: torch's name -> safetensors' name
-    "bool": "BOOL",
-    "uint8": "U8",
-    "int8": "I8",
-    "int16": "I16",
-    "int32": "I32",
-    "int64": "I64",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "float32": "F32",
-    "float64": "F64",
-}
 FIXED = (
     "update",
     "sweep",
@@ -77,12 +42,16 @@ FIXED = (
     "seed",
     "error",
 )
-HEADER = 50_000_000  # bytes
 # How constructors call the number of a model's outputs.
 OUTPUTS = ("num_classes", "num_labels", "num_outputs")
 
 
-def _checked(read: Callable[[Raw], Any], raw: Raw, where: str) -> Any:
+def checked(read: Callable[[Raw], Any], raw: Raw, where: str) -> Any:
+    """Return what `read` makes of a file's bytes.
+
+    Raises:
+        CorruptError: It raised a ValueError.
+    """
     try:
         return read(raw)
     except (ValueError, RecursionError) as error:
@@ -138,7 +107,26 @@ def deploy_from(raw: Raw, where: str) -> dict[str, Any]:
 
         return found
 
-    found: dict[str, Any] = _checked(read, raw, where)
+    found: dict[str, Any] = checked(read, raw, where)
+    return found
+
+
+def encoder_from(raw: Raw, where: str) -> dict[str, Any]:
+    """Read encoder.json: `encoder`, a node or null, and `state`, what it fitted as far as that is
+    JSON.
+
+    Raises:
+        CorruptError: It isn't what an update writes.
+    """
+
+    def read(data: Raw) -> dict[str, Any]:
+        found = mapping(parse(data), "it", ("encoder", "state"))
+        if found["encoder"] is not None:
+            node(found["encoder"], "encoder")
+        need(isinstance(found["state"], dict), "state is no mapping")
+        return found
+
+    found: dict[str, Any] = checked(read, raw, where)
     return found
 
 
@@ -207,70 +195,8 @@ def metrics_from(raw: Raw, where: str) -> dict[str, Any]:
             "value": None if value is None else number(value, "value"),
         }
 
-    found: dict[str, Any] = _checked(read, raw, where)
+    found: dict[str, Any] = checked(read, raw, where)
     return found
-
-
-def memory_from(raw: Raw, where: str) -> dict[str, Any]:
-    """Read memory/meta.json; `segments` has whole numbers as keys.
-
-    Raises:
-        CorruptError: It isn't what a memory writes.
-    """
-    keys = (
-        "policy",
-        "capacity",
-        "size",
-        "count",
-        "draws",
-        "seed",
-        "schema",
-        "segments",
-        "next_segment",
-    )
-
-    def read(data: Raw) -> dict[str, Any]:
-        found = mapping(parse(data), "it", keys)
-        text(found["policy"], "policy", 100)
-        size = whole(found["size"], "size", 0, ROWS)
-        count = whole(found["count"], "count", 0, 2**62)
-        need(size <= count, f"size is {size}, but only {count} examples were ever offered")
-        if found["capacity"] is not None:
-            capacity = whole(found["capacity"], "capacity", 1)
-            need(size <= capacity, f"size is {size}, capacity {capacity}")
-
-        whole(found["draws"], "draws", 0, 2**62)
-        whole(found["seed"], "seed", -(2**63), 2**64)
-        named(found["schema"], "schema", _column, 100)
-        need(
-            not size or {"inputs", "targets"} <= found["schema"].keys(),
-            "schema lacks inputs or targets",
-        )
-        following = whole(found["next_segment"], "next_segment", 0, 10**9)
-        found["segments"] = _segments(found["segments"], following)
-
-        return found
-
-    found: dict[str, Any] = _checked(read, raw, where)
-    return found
-
-
-def _column(value: Any, key: str) -> None:
-    need(
-        isinstance(value, list) and len(value) == 2,
-        f"{key} is {shown(value)}, expected [dtype, shape]",
-    )
-    dtype, shape = value
-    need(isinstance(dtype, str) and dtype in DTYPES, f"{key}: no column has dtype {shown(dtype)}")
-    items(shape, key, lambda size, name: whole(size, name, 0, ROWS), 8)
-
-
-def _segments(value: Any, following: int) -> dict[int, int]:
-    rows = named(value, "segments", lambda part, key: whole(part, key, 1, ROWS), 100_000)
-    for name in rows:
-        fits = re.fullmatch(r"0|[1-9][0-9]{0,8}", name) is not None and int(name) < following
-        need(fits, f"segments: '{shown(name)}' is no number of a segment below {following}")
-    return {int(name): count for name, count in rows.items()}
 
 
 def history_from(raw: Raw, where: str) -> list[dict[str, str]]:
@@ -296,7 +222,7 @@ def history_from(raw: Raw, where: str) -> list[dict[str, str]]:
             for n, line in enumerate(lines[1:], 2)
         ]
 
-    found: list[dict[str, str]] = _checked(read, raw, where)
+    found: list[dict[str, str]] = checked(read, raw, where)
     return found
 
 
@@ -327,76 +253,4 @@ def check_text(raw: Raw, where: str) -> None:
     Raises:
         CorruptError: It is no UTF-8.
     """
-    _checked(lambda data: bytes(data).decode(), raw, where)
-
-
-def shapes_from(raw: Raw, where: str) -> Shapes:
-    """Read the header of a safetensors file: name -> (dtype, shape); its data are as long as that
-    takes.
-
-    Raises:
-        CorruptError: The header lies, or it is another kind of file.
-    """
-    try:
-        return _header(raw)
-    except (ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise CorruptError(f"{where} is no safetensors file: {reason}") from error
-
-
-def _header(raw: Raw) -> Shapes:
-    need(len(raw) >= 8, f"it has {len(raw)} bytes")
-    length = int.from_bytes(raw[:8], "little")
-    need(length <= min(HEADER, len(raw) - 8), f"a header of {length} bytes in a file of {len(raw)}")
-    header = parse(raw[8 : 8 + length])
-    need(isinstance(header, dict), "its header is no mapping")
-    named(header.pop("__metadata__", None) or {}, "__metadata__", text, 1000)
-    found: Shapes = {}
-    spans: list[tuple[int, int]] = []
-
-    for name, entry in header.items():
-        text(name, "a tensor's name", 1000)
-        mapping(entry, f"tensor '{name}'", ("dtype", "shape", "data_offsets"))
-        dtype = entry["dtype"]
-        need(isinstance(dtype, str) and dtype in BITS, f"tensor '{name}' has dtype {shown(dtype)}")
-        shape = items(entry["shape"], f"tensor '{name}'", lambda size, key: whole(size, key), 16)
-        begin, end = _offsets(entry["data_offsets"], name)
-        need(
-            (end - begin) * 8 == math.prod(shape) * BITS[dtype],
-            f"tensor '{name}' isn't as long as its shape",
-        )
-        found[name] = dtype, shape
-        spans.append((begin, end))
-
-    spans.sort()
-    joined = all(end == begin for (_, end), (begin, _) in pairwise(spans))
-    begins, ends = (spans[0][0], spans[-1][1]) if spans else (0, 0)
-    need(
-        joined and begins == 0 and ends == len(raw) - 8 - length,
-        "its tensors don't fill it without gaps",
-    )
-
-    return found
-
-
-def _offsets(value: Any, name: str) -> tuple[int, int]:
-    need(isinstance(value, list) and len(value) == 2, f"tensor '{name}' has no data_offsets")
-    begin, end = (whole(offset, f"tensor '{name}'") for offset in value)
-    need(begin <= end, f"tensor '{name}' ends before it begins")
-    return begin, end
-
-
-def check_shapes(raw: Raw, where: str, expected: Shapes) -> None:
-    """Check that a safetensors file holds exactly these tensors.
-
-    Raises:
-        CorruptError: One is missing, left over, or of another dtype or shape.
-    """
-    found = shapes_from(raw, where)
-    for name in sorted(expected.keys() | found.keys()):
-        if found.get(name) != expected.get(name):
-            has = found.get(name, "absent")
-            wants = expected.get(name, "none")
-            raise CorruptError(
-                f"{where}: tensor '{name}' is {has}, expected {wants}; bring it back from a copy"
-            )
+    checked(lambda data: bytes(data).decode(), raw, where)

@@ -14,6 +14,10 @@ from renate.errors import CorruptError, StateError
 from renate.state import strict
 
 FORMAT = 1
+# Of versions whose inputs need what format 1 doesn't know: an encoder, several tensors, or rows of
+# different lengths. They have this file.
+WITH_ENCODER = 2
+ENCODER = "encoder.json"
 KEY = re.compile(r"blobs/([0-9a-f]{64})-[0-9a-f]{8,32}")
 
 
@@ -149,7 +153,8 @@ class Manifest:
         Raises:
             StateError: `lineage` holds what JSON can't.
         """
-        content = {"format": FORMAT, **asdict(self)}
+        number = WITH_ENCODER if ENCODER in self.files else FORMAT
+        content = {"format": number, **asdict(self)}
         del content["sha256"]
         return strict_json(content)
 
@@ -199,10 +204,10 @@ def parse(raw: bytes | memoryview, where: str) -> dict[str, Any]:
         raise _corrupt(where, "no 'format'")
 
     made = content.pop("format")
-    if made != FORMAT:
+    if made not in (FORMAT, WITH_ENCODER):
         raise StateError(
-            f"{where}: format {made}, this renate reads {FORMAT}: made by a newer renate, upgrade "
-            "this one"
+            f"{where}: format {made}, this renate reads up to {WITH_ENCODER}: made by a newer "
+            "renate, upgrade this one"
         )
 
     found: dict[str, Any] = content

@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
+from renate.data.model_inputs import ModelInputs
 from renate.memory.store.memory import Memory
 from renate.models.grow import carry
 from renate.problems.base import Problem
@@ -98,7 +99,12 @@ class Updater(nn.Module, ABC):
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Called after the fit, with the new data."""
 
-    def predict(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        """Return the outputs [B, K] for evaluation and deployment."""
+    def predict(self, model: nn.Module, inputs: ModelInputs) -> Tensor:
+        """Return the outputs [B, K] for evaluation and deployment.
+
+        Args:
+            model: Loaded.
+            inputs: As `Batch.inputs`: [B, ...], or a mapping of such.
+        """
         outputs: Tensor = model(inputs)
         return outputs

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from renate.data.batch import Batch
+from renate.data.model_inputs import divide
 from renate.updaters.logits import KeepsLogits
 
 
@@ -39,9 +40,10 @@ class DERpp(KeepsLogits):
             # Two independent draws, fetched together: one for both would tie the terms to the same
             # examples.
             past = self.memory.sample(2 * self.replay_batch_size)
-            inputs, others = past.inputs.chunk(2)
-            loss = loss + self.alpha * self.distance(model(inputs), past.logits[: len(inputs)])
-            loss = loss + self.beta * self.criterion(model(others), past.targets[len(inputs) :])
+            size = self.replay_batch_size
+            inputs, others = divide(past.inputs, size)
+            loss = loss + self.alpha * self.distance(model(inputs), past.logits[:size])
+            loss = loss + self.beta * self.criterion(model(others), past.targets[size:])
 
         self.memory.add(batch, logits=logits.detach())
         return loss

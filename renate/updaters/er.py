@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batch
+from renate.data.model_inputs import join
 from renate.updaters.base import Updater
 
 
@@ -31,7 +32,7 @@ class ER(Updater):
         targets = batch.targets
         if len(self.memory):
             past = self.memory.sample(self.replay_batch_size)
-            inputs = torch.cat([inputs, past.inputs])
+            inputs = join(inputs, past.inputs)
             targets = torch.cat([targets, past.targets])
 
         loss: Tensor = self.criterion(model(inputs), targets)

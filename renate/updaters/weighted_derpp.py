@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from renate.data.batch import Batch
+from renate.data.model_inputs import divide
 from renate.updaters.logits import KeepsLogits
 from renate.updaters.weights import Weighted, replay_count
 
@@ -41,7 +42,7 @@ class WeightedDERpp(KeepsLogits, Weighted):
         if len(self.memory):
             count = replay_count(self.replay_batch_size, batch)
             past = self.memory.sample(2 * count)
-            inputs, others = past.inputs.chunk(2)
+            inputs, others = divide(past.inputs, count)
             terms = [
                 (self.alpha, self.distance(model(inputs), past.logits[:count])),
                 (self.beta, self.criterion(model(others), past.targets[count:])),

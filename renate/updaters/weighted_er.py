@@ -1,9 +1,9 @@
 """Experience replay with the weights of Renate 0.5."""
 
-import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batch
+from renate.data.model_inputs import join
 from renate.updaters.weights import Weighted, replay_count
 
 
@@ -37,7 +37,7 @@ class WeightedER(Weighted):
         else:
             past = self.memory.sample(replay_count(self.replay_batch_size, batch))
             # One pass of both: what normalises over the batch sees both
-            outputs = model(torch.cat([batch.inputs, past.inputs]))
+            outputs = model(join(batch.inputs, past.inputs))
             new = self.criterion(outputs[: len(batch)], batch.targets)
             old = self.criterion(outputs[len(batch) :], past.targets)
             loss = self.total(new, [(self.alpha, old)])

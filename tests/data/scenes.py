@@ -14,8 +14,8 @@ from PIL import Image
 
 from renate.data.base import Data, Known
 from renate.data.files import Files
-from renate.data.inputs import Inputs
-from renate.data.split import Split
+from renate.data.kept.inputs import Inputs
+from renate.data.kept.split import Split
 from renate.problems.classification import Classification
 
 TABLE = {"x": [0.5, 1.5, -1.0, 2.0], "flag": [True, False, True, True], "label": [7, 3, 7, 3]}

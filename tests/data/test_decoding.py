@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from renate.data.images import blocks as image_blocks
 from renate.data.images import cache as image_cache
 from renate.data.images import worker as image_worker
 from renate.data.images.worker import Answer, Worker
@@ -44,9 +45,9 @@ def several(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
             started.append(self)
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
-    monkeypatch.setattr(image_cache, "IMAGES_PER_WORKER", 1)
-    monkeypatch.setattr(image_cache, "BLOCK_IMAGES", 4)
-    monkeypatch.setattr(image_cache, "Worker", Seen)
+    monkeypatch.setattr(image_blocks, "IMAGES_PER_WORKER", 1)
+    monkeypatch.setattr(image_blocks, "BLOCK_IMAGES", 4)
+    monkeypatch.setattr(image_blocks, "Worker", Seen)
     return started
 
 
@@ -104,7 +105,7 @@ def test_the_same_as_by_one(
 
 
 def test_small_inputs_stay_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_cache, "Worker", lambda path: pytest.fail("a process was started"))
+    monkeypatch.setattr(image_blocks, "Worker", lambda path: pytest.fail("a process was started"))
     load(files(save("a.parquet", grey(20))))
 
 
@@ -151,10 +152,10 @@ def test_several_sizes(several: list[Worker]) -> None:
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
-from renate.data.images import cache as image_cache
+from renate.data.images import blocks as image_blocks, cache as image_cache
 from tests.data.scenes import files
 os.sched_getaffinity = lambda _: {{0, 1}}
-image_cache.IMAGES_PER_WORKER, image_cache.BLOCK_IMAGES, image_cache.EVERY = 1, 4, 0
+image_blocks.IMAGES_PER_WORKER, image_blocks.BLOCK_IMAGES, image_cache.EVERY = 1, 4, 0
 source = files("a.parquet")
 source.show = lambda done, total, text: os.kill(os.getpid(), signal.SIGKILL)
 source.load(seed=0)
@@ -400,7 +401,7 @@ def test_an_image_of_the_worst_kind_takes_one_block(
     several: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small when encoded, large when decoded: a block is bounded by both."""
-    monkeypatch.setattr(image_cache, "BLOCK_BYTES", 4 * 20)
+    monkeypatch.setattr(image_blocks, "BLOCK_BYTES", 4 * 20)
     sizes: list[int] = []
     send = Worker.send
     monkeypatch.setattr(

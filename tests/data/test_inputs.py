@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from renate.data.base import Known
-from renate.data.inputs import Inputs
+from renate.data.kept.inputs import Inputs
 from renate.data.torch_dataset import TorchDataset
 from renate.errors import ConfigError, DataError
 from tests.data.scenes import SHARED, as_kept, files, png, write

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from renate.errors import CorruptError, RenateError, printable
-from renate.state.contents import deploy_from, history_from, memory_from, metrics_from, sizes_from
+from renate.memory.store.meta import memory_from
+from renate.state.contents import deploy_from, history_from, metrics_from, sizes_from
 
 MODEL: dict[str, Any] = {
     "model": {"_target_": "renate.models.mlp.MLP", "input_shape": [4], "num_classes": 2},

@@ -143,6 +143,7 @@ def test_a_file_name_leads_nowhere_else(name: str) -> None:
 
 def test_a_newer_format() -> None:
     with pytest.raises(
-        StateError, match=r"^here: format 2, this renate reads 1: made by a newer renate, upgrade"
+        StateError,
+        match=r"^here: format 3, this renate reads up to 2: made by a newer renate, upgrade",
     ):
-        decode(changed(format=2, anything="else"), "here")
+        decode(changed(format=3, anything="else"), "here")

@@ -11,8 +11,9 @@ from renate.compat.files.module import ConfigFile, Node
 from renate.compat.files.parts import ModelFn, Transform
 from renate.compat.names.data_module import RenateDataModule
 from renate.compat.names.items import table_of
-from renate.data.base import Data, Known, Source, check_test_size
-from renate.data.split import Split
+from renate.data.base import Data, Known, Source
+from renate.data.kept.reading import check_test_size
+from renate.data.kept.split import Split
 from renate.data.table import Readable, Table, check, targets_of
 from renate.errors import ConfigError, DataError
 from renate.problems.base import Problem

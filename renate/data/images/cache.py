@@ -6,33 +6,23 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
-from multiprocessing.connection import wait
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from renate.data.images.blocks import Columns, blocks_of, decode_here, decode_there, workers_for
 from renate.data.images.decode import Layout, open_image
-from renate.data.images.worker import Answer, Block, Worker, write
+from renate.data.images.worker import Answer
 from renate.data.tables.parquet import batches
 from renate.errors import DataError
 
-# Where they stand, for messages, and the images.
-Columns = Sequence[tuple[str, Any]]
 # Takes done, total, and what is being done.
 Show = Callable[[int, int, str], None]
-# A process more is worth its start for so many small images, or so many bytes of large ones.
-IMAGES_PER_WORKER = 4_000
-BYTES_PER_WORKER = 4 << 20
-# What a block has at most: images, and bytes, encoded as well as decoded.
-BLOCK_IMAGES = 256
-BLOCK_BYTES = 4 << 20
 # Seconds between two calls of `show`.
 EVERY = 0.2
 # Seconds after which a part that nobody has written to is that of a run which was killed.
@@ -164,12 +154,14 @@ def _fill(
     with _keeping(path.parent):
         _begin(file, header, start + rows * math.prod(layout.shape))
 
-    blocks = _blocks(columns, layout)
-    workers = _workers(path, columns)
+    blocks = blocks_of(columns, layout)
+    workers = workers_for(path, columns)
     done = 0
     stopped = []
     answers = (
-        _there(workers, blocks, layout, start) if workers else _here(file, blocks, layout, start)
+        decode_there(workers, blocks, layout, start)
+        if workers
+        else decode_here(file, blocks, layout, start)
     )
 
     try:
@@ -242,91 +234,6 @@ def _begin(file: FileIO, header: bytes, size: int) -> None:
             # Not of this file system
             if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
-
-
-def _blocks(columns: Columns, layout: Layout) -> Iterator[Block]:
-    """All images, in blocks that are small whatever their kind."""
-    begin = 0
-    for _, column in columns:
-        largest = max(math.prod(layout.shape), column.nbytes // max(1, len(column)), 1)
-        for images in batches(column, max(1, min(BLOCK_IMAGES, BLOCK_BYTES // largest))):
-            yield Block(begin, images)
-            begin += len(images)
-
-
-def _workers(path: Path, columns: Columns) -> list[Worker]:
-    """Start as many processes as are worth it; none where this one is enough."""
-    worth = 0.0
-    for _, column in columns:
-        worth += len(column) / IMAGES_PER_WORKER + column.nbytes / BYTES_PER_WORKER
-
-    processors = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    count = min(processors, int(worth))
-    workers: list[Worker] = []
-    # Where no process may be started, those that were, or this one, do it all
-    with suppress(OSError):
-        while len(workers) < count > 1:
-            workers.append(Worker(path))
-
-    return workers
-
-
-def _here(
-    file: FileIO, blocks: Iterator[Block], layout: Layout, start: int
-) -> Iterator[tuple[Block, Answer]]:
-    """Write the blocks, until one can't be."""
-    for block in blocks:
-        answer = write(file, block, layout, start)
-        yield block, answer
-        if answer.kind != "done":
-            return
-
-
-def _there(
-    workers: list[Worker], blocks: Iterator[Block], layout: Layout, start: int
-) -> Iterator[tuple[Block, Answer]]:
-    """Have the blocks written, until one can't be; then only those before it, and some behind
-    it.
-    """
-    idle = list(workers)
-    busy: dict[int, tuple[Worker, Block]] = {}  # by the file descriptor of the answer
-    following = next(blocks, None)
-
-    while busy or following:
-        while idle and following:
-            worker = idle.pop()
-            busy[worker.answers.fileno()] = (worker, following)
-            with _told(worker, following):
-                worker.send(following, layout, start)
-            following = next(blocks, None)  # read while the processes decode
-
-        for ready in cast(list[int], wait(list(busy))):
-            worker, block = busy.pop(ready)
-            with _told(worker, block):
-                answer = worker.receive()
-
-            idle.append(worker)
-            if answer.kind != "done":
-                blocks = iter(())
-                following = None
-
-            yield block, answer
-
-
-@contextmanager
-def _told(worker: Worker, block: Block) -> Iterator[None]:
-    """Say that a process has died, as the system ends one that takes too much memory."""
-    try:
-        yield
-    except (OSError, EOFError, UnpicklingError) as error:
-        last = block.first + len(block.images) - 1
-        raise DataError(
-            f"images {block.first} to {last}: the process that decodes them has ended (exit code "
-            f"{worker.end()}): "
-            "is there too little memory?"
-        ) from error
 
 
 class _Progress:

@@ -4,9 +4,11 @@ kept.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from renate.data.tables.columns import is_image, is_text
+from renate.errors import DataError, nearest
 
 # What pandas calls an index of no name: in a parquet file, and in a CSV that was read and written
 # once more.
@@ -63,3 +65,39 @@ def index_columns(table: Any) -> list[str]:
         found += [name for name in listed if isinstance(name, str) and name in names]
 
     return list(dict.fromkeys(found))
+
+
+def match_columns(
+    file: str, kinds: Mapping[str, str], wanted: Mapping[str, str], *, origin: str, surplus: bool
+) -> None:
+    """Check a file's columns by name and kind.
+
+    Args:
+        file: For messages.
+        kinds: name -> kind of the columns that could be inputs.
+        wanted: name -> kind of the inputs, as `origin` has them.
+        origin: `the state`, or the first file.
+        surplus: Whether other columns may be there.
+
+    Raises:
+        DataError: A column that is missing, left over, or of another kind.
+    """
+    left = [name for name in kinds if name not in wanted]
+    for name in wanted:
+        if name not in kinds:
+            hint = nearest(name, left) or f" (its columns: {', '.join(list(kinds)[:10])})"
+            raise DataError(f"{file}: no column '{name}', which {origin} has{hint}")
+
+    if left and not surplus:
+        raise DataError(
+            f"{file}: column '{left[0]}' is none of {origin}'s inputs: take it out, or name the "
+            "inputs, "
+            f"data.inputs=[{','.join(list(wanted)[:10])}]"
+        )
+
+    for name, kind in wanted.items():
+        if kinds[name] != kind:
+            raise DataError(
+                f"{file}: column '{name}' is {kinds[name]}, in {origin} it is {kind}: convert the "
+                "file's column to that"
+            )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from renate.data.batch import Batch, BatchTransform, Columns
+from renate.data.model_inputs import ModelInputs, device_of
 from renate.errors import ConfigError
 from renate.fitting.measure import untouched
 from renate.generators import generators, set_generators
@@ -35,15 +36,15 @@ def examples_of(columns: Columns, transform: BatchTransform) -> Batch:
     return transform({name: column[:EXAMPLES] for name, column in columns.items()})
 
 
-def materialise(model: nn.Module, inputs: Tensor) -> nn.Module:
+def materialise(model: nn.Module, inputs: ModelInputs) -> nn.Module:
     """Let lazy modules take the shapes that the data gives them; returns the model.
 
     Args:
         model: Moved to where the inputs are, if it has lazy modules.
-        inputs: A few examples, [B, ...].
+        inputs: A few examples, [B, ...], or a mapping of such.
     """
     if any(is_lazy(p) for p in [*model.parameters(), *model.buffers()]):
-        model.to(inputs.device)
+        model.to(device_of(inputs))
         modes = [(part, part.training) for part in model.modules()]
         model.eval()
         with torch.no_grad():
@@ -67,8 +68,9 @@ def probe(model: nn.Module, updater: Updater, batch: Batch, outputs: int) -> Non
             can't be kept.
     """
     _check_kept({"model": model, "updater": updater})
-    model.to(batch.inputs.device)
-    updater.to(batch.inputs.device)
+    device = device_of(batch.inputs)
+    model.to(device)
+    updater.to(device)
     before = generators()
 
     try:

@@ -12,6 +12,8 @@ import torch
 
 from renate.data.base import Data
 from renate.data.batch import Columns
+from renate.data.kept.encoders import KeptEncoder
+from renate.data.ragged import Ragged
 from renate.jobs.context import Job
 from renate.jobs.directory import read_json, write_json
 from renate.state.manifest import Manifest
@@ -53,6 +55,12 @@ def is_of(job: Job, manifest: Manifest) -> bool:
 def content_of(data: Data) -> str:
     """Return a hash of everything that was read: columns and labels, in their order."""
     found = hashlib.sha256(repr(data.problem.labels).encode())
+    if data.encoder is not None:
+        kept = KeptEncoder.of(data.encoder)
+        found.update(repr((kept.node, kept.plain)).encode())
+        for name, tensor in kept.tensors.items():
+            _take(found, f"encoder/{name}", tensor)
+
     parts: dict[str, Columns] = {
         "train": data.train,
         **({"val": data.val} if data.val is not None else {}),
@@ -61,10 +69,18 @@ def content_of(data: Data) -> str:
 
     for part, columns in parts.items():
         for name, column in sorted(columns.items()):
-            found.update(f"{part}/{name}/{column.dtype}/{tuple(column.shape)}".encode())
-            found.update(_bytes_of(column))
+            if isinstance(column, Ragged):
+                packed = column.pack()
+                _take(found, f"{part}/{name}/lengths/{column.padding}", packed.lengths)
+                column = packed.values
+            _take(found, f"{part}/{name}", column)
 
     return found.hexdigest()[:32]
+
+
+def _take(found: Any, name: str, column: torch.Tensor) -> None:
+    found.update(f"{name}/{column.dtype}/{tuple(column.shape)}".encode())
+    found.update(_bytes_of(column))
 
 
 def _bytes_of(column: torch.Tensor) -> Any:

@@ -1,15 +1,25 @@
 """A version, ready for inference, with no config at hand."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from renate.data.base import Encoder
 from renate.data.batch import BatchTransform
+from renate.data.kept.encoders import restore
+from renate.data.kept.inputs import Inputs, compare
+from renate.data.kept.raw import check_storable, rows_in
+from renate.data.model_inputs import ModelInputs, mapping_of, named_columns
+from renate.data.table import Table, described
 from renate.errors import StateError
 from renate.jobs.saved.from_state import (
     deploy_of,
+    encoder_of,
     from_state,
     load_into,
     module_from_state,
@@ -19,8 +29,45 @@ from renate.jobs.saved.from_state import (
 )
 from renate.jobs.saved.given import GIVEN
 from renate.problems.base import Problem
+from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import Updater
+
+
+@dataclass(frozen=True)
+class Feed:
+    """How raw inputs become what the model is called with.
+
+    Attributes:
+        inputs: What the version was trained on; None where it was written before that was kept.
+        encoder: As it was fitted; None where inputs are tensors already.
+    """
+
+    inputs: Inputs | None
+    encoder: Encoder | None
+
+    def __call__(self, raw: Any, device: torch.device) -> ModelInputs:
+        """Return raw inputs encoded and, where they are several, padded, on a device.
+
+        Raises:
+            DataError: They are others than the version was trained on.
+        """
+        if self.encoder is None and (self.inputs is None or not self.inputs.fields):
+            tensor: Tensor = raw
+            return tensor
+
+        rows = rows_in(raw, "inputs")
+        found = self.encoder.encode(raw) if self.encoder is not None else raw
+        found = check_storable(found, rows, "inputs")
+        if self.inputs is not None:
+            seen = described(Table(found, np.zeros(rows)))
+            compare(replace(seen, target_kind=None), self.inputs, "inputs", "the state")
+
+        if not isinstance(found, dict):
+            encoded: Tensor = found
+            return encoded.to(device)
+
+        return mapping_of(named_columns(found), device)
 
 
 class Predictor(nn.Module):
@@ -30,6 +77,7 @@ class Predictor(nn.Module):
         model: The bare network.
         labels: What each output stands for, in order.
         version: The version's number.
+        encoder: What turns raw inputs into tensors, as it was fitted; None where there is none.
     """
 
     def __init__(
@@ -39,6 +87,7 @@ class Predictor(nn.Module):
         transform: BatchTransform,
         problem: Problem,
         version: int,
+        feed: Feed,
     ) -> None:
         super().__init__()
         self.model = model
@@ -47,14 +96,18 @@ class Predictor(nn.Module):
         self.version = version
         self.labels = list(problem.labels)
         self.transforms = nn.ModuleList(transform.inputs)
+        self.feed = feed
+        self.encoder = feed.encoder
         self.eval()
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return outputs [B, C] of raw inputs [B, ...], as the data had them before any transform.
+    def forward(self, inputs: Any) -> Tensor:
+        """Return outputs [B, C] of raw inputs, as the data had them before any transform: what the
+        encoder takes, where there is one, else [B, ...], or a mapping of tensors and `Ragged`s.
 
         Of classes and labels these are logits; of numbers, what the model was trained on, see
         `answers`.
         """
+        inputs = self.feed(inputs, self._device())
         for transform in self.transforms:
             inputs = transform(inputs)
 
@@ -63,15 +116,20 @@ class Predictor(nn.Module):
         )
         return logits
 
+    def _device(self) -> torch.device:
+        """Where the model is."""
+        first = next(chain(self.parameters(), self.buffers()), None)
+        return first.device if first is not None else torch.device("cpu")
+
     @torch.inference_mode()
-    def predict(self, inputs: Tensor) -> list[Any]:
-        """Return the answer for each raw input [B, ...]: a label, the labels that it has, or a
+    def predict(self, inputs: Any) -> list[Any]:
+        """Return the answer for each raw input, see `forward`: a label, the labels that it has, a
         number, or several.
         """
         return self.problem.decode(self(inputs))
 
     @torch.inference_mode()
-    def answers(self, inputs: Tensor) -> Tensor:
+    def answers(self, inputs: Any) -> Tensor:
         """Return logits of classes [B, C], probabilities of labels [B, C], or values in their
         own units, float64.
         """
@@ -129,6 +187,25 @@ def load_model(
     transform = transform_from(deploy, "cpu", where, trust)
     assert manifest.version is not None
 
-    return Predictor(
-        model, updater, transform, problem_from(deploy, where, trust), manifest.version
-    )
+    problem = problem_from(deploy, where, trust)
+    feed = _feed_of(state, manifest, deploy, where, trust)
+
+    return Predictor(model, updater, transform, problem, manifest.version, feed)
+
+
+def _feed_of(
+    state: State, manifest: Manifest, deploy: dict[str, Any], where: str, trust: Sequence[str]
+) -> Feed:
+    kept = encoder_of(state, manifest)
+    encoder = None
+    if kept is not None:
+        encoder = from_state(kept.node, "encoder", Encoder, where, trust)  # type: ignore[type-abstract]
+        restore(encoder, kept)
+
+    try:
+        found = deploy.get("inputs")
+        inputs = None if found is None else Inputs.from_json(found)
+    except ValueError as error:
+        raise StateError(f"{where}: {error}: was this state made by renate?") from error
+
+    return Feed(inputs, encoder)

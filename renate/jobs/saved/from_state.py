@@ -1,27 +1,31 @@
 """What a state names and holds, made and loaded again: a state may come from a stranger."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.torch import load, save
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from renate.build import FROM_STATE, build
 from renate.data.batch import BatchTransform
+from renate.data.kept.encoders import KeptEncoder
 from renate.errors import RenateError, StateError
 from renate.problems.base import Problem
 from renate.ranks import Ranks
-from renate.state.contents import deploy_from, shapes_from
-from renate.state.manifest import Manifest
+from renate.state.contents import deploy_from, encoder_from
+from renate.state.manifest import ENCODER, Manifest
+from renate.state.tensors import shapes_from
 from renate.state.versions import State
 from renate.updaters.base import OF_CONFIG, Updater
 
 Made = TypeVar("Made")
 
+ENCODER_TENSORS = "encoder.safetensors"
 CLASSES = "renate.problems.classification.Classification"
 
 
@@ -57,6 +61,41 @@ def deploy_of(state: State | Relayed, manifest: Manifest) -> dict[str, Any]:
     """
     where = f"{state.url}: 'model.json' of version {manifest.version}"
     return deploy_from(state.read(manifest, "model.json"), where)
+
+
+def encoder_of(state: State | Relayed, manifest: Manifest) -> KeptEncoder | None:
+    """What a version keeps of its source's encoder; None where it has none.
+
+    Raises:
+        StateError: It isn't what an update writes.
+    """
+    if ENCODER not in manifest.files:
+        return None
+
+    where = f"{state.url}: '{ENCODER}' of version {manifest.version}"
+    found = encoder_from(state.read(manifest, ENCODER), where)
+    if found["encoder"] is None:
+        return None
+
+    kept: dict[str, Any] = dict(found["state"])
+    if ENCODER_TENSORS in manifest.files:
+        kept |= tensors_of(state, manifest, "encoder")
+
+    settings = dict(found["encoder"])
+    return KeptEncoder(settings.pop("_target_"), settings, kept)
+
+
+def encoder_files(encoder: KeptEncoder | None) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a version from which `encoder_of` reads it; also where there is none,
+    which then says that the inputs are several tensors.
+    """
+    node = encoder.node if encoder is not None else None
+    state = encoder.plain if encoder is not None else {}
+    content = {"encoder": node, "state": state}
+    yield ENCODER, json.dumps(content, indent=1, allow_nan=False).encode()
+
+    if encoder is not None and encoder.tensors:
+        yield ENCODER_TENSORS, save(encoder.tensors)
 
 
 def from_state(

@@ -13,15 +13,24 @@ from yaml import YAMLError
 from renate.build import build
 from renate.data.base import Known
 from renate.data.batch import BatchTransform, Columns, length, select
-from renate.data.inputs import Inputs
-from renate.data.split import Split
+from renate.data.kept.encoders import KeptEncoder
+from renate.data.kept.inputs import Inputs
+from renate.data.kept.split import Split
+from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError, CorruptError, StateError
 from renate.fitting.measure import untouched
 from renate.jobs.builders import transform
 from renate.jobs.checks.probe import materialise
 from renate.jobs.config_yaml import load as parse
 from renate.jobs.context import Job
-from renate.jobs.saved.from_state import Relayed, deploy_of, load_into, problem_from, tensors_of
+from renate.jobs.saved.from_state import (
+    Relayed,
+    deploy_of,
+    encoder_of,
+    load_into,
+    problem_from,
+    tensors_of,
+)
 from renate.memory.store.memory import Memory
 from renate.models.grow import grow
 from renate.problems.base import Problem
@@ -70,6 +79,11 @@ class Saved:
             self.deploy, f"version {self.manifest.version} of {self.state.url}", self.trust
         )
 
+    @cached_property
+    def encoder(self) -> KeptEncoder | None:
+        """What it keeps of its source's encoder; None where there is none."""
+        return encoder_of(self.state, self.manifest)
+
     @property
     def known(self) -> Known:
         """What the version knows of its data.
@@ -85,6 +99,7 @@ class Saved:
                 self.problem,
                 None if inputs is None else Inputs.from_json(inputs),
                 None if split is None else Split.from_json(split),
+                self.encoder,
             )
         except ValueError as error:
             where = f"{self.state.url}: 'model.json' of version {self.manifest.version}"
@@ -137,7 +152,7 @@ def load_model(
     node: dict[str, Any],
     facts: dict[str, Any],
     saved: Saved | None,
-    example: torch.Tensor | None = None,
+    example: ModelInputs | None = None,
 ) -> nn.Module:
     """Build the model at its saved size, load it, and grow it where new labels came.
 

@@ -8,9 +8,10 @@ from typing import Any
 from torch import nn
 
 from renate.data.base import Data
+from renate.data.kept.encoders import KeptEncoder
 from renate.jobs.context import Job
 from renate.jobs.directory import strict
-from renate.jobs.saved.from_state import node_of
+from renate.jobs.saved.from_state import encoder_files, node_of
 from renate.updaters.base import Updater
 
 LISTED = 100  # files of each role that a lineage names
@@ -50,6 +51,9 @@ def state_files(
     yield "model.json", json.dumps(deploy, indent=1, allow_nan=False).encode()
     yield "config.yaml", job.saved.encode()
     yield "metrics.json", json.dumps(strict(metrics), indent=1, allow_nan=False).encode()
+    if data.encoder is not None or (data.inputs is not None and data.inputs.fields):
+        kept = KeptEncoder.of(data.encoder) if data.encoder is not None else None
+        yield from encoder_files(kept)
     yield from files_of({"model": model, "updater": updater})
     yield from updater.memory.save()
 

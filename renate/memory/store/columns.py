@@ -2,19 +2,55 @@
 
 import math
 import tempfile
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from renate.data.batch import Columns, length, select
+from renate.data.ragged import Number, Ragged
 from renate.errors import DataError
+from renate.memory.store.ragged_slots import RaggedSlots
 
-Schema = dict[str, tuple[torch.dtype, tuple[int, ...]]]
+
+class Kind(NamedTuple):
+    """What all rows of a column have in common.
+
+    Attributes:
+        dtype: Of the values.
+        shape: Of one row; of a ragged column of one of a row's values.
+        padding: Of a ragged column; None where all rows are of one shape.
+    """
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    padding: Number | None = None
+
+    @property
+    def fixed_bytes(self) -> int:
+        """What a slot takes, but for the values of a ragged row."""
+        if self.padding is not None:
+            return 2 * torch.int64.itemsize
+        return self.dtype.itemsize * math.prod(self.shape)
+
+    def __str__(self) -> str:
+        ragged = "" if self.padding is None else f" of any length, padded with {self.padding}"
+        return f"{self.dtype} {list(self.shape)}{ragged}"
+
+
+Schema = dict[str, Kind]
 
 
 def schema_of(columns: Columns) -> Schema:
-    """The dtype of each column and the shape of one of its rows."""
-    return {name: (column.dtype, tuple(column.shape[1:])) for name, column in columns.items()}
+    """The kind of each column."""
+    return {name: kind_of(column) for name, column in columns.items()}
+
+
+def kind_of(column: Tensor | Ragged) -> Kind:
+    """What all rows of a column have in common."""
+    if isinstance(column, Ragged):
+        return Kind(column.dtype, column.row, column.padding)
+    return Kind(column.dtype, tuple(column.shape[1:]))
 
 
 def as_kept(field: Tensor) -> Tensor:
@@ -36,31 +72,54 @@ class ColumnStore:
     def __init__(self, max_ram: int | None, scratch: str | None) -> None:
         self.max_ram = math.inf if max_ram is None else max_ram
         self.scratch = scratch
-        self.columns: Columns = {}
+        self.columns: dict[str, Tensor] = {}
+        self.ragged: dict[str, RaggedSlots] = {}
         self.rows = 0
 
     @property
     def schema(self) -> Schema:
         """As `schema_of` the columns."""
-        return schema_of(self.columns)
+        return schema_of(self.first(0))
+
+    @property
+    def names(self) -> set[str]:
+        """What the columns are called."""
+        return self.columns.keys() | self.ragged.keys()
 
     def reserve(self, rows: int, schema: Schema) -> None:
         """Make room for slots up to `rows`; what is stored stays."""
         if rows <= self.rows and self.columns:
             return
 
-        size = rows * sum(dtype.itemsize * math.prod(shape) for dtype, shape in schema.values())
+        size = rows * sum(kind.fixed_bytes for kind in schema.values())
         mapped = size > self.max_ram
         old = self.columns
         self.columns = {}
 
-        for name, (dtype, shape) in schema.items():
-            new = self._mapped(rows, dtype, shape) if mapped else _in_ram(rows, dtype, shape)
+        for name, kind in schema.items():
+            if kind.padding is not None:
+                self._reserve_ragged(name, rows, kind, size)
+                continue
+
+            make = self._mapped if mapped else _in_ram
+            new = make(rows, kind.dtype, kind.shape)
             if name in old:
                 new[: self.rows] = old.pop(name)
             self.columns[name] = new
 
         self.rows = rows
+
+    def _reserve_ragged(self, name: str, rows: int, kind: Kind, fixed: int) -> None:
+        """Make slots of a ragged column, whose values may lie in a mapped file."""
+
+        def make(length: int) -> Tensor:
+            size = fixed + length * kind.dtype.itemsize * math.prod(kind.shape)
+            allocate = self._mapped if size > self.max_ram else _in_ram
+            return allocate(length, kind.dtype, kind.shape)
+
+        if name not in self.ragged:
+            self.ragged[name] = RaggedSlots(make, kind.padding or 0)
+        self.ragged[name].reserve(rows, make)
 
     def _mapped(self, rows: int, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
         with tempfile.NamedTemporaryFile(dir=self.scratch, prefix="memory-") as file:
@@ -76,7 +135,7 @@ class ColumnStore:
         """
         rows = length(columns)
         for name, column in columns.items():
-            if column.shape[0] != rows:
+            if len(column) != rows:
                 raise DataError(
                     f"memory: column '{name}' has {len(column)} rows, the targets have {rows}"
                 )
@@ -84,20 +143,30 @@ class ColumnStore:
         if not self.columns:
             return
 
-        odd = self.columns.keys() ^ columns.keys()
+        own = self.names
+        odd = own ^ columns.keys()
         if odd:
             name = min(odd)
-            where = "the memory has" if name in self.columns else "the new examples have"
+            where = "the memory has" if name in own else "the new examples have"
             raise DataError(
                 f"memory: only {where} a column '{name}': has the updater or the data changed?"
             )
 
         for name, new in columns.items():
-            old = self.columns[name]
-            if old.dtype != new.dtype or old.shape[1:] != new.shape[1:]:
+            old = self.columns.get(name)
+            fits = (
+                old is not None
+                and isinstance(new, Tensor)
+                and old.dtype == new.dtype
+                and old.shape[1:] == new.shape[1:]
+            )
+            if fits:
+                continue
+
+            kind = kind_of(self.first(0)[name])
+            if kind != kind_of(new):
                 raise DataError(
-                    f"memory: column '{name}' holds {old.dtype} {list(old.shape[1:])}, "
-                    f"the new examples have {new.dtype} {list(new.shape[1:])}"
+                    f"memory: column '{name}' holds {kind}, the new examples have {kind_of(new)}"
                 )
 
     def put(self, slots: Tensor, rows: Tensor, columns: Columns) -> None:
@@ -107,18 +176,34 @@ class ColumnStore:
             there = rows if new.is_cpu else rows.to(new.device)
             column.index_copy_(0, slots, new.index_select(0, there).cpu())
 
+        for name, ragged in self.ragged.items():
+            ragged.put(slots, columns[name].index_select(0, rows.cpu()))
+
     def move(self, origin: Tensor, to: Tensor) -> None:
         """Copy rows from slots to other slots, int64 [k] both."""
         for column in self.columns.values():
             column.index_copy_(0, to, column.index_select(0, origin))
 
+        for ragged in self.ragged.values():
+            ragged.move(origin, to)
+
     def gather(self, index: Tensor) -> Columns:
-        """Return copies of the rows in some slots, int64 [n]."""
-        return select(self.columns, index)
+        """Return the rows in some slots, int64 [n]: copies, but for the values of ragged rows,
+        which nothing overwrites.
+        """
+        found: Columns = select(self.columns, index)
+        for name, ragged in self.ragged.items():
+            found[name] = ragged.all().index_select(0, index)
+
+        return found
 
     def first(self, count: int) -> Columns:
         """Return views of the first rows of every column."""
-        return {name: column[:count] for name, column in self.columns.items()}
+        found: Columns = {name: column[:count] for name, column in self.columns.items()}
+        for name, ragged in self.ragged.items():
+            found[name] = ragged.all()[:count]
+
+        return found
 
 
 def _in_ram(rows: int, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:

@@ -13,8 +13,9 @@ from renate.errors import ConfigError, StateError
 from renate.memory.base import Policy
 from renate.memory.random import DRAWS, Ints, Numbers, uniform
 from renate.memory.store.columns import ColumnStore, as_kept, schema_of
+from renate.memory.store.meta import kind_to_json, memory_from
 from renate.memory.store.segments import Read, Segments
-from renate.state.contents import memory_from
+from renate.memory.store.snapshot import revert_to, snapshot_of
 
 
 class Memory:
@@ -135,14 +136,10 @@ class Memory:
             )
 
         if size > self.store.rows:
-            rows = self._rows(max(1024, 2 * self.store.rows, size))
+            rows = self.rows_for(max(1024, 2 * self.store.rows, size))
             self.store.reserve(rows, schema_of(columns))
 
         self.size = size
-
-    def _rows(self, unbounded: int) -> int:
-        """How many slots to make room for: all there may ever be, or as many where none says."""
-        return unbounded if self.capacity is None else self.capacity
 
     def sample(self, n: int) -> Batch:
         """Draw n examples uniformly with replacement; `fields` has what was stored beside them.
@@ -180,7 +177,7 @@ class Memory:
         Raises:
             StateError: They lack a field.
         """
-        missing = [name for name in fields if self.size and name not in self.store.columns]
+        missing = [name for name in fields if self.size and name not in self.store.names]
         if missing:
             raise StateError(
                 f"the memory's examples have no '{missing[0]}', which this updater needs: "
@@ -207,29 +204,17 @@ class Memory:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything there is, as tensors and numbers; for a checkpoint of the same job."""
-        values = self.policy.values()
-        return {
-            "counters": [self.size, self.count, self.draws, self.seed],
-            "columns": {name: column.clone() for name, column in self.columns().items()},
-            "values": {name: torch.from_numpy(value.copy()) for name, value in values.items()},
-            "segments": self.segments.snapshot(self.size),
-            **self.policy.shard(),
-        }
+        return snapshot_of(self)
 
     def revert(self, snapshot: dict[str, Any]) -> None:
         """Become what a snapshot of the same memory holds."""
-        self.size, count, draws, self.seed = snapshot["counters"]
-        self.start_at(count - self.rank, draws - self.rank)
-        columns = snapshot["columns"]
-        self.policy.restore({k: v.numpy() for k, v in values_of(snapshot).items()})
-        self.policy.restore_shard(snapshot)
+        revert_to(self, snapshot)
 
-        if self.size:
-            self.store.reserve(self._rows(self.size), schema_of(columns))
-            everything = torch.arange(self.size)
-            self.store.put(everything, everything, columns)
-
-        self.segments.revert(snapshot["segments"])
+    def rows_for(self, unbounded: int) -> int:
+        """Return how many slots to make room for: all there may ever be, or as many where none
+        says.
+        """
+        return unbounded if self.capacity is None else self.capacity
 
     def save(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield (name, bytes) of every file; None for a file that is as load() found it."""
@@ -244,7 +229,7 @@ class Memory:
             "count": self.count,
             "draws": self.draws,
             "seed": self.seed,
-            "schema": {k: [str(d).removeprefix("torch."), list(s)] for k, (d, s) in schema.items()},
+            "schema": {name: kind_to_json(kind) for name, kind in schema.items()},
         }
         yield from self.segments.save(self.store, self.size, self.policy.values())
         meta |= self.segments.meta()
@@ -297,13 +282,5 @@ class Memory:
             segments.keep(mine)
             self.size = len(mine)
 
-        segments.read(self.store, read, meta["schema"], self._rows(self.size))
+        segments.read(self.store, read, meta["schema"], self.rows_for(self.size))
         self.segments = segments
-
-
-def values_of(snapshot: dict[str, Any]) -> dict[str, Tensor]:
-    """The policy's values of a snapshot; those of before had keys alone, without a name."""
-    if "values" in snapshot:
-        found: dict[str, Tensor] = snapshot["values"]
-        return found
-    return {} if snapshot["keys"] is None else {"key": snapshot["keys"]}

@@ -12,17 +12,20 @@ import numpy as np
 import torch
 from safetensors.torch import load, save
 
+from renate.data.batch import Columns
+from renate.data.ragged import Ragged, lengths_of, offsets_of
 from renate.errors import CorruptError
 from renate.memory.base import Values
 from renate.memory.random import Ints
-from renate.memory.store.columns import ColumnStore
-from renate.state.contents import DTYPES, Shapes, check_shapes
+from renate.memory.store.columns import ColumnStore, Schema
+from renate.state.tensors import DTYPES, Shapes, check_shapes, shapes_from
 
 # Referenced rows per live row, and segments, above which the worst segment is rewritten.
 EXCESS = 1.5
 MOST = 128
 SMALLEST = 4096  # rows of a segment, unless the memory has more than 64 times as many
 INDEX = "memory/index.safetensors"
+OFFSETS = ".offsets"  # behind the name of a ragged column: where its rows begin among its values
 
 Index = np.ndarray[Any, np.dtype[np.int32]]
 Read = Callable[[str], bytes | memoryview]
@@ -112,7 +115,7 @@ class Segments:
             segment[slots] = number
             row[slots] = np.arange(len(slots))
             rows[number] = len(slots)
-            yield name_of(number), save(store.gather(torch.from_numpy(slots)))
+            yield name_of(number), save(_as_tensors(store.gather(torch.from_numpy(slots))))
             number += 1
 
         index = {"segment": segment, "row": row} | values
@@ -197,7 +200,7 @@ class Segments:
         self.segment = self.segment[slots].copy()
         self.row = self.row[slots].copy()
 
-    def read(self, store: ColumnStore, read: Read, schema: dict[str, Any], rows: int) -> None:
+    def read(self, store: ColumnStore, read: Read, schema: Schema, rows: int) -> None:
         """Copy every row from its segment into its slot.
 
         All segments are read, also those of which no row is wanted: processes read them together.
@@ -206,25 +209,76 @@ class Segments:
         Args:
             store: Where to.
             read: Returns the bytes of a file by its name.
-            schema: As memory/meta.json has it: column -> [dtype, shape of one row].
+            schema: Of the memory that was saved.
             rows: Slots to make room for.
 
         Raises:
             CorruptError: A segment has other columns or another number of rows.
         """
-        made = {name: (getattr(torch, kind), tuple(row)) for name, (kind, row) in schema.items()}
         for number in sorted(self.rows):
             data = read(name_of(number))
             count = self.rows[number]
-            expected = {name: (DTYPES[kind], [count, *row]) for name, (kind, row) in schema.items()}
-            check_shapes(data, name_of(number), expected)
-            store.reserve(rows, made)
+            check_shapes(data, name_of(number), _expected(data, name_of(number), schema, count))
+            store.reserve(rows, schema)
 
             slots = np.flatnonzero(self.segment == number)
             if len(slots):
                 origin = self.row[slots].astype(np.int64)
-                columns = load(bytes(data))
+                columns = _as_columns(load(bytes(data)), schema, name_of(number))
                 store.put(torch.from_numpy(slots), torch.from_numpy(origin), columns)
+
+
+def _as_tensors(columns: Columns) -> dict[str, torch.Tensor]:
+    """Columns as a file has them: of a ragged one the values of all rows, and their offsets."""
+    found: dict[str, torch.Tensor] = {}
+    for name, column in columns.items():
+        if isinstance(column, Ragged):
+            packed = column.pack()
+            found[name] = packed.values
+            found[name + OFFSETS] = offsets_of(packed.lengths)
+        else:
+            found[name] = column
+
+    return found
+
+
+def _expected(data: bytes | memoryview, where: str, schema: Schema, rows: int) -> Shapes:
+    """What a segment of so many rows holds; how many values ragged rows have, it says itself."""
+    expected: Shapes = {}
+    for name, kind in schema.items():
+        dtype = DTYPES[str(kind.dtype).removeprefix("torch.")]
+        count = rows
+        if kind.padding is not None:
+            expected[name + OFFSETS] = "I64", [rows + 1]
+            _, shape = shapes_from(data, where).get(name, ("", []))
+            count = shape[0] if shape else 0
+        expected[name] = dtype, [count, *kind.shape]
+
+    return expected
+
+
+def _as_columns(tensors: dict[str, torch.Tensor], schema: Schema, where: str) -> Columns:
+    """The reverse of `_as_tensors`.
+
+    Raises:
+        CorruptError: Offsets don't cut the values into rows.
+    """
+    found: Columns = {}
+    for name, kind in schema.items():
+        if kind.padding is None:
+            found[name] = tensors[name]
+            continue
+
+        values = tensors[name]
+        try:
+            lengths = lengths_of(tensors[name + OFFSETS], len(values))
+        except ValueError as error:
+            raise CorruptError(
+                f"{where}: column '{name}': {error}; bring it back from a copy"
+            ) from error
+        found[name] = Ragged.packed(values, lengths, kind.padding)
+
+    return found
 
 
 def name_of(number: int) -> str:

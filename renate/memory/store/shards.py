@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from renate.data.batch import Columns
+from renate.data.ragged import Ragged
 from renate.memory.base import Values
 from renate.memory.random import Ints
 from renate.memory.store.columns import Schema
@@ -114,6 +115,16 @@ def _send(memory: Memory, ranks: Ranks) -> None:
     columns: Columns = memory.columns() if memory.size else {}
     for name in sorted(columns):
         column = columns[name]
+        if isinstance(column, Ragged):
+            packed = column.pack()
+            _send_pieces(packed.lengths, ranks)
+            _send_pieces(packed.values, ranks)
+        else:
+            _send_pieces(column, ranks)
+
+
+def _send_pieces(column: torch.Tensor, ranks: Ranks) -> None:
+    if len(column):
         for begin, end in _pieces(len(column), column[:1].nbytes):
             ranks.send(_bytes(column[begin:end]))
 
@@ -122,13 +133,32 @@ def _receive(memory: Memory, ranks: Ranks, rank: int, size: int) -> None:
     if not size:
         return
 
-    for name, column in sorted(memory.store.columns.items()):
-        dtype, shape = memory.store.schema[name]
-        row = dtype.itemsize * math.prod(shape)
-        for begin, end in _pieces(size, row):
-            buffer = ranks.receive(torch.empty((end - begin) * row, dtype=torch.uint8), rank)
-            rows: Any = buffer.view(dtype).view((end - begin, *shape))
-            column[memory.size + begin : memory.size + end] = rows
+    slots = torch.arange(memory.size, memory.size + size)
+    for name, kind in sorted(memory.store.schema.items()):
+        if kind.padding is not None:
+            lengths = _receive_rows(ranks, rank, size, torch.int64, ())
+            values = _receive_rows(ranks, rank, int(lengths.sum()), kind.dtype, kind.shape)
+            memory.store.ragged[name].put(slots, Ragged.packed(values, lengths, kind.padding))
+        else:
+            column = memory.store.columns[name][memory.size : memory.size + size]
+            _receive_into(column, ranks, rank)
+
+
+def _receive_rows(
+    ranks: Ranks, rank: int, rows: int, dtype: torch.dtype, shape: tuple[int, ...]
+) -> torch.Tensor:
+    column = torch.empty((rows, *shape), dtype=dtype)
+    _receive_into(column, ranks, rank)
+    return column
+
+
+def _receive_into(column: torch.Tensor, ranks: Ranks, rank: int) -> None:
+    shape = column.shape[1:]
+    row = column.dtype.itemsize * math.prod(shape)
+    for begin, end in _pieces(len(column), row):
+        buffer = ranks.receive(torch.empty((end - begin) * row, dtype=torch.uint8), rank)
+        rows: Any = buffer.view(column.dtype).view((end - begin, *shape))
+        column[begin:end] = rows
 
 
 def _bytes(column: torch.Tensor) -> torch.Tensor:

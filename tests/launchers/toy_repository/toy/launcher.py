@@ -41,6 +41,8 @@ class ToyLauncher(RemoteLauncher):
         shutil.copytree(Path(prepared.upload.folder.url, "job"), place / "channel")
         for code in ("conf", "toy"):  # a sweep is composed where it runs
             shutil.copytree(code, place / code)
+        for module in Path().glob("*.py"):
+            shutil.copy(module, place)
         program = "run_sweep" if (place / "channel" / "argv.json").exists() else "run_job"
         command = [sys.executable, "-m", f"{PROGRAMS}.{program}", "channel", "job", "--run", name]
         with (place / "output.txt").open("wb") as output:

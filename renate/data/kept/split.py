@@ -125,7 +125,7 @@ def hash_rows(inputs: Tensor, names: Sequence[str] = ()) -> Hashes:
     order = sorted(range(len(names)), key=lambda i: names[i])
     hashes = np.empty(len(rows), np.uint64)
     width = -(-rows.shape[1] * rows.element_size() // 8)
-    keys = _mix(np.arange(1, width + 1, dtype=np.uint64) * _GOLDEN)
+    keys = mixed(np.arange(1, width + 1, dtype=np.uint64) * _GOLDEN)
     step = max(1, 2**17 // max(1, width))  # what a processor's cache holds
 
     for begin in range(0, len(rows), step):
@@ -134,7 +134,7 @@ def hash_rows(inputs: Tensor, names: Sequence[str] = ()) -> Hashes:
             part = part[:, order]
         words = _words(part, width)
         # Each word is mixed with a key of its place; the sum depends on all of them.
-        hashes[begin : begin + step] = _mix(_mix(words ^ keys).sum(1, dtype=np.uint64) ^ _GOLDEN)
+        hashes[begin : begin + step] = mixed(mixed(words ^ keys).sum(1, dtype=np.uint64) ^ _GOLDEN)
 
     return hashes
 
@@ -149,8 +149,8 @@ def _words(rows: Tensor, width: int) -> Hashes:
     return padded.view("<u8")
 
 
-def _mix(z: Hashes) -> Hashes:
-    """splitmix64's finaliser (Steele et al., 2014, https://doi.org/10.1145/2714064.2660195)."""
+def mixed(z: Hashes) -> Hashes:
+    """Return hashes of hashes: splitmix64's finaliser (Steele et al., 2014, https://doi.org/10.1145/2714064.2660195)."""
     z = z ^ (z >> np.uint64(30))
     z *= _A
     z ^= z >> np.uint64(27)
@@ -161,8 +161,8 @@ def _mix(z: Hashes) -> Hashes:
 
 def uniform(hashes: Hashes, key: int) -> Floats:
     """Return a number in [0, 1) of each hash; those of different keys are independent."""
-    mixed = _mix(hashes ^ _mix(np.array([key], np.uint64) * _GOLDEN + _A))
-    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    number = mixed(hashes ^ mixed(np.array([key], np.uint64) * _GOLDEN + _A))
+    return (number >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def first_split(hashes: Hashes, test: float, val_size: float, key: int) -> Split:

@@ -2,13 +2,13 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
-from renate.errors import DataError, nearest
+from renate.errors import DataError
 
 KINDS = ("number", "boolean", "image", "tensor")
 TARGETS = ("integer", "boolean", "text", "list")
@@ -37,15 +37,37 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Field:
+    """One tensor of a mapping of inputs.
+
+    Attributes:
+        name: What the model knows it by.
+        dtype: As torch calls it: `int64`.
+        shape: Of one example; of a ragged one, of one of its values.
+        padding: Of a ragged one, see `Ragged`; None where all examples are of one shape.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    padding: float | None = None
+
+    def __str__(self) -> str:
+        length = "" if self.padding is None else f" of any length, padded with {self.padding:g}"
+        return f"'{self.name}' {self.dtype} {list(self.shape)}{length}"
+
+
+@dataclass(frozen=True)
 class Inputs:
     """What the inputs of a state are.
 
     Attributes:
         columns: In the order in which the model sees them.
-        dtype: Of the stored inputs, as torch calls it: `float32`.
-        shape: Of one example as stored.
+        dtype: Of the stored inputs, as torch calls it: `float32`; "" of a mapping.
+        shape: Of one example as stored; () of a mapping.
         target: The target's name; None where the source has no names.
         target_kind: One of `TARGETS`; None where it isn't known.
+        fields: The tensors of a mapping; empty where the inputs are one tensor.
     """
 
     columns: tuple[Column, ...]
@@ -53,6 +75,7 @@ class Inputs:
     shape: tuple[int, ...]
     target: str | None = None
     target_kind: str | None = None
+    fields: tuple[Field, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -70,7 +93,13 @@ class Inputs:
         """
         columns = [[c.name, c.kind, c.low, c.high] for c in self.columns]
         target = {"target": self.target, "target_kind": self.target_kind}
-        return {"columns": columns, "dtype": self.dtype, "shape": list(self.shape)} | target
+        plain = {"columns": columns, "dtype": self.dtype, "shape": list(self.shape)} | target
+        if not self.fields:
+            return plain
+
+        return plain | {
+            "fields": [[f.name, f.dtype, list(f.shape), f.padding] for f in self.fields]
+        }
 
     @classmethod
     def from_json(cls, found: object) -> "Inputs":
@@ -80,31 +109,33 @@ class Inputs:
             ValueError: Anything odd.
         """
         keys = {"columns", "dtype", "shape", "target", "target_kind"}
-        _need(isinstance(found, dict) and found.keys() == keys, "inputs: other keys than expected")
+        _need(
+            isinstance(found, dict) and found.keys() in (keys, keys | {"fields"}),
+            "inputs: other keys than expected",
+        )
         assert isinstance(found, dict)
         raw = found["columns"]
         _need(isinstance(raw, list) and 0 < len(raw) <= MOST, "inputs: no list of columns")
         columns = tuple(_column(entry) for entry in raw)
         names = {column.name for column in columns}
         _need(len(names) == len(columns), "inputs: a column is there twice")
-        alone = [c for c in columns if c.kind in ("image", "tensor")]
-        _need(not alone or len(columns) == 1, "inputs: an image beside other columns")
-
-        shape = found["shape"]
-        _need(isinstance(shape, list) and len(shape) <= 16, "inputs: no shape")
-        _need(all(type(n) is int and 0 <= n <= 2**40 for n in shape), "inputs: no shape")
-        _need(bool(alone) or shape == [len(columns)], "inputs: not as many columns as a vector has")
-        dtype = found["dtype"]
-        known = isinstance(dtype, str) and re.fullmatch(
-            r"(bfloat|float|int|uint|complex)\d+|bool", dtype
-        )
-        _need(bool(known), "inputs: no dtype")
-
         target = found["target"]
         _need(target is None or is_name(target), "inputs: no name of a target")
         kind = found["target_kind"]
         _need(kind is None or kind in TARGETS, "inputs: no kind of a target")
+        if "fields" in found:
+            fields = _fields(found["fields"])
+            _need([f.name for f in fields] == [c.name for c in columns], "inputs: other fields")
+            return cls(columns, "", (), target, kind, fields)
 
+        alone = [c for c in columns if c.kind in ("image", "tensor")]
+        _need(not alone or len(columns) == 1, "inputs: an image beside other columns")
+
+        shape = found["shape"]
+        _check_shape(shape)
+        _need(bool(alone) or shape == [len(columns)], "inputs: not as many columns as a vector has")
+        dtype = found["dtype"]
+        _check_dtype(dtype)
         return cls(columns, dtype, tuple(shape), target, kind)
 
 
@@ -120,6 +151,36 @@ def _column(entry: object) -> Column:
     _need(low <= high, "inputs: no range")
 
     return Column(name, kind, float(low), float(high))
+
+
+def _fields(found: object) -> tuple[Field, ...]:
+    _need(isinstance(found, list) and 0 < len(found) <= 1000, "inputs: no list of fields")
+    assert isinstance(found, list)
+    fields = []
+    for entry in found:
+        _need(isinstance(entry, list) and len(entry) == 4, "inputs: no field")
+        name, dtype, shape, padding = entry
+        _need(is_name(name), "inputs: no name of a field")
+        _check_dtype(dtype)
+        _check_shape(shape)
+        fits = padding is None or (isinstance(padding, int | float) and math.isfinite(padding))
+        _need(fits, "inputs: no padding")
+        fields.append(Field(name, dtype, tuple(shape), padding))
+
+    return tuple(fields)
+
+
+def _check_shape(shape: object) -> None:
+    _need(isinstance(shape, list) and len(shape) <= 16, "inputs: no shape")
+    assert isinstance(shape, list)
+    _need(all(type(n) is int and 0 <= n <= 2**40 for n in shape), "inputs: no shape")
+
+
+def _check_dtype(dtype: object) -> None:
+    known = isinstance(dtype, str) and re.fullmatch(
+        r"(bfloat|float|int|uint|complex)\d+|bool", dtype
+    )
+    _need(bool(known), "inputs: no dtype")
 
 
 def _need(holds: bool, text: str) -> None:
@@ -163,6 +224,7 @@ def compare(seen: Inputs, known: Inputs, where: str, origin: str) -> None:
     Raises:
         DataError: Another shape or dtype.
     """
+    _compare_fields(seen, known, where, origin)
     if (seen.dtype, seen.shape) != (known.dtype, known.shape):
         raise DataError(
             f"{where}: inputs are {seen.dtype} {list(seen.shape)}, those of {origin} "
@@ -174,6 +236,25 @@ def compare(seen: Inputs, known: Inputs, where: str, origin: str) -> None:
             f"{where}: the target is {seen.target_kind}, that of {origin} {known.target_kind}: "
             "convert it to that"
         )
+
+
+def _compare_fields(seen: Inputs, known: Inputs, where: str, origin: str) -> None:
+    if seen.fields == known.fields:
+        return
+    if not seen.fields or not known.fields:
+        named = ", ".join(field.name for field in (seen.fields or known.fields)[:5])
+        found = ["one tensor", f"several ({named})"]
+        if seen.fields:
+            found.reverse()
+        raise DataError(f"{where}: inputs are {found[0]}, those of {origin} {found[1]}")
+
+    ours = {field.name: field for field in seen.fields}
+    theirs = {field.name: field for field in known.fields}
+    name = min(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
+    raise DataError(
+        f"{where}: of its inputs {ours.get(name, f'none is {name!r}')}, of those of {origin} "
+        f"{theirs.get(name, 'none')}: give them as they were at first"
+    )
 
 
 def scales(seen: Inputs, known: Inputs, where: str) -> list[str]:
@@ -216,39 +297,3 @@ def widened(known: Inputs, seen: Inputs) -> Inputs:
         target=known.target or seen.target,
         target_kind=known.target_kind or seen.target_kind,
     )
-
-
-def match_columns(
-    file: str, kinds: Mapping[str, str], wanted: Mapping[str, str], *, origin: str, surplus: bool
-) -> None:
-    """Check a file's columns by name and kind.
-
-    Args:
-        file: For messages.
-        kinds: name -> kind of the columns that could be inputs.
-        wanted: name -> kind of the inputs, as `origin` has them.
-        origin: `the state`, or the first file.
-        surplus: Whether other columns may be there.
-
-    Raises:
-        DataError: A column that is missing, left over, or of another kind.
-    """
-    left = [name for name in kinds if name not in wanted]
-    for name in wanted:
-        if name not in kinds:
-            hint = nearest(name, left) or f" (its columns: {', '.join(list(kinds)[:10])})"
-            raise DataError(f"{file}: no column '{name}', which {origin} has{hint}")
-
-    if left and not surplus:
-        raise DataError(
-            f"{file}: column '{left[0]}' is none of {origin}'s inputs: take it out, or name the "
-            "inputs, "
-            f"data.inputs=[{','.join(list(wanted)[:10])}]"
-        )
-
-    for name, kind in wanted.items():
-        if kinds[name] != kind:
-            raise DataError(
-                f"{file}: column '{name}' is {kinds[name]}, in {origin} it is {kind}: convert the "
-                "file's column to that"
-            )

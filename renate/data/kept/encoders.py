@@ -1,0 +1,150 @@
+"""What a version keeps of a source's encoder: its class, its settings, and what it has fitted."""
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from renate.errors import ConfigError, DataError, StateError
+from renate.state.tensors import DTYPES
+
+if TYPE_CHECKING:
+    from renate.data.base import Encoder
+
+
+@dataclass(frozen=True)
+class KeptEncoder:
+    """An encoder as a version keeps it.
+
+    Attributes:
+        target: Its class, as a `_target_` names it.
+        settings: The constructor's arguments, as JSON has them.
+        state: What it has fitted: name -> JSON or tensor.
+    """
+
+    target: str
+    settings: dict[str, Any]
+    state: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, encoder: "Encoder") -> "KeptEncoder":
+        """Return what there is to keep of a fitted encoder.
+
+        Raises:
+            DataError: It holds what a version can't keep: neither JSON nor a tensor.
+        """
+        target = target_of(encoder)
+        settings = _plain(encoder.settings, f"{target}.settings")
+        state = encoder.state()
+        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+            raise DataError(f"{target}.state(): expected a dict from names to JSON or tensors")
+
+        for name, value in state.items():
+            where = f"{target}.state()['{name}']"
+            if not isinstance(value, Tensor):
+                _plain(value, where)
+            elif str(value.dtype).removeprefix("torch.") not in DTYPES:
+                raise DataError(f"{where} is {value.dtype}, which a version can't keep")
+
+        return cls(target, settings, state)
+
+    @property
+    def node(self) -> dict[str, Any]:
+        """What builds it: its config."""
+        return {"_target_": self.target, **self.settings}
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What of its state is JSON."""
+        return {k: v for k, v in self.state.items() if not isinstance(v, Tensor)}
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """What of its state are tensors."""
+        found = {k: v for k, v in self.state.items() if isinstance(v, Tensor)}
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+
+    def same_as(self, other: "KeptEncoder") -> bool:
+        """Whether both are the same encoder, and have fitted the same."""
+        if (self.node, self.plain) != (other.node, other.plain):
+            return False
+
+        ours = self.tensors
+        theirs = other.tensors
+        return ours.keys() == theirs.keys() and all(ours[k].equal(theirs[k]) for k in ours)
+
+
+def target_of(encoder: "Encoder") -> str:
+    """Return an encoder's class as a `_target_` names it."""
+    return f"{type(encoder).__module__}.{type(encoder).__qualname__}"
+
+
+def _plain(value: Any, where: str) -> Any:
+    """A value that JSON gives back as it is: integers as keys would come back as texts.
+
+    Raises:
+        DataError: It isn't.
+    """
+    try:
+        same = json.loads(json.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where} is nothing that JSON can keep: {error}") from error
+    if not same:
+        raise DataError(
+            f"{where}: JSON gives it back otherwise: lists for tuples, and texts as keys"
+        )
+
+    return value
+
+
+def take_up(encoder: "Encoder | None", known: KeptEncoder | None) -> None:
+    """Let a source's encoder be the state's, whatever it would fit to this data.
+
+    Raises:
+        ConfigError: The config's is another one.
+        StateError: What the state keeps isn't what the encoder kept.
+    """
+    if encoder is None and known is None:
+        return
+    if encoder is None or known is None:
+        theirs = known.target if known is not None else "none"
+        ours = target_of(encoder) if encoder is not None else "none"
+        raise ConfigError(
+            f"data: the state's inputs went through the encoder {theirs}, this source has {ours}: "
+            "use a source with that encoder, or start another state"
+        )
+
+    now = KeptEncoder.of(encoder)
+    if now.target != known.target:
+        raise ConfigError(
+            f"data: the source's encoder is {now.target}, the state's {known.target}: keep "
+            "that, or start another state"
+        )
+
+    for name in sorted(now.settings.keys() | known.settings.keys()):
+        ours_value = now.settings.get(name)
+        theirs_value = known.settings.get(name)
+        if ours_value != theirs_value:
+            raise ConfigError(
+                f"data: {known.target} has {name}={ours_value!r}, that of the state "
+                f"{theirs_value!r}, and what it fitted is kept: give that, or start another state"
+            )
+
+    restore(encoder, known)
+
+
+def restore(encoder: "Encoder", known: KeptEncoder) -> None:
+    """Give an encoder back what it had fitted.
+
+    Raises:
+        StateError: It can't take that.
+    """
+    try:
+        encoder.restore(dict(known.state))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise StateError(
+            f"the state's encoder {known.target} can't take what it kept ({reason}): has its class "
+            "changed?"
+        ) from error

@@ -1,0 +1,209 @@
+"""What a source has read, on its way to columns: checked, its targets learned and encoded."""
+
+from collections.abc import Mapping
+from copy import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from renate.data.batch import Columns, length, select
+from renate.data.kept.encoders import target_of
+from renate.data.kept.inputs import Inputs, compare, scales
+from renate.data.kept.raw import check_storable, hash_inputs, rows_in
+from renate.data.model_inputs import named_columns
+from renate.data.table import Readable, Table, check, described, order_of, targets_of
+from renate.data.tables.targets import as_column, as_target
+from renate.errors import ConfigError, DataError
+from renate.problems.auto import doubt_about, problem_for
+from renate.problems.base import Label, Problem, Targets
+from renate.seeds import derive
+
+if TYPE_CHECKING:
+    from renate.data.base import Encoder
+
+
+def problem_of(
+    targets: Targets, known: Problem | None, asked: Problem | None
+) -> tuple[Problem, list[Label], list[str]]:
+    """The problem with all that the targets teach it, its labels that are new, and what to say."""
+    notes = []
+    if known is not None:
+        problem = copy(known)
+    elif asked is not None:
+        problem = asked
+    else:
+        problem = problem_for(targets)
+        if problem.name != "classification":
+            notes.append(
+                f"{targets.where}: problem={problem.name}, read off the target; "
+                "problem=… says otherwise"
+            )
+        elif doubt := doubt_about(targets):
+            notes.append(doubt)
+
+    return problem, problem.fit(targets), notes
+
+
+def table_of(raw: Readable, key: str) -> Table:
+    """What `read` returned, its targets an array, of as many as there are inputs.
+
+    Raises:
+        DataError: They can't be, or aren't as many.
+    """
+    table = Table(*raw)
+    targets = table.targets
+    if not isinstance(targets, np.ndarray):
+        listed = [as_target(each, f"{key}: item {row}") for row, each in enumerate(targets)]
+        if not listed:
+            raise DataError(f"{key} has no examples")
+        targets = as_column(listed, key)
+
+    count = rows_in(table.inputs, key)
+    if count != len(targets):
+        raise DataError(f"{key}: {count} inputs for {len(targets)} targets")
+
+    return table._replace(targets=targets)
+
+
+def storable(table: Table, encoder: "Encoder | None", key: str) -> Table:
+    """A table whose inputs are tensors, encoded where the source says how."""
+    inputs = table.inputs
+    who = key
+    if encoder is not None:
+        inputs = encoder.encode(inputs)
+        who = f"{key}: {target_of(encoder)}.encode"
+
+    return table._replace(inputs=check_storable(inputs, len(table.targets), who))
+
+
+def tests_of(raw: Mapping[str, Readable] | float) -> tuple[float, dict[str, Table]]:
+    """The share to hold out, or name -> test table, the other one empty.
+
+    Raises:
+        DataError: Neither.
+    """
+    if isinstance(raw, int | float):
+        if not raw:
+            raise DataError("data.test names nothing to measure on: give a test set, or null")
+        return float(raw), {}
+
+    tests = {name: table_of(table, key_of(name)) for name, table in raw.items()}
+    if not tests:
+        raise DataError("data.test names nothing to measure on: give a test set, or null")
+
+    return 0.0, tests
+
+
+def columns_of(table: Table, problem: Problem, key: str) -> Columns:
+    """Return what is trained or measured on: inputs, and targets as the problem encodes them."""
+    return named_columns(table.inputs) | {
+        "targets": torch.from_numpy(problem.encode(targets_of(table, key))),
+    }
+
+
+def part_of(columns: Columns, rows: Tensor) -> Columns:
+    """The rows; all of them without a copy, as they may be mapped from a file."""
+    return columns if len(rows) == length(columns) else select(columns, rows)
+
+
+def key_of(name: str) -> str:
+    """Return the config key of a test set of that name."""
+    return "data.test" if name == "test" else f"data.test.{name}"
+
+
+def role_of(name: str) -> str:
+    """Return how a lineage names a test set."""
+    return "test" if name == "test" else f"test {name}"
+
+
+def shared(tests: Mapping[str, Table], trained: set[int]) -> list[str]:
+    """A line for each test set that holds examples which are trained on."""
+    notes = []
+    for name, table in tests.items():
+        hashes = hash_inputs(table.inputs, key_of(name), order_of(table)).tolist()
+        count = sum(number in trained for number in hashes)
+        if count:
+            notes.append(
+                f"{key_of(name)}: {count} of its {len(hashes)} examples are also trained on"
+            )
+
+    return notes
+
+
+def checked(
+    train: Table,
+    tests: Mapping[str, Table],
+    encoder: "Encoder | None",
+    known: Inputs | None,
+) -> tuple[Table, dict[str, Table], Inputs, list[str]]:
+    """Return the tables with their inputs encoded, as they can be stored; what those are, held
+    against the state's; and what to say.
+
+    Args:
+        train: The training table.
+        tests: name -> test table.
+        encoder: The source's; None where inputs are tensors already.
+        known: The state's inputs; None at a first update.
+
+    Raises:
+        DataError: Inputs that can't be stored, aren't finite, or are of another kind.
+    """
+    train = storable(train, encoder, "data.train")
+    inputs, notes = _inputs(train, known)
+    stored: dict[str, Table] = {}
+    for name, table in tests.items():
+        stored[name] = storable(table, encoder, key_of(name))
+        notes += _check_test(stored[name], inputs, key_of(name))
+
+    return train, stored, inputs, notes
+
+
+def _inputs(train: Table, known: Inputs | None) -> tuple[Inputs, list[str]]:
+    """What the training data's inputs are, checked against the state's, and what to say
+    about them.
+    """
+    check(train, "data.train")
+    seen = described(train)
+    if known is None:
+        return seen, list(train.notes)
+
+    compare(seen, known, "data.train", "the state")
+    notes = [*train.notes, *scales(seen, known, "data.train")]
+    if known.named != seen.named:
+        notes.append(
+            "data.train: the inputs of the state have other names than these, "
+            f"which are matched by position: {', '.join(known.names[:5])}"
+        )
+
+    return seen, notes
+
+
+def _check_test(table: Table, inputs: Inputs, key: str) -> list[str]:
+    check(table, key)
+    seen = described(table)
+    origin = "data.train"
+    compare(seen, inputs, key, origin)
+    return [*table.notes, *scales(seen, inputs, key)]
+
+
+def limited(rows: Tensor, limit: int | None, seed: int) -> Tensor:
+    """Return `limit` of the training rows, int64 [n], drawn by the seed."""
+    if limit is None or limit >= len(rows):
+        return rows
+    generator = torch.Generator().manual_seed(derive(seed, "split"))
+    order = torch.randperm(len(rows), generator=generator)[:limit]
+    return rows[order.sort().values]
+
+
+def check_test_size(test: object, fraction: float) -> None:
+    """Check the fraction to hold out, which counts only where there is no test data.
+
+    Raises:
+        ConfigError: A fraction that isn't one.
+    """
+    if test is None and not 0 < fraction < 1:
+        raise ConfigError(
+            f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test"
+        )

@@ -1,0 +1,107 @@
+"""Which examples an update holds out: as the state has it, with what its data add."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from renate.data.kept.split import Hashes, Split, first_split, with_exceptions
+from renate.errors import DataError
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What a config says of the split.
+
+    Attributes:
+        test: The fraction to hold out to test on; 0 where test data is given.
+        val: `data.val_size`.
+        key: Of the validation side of a first update.
+        training: Whether the training data will be trained on.
+    """
+
+    test: float
+    val: float
+    key: int
+    training: bool
+
+
+def choose_split(
+    hashes: Hashes,
+    groups: np.ndarray[Any, Any],
+    new: set[Any],
+    asked: Shares,
+    known: Split | None,
+    *,
+    first: bool,
+) -> tuple[Split, list[str]]:
+    """Return the state's split, or a first one, with the exceptions that this data needs; and what
+    to say.
+
+    Args:
+        hashes: Of all examples, [N].
+        groups: Of all examples, see `Problem.groups`.
+        new: The labels that no earlier version knows.
+        asked: What the config says.
+        known: The state's; None where it keeps none.
+        first: Whether there is no state yet.
+
+    Raises:
+        DataError: Examples would change sides, or a side would be empty.
+    """
+    notes: list[str] = []
+    if known is None:
+        split = first_split(hashes, asked.test, asked.val, asked.key)
+        if not first and asked.training:
+            notes.append(
+                "the state was written before it kept which examples are held out: "
+                "examples that it trained on may be held out from now on"
+            )
+    else:
+        split = known
+        notes = _check_shares(split, asked)
+
+    if not asked.training:
+        return split, notes
+
+    movable = set(groups.tolist()) if known is None else new
+
+    return with_exceptions(split, hashes, groups, movable, first=known is None), notes
+
+
+def _check_shares(split: Split, asked: Shares) -> list[str]:
+    """Refuse shares by which examples would change sides.
+
+    Raises:
+        DataError: Saying which shares keep them.
+    """
+    fraction = asked.test
+    training = asked.training
+    if fraction and not split.test:
+        raise DataError(
+            "data.test=null: the state was always given test data, so examples that it trained "
+            "on would be "
+            "held out: give data.test"
+        )
+
+    if fraction and fraction != split.test:
+        text = f"data.test_size={fraction}: the state holds out {split.test}"
+        if training:
+            raise DataError(f"{text}, and no example may change sides: data.test_size={split.test}")
+        return [f"{text}, on which it is measured"]
+
+    if training and asked.val != split.asked:
+        raise DataError(
+            f"data.val_size={asked.val}: the state holds out {split.asked:g} for "
+            "validation, "
+            f"and no example may change sides: data.val_size={split.asked:g}"
+        )
+
+    if split.test and not fraction and training:
+        return [
+            f"data.test is given: the examples that were held out before ({split.test:g} of "
+            "all) "
+            "still aren't trained on"
+        ]
+
+    return []

@@ -1,0 +1,61 @@
+"""Which files a job's data are read from: what its identity depends on, and what travels."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from renate.build import build
+from renate.data.fingerprint import is_patterns
+from renate.errors import ConfigError
+
+OWN = "renate.data."
+
+
+def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
+    """Return key of the config below `data` -> what it names, see `Source.files`.
+
+    Of the package's own sources these are `train` and `test`, and nothing is imported to tell; a
+    source of the user's is built and asked.
+
+    Args:
+        node: The group `data`, resolved.
+        trust: See `renate.build.locate`.
+
+    Raises:
+        ConfigError: The source can't be built, or names no files.
+    """
+    if str(node.get("_target_", "")).startswith(OWN):
+        named = {key: node.get(key) for key in ("train", "test")}
+        return {key: value for key, value in named.items() if is_patterns(value)}
+
+    source = build(node, "data", trust=list(trust))
+    if not hasattr(source, "files"):
+        raise ConfigError(f"data._target_={node['_target_']}: expected a Source")
+
+    found = source.files()
+    for key, value in found.items():
+        if not is_patterns(value):
+            raise ConfigError(
+                f"data: files() of {node['_target_']} gives {value!r} for '{key}', expected a "
+                "path, glob or URL, a list of such, or name -> either"
+            )
+
+    return dict(found)
+
+
+def check_all_named(node: Mapping[str, Any], files: Mapping[str, Any]) -> None:
+    """Return if no argument of a user's source names a local file that wouldn't travel.
+
+    Raises:
+        ConfigError: One does.
+    """
+    if str(node["_target_"]).startswith(OWN):
+        return
+
+    for key, value in node.items():
+        looks_like_path = isinstance(value, str) and ("." in value or "/" in value)
+        if key != "_target_" and key not in files and looks_like_path and Path(value).is_file():
+            raise ConfigError(
+                f"data.{key}={value} is a file of this machine, and files() of {node['_target_']} "
+                f"doesn't name it: let it return '{key}' too"
+            )

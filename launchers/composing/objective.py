@@ -81,7 +81,8 @@ def problem_option(config: DictConfig, record: Mapping[str, Any]) -> str:
         ConfigError: The state's problem is a class of the user's own.
         DataError: The data can't be read.
     """
-    from renate.data.table import Table, targets_of  # lazy: they import torch
+    from renate.data.kept.reading import table_of  # lazy: they import torch
+    from renate.data.table import targets_of
     from renate.problems.auto import option_of
 
     parent = record.get("parent")
@@ -104,7 +105,7 @@ def problem_option(config: DictConfig, record: Mapping[str, Any]) -> str:
     plain: Any = OmegaConf.to_container(config.data, resolve=True)
     raw, _ = build(plain, "data", trust=list(config.trust)).read()
 
-    return option_of(targets_of(Table(*raw), "data.train"))
+    return option_of(targets_of(table_of(raw, "data.train"), "data.train"))
 
 
 def metric_nodes(config: DictConfig, problems: Sequence[type[Problem]]) -> dict[str, Any]:

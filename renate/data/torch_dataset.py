@@ -1,6 +1,6 @@
 """Any `torch.utils.data.Dataset` of the user's."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from renate.data.base import Source
 from renate.data.images.decode import as_seen
 from renate.data.kept.reading import check_test_size
+from renate.data.ragged import Ragged
 from renate.data.table import Readable, Table
 from renate.data.tables.exact import float32
 from renate.data.tables.targets import as_column, as_target
@@ -22,6 +23,9 @@ from renate.errors import DataError
 class TorchDataset(Source):
     """Data sets of (input, target) items; read once into columns, so the items must all be of one
     shape.
+
+    An input may be a mapping from names to tensors. Of these, those whose first dimension differs
+    from item to item are of different lengths, padded with 0 in a batch.
 
     Args:
         train: The data set to train on.
@@ -43,15 +47,25 @@ class TorchDataset(Source):
         Raises:
             DataError: Items that `table` refuses.
         """
-        whole = table(self.train, "data.train")
+        fields = self.known.fields if self.known is not None else ()
+        ragged = {field.name for field in fields if field.padding is not None}
+        whole = table(self.train, "data.train", ragged)
         if self.test is None:
             return whole, self.test_size
+
+        if isinstance(whole.inputs, Mapping):
+            ragged |= {name for name, column in whole.inputs.items() if isinstance(column, Ragged)}
         named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
-        return whole, {name: table(items, "data.test") for name, items in named.items()}
+        return whole, {name: table(items, "data.test", ragged) for name, items in named.items()}
 
 
-def table(items: Dataset[Any], key: str) -> Table:
+def table(items: Dataset[Any], key: str, ragged: Collection[str] = ()) -> Table:
     """Read every item.
+
+    Args:
+        items: (input, target) each.
+        key: What they are, for messages.
+        ragged: Of inputs that are mappings, the names of those known to be of different lengths.
 
     Raises:
         DataError: Items that aren't (input, target), or of several shapes, or targets of several
@@ -66,27 +80,73 @@ def table(items: Dataset[Any], key: str) -> Table:
             f"{key}: {name} has no length, expected a data set with len() and items[row]"
         ) from error
 
-    inputs: list[Tensor] = []
+    inputs: list[Any] = []
     targets: list[Any] = []
     for row in range(rows):
         item = items[row]
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise DataError(f"{key}: item {row} is {type(item).__name__}, expected (input, target)")
 
-        tensor = as_tensor(item[0], f"{key}: item {row}")
-        if inputs and (tensor.shape, tensor.dtype) != (inputs[0].shape, inputs[0].dtype):
-            raise DataError(
-                f"{key}: item {row} is {tensor.dtype} {list(tensor.shape)}, "
-                f"item 0 is {inputs[0].dtype} {list(inputs[0].shape)}: all must be alike"
-            )
-
-        inputs.append(tensor)
+        given = item[0] if isinstance(item[0], Mapping) else {"": item[0]}
+        tensors = {
+            name: as_tensor(value, f"{key}: item {row}{_named(name)}")
+            for name, value in given.items()
+        }
+        _check_alike(tensors, inputs[0] if inputs else tensors, row, key)
+        inputs.append(tensors)
         targets.append(as_target(item[1], f"{key}: item {row}"))
 
     if not inputs:
         raise DataError(f"{key} has no examples")
 
-    return Table(as_stored(torch.stack(inputs), key), as_column(targets, key))
+    columns = {
+        name: _column([row[name] for row in inputs], f"{key}{_named(name)}", name in ragged)
+        for name in inputs[0]
+    }
+    alone = columns.get("")
+
+    return Table(columns if alone is None else alone, as_column(targets, key))
+
+
+def _named(name: str) -> str:
+    return f": input '{name}'" if name else ""
+
+
+def _check_alike(found: dict[str, Tensor], first: dict[str, Tensor], row: int, key: str) -> None:
+    """Check one item's tensors against those of the first: a mapping's may differ in length.
+
+    Raises:
+        DataError: They are others.
+    """
+    if found.keys() != first.keys():
+        name = min(found.keys() ^ first.keys())
+        raise DataError(
+            f"{key}: item {row} has other inputs than item 0{_named(name)}: all must be alike"
+        )
+
+    for name, tensor in found.items():
+        other = first[name]
+        skipped = 0
+        if name and tensor.ndim:
+            skipped = 1
+        fits = tensor.ndim == other.ndim and tensor.shape[skipped:] == other.shape[skipped:]
+        if not fits or tensor.dtype != other.dtype:
+            raise DataError(
+                f"{key}: item {row}{_named(name)} is {tensor.dtype} {list(tensor.shape)}, item 0 "
+                f"is {other.dtype} {list(other.shape)}: all must be alike"
+            )
+
+
+def _column(rows: list[Tensor], key: str, ragged: bool) -> Tensor | Ragged:
+    """The column of one input's tensors: ragged where their lengths differ, or are known to."""
+    if not ragged and len({row.shape for row in rows}) == 1:
+        return as_stored(torch.stack(rows), key)
+    if not rows[0].ndim:
+        raise DataError(f"{key} is one number, in the state it is of different lengths")
+
+    column = Ragged.of(rows, dtype=rows[0].dtype)
+    values = as_stored(column.values, key)
+    return Ragged(values, column.starts, column.lengths, column.padding)
 
 
 def as_stored(inputs: Tensor, key: str) -> Tensor:

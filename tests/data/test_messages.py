@@ -176,8 +176,8 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
                 ("mixed", "data.train: some targets are text, some integers: use one kind"),
                 (
                     "dict",
-                    "data.train: item 0: its input is dict, expected a tensor, an array, numbers "
-                    "or an image",
+                    "data.train: item 0: input 'text': its input is str, expected a tensor, an array, "
+                    "numbers or an image",
                 ),
                 (
                     "unsized",

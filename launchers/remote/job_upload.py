@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from renate.build import targets
 from renate.data.fingerprint import Hashes, expand
 from renate.errors import ConfigError
+from renate.jobs import passed_objects
 from renate.jobs.directory import Json
 from renate.state.store import Store, open_store
 from renate.state.versions import State
@@ -23,8 +24,6 @@ from ..base import ComposedJob
 from ..composing.secrets import variables
 from .job_folder import JobFolder
 from .state_return import StateReturn, send
-
-LIVE = "renate.jobs.live."  # objects of the calling process, in files
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class JobUpload:
         with open_dict(self.config):
             self.add_state(job)
             self.add_data()
-            self.add_live_objects()
+            self.add_passed_objects()
 
     def add_state(self, job: ComposedJob) -> None:
         """Point a local state to where it goes, and say how the outcome comes back."""
@@ -144,11 +143,11 @@ class JobUpload:
 
         return urls
 
-    def add_live_objects(self) -> None:
+    def add_passed_objects(self) -> None:
         """What `renate.run(model=…, data=…)` was given travels in the job's channel."""
         plain: Any = OmegaConf.to_container(self.config, resolve=False)
         for key, target in targets(plain):
-            if target.startswith(LIVE):
+            if passed_objects.is_passed(target):
                 node = OmegaConf.select(self.config, key)
                 path = Path(node.path)
                 self.channel[path.name] = path.read_bytes()

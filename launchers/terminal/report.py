@@ -10,6 +10,7 @@ from rich.tree import Tree
 
 from renate.build import FROM_STATE
 from renate.errors import printable_lines
+from renate.jobs import passed_objects
 from renate.jobs.identity import already
 from renate.jobs.records import SUBMITTED, JobResult
 
@@ -108,7 +109,7 @@ def load_line(job: ComposedJob, url: str) -> str:
     target = str(job.config.model.get("_target_"))
     more = ""
 
-    if target.startswith("renate.jobs.live."):
+    if passed_objects.is_passed(target):
         more = ", model=net"
     elif not target.startswith(FROM_STATE):
         more = f", trust=['{target.partition('.')[0]}']"

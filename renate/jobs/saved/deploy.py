@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from renate.data.batch import BatchTransform
 from renate.errors import StateError
+from renate.jobs import passed_objects
 from renate.jobs.saved.from_state import (
     deploy_of,
     from_state,
@@ -20,8 +21,6 @@ from renate.jobs.saved.from_state import (
 from renate.problems.base import Problem
 from renate.state.versions import State
 from renate.updaters.base import Updater
-
-LIVE = "renate.jobs.live.LiveModel"
 
 
 class Predictor(nn.Module):
@@ -107,7 +106,7 @@ def load_model(
     tensors = tensors_of(state, manifest, "model")
     node = deploy["model"]
 
-    if node["_target_"] == LIVE:
+    if passed_objects.is_model(node["_target_"]):
         if model is None:
             raise StateError(
                 f"{url} was made by renate.run(model=…), whose class it can't name: "

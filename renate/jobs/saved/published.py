@@ -12,6 +12,7 @@ from renate.build import build, is_own, targets
 from renate.data.batch import BatchTransform
 from renate.errors import ConfigError, StateError
 from renate.fitting.measure import Measure
+from renate.jobs import passed_objects
 from renate.jobs.builders import criterion_of, transform
 from renate.jobs.context import OURS, Job
 from renate.jobs.saved.from_state import from_state, load_into, module_from_state, transform_from
@@ -20,8 +21,6 @@ from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.updaters.base import Updater
 
-# Marks the network of renate.run(model=…), whose class a state can't name
-LIVE = "renate.jobs.live.LiveModel"
 PLAIN = {"_target_": "renate.updaters.fine_tuning.FineTuning"}  # predicts as the network does
 NO_MEMORY = {"_target_": "renate.memory.none.NoMemory"}
 GROUPS = ("model", "transform", "updater")
@@ -50,9 +49,9 @@ def model_of(job: Job, saved: Saved) -> nn.Module:
     tensors = saved.tensors("model")
     where = _where(saved)
 
-    if node["_target_"] != LIVE:
+    if not passed_objects.is_model(node["_target_"]):
         model = module_from_state(node, "model", tensors, where, trusted(job))
-    elif job.config["model"]["_target_"] == LIVE:
+    elif passed_objects.is_model(job.config["model"]["_target_"]):
         model = job.build("model")
     else:
         raise StateError(
@@ -154,7 +153,7 @@ def _difference(job: Job, saved: Saved, group: str) -> str | None:
             "says otherwise"
         )
 
-    if theirs["_target_"] == ours["_target_"] == LIVE:
+    if passed_objects.is_model(theirs["_target_"]) and passed_objects.is_model(ours["_target_"]):
         return None
 
     for name, value in ours.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from renate.compat.files.overrides import with_config_file
 from renate.errors import ConfigError, JobError
+from renate.jobs import passed_objects
 from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import read_json
 from renate.jobs.identity.already import in_words
@@ -114,12 +115,12 @@ class Session:
         from renate.launchers.base import ComposedJob
         from renate.launchers.sweeps.from_python import composed
 
-        self.live = LiveObjects(self.overrides, self.model, self.data)
+        self.passed = PassedObjects(self.overrides, self.model, self.data)
 
         try:
-            self.launcher, asked = composed([*self.overrides, *self.live.overrides])
+            self.launcher, asked = composed([*self.overrides, *self.passed.overrides])
         except BaseException:
-            self.live.release()
+            self.passed.release()
             raise
 
         if isinstance(asked, ComposedJob):
@@ -143,7 +144,7 @@ class Session:
             self.launcher.release()  # its workers stay warm for the next call
         else:
             self.launcher.close()
-        self.live.release()
+        self.passed.release()
 
     def result(self) -> Result:
         """Run to the end. Raises JobError."""
@@ -207,7 +208,7 @@ def _after_updates(matrix: list[list[float]], metric: str, url: str, folder: Pat
     return Result(metrics, url, updates, folder, matrix)
 
 
-class LiveObjects:
+class PassedObjects:
     """Objects of this process where the job finds them, until `release`, and what points the config
     there.
 
@@ -226,16 +227,16 @@ class LiveObjects:
         if model is None and data is None:
             return
 
-        from renate.jobs.live import Held
+        from renate.jobs.passed_objects.held import Held
 
-        held = Held(_run_dir(overrides) / "live")
+        held = Held(passed_objects.folder_of(_run_dir(overrides)))
         self.release = held.release
 
         if model is not None:
             path = quoted(str(held.save(model, "model")))
             self.overrides += [
                 "model=torch_module",
-                "model._target_=renate.jobs.live.LiveModel",
+                f"model._target_={passed_objects.MODEL}",
                 f"+model.path={path}",
             ]
 
@@ -243,7 +244,7 @@ class LiveObjects:
             self.overrides.append("data=torch_dataset")
             for name, items in _parts(data).items():
                 path = quoted(str(held.save(items, f"data.{name}")))
-                node = f"{{_target_:renate.jobs.live.LiveDataset,path:{path}}}"
+                node = f"{{_target_:{passed_objects.DATASET},path:{path}}}"
                 self.overrides.append(f"data.{name}={node}")
 
 

@@ -15,6 +15,7 @@ FILES = [p for d in ("renate", "launchers") for p in sorted((ROOT / d).rglob("*.
 LAYERS = [
     {
         "renate.errors",
+        "renate.files",
         "renate.seeds",
         "renate.build",
         "renate.objects",

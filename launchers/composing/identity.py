@@ -21,6 +21,7 @@ from renate.errors import ConfigError, NoVersionError
 from renate.jobs.identity.already import came_from, counts
 from renate.jobs.identity.data_files import files_of
 from renate.jobs.identity.sources import Sources
+from renate.jobs.passed_objects import FILE
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 
@@ -31,7 +32,7 @@ CONFIG_FILE = "config_file"
 MOST_FILES = 10_000  # of a folder that an argument names
 # An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it
 # was pickled.
-LIVE = re.compile(r"[^\"]*/([0-9a-f]{16})-[0-9a-f]{16}\.pkl")
+PASSED = re.compile(rf"[^\"]*/{FILE.pattern}")
 
 
 def identify(config: DictConfig) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str
     named = files_of(resolved["data"], trust)
     files = {f"data.{key}": patterns for key, patterns in sorted(named.items())}
     parts = [
-        LIVE.sub(r"\1", json.dumps(asked, sort_keys=True, default=str)),
+        PASSED.sub(r"\1", json.dumps(asked, sort_keys=True, default=str)),
         importlib.metadata.version("renate-cl"),
         _own_sources({k: v for k, v in resolved.items() if k != "backend"}, trust),
         _fingerprint(resolved["data"], files),
@@ -199,7 +200,7 @@ def _named_files(asked: Any, resolved: Any, files: dict[str, Any]) -> Iterator[s
         if (
             isinstance(text, str)
             and not _is_below(key, [*files, *PLACES])
-            and not LIVE.search(text)
+            and not PASSED.search(text)
         ):
             found += [(key, path) for path in _files_at(text)]
 

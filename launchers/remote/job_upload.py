@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from renate.build import targets
 from renate.data.fingerprint import Hashes, expand
 from renate.errors import ConfigError
+from renate.jobs import passed_objects
 from renate.jobs.directory import Json
 from renate.jobs.identity.data_files import check_all_named, files_of
 from renate.state.store import Store, open_store
@@ -25,8 +26,6 @@ from ..composing.identity import CONFIG_FILE
 from ..composing.secrets import variables
 from .job_folder import JobFolder
 from .state_return import StateReturn, send
-
-LIVE = "renate.jobs.live."  # objects of the calling process, in files
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class JobUpload:
         with open_dict(self.config):
             self.add_state(job)
             self.add_data()
-            self.add_live_objects()
+            self.add_passed_objects()
             self.add_config_file(self.config)
 
     def add_state(self, job: ComposedJob) -> None:
@@ -156,11 +155,11 @@ class JobUpload:
 
         return urls
 
-    def add_live_objects(self) -> None:
+    def add_passed_objects(self) -> None:
         """What `renate.run(model=…, data=…)` was given travels in the job's channel."""
         plain: Any = OmegaConf.to_container(self.config, resolve=False)
         for key, target in targets(plain):
-            if target.startswith(LIVE):
+            if passed_objects.is_passed(target):
                 node = OmegaConf.select(self.config, key)
                 path = Path(node.path)
                 self.channel[path.name] = path.read_bytes()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from renate.errors import JobError, StateError
+from renate.files import replacing
 from renate.state.manifest import Manifest
 from renate.state.publish import adopt, candidates, publish
 from renate.state.store import open_store
@@ -226,9 +227,8 @@ def cut_to_what_is_there(folder: Path) -> None:
             break
         events = log.read_bytes().splitlines(keepends=True)
         end = next(n for n, line in enumerate(events) if json.loads(line).get("end") == best.id)
-        temporary = log.with_suffix(".tmp")
-        temporary.write_bytes(b"".join(events[:end]))
-        temporary.replace(log)
+        with replacing(log) as temporary:
+            temporary.write_bytes(b"".join(events[:end]))
 
     for trial in trials_of(folder):
         if trial.status == RUNNING and not _is_whole(candidate_of(folder, trial)):

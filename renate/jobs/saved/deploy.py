@@ -27,7 +27,7 @@ from renate.jobs.saved.from_state import (
     tensors_of,
     transform_from,
 )
-from renate.jobs.saved.given import GIVEN
+from renate.jobs.saved.given import maker_of
 from renate.problems.base import Problem
 from renate.state.manifest import Manifest
 from renate.state.versions import State
@@ -164,10 +164,11 @@ def load_model(
     tensors = tensors_of(state, manifest, "model")
     node = deploy["model"]
 
-    if node["_target_"] in GIVEN:
+    made_by = maker_of(node["_target_"])
+    if made_by is not None:
         if model is None:
             raise StateError(
-                f"{url} was made by {GIVEN[node['_target_']]}: "
+                f"{url} was made by {made_by}: "
                 "pass a network of that class, load_model(url, model=net)"
             )
 

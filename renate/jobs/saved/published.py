@@ -15,7 +15,7 @@ from renate.fitting.measure import Measure
 from renate.jobs.builders import criterion_of, transform
 from renate.jobs.context import OURS, Job
 from renate.jobs.saved.from_state import from_state, load_into, module_from_state, transform_from
-from renate.jobs.saved.given import GIVEN
+from renate.jobs.saved.given import maker_of
 from renate.jobs.saved.restore import Saved
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
@@ -49,12 +49,14 @@ def model_of(job: Job, saved: Saved) -> nn.Module:
     tensors = saved.tensors("model")
     where = _where(saved)
 
-    if node["_target_"] not in GIVEN:
+    made_by = maker_of(node["_target_"])
+    is_given_again = maker_of(job.config["model"]["_target_"]) == made_by
+    if made_by is None:
         model = module_from_state(node, "model", tensors, where, trusted(job))
-    elif job.config["model"]["_target_"] == node["_target_"]:
+    elif is_given_again:
         model = job.build("model")
     else:
-        raise StateError(f"{where} was made by {GIVEN[node['_target_']]}: give the model again")
+        raise StateError(f"{where} was made by {made_by}: give the model again")
 
     load_into(model, tensors, where)
 
@@ -150,7 +152,8 @@ def _difference(job: Job, saved: Saved, group: str) -> str | None:
             "says otherwise"
         )
 
-    if theirs["_target_"] == ours["_target_"] and ours["_target_"] in GIVEN:
+    made_by = maker_of(ours["_target_"])
+    if made_by is not None and made_by == maker_of(theirs["_target_"]):
         return None
 
     for name, value in ours.items():
@@ -178,7 +181,7 @@ def _same_transform(job: Job, saved: Saved) -> bool:
 
 def _named(nodes: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Transforms as they are compared: one of a config file is the command's, whose file it is."""
-    return [node["_target_"] if node["_target_"] in GIVEN else _plain(node) for node in nodes]
+    return [node["_target_"] if maker_of(node["_target_"]) else _plain(node) for node in nodes]
 
 
 def _plain(value: Any) -> Any:

@@ -219,6 +219,13 @@ class Digits"""
         source(full).load(seed=0)
 
 
+def test_chunks_that_would_all_be_the_same(full: dict[str, Any]) -> None:
+    changed(full, "    chunk_id: Optional[int] = None,\n    seed", "    seed")
+    source(full, chunk_id=0)
+    with pytest.raises(ConfigError, match="takes no chunk_id, so every chunk would be the same"):
+        source(full, chunk_id=1)
+
+
 def test_validation_sizes_are_the_modules(full: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="data.val_size=0.1: the data module says"):
         source(full, val_size=0.1)

@@ -57,6 +57,13 @@ class DataModuleFn(Source):
         self.val_size = 0.0
         super().__post_init__()
         self.file = ConfigFile(self.config_file)
+        takes = self.file.description.functions["data_module_fn"]
+        # 0 is what scripts pass whether or not there are chunks
+        if self.chunk_id and "chunk_id" not in takes:
+            raise ConfigError(
+                f"data.chunk_id={self.chunk_id}: data_module_fn of "
+                f"{self.file.description.path} takes no chunk_id, so every chunk would be the same"
+            )
 
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
         """Read training, validation and test data, once.

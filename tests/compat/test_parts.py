@@ -37,7 +37,6 @@ def source(node: dict[str, Any], **given: Any) -> DataModuleFn:
         "data_path": "data",
         "chunk_id": None,
         "module_seed": 0,
-        "task_id": "default_task",
         "model": "renate.compat.files.parts.ModelFn",
         "test_size": 0.2,
         "batch_size": 32,

@@ -10,6 +10,7 @@ from renate.build import build
 from renate.compat.files.module import ConfigFile, Node
 from renate.compat.files.parts import ModelFn, Transform
 from renate.compat.names.data_module import RenateDataModule
+from renate.compat.names.defaults import TASK_ID
 from renate.compat.names.items import table_of
 from renate.data.base import Data, Known, Source, check_test_size
 from renate.data.split import Split
@@ -32,7 +33,6 @@ class DataModuleFn(Source):
         data_path: Passed on to the function.
         chunk_id: Passed on, where the function takes it.
         module_seed: Passed on as `seed`.
-        task_id: The model's.
         model: The class of the model. Where it is the file's own, targets are the numbers of its
             outputs, and there are as many labels as it has.
         test_size: The fraction that is held out where the module has no test data.
@@ -42,7 +42,6 @@ class DataModuleFn(Source):
     data_path: str
     chunk_id: int | None
     module_seed: int
-    task_id: str
     model: str | None
     test_size: float
     val_size: float | None  # type: ignore[assignment]
@@ -175,7 +174,7 @@ class DataModuleFn(Source):
 
     def _outputs(self, inputs: torch.Tensor) -> int:
         transform = Transform(self.config_file, part="test", targets=False)
-        model = ModelFn(self.config_file, self.task_id).eval()
+        model = ModelFn(self.config_file, TASK_ID).eval()
         with torch.no_grad():
             outputs = model(transform(inputs))
 

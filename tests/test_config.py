@@ -36,7 +36,6 @@ NEEDS = {
     ("data", "files"): ["data.train=new.parquet", "data.target=label"],
     ("data", "torch_dataset"): ["data.train={_target_:torch.utils.data.TensorDataset}"],
     ("model", "torch_module"): ["model._target_=torch.nn.Identity"],
-    ("data", "config_file"): ["model=config_file"],
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],

@@ -22,6 +22,7 @@ TABLE = {
     "renate.tuning.config_spaces": f"{CALLS}.spaces",
     "renate.utils.config_spaces": f"{CALLS}.spaces",
     "renate.cli.run_training": f"{CALLS}.command_line",
+    "renate.benchmark.experimentation": "renate.compat.experiments.run",
     "renate.models.RenateModule": f"{NAMES}.renate_module:RenateModule",
     "renate.models.renate_module": f"{NAMES}.renate_module",
     "renate.data.RenateDataModule": f"{NAMES}.data_module:RenateDataModule",

@@ -37,7 +37,7 @@ def test_the_examples_on_sagemaker(aws: Services, workdir: Path) -> None:
     weights = bytes(open_store(first.url).get("model.ckpt"))
     assert "head.weight" in torch.load(io.BytesIO(weights), weights_only=True)
 
-    run(EXAMPLES / "start_training_with_hpo.py", place, aws.role, "15")
+    run(EXAMPLES / "start_training_with_hpo.py", place, aws.role, "60")
     second = State(f"{place}/second_model")
     parent = second.manifest().parent
     assert parent is not None

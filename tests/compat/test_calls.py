@@ -272,6 +272,19 @@ def test_arguments_of_the_files_functions_are_keys(asked: list[Any]) -> None:
     assert str(asked[-1].request.space.domains["config_file.hidden"]) == "int(interval(4, 64))"
 
 
+def test_a_network_tuned_on_top_of_a_state_is_told(
+    asked: list[Any], workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(NoVersionError):
+        config_of(
+            asked,
+            {"hidden": syne_tune.randint(4, 8)},
+            config_file="full.py",
+            input_state_url="nowhere",
+        )
+    assert "hidden is tuned, and model_fn begins from a state's weights" in capsys.readouterr().err
+
+
 def test_a_file_with_everything_fills_every_group(asked: list[Any]) -> None:
     config = config_of(asked, config_file="full.py", metric="val_f1")
     assert config.loss._target_.endswith("LossFn")
@@ -339,6 +352,7 @@ def test_a_state_that_isnt_there_is_an_error(asked: list[Any]) -> None:
         ({"learing_rate": 1}, {}, "did you mean 'learning_rate'?"),
         ({"beta": 1}, {}, "'beta']=1: neither a key of updater='ER'"),
         ({"memory_size": 9}, {"updater": "FineTuning"}, "neither a key of updater='FineTuning'"),
+        ({"memory_size": None}, {}, "config_space['memory_size']=None: expected a value"),
         ({"max_epochs": 3}, {"max_epochs": 5}, "max_epochs=5 and config_space['max_epochs']=3"),
         ({"optimizer": "Adagrad"}, {}, "expected one of Adam, SGD, AdamW"),
         ({"optimizer": "Adam", "momentum": 0.9}, {}, "momentum']=0.9: Adam has none"),

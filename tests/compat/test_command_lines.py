@@ -60,6 +60,13 @@ def test_groups_that_are_chosen_stay(full: Path) -> None:
     assert config["optimizer"]["_target_"] == "torch.optim.SGD"
 
 
+def test_our_own_keys_come_first(full: Path) -> None:
+    full.write_text(full.read_text().replace("smoothing", "resume"))
+    config = composed(full, "resume=false", "config_file.resume=0.5")
+    assert config["resume"] is False
+    assert config["config_file"]["resume"] == 0.5
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

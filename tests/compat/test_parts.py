@@ -37,7 +37,6 @@ def source(node: dict[str, Any], **given: Any) -> DataModuleFn:
         "data_path": "data",
         "chunk_id": None,
         "module_seed": 0,
-        "task_id": "default_task",
         "model": "renate.compat.files.parts.ModelFn",
         "test_size": 0.2,
         "batch_size": 32,
@@ -217,6 +216,13 @@ class Digits"""
     changed(full, "\nclass Digits", noisy)
     with pytest.raises((DataError, ConfigError), match=message):
         source(full).load(seed=0)
+
+
+def test_chunks_that_would_all_be_the_same(full: dict[str, Any]) -> None:
+    changed(full, "    chunk_id: Optional[int] = None,\n    seed", "    seed")
+    source(full, chunk_id=0)
+    with pytest.raises(ConfigError, match="takes no chunk_id, so every chunk would be the same"):
+        source(full, chunk_id=1)
 
 
 def test_validation_sizes_are_the_modules(full: dict[str, Any]) -> None:

@@ -98,6 +98,8 @@ class Translation:
         value = self.config.get(key, self.defaults.get(key))
         if key == "max_epochs":
             value = self._epochs()
+        if value is None and key in self.config:
+            raise ConfigError(f"config_space['{key}']=None: expected a value, or leave it out")
         if value is None:
             return []
         if key in self.description.arguments and key in self.config:

@@ -104,6 +104,8 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
     translation = Translation(config_space, method_for(updater), description, max_epochs, tell_once)
     if note := translation.method.note:
         tell_once(note)
+    if input_state_url is not None:
+        tell_of_fixed_arguments(translation)
 
     settings = {
         "updater": translation.method.name,
@@ -156,6 +158,19 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
     write_outputs(result, translation, settings, input_state_url)
 
     return result
+
+
+def tell_of_fixed_arguments(translation: Translation) -> None:
+    """Say which tuned arguments of `model_fn` may change nothing: with a state's weights at hand,
+    most make the network as these have it.
+    """
+    known = translation.description.arguments
+    for name in translation.tuned:
+        if name in known and known[name].functions == ("model_fn",):
+            tell_once(
+                f"{name} is tuned, and model_fn begins from a state's weights: where it makes the "
+                "network as these have it, all trials have the same"
+            )
 
 
 def execute_tuning_job(  # noqa: PLR0913 (Renate's signature)

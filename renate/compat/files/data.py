@@ -10,6 +10,7 @@ from renate.build import build
 from renate.compat.files.module import ConfigFile, Node
 from renate.compat.files.parts import ModelFn, Transform
 from renate.compat.names.data_module import RenateDataModule
+from renate.compat.names.defaults import TASK_ID
 from renate.compat.names.items import table_of
 from renate.data.base import Data, Known, Source
 from renate.data.kept.reading import check_test_size
@@ -33,7 +34,6 @@ class DataModuleFn(Source):
         data_path: Passed on to the function.
         chunk_id: Passed on, where the function takes it.
         module_seed: Passed on as `seed`.
-        task_id: The model's.
         model: The class of the model. Where it is the file's own, targets are the numbers of its
             outputs, and there are as many labels as it has.
         test_size: The fraction that is held out where the module has no test data.
@@ -43,7 +43,6 @@ class DataModuleFn(Source):
     data_path: str
     chunk_id: int | None
     module_seed: int
-    task_id: str
     model: str | None
     test_size: float
     val_size: float | None  # type: ignore[assignment]
@@ -58,6 +57,13 @@ class DataModuleFn(Source):
         self.val_size = 0.0
         super().__post_init__()
         self.file = ConfigFile(self.config_file)
+        takes = self.file.description.functions["data_module_fn"]
+        # 0 is what scripts pass whether or not there are chunks
+        if self.chunk_id and "chunk_id" not in takes:
+            raise ConfigError(
+                f"data.chunk_id={self.chunk_id}: data_module_fn of "
+                f"{self.file.description.path} takes no chunk_id, so every chunk would be the same"
+            )
 
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
         """Read training, validation and test data, once.
@@ -169,7 +175,7 @@ class DataModuleFn(Source):
 
     def _outputs(self, inputs: torch.Tensor) -> int:
         transform = Transform(self.config_file, part="test", targets=False)
-        model = ModelFn(self.config_file, self.task_id).eval()
+        model = ModelFn(self.config_file, TASK_ID).eval()
         with torch.no_grad():
             outputs = model(transform(inputs))
 

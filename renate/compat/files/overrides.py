@@ -1,7 +1,10 @@
 """`config_file=my_config.py` on a command line -> what is composed: its functions and arguments."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
+
+import yaml
 
 from renate.compat.files.description import (
     ABSENT,
@@ -12,6 +15,7 @@ from renate.compat.files.description import (
 )
 from renate.errors import ConfigError
 from renate.jobs.config_yaml import quoted
+from renate.launchers.composing.conf import CONF, groups
 
 KEY = "config_file"
 METRIC = "renate.compat.files.fit_parts.MetricFn"
@@ -124,9 +128,18 @@ def mapping_of(description: Description, lines: Sequence[str]) -> dict[str, Any]
 def _spelled_out(line: str, description: Description) -> str:
     """`hidden=64` as `config_file.hidden=64`, where that is an argument."""
     key = _key(line)
-    if key == "seed" or key not in description.arguments or line[0] in "+~":
+    if key not in description.arguments or line[0] in "+~" or key in _own_keys():
         return line
     return f"{KEY}.{line}"
+
+
+@cache
+def _own_keys() -> frozenset[str]:
+    """What means something without a config file: an argument of that name has the long key
+    alone.
+    """
+    root = yaml.safe_load((CONF / "config.yaml").read_text())
+    return frozenset([*groups(), *root])
 
 
 def _key(line: str) -> str:

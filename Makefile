@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 S3_PORT ?= 5901
 SAGEMAKER_PORT ?= 5902
 
-.PHONY: demo demo-sagemaker services test check slow clean
+.PHONY: demo demo-sagemaker services test check slow versions clean
 
 demo: $(VENV)/core
 	$(BIN)/renate experiment=demo
@@ -29,6 +29,10 @@ check: $(VENV)/dev
 # what `make test` leaves out, but for what runs by hand
 slow: $(VENV)/dev
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "slow and not by_hand and not aws" tests
+
+# the tests on other Pythons and with the lowest torch and Lightning; downloads gigabytes
+versions:
+	.ci/versions
 
 # torch first and by its pin: a range could bring in another build
 $(VENV)/core: pyproject.toml constraints.txt

@@ -4,12 +4,14 @@ processes; medians of 5.
 
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from machine import write
@@ -21,6 +23,8 @@ TRIVIAL = ["trainer.max_epochs=1", "data.limit=64", "data.val_size=32", "model.h
 
 FRESH = "a process per job, one after the other (60 / wall seconds of one)"
 HYDRAS = "Hydra's basic sweeper and launcher, one process"
+MOST = 15  # packages that have a row of their own
+IMPORTS = ["| imported for one update | modules | ms |", "| --- | --- | --- |"]
 HEAD = [
     "| trivial jobs | jobs | jobs a minute, without the start | × a process per job | × Hydra's "
     "basic |",
@@ -51,6 +55,33 @@ def first_step(folder: str) -> float:
     reports = run_dir / "latest" / "metrics.jsonl"
 
     return float(json.loads(reports.read_text().splitlines()[0])["time"]) - began
+
+
+def imports(folder: str) -> list[str]:
+    """Rows of what an update imports in its two processes, the command and the worker: by package,
+    modules and milliseconds of its own (under the import timer, which adds to each).
+    """
+    command = [*RENATE, *FIRST_STEP, f"run_dir={tempfile.mkdtemp(dir=folder)}"]
+    timed = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    said = subprocess.run(
+        command, cwd=folder, env=timed, capture_output=True, text=True, check=True
+    ).stderr
+
+    counts: Counter[str] = Counter()
+    spent: Counter[str] = Counter()
+    for own, module in re.findall(r"import time: +(\d+) \| +\d+ \| +(\S+)", said):
+        package = module.partition(".")[0]
+        counts[package] += 1
+        spent[package] += int(own)
+
+    others = len(spent) - MOST
+    rows = [
+        f"| {name} | {counts[name]} | {us / 1000:.0f} |" for name, us in spent.most_common(MOST)
+    ]
+    rest = sum(us for _, us in spent.most_common()[MOST:])
+    modules = sum(counts[name] for name, _ in spent.most_common()[MOST:])
+
+    return [*rows, f"| {others} others, Python's own among them | {modules} | {rest / 1000:.0f} |"]
 
 
 def main() -> None:
@@ -85,6 +116,7 @@ def main() -> None:
             f"{statistics.median(walls):.2f} | |"
         )
         print(table[-1], flush=True)
+        table += ["", *IMPORTS, *imports(folder)]
         table += ["", *HEAD]
         fresh = statistics.median(
             cpu([*RENATE, *TRIVIAL, f"seed={900 + i}"], folder)[1] for i in range(5)

@@ -40,7 +40,7 @@ from renate.data.batch import Batch, Columns
 from renate.jobs.builders import transform, updater_of
 from renate.jobs.context import Job
 from renate.jobs.directory import JobDirectory
-from renate.jobs.scoring import measure_of
+from renate.jobs.scoring.measured import measure_of
 from renate.launchers.sweeps.from_python import composed
 from renate.memory.store.memory import Memory
 from renate.problems.classification import Classification

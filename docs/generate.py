@@ -39,7 +39,12 @@ def configuration() -> str:
         "",
         *block(CONF / "config.yaml"),
     ]
-    groups = {p.name for p in CONF.iterdir() if p.is_dir()} - {"hydra", "experiment", "__pycache__"}
+    groups = {p.name for p in CONF.iterdir() if p.is_dir()} - {
+        "hydra",
+        "experiment",
+        "compat",
+        "__pycache__",
+    }
     assert groups == set(ORDER), groups ^ set(ORDER)
     for group in ORDER:
         lines += [f"## {group}", ""]
@@ -56,6 +61,9 @@ def configuration() -> str:
             "",
             *block(path),
         ]
+    lines += ["## What calls of Renate's fall back on", ""]
+    for path in sorted((CONF / "compat").glob("*.yaml")):
+        lines += [f"### {path.stem}", "", *block(path)]
     return "\n".join(lines)
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from renate.compat.files.overrides import with_config_file
 from renate.errors import ConfigError, JobError
+from renate.jobs import passed_objects
 from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import read_json
 from renate.jobs.identity.already import in_words
@@ -61,7 +63,7 @@ def run(overrides: Overrides = (), *, model: "nn.Module | None" = None, data: An
         ConfigError: A key or value that can't be right.
         JobError: The job failed.
     """
-    with _Session(overrides, model, data) as session:
+    with Session(overrides, model, data) as session:
         return session.result()
 
 
@@ -72,8 +74,13 @@ def stream(
 
     Arguments as in `run`.
     """
-    with _Session([*as_list(overrides), "job=stream"], model, data) as session:
+    with Session([*as_list(overrides), "job=stream"], model, data) as session:
         yield from session.rows()
+
+
+def running(overrides: Overrides) -> "Session":
+    """What `run` enters; for who wants to look at the job before its result."""
+    return Session(overrides, None, None)
 
 
 def as_list(overrides: Overrides) -> list[str]:
@@ -89,14 +96,14 @@ def as_list(overrides: Overrides) -> list[str]:
     return list(overrides)
 
 
-class _Session:
+class Session:
     """One job, run in a thread so that a stream can be watched, or one tuned sweep.
 
     Ctrl-C ends it.
     """
 
     def __init__(self, overrides: Overrides, model: Any, data: Any) -> None:
-        self.overrides = as_list(overrides)
+        self.overrides = with_config_file(as_list(overrides))
         self.model = model
         self.data = data
         self.done = threading.Event()
@@ -104,16 +111,16 @@ class _Session:
         self.job: ComposedJob | None = None
         self.tuning: Tuning | None = None
 
-    def __enter__(self) -> "_Session":
+    def __enter__(self) -> "Session":
         from renate.launchers.base import ComposedJob
         from renate.launchers.sweeps.from_python import composed
 
-        self.live = LiveObjects(self.overrides, self.model, self.data)
+        self.passed = PassedObjects(self.overrides, self.model, self.data)
 
         try:
-            self.launcher, asked = composed([*self.overrides, *self.live.overrides])
+            self.launcher, asked = composed([*self.overrides, *self.passed.overrides])
         except BaseException:
-            self.live.release()
+            self.passed.release()
             raise
 
         if isinstance(asked, ComposedJob):
@@ -137,7 +144,7 @@ class _Session:
             self.launcher.release()  # its workers stay warm for the next call
         else:
             self.launcher.close()
-        self.live.release()
+        self.passed.release()
 
     def result(self) -> Result:
         """Run to the end. Raises JobError."""
@@ -201,7 +208,7 @@ def _after_updates(matrix: list[list[float]], metric: str, url: str, folder: Pat
     return Result(metrics, url, updates, folder, matrix)
 
 
-class LiveObjects:
+class PassedObjects:
     """Objects of this process where the job finds them, until `release`, and what points the config
     there.
 
@@ -220,16 +227,16 @@ class LiveObjects:
         if model is None and data is None:
             return
 
-        from renate.jobs.live import Held
+        from renate.jobs.passed_objects.held import Held
 
-        held = Held(_run_dir(overrides) / "live")
+        held = Held(passed_objects.folder_of(_run_dir(overrides)))
         self.release = held.release
 
         if model is not None:
             path = quoted(str(held.save(model, "model")))
             self.overrides += [
                 "model=torch_module",
-                "model._target_=renate.jobs.live.LiveModel",
+                f"model._target_={passed_objects.MODEL}",
                 f"+model.path={path}",
             ]
 
@@ -237,7 +244,7 @@ class LiveObjects:
             self.overrides.append("data=torch_dataset")
             for name, items in _parts(data).items():
                 path = quoted(str(held.save(items, f"data.{name}")))
-                node = f"{{_target_:renate.jobs.live.LiveDataset,path:{path}}}"
+                node = f"{{_target_:{passed_objects.DATASET},path:{path}}}"
                 self.overrides.append(f"data.{name}={node}")
 
 

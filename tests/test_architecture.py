@@ -15,6 +15,7 @@ FILES = [p for d in ("renate", "launchers") for p in sorted((ROOT / d).rglob("*.
 LAYERS = [
     {
         "renate.errors",
+        "renate.files",
         "renate.seeds",
         "renate.build",
         "renate.objects",
@@ -35,7 +36,7 @@ LAYERS = [
     {"renate.fitting", "renate.tuning"},
     {"renate.jobs"},
     {"renate.launchers"},
-    {"renate.cli", "renate.api"},
+    {"renate.cli", "renate.api", "renate.compat"},
     {"renate"},
 ]
 # The same within launchers/. A backend that comes later stands beside sagemaker: none imports

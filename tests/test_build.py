@@ -54,7 +54,12 @@ def test_an_indirect_path_is_refused_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["renate.memory.reservoir.Reservoir", "torch.optim.SGD", "renate.jobs.live.LiveModel"]
+    "target",
+    [
+        "renate.memory.reservoir.Reservoir",
+        "torch.optim.SGD",
+        "renate.jobs.passed_objects.loaded.PassedModel",
+    ],
 )
 def test_a_states_config_may_name_less(target: str) -> None:
     with pytest.raises(ConfigError, match="a state's config may name only"):

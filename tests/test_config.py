@@ -17,7 +17,7 @@ from renate.launchers.sweeps.tuned_update import Tuning
 GROUPS = sorted(
     p.name
     for p in CONF.iterdir()
-    if p.is_dir() and p.name not in ("hydra", "experiment", "__pycache__")
+    if p.is_dir() and p.name not in ("hydra", "experiment", "compat", "__pycache__")
 )
 FILES = [
     (g, str(p.relative_to(CONF / g).with_suffix("")))
@@ -36,15 +36,23 @@ NEEDS = {
     ("data", "files"): ["data.train=new.parquet", "data.target=label"],
     ("data", "torch_dataset"): ["data.train={_target_:torch.utils.data.TensorDataset}"],
     ("model", "torch_module"): ["model._target_=torch.nn.Identity"],
+    ("data", "config_file"): ["model=config_file"],
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("search_space", "derpp"): ["updater=derpp"],
+    ("search_space", "weighted_er"): ["updater=weighted_er"],
+    ("search_space", "weighted_derpp"): ["updater=weighted_derpp"],
+    ("tuner", "syne_tune/any"): [
+        "search_space=lr",
+        "tuner.proposer.scheduler=syne_tune.optimizer.baselines.RandomSearch",
+    ],
     ("backend", "sagemaker"): [
         "backend.instance_type=ml.m5.xlarge",
         "backend.role=arn:aws:iam::1:role/r",
     ],
-} | {("tuner", option): ["search_space=lr"] for group, option in OPTIONS if group == "tuner"}
+}
+NEEDS |= {pair: ["search_space=lr"] for pair in OPTIONS if pair[0] == "tuner" and pair not in NEEDS}
 
 
 @pytest.fixture(autouse=True)

@@ -47,6 +47,21 @@ def commands(page: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith(ELSEWHERE)]
 
 
+def snippets(page: Path) -> list[str]:
+    """Python that is run as it stands; the rest are files."""
+    return [block for block in blocks(page, "python") if not block.startswith("# my_")]
+
+
+def write_files(page: Path, folder: Path) -> None:
+    """The files that a page shows: blocks whose first line is their path."""
+    for block in re.findall(
+        r"```(?:yaml|python)\n(# [\w/.]+\.(?:py|yaml)\n.*?)```", page.read_text(), re.DOTALL
+    ):
+        path = folder / block.partition("\n")[0].removeprefix("# ")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block)
+
+
 def is_cloud(command: str) -> bool:
     """Whether a command needs S3 and SageMaker."""
     return "sagemaker" in command or "s3://" in command
@@ -77,10 +92,10 @@ def test_commands(page: Path, workdir: Path) -> None:
         for command in commands(page)
         if not is_cloud(command) and (page.stem in LONG or command not in DEMO)
     ]
-    if page.stem == "README" or any("&&" in command for command in given):
+    if page.stem == "README":
         run(workdir, given)
     else:
-        run_here(workdir, given)
+        run_here(workdir, given, page)
 
 
 @pytest.mark.usefixtures("aws")
@@ -110,13 +125,20 @@ def test_commands_compose(page: Path, workdir: Path, monkeypatch: pytest.MonkeyP
     assert composed >= 5
 
 
-def run_here(workdir: Path, lines: list[str]) -> None:
-    """The same as `run`, without a shell and a process for each."""
+def run_here(workdir: Path, lines: list[str], page: Path) -> None:
+    """The same as `run`, without a shell and a process for each; `cd` leads to a folder with the
+    page's own files.
+    """
     for number, line in enumerate(lines):
         write_table(workdir / "new" / f"{number}.parquet", seed=number)
         command, _, otherwise = line.partition(" || ")
         assert otherwise in ("", "true")
         words = shlex.split(command)
+        if words[0] == "cd":
+            workdir = workdir / words[1]
+            write_files(page, workdir)
+            continue
+
         assert words[0] == "renate"
         assert not set("&|;<>$`*?") & set(re.sub("'[^']*'", "", command)), (
             "the shell would do something with it"
@@ -141,9 +163,9 @@ def run(workdir: Path, lines: list[str]) -> None:
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.stem)
+@pytest.mark.parametrize("page", [p for p in PAGES if snippets(p)], ids=lambda p: p.stem)
 def test_python(page: Path, workdir: Path) -> None:
-    for block in blocks(page, "python"):
+    for block in snippets(page):
         if page.stem != "README":
             said = io.StringIO()
             with contextlib.redirect_stdout(said):

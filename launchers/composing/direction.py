@@ -14,6 +14,7 @@ from renate.metrics import OF_STREAMS
 OWN = {"loss": "min", "task_accuracy": "max"} | {
     name: each.mode for name, each in OF_STREAMS.items() if each.mode is not None
 }
+CONFIG_FILE = "renate.compat.files.fit_parts"
 # Classes of torchmetrics, less Binary, Multiclass and Multilabel; others are asked for
 # `higher_is_better`.
 CLASSES = {
@@ -78,6 +79,10 @@ def direction_of(metric: str, metrics: Mapping[str, Any]) -> str | None:
     short = re.sub("^(Binary|Multiclass|Multilabel)", "", cls)
     if module.split(".")[0] == "torchmetrics" and short in CLASSES:
         return CLASSES[short]
+    if module == CONFIG_FILE:
+        # Only running the file tells its class: its name has to do
+        camel = "".join(word.capitalize() for word in name.split("_"))
+        return CLASSES.get(camel, CLASSES.get(f"{camel}Score"))
 
     return _asked(module, cls)
 

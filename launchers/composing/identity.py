@@ -21,16 +21,18 @@ from renate.errors import ConfigError, NoVersionError
 from renate.jobs.identity.already import came_from, counts
 from renate.jobs.identity.data_files import files_of
 from renate.jobs.identity.sources import Sources
+from renate.jobs.passed_objects import FILE
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 
 # Where a job runs and what watches it doesn't change its result.
 NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
-PLACES = ("data.cache_dir",)  # folders that change no result
+PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
+CONFIG_FILE = "config_file"
 MOST_FILES = 10_000  # of a folder that an argument names
 # An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it
 # was pickled.
-LIVE = re.compile(r"[^\"]*/([0-9a-f]{16})-[0-9a-f]{16}\.pkl")
+PASSED = re.compile(rf"[^\"]*/{FILE.pattern}")
 
 
 def identify(config: DictConfig) -> dict[str, Any]:
@@ -79,11 +81,11 @@ def identify(config: DictConfig) -> dict[str, Any]:
 
 def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str]) -> str:
     """A hash of all that a result depends on, but for the version that the job starts from."""
-    asked = {key: value for key, value in plain.items() if key not in NO_IDENTITY}
+    asked = _by_name({key: value for key, value in plain.items() if key not in NO_IDENTITY})
     named = files_of(resolved["data"], trust)
     files = {f"data.{key}": patterns for key, patterns in sorted(named.items())}
     parts = [
-        LIVE.sub(r"\1", json.dumps(asked, sort_keys=True, default=str)),
+        PASSED.sub(r"\1", json.dumps(asked, sort_keys=True, default=str)),
         importlib.metadata.version("renate-cl"),
         _own_sources({k: v for k, v in resolved.items() if k != "backend"}, trust),
         _fingerprint(resolved["data"], files),
@@ -91,6 +93,27 @@ def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str
         *_named_files(asked, resolved, files),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _by_name(node: Any) -> Any:
+    """A config in which a config file is called by its name: what it holds counts, wherever it
+    lies.
+
+    Without one the key is left out, as it was before there were any.
+    """
+    if isinstance(node, list):
+        return [_by_name(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+
+    found = {key: _by_name(value) for key, value in node.items()}
+    file = found.get(CONFIG_FILE)
+    if isinstance(file, dict):
+        found[CONFIG_FILE] = {**file, "path": Path(str(file.get("path"))).name}
+    elif file is None:
+        found.pop(CONFIG_FILE, None)
+
+    return found
 
 
 def _chosen(state: dict[str, Any], job: str, newest: Manifest) -> Manifest:
@@ -177,7 +200,7 @@ def _named_files(asked: Any, resolved: Any, files: dict[str, Any]) -> Iterator[s
         if (
             isinstance(text, str)
             and not _is_below(key, [*files, *PLACES])
-            and not LIVE.search(text)
+            and not PASSED.search(text)
         ):
             found += [(key, path) for path in _files_at(text)]
 
@@ -227,4 +250,18 @@ def _own_sources(config: dict[str, Any], trust: Sequence[str]) -> str:
     """
     modules = {target.rpartition(".")[0] for _, target in targets(config)}
     own = [module for module in sorted(modules) if is_own(module, trust)]
-    return Sources([Path.cwd()], trust).digest(own) if own else ""
+    folders = [Path.cwd()]
+    file = config_file_of(config)
+    if file is not None:
+        own.append(file.stem)
+        folders.insert(0, file.parent)
+
+    return Sources(folders, trust).digest(own) if own else ""
+
+
+def config_file_of(config: dict[str, Any]) -> Path | None:
+    """Where the config file of a config lies, if it has one."""
+    node = config.get(CONFIG_FILE)
+    if not isinstance(node, dict) or not node.get("path"):
+        return None
+    return Path(str(node["path"])).expanduser().resolve()

@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
+from renate.files import replacing
 from renate.jobs.config_yaml import dump
 from renate.jobs.identity.already import maker_of
 from renate.jobs.records import COMPLETED, JobResult
@@ -242,7 +243,5 @@ def _link(place: Path, target: Path) -> None:
 
 def _replace_link(place: Path, target: Path) -> None:
     """Another command may do the same at this moment; whoever looks finds a link."""
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target, target_is_directory=True)
-    temporary.replace(place)
+    with replacing(place) as temporary:
+        temporary.symlink_to(target, target_is_directory=True)

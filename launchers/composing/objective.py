@@ -165,7 +165,9 @@ def _check_validation(config: DictConfig, asked: str) -> None:
     metric = str(config.objective.metric)
     needs = metric == "auto" or metric.startswith("val_")
 
-    if needs and not OmegaConf.select(config, "data.val_size") and config.job.name != "evaluate":
+    # null: the source has validation data of its own
+    none = OmegaConf.select(config, "data.val_size") == 0
+    if needs and none and config.job.name != "evaluate":
         raise ConfigError(
             f"objective.metric={asked} needs validation data, but "
             f"data.val_size={config.data.val_size}: "

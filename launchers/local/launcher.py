@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
+from renate.files import Tail
 from renate.jobs.records import DONE, REPORT, JobResult
 from renate.jobs.running.torchrun import Group, processes_of
 
@@ -172,14 +172,13 @@ class LocalLauncher(HydraLauncher):
                 self.free.append(worker.slot)
 
     def _follow(self, worker: Worker | GroupWorker, job: ComposedJob) -> None:
-        log = job.directory.path / "log.txt"
-        shown = 0
+        log = Tail(job.directory.path / "log.txt")
         for event in worker.events(self.timeout, self.backend.heartbeat):
             if not self.progress.many:
-                shown += self._show_log(log, shown)
+                self._show(log)
             if event is not None and event.kind == DONE:
                 if not self.progress.many:
-                    self._show_log(log, shown)
+                    self._show(log)
                 return
 
             if event is not None:
@@ -187,20 +186,10 @@ class LocalLauncher(HydraLauncher):
                 if event.kind == REPORT and event.metrics:
                     self.listener(job, event.row)
 
-    def _show_log(self, log: Path, shown: int) -> int:
-        """Pass on what the job printed, whole lines at a time; returns the bytes shown."""
-        try:
-            with log.open("rb") as file:
-                file.seek(shown)
-                new = file.read()
-        except FileNotFoundError:
-            return 0
-
-        new = new[: new.rfind(b"\n") + 1]
-        for line in new.decode(errors="replace").splitlines():
+    def _show(self, log: Tail) -> None:
+        """Pass on what the job has printed, whole lines at a time."""
+        for line in log.lines():
             self.progress.line(line)
-
-        return len(new)
 
     def _bury(
         self, worker: Worker | GroupWorker, job: ComposedJob, reason: str | None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import JobError
+from renate.files import Tail
 from renate.jobs.directory import JobDirectory, in_words
 from renate.jobs.records import JobResult
 
@@ -20,16 +21,12 @@ class Reader:
 
     def __init__(self, directory: JobDirectory) -> None:
         self.directory = directory
-        self.bytes = 0
+        self.log = Tail(directory.path / "log.txt")
         self.reports = 0
 
     def lines(self) -> Iterator[str]:
         """The complete lines since the last call."""
-        log = self.directory.path / "log.txt"
-        new = log.read_bytes()[self.bytes :] if log.exists() else b""
-        new = new[: new.rfind(b"\n") + 1]
-        self.bytes += len(new)
-        yield from new.decode(errors="replace").splitlines()
+        yield from self.log.lines()
 
         reports = self.directory.reports()
         for report in reports[self.reports :]:

@@ -87,6 +87,11 @@ def own_modules(
     return files
 
 
+def beside(config_file: Path | None) -> Files:
+    """The modules that lie where a config file does: it may import them."""
+    return {} if config_file is None else own_modules((), (), config_file.parent, always=True)
+
+
 def source_dirs(folders: Sequence[str]) -> Files:
     """Further folders, each importable in the job by its own name.
 

@@ -15,17 +15,17 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from renate.build import targets
 from renate.data.fingerprint import Hashes, expand
 from renate.errors import ConfigError
+from renate.jobs import passed_objects
 from renate.jobs.directory import Json
 from renate.jobs.identity.data_files import check_all_named, files_of
 from renate.state.store import Store, open_store
 from renate.state.versions import State
 
 from ..base import ComposedJob
+from ..composing.identity import CONFIG_FILE
 from ..composing.secrets import variables
 from .job_folder import JobFolder
 from .state_return import StateReturn, send
-
-LIVE = "renate.jobs.live."  # objects of the calling process, in files
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ class JobUpload:
         with open_dict(self.config):
             self.add_state(job)
             self.add_data()
-            self.add_live_objects()
+            self.add_passed_objects()
+            self.add_config_file(self.config)
 
     def add_state(self, job: ComposedJob) -> None:
         """Point a local state to where it goes, and say how the outcome comes back."""
@@ -154,15 +155,31 @@ class JobUpload:
 
         return urls
 
-    def add_live_objects(self) -> None:
+    def add_passed_objects(self) -> None:
         """What `renate.run(model=…, data=…)` was given travels in the job's channel."""
         plain: Any = OmegaConf.to_container(self.config, resolve=False)
         for key, target in targets(plain):
-            if target.startswith(LIVE):
+            if passed_objects.is_passed(target):
                 node = OmegaConf.select(self.config, key)
                 path = Path(node.path)
                 self.channel[path.name] = path.read_bytes()
                 node.path = f"{self.machine.channel}/{path.name}"
+
+    def add_config_file(self, node: Any) -> None:
+        """A config file travels in the job's channel; what it imports, with the code."""
+        if OmegaConf.is_list(node):
+            for value in node:
+                self.add_config_file(value)
+        if not OmegaConf.is_dict(node):
+            return
+
+        for key, value in node.items():
+            if key != CONFIG_FILE:
+                self.add_config_file(value)
+            elif OmegaConf.is_dict(value) and value.get("path"):
+                path = Path(str(value.path)).expanduser()
+                self.channel[path.name] = path.read_bytes()
+                value.path = f"{self.machine.channel}/{path.name}"
 
     def seal(self, record: Json) -> None:
         """Add what every job has: its config, its record, its entry."""

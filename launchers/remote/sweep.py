@@ -14,17 +14,18 @@ from renate.build import targets
 from renate.errors import ConfigError, JobError
 from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import JobDirectory, Json, read_json, write_json
+from renate.jobs.passed_objects import is_passed
 from renate.jobs.records import JobResult
 from renate.tuning.winner import EVENTS, RECORD
 
 from ..base import ComposedJob
 from ..terminal.console import relative
-from .job_upload import LIVE, JobUpload, Machine, begin, check_return, check_variables
+from .job_upload import JobUpload, Machine, begin, check_return, check_variables
 from .returned import folder_of_job
 from .state_return import StateReturn
 
 ORDER = "argv.json"  # in a job's channel: the job is a whole sweep
-MOVED = ("state.url", "state.next_url")
+MOVED = ("state.url", "state.next_url", "config_file.path")
 
 
 def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:
@@ -113,9 +114,9 @@ def _key(line: str) -> str:
 def moves(before: DictConfig, after: DictConfig) -> list[str]:
     """Overrides for what is elsewhere, seen from a job."""
     plain: Any = OmegaConf.to_container(after, resolve=False)
-    live = [f"{key}.path" for key, target in targets(plain) if target.startswith(LIVE)]
+    passed = [f"{key}.path" for key, target in targets(plain) if is_passed(target)]
     data = [f"data.{key}" for key in after.data if key != "_target_"]
-    return list(_changes(before, after, list(dict.fromkeys([*MOVED, *data, *live]))))
+    return list(_changes(before, after, list(dict.fromkeys([*MOVED, *data, *passed]))))
 
 
 def _changes(before: DictConfig, after: DictConfig, keys: Sequence[str]) -> Iterator[str]:

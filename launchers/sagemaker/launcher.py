@@ -17,6 +17,7 @@ from renate.jobs.records import JobResult
 from renate.state.store import open_store
 
 from ..base import ComposedJob, SubmittedJobs
+from ..composing.identity import config_file_of
 from ..remote import code_archive
 from ..remote.backend import PreparedJob, RemoteJob
 from ..remote.job_upload import JobUpload, put_once
@@ -102,6 +103,7 @@ class SageMakerLauncher(RemoteLauncher):
             files = {
                 **own,
                 **code_archive.own_modules(sorted(modules), trust, Path.cwd(), always=bool(own)),
+                **code_archive.beside(config_file_of(configs[0])),
                 **code_archive.source_dirs(list(self.backend.source_dirs)),
                 **code_archive.package(),
             }

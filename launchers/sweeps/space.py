@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from omegaconf import OmegaConf
 
@@ -53,6 +54,18 @@ def domain_of(override: Override) -> Domain:
         raise ConfigError(f"{line}: an empty domain")
 
     return Domain("choice", choices=tuple(choices))
+
+
+def domain_in(key: str, text: str) -> Domain:
+    """The domain that a text in the grammar of the command line is.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    override = OverridesParser.create().parse_override(f"{key}={text}")
+    if not override.is_sweep_override():
+        raise ConfigError(f"{key}={text}: expected a domain, as interval(0,1) or choice(a,b)")
+    return domain_of(override)
 
 
 def space_of(composer: Composer, fixed: Sequence[Override], domains: Mapping[str, Domain]) -> Space:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -12,6 +11,7 @@ from renate.errors import ConfigError, JobError
 from renate.jobs.directory import Json, write_json
 from renate.jobs.identity.already import came_from
 from renate.jobs.records import COMPLETED, JobResult
+from renate.jobs.scoring.matrix import mean_of_each
 from renate.state.versions import State
 
 from ..composing.launcher import HydraLauncher, link_latest
@@ -180,8 +180,11 @@ def _measured(tuning: Tuning, url: str, chunks: int) -> list[JobResult]:
 
 def _on_chunks(result: JobResult, metric: str) -> list[float]:
     """A metric on each chunk, in their order: the mean over its tests where there are several."""
-    chunks: dict[str, list[Any]] = {}
-    for name, value in result.metrics.items():
-        if name.startswith(f"test_{metric}/"):
-            chunks.setdefault(name.partition("/")[2].partition(",")[0], []).append(value)
-    return [sum(values) / len(values) for values in chunks.values()]
+    prefix = f"test_{metric}/"
+    return list(
+        mean_of_each(
+            (name.removeprefix(prefix), value)
+            for name, value in result.metrics.items()
+            if name.startswith(prefix)
+        ).values()
+    )

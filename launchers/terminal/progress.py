@@ -3,7 +3,7 @@ no terminal.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.progress import (
@@ -32,6 +32,8 @@ class Progress:
         self.lock = threading.Lock()
         self.quiet = False
         self.many = False
+        # How a report is worded; whoever asked for the job may want it otherwise.
+        self.worded: Callable[[Event], str] = lambda event: event.text
 
     @contextmanager
     def watching(self, jobs: int) -> Iterator[None]:
@@ -64,7 +66,8 @@ class Progress:
     def event(self, job: str, event: Event) -> None:
         """Take what a job reports about itself."""
         if event.kind == REPORT and (self.bars is None or event.always):
-            self.line(f"[{job}] {event.text}" if self.many else event.text)
+            text = self.worded(event)
+            self.line(f"[{job}] {text}" if self.many else text)
         elif event.kind == PROGRESS and self.bars is not None:
             with self.lock:
                 if job not in self.tasks:

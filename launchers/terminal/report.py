@@ -12,6 +12,7 @@ from renate.build import FROM_STATE
 from renate.errors import printable_lines
 from renate.jobs.identity import already
 from renate.jobs.records import SUBMITTED, JobResult
+from renate.jobs.saved.given import maker_of
 
 from ..base import ComposedJob
 from .console import relative, stdout
@@ -108,8 +109,10 @@ def load_line(job: ComposedJob, url: str) -> str:
     target = str(job.config.model.get("_target_"))
     more = ""
 
-    if target.startswith("renate.jobs.live."):
+    if maker_of(target):
         more = ", model=net"
+        if any(maker_of(node._target_) for node in job.config.transform.inputs.test):
+            more += ", trust=['renate']"  # to call the config file's test_transform
     elif not target.startswith(FROM_STATE):
         more = f", trust=['{target.partition('.')[0]}']"
 

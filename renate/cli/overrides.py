@@ -9,6 +9,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
+from renate.compat.files.overrides import with_config_file
 from renate.errors import ConfigError
 from renate.launchers.composing.conf import ROOT
 from renate.launchers.composing.mistakes import one_line
@@ -30,6 +31,7 @@ def run(argv: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_plugins()
     # argparse wants the overrides in one row; flags may stand anywhere between them
+    argv = with_config_file(argv)
     argv = sorted(argv, key=lambda a: not a.startswith("-") and ("=" in a or a[0] in "+~"))
     arguments = get_args_parser().parse_args(argv)
     if any(line.startswith("hydra/sweeper=") for line in arguments.overrides):

@@ -1,4 +1,6 @@
-"""`renate state ls | show | verify | publish | rollback | pin | unpin | gc`: look after a state."""
+"""`renate state ls | show | verify | publish | rollback | pin | unpin | gc | import`: look after a
+state.
+"""
 
 import argparse
 from pathlib import Path
@@ -6,6 +8,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from rich.table import Table
 
+from renate.compat.states import command as import_command
 from renate.errors import JobError, NoVersionError
 from renate.jobs.directory import JobDirectory
 from renate.launchers.terminal.console import cell, stdout
@@ -50,8 +53,12 @@ def run(argv: list[str]) -> None:
     added.add_argument(
         "--grace-days", type=float, default=1.0, help="spare what is younger; default 1"
     )
+    import_command.add_arguments(verb("import", "take over a state that Renate 0.5 wrote"))
     asked = parser.parse_args(argv)
-    globals()[asked.verb](asked)
+    if asked.verb == "import":
+        import_command.run(asked)
+    else:
+        globals()[asked.verb](asked)
 
 
 def ls(asked: argparse.Namespace) -> None:

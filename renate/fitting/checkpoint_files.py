@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from renate.files import replacing
 from renate.ranks import Ranks
 
 Saved = dict[str, Any]
@@ -78,10 +79,9 @@ class CheckpointFiles:
         return saved if saved["update"] == self.update else None
 
     def save(self, file: Path, content: Mapping[str, Any]) -> None:
-        """Write a file so that a reader finds the old one or the new one, never a part."""
-        temporary = file.with_suffix(".tmp")
-        torch.save(dict(content), temporary)
-        temporary.replace(file)
+        """Write a file, whole or not at all."""
+        with replacing(file) as temporary:
+            torch.save(dict(content), temporary)
 
     def save_step(self, content: Mapping[str, Any]) -> None:
         """Write this process's checkpoint of the step that it is of."""

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from renate.errors import JobError
+from renate.files import replacing
 from renate.fitting.learner import Learner
 from renate.ranks import ALONE, Ranks
 
@@ -96,9 +97,8 @@ class Validation:
             "model": self.learner.model.state_dict(),
             "updater": self.learner.updater.state_dict(),
         }
-        temporary = self.file.with_suffix(".tmp")
-        torch.save(best, temporary)
-        temporary.replace(self.file)
+        with replacing(self.file) as temporary:
+            torch.save(best, temporary)
 
     def _step_plateaus(self, trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
         """Step the schedulers that wait for a metric, each time it was measured.

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from renate.errors import JobError
+from renate.files import UNFINISHED as BEING_WRITTEN
+from renate.files import replacing
 from renate.jobs.records import FAILED, UNFINISHED, JobResult
 
 Json = dict[str, Any]
@@ -36,10 +37,14 @@ def strict(content: Any) -> Any:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a file so that a reader finds the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n")
-    temporary.replace(path)
+    """Write an object into a JSON file, whole or not at all.
+
+    Raises:
+        ValueError: It holds a float that is no number.
+        OSError: The file can't be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n")
 
 
 def read_json(path: Path) -> Json | None:
@@ -142,6 +147,7 @@ class JobDirectory:
                     "traceback.txt",
                     "result.json",
                     "failed-*.json",
+                    f".*{BEING_WRITTEN}",  # of a process that was killed: nobody else is here
                 ]
                 for name in (
                     stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint*.pt"]
@@ -186,12 +192,9 @@ class JobDirectory:
 
     def recall(self, reports: Sequence[Json]) -> None:
         """Make metrics.jsonl hold these reports and no others."""
-        path = self.path / "metrics.jsonl"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(
-            "".join(json.dumps(strict(r), allow_nan=False) + "\n" for r in reports)
-        )
-        temporary.replace(path)
+        lines = [json.dumps(strict(report), allow_nan=False) + "\n" for report in reports]
+        with replacing(self.path / "metrics.jsonl") as temporary:
+            temporary.write_text("".join(lines))
 
     def reports(self) -> list[Json]:
         """The complete lines of metrics.jsonl; a line still being written is left out."""

@@ -16,7 +16,7 @@ from renate.jobs.saved.published import (
     updater_of,
 )
 from renate.jobs.saved.restore import Saved
-from renate.jobs.scoring import flat, measure_of, score
+from renate.jobs.scoring.measured import flat, measure_of, score
 from renate.jobs.stream import tests_of
 
 

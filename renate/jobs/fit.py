@@ -1,5 +1,6 @@
 """From a job's config to one fit: its batches, its Trainer, and what happens around the steps."""
 
+import inspect
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -7,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from renate.build import build
+from renate.build import build, locate
 from renate.data.batch import Batches, Columns, length
 from renate.errors import DataError
 from renate.fitting.callback import FitCallback
@@ -137,10 +138,20 @@ def fit(
 
 
 def _objective_of(job: Job, val: Columns | None) -> Objective:
-    """What says which weights are the best; nothing where that needs data that aren't there."""
+    """What says which weights are the best; nothing where that needs data that aren't there.
+
+    Raises:
+        DataError: They aren't there, and a tuner is to choose by them.
+    """
     objective = job.config["objective"]
     metric = objective["metric"]
     if val is None and str(metric).startswith("val_"):
+        if job.candidate is not None:
+            raise DataError(
+                f"objective.metric={metric}: a tuner chooses by validation data, and there are "
+                "none: hold some out by data.val_size=0.1, or by the val_size of a config file's "
+                "data module"
+            )
         metric = None
     return Objective(metric, objective["mode"], job.config["trainer"]["patience"])
 
@@ -206,5 +217,9 @@ def _logger_of(job: Job) -> Any:
     if "_target_" not in node or not job.ranks.first:
         return False
 
-    given = {} if node.get("save_dir") is not None else {"save_dir": str(job.directory.path)}
-    return job.build("logger", **given)
+    make = locate(node["_target_"], "logger", job.config["trust"])
+    takes_folder = "save_dir" in inspect.signature(make).parameters
+    if takes_folder and node.get("save_dir") is None:
+        return job.build("logger", save_dir=str(job.directory.path))
+
+    return job.build("logger")

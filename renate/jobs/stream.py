@@ -3,10 +3,8 @@
 import csv
 import shutil
 from dataclasses import replace
-from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
-from renate import metrics
 from renate.data.base import Data
 from renate.data.batch import length
 from renate.data.scenarios import Scenario
@@ -17,31 +15,20 @@ from renate.jobs.directory import write_json
 from renate.jobs.identity import content
 from renate.jobs.saved.published import trusted
 from renate.jobs.saved.restore import Saved
-from renate.jobs.update import Scores, update
+from renate.jobs.scoring.matrix import (
+    VALIDATION,
+    Shown,
+    by_chunk,
+    matrix_of,
+    name_of_test,
+    summarise,
+    value_of,
+)
+from renate.jobs.update import update
 from renate.seeds import derive
 from renate.state.contents import metrics_from
 from renate.state.publish import publish
 from renate.state.versions import State
-
-# How the scores of a chunk's validation data are named beside those of its tests
-VALIDATION = "validation of "
-
-
-class Shown(NamedTuple):
-    """What a stream's matrix shows.
-
-    Attributes:
-        metric: `accuracy`.
-        mode: Which way it is better, `max` or `min`.
-    """
-
-    metric: str
-    mode: str
-
-    @property
-    def average(self) -> str:
-        """What its average over the chunks is called."""
-        return f"average_{self.metric}"
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -175,7 +162,7 @@ def tests_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
 
     for index in range(scenario.chunks):
         for name, columns in data.test.items():
-            key = f"chunk {index + 1}" if len(data.test) == 1 else f"chunk {index + 1}, {name}"
+            key = name_of_test(index, name if len(data.test) > 1 else None)
             part = scenario.cut(columns, index, part="test", seed=seed, num_classes=classes)
             tests[key] = Test(part, scenario.classes(index, seed=seed, num_classes=classes))
 
@@ -195,62 +182,10 @@ def validations_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     ]
 
     return {
-        f"{VALIDATION}chunk {index + 1}": Test(part)
+        f"{VALIDATION}{name_of_test(index)}": Test(part)
         for index, part in enumerate(parts)
         if length(part)
     }
-
-
-def by_chunk(scores: Scores, metric: str, part: str = "") -> dict[str, float]:
-    """A metric on each chunk: the mean over its tests, where the data names several.
-
-    Args:
-        scores: Test name -> metric -> value.
-        metric: Which one.
-        part: "" for the test data, `VALIDATION` for the validation data.
-    """
-    values: dict[str, list[float]] = {}
-    for name, score in scores.items():
-        of_validation = name.startswith(VALIDATION)
-        if metric in score and of_validation == (part == VALIDATION):
-            values.setdefault(name.partition(",")[0], []).append(score[metric])
-
-    return {chunk: sum(found) / len(found) for chunk, found in values.items()}
-
-
-def matrix_of(history: list[dict[str, Any]], metric: str, part: str = "") -> list[list[float]]:
-    """R[t][i]: a metric on chunk i after update t."""
-    return [list(by_chunk(row["after"], metric, part).values()) for row in history]
-
-
-def value_of(history: list[dict[str, Any]], shown: Shown, objective: str | None) -> float:
-    """The objective of a stream: over all chunks, on validation data, after the last update.
-
-    Of `val_…` the mean over the chunks; of a stream's own metric that metric of the validation
-    data's matrix; of `train_…` the mean over the updates. Without an objective, for the table, the
-    average on test data.
-    """
-    if objective is None:
-        return summarise(history, shown)[shown.average]
-    if objective.startswith("train_"):
-        return fmean(float(row["value"]) for row in history)
-    if objective.startswith("val_"):
-        return fmean(matrix_of(history, objective.removeprefix("val_"), VALIDATION)[-1])
-
-    return summarise(history, shown, VALIDATION)[objective]
-
-
-def summarise(history: list[dict[str, Any]], shown: Shown, part: str = "") -> dict[str, float]:
-    """The stream's metrics after the updates so far; see renate/metrics.py for the definitions."""
-    matrix = matrix_of(history, shown.metric, part)
-    untrained = list(by_chunk(history[0]["before"], shown.metric, part).values())
-    result = metrics.of_stream(matrix, untrained, shown.metric, shown.mode)
-
-    masked = list(by_chunk(history[-1]["after"], "task_accuracy").values())[: len(matrix)]
-    if masked:
-        result["task_accuracy"] = fmean(masked)
-
-    return result
 
 
 def write_matrix(job: Job, history: list[dict[str, Any]], shown: Shown) -> None:

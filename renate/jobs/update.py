@@ -27,7 +27,7 @@ from renate.jobs.identity.already import goes_on
 from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_memory, load_model, load_updater
 from renate.jobs.saved.state_files import lineage_of, state_files
-from renate.jobs.scoring import flat, measure_of, score
+from renate.jobs.scoring.measured import flat, measure_of, score
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive

@@ -1,4 +1,4 @@
-"""What is changed inside torch: the compiler is loaded when a job compiles something."""
+"""What is changed inside torch: when the compiler is loaded, and the default device."""
 
 import importlib.util
 import sys
@@ -26,6 +26,22 @@ def load_dynamo_on_demand() -> None:
 
     sys.modules[DYNAMO] = torch._dynamo = _Dynamo()
     sys.meta_path.insert(0, _Submodules())
+
+
+def forget_default_device() -> None:
+    """Let tensors be made where they are made in a new process.
+
+    `torch.set_default_device(None)` leaves a None behind, on which `torch.get_default_device` of
+    torch 2.6 fails.
+    """
+    import torch
+
+    chosen = torch._GLOBAL_DEVICE_CONTEXT
+    if not hasattr(chosen, "device_context"):
+        return
+
+    torch.set_default_device(None)
+    del chosen.device_context
 
 
 def _is_waiting() -> bool:

@@ -7,9 +7,9 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 from renate.errors import ConfigError
+from renate.files import replacing
 from renate.state.manifest import Blob
 
 UNFINISHED = 3600.0  # seconds; a file in writing that is older has lost its writer
@@ -59,15 +59,11 @@ class Cache:
         if blob.size > self.limit:
             return
 
-        temporary = self.folder / f".{blob.sha256[:16]}-{uuid4().hex[:8]}"
-        try:
+        with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._make_room(blob.size)
-            temporary.write_bytes(data)
-            temporary.replace(self.folder / blob.sha256)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink()
+            with replacing(self.folder / blob.sha256) as temporary:
+                temporary.write_bytes(data)
 
     def _make_room(self, size: int) -> None:
         """Remove what was not used for longest, and what killed writers left, until `size` bytes

@@ -287,13 +287,20 @@ def _params(space: Space, config: Config) -> dict[str, Any]:
     return {key: _param(space.domains[key], text) for key, text in config.items()}
 
 
+def _pool(storage: str) -> dict[str, Any]:
+    """How connections are kept: those to a file not at all, since nobody would close them."""
+    from sqlalchemy.pool import NullPool
+
+    return {"poolclass": NullPool} if storage.startswith("sqlite") else {}
+
+
 def _open(storage: str) -> Any:
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
 
     if "://" in storage:
         try:
-            return RDBStorage(storage)
+            return RDBStorage(storage, engine_kwargs=_pool(storage))
         except ImportError as error:
             raise ConfigError(
                 f"{storage.partition(':')[0]} storage needs a package: {error}"

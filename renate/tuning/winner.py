@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from renate.errors import JobError, StateError
+from renate.files import replacing
 from renate.state.manifest import Manifest
 from renate.state.publish import adopt, candidates, publish
 from renate.state.store import open_store
@@ -126,9 +127,10 @@ def publish_best(folder: Path) -> Manifest:
 
     at = State(given["url"]) if given else None
     parent = (at, at.manifest(given["version"])) if at else None
-    update = given["version"] + 1 if given else 1
-    same = {"update": update, "sweep": record["id"], "seed": record["seed"]}
     rows = read(*parent) if parent else []
+    # An imported state's trials may be of more updates than it has versions
+    earlier = [given["version"] if given else 0, *(int(row["update"]) for row in rows)]
+    same = {"update": max(earlier) + 1, "sweep": record["id"], "seed": record["seed"]}
     rows += rows_of(trials, record["others"], metric=record["metric"], mode=record["mode"], **same)
     source = State(candidate_of(folder, best))
     manifest = _outcome(source)
@@ -225,9 +227,8 @@ def cut_to_what_is_there(folder: Path) -> None:
             break
         events = log.read_bytes().splitlines(keepends=True)
         end = next(n for n, line in enumerate(events) if json.loads(line).get("end") == best.id)
-        temporary = log.with_suffix(".tmp")
-        temporary.write_bytes(b"".join(events[:end]))
-        temporary.replace(log)
+        with replacing(log) as temporary:
+            temporary.write_bytes(b"".join(events[:end]))
 
     for trial in trials_of(folder):
         if trial.status == RUNNING and not _is_whole(candidate_of(folder, trial)):

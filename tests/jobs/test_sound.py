@@ -12,7 +12,7 @@ from renate.errors import JobError
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.directory import JobDirectory, describe, strict
 from renate.jobs.records import COMPLETED, JobResult
-from renate.jobs.scoring import check_numbers
+from renate.jobs.scoring.measured import check_numbers
 
 
 class Masked(nn.Module):

@@ -16,6 +16,7 @@ from pytorch_lightning.loops import training_epoch_loop
 
 from renate.fitting.epoch_loop import EpochLoop
 from renate.libraries import hydra, lightning, numpy, omegaconf, torchmetrics
+from renate.libraries.torch import forget_default_device
 
 LOOP = "pytorch_lightning.loops.training_epoch_loop:_TrainingEpochLoop"
 NODE = "omegaconf.base:Node"
@@ -33,6 +34,7 @@ NAMES = (
     f"{LOOP}.update_lr_schedulers",
     f"{LOOP}.done",
     f"{LOOP}._is_training_done",
+    "torch:_GLOBAL_DEVICE_CONTEXT",
     "hydra.core.plugins:Plugins.is_in_toplevel_plugins_module",
     "omegaconf.resolvers:oc.env",
     "omegaconf:DictConfig._get_node",
@@ -106,7 +108,8 @@ def test_lightning_leaves_sigterm_to_us() -> None:
     made = trainer()
     told: list[int] = []
     lightning.on_sigterm(made, lambda number, frame: told.append(number))
-    before = signal.getsignal(signal.SIGTERM)
+    # Lightning calls the handler that it finds as well
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         made._signal_connector.register_signal_handlers()
         signal.raise_signal(signal.SIGTERM)
@@ -252,3 +255,11 @@ def test_these_files_import_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_torch_forgets_a_default_device() -> None:
+    torch.set_default_device("meta")
+    forget_default_device()
+    assert torch.get_default_device().type == "cpu"
+    assert torch.empty(0).device.type == "cpu"
+    forget_default_device()  # nothing was chosen

@@ -18,7 +18,7 @@ from renate.state.versions import State
 from tests.conftest import ROOT
 from tests.memory.examples import bound, in_ram
 
-KINDS = ("yaml", "py")
+KINDS = ("yaml", "python")
 
 CODE = '''"""Memories of our own."""
 

@@ -26,7 +26,7 @@ ODD: list[Any] = [
     [[]],
     [1] * 9,
     [10**9] * 3,
-    {"_target_": "renate.jobs.live.LiveDataset", "path": "payload"},
+    {"_target_": "renate.jobs.passed_objects.loaded.PassedDataset", "path": "payload"},
     {"_target_": "os.system", "command": "touch ran"},
     {"_target_": "torch.nn.Linear", "in_features": 10**9, "out_features": 10**9},
     {"_partial_": True, "_target_": "torch.nn.ReLU"},

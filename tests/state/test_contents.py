@@ -39,7 +39,14 @@ def test_nothing_but_sizes_reaches_a_job() -> None:
     node = {"_target_": "a.B", "input_shape": [1, 2], "hidden": 3, "in_channels": None}
     assert sizes_from(node) == {"input_shape": [1, 2]}
     with pytest.raises(ValueError, match="expected a whole|in_features is"):
-        sizes_from({"in_features": {"_target_": "renate.jobs.live.LiveDataset", "path": "x"}})
+        sizes_from(
+            {
+                "in_features": {
+                    "_target_": "renate.jobs.passed_objects.loaded.PassedDataset",
+                    "path": "x",
+                }
+            }
+        )
 
 
 @pytest.mark.parametrize(

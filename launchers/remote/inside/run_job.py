@@ -16,7 +16,6 @@ import signal
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +23,9 @@ from pathlib import Path
 import yaml
 
 from renate.errors import JobError, RenateError
+from renate.files import Tail
 from renate.jobs.directory import JobDirectory, Json, read_json
+from renate.jobs.passed_objects import ELSEWHERE
 from renate.jobs.records import DONE, LOG, PROGRESS, REPORT, RESUMED, Event, JobResult
 from renate.jobs.running.torchrun import Group, meaning, processes_of
 from renate.state.store import open_store
@@ -49,6 +50,7 @@ def main() -> int:
     parser.add_argument("--interface")
     given = parser.parse_args()
 
+    os.environ[ELSEWHERE] = str(given.channel.absolute())
     try:
         record: Json = read_json(given.channel / "job.json") or {}
         given.directory.mkdir(parents=True, exist_ok=True)
@@ -138,7 +140,7 @@ class Logs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.read = Counter[str]()
+        self.tails: dict[Path, Tail] = {}
         self.text = codecs.getincrementaldecoder("utf-8")("replace")
 
     def pass_on(self, put: Callable[[Event], None]) -> None:
@@ -146,14 +148,10 @@ class Logs:
         events.
         """
         for path in sorted([*self.folder.glob("log*.txt"), *self.folder.glob("torchrun.txt")]):
-            with path.open("rb") as file:
-                file.seek(self.read[path.name])
-                new = file.read()
-
+            new = self.tails.setdefault(path, Tail(path)).read()
             if not new:
                 continue
 
-            self.read[path.name] += len(new)
             sys.stdout.buffer.write(new)
             sys.stdout.buffer.flush()
             if path.name == "log.txt":

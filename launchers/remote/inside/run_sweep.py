@@ -9,6 +9,7 @@ outcomes, so an interrupted sweep goes on.
 import argparse
 import contextlib
 import io
+import os
 import signal
 import sys
 import traceback
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from renate.errors import JobError, RenateError
 from renate.jobs.directory import JobDirectory, Json, read_json
+from renate.jobs.passed_objects import ELSEWHERE
 from renate.jobs.records import COMPLETED, LOG, Event, JobResult
 from renate.state.store import open_store
 from renate.state.versions import State
@@ -39,6 +41,7 @@ def main() -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--run", required=True)
     given = parser.parse_args()
+    os.environ[ELSEWHERE] = str(given.channel.absolute())
     # The workers are told to end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     record = read_json(given.channel / "job.json") or {}

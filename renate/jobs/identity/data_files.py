@@ -8,7 +8,7 @@ from renate.build import build
 from renate.data.fingerprint import is_patterns
 from renate.errors import ConfigError
 
-OWN = "renate.data."
+OWN = ("renate.data.", "renate.compat.")
 
 
 def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from renate.fitting.trainer import device_of
 from renate.jobs.config_yaml import load
 from renate.jobs.context import Job
 from renate.jobs.directory import JobDirectory, Json, Stopped, describe
-from renate.jobs.live import reading_from
+from renate.jobs.passed_objects.loaded import reading_from
 from renate.jobs.records import COMPLETED, STOPPED, JobResult
 from renate.jobs.running.torchrun import failed
 from renate.ranks import ALONE, Ranks, is_lost

@@ -21,6 +21,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from renate.libraries.numpy import seed_generator
+from renate.libraries.torch import forget_default_device
 from renate.threads import asked_by_environment
 
 # Where a job's own code is likeliest to put a function of its own in place of the library's.
@@ -247,7 +248,7 @@ def _set_libraries(was: Names) -> None:
 
     torch.use_deterministic_algorithms(was["deterministic"], warn_only=was["warn_only"])
     torch.set_default_dtype(was["dtype"])
-    torch.set_default_device(None)
+    forget_default_device()
     torch.set_float32_matmul_precision(was["precision"])
     torch.set_grad_enabled(was["grad"])
     torch.set_flush_denormal(False)

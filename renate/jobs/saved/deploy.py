@@ -27,12 +27,11 @@ from renate.jobs.saved.from_state import (
     tensors_of,
     transform_from,
 )
+from renate.jobs.saved.given import maker_of
 from renate.problems.base import Problem
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import Updater
-
-LIVE = "renate.jobs.live.LiveModel"
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def load_model(
         url: The state.
         version: A number or the name of a pin; None is the newest.
         model: A network to load the weights into, where the state can't name its class
-            (`renate.run(model=…)`).
+            (`renate.run(model=…)`, a config file's `model_fn`).
         trust: Modules of your own that the state's config may name besides renate's models and
             torch.nn.
 
@@ -165,10 +164,11 @@ def load_model(
     tensors = tensors_of(state, manifest, "model")
     node = deploy["model"]
 
-    if node["_target_"] == LIVE:
+    made_by = maker_of(node["_target_"])
+    if made_by is not None:
         if model is None:
             raise StateError(
-                f"{url} was made by renate.run(model=…), whose class it can't name: "
+                f"{url} was made by {made_by}: "
                 "pass a network of that class, load_model(url, model=net)"
             )
 

@@ -202,7 +202,7 @@ def tensors_of(state: State | Relayed, manifest: Manifest, name: str) -> dict[st
 def load_into(
     module: nn.Module, tensors: dict[str, torch.Tensor], origin: str, kind: str = "model"
 ) -> None:
-    """Load tensors by name.
+    """Load tensors by name, into a module that may have to be made by them first (`begin_from`).
 
     Raises:
         StateError: Naming the first tensor that is missing, left over, or of another shape.
@@ -210,6 +210,9 @@ def load_into(
     if isinstance(module, Updater):  # states of before kept the loss's tensors too
         own = module.state_dict()
         tensors = {k: v for k, v in tensors.items() if k in own or not k.startswith(OF_CONFIG)}
+
+    if callable(begin := getattr(module, "begin_from", None)):
+        begin(tensors)
 
     check_tensors(module, tensors, origin, kind)
     module.load_state_dict(tensors)

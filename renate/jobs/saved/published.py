@@ -2,7 +2,7 @@
 command says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +15,12 @@ from renate.fitting.measure import Measure
 from renate.jobs.builders import criterion_of, transform
 from renate.jobs.context import OURS, Job
 from renate.jobs.saved.from_state import from_state, load_into, module_from_state, transform_from
+from renate.jobs.saved.given import maker_of
 from renate.jobs.saved.restore import Saved
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.updaters.base import Updater
 
-# Marks the network of renate.run(model=…), whose class a state can't name
-LIVE = "renate.jobs.live.LiveModel"
 PLAIN = {"_target_": "renate.updaters.fine_tuning.FineTuning"}  # predicts as the network does
 NO_MEMORY = {"_target_": "renate.memory.none.NoMemory"}
 GROUPS = ("model", "transform", "updater")
@@ -50,15 +49,14 @@ def model_of(job: Job, saved: Saved) -> nn.Module:
     tensors = saved.tensors("model")
     where = _where(saved)
 
-    if node["_target_"] != LIVE:
+    made_by = maker_of(node["_target_"])
+    is_given_again = maker_of(job.config["model"]["_target_"]) == made_by
+    if made_by is None:
         model = module_from_state(node, "model", tensors, where, trusted(job))
-    elif job.config["model"]["_target_"] == LIVE:
+    elif is_given_again:
         model = job.build("model")
     else:
-        raise StateError(
-            f"{where} was made by renate.run(model=…), whose class it can't name: give the model "
-            "again"
-        )
+        raise StateError(f"{where} was made by {made_by}: give the model again")
 
     load_into(model, tensors, where)
 
@@ -154,7 +152,8 @@ def _difference(job: Job, saved: Saved, group: str) -> str | None:
             "says otherwise"
         )
 
-    if theirs["_target_"] == ours["_target_"] == LIVE:
+    made_by = maker_of(ours["_target_"])
+    if made_by is not None and made_by == maker_of(theirs["_target_"]):
         return None
 
     for name, value in ours.items():
@@ -177,7 +176,12 @@ def _own_predict(job: Job) -> str | None:
 def _same_transform(job: Job, saved: Saved) -> bool:
     ours: Mapping[str, Any] = job.config["transform"]
     theirs = saved.deploy["transform"]
-    return all(_plain(ours[side]["test"]) == _plain(theirs[side]) for side in ("inputs", "targets"))
+    return all(_named(ours[side]["test"]) == _named(theirs[side]) for side in ("inputs", "targets"))
+
+
+def _named(nodes: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Transforms as they are compared: one of a config file is the command's, whose file it is."""
+    return [node["_target_"] if maker_of(node["_target_"]) else _plain(node) for node in nodes]
 
 
 def _plain(value: Any) -> Any:

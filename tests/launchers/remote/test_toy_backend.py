@@ -7,7 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
+from renate import load_model, run
 from renate.state.versions import State
 from tests.command import renate
 
@@ -70,6 +73,18 @@ def test_a_sweep_is_one_job(toy: list[str], workdir: Path) -> None:
 def test_a_job_that_fails_says_why(toy: list[str], workdir: Path) -> None:
     done = renate(*toy, "optimizer.lr=1e30", cwd=workdir, code=1)
     assert done.stderr.splitlines()[-1].startswith("renate: the loss is")
+
+
+def test_objects_of_the_caller_travel_with_a_job(
+    toy: list[str], workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workdir)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    asked = [line for line in toy if not line.startswith("model.")]
+    given = run([*asked, "state.url=./state", "state.first=true"], model=net)
+    assert given.version == 1
+    loaded = load_model(str(workdir / "state"), model=net)
+    assert len(loaded.predict(torch.zeros(2, 1, 8, 8))) == 2
 
 
 def test_what_it_lacks_is_said_in_one_line(toy: list[str], workdir: Path) -> None:

@@ -10,7 +10,9 @@ from torch import nn
 
 import renate
 from renate.errors import ConfigError, JobError
-from renate.jobs.live import ABANDONED, Held, LiveModel, reading_from
+from renate.jobs import passed_objects
+from renate.jobs.passed_objects.held import ABANDONED, Held
+from renate.jobs.passed_objects.loaded import PassedDataset, PassedModel, reading_from
 
 
 def test_a_file_stays_as_long_as_somebody_needs_it(tmp_path: Path) -> None:
@@ -43,21 +45,21 @@ def test_only_objects_of_this_run_directory_are_read(tmp_path: Path) -> None:
     held = Held(tmp_path / "mine" / "live")
     path = held.save(nn.Linear(2, 2), "model")
     with pytest.raises(ConfigError, match="no object of this run directory"):
-        LiveModel(str(path))
+        PassedModel(str(path))
     with (
         reading_from(str(tmp_path / "other")),
         pytest.raises(ConfigError, match="no object of this run directory"),
     ):
-        LiveModel(str(path))
+        PassedModel(str(path))
     with reading_from(str(tmp_path / "mine")):
-        assert isinstance(LiveModel(str(path)).net, nn.Linear)
+        assert isinstance(PassedModel(str(path)).net, nn.Linear)
         strange = path.with_name("strange.pkl")
         strange.write_bytes(path.read_bytes())
         with pytest.raises(ConfigError, match="no object of this run directory"):
-            LiveModel(str(strange))
+            PassedModel(str(strange))
         path.write_bytes(cloudpickle.dumps(nn.Linear(5, 5)))
         with pytest.raises(JobError, match="aren't those that were written"):
-            LiveModel(str(path))
+            PassedModel(str(path))
     held.release()
 
 
@@ -80,3 +82,15 @@ def test_calls_leave_nothing_and_the_same_call_finds_its_job(workdir: Path) -> N
         model[1].bias += 1
     assert renate.run(asked, model=model).job_dir != first.job_dir, "other weights are another job"
     assert [*(workdir / "mine" / "live").iterdir()] == []
+
+
+def test_a_state_that_names_a_passed_model_as_earlier_releases_did_is_told() -> None:
+    assert passed_objects.is_model("renate.jobs.live.LiveModel")
+    assert passed_objects.is_passed("renate.jobs.live.LiveDataset")
+    assert not passed_objects.is_model("renate.jobs.live.LiveDataset")
+    assert not passed_objects.is_passed("renate.models.mlp.MLP")
+
+
+def test_the_names_stand_for_the_classes() -> None:
+    for cls, name in ((PassedModel, passed_objects.MODEL), (PassedDataset, passed_objects.DATASET)):
+        assert f"{cls.__module__}.{cls.__qualname__}" == name

@@ -1,0 +1,1 @@
+"""Renate's functions: what one calls, and how it is said here."""

@@ -1,0 +1,238 @@
+"""A config_space in Renate's keys -> overrides."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from renate.build import shipped
+from renate.compat.calls.domains import as_override, is_domain
+from renate.compat.calls.methods import Method
+from renate.compat.files.description import Description
+from renate.errors import ConfigError, nearest
+
+COMMON = {
+    "learning_rate": "optimizer.lr",
+    "weight_decay": "optimizer.weight_decay",
+    "batch_size": "data.batch_size",
+    "max_epochs": "trainer.max_epochs",
+}
+REPLAY = {
+    "memory_size": "memory.capacity",
+    "memory_batch_size": "updater.replay_batch_size",
+    "batch_memory_frac": "updater.replay_batch_size",
+}
+OPTIMIZERS = {"Adam": "adam", "SGD": "sgd", "AdamW": "adamw"}
+SCHEDULERS = {
+    "StepLR": ("step", ("step_size", "gamma")),
+    "ExponentialLR": ("any", ("gamma",)),
+    "CosineAnnealingLR": ("cosine", ()),
+}
+SCHEDULE = "learning_rate_scheduler"
+OF_SCHEDULES = tuple(f"{SCHEDULE}_{name}" for name in ("step_size", "gamma", "interval"))
+# Keys whose values aren't merely passed on.
+SPECIAL = (
+    "optimizer",
+    "momentum",
+    SCHEDULE,
+    *OF_SCHEDULES,
+    "early_stopping",
+    "mask_unused_classes",
+    "ema_memory_update_gamma",
+)
+WHOLE = ("batch_size", "max_epochs", "memory_size", "memory_batch_size", "loss_normalization")
+
+
+@dataclass
+class Translation:
+    """One config_space.
+
+    Attributes:
+        config: Renate's keys -> values and domains; what is missing is as Renate had it.
+        method: The updater.
+        description: Of the config file, whose functions' arguments are keys too.
+        max_epochs: The argument of the call; None where the call leaves it to the dictionary.
+        say: Is told what is done otherwise than it was written.
+
+    Raises:
+        ConfigError: A key that Renate hasn't, or a value that can't be right.
+    """
+
+    config: Mapping[str, Any]
+    method: Method
+    description: Description
+    max_epochs: int | None
+    say: Callable[[str], None]
+    defaults: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.defaults = shipped("compat", "job")
+        self._check()
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Renate's keys that this updater knows -> ours."""
+        replay = REPLAY if self.method.replays else {}
+        return {**COMMON, **replay, **self.method.keys}
+
+    @property
+    def tuned(self) -> list[str]:
+        """The keys that have a domain of more than one value."""
+        return [key for key, value in self.config.items() if is_domain(value)]
+
+    def overrides(self) -> list[str]:
+        """Return the config_space as overrides; domains in the sweep grammar."""
+        lines = [f"updater={self.method.option}", *self._optimizer(), *self._schedule()]
+        left_out = self._left_out()
+        for key, ours in self.keys.items():
+            if key not in left_out:
+                lines += self._line(key, ours)
+
+        lines += self._early_stopping()
+        for name in self.description.arguments:
+            if name in self.config:
+                lines.append(f"config_file.{name}={self._text(name, self.config[name])}")
+
+        return lines
+
+    def _line(self, key: str, ours: str) -> list[str]:
+        value = self.config.get(key, self.defaults.get(key))
+        if key == "max_epochs":
+            value = self._epochs()
+        if value is None:
+            return []
+        if key in self.description.arguments and key in self.config:
+            return [f"{ours}=${{config_file.{key}}}"]  # one value for both
+
+        return [f"{ours}={self._text(key, value)}"]
+
+    def _text(self, key: str, value: Any) -> str:
+        argument = self.description.arguments.get(key)
+        integer = key in WHOLE or (argument is not None and argument.kind == "int")
+        if argument is not None and not is_domain(value) and not integer:
+            argument.check(value, "config_space: ")
+        if value is None:
+            return "null"
+
+        points = int(self.defaults["reverse_log_values"])
+        return as_override(key, value, integer=integer, points=points, say=self.say)
+
+    def _epochs(self) -> Any:
+        inside = self.config.get("max_epochs")
+        if inside is None:
+            return self.defaults["max_epochs"] if self.max_epochs is None else self.max_epochs
+        return inside
+
+    def _left_out(self) -> set[str]:
+        """Keys that another one, or a function of the config file, stands in for."""
+        if "memory_batch_size" in self.config and "batch_memory_frac" in self.config:
+            raise ConfigError(
+                "config_space: both memory_batch_size and batch_memory_frac say how much is drawn "
+                "from the memory: give one of them"
+            )
+
+        gone = {"batch_memory_frac"} if "memory_batch_size" in self.config else set()
+        if "optimizer_fn" in self.description.functions:
+            gone |= {"learning_rate", "weight_decay"}
+
+        return gone
+
+    def _optimizer(self) -> list[str]:
+        """The optimizer, and the momentum, which only one of them has."""
+        if "optimizer_fn" in self.description.functions:
+            return ["optimizer=config_file"]
+
+        name = self.config.get("optimizer", self.defaults["optimizer"])
+        if is_domain(name):
+            raise ConfigError(
+                f"config_space['optimizer']={name}: tune one optimizer's keys, or write "
+                "optimizer_fn"
+            )
+        if name not in OPTIMIZERS:
+            raise ConfigError(
+                f"config_space['optimizer']={name!r}: expected one of {', '.join(OPTIMIZERS)}"
+                f"{nearest(str(name), OPTIMIZERS)}"
+            )
+
+        momentum = self.config.get("momentum", self.defaults["momentum"])
+        if name == "SGD":
+            text = self._text("momentum", momentum)
+            return [f"optimizer={OPTIMIZERS[name]}", f"optimizer.momentum={text}"]
+        if is_domain(momentum) or momentum:
+            raise ConfigError(
+                f"config_space['momentum']={momentum}: {name} has none; optimizer='SGD', or leave "
+                "it out"
+            )
+
+        return [f"optimizer={OPTIMIZERS[name]}"]
+
+    def _schedule(self) -> list[str]:
+        if "lr_scheduler_fn" in self.description.functions:
+            return ["lr_scheduler=config_file"]
+
+        name = self.config.get(SCHEDULE)
+        given = [key for key in OF_SCHEDULES if key in self.config]
+        if name is None:
+            if given:
+                raise ConfigError(f"config_space['{given[0]}']: there is no {SCHEDULE}")
+            return ["lr_scheduler=none"]
+        if name not in SCHEDULERS:
+            raise ConfigError(
+                f"config_space['{SCHEDULE}']={name!r}: expected one of {', '.join(SCHEDULERS)}, or "
+                f"lr_scheduler_fn in the config file{nearest(str(name), SCHEDULERS)}"
+            )
+
+        option, arguments = SCHEDULERS[name]
+        lines = [f"lr_scheduler={option}"]
+        plus = ""
+        if option == "any":
+            lines.append(f"lr_scheduler._target_=torch.optim.lr_scheduler.{name}")
+            plus = "+"
+        for argument in (*arguments, "interval"):
+            key = f"{SCHEDULE}_{argument}"
+            text = as_override(
+                key,
+                self.config.get(key, self.defaults[key]),
+                integer=argument == "step_size",
+                points=int(self.defaults["reverse_log_values"]),
+                say=self.say,
+            )
+            lines.append(f"{'' if argument == 'interval' else plus}lr_scheduler.{argument}={text}")
+
+        return lines
+
+    def _early_stopping(self) -> list[str]:
+        if not self.config.get("early_stopping", False):
+            return []
+        return [f"trainer.patience={self.defaults['early_stopping_patience']}"]
+
+    def _check(self) -> None:
+        known = [*self.keys, *SPECIAL, *self.description.arguments]
+        for key in self.config:
+            if key not in known:
+                raise ConfigError(
+                    f"config_space['{key}']={self.config[key]}: neither a key of updater="
+                    f"'{self.method.name}' nor an argument of a function in "
+                    f"{self.description.path}{nearest(str(key), known)}"
+                )
+
+        for key, built in (("mask_unused_classes", False), ("ema_memory_update_gamma", 1.0)):
+            if key in self.config and self.config[key] != built:
+                raise ConfigError(
+                    f"config_space['{key}']={self.config[key]}: this package has only {built}"
+                )
+
+        inside = self.config.get("max_epochs")
+        both = self.max_epochs is not None and inside is not None
+        if both and not is_domain(inside) and inside != self.max_epochs:
+            raise ConfigError(
+                f"max_epochs={self.max_epochs} and config_space['max_epochs']={inside}: give one "
+                "of them, or the same number"
+            )
+
+        missing = self.description.missing(self.config)
+        if missing:
+            takers = " and ".join(self.description.arguments[missing[0]].functions)
+            raise ConfigError(
+                f"config_space has no '{missing[0]}', which {takers} of {self.description.path} "
+                "needs"
+            )

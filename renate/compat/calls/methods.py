@@ -1,0 +1,100 @@
+"""Renate's updaters by the names that it had for them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from renate.errors import ConfigError, nearest
+from renate.launchers.composing.conf import options_of
+
+WEIGHTS = {
+    "alpha": "updater.alpha",
+    "loss_weight": "updater.loss_weight",
+    "loss_normalization": "updater.loss_normalization",
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One of Renate's updaters.
+
+    Attributes:
+        name: Renate's.
+        option: Of our group `updater`.
+        replays: Whether it draws from a memory of limited size.
+        keys: Key of its own -> ours.
+        instead: What comes nearest, until there is such an option.
+        note: What is told when it is used.
+    """
+
+    name: str
+    option: str
+    replays: bool = True
+    keys: Mapping[str, str] = field(default_factory=dict)
+    instead: str = "ER"
+    note: str | None = None
+
+
+METHODS = (
+    Method("ER", "weighted_er", keys=WEIGHTS),
+    Method("DER", "weighted_derpp", keys=WEIGHTS | {"beta": "updater.beta"}),
+    Method("Joint", "joint", replays=False, keys={"reset": "updater.reset"}),
+    Method("FineTuning", "fine_tuning", replays=False),
+    Method(
+        "Avalanche-ER",
+        "weighted_er",
+        note="Avalanche-ER: the updater ER of this package, without Avalanche",
+    ),
+    Method("POD-ER", "pod_er", instead="DER"),
+    Method("CLS-ER", "cls_er", instead="DER"),
+    Method("Super-ER", "super_er", instead="DER"),
+    Method("Offline-ER", "offline_er", instead="ER"),
+    Method("RD", "repeated_distillation", instead="DER"),
+    Method("GDumb", "gdumb", instead="ER"),
+    Method("LearningToPrompt", "l2p", replays=False, instead="FineTuning"),
+    Method("LearningToPromptReplay", "l2p_replay", instead="ER"),
+    Method("SPeft", "s_prompts", replays=False, instead="FineTuning"),
+    Method("Avalanche-EWC", "ewc", replays=False, instead="FineTuning"),
+    Method("Avalanche-LwF", "lwf", replays=False, instead="FineTuning"),
+    Method("Avalanche-iCaRL", "icarl", instead="ER"),
+)
+
+
+def plain(name: str) -> str:
+    """A name however it is spelled: `Offline-ER`, `OfflineER`, `offline_er`."""
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
+def method_named(name: str) -> Method:
+    """Find one of Renate's updaters, whether or not this package has it.
+
+    Raises:
+        ConfigError: Renate had none of that name.
+    """
+    known = {plain(method.name): method for method in METHODS}
+    if not isinstance(name, str) or plain(name) not in known:
+        names = {plain(method.name): method.name for method in METHODS}
+        close = nearest(plain(str(name)), names)
+        for spelling, written in names.items():
+            close = close.replace(f"'{spelling}'", f"'{written}'")
+        raise ConfigError(
+            f"updater={name!r}: Renate has none of that name{close} ({', '.join(names.values())})"
+        )
+
+    return known[plain(name)]
+
+
+def method_for(name: str) -> Method:
+    """Find one of Renate's updaters that this package has.
+
+    Raises:
+        ConfigError: There is none of that name, or none yet.
+    """
+    method = method_named(name)
+    if method.option not in options_of("updater"):
+        raise ConfigError(
+            f"updater='{method.name}': this package hasn't got it yet; the nearest that it has is "
+            f"updater='{method.instead}'"
+        )
+
+    return method

@@ -1,0 +1,1 @@
+"""Config files of Renate's: Python modules that define `model_fn`, `data_module_fn` and others."""

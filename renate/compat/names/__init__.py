@@ -1,0 +1,1 @@
+"""What Renate's import paths lead to."""

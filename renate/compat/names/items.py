@@ -1,0 +1,31 @@
+"""The items of a data set as a table, by the same source that reads any data set here."""
+
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from renate.build import build, shipped
+from renate.data.table import Table
+from renate.errors import DataError
+
+TRAIN = "data.train"
+
+
+def table_of(items: Dataset[Any], key: str) -> Table:
+    """Read every item of a data set.
+
+    Args:
+        items: (input, target) each.
+        key: What they are, for messages.
+
+    Raises:
+        DataError: Items that can't be columns.
+    """
+    node = {k: v for k, v in shipped("data", "torch_dataset").items() if k not in ("train", "test")}
+    source: Any = build(node, "data", train=items, test=None)
+    try:
+        train, _ = source.read()
+    except DataError as error:
+        raise DataError(str(error).replace(TRAIN, key, 1)) from error
+
+    return Table(*train)

@@ -1,0 +1,1 @@
+"""States that Renate 0.5 wrote, taken over into ours."""

@@ -1,0 +1,1 @@
+"""What models are worth: on test data, and over the chunks of a stream."""

@@ -1,0 +1,48 @@
+"""Logits of past examples, kept beside them."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from renate.data.batch import Batch, Columns
+from renate.updaters.base import Updater
+
+
+class KeepsLogits(Updater):
+    """An updater that compares its outputs with those of before, as DER and its kin do.
+
+    Logits are stored as seen when the example came. A subclass offers them with each batch.
+    """
+
+    fields = ("logits",)
+    widths_differ = False
+
+    def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return the loaded model's `logits` of past examples, float32 [B, K]."""
+        return {"logits": self.predict(model, batch.inputs).float()}
+
+    def grow(self, model: nn.Module, before: dict[str, Tensor]) -> None:
+        """Carry the updater's own state over, and widen the stored logits by NaN for the outputs
+        that are new.
+
+        Raises:
+            StateError: See `Updater.grow`.
+        """
+        super().grow(model, before)
+        if len(self.memory):  # NaN: the head had no such output when the example came
+            self.memory.widen("logits", self.problem.outputs, float("nan"))
+
+    def start(self, model: nn.Module, data: Columns) -> None:
+        """Look whether some stored logits have NaN in place of outputs that came later; the new
+        data is what is trained on.
+        """
+        kept = self.memory.columns().get("logits")
+        self.widths_differ = kept is not None and bool(kept.isnan().any())
+
+    def distance(self, now: Tensor, then: Tensor) -> Tensor:
+        """Return the mean square of what outputs [B, K] differ by now and then, a scalar."""
+        # Logits of before the head grew are compared on the width that they had
+        if self.widths_differ:
+            known = ~then.isnan()
+            now = now[known]
+            then = then[known]
+        return F.mse_loss(now, then)

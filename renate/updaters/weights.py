@@ -1,0 +1,61 @@
+"""A loss of several terms with a weight each, as Renate 0.5 had it."""
+
+from torch import Tensor
+
+from renate.data.batch import Batch
+from renate.updaters.base import Updater
+
+
+def replay_count(replay_batch_size: float, batch: Batch) -> int:
+    """How many past examples go with a batch: below 1 a fraction of it, but one at least."""
+    if replay_batch_size >= 1:
+        return int(replay_batch_size)
+    return max(1, int(replay_batch_size * len(batch)))
+
+
+class Weighted(Updater):
+    """An updater whose loss is a sum of weighted terms, divided by the weights if asked for.
+
+    Args:
+        loss_weight: Of new examples.
+        loss_normalization: 1 divides the loss by the sum of all weights, 0 doesn't.
+        replay_batch_size: Past examples of a draw: a number, or below 1 a fraction of the batch.
+    """
+
+    def __init__(
+        self, loss_weight: float, loss_normalization: int, replay_batch_size: float
+    ) -> None:
+        super().__init__()
+        if loss_weight < 0:
+            raise ValueError(f"loss_weight={loss_weight}: expected 0 or more")
+        if loss_normalization not in (0, 1):
+            raise ValueError(f"loss_normalization={loss_normalization}: expected 0 or 1")
+        whole = replay_batch_size == int(replay_batch_size)
+        if replay_batch_size <= 0 or (replay_batch_size >= 1 and not whole):
+            raise ValueError(
+                f"replay_batch_size={replay_batch_size}: expected a fraction between 0 and 1, or a "
+                "number of examples"
+            )
+
+        self.loss_weight = loss_weight
+        self.loss_normalization = loss_normalization
+        self.replay_batch_size = replay_batch_size
+
+    def total(self, new: Tensor, terms: list[tuple[float, Tensor]]) -> Tensor:
+        """Return the weighted sum of the loss of new examples and of (weight, term) pairs."""
+        loss = self.loss_weight * new
+        weights = self.loss_weight
+        for weight, term in terms:
+            loss = loss + weight * term
+            weights += weight
+
+        if self.loss_normalization and terms:
+            return loss / weights
+        return loss
+
+    def check_weights(self, *weights: float) -> None:
+        """Raises ValueError for a negative weight, or where all are 0."""
+        if min(weights) < 0:
+            raise ValueError(f"weights {list(weights)}: expected 0 or more")
+        if self.loss_weight + sum(weights) == 0:
+            raise ValueError("all weights are 0: nothing would be learned")

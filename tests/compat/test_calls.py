@@ -1,0 +1,416 @@
+"""Each argument of Renate's calls, and each key of a config_space, in the config that it makes."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from renate.api import Result
+from renate.compat.calls import running, training
+from renate.compat.calls.methods import METHODS
+from renate.errors import ConfigError, NoVersionError
+from renate.launchers.composing.conf import options_of
+from renate.launchers.sweeps.from_python import composed
+from renate.launchers.sweeps.tuned_update import Tuning
+from renate.training import run_training_job
+from renate.tuning.config_spaces import config_space
+from renate.tuning.tuning import execute_tuning_job
+from tests.compat.scripts import HERE, bring
+
+syne_tune = pytest.importorskip("syne_tune.config_space")
+ROLE = "arn:aws:iam::123456789012:role/renate"
+# Done when their method is built; until then each is refused by name.
+BUILT = [method.name for method in METHODS if method.option in options_of("updater")]
+WAITING = pytest.mark.xfail(strict=True, raises=ConfigError, reason="comes with its own issue")
+
+
+@pytest.fixture
+def asked(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What calls compose, instead of running it."""
+    bring("renate_config", workdir)
+    bring("full", workdir, origin=HERE / "files")
+    found: list[Any] = []
+
+    def compose(overrides: Sequence[str]) -> Result:
+        launcher, job = composed(overrides)
+        launcher.close()
+        found.append(job)
+        return Result({}, "", None, workdir)
+
+    monkeypatch.setattr(training, "run", compose)
+    monkeypatch.setattr(running, "_said", set())
+    return found
+
+
+def config_of(asked: list[Any], space: dict[str, Any] | None = None, **arguments: Any) -> Any:
+    """The config of one call; of a tuned one, that of a trial."""
+    given = {
+        "mode": "max",
+        "metric": "val_accuracy",
+        "backend": "local",
+        "config_file": "renate_config.py",
+    }
+    run_training_job(config_space=space or {}, **(given | arguments))
+    job = asked[-1]
+    return job.base.config if isinstance(job, Tuning) else job.config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "expected"),
+    [
+        ({"max_epochs": 7}, "trainer.max_epochs", 7),
+        ({}, "trainer.max_epochs", 50),
+        ({"task_id": "other"}, "model.task_id", "other"),
+        ({"chunk_id": 1}, "data.chunk_id", 1),
+        ({}, "run_dir", "renate_working_dir"),
+        ({"working_directory": "elsewhere"}, "run_dir", "elsewhere"),
+        ({"working_directory": "elsewhere"}, "data.data_path", "elsewhere/data"),
+        ({"seed": 3}, "seed", 3),
+        ({"seed": 3}, "data.module_seed", 3),
+        ({"accelerator": "cpu"}, "trainer.accelerator", "cpu"),
+        ({"devices": 2}, "trainer.devices", 2),
+        ({"devices": 2}, "trainer.strategy", "ddp"),
+        ({"devices": 1, "strategy": "ddp"}, "trainer.strategy", None),
+        ({"precision": "bf16"}, "trainer.precision", "bf16-mixed"),
+        ({"precision": 64}, "trainer.precision", "64-true"),
+        ({}, "trainer.precision", "32-true"),
+        ({"deterministic_trainer": True}, "trainer.deterministic", True),
+        ({}, "trainer.deterministic", None),
+        ({"gradient_clip_val": 0.5}, "trainer.gradient_clip_val", 0.5),
+        ({"gradient_clip_algorithm": "value"}, "trainer.gradient_clip_algorithm", "value"),
+        ({"mode": "min", "metric": "val_loss"}, "objective.metric", "val_loss"),
+        ({"mode": "min", "metric": "val_loss"}, "objective.mode", "min"),
+        ({"output_state_url": "out/"}, "state.url", "out"),
+        ({"output_state_url": "out/"}, "state.first", True),
+        ({}, "state.url", None),
+        ({}, "backend._target_", "renate.launchers.local.launcher.LocalLauncher"),
+    ],
+)
+def test_arguments(asked: list[Any], arguments: Any, key: str, expected: Any) -> None:
+    assert OmegaConf.select(config_of(asked, **arguments), key) == expected
+
+
+@pytest.mark.parametrize(
+    ("space", "key", "expected"),
+    [
+        ({}, "optimizer._target_", "torch.optim.Adam"),
+        ({}, "optimizer.lr", 3e-4),
+        ({}, "optimizer.weight_decay", 0.0),
+        ({"optimizer": "SGD", "momentum": 0.9}, "optimizer.momentum", 0.9),
+        ({"optimizer": "SGD"}, "optimizer._target_", "torch.optim.SGD"),
+        ({"optimizer": "Adam", "momentum": 0.0}, "optimizer._target_", "torch.optim.Adam"),
+        ({"weight_decay": 1e-2}, "optimizer.weight_decay", 0.01),
+        ({"learning_rate": 0.05}, "optimizer.lr", 0.05),
+        ({"batch_size": 64}, "data.batch_size", 64),
+        ({}, "data.batch_size", 32),
+        ({"max_epochs": 3}, "trainer.max_epochs", 3),
+        ({"memory_size": 500}, "memory.capacity", 500),
+        ({}, "memory.capacity", 32),
+        ({"memory_batch_size": 16}, "updater.replay_batch_size", 16),
+        ({"batch_memory_frac": 0.25}, "updater.replay_batch_size", 0.25),
+        ({}, "updater.replay_batch_size", 0.5),
+        ({"alpha": 0.5}, "updater.alpha", 0.5),
+        ({"loss_weight": 2.0}, "updater.loss_weight", 2.0),
+        ({"loss_normalization": 0}, "updater.loss_normalization", 0),
+        ({"early_stopping": True}, "trainer.patience", 3),
+        ({}, "trainer.patience", None),
+        (
+            {"learning_rate_scheduler": "StepLR", "learning_rate_scheduler_step_size": 5},
+            "lr_scheduler.step_size",
+            5,
+        ),
+        (
+            {"learning_rate_scheduler": "StepLR", "learning_rate_scheduler_gamma": 0.3},
+            "lr_scheduler.gamma",
+            0.3,
+        ),
+        (
+            {"learning_rate_scheduler": "StepLR", "learning_rate_scheduler_interval": "step"},
+            "lr_scheduler.interval",
+            "step",
+        ),
+        ({"learning_rate_scheduler": "ExponentialLR"}, "lr_scheduler.gamma", 0.1),
+        (
+            {"learning_rate_scheduler": "CosineAnnealingLR"},
+            "lr_scheduler._target_",
+            "torch.optim.lr_scheduler.CosineAnnealingLR",
+        ),
+        ({"learning_rate_scheduler": None}, "lr_scheduler", {}),
+    ],
+)
+def test_keys(asked: list[Any], space: Any, key: str, expected: Any) -> None:
+    assert OmegaConf.select(config_of(asked, space), key) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"scheduler": None}, {"proposer._target_": "renate.tuning.proposers.Random"}),
+        ({"scheduler": "random"}, {"stopper._target_": "renate.tuning.stoppers.Never"}),
+        ({"scheduler": "bo"}, {"proposer.sampler": "optuna.samplers.GPSampler"}),
+        ({"scheduler": "asha"}, {"stopper._target_": "renate.tuning.stoppers.Halving"}),
+        (
+            {"scheduler": "asha", "scheduler_kwargs": {"grace_period": 2, "reduction_factor": 4}},
+            {"stopper.grace": 2, "stopper.factor": 4},
+        ),
+        ({"scheduler": "rush"}, {"transfer": "rush"}),
+        ({"max_time": 60}, {"max_time": 60, "max_trials": None}),
+        ({"max_num_trials_started": 5}, {"max_trials": 5}),
+        ({"max_num_trials_completed": 5}, {"max_trials_completed": 5, "max_trials": None}),
+        ({"max_num_trials_finished": 5}, {"max_trials_finished": 5, "max_trials": None}),
+        ({}, {"max_trials": 30}),
+    ],
+)
+def test_tuning(asked: list[Any], arguments: Any, expected: Any) -> None:
+    space = {"learning_rate": syne_tune.loguniform(1e-3, 0.1)}
+    config_of(asked, space, **arguments)
+    tuning = asked[-1]
+    assert isinstance(tuning, Tuning), "a domain is tuned, and needs nothing else"
+    for key, value in expected.items():
+        assert OmegaConf.select(OmegaConf.create(tuning.tuner), key) == value
+
+
+def test_workers_and_schedulers_of_ones_own(asked: list[Any]) -> None:
+    from syne_tune.optimizer.baselines import ASHA
+
+    space = {"learning_rate": syne_tune.loguniform(1e-3, 0.1)}
+    config_of(
+        asked, space, n_workers=3, scheduler=ASHA, scheduler_kwargs={"grace_period": 2}, max_time=9
+    )
+    tuning = asked[-1]
+    assert tuning.settings.backend.workers == 3
+    assert tuning.tuner["proposer"]["options"] == {"grace_period": 2}
+    path = f"{ASHA.__module__}.{ASHA.__qualname__}"
+    assert tuning.tuner["proposer"]["scheduler"] == path
+    tuning.check()
+
+
+def test_the_space_of_the_page(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    space = {
+        "optimizer": "SGD",
+        "momentum": 0.0,
+        "weight_decay": 1e-2,
+        "learning_rate": syne_tune.uniform(0.001, 0.1),
+        "batch_size": syne_tune.choice([32, 64, 128]),
+        "max_epochs": 50,
+        "memory_batch_size": syne_tune.uniform(1, 32),
+        "memory_size": 500,
+    }
+    for _ in range(2):
+        config_of(asked, space, max_epochs=50)
+    domains = {key: str(domain) for key, domain in asked[-1].request.space.domains.items()}
+    assert domains == {
+        "optimizer.lr": "interval(0.001, 0.1)",
+        "data.batch_size": "choice(32, 64, 128)",
+        "updater.replay_batch_size": "int(interval(1, 32))",
+    }
+    said = capsys.readouterr().err
+    assert said.count("memory_batch_size: whole numbers from 1 to 32 are drawn") == 1
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(m.name, marks=[] if m.name in BUILT else WAITING) for m in METHODS]
+)
+def test_updaters(asked: list[Any], name: str) -> None:
+    for spelling in (name, name.replace("-", ""), name.lower()):
+        config = config_of(asked, updater=spelling)
+        method = next(method for method in METHODS if method.name == name)
+        file = options_of("updater")[method.option]
+        assert config.updater._target_ in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS if m.name not in BUILT], ids=lambda m: m.name
+)
+def test_updaters_that_come_later_are_refused_by_name(asked: list[Any], method: Any) -> None:
+    with pytest.raises(ConfigError) as error:
+        config_of(asked, updater=method.name)
+    assert f"updater='{method.name}': this package hasn't got it yet" in str(error.value)
+    assert f"updater='{method.instead}'" in str(error.value)
+    assert method.instead in BUILT
+
+
+def test_avalanches_er_is_ours_and_said_so(
+    asked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        config_of(asked, updater="Avalanche-ER")
+    assert capsys.readouterr().err.count("without Avalanche") == 1
+
+
+@pytest.mark.parametrize("name", ["ER", "DER", "er", "FineTuning", "Joint"])
+def test_default_spaces_are_tuned_as_they_are(asked: list[Any], name: str) -> None:
+    space = config_space(name)
+    config_of(asked, space, updater=name)
+    tuning = asked[-1]
+    assert isinstance(tuning, Tuning)
+    low = tuning.request.space.domains["optimizer.lr"]
+    assert (low.low, low.high, low.log) == (1e-3, 0.5, True)
+    assert tuning.base.config.trainer.max_epochs == 50
+
+
+def test_default_spaces_by_any_spelling() -> None:
+    assert config_space("OfflineER") == config_space("Offline-ER") == config_space("offline_er")
+    assert config_space("ER") is not config_space("ER"), "a caller may change what it gets"
+    with pytest.raises(ConfigError, match="Renate has none for CLS-ER"):
+        config_space("CLS-ER")
+    with pytest.raises(ConfigError, match="did you mean 'ER'"):
+        config_space("ERR")
+
+
+def test_arguments_of_the_files_functions_are_keys(asked: list[Any]) -> None:
+    config = config_of(asked, {"hidden": 16, "betas": [0.8, 0.9]}, config_file="full.py")
+    assert config.config_file.hidden == config.model.config_file.hidden == 16
+    assert config.data.config_file.rows == 200, "its default, as the file has it"
+    assert config.optimizer.config_file.betas == [0.8, 0.9]
+    assert "lr" not in config.optimizer, "optimizer_fn says"
+
+    config_of(asked, {"hidden": syne_tune.uniform(4, 64)}, config_file="full.py")
+    assert str(asked[-1].request.space.domains["config_file.hidden"]) == "int(interval(4, 64))"
+
+
+def test_a_file_with_everything_fills_every_group(asked: list[Any]) -> None:
+    config = config_of(asked, config_file="full.py", metric="val_f1")
+    assert config.loss._target_.endswith("LossFn")
+    assert config.optimizer._target_.endswith("OptimizerFn")
+    assert config.lr_scheduler._target_.endswith("LRSchedulerFn")
+    assert config.transform.inputs.stream[0]._target_.endswith("Transform")
+    assert set(config.metrics) == {"accuracy", "f1"}
+    assert config.objective.metric == "val_f1"
+
+
+def test_sagemakers_arguments(asked: list[Any], workdir: Path) -> None:
+    (workdir / "requirements.txt").write_text("")
+    (workdir / "src").mkdir()
+    config = config_of(
+        asked,
+        backend="sagemaker",
+        role=ROLE,
+        instance_type="ml.g4dn.xlarge",
+        instance_count=2,
+        instance_max_time=3600.0,
+        requirements_file="requirements.txt",
+        job_name="mine",
+        source_dir="src",
+    )
+    backend = config.backend
+    assert backend._target_ == "renate.launchers.sagemaker.launcher.SageMakerLauncher"
+    assert (backend.role, backend.instance_type) == (ROLE, "ml.g4dn.xlarge")
+    assert (backend.instance_count, backend.max_run) == (2, 3600)
+    assert (backend.requirements, backend.job_name) == ("requirements.txt", "mine")
+    assert backend.source_dirs == ["src"]
+
+
+def test_a_file_may_be_named_as_it_lies_below_source_dir(asked: list[Any], workdir: Path) -> None:
+    (workdir / "src").mkdir()
+    (workdir / "renate_config.py").rename(workdir / "src" / "my_config.py")
+    config = config_of(asked, config_file="my_config.py", source_dir="src")
+    assert config.config_file.path == "src/my_config.py"
+
+
+def test_tuning_jobs_have_the_arguments_of_before(asked: list[Any]) -> None:
+    execute_tuning_job(
+        mode="max",
+        config_space={"learning_rate": 0.5},
+        metric="val_accuracy",
+        backend="local",
+        next_state_url="out",
+        config_file="renate_config.py",
+        seed=4,
+    )
+    config = asked[-1].config
+    assert (config.state.url, config.state.first, config.seed) == ("out", True, 4)
+    with pytest.raises(ConfigError, match="no argument 'sed', did you mean 'seed'"):
+        execute_tuning_job("max", {}, "val_loss", "local", sed=4)
+
+
+def test_a_state_that_isnt_there_is_an_error(asked: list[Any]) -> None:
+    with pytest.raises(NoVersionError, match="holds no version yet"):
+        config_of(asked, input_state_url="mistyped", output_state_url="out")
+
+
+@pytest.mark.parametrize(
+    ("space", "arguments", "message"),
+    [
+        ({"learing_rate": 1}, {}, "'learing_rate']=1: neither a key of updater='ER' nor an"),
+        ({"learing_rate": 1}, {}, "did you mean 'learning_rate'?"),
+        ({"beta": 1}, {}, "'beta']=1: neither a key of updater='ER'"),
+        ({"memory_size": 9}, {"updater": "FineTuning"}, "neither a key of updater='FineTuning'"),
+        ({"max_epochs": 3}, {"max_epochs": 5}, "max_epochs=5 and config_space['max_epochs']=3"),
+        ({"optimizer": "Adagrad"}, {}, "expected one of Adam, SGD, AdamW"),
+        ({"optimizer": "Adam", "momentum": 0.9}, {}, "momentum']=0.9: Adam has none"),
+        ({"batch_size": 32.5}, {}, "'batch_size']=32.5: expected a whole number"),
+        ({"memory_batch_size": 8, "batch_memory_frac": 0.5}, {}, "give one of them"),
+        ({"mask_unused_classes": True}, {}, "this package has only False"),
+        ({"ema_memory_update_gamma": 0.9}, {}, "this package has only 1.0"),
+        ({"learning_rate_scheduler": "step"}, {}, "expected one of StepLR"),
+        ({"learning_rate_scheduler_gamma": 1}, {}, "there is no learning_rate_scheduler"),
+        ({}, {"updater": "DRE"}, "Renate has none of that name, did you mean 'DER'?"),
+        ({}, {"mode": "maximum"}, "mode='maximum': expected max or min"),
+        ({}, {"metric": "accuracy"}, "begins with val_ or train_, as val_accuracy"),
+        ({}, {"metric": "val_acuracy"}, "not measured, did you mean 'val_accuracy'?"),
+        ({}, {"backend": "sagmaker"}, "did you mean 'sagemaker'?"),
+        ({}, {"precision": "8"}, "precision='8': expected one of 16, 32, 64, bf16"),
+        ({}, {"config_file": None}, "config_file=None: give the file"),
+        ({}, {"config_file": "renat_config.py"}, "did you mean 'renate_config.py'?"),
+        ({"learning_rate": syne_tune.uniform(0, 1)}, {"scheduler": "ashe"}, "did you mean 'asha'?"),
+        (
+            {"learning_rate": syne_tune.uniform(0, 1)},
+            {"scheduler": "asha", "scheduler_kwargs": {"grace": 1}},
+            "scheduler='asha' has no such argument",
+        ),
+        ({"learning_rate": syne_tune.uniform(0, 1)}, {"n_workers": 0}, "n_workers=0: expected"),
+        ({"learning_rate": syne_tune.uniform(0, 1)}, {"max_time": 0}, "max_time=0: expected"),
+        ({"learning_rate": syne_tune.uniform(0, 1)}, {"max_cost": 1}, "price_per_hour"),
+        ({"optimizer": syne_tune.choice(["SGD", "Adam"])}, {}, "tune one optimizer's keys"),
+    ],
+)
+def test_what_cant_be_right(asked: list[Any], space: Any, arguments: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        config_of(asked, space, **arguments)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_every_documented_argument_is_there() -> None:
+    documented = [
+        "mode",
+        "config_space",
+        "metric",
+        "backend",
+        "updater",
+        "max_epochs",
+        "task_id",
+        "chunk_id",
+        "input_state_url",
+        "output_state_url",
+        "working_directory",
+        "source_dir",
+        "config_file",
+        "requirements_file",
+        "role",
+        "instance_type",
+        "instance_count",
+        "instance_max_time",
+        "max_time",
+        "max_num_trials_started",
+        "max_num_trials_completed",
+        "max_num_trials_finished",
+        "max_cost",
+        "n_workers",
+        "scheduler",
+        "scheduler_kwargs",
+        "seed",
+        "accelerator",
+        "devices",
+        "strategy",
+        "precision",
+        "deterministic_trainer",
+        "gradient_clip_val",
+        "gradient_clip_algorithm",
+        "job_name",
+    ]
+    assert list(inspect.signature(run_training_job).parameters) == documented

@@ -1,0 +1,88 @@
+"""Syne Tune's domains as ours: the same values, in the same proportions."""
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from renate.compat.calls.domains import as_override, is_domain
+from renate.errors import ConfigError
+from renate.launchers.sweeps.space import domain_in
+from renate.tuning.space import Domain
+
+syne_tune = pytest.importorskip("syne_tune.config_space")
+
+
+def ours(value: Any, *, integer: bool = False) -> tuple[Domain, list[str]]:
+    said: list[str] = []
+    text = as_override("key", value, integer=integer, points=9, say=said.append)
+    return domain_in("key", text), said
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("uniform", (0, 1), Domain("float", 0.0, 1.0)),
+        ("uniform", (0.001, 0.1), Domain("float", 0.001, 0.1)),
+        ("loguniform", (1e-6, 1e-2), Domain("float", 1e-6, 1e-2, log=True)),
+        ("randint", (1, 3), Domain("int", 1, 3)),
+        ("lograndint", (1, 512), Domain("int", 1, 512, log=True)),
+        ("choice", ([32, 64, 128],), Domain("choice", choices=("32", "64", "128"))),
+        ("choice", (["a b", "c"],), Domain("choice", choices=("a\\ b", "c"))),
+        ("choice", ([True, False],), Domain("choice", choices=("True", "False"))),
+        ("ordinal", ([1, 2, 4],), Domain("choice", choices=("1", "2", "4"))),
+        ("logordinal", ([1, 10],), Domain("choice", choices=("1", "10"))),
+        ("finrange", (0, 1, 5), Domain("choice", choices=("0.0", "0.25", "0.5", "0.75", "1.0"))),
+        ("finrange", (1, 3, 3, True), Domain("choice", choices=("1", "2", "3"))),
+        ("logfinrange", (1, 100, 3, True), Domain("choice", choices=("1", "10", "100"))),
+    ],
+)
+def test_domains(name: str, arguments: tuple[Any, ...], expected: Domain) -> None:
+    domain = getattr(syne_tune, name)(*arguments)
+    assert is_domain(domain)
+    assert ours(domain) == (expected, [])
+
+
+def test_floats_for_whole_numbers_are_rounded_within_their_bounds() -> None:
+    domain, said = ours(syne_tune.uniform(1, 32), integer=True)
+    assert domain == Domain("int", 1, 32)
+    assert said == ["key: whole numbers from 1 to 32 are drawn"]
+    assert ours(syne_tune.uniform(0.5, 3.5), integer=True)[0] == Domain("int", 1, 3)
+    with pytest.raises(ConfigError, match="a range that holds a whole number"):
+        ours(syne_tune.uniform(1.2, 1.8), integer=True)
+
+
+def test_reverse_log_is_as_dense_towards_one() -> None:
+    domain, said = ours(syne_tune.reverseloguniform(0.9, 0.999))
+    values = [float(text) for text in domain.choices]
+    assert (values[0], values[-1], len(values)) == (0.9, 0.999, 9)
+    distances = [math.log(1 - value) for value in values]
+    steps = [after - before for before, after in pairwise(distances)]
+    assert max(steps) - min(steps) < 1e-6
+    assert "9 values" in said[0]
+
+
+def test_a_choice_of_one_is_a_value() -> None:
+    text = as_override("key", syne_tune.choice([64]), integer=True, points=9, say=print)
+    assert text == "64"
+
+
+@pytest.mark.parametrize("value", [1.5, True, "32", None])
+def test_whole_numbers_are_asked_for(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"config_space\['key'\]=.*expected a whole number"):
+        as_override("key", value, integer=True, points=9, say=print)
+
+
+def test_our_own_domains_are_taken_too() -> None:
+    for domain in (
+        Domain("float", 0.0, 1.0),
+        Domain("float", 1e-4, 0.5, log=True),
+        Domain("int", 1, 9),
+        Domain("choice", choices=("1", "2")),
+    ):
+        assert ours(domain) == (domain, [])
+
+
+def test_values_are_no_domains() -> None:
+    assert not any(map(is_domain, (1, 0.5, "choice(1,2)", [1, 2], None, {"a": 1})))

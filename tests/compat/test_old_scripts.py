@@ -1,0 +1,79 @@
+"""Scripts that ran under Renate 0.5.1 run here, unchanged, and leave what its page says."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+import renate
+from renate.state.versions import State
+from renate.tuning.past import read
+from tests.compat.scripts import bring, run_script
+
+KEYS = ("optimizer", "learning_rate", "batch_size", "memory_size", "alpha", "updater", "mode")
+
+
+@pytest.fixture
+def renate_config(workdir: Path) -> Path:
+    return bring("renate_config", workdir)
+
+
+def test_two_updates_without_tuning(
+    renate_config: Path, workdir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = bring("run", workdir)
+    run_script(script)
+
+    shown = capfd.readouterr().err
+    assert shown.count("val_accuracy=0.") == 2 * 3, "one line an epoch, of three, of two updates"
+
+    first = State("out1")
+    second = State("out2")
+    assert first.versions() == second.versions() == [1]
+    parent = second.manifest(1).parent
+    assert parent is not None
+    assert parent.url == first.url, "the second update goes on from the first one's outcome"
+
+    module = run_script(renate_config)
+    for url in ("out1", "out2"):
+        made = module["model_fn"](f"{url}/model.ckpt")
+        loaded = renate.load_model(url, model=module["model_fn"]())
+        inputs = torch.rand(4, 64)
+        assert torch.equal(made(inputs), loaded(inputs)), "model.ckpt holds the version's weights"
+        assert len(loaded.labels) == 10
+
+
+def test_the_same_script_again_trains_nothing(
+    renate_config: Path, workdir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = bring("run", workdir)
+    text = script.read_text().replace("    run_training_job(input_state_url", "    #")
+    script.write_text(text)
+    run_script(script)
+    before = State("out1").manifest()
+    capfd.readouterr()
+
+    run_script(script)
+    assert State("out1").manifest() == before
+    assert "already published as version 1" in capfd.readouterr().err
+
+
+def test_tuning(renate_config: Path, workdir: Path) -> None:
+    run_script(bring("run_hpo", workdir))
+
+    state = State("out3")
+    history = read(state, state.manifest())
+    assert len(history) == 3, "max_num_trials_finished=3"
+    assert {row["data.batch_size"] for row in history} <= {"32", "64"}
+    assert all(0.001 <= float(row["optimizer.lr"]) <= 0.1 for row in history)
+
+    with Path("out3/hpo.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trial_id"] for row in rows] == ["0", "1", "2"]
+    assert [row["config_learning_rate"] for row in rows] == [r["optimizer.lr"] for r in history]
+    assert [row["val_accuracy"] for row in rows] == [row["value"] for row in history]
+    for key in KEYS:
+        assert all(row[f"config_{key}"] for row in rows), key
+    assert {row["update_id"] for row in rows} == {"0"}
+    assert Path("out3/model.ckpt").is_file()

@@ -1,0 +1,66 @@
+"""Files that others read while they are written."""
+
+from pathlib import Path
+
+import pytest
+
+from renate.files import Tail, replacing
+
+
+def test_a_reader_finds_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("ne")
+        assert path.read_text() == "old"
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_what_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def write() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        write()
+    assert path.read_text() == "old"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_two_writers_are_in_no_other_s_way(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with replacing(path) as first, replacing(path) as second:
+        first.write_text("first, and much longer")
+        second.write_text("second")
+    assert path.read_text() == "first, and much longer", "the last to end"
+
+
+def test_a_tail_reads_on_by_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    tail = Tail(path)
+    assert tail.lines() == [], "it isn't there yet"
+    path.write_bytes(b"one\ntw")
+    assert tail.lines() == ["one"]
+    with path.open("ab") as file:
+        file.write("o\nthré".encode()[:-1])  # within a letter
+    assert tail.lines() == ["two"]
+    with path.open("ab") as file:
+        file.write("é".encode()[-1:] + b"e\n")
+    assert tail.lines() == ["thrée"]
+    assert tail.lines() == []
+
+
+def test_a_tail_of_a_file_that_was_begun_anew_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text("a long line\n")
+    tail = Tail(path)
+    assert tail.read() == b"a long line\n"
+    path.write_text("short\n")
+    assert tail.read() == b"short\n"
+    assert tail.read() == b""

@@ -37,6 +37,7 @@ FROM_STATE = (
     "renate.models.",
     "renate.updaters.",
     "renate.data.transforms.",
+    "renate.data.tables.standardize.",
     "renate.problems.",
     "torch.nn.",
 )

@@ -13,11 +13,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from renate.build import targets
-from renate.data.fingerprint import Hashes, expand
+from renate.data.fingerprint import Hashes
 from renate.errors import ConfigError
 from renate.jobs import passed_objects
 from renate.jobs.directory import Json
-from renate.jobs.identity.data_files import check_all_named, files_of
+from renate.jobs.identity.data_files import check_all_named, files_of, is_local, moved_to
 from renate.state.store import Store, open_store
 from renate.state.versions import State
 
@@ -123,7 +123,7 @@ class JobUpload:
         check_all_named(plain, files)
 
         for key, patterns in files.items():
-            moved = self._moved(patterns, f"data.{key}", known)
+            moved = moved_to(self.staging, patterns, f"data.{key}", known, self.data)
             if moved == patterns:
                 continue
             if key not in node:
@@ -134,26 +134,6 @@ class JobUpload:
             node[key] = moved
 
         known.save()
-
-    def _moved(self, patterns: Any, key: str, known: Hashes) -> Any:
-        if isinstance(patterns, Mapping):
-            return {name: self._moved(part, key, known) for name, part in patterns.items()}
-        if isinstance(patterns, list):
-            moved = [self._moved(part, key, known) for part in patterns]
-            return [url for part in moved for url in (part if isinstance(part, list) else [part])]
-        if not is_local(patterns):
-            return patterns
-
-        urls = []
-        for file in map(Path, expand(patterns, key)):
-            place = f"data/{known.of(file)}/{file.name}"
-            self.data[place] = file
-            urls.append(f"{self.staging}/{place}")
-
-        if Path(patterns.removeprefix("file://")).expanduser().is_file():
-            return urls[0]
-
-        return urls
 
     def add_passed_objects(self) -> None:
         """What `renate.run(model=…, data=…)` was given travels in the job's channel."""
@@ -230,11 +210,6 @@ def put_once(store: Store, key: str, content: Path | bytes) -> bool:
         return False
     store.put(key, content if isinstance(content, bytes) else content.read_bytes())
     return True
-
-
-def is_local(url: str) -> bool:
-    """Whether a URL is a folder of this machine."""
-    return "://" not in url or url.startswith("file://")
 
 
 def pack(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:

@@ -27,7 +27,7 @@ from renate.data.kept.reading import (
 )
 from renate.data.kept.sides import Shares, choose_split
 from renate.data.kept.split import SIDES, TEST, TRAIN, VAL, Split
-from renate.data.table import File, Readable, order_of, targets_of
+from renate.data.table import File, Readable, check, order_of, targets_of
 from renate.errors import ConfigError, DataError
 from renate.problems.base import Label, Problem
 from renate.seeds import derive
@@ -239,6 +239,10 @@ class Source(ABC):
         notes: list[str] = []
         if self.encoder is None:  # what is wrong with inputs is told before the rest
             train, tests, inputs, notes = checked(train, tests, self.encoder, self.known)
+        else:  # where it stands is known of what was read
+            check(train, "data.train")
+            for name, table in tests.items():
+                check(table, key_of(name))
 
         fitted, new, said = problem_of(
             targets_of(train, "data.train"), known.problem if known else None, problem

@@ -18,6 +18,7 @@ from renate.data.base import Source
 from renate.data.fingerprint import contents, expand, fingerprint
 from renate.data.images.cache import decode, mapped
 from renate.data.images.decode import VERSION
+from renate.data.images.shapes import as_those_before
 from renate.data.kept.reading import check_test_size
 from renate.data.table import File, Readable, Table
 from renate.data.tables.choice import ColumnChoice, check_names
@@ -26,6 +27,7 @@ from renate.data.tables.exact import float32
 from renate.data.tables.matching import target_kind_of
 from renate.data.tables.parquet import Read
 from renate.data.tables.read import joined, read_files
+from renate.data.tables.standardize import Standardize
 from renate.data.tables.targets import of_arrow
 from renate.data.tables.values import Places, is_numeric, no_numbers, numbers, spread
 from renate.errors import ConfigError, DataError
@@ -51,6 +53,8 @@ class Files(Source):
         image_size: [height, width] to resize images to; null takes them as they are, all of one
             size.
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
+        standardize: Whether numeric columns are brought to mean 0 and deviation 1, as those of the
+            first update's training examples; the scales are kept in the version.
     """
 
     train: Paths
@@ -60,9 +64,12 @@ class Files(Source):
     inputs: Sequence[str] | None
     image_size: Sequence[int] | None
     cache_dir: str | None
+    standardize: bool = False  # not given by configs of before
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.standardize:
+            self.encoder = Standardize()
         check_test_size(self.test, self.test_size)
         # a column may be named by a number
         several = isinstance(self.target, Sequence) and not isinstance(self.target, str)
@@ -163,7 +170,11 @@ class Files(Source):
 
         if images:
             inputs = self._images(files, reads, images[0]) if decoded is None else decoded
-            inputs, said = self._fitted(inputs, like, f"{files[0]}: column '{images[0]}'")
+            shape = like.inputs.shape[1:] if like is not None else None
+            shape = self.known.shape if self.known is not None else shape
+            origin = "the state" if self.known is not None else "data.train"
+            where = f"{files[0]}: column '{images[0]}'"
+            inputs, said = as_those_before(inputs, shape, origin, where, is_test=like is not None)
             notes += said
         else:
             inputs = self._vectors(whole.select(names), places)
@@ -185,37 +196,6 @@ class Files(Source):
     @property
     def _cache(self) -> Path:
         return Path(self.cache_dir or "~/.cache/renate").expanduser()
-
-    def _fitted(self, images: Tensor, like: Table | None, where: str) -> tuple[Tensor, list[str]]:
-        """Images in the channels and size of those that they are held against.
-
-        Only test images are turned from grey into colour, where nothing is lost by it.
-        """
-        shape = (
-            self.known.shape if self.known is not None else like and tuple(like.inputs.shape[1:])
-        )
-        if not shape or len(shape) != 3 or tuple(images.shape[1:]) == tuple(shape):
-            return images, []
-
-        origin = "the state" if self.known is not None else "data.train"
-        if images.shape[2:] != shape[1:]:
-            size = "×".join(map(str, images.shape[2:]))
-            height, width = shape[1:]
-            raise DataError(
-                f"{where} is {size} pixels, the images of {origin} are {height}×{width}: "
-                f"data.image_size=[{height},{width}] resizes them"
-            )
-
-        if like is not None and images.shape[1] == 1:
-            return images.expand(-1, shape[0], -1, -1), [
-                f"{where} is grey, {origin} has colour: read as colour"
-            ]
-
-        found = "grey" if images.shape[1] == 1 else "in colour"
-        wanted = "grey" if shape[0] == 1 else "in colour"
-        raise DataError(
-            f"{where} is {found}, the images of {origin} are {wanted}: convert the images to that"
-        )
 
     def _targets(
         self, table: Any, places: "Places"

@@ -107,7 +107,7 @@ def _of_mapping(table: Table) -> Inputs:
 
 
 def check(table: Table, key: str) -> None:
-    """Check that there are examples, and that their inputs are finite.
+    """Check that there are examples, and that their inputs are finite, as far as they are tensors.
 
     Raises:
         DataError: Naming the first one as the user has it: by file, row and column.
@@ -117,7 +117,10 @@ def check(table: Table, key: str) -> None:
         raise DataError(f"{key} has no examples")
     if isinstance(inputs, Mapping):
         for name, column in inputs.items():
-            _check_column(name, column, key)
+            if isinstance(column, Tensor | Ragged):
+                _check_column(name, column, key)
+        return
+    if not isinstance(inputs, Tensor):
         return
     if not inputs.is_floating_point() or bool(torch.isfinite(inputs).all()):
         return

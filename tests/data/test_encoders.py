@@ -172,6 +172,7 @@ def test_batches_of_several_inputs_join_and_divide() -> None:
 
 NAN = torch.full((4, 2), float("nan"))
 REFUSED = [
+    (range(4), "inputs are range, expected a list, array, tensor or Ragged"),
     (["a", "b", "c", "d"], "data.train: inputs are a list, expected a tensor"),
     (Ragged.of([[1]] * 4), "need a name, {'ids': Ragged…}"),
     ({"my ids": torch.zeros(4, 1)}, "an input is called 'my ids'"),

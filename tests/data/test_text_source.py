@@ -121,6 +121,40 @@ def test_a_stream(texts: Path) -> None:
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "how",
+    [
+        ["updater=joint"],
+        ["updater=fine_tuning"],
+        ["memory=class_balanced", "memory.capacity=30"],
+        ["memory=sliding_window", "memory.capacity=30", "memory.max_ram=1"],
+        ["trainer.precision=64-true"],
+        ["trainer.precision=bf16-true", "updater=derpp"],
+        ["trainer.devices=2", "trainer.accelerator=cpu", "updater=derpp", "memory.capacity=40"],
+    ],
+    ids=" ".join,
+)
+def test_whatever_trains_it(texts: Path, how: list[str]) -> None:
+    for week in (1, 2):
+        update(texts, week, *how)
+    scores = kept("./state", "metrics.json")["after"]["test"]
+    assert scores["accuracy"] > 0.7
+    assert renate.load_model("./state", trust=["my_texts"]).predict(["goal match"]) == ["sports"]
+
+
+@pytest.mark.slow
+def test_a_new_label_and_fields_that_were_missing(texts: Path) -> None:
+    update(texts, 1, "updater=er")
+    more = [json.dumps({"text": f"song tune {n} chord", "label": "music"}) for n in range(40)]
+    with (texts / "2.jsonl").open("a") as file:
+        file.write("\n" + "\n".join(more))
+    update(texts, 2, "updater=derpp", "memory.backfill=true", "+model.grow=true")
+    model = renate.load_model("./state", trust=["my_texts"])
+    assert model.labels == ["money", "science", "sports", "music"]
+    assert "logits" in kept("./state", "memory/meta.json")["schema"]
+
+
 def test_a_changed_file_is_a_new_job(texts: Path) -> None:
     (texts / "words.txt").write_text("\n".join(sum(TOPICS.values(), [])))
     lines = [

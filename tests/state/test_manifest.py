@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -147,3 +148,12 @@ def test_a_newer_format() -> None:
         match=r"^here: format 3, this renate reads up to 2: made by a newer renate, upgrade",
     ):
         decode(changed(format=3, anything="else"), "here")
+
+
+def test_an_encoder_makes_it_format_2() -> None:
+    blob = Blob(f"blobs/{SHA}-00000000", SHA, 3)
+    usual = Manifest(1, 0, None, "w", "now", None, {}, {"model.json": blob})
+    assert json.loads(usual.encode())["format"] == 1
+    encoded = replace(usual, files={**usual.files, "encoder.json": blob})
+    assert json.loads(encoded.encode())["format"] == 2
+    assert decode(encoded.encode(), "here") == encoded

@@ -28,8 +28,12 @@ def rows_in(inputs: Any, where: str) -> int:
             raise DataError(f"{where}: its inputs have unequally many rows: {counts}")
         return next(iter(counts.values()))
 
-    if isinstance(inputs, str | bytes) or not hasattr(inputs, "__len__"):
-        raise DataError(f"{where}: inputs are {type(inputs).__name__}, expected a row per example")
+    # Those of other kinds may not mean places by their numbers, as a pandas Series doesn't
+    if not isinstance(inputs, list | tuple | np.ndarray | Tensor | Ragged):
+        raise DataError(
+            f"{where}: inputs are {type(inputs).__name__}, expected a list, array, tensor or "
+            "Ragged with a row per example, or a mapping of such: list(…) may make one"
+        )
     return len(inputs)
 
 

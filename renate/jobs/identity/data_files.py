@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from renate.build import build
-from renate.data.fingerprint import is_patterns
+from renate.data.fingerprint import Hashes, expand, is_patterns
 from renate.errors import ConfigError
 
 OWN = ("renate.data.", "renate.compat.")
@@ -59,3 +59,43 @@ def check_all_named(node: Mapping[str, Any], files: Mapping[str, Any]) -> None:
                 f"data.{key}={value} is a file of this machine, and files() of {node['_target_']} "
                 f"doesn't name it: let it return '{key}' too"
             )
+
+
+def moved_to(staging: str, patterns: Any, key: str, known: Hashes, data: dict[str, Path]) -> Any:
+    """Return what a key of the data is where its local files lie below a URL.
+
+    One file stays one, a glob becomes a list; what is remote already stays as it is.
+
+    Args:
+        staging: The URL.
+        patterns: A path, glob or URL, a list of such, or name -> either.
+        key: The config key, for messages.
+        known: Remembers contents.
+        data: Gets the local files, by key below `staging`.
+
+    Raises:
+        DataError: A pattern that matches nothing.
+    """
+    if isinstance(patterns, Mapping):
+        return {name: moved_to(staging, part, key, known, data) for name, part in patterns.items()}
+    if isinstance(patterns, list):
+        moved = [moved_to(staging, part, key, known, data) for part in patterns]
+        return [url for part in moved for url in (part if isinstance(part, list) else [part])]
+    if not is_local(patterns):
+        return patterns
+
+    urls = []
+    for file in map(Path, expand(patterns, key)):
+        place = f"data/{known.of(file)}/{file.name}"
+        data[place] = file
+        urls.append(f"{staging}/{place}")
+
+    if Path(patterns.removeprefix("file://")).expanduser().is_file():
+        return urls[0]
+
+    return urls
+
+
+def is_local(url: str) -> bool:
+    """Whether a URL is a folder of this machine."""
+    return "://" not in url or url.startswith("file://")

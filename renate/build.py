@@ -42,6 +42,13 @@ FROM_STATE = (
 
 TENSORS = ("torch.tensor", "torch.Tensor", "torch.FloatTensor", "torch.as_tensor")
 
+# Where classes have moved that configs of earlier releases name.
+MOVED = {
+    "renate.tuning.optuna.": "renate.tuning.engines.optuna.",
+    "renate.tuning.syne_tune.": "renate.tuning.engines.syne_tune.",
+    "renate.tuning.bounding_box.": "renate.tuning.engines.bounding_box.",
+}
+
 Node = Mapping[str, Any]
 
 
@@ -87,6 +94,10 @@ def locate(
         ConfigError: It isn't there, isn't a class of a known kind, or isn't covered by `only`.
     """
     where = f"{key}._target_={target}"
+    for earlier, now in MOVED.items():
+        if target.startswith(earlier):
+            target = f"{now}{target.removeprefix(earlier)}"
+
     module_name, _, name = target.rpartition(".")
     trusted = (only is None and is_own(module_name, trust)) or module_name.partition(".")[
         0

@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, nearest
 from renate.jobs.directory import Json
+from renate.tuning.on_disk.sweep_folder import space_to_json
 from renate.tuning.space import Config, Domain
-from renate.tuning.winner import space_to_json
 
 from ..base import ComposedJob
 from ..composing.composer import Composer

@@ -9,7 +9,7 @@ from functools import partial
 
 from renate.jobs.directory import Json
 from renate.jobs.records import STOPPED, JobResult
-from renate.tuning.sweep import End, Report, Trial
+from renate.tuning.trial import End, Report, Trial
 
 from ..base import ComposedJob
 from ..composing.launcher import HydraLauncher

@@ -19,8 +19,10 @@ from renate.jobs.identity.already import came_from, maker_of, tuned_in_words
 from renate.jobs.records import COMPLETED, FAILED, JobResult
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
-from renate.tuning.sweep import RUNNING, Limits, Sweep, Trial
-from renate.tuning.winner import EVENTS, RECORD, folder_of, publish_best, trials_of
+from renate.tuning.limits import Limits
+from renate.tuning.on_disk.sweep_folder import EVENTS, RECORD, folder_of, publish_best, trials_of
+from renate.tuning.sweep import Sweep
+from renate.tuning.trial import RUNNING, Trial
 
 from ..composing.launcher import HydraLauncher, link_latest
 from ..terminal.console import command, relative, stdout

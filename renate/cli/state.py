@@ -14,7 +14,7 @@ from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect
 from renate.state.manifest import Manifest
 from renate.state.versions import State
-from renate.tuning.winner import RECORD, publish_best, record_of
+from renate.tuning.on_disk.sweep_folder import RECORD, publish_best, record_of
 
 DAY = 24 * 3600
 

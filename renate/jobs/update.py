@@ -35,7 +35,7 @@ from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
-from renate.tuning.past import HISTORY
+from renate.tuning.on_disk.trial_history import HISTORY
 from renate.updaters.base import Updater
 
 Scores = dict[str, dict[str, float]]

@@ -17,7 +17,7 @@ from renate.errors import ConfigError
 from renate.libraries.numpy import OwnState
 from renate.seeds import derive
 from renate.tuning.base import COMPLETED, FAILED, Proposal, Proposer
-from renate.tuning.engines import load, make
+from renate.tuning.engines.classes import load, make
 from renate.tuning.pareto import Point
 from renate.tuning.space import Config, Domain, Space
 

@@ -41,15 +41,34 @@ def submit_once(
 
     backend.send(prepared)
 
-    first = last.number + 1 if last else 1
+    try:
+        name = _submit(backend, prepared, last.number + 1 if last else 1)
+    except FileExistsError:  # the same command, elsewhere, at this moment
+        return submit_once(backend, prepared, say)
+
+    say(f"submitted as {name}")
+
+    return name, False
+
+
+def _submit(backend: RemoteBackend, prepared: PreparedJob, first: int) -> str:
+    """Submit a job under a name of its own, which its folder keeps; return the name.
+
+    Args:
+        backend: Where it runs.
+        prepared: The job.
+        first: The submission's number.
+
+    Raises:
+        FileExistsError: Another command took that number.
+        RenateError: The backend or the object store refuses.
+    """
+    folder = prepared.upload.folder
     name = ""
 
     for number in range(first, first + NAMES):
         name = backend.new_name()
-        try:
-            folder.claim(number, name)
-        except FileExistsError:  # the same command, elsewhere, at this moment
-            return submit_once(backend, prepared, say)
+        folder.claim(number, name)
 
         try:
             created = backend.create(name, prepared)
@@ -58,8 +77,7 @@ def submit_once(
             raise
 
         if created:
-            say(f"submitted as {name}")
-            return name, False
+            return name
 
         folder.withdraw(number, name)
 

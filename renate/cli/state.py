@@ -9,6 +9,7 @@ from rich.table import Table
 from renate.errors import JobError, NoVersionError
 from renate.jobs.directory import JobDirectory
 from renate.launchers.terminal.console import cell, stdout
+from renate.state import pins as pinning
 from renate.state import publish as publishing
 from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect
@@ -57,7 +58,7 @@ def run(argv: list[str]) -> None:
 def ls(asked: argparse.Namespace) -> None:
     """Versions, pins and candidates, a line each."""
     state = State(asked.url)
-    pins = publishing.pins(state)
+    pins = pinning.pins(state)
     numbers = existing(state)
     measured = _measured(state, state.manifest(numbers[0])) if numbers else None
     shown = f"test {measured[0]}" if measured else "test"
@@ -220,13 +221,13 @@ def pin(asked: argparse.Namespace) -> None:
     """Give a version a name."""
     state = State(asked.url)
     number = state.resolve(asked.version)
-    publishing.pin(state, asked.name, number)
+    pinning.pin(state, asked.name, number)
     print(f"{asked.name} is version {number}")
 
 
 def unpin(asked: argparse.Namespace) -> None:
     """Take a name away."""
-    publishing.unpin(State(asked.url), asked.name)
+    pinning.unpin(State(asked.url), asked.name)
     print(f"{asked.name} is gone")
 
 

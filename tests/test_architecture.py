@@ -19,7 +19,7 @@ LAYERS = [
         "renate.files",
         "renate.seeds",
         "renate.build",
-        "renate.objects",
+        "renate.object_store",
         "renate.libraries",
         "renate.generators",
         "renate.ranks",
@@ -174,7 +174,7 @@ def test_cloud_and_engines_stay_in_their_rooms(path: Path) -> None:
     found = {m.split(".")[0] for m in imports(path)}
     if not module.startswith("renate.tuning"):
         assert not found & {"syne_tune", "optuna"}
-    if not module.startswith(("renate.launchers.sagemaker", "renate.objects.credentials")):
+    if not module.startswith(("renate.launchers.sagemaker", "renate.object_store.credentials")):
         assert not found & {"boto3", "botocore", "sagemaker"}
 
 

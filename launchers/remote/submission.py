@@ -8,7 +8,7 @@ from renate.errors import JobError, RenateError
 from .backend import PreparedJob, RemoteBackend
 from .job_folder import Attempt
 
-PATIENCE = 30.0  # seconds from writing a submission down to the backend's knowing it, at most
+KNOWN_WITHIN = 30.0  # seconds from writing a submission down to the backend's knowing it, at most
 NAMES = 2  # names to try; each is unique by itself
 
 
@@ -99,7 +99,7 @@ def _known(
 
     began = time.monotonic()
     found = backend.look(last.name, prepared.upload)
-    while found is None and last.seconds + time.monotonic() - began < PATIENCE:
+    while found is None and last.seconds + time.monotonic() - began < KNOWN_WITHIN:
         time.sleep(1)
         found = backend.look(last.name, prepared.upload)
 

@@ -101,7 +101,7 @@ def _bind_to_others(
         return
 
     for part in (proposer, stopper):
-        if not part.several:
+        if not part.multi_objective:
             raise ConfigError(
                 f"objective.others: {type(part).__name__} of tuner={request.option} "
                 "knows of one objective only; evolution, random, optuna/nsga2 and "

@@ -143,7 +143,7 @@ class Tuning:
             with self.table:
                 sweep.run()
 
-            self.trials.settle()
+            self.trials.wait_for_stopped()
         except BaseException as error:
             self.launcher.close()
             if isinstance(error, KeyboardInterrupt):

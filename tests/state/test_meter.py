@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from renate.objects.parts import PART
+from renate.object_store.multipart import PART
 from renate.state.publish import publish, stage
 from renate.state.store import meter
 from renate.state.versions import State

@@ -43,8 +43,8 @@ def sweep_of(name: str, log: Path, backend: Simulated, trials: int = 14) -> Swee
     )
     proposer: Proposer = build(node["proposer"], "tuner.proposer")
     stopper: Stopper = build(node["stopper"], "tuner.stopper")
-    assert proposer.several
-    assert stopper.several
+    assert proposer.multi_objective
+    assert stopper.multi_objective
     proposer.objectives = 2
     proposer.bind(SPACE, first=(), seed=0, steps=EPOCHS, slots=2)
     stopper.bind(steps=EPOCHS, seed=0, enqueued=0, warm=False)

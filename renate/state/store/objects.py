@@ -10,10 +10,10 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import ObjectStore
 
 from renate.errors import StateError
-from renate.objects.connect import connect
-from renate.objects.credentials import NoAccessError
-from renate.objects.explain import explain, is_broken_off, is_expired
-from renate.objects.parts import download, upload
+from renate.object_store.connect import connect
+from renate.object_store.credentials import NoAccessError
+from renate.object_store.explain import explain, is_broken_off, is_expired
+from renate.object_store.multipart import download, upload
 from renate.state.store.meter import Meter
 
 READS = ("read", "delete")  # that an object is absent is an answer for these alone

@@ -58,7 +58,7 @@ class Optuna(Proposer):
         self._sampler_class = load(sampler, "optuna", "optuna")
         self._pruner_class = load(pruner or "optuna.pruners.NopPruner", "optuna", "optuna")
 
-    several = True
+    multi_objective = True
 
     def bind(
         self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int

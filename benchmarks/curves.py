@@ -20,8 +20,10 @@ from machine import RESULTS
 
 from renate.build import build
 from renate.tuning.base import COMPLETED
+from renate.tuning.limits import Limits
 from renate.tuning.space import Config, Domain, Space
-from renate.tuning.sweep import End, Limits, Report, Sweep, Trial
+from renate.tuning.sweep import Sweep
+from renate.tuning.trial import End, Report, Trial
 
 ROOT = Path(__file__).parents[1]
 SPACE = Space(

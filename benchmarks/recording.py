@@ -10,7 +10,7 @@ from pathlib import Path
 from machine import RESULTS
 
 from renate.tuning.base import COMPLETED
-from renate.tuning.winner import record_of, trials_of
+from renate.tuning.on_disk.sweep_folder import record_of, trials_of
 
 RENATE = [sys.executable, "-m", "renate"]
 BASES: dict[str, list[str]] = {

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from curves import SPACE, Replay
 
-from renate.tuning.sweep import End, Report
+from renate.tuning.trial import End, Report
 
 
 def optuna_itself(replay: Replay, seed: int) -> None:

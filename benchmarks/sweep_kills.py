@@ -26,9 +26,11 @@ from machine import write
 from renate.build import build
 from renate.state.versions import State
 from renate.tuning.base import COMPLETED
-from renate.tuning.past import decode
+from renate.tuning.limits import Limits
+from renate.tuning.on_disk.trial_history import decode
 from renate.tuning.space import Domain, Space
-from renate.tuning.sweep import End, Limits, Report, Sweep, Trial
+from renate.tuning.sweep import Sweep
+from renate.tuning.trial import End, Report, Trial
 
 TUNERS = Path(__file__).parents[1] / "conf" / "tuner"
 SPACE = Space(

@@ -18,7 +18,8 @@ from curves import SPACE, Curves, Replay, parts
 from machine import write
 
 from renate.tuning.base import STOPPED
-from renate.tuning.sweep import Limits, Sweep
+from renate.tuning.limits import Limits
+from renate.tuning.sweep import Sweep
 
 RENATE = [sys.executable, "-m", "renate"]
 TRIVIAL = ["trainer.max_epochs=1", "data.limit=64", "data.val_size=32", "model.hidden_sizes=[4]"]

@@ -16,7 +16,7 @@ from recording import BASES
 from rivals import optuna_itself, syne_tune_itself
 
 from renate.tuning.base import COMPLETED
-from renate.tuning.sweep import End, Report
+from renate.tuning.trial import End, Report
 
 RENATE = [sys.executable, "-m", "renate"]
 TUNERS: dict[str, Callable[[Replay, int], None]] = {

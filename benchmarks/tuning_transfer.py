@@ -11,8 +11,9 @@ from machine import write
 from tuning_quality import interval
 
 from renate.tuning.base import COMPLETED
+from renate.tuning.limits import Limits
 from renate.tuning.space import Config
-from renate.tuning.sweep import Limits, Sweep
+from renate.tuning.sweep import Sweep
 
 KINDS = ("none", "enqueue", "rush", "enqueue, three of each")
 TRIALS = 20

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from renate.errors import ConfigError, nearest
@@ -43,6 +44,13 @@ FROM_STATE = (
 )
 
 TENSORS = ("torch.tensor", "torch.Tensor", "torch.FloatTensor", "torch.as_tensor")
+
+# Where classes have moved that configs of earlier releases name.
+MOVED = {
+    "renate.tuning.optuna.": "renate.tuning.engines.optuna.",
+    "renate.tuning.syne_tune.": "renate.tuning.engines.syne_tune.",
+    "renate.tuning.bounding_box.": "renate.tuning.engines.bounding_box.",
+}
 
 Node = Mapping[str, Any]
 
@@ -89,15 +97,14 @@ def locate(
         ConfigError: It isn't there, isn't a class of a known kind, or isn't covered by `only`.
     """
     where = f"{key}._target_={target}"
-    module_name, _, name = target.rpartition(".")
-    trusted = (only is None and is_own(module_name, trust)) or module_name.partition(".")[
-        0
-    ] in trust
+    module_name, _, name = _moved(target).rpartition(".")
+    top = module_name.partition(".")[0]
+    trusted = top in trust or (only is None and is_own(module_name, trust))
 
     if only is not None and not trusted and not target.startswith(tuple(only)):
         raise ConfigError(
             f"{where}: a state's config may name only {', '.join(f'{p}*' for p in only)}; "
-            f"if you trust it: trust=['{module_name.partition('.')[0]}']"
+            f"if you trust it: trust=['{top}']"
         )
 
     if not module_name:
@@ -105,30 +112,16 @@ def locate(
     if target in TENSORS:
         raise ConfigError(f"{where}: give the values as a list, as +{key}=[1.0,20.0]")
 
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise ConfigError(
-                f"{where}: there is no module '{error.name}' (looked beside conf/ too)"
-            ) from error
-        raise ConfigError(f"{where}: importing {module_name} failed: {error}") from error
-
+    module = _imported(module_name, where)
     found = getattr(module, name, None)
     if found is None:
         raise ConfigError(f"{where}: {module_name} has no '{name}'{nearest(name, dir(module))}")
 
-    bases = (
-        {f"{c.__module__}.{c.__qualname__}" for c in inspect.getmro(found)}
-        if inspect.isclass(found)
-        else set()
-    )
-    if not callable(found) or (not bases & BASES and not trusted):
+    if not callable(found) or (not trusted and not _is_of_known_kind(found)):
         raise ConfigError(
             f"{where}: not a model, updater, memory, loss, optimizer, scheduler, metric, callback, "
-            "logger, data set, "
-            "problem, scenario, proposer or stopper; if it is your own code: "
-            f"trust=['{module_name.partition('.')[0]}']"
+            "logger, data set, problem, scenario, proposer or stopper; if it is your own code: "
+            f"trust=['{top}']"
         )
 
     real = f"{found.__module__}.{found.__qualname__}"
@@ -136,6 +129,38 @@ def locate(
         raise ConfigError(f"{where}: this is {real}, which a state's config may not name")
 
     return found  # type: ignore[no-any-return]
+
+
+def _moved(target: str) -> str:
+    """Where a class is now that a config of an earlier release may name."""
+    for earlier, now in MOVED.items():
+        if target.startswith(earlier):
+            return f"{now}{target.removeprefix(earlier)}"
+    return target
+
+
+def _imported(name: str, where: str) -> ModuleType:
+    """Import a module; `where` is for messages.
+
+    Raises:
+        ConfigError: There is none, or it imports what there isn't.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ConfigError(
+                f"{where}: there is no module '{error.name}' (looked beside conf/ too)"
+            ) from error
+        raise ConfigError(f"{where}: importing {name} failed: {error}") from error
+
+
+def _is_of_known_kind(found: Any) -> bool:
+    """Whether something is a class that derives from one of `BASES`."""
+    if not inspect.isclass(found):
+        return False
+    bases = {f"{base.__module__}.{base.__qualname__}" for base in inspect.getmro(found)}
+    return bool(bases & BASES)
 
 
 def build(

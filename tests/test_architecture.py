@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ LAYERS = [
         "renate.files",
         "renate.seeds",
         "renate.build",
-        "renate.objects",
+        "renate.object_store",
         "renate.libraries",
         "renate.generators",
         "renate.ranks",
@@ -173,7 +174,7 @@ def test_cloud_and_engines_stay_in_their_rooms(path: Path) -> None:
     found = {m.split(".")[0] for m in imports(path)}
     if not module.startswith("renate.tuning"):
         assert not found & {"syne_tune", "optuna"}
-    if not module.startswith(("renate.launchers.sagemaker", "renate.objects.credentials")):
+    if not module.startswith(("renate.launchers.sagemaker", "renate.object_store.credentials")):
         assert not found & {"boto3", "botocore", "sagemaker"}
 
 
@@ -218,3 +219,27 @@ def test_nothing_names_this_machine() -> None:
         text = path.read_text()
         assert "../shared" not in text, path
         assert "/work/" not in text, path
+
+
+LONGEST_FILE = 300  # lines
+LONGEST_FUNCTION = 50  # lines
+FULLEST_FOLDER = 12  # files, __init__.py among them
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_a_file_is_read_in_one_sitting(path: Path) -> None:
+    lines = path.read_text().count("\n")
+    assert lines <= LONGEST_FILE, f"{path}: {lines} lines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_a_function_is_seen_at_once(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            assert lines <= LONGEST_FUNCTION, f"{path}: {node.name} has {lines} lines"
+
+
+def test_a_folder_is_seen_at_once() -> None:
+    folders = Counter(path.parent for path in FILES)
+    assert [folder for folder, files in folders.items() if files > FULLEST_FOLDER] == []

@@ -22,11 +22,11 @@ from renate.jobs.running.torchrun import processes_of
 from renate.libraries.omegaconf import look_up_in, move
 
 from ..base import ComposedJob
+from .checks.schema import Schema
+from .checks.values import check_values
 from .identity import identify, leaves
 from .interruptions import held_back
-from .schema import Schema
 from .secrets import resolve
-from .values import check_values
 
 
 class Composer:

@@ -64,10 +64,10 @@ class Worker:
         """See `Wire.events`."""
         return self.wire.events(timeout, heartbeat)
 
-    def kill(self, patience: float = GRACE) -> str:
+    def kill(self, grace: float = GRACE) -> str:
         """End the process and all that it started; returns what it ended with."""
         ask_to_end(self.process)
-        code = end(self.process, patience)
+        code = end(self.process, grace)
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.wire.close()
@@ -155,10 +155,10 @@ class GroupWorker:
             self._wait(DIAGNOSIS)
             raise
 
-    def _wait(self, patience: float) -> None:
+    def _wait(self, grace: float) -> None:
         assert self.process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(patience)
+            self.process.wait(grace)
 
     def tell_to_end(self) -> None:
         """Ask the processes to leave a checkpoint and end: once, since twice ends torch's
@@ -173,14 +173,14 @@ class GroupWorker:
         self._wait(GRACE)
         self.kill()
 
-    def kill(self, patience: float = GRACE) -> str:
+    def kill(self, grace: float = GRACE) -> str:
         """End every process; returns what they ended with."""
         if self.process is None:
             code = 1
             log = ""
         else:
             self.tell_to_end()
-            code = end(self.process, patience)
+            code = end(self.process, grace)
             for pid in self.pids:  # torch's elastic run gave each a session of its own
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
@@ -199,10 +199,10 @@ def ask_to_end(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGTERM)
 
 
-def end(process: subprocess.Popen[bytes], patience: float) -> int:
+def end(process: subprocess.Popen[bytes], grace: float) -> int:
     """Wait for the end of a process that was asked, then make one; returns its exit code."""
     try:
-        return process.wait(patience)
+        return process.wait(grace)
     except subprocess.TimeoutExpired:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

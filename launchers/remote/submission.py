@@ -8,7 +8,7 @@ from renate.errors import JobError, RenateError
 from .backend import PreparedJob, RemoteBackend
 from .job_folder import Attempt
 
-PATIENCE = 30.0  # seconds from writing a submission down to the backend's knowing it, at most
+KNOWN_WITHIN = 30.0  # seconds from writing a submission down to the backend's knowing it, at most
 NAMES = 2  # names to try; each is unique by itself
 
 
@@ -41,15 +41,34 @@ def submit_once(
 
     backend.send(prepared)
 
-    first = last.number + 1 if last else 1
+    try:
+        name = _submit(backend, prepared, last.number + 1 if last else 1)
+    except FileExistsError:  # the same command, elsewhere, at this moment
+        return submit_once(backend, prepared, say)
+
+    say(f"submitted as {name}")
+
+    return name, False
+
+
+def _submit(backend: RemoteBackend, prepared: PreparedJob, first: int) -> str:
+    """Submit a job under a name of its own, which its folder keeps; return the name.
+
+    Args:
+        backend: Where it runs.
+        prepared: The job.
+        first: The submission's number.
+
+    Raises:
+        FileExistsError: Another command took that number.
+        RenateError: The backend or the object store refuses.
+    """
+    folder = prepared.upload.folder
     name = ""
 
     for number in range(first, first + NAMES):
         name = backend.new_name()
-        try:
-            folder.claim(number, name)
-        except FileExistsError:  # the same command, elsewhere, at this moment
-            return submit_once(backend, prepared, say)
+        folder.claim(number, name)
 
         try:
             created = backend.create(name, prepared)
@@ -58,8 +77,7 @@ def submit_once(
             raise
 
         if created:
-            say(f"submitted as {name}")
-            return name, False
+            return name
 
         folder.withdraw(number, name)
 
@@ -81,7 +99,7 @@ def _known(
 
     began = time.monotonic()
     found = backend.look(last.name, prepared.upload)
-    while found is None and last.seconds + time.monotonic() - began < PATIENCE:
+    while found is None and last.seconds + time.monotonic() - began < KNOWN_WITHIN:
         time.sleep(1)
         found = backend.look(last.name, prepared.upload)
 

@@ -16,7 +16,7 @@ from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import JobDirectory, Json, read_json, write_json
 from renate.jobs.passed_objects import is_passed
 from renate.jobs.records import JobResult
-from renate.tuning.winner import EVENTS, RECORD
+from renate.tuning.on_disk.sweep_folder import EVENTS, RECORD
 
 from ..base import ComposedJob
 from ..terminal.console import relative

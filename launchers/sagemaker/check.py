@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from renate.errors import ConfigError, nearest
 from renate.jobs.directory import Json
-from renate.objects.credentials import NoAccessError, options
+from renate.object_store.credentials import NoAccessError, options
 
 LONGEST_SHOWN = 60  # characters of a wrong value
 LONGEST_RUN = 28 * 24 * 3600  # seconds; documented, in no shape of the API

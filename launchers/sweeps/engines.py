@@ -9,7 +9,7 @@ from renate.errors import ConfigError
 from renate.jobs.directory import Json
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
-from renate.tuning.past import best_of_each_update, completed_of_each_update, read
+from renate.tuning.on_disk.trial_history import best_of_each_update, completed_of_each_update, read
 from renate.tuning.space import Config
 
 from ..composing.launcher import HydraLauncher
@@ -101,7 +101,7 @@ def _bind_to_others(
         return
 
     for part in (proposer, stopper):
-        if not part.several:
+        if not part.multi_objective:
             raise ConfigError(
                 f"objective.others: {type(part).__name__} of tuner={request.option} "
                 "knows of one objective only; evolution, random, optuna/nsga2 and "

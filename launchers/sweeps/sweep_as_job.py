@@ -14,7 +14,7 @@ from renate.errors import ConfigError, JobError
 from renate.jobs.config_yaml import dump
 from renate.jobs.directory import JobDirectory, Json, write_json
 from renate.jobs.records import JobResult
-from renate.tuning.winner import RECORD
+from renate.tuning.on_disk.sweep_folder import RECORD
 
 from ..base import ComposedJob, name_apart
 from ..composing.launcher import HydraLauncher, link_latest

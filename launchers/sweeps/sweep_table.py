@@ -14,7 +14,8 @@ from rich.table import Table
 
 from renate.jobs.records import JobResult
 from renate.tuning.base import COMPLETED, FAILED, STOPPED
-from renate.tuning.sweep import RUNNING, Sweep, Trial
+from renate.tuning.sweep import Sweep
+from renate.tuning.trial import RUNNING, Trial
 
 from ..terminal.console import stdout
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from renate.errors import ConfigError
 from renate.jobs.directory import START
 from renate.tuning.base import COMPLETED, FAILED
-from renate.tuning.sweep import RUNNING, Sweep, Trial
-from renate.tuning.winner import drop_outcome
+from renate.tuning.on_disk.sweep_folder import drop_outcome
+from renate.tuning.sweep import Sweep
+from renate.tuning.trial import RUNNING, Trial
 
 from ..base import ComposedJob
 from .request import SweepRequest, lines_of

@@ -9,7 +9,7 @@ from functools import partial
 
 from renate.jobs.directory import Json
 from renate.jobs.records import STOPPED, JobResult
-from renate.tuning.sweep import End, Report, Trial
+from renate.tuning.trial import End, Report, Trial
 
 from ..base import ComposedJob
 from ..composing.launcher import HydraLauncher
@@ -96,7 +96,7 @@ class JobTrials:
                 lambda _: then() if all(one.done() for one in running) else None
             )
 
-    def settle(self) -> None:
+    def wait_for_stopped(self) -> None:
         """Give what was told to stop a moment to do so."""
         wait([future for futures in self.futures.values() for future in futures], timeout=MOMENT)
 

@@ -13,22 +13,24 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import JobDirectory, Json, write_json
 from renate.jobs.identity.already import came_from, maker_of, tuned_in_words
 from renate.jobs.records import COMPLETED, FAILED, JobResult
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
-from renate.tuning.sweep import RUNNING, Limits, Sweep, Trial
-from renate.tuning.winner import EVENTS, RECORD, folder_of, publish_best, trials_of
+from renate.tuning.limits import Limits
+from renate.tuning.on_disk.sweep_folder import EVENTS, RECORD, folder_of, publish_best, trials_of
+from renate.tuning.sweep import Sweep
+from renate.tuning.trial import RUNNING, Trial
 
 from ..composing.launcher import HydraLauncher, link_latest
 from ..terminal.console import command, relative, stdout
 from .engines import engines_for
-from .request import LIMITS, SweepRequest, lines_of
+from .request import LIMITS, SweepRequest
 from .sweep_table import SweepTable
 from .trial_folders import TrialFolders
 from .trials import JobTrials
+from .winner_command import again
 
 
 def is_tuned(settings: DictConfig, parsed: Sequence[Override]) -> bool:
@@ -141,7 +143,7 @@ class Tuning:
             with self.table:
                 sweep.run()
 
-            self.trials.settle()
+            self.trials.wait_for_stopped()
         except BaseException as error:
             self.launcher.close()
             if isinstance(error, KeyboardInterrupt):
@@ -176,7 +178,9 @@ class Tuning:
             pareto=self._pareto(sweep),
         )
         write_json(self.folder / "result.json", outcome.to_json())
-        self.table.end(sweep, best, outcome, self._winner_command(best))
+        self.table.end(
+            sweep, best, outcome, again(self.record, self.fixed, self.request.space, best)
+        )
 
         return outcome
 
@@ -277,38 +281,3 @@ class Tuning:
             )
 
         print(f"\n{said}", file=sys.stderr)
-
-    def _winner_command(self, best: Trial) -> str:
-        """The command that trains the winner's configuration once more, from where the sweep
-        started.
-        """
-        gone = [*self.request.space.domains, "tuner", "search_space"]
-        gone += ["state.first", "state.url", "state.version", "state.next_url"]
-        theirs = self.record.get("added", ())  # by where the sweep runs, not by who asked for it
-        kept = [
-            o
-            for o in self.fixed
-            if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")
-        ]
-        untuned = (
-            ["search_space=null", "tuner=auto"]
-            if any(o.key_or_group == "experiment" for o in kept)
-            else []
-        )
-        given = [line for o in kept if (line := str(o.input_line)) not in theirs]
-        parent: list[str] = []
-
-        if (start := self.record["parent"]) is not None:
-            again = f"./{self.record['id']}-again"
-            parent = [
-                f"state.url={_as_override(start['url'])}",
-                f"state.version={start['version']}",
-                f"state.next_url={again}",
-            ]
-
-        return command(given, *untuned, *parent, *lines_of(best.config))
-
-
-def _as_override(url: str) -> str:
-    """A URL as an override has it."""
-    return quoted(url) if set(url) & set(" ,=:[]{}'\"") - {":"} else url

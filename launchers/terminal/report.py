@@ -16,7 +16,7 @@ from renate.jobs.saved.given import maker_of
 
 from ..base import ComposedJob
 from .console import relative, stdout
-from .tables import matrix, number, several
+from .tables import matrix, number, of_several
 
 Outcome = Sequence[tuple[ComposedJob, JobResult]]
 
@@ -43,7 +43,7 @@ def outcome(jobs: Outcome) -> None:
     if len(jobs) == 1:
         single(*jobs[0])
     else:
-        several(jobs)
+        of_several(jobs)
 
 
 def single(job: ComposedJob, result: JobResult) -> None:

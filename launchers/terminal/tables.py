@@ -13,7 +13,7 @@ from ..base import ComposedJob
 from .console import command, relative, stdout
 
 
-def several(jobs: Sequence[tuple[ComposedJob, JobResult]]) -> None:
+def of_several(jobs: Sequence[tuple[ComposedJob, JobResult]]) -> None:
     """One row per job, mean ± sd over seeds where there are several, then the matrices of
     streams.
     """

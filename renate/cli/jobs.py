@@ -21,7 +21,7 @@ from renate.launchers.local import running
 from renate.launchers.sweeps.sweep_table import row
 from renate.launchers.terminal import report
 from renate.launchers.terminal.console import cell, stdout
-from renate.tuning.winner import RECORD, record_of, trials_of
+from renate.tuning.on_disk.sweep_folder import RECORD, record_of, trials_of
 
 HERE = "local"  # the backend whose jobs are known by their directories
 

@@ -12,12 +12,13 @@ from renate.compat.states import command as import_command
 from renate.errors import JobError, NoVersionError
 from renate.jobs.directory import JobDirectory
 from renate.launchers.terminal.console import cell, stdout
+from renate.state import pins as pinning
 from renate.state import publish as publishing
 from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect
 from renate.state.manifest import Manifest
 from renate.state.versions import State
-from renate.tuning.winner import RECORD, publish_best, record_of
+from renate.tuning.on_disk.sweep_folder import RECORD, publish_best, record_of
 
 DAY = 24 * 3600
 
@@ -64,7 +65,7 @@ def run(argv: list[str]) -> None:
 def ls(asked: argparse.Namespace) -> None:
     """Versions, pins and candidates, a line each."""
     state = State(asked.url)
-    pins = publishing.pins(state)
+    pins = pinning.pins(state)
     numbers = existing(state)
     measured = _measured(state, state.manifest(numbers[0])) if numbers else None
     shown = f"test {measured[0]}" if measured else "test"
@@ -227,13 +228,13 @@ def pin(asked: argparse.Namespace) -> None:
     """Give a version a name."""
     state = State(asked.url)
     number = state.resolve(asked.version)
-    publishing.pin(state, asked.name, number)
+    pinning.pin(state, asked.name, number)
     print(f"{asked.name} is version {number}")
 
 
 def unpin(asked: argparse.Namespace) -> None:
     """Take a name away."""
-    publishing.unpin(State(asked.url), asked.name)
+    pinning.unpin(State(asked.url), asked.name)
     print(f"{asked.name} is gone")
 
 

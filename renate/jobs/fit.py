@@ -108,10 +108,7 @@ def fit(
     progress = Progress(update=number, total=steps)
     objective = _objective_of(job, val)
 
-    default = objective.metric if objective.is_measured else None
-    default = default or ("train_loss" if val is None else "val_loss")
-    make, interval, monitor = scheduler_of(job, {"epoch": epochs, "step": steps}, default)
-    schedule = None if make is None else Schedule(make, interval, monitor)
+    schedule = _schedule_of(job, {"epoch": epochs, "step": steps}, objective, val)
     learner = Learner(model, updater, optimizer_of(job), schedule, progress)
 
     def validate() -> dict[str, float]:
@@ -126,15 +123,29 @@ def fit(
     sync = None if job.ranks.alone else _sync_of(job, updater)
     every = settings["report_every"]
     callback = FitCallback(validation, checkpoint, sync, job.tick, every)
-
     trainer = _trainer_of(job, callback)
-
     if not job.ranks.first:
         # All were alike until here; from now on each has dropout and random transforms of its own.
         seed = derive(job.config["seed"], f"training of rank {job.ranks.rank}", number)
         seed_everything(seed, settings)
 
     return train(trainer, callback, batches, threads_for(settings, model, batches))
+
+
+def _schedule_of(
+    job: Job, lasting: dict[str, int], objective: Objective, val: Columns | None
+) -> Schedule | None:
+    """The learning rate's, if there is any; what waits for a metric waits by default for the
+    objective.
+    """
+    monitored = objective.metric if objective.is_measured else None
+    if monitored is None:
+        monitored = "train_loss" if val is None else "val_loss"
+
+    make, interval, monitor = scheduler_of(job, lasting, monitored)
+    if make is None:
+        return None
+    return Schedule(make, interval, monitor)
 
 
 def _objective_of(job: Job, val: Columns | None) -> Objective:

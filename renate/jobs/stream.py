@@ -78,15 +78,20 @@ def run(job: Job) -> dict[str, Any]:
     if ranks.first:
         write_matrix(job, history, shown)
 
-    newest = ranks.broadcast(state.newest)
+    return _outcome(job, state, history, shown)
+
+
+def _outcome(job: Job, state: State, history: list[dict[str, Any]], shown: Shown) -> dict[str, Any]:
+    """What a stream answers; all processes must call it."""
+    newest = job.ranks.broadcast(state.newest)
+    speeds = [row["counts"]["examples_per_second"] for row in history]
 
     return {
         "value": value_of(history, shown, job.config["objective"]["metric"]),
         "metrics": summarise(history, shown),
         "counts": {
             "steps": sum(row["counts"]["steps"] for row in history),
-            "examples_per_second": sum(row["counts"]["examples_per_second"] for row in history)
-            / len(history),
+            "examples_per_second": sum(speeds) / len(speeds),
         },
         "matrix": matrix_of(history, shown.metric),
         "metric": shown.metric,

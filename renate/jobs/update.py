@@ -25,7 +25,8 @@ from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
 from renate.jobs.saved.published import measure_as_published, trusted
-from renate.jobs.saved.restore import Saved, load_memory, load_model, load_updater
+from renate.jobs.saved.restore import Saved, load_model, load_updater
+from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import lineage_of, state_files
 from renate.jobs.scoring.measured import flat, measure_of, score
 from renate.memory.store.memory import Memory
@@ -35,7 +36,7 @@ from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
-from renate.tuning.past import HISTORY
+from renate.tuning.on_disk.trial_history import HISTORY
 from renate.updaters.base import Updater
 
 Scores = dict[str, dict[str, float]]

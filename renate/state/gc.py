@@ -1,6 +1,7 @@
 """Removing old versions, and blobs that nothing names."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from renate.errors import StateError
@@ -44,31 +45,19 @@ def gc(state: State, *, keep: int, grace: float) -> Removed:
     ages = {entry.key: entry.modified for entry in state.store.list("versions")}
     numbers = state.numbers()
 
-    if gaps := sorted(set(range(1, len(numbers) + 1)) - set(numbers)):
-        raise StateError(
-            f"{state.url}: the manifest of version {gaps[0]} is missing, so nothing is removed: "
-            "its blobs would be "
-            "taken for orphans; bring it back from a copy"
-        )
+    _check_complete(state, numbers)
 
     found = [entry for entry in parallel(state.find, numbers) if entry]
-    live = {entry.base + 1: entry for entry in found if isinstance(entry, Manifest)}
+    there = {entry.base + 1: entry for entry in found if isinstance(entry, Manifest)}
     doomed = {
-        number: live[number]
-        for number in sorted(live)[:-keep]
+        number: there[number]
+        for number in sorted(there)[:-keep]
         if number not in held and ages.get(version_key(number), before) < before
     }
-    for number, manifest in doomed.items():
-        tombstone = Tombstone(number, manifest.sha256, manifest.writer, manifest.job, now())
-        state.store.replace(version_key(number), tombstone.encode())
-
-    held += state.pinned().values()
-    # Pinned in the meantime: it comes back
-    for number in [number for number in doomed if number in held]:
-        state.store.replace(version_key(number), doomed.pop(number).encode())
+    held += _bury(state, doomed)
 
     published = {entry.writer for entry in found}
-    named = [manifest for number, manifest in live.items() if number not in doomed]
+    named = [manifest for number, manifest in there.items() if number not in doomed]
     named += [c for c in held if isinstance(c, Manifest) and c.writer not in published]
     keys = {blob.key for manifest in named for blob in manifest.files.values()}
     orphans = [entry for entry in blobs if entry.key not in keys]
@@ -80,3 +69,36 @@ def gc(state: State, *, keep: int, grace: float) -> Removed:
         bytes=sum(entry.size for entry in orphans),
         leftovers=state.store.sweep(before),
     )
+
+
+def _check_complete(state: State, numbers: Sequence[int]) -> None:
+    """Return if every version up to the newest has a manifest, or a tombstone.
+
+    Raises:
+        StateError: One hasn't: its blobs would be taken for orphans.
+    """
+    gaps = sorted(set(range(1, len(numbers) + 1)) - set(numbers))
+    if gaps:
+        raise StateError(
+            f"{state.url}: the manifest of version {gaps[0]} is missing, so nothing is removed: "
+            "its blobs would be taken for orphans; bring it back from a copy"
+        )
+
+
+def _bury(state: State, doomed: dict[int, Manifest]) -> list[int | Manifest]:
+    """Put a tombstone in the place of each doomed version.
+
+    What was pinned in the meantime comes back, and leaves `doomed`.
+
+    Returns:
+        What is pinned afterwards.
+    """
+    for number, manifest in doomed.items():
+        tombstone = Tombstone(number, manifest.sha256, manifest.writer, manifest.job, now())
+        state.store.replace(version_key(number), tombstone.encode())
+
+    held = list(state.pinned().values())
+    for number in [number for number in doomed if number in held]:
+        state.store.replace(version_key(number), doomed.pop(number).encode())
+
+    return held

@@ -1,11 +1,10 @@
-"""Writing a state: stage a candidate, publish it as the next version, roll back, pin.
+"""Writing a state: stage a candidate, publish it as the next version, roll back.
 
 A crash leaves, while staging, blobs that no manifest names (gc removes them); once staged, a
 complete candidate, kept by its pin; while publishing, the candidate or the version, never a part of
 it.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,7 +15,6 @@ from uuid import uuid4
 from renate.errors import ConflictError, GoneError, NoVersionError, StateError, nearest
 from renate.state.blobs import parallel, put, put_all
 from renate.state.manifest import (
-    FORMAT,
     Blob,
     Manifest,
     Parent,
@@ -25,11 +23,11 @@ from renate.state.manifest import (
     now,
     strict_json,
 )
-from renate.state.versions import JOB, LATEST, State, version_key
+from renate.state.pins import job_key, remove
+from renate.state.versions import JOB, State, version_key
 
 GRACE = 24 * 3600.0  # seconds; gc spares what is younger, so staging must end within half of it
 ATTEMPTS = 20
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 Files = Iterable[tuple[str, bytes | None]]
 Source = tuple[State, Manifest]
@@ -58,7 +56,7 @@ def stage(
         GoneError: gc removed the parent.
     """
     started = time.monotonic()
-    key = _job_key(job)
+    key = job_key(job)
     strict_json(lineage)
     base, origin = _origin(state, parent, job)
     blobs = put_all(_placing(state, parent), files)
@@ -122,7 +120,7 @@ def publish(state: State, job: str) -> Manifest:
         ConflictError: Another version came in between; the candidate stays.
         StateError: The job has no candidate.
     """
-    key = _job_key(job)
+    key = job_key(job)
     candidate = state.held(f"{JOB}{job}")
     if not isinstance(candidate, Manifest):
         return _published(state, job)
@@ -202,40 +200,7 @@ def candidates(state: State) -> list[Manifest]:
 
 def drop(state: State, job: str) -> None:
     """Give a candidate up; gc takes its blobs."""
-    _remove(state, f"{JOB}{job}", job, [c.job or "" for c in candidates(state)], "candidate of job")
-
-
-def pin(state: State, name: str, version: int) -> None:
-    """Keep a version from gc, under a name; moves the name if it is taken.
-
-    Raises:
-        NoVersionError, GoneError: There is no such version.
-    """
-    if not NAME.fullmatch(name) or name.isdecimal() or name == LATEST or name.startswith(JOB):
-        raise StateError(
-            f"'{name}' is no name for a pin: expected letters, digits, '.', '_' and '-', not "
-            "digits alone, "
-            f"not '{LATEST}', not beginning with '{JOB}'"
-        )
-
-    state.manifest(version)
-    state.store.replace(_pin_key(name), strict_json({"format": FORMAT, "version": version}))
-    try:
-        # Then a gc that hasn't seen the pin in time will bring the version back
-        state.manifest(version)
-    except GoneError:
-        state.store.delete([_pin_key(name)])
-        raise
-
-
-def unpin(state: State, name: str) -> None:
-    """Take a pin away; the version itself stays until gc."""
-    _remove(state, name, name, list(pins(state)), "pin")
-
-
-def pins(state: State) -> dict[str, int]:
-    """The version of each pin, by name."""
-    return {name: held for name, held in state.pinned().items() if isinstance(held, int)}
+    remove(state, f"{JOB}{job}", job, [c.job or "" for c in candidates(state)], "candidate of job")
 
 
 def _origin(state: State, parent: Source | None, job: str) -> tuple[int, Parent | None]:
@@ -304,22 +269,3 @@ def _conflict(state: State, job: str, winner: Manifest | Tombstone) -> ConflictE
         f"{state.url}: version {winner.version} was published by job '{winner.job}' meanwhile; "
         f"the candidate of job '{job}' stays: update again from version {state.numbers()[-1]}"
     )
-
-
-def _job_key(job: str) -> str:
-    if not NAME.fullmatch(job):
-        raise StateError(
-            f"'{job}' is no name for a job: expected letters, digits, '.', '_' and '-'"
-        )
-    return _pin_key(f"{JOB}{job}")
-
-
-def _pin_key(name: str) -> str:
-    return f"pins/{name}.json"
-
-
-def _remove(state: State, pin: str, name: str, names: list[str], what: str) -> None:
-    if name not in names:
-        there = f"there is {', '.join(names) or 'none'}{nearest(name, names)}"
-        raise StateError(f"{state.url}: no {what} '{name}', {there}")
-    state.store.delete([_pin_key(pin)])

@@ -7,8 +7,8 @@ from renate.errors import CorruptError, GoneError, NoVersionError, StateError, n
 from renate.state.blobs import fetch, parallel
 from renate.state.cache import Cache
 from renate.state.manifest import Blob, Manifest, Tombstone, decode, parse
-from renate.state.meter import Show
 from renate.state.store import Folder, open_store
+from renate.state.store.meter import Show
 
 LATEST = "latest"
 JOB = "job-"  # how the pin of a candidate begins

@@ -5,7 +5,7 @@ updates.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from renate.tuning.past import history
+from renate.tuning.on_disk.trial_history import history
 
 if TYPE_CHECKING:
     import optuna
@@ -24,13 +24,13 @@ def study(sweep: str | Path) -> "optuna.Study":
         JobError: The folder is no sweep's.
         ConfigError: Optuna isn't installed.
     """
-    from renate.tuning.engines import load
-    from renate.tuning.sweep import RUNNING
-    from renate.tuning.winner import record_of, space_from_json, trials_of
+    from renate.tuning.engines.classes import load
+    from renate.tuning.on_disk.sweep_folder import record_of, space_from_json, trials_of
+    from renate.tuning.trial import RUNNING
 
     record = record_of(Path(sweep))
     load("optuna.Study", "optuna", "optuna")
-    from renate.tuning.optuna import study_of
+    from renate.tuning.engines.optuna_study import study_of
 
     ended = [vars(trial) for trial in trials_of(Path(sweep)) if trial.status != RUNNING]
 

@@ -42,10 +42,10 @@ class Proposer(ABC):
 
     Attributes:
         clones: Whether a proposal may have a parent; trials then keep what a clone needs.
-        several: Whether it can do with further objectives, `objectives` in all.
+        multi_objective: Whether it can do with further objectives, `objectives` in all.
     """
 
-    clones = several = False
+    clones = multi_objective = False
     objectives = 1
 
     def learn(self, updates: Sequence[Sequence[tuple[Config, float]]]) -> None:  # noqa: B027 (most need no more than `first`)
@@ -103,10 +103,10 @@ class Stopper(ABC):
     """Stops trials that are not worth finishing.
 
     Attributes:
-        several: Whether it can do with further objectives.
+        multi_objective: Whether it can do with further objectives.
     """
 
-    several = False
+    multi_objective = False
 
     def bind(self, *, steps: int, seed: int, enqueued: int, warm: bool) -> None:
         """Called once, before anything else; see `Proposer.bind`.
@@ -123,11 +123,15 @@ class Stopper(ABC):
         self.enqueued = enqueued
         self.warm = warm
 
-    def patience(self, grace: int | None) -> int:
+    def grace_epochs(self, grace: int | None) -> int:
         """Epochs that every trial may run: `grace`, or by default 1 from scratch and a third of
         a warm trial.
         """
-        return grace if grace is not None else max(1, self.steps // 3) if self.warm else 1
+        if grace is not None:
+            return grace
+        if self.warm:
+            return max(1, self.steps // 3)
+        return 1
 
     def others(self, trial: int, values: Point) -> None:  # noqa: B027 (most know of one objective only)
         """Take the further objectives' values, right before each `report` of a trial with

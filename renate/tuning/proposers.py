@@ -25,7 +25,7 @@ class Random(Proposer):
     2012).
     """
 
-    several = True
+    multi_objective = True
 
     def propose(self, trial: int) -> Proposal | None:
         """Return the next configuration of a small finite space, in an order drawn by the seed, or
@@ -160,7 +160,7 @@ class Evolution(Random):
 class Grid(Proposer):
     """Every configuration of a finite space once, in order."""
 
-    several = True
+    multi_objective = True
 
     def bind(
         self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int

@@ -11,7 +11,7 @@ from renate.tuning.pareto import Point, ranks
 class Never(Stopper):
     """Every trial runs to its end."""
 
-    several = True
+    multi_objective = True
 
     def report(self, trial: int, step: int, value: float) -> bool:
         """Return False: no trial is stopped."""
@@ -25,7 +25,7 @@ class Median(Stopper):
     best values in place of their running averages.
 
     Args:
-        grace: Epochs that every trial may run; None: see `Stopper.patience`.
+        grace: Epochs that every trial may run; None: see `Stopper.grace_epochs`.
         trials: Others that must have reached the epoch before anything is stopped.
     """
 
@@ -43,7 +43,7 @@ class Median(Stopper):
         others = self.reached.setdefault(step, {})
         worse = len(others) >= self.trials and value > statistics.median(others.values())
         others[trial] = value
-        return self.patience(self.grace) <= step < self.steps and worse
+        return self.grace_epochs(self.grace) <= step < self.steps and worse
 
     def end(self, trial: int, status: str) -> None:
         """Forget what a failed trial reported."""
@@ -65,13 +65,13 @@ class Halving(Stopper):
 
     Args:
         factor: One of so many goes on.
-        grace: Epochs until the first rung; None: see `Stopper.patience`.
+        grace: Epochs until the first rung; None: see `Stopper.grace_epochs`.
         brackets: 1 is successive halving.
         bar: Whether trials after the enqueued ones must also beat the best of these at each rung
             (RUSH; Zappella et al., 2021, https://arxiv.org/abs/2103.16111).
     """
 
-    several = True
+    multi_objective = True
 
     def __init__(self, factor: int, grace: int | None, brackets: int, bar: bool = False) -> None:
         if factor < 2 or (grace is not None and grace < 1) or brackets < 1:
@@ -98,7 +98,7 @@ class Halving(Stopper):
         them lets it go on no further, unless this is its last epoch.
         """
         stop = False
-        level = self.patience(self.grace) * self.factor ** self._bracket(trial)
+        level = self.grace_epochs(self.grace) * self.factor ** self._bracket(trial)
         while level <= min(step, self.steps - 1):
             if level > self.passed.get(trial, 0):
                 self.passed[trial] = level

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from renate.objects import connect
+from renate.object_store import connect
 
 from .account import RECORD, VARIABLES, Account
 from .services.faults import Proxy, proxy

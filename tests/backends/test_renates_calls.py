@@ -10,7 +10,7 @@ import torch
 
 from renate.state.store import open_store
 from renate.state.versions import State
-from renate.tuning.past import read
+from renate.tuning.on_disk.trial_history import read
 from tests.conftest import ROOT
 
 from .services.start import Services

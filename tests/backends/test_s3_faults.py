@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from renate.errors import ConflictError, RenateError, StateError
-from renate.objects import credentials
+from renate.object_store import credentials
 from renate.state.publish import candidates, publish, stage
 from renate.state.versions import State
 from tests.state.scenes import read_all
@@ -210,7 +210,7 @@ def test_an_outage_in_the_middle(
     """What answers for S3 is killed at some call, and started again at the same address; the
     update waits for it.
     """
-    monkeypatch.setattr("renate.objects.connect.LONGEST_WAIT", timedelta(milliseconds=200))
+    monkeypatch.setattr("renate.object_store.connect.LONGEST_WAIT", timedelta(milliseconds=200))
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "100")
     with ExitStack() as first:
         address = first.enter_context(server("faults", moto))

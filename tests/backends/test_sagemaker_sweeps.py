@@ -14,7 +14,7 @@ import pytest
 import renate
 from renate.launchers.sagemaker.service import Service
 from renate.state.versions import State
-from renate.tuning.past import read
+from renate.tuning.on_disk.trial_history import read
 from tests.command import RENATE
 from tests.command import renate as command
 

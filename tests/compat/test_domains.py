@@ -8,7 +8,7 @@ import pytest
 
 from renate.compat.calls.domains import as_override, is_domain
 from renate.errors import ConfigError
-from renate.launchers.sweeps.space import domain_in
+from renate.launchers.sweeps.request.space import domain_in
 from renate.tuning.space import Domain
 
 syne_tune = pytest.importorskip("syne_tune.config_space")

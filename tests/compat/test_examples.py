@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from renate.state.versions import State
-from renate.tuning.past import read
+from renate.tuning.on_disk.trial_history import read
 from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "examples"

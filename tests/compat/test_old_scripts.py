@@ -8,7 +8,7 @@ import torch
 
 import renate
 from renate.state.versions import State
-from renate.tuning.past import read
+from renate.tuning.on_disk.trial_history import read
 from tests.compat.scripts import bring, run_script
 
 KEYS = ("optimizer", "learning_rate", "batch_size", "memory_size", "alpha", "updater", "mode")

@@ -20,7 +20,7 @@ from renate.compat.states.pickles import read_bytes
 from renate.errors import StateError
 from renate.state.versions import State
 from renate.training import run_training_job
-from renate.tuning.past import read
+from renate.tuning.on_disk.trial_history import read
 from tests.command import renate as command
 from tests.command import workers_kept_warm
 from tests.compat.scripts import ORIGINAL, bring, run_script

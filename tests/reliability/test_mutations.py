@@ -25,7 +25,7 @@ from renate.state.gc import gc
 from renate.state.manifest import strict_json
 from renate.state.publish import publish, rollback, stage
 from renate.state.versions import State
-from renate.tuning.past import read
+from renate.tuning.on_disk.trial_history import read
 from tests.backends.conftest import moto, s3  # noqa: F401 (an S3 on this machine)
 
 from .mutations import mutate

@@ -16,7 +16,8 @@ import obstore
 import pytest
 
 from renate.state.gc import gc
-from renate.state.publish import candidates, pin, pins, publish, rollback
+from renate.state.pins import pin, pins
+from renate.state.publish import candidates, publish, rollback
 from renate.state.versions import State
 
 from .scenes import publish_next, read_all, stage_next

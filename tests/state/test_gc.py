@@ -8,7 +8,8 @@ import pytest
 
 from renate.errors import ConflictError, GoneError, StateError
 from renate.state.gc import Removed, gc
-from renate.state.publish import candidates, drop, pin, pins, publish, rollback, stage, unpin
+from renate.state.pins import pin, pins, unpin
+from renate.state.publish import candidates, drop, publish, rollback, stage
 from renate.state.versions import State
 
 from .scenes import age, before_each_call, publish_next, read_all, snapshot, stage_next

@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from renate.errors import ConflictError, GoneError, NoVersionError, StateError
 from renate.state.gc import gc
-from renate.state.publish import candidates, drop, pin, pins, publish, rollback, stage, unpin
+from renate.state.pins import pin, pins, unpin
+from renate.state.publish import candidates, drop, publish, rollback, stage
 from renate.state.versions import State
 
 from .scenes import read_all

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from renate.objects.parts import PART
-from renate.state import meter
+from renate.object_store.multipart import PART
 from renate.state.publish import publish, stage
+from renate.state.store import meter
 from renate.state.versions import State
 
 from .fake_s3 import FakeS3

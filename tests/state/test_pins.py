@@ -1,7 +1,7 @@
 import pytest
 
 from renate.errors import NoVersionError, StateError
-from renate.state.publish import pin, pins, unpin
+from renate.state.pins import pin, pins, unpin
 from renate.state.versions import State
 
 from .scenes import publish_next, stage_next

@@ -11,7 +11,8 @@ import pytest
 
 from renate.errors import ConflictError, CorruptError, StateError
 from renate.state.gc import gc
-from renate.state.publish import candidates, drop, pin, pins, publish, rollback, stage
+from renate.state.pins import pin, pins
+from renate.state.publish import candidates, drop, publish, rollback, stage
 from renate.state.versions import State
 
 from .fake_s3 import FakeS3

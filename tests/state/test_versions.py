@@ -5,7 +5,8 @@ import pytest
 
 from renate.errors import CorruptError, GoneError, NoVersionError, StateError
 from renate.state.gc import gc
-from renate.state.publish import pin, rollback
+from renate.state.pins import pin
+from renate.state.publish import rollback
 from renate.state.versions import State, spans
 
 from .scenes import publish_next, snapshot, stage_next

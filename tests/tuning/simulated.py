@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from renate.tuning.base import COMPLETED, FAILED, Proposer, Stopper
+from renate.tuning.limits import Limits
 from renate.tuning.proposers import Random
 from renate.tuning.space import Config, Domain, Space
 from renate.tuning.stoppers import Halving
-from renate.tuning.sweep import End, Limits, Report, Sweep, Trial
+from renate.tuning.sweep import Sweep
+from renate.tuning.trial import End, Report, Trial
 
 SPACE = Space(
     {

@@ -11,7 +11,8 @@ import pytest
 
 from renate.errors import ConfigError
 from renate.tuning.base import COMPLETED, FAILED, STOPPED
-from renate.tuning.optuna import Optuna, study_of
+from renate.tuning.engines.optuna import Optuna
+from renate.tuning.engines.optuna_study import study_of
 from renate.tuning.space import Config, Domain, Space
 from tests.tuning.toy import FIRST, FLAT, FLAT_FIRST, SPACE, STEPS, check_proposer, drive
 
@@ -128,8 +129,8 @@ def test_one_name_per_space() -> None:
 
 def test_name_is_the_same_in_another_process() -> None:
     code = (
-        "from renate.tuning.optuna import _name; from tests.tuning.toy import SPACE; "
-        "print(_name(SPACE))"
+        "from renate.tuning.engines.optuna_study import name_of; from tests.tuning.toy import SPACE; "
+        "print(name_of(SPACE))"
     )
     names = {
         subprocess.run(

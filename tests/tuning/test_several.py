@@ -12,10 +12,12 @@ from renate.build import build
 from renate.errors import ConfigError
 from renate.launchers.composing.conf import CONF
 from renate.tuning.base import COMPLETED, Proposer, Stopper
+from renate.tuning.limits import Limits
 from renate.tuning.pareto import dominates, ranks
 from renate.tuning.space import Config, Domain, Space
 from renate.tuning.stoppers import Halving
-from renate.tuning.sweep import End, Limits, Report, Sweep, Trial
+from renate.tuning.sweep import Sweep
+from renate.tuning.trial import End, Report, Trial
 from tests.tuning.simulated import EPOCHS, NO_LIMITS, SPACE, Killed, Simulated, accuracy
 
 SEVERAL = ["evolution", "random", "asha", "syne_tune/moasha", "optuna/nsga2", "optuna/tpe"]
@@ -41,8 +43,8 @@ def sweep_of(name: str, log: Path, backend: Simulated, trials: int = 14) -> Swee
     )
     proposer: Proposer = build(node["proposer"], "tuner.proposer")
     stopper: Stopper = build(node["stopper"], "tuner.stopper")
-    assert proposer.several
-    assert stopper.several
+    assert proposer.multi_objective
+    assert stopper.multi_objective
     proposer.objectives = 2
     proposer.bind(SPACE, first=(), seed=0, steps=EPOCHS, slots=2)
     stopper.bind(steps=EPOCHS, seed=0, enqueued=0, warm=False)
@@ -147,7 +149,7 @@ def past(low: float, high: float, kind: str, seed: int) -> list[tuple[Config, fl
 
 def proposals(updates: list[list[tuple[Config, float]]], best: int = 3) -> list[Config]:
     pytest.importorskip("syne_tune")
-    from renate.tuning.bounding_box import BoundingBox
+    from renate.tuning.engines.bounding_box import BoundingBox
 
     box = BoundingBox("syne_tune.optimizer.baselines.RandomSearch", {}, best)
     box.learn(updates)
@@ -181,7 +183,7 @@ def test_without_history_the_box_is_the_space() -> None:
 
 def test_box_of_nothing() -> None:
     pytest.importorskip("syne_tune")
-    from renate.tuning.bounding_box import BoundingBox
+    from renate.tuning.engines.bounding_box import BoundingBox
 
     with pytest.raises(ValueError, match="best=0: expected 1 or more"):
         BoundingBox("syne_tune.optimizer.baselines.RandomSearch", {}, 0)
@@ -190,7 +192,7 @@ def test_box_of_nothing() -> None:
 def test_a_sampler_of_one_objective() -> None:
     pytest.importorskip("optuna")
     pytest.importorskip("cmaes")
-    from renate.tuning.optuna import Optuna
+    from renate.tuning.engines.optuna import Optuna
 
     proposer = Optuna("optuna.samplers.CmaEsSampler", None, None, {}, {})
     proposer.objectives = 2

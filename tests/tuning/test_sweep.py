@@ -8,11 +8,11 @@ import pytest
 
 from renate.errors import ConfigError
 from renate.tuning.base import COMPLETED, FAILED, STOPPED, Proposal, Proposer
+from renate.tuning.on_disk.sweep_folder import best_of
 from renate.tuning.proposers import Grid, Random
 from renate.tuning.space import Config, Domain, Space
 from renate.tuning.stoppers import Median, Never
 from renate.tuning.sweep import Sweep
-from renate.tuning.winner import best_of
 from tests.tuning.simulated import EPOCHS, Killed, Simulated, accuracy, outcome, sweep_of
 
 TWO = Space({"lr": Domain("choice", choices=("0.1", "0.01")), "size": Domain("int", 1, 3)})
@@ -174,7 +174,7 @@ def test_limits(tmp_path: Path, limit: str, value: float, why: str) -> None:
     sweep: Sweep = sweep_of(tmp_path / "log", backend, trials=None, price=3.0, **{limit: value})
     trials = sweep.run()
     assert sweep.why == why
-    assert not sweep.running
+    assert not sweep.ledger.running
     if limit == "max_trials_completed":
         assert sum(t.status == COMPLETED for t in trials) == 2
     if limit == "max_time":

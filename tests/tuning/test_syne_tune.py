@@ -10,8 +10,8 @@ import pytest
 
 from renate.errors import ConfigError
 from renate.tuning.base import COMPLETED, FAILED, STOPPED, Proposal
+from renate.tuning.engines.syne_tune import SyneTune
 from renate.tuning.space import Config, Domain, Space
-from renate.tuning.syne_tune import SyneTune
 from tests.tuning.toy import FIRST, FLAT, FLAT_FIRST, SPACE, STEPS, check_proposer, drive
 
 pytest.importorskip("syne_tune", reason="syne-tune is not installed")
@@ -117,7 +117,7 @@ def test_another_seed_proposes_others() -> None:
 def test_import_leaves_the_environment_alone() -> None:
     code = (
         "import os; before = dict(os.environ)\n"
-        "from renate.tuning.syne_tune import SyneTune\n"
+        "from renate.tuning.engines.syne_tune import SyneTune\n"
         f"SyneTune('{BASELINES}.ASHA', {{}})\n"
         "print(set(os.environ.items()) ^ set(before.items()))"
     )

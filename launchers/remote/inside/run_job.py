@@ -35,7 +35,7 @@ from ...local.worker import GroupWorker
 from .outbox import Outbox
 
 PORT = 7777
-PATIENCE = 600.0  # seconds until the first host's name must mean something
+FOUND_WITHIN = 600.0  # seconds until the first host's name must mean something
 PASSED_ON = (REPORT, PROGRESS, RESUMED)
 
 
@@ -77,7 +77,7 @@ def wait_for_name(name: str) -> None:
     Raises:
         JobError: It is unknown for too long.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + FOUND_WITHIN
     while True:
         try:
             socket.gethostbyname(name)

@@ -23,7 +23,7 @@ from renate.jobs.passed_objects import ELSEWHERE
 from renate.jobs.records import COMPLETED, LOG, Event, JobResult
 from renate.state.store import open_store
 from renate.state.versions import State
-from renate.tuning.winner import EVENTS, RECORD, cut_to_what_is_there
+from renate.tuning.on_disk.sweep_folder import EVENTS, RECORD, cut_to_what_is_there
 
 from ...base import ComposedJob
 from ...composing.session import opened

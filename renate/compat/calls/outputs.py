@@ -14,7 +14,7 @@ from renate.compat.calls.keys import Translation
 from renate.errors import StateError
 from renate.state.store import Store, open_store
 from renate.state.versions import State
-from renate.tuning.past import read
+from renate.tuning.on_disk.trial_history import read
 
 WEIGHTS = "model.ckpt"
 HISTORY = "hpo.csv"

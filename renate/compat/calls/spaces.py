@@ -5,7 +5,7 @@ from typing import Any
 from renate.build import shipped
 from renate.compat.calls.methods import METHODS, method_named
 from renate.errors import ConfigError
-from renate.launchers.sweeps.space import domain_in
+from renate.launchers.sweeps.request.space import domain_in
 
 
 def config_space(updater: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from renate.compat.calls.keys import COMMON, REPLAY
 from renate.compat.calls.methods import method_named
 from renate.errors import ConfigError, StateError
-from renate.tuning.past import Row
+from renate.tuning.on_disk.trial_history import Row
 
 FILE = "hpo.csv"
 NEEDED = ("update_id", "trial_id", "config_metric", "config_mode")

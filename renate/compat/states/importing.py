@@ -25,7 +25,7 @@ from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.store import open_store
 from renate.state.versions import State
-from renate.tuning.past import HISTORY, encode
+from renate.tuning.on_disk.trial_history import HISTORY, encode
 
 MODEL = "model.ckpt"
 LEARNER = "learner.ckpt"

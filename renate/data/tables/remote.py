@@ -12,10 +12,10 @@ import obstore
 from obstore.exceptions import BaseError
 
 from renate.errors import DataError
-from renate.objects.connect import connect
-from renate.objects.credentials import NoAccessError
-from renate.objects.explain import explain
-from renate.objects.parts import download
+from renate.object_store.connect import connect
+from renate.object_store.credentials import NoAccessError
+from renate.object_store.explain import explain
+from renate.object_store.multipart import download
 
 
 def find(url: str, key: str) -> list[tuple[str, str]]:

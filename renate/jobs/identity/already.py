@@ -11,7 +11,7 @@ from typing import Any
 
 from renate.jobs.directory import JobDirectory
 from renate.state.manifest import Manifest
-from renate.state.publish import NAME
+from renate.state.pins import NAME
 
 
 def counts(version: Manifest | None, recipe: str, state: Mapping[str, Any]) -> bool:

@@ -161,25 +161,8 @@ def load_model(
     manifest = state.manifest(state.resolve(str(version)) if version is not None else None)
     deploy = deploy_of(state, manifest)
     where = f"version {manifest.version} of {url}"
-    tensors = tensors_of(state, manifest, "model")
-    node = deploy["model"]
-
-    made_by = maker_of(node["_target_"])
-    if made_by is not None:
-        if model is None:
-            raise StateError(
-                f"{url} was made by {made_by}: "
-                "pass a network of that class, load_model(url, model=net)"
-            )
-
-        tensors = {name.removeprefix("net."): tensor for name, tensor in tensors.items()}
-    elif model is None:
-        model = module_from_state(node, "model", tensors, where, trust)
-
-    assert model is not None
-    load_into(model, tensors, where)
-    updater = None
-
+    model = _network(deploy["model"], tensors_of(state, manifest, "model"), where, model, trust)
+    updater: Updater | None = None
     if deploy["updater"]:
         updater = from_state(deploy["updater"], "updater", Updater, where, trust)  # type: ignore[type-abstract]
         updater.setup(model)
@@ -192,6 +175,36 @@ def load_model(
     feed = _feed_of(state, manifest, deploy, where, trust)
 
     return Predictor(model, updater, transform, problem, manifest.version, feed)
+
+
+def _network(
+    node: dict[str, Any],
+    tensors: dict[str, Tensor],
+    where: str,
+    model: nn.Module | None,
+    trust: Sequence[str],
+) -> nn.Module:
+    """A version's network, loaded: the one that is given, or of the class that the version names.
+
+    Raises:
+        StateError: The version can't name a class, or has other tensors.
+    """
+    made_by = maker_of(node["_target_"])
+    if made_by is not None:
+        if model is None:
+            raise StateError(
+                f"{where} was made by {made_by}: "
+                "pass a network of that class, load_model(url, model=net)"
+            )
+
+        tensors = {name.removeprefix("net."): tensor for name, tensor in tensors.items()}
+    elif model is None:
+        model = module_from_state(node, "model", tensors, where, trust)
+
+    assert model is not None
+    load_into(model, tensors, where)
+
+    return model
 
 
 def _feed_of(

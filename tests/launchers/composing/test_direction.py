@@ -3,7 +3,7 @@
 import pytest
 
 from renate.errors import ConfigError
-from renate.launchers.composing.direction import directed, direction_of
+from renate.launchers.composing.checks.direction import directed, direction_of
 from renate.launchers.sweeps.from_python import composed
 
 TORCHMETRICS = "torchmetrics.classification."

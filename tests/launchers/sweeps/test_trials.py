@@ -13,7 +13,7 @@ from renate.launchers.base import ComposedJob
 from renate.launchers.sweeps.trial_folders import TrialFolders
 from renate.launchers.sweeps.trials import JobTrials
 from renate.tuning.base import STOPPED
-from renate.tuning.sweep import Report, Trial
+from renate.tuning.trial import Report, Trial
 
 
 class Launcher:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from renate.state.versions import State
-from renate.tuning.past import FIELDS, decode, read
+from renate.tuning.on_disk.trial_history import FIELDS, decode, read
 from tests.command import RENATE, renate, workers
 
 SMALL = ["model.hidden_sizes=[16]", "data.limit=400", "trainer.max_epochs=9", "backend.workers=2"]

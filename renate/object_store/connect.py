@@ -8,7 +8,7 @@ from typing import Any
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
-from renate.objects.credentials import NoAccessError, endpoint_of, options
+from renate.object_store.credentials import NoAccessError, endpoint_of, options
 
 # Of a whole request, its body too: a part of 8 MB, of which 16 may be under way, needs 1 MB/s in
 # all. Each can be set in the environment, as AWS_TIMEOUT=30s.

@@ -14,31 +14,17 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from renate.errors import ConfigError, nearest
+from renate.errors import ConfigError
 from renate.jobs.directory import Json
+from renate.tuning.on_disk.sweep_folder import space_to_json
 from renate.tuning.space import Config, Domain
-from renate.tuning.winner import space_to_json
 
-from ..base import ComposedJob
-from ..composing.composer import Composer
-from ..composing.identity import NotFirstError
-from ..composing.objective import problem_option
+from ...base import ComposedJob
+from ...composing.checks.objective import problem_option
+from ...composing.composer import Composer
+from ...composing.identity import NotFirstError
+from .settings import LIMITS, check_settings
 from .space import domain_of, space_of
-
-LIMITS = (
-    "max_trials",
-    "max_trials_completed",
-    "max_trials_finished",
-    "max_failures",
-    "max_time",
-    "max_cost",
-)
-CHOICES = {
-    "order": ("arrival", "fixed"),
-    "transfer": ("enqueue", "rush", "none"),
-    "keep": ("best", "all"),
-    "tune_on": ("first_update", "every_update", "stream"),
-}
 
 
 class SweepRequest:
@@ -99,7 +85,7 @@ class SweepRequest:
         self.tuner = config["tuner"]
         self.objective = config["objective"]
         self.objective["others"] = self.objective["others"] or {}
-        self._check(config)
+        check_settings(config, self.objective, self.space, self.option)
         self.record = self._record(config)
 
     def _domains(self, parsed: Sequence[Override]) -> dict[str, Domain]:
@@ -210,72 +196,6 @@ class SweepRequest:
             if domain
             else max(1, int(self.base.config.trainer.max_epochs))
         )
-
-    def _check(self, config: Json) -> None:
-        tuner = self.tuner
-        if not tuner.get("proposer") or not tuner.get("stopper"):
-            raise ConfigError(f"tuner={self.option}: it names no proposer and no stopper")
-
-        for key, choices in CHOICES.items():
-            if tuner[key] not in choices:
-                advice = nearest(tuner[key], choices)
-                raise ConfigError(
-                    f"tuner.{key}={tuner[key]}: expected {', '.join(choices)}{advice}"
-                )
-
-        for key in LIMITS:
-            if tuner[key] is not None and tuner[key] < (0 if key == "max_failures" else 1e-9):
-                raise ConfigError(
-                    f"tuner.{key}={tuner[key]}: expected more than 0, or null for no limit"
-                )
-
-        if tuner["seeds"] < 1:
-            raise ConfigError(f"tuner.seeds={tuner['seeds']}: expected 1 or more")
-        if self.objective["metric"] is None:
-            raise ConfigError(
-                "objective.metric=null: a tuner needs an objective, as "
-                "objective.metric=val_accuracy"
-            )
-
-        every = config["trainer"]["report_every"]
-        steps = config["trainer"]["max_steps"]
-        if every is not None and (
-            steps < every or {"trainer.max_steps", "trainer.report_every"} & {*self.space.domains}
-        ):
-            raise ConfigError(
-                f"trainer.report_every={every} with a tuner needs trainer.max_steps, the steps of "
-                "a whole trial, of at "
-                f"least as many; it is {steps}"
-            )
-
-        self._check_others(config)
-        if config["job"]["name"] == "evaluate":
-            raise ConfigError(
-                "job=evaluate trains nothing, so there is nothing to tune: job=update or job=stream"
-            )
-
-        if tuner["storage"] is not None and "storage" not in tuner["proposer"]:
-            raise ConfigError(
-                f"tuner.storage={tuner['storage']}: only tuner=optuna/… shares its trials"
-            )
-
-        if tuner["max_cost"] is not None and not config["backend"]["price_per_hour"]:
-            raise ConfigError(
-                f"tuner.max_cost={tuner['max_cost']} needs backend.price_per_hour, the price of a "
-                "worker"
-            )
-
-    def _check_others(self, config: Json) -> None:
-        whole_stream = config["job"]["name"] == "stream" and self.tuner["tune_on"] == "stream"
-        known = "a trial that is an update has val_… and train_… metrics alone"
-        if whole_stream:
-            known = "a trial that is a stream has the metrics of a stream alone"
-
-        for metric in self.objective["others"]:
-            if metric == self.objective["metric"]:
-                raise ConfigError(f"objective.others.{metric}: it is objective.metric already")
-            if whole_stream != (not metric.startswith(("val_", "train_"))):
-                raise ConfigError(f"objective.others.{metric}: {known}")
 
     def _record(self, config: Json) -> Json:
         record = self.base.record

@@ -1,13 +1,9 @@
 """Optuna's samplers and pruners as proposers."""
 
-import hashlib
 import math
 import os
 import socket
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
@@ -15,7 +11,9 @@ from threadpoolctl import threadpool_limits
 from renate.errors import ConfigError
 from renate.seeds import derive
 from renate.tuning.base import COMPLETED, FAILED, STOPPED, Proposal, Proposer
-from renate.tuning.engines import load, make
+from renate.tuning.engines.classes import load, make
+from renate.tuning.engines.optuna_storage import open_storage
+from renate.tuning.engines.optuna_study import name_of, param_of, params_of, quiet
 from renate.tuning.pareto import Point
 from renate.tuning.space import Config, Domain, Space
 
@@ -60,7 +58,7 @@ class Optuna(Proposer):
         self._sampler_class = load(sampler, "optuna", "optuna")
         self._pruner_class = load(pruner or "optuna.pruners.NopPruner", "optuna", "optuna")
 
-    several = True
+    multi_objective = True
 
     def bind(
         self, space: Space, *, first: Sequence[Config], seed: int, steps: int, slots: int
@@ -84,19 +82,19 @@ class Optuna(Proposer):
         self._exhausted = False
         self._others: dict[int, Point] = {}
 
-        with _quiet():
+        with quiet():
             given: dict[str, Any] = {"seed": derive(seed, "optuna") % 2**32}
             if space.finite:  # a grid asks for every value beforehand
                 given["search_space"] = {
-                    key: [_param(domain, text) for text in domain.values()]
+                    key: [param_of(domain, text) for text in domain.values()]
                     for key, domain in space.domains.items()
                 }
 
             self._study = optuna.create_study(
                 # Hyperband draws brackets from the name; a study that has seen another space
                 # refuses this one.
-                study_name=_name(space) + (f"-{self.objectives}" if self.objectives > 1 else ""),
-                storage=_open(self.storage) if self.storage is not None else None,
+                study_name=name_of(space) + (f"-{self.objectives}" if self.objectives > 1 else ""),
+                storage=open_storage(self.storage) if self.storage is not None else None,
                 sampler=make(self._sampler_class, given, self.options),
                 pruner=make(self._pruner_class, {"max_resource": steps}, self.pruner_options),
                 load_if_exists=True,
@@ -105,7 +103,7 @@ class Optuna(Proposer):
             self._bury()
             for config in self.first:
                 self._study.enqueue_trial(
-                    _params(space, config),
+                    params_of(space, config),
                     user_attrs={ENQUEUED: True},
                     skip_if_exists=self.storage is not None,
                 )
@@ -139,7 +137,7 @@ class Optuna(Proposer):
             return None
 
         config: Config = {}
-        with _quiet(), threadpool_limits(1):  # the cores are the trials'
+        with quiet(), threadpool_limits(1):  # the cores are the trials'
             asked = self._study.ask()
             asked.set_user_attr(OWNER, f"{socket.gethostname()}:{os.getpid()}")
             for key, domain in self.space.domains.items():
@@ -153,7 +151,7 @@ class Optuna(Proposer):
         if ENQUEUED not in asked.user_attrs:
             return Proposal(config)
 
-        same = (c for c in self.first if _params(self.space, c) == asked.params)
+        same = (c for c in self.first if params_of(self.space, c) == asked.params)
 
         return Proposal(next(same, config), "enqueued")
 
@@ -169,7 +167,7 @@ class Optuna(Proposer):
         """
         if self.objectives > 1:  # Optuna prunes by one objective only
             return False
-        with _quiet():
+        with quiet():
             self._trials[trial].report(value, step)
             return step < self.steps and bool(self._trials[trial].should_prune())
 
@@ -188,7 +186,7 @@ class Optuna(Proposer):
             FAILED: TrialState.FAIL,
         }
         try:
-            with _quiet():
+            with quiet():
                 self._study.tell(
                     self._trials[trial],
                     [value or 0.0, *self._others.get(trial, ())] if status == COMPLETED else None,
@@ -202,60 +200,6 @@ class Optuna(Proposer):
             pass
 
 
-def study_of(space: Space, trials: Iterable[Mapping[str, Any]], mode: str) -> "optuna.Study":
-    """Build a study in memory, for Optuna's plots.
-
-    Args:
-        space: Of the trials; those that don't fit it are left out.
-        trials: Of each: `config`, `value` with its original sign or None, `status`, `curve` of
-            (step, value).
-        mode: `min` or `max`.
-    """
-    import optuna
-    from optuna.trial import TrialState
-
-    states = {COMPLETED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
-
-    with _quiet():
-        study = optuna.create_study(
-            study_name=_name(space), direction="maximize" if mode == "max" else "minimize"
-        )
-        for trial in trials:
-            if space.fits(trial["config"]):
-                state = states[trial["status"]]
-                study.add_trial(
-                    optuna.create_trial(
-                        state=state,
-                        value=trial["value"] if state is not TrialState.FAIL else None,
-                        params=_params(space, trial["config"]),
-                        distributions={
-                            key: _distribution(space.domains[key]) for key in trial["config"]
-                        },
-                        intermediate_values=dict(trial["curve"]),
-                    )
-                )
-
-    return study
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna warns of what is experimental: what a config names is meant."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _name(space: Space) -> str:
-    conditions = sorted(
-        (key, other, sorted(values)) for key, (other, values) in space.conditions.items()
-    )
-    return (
-        "renate-"
-        + hashlib.sha256(repr((list(space.domains.items()), conditions)).encode()).hexdigest()[:12]
-    )
-
-
 def _suggest(trial: "optuna.Trial", key: str, domain: Domain) -> str:
     if domain.kind == "choice":
         return str(trial.suggest_categorical(key, domain.choices))
@@ -264,70 +208,6 @@ def _suggest(trial: "optuna.Trial", key: str, domain: Domain) -> str:
             trial.suggest_int(key, int(domain.low), int(domain.high), log=domain.log)
         )
     return domain.text(trial.suggest_float(key, domain.low, domain.high, log=domain.log))
-
-
-def _distribution(domain: Domain) -> "optuna.distributions.BaseDistribution":
-    from optuna import distributions
-
-    if domain.kind == "choice":
-        return distributions.CategoricalDistribution(domain.choices)
-    if domain.kind == "int":
-        return distributions.IntDistribution(int(domain.low), int(domain.high), log=domain.log)
-    return distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
-
-
-def _param(domain: Domain, text: str) -> str | float:
-    """A value as a study has it."""
-    if domain.kind == "choice":
-        return text
-    return int(domain.number(text)) if domain.kind == "int" else domain.number(text)
-
-
-def _params(space: Space, config: Config) -> dict[str, Any]:
-    return {key: _param(space.domains[key], text) for key, text in config.items()}
-
-
-def _pool(storage: str) -> dict[str, Any]:
-    """How connections are kept: those to a file not at all, since nobody would close them."""
-    from sqlalchemy.pool import NullPool
-
-    return {"poolclass": NullPool} if storage.startswith("sqlite") else {}
-
-
-def _open(storage: str) -> Any:
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    if "://" in storage:
-        try:
-            return RDBStorage(storage, engine_kwargs=_pool(storage))
-        except ImportError as error:
-            raise ConfigError(
-                f"{storage.partition(':')[0]} storage needs a package: {error}"
-            ) from error
-
-    path = Path(storage)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _mend(path)
-
-    return JournalStorage(JournalFileBackend(str(path)))
-
-
-def _mend(path: Path) -> None:
-    """Cut the half line that a killed process has left: the next one written would be glued to
-    it.
-    """
-    from optuna.storages.journal import JournalFileSymlinkLock
-
-    lock = JournalFileSymlinkLock(str(path))
-    lock.acquire()  # or it may be a living process's
-
-    try:
-        if path.exists():
-            with path.open("r+b") as file:
-                file.truncate(file.read().rfind(b"\n") + 1)
-    finally:
-        lock.release()
 
 
 def _is_alive(pid: int) -> bool:

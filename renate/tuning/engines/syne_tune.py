@@ -17,7 +17,7 @@ from renate.errors import ConfigError
 from renate.libraries.numpy import OwnState
 from renate.seeds import derive
 from renate.tuning.base import COMPLETED, FAILED, Proposal, Proposer
-from renate.tuning.engines import load, make
+from renate.tuning.engines.classes import load, make
 from renate.tuning.pareto import Point
 from renate.tuning.space import Config, Domain, Space
 
@@ -48,7 +48,7 @@ class SyneTune(Proposer):
 
         try:
             self._class = load(scheduler, "syne_tune", "syne-tune")
-            self.several = _is(self._class, "multiobjective.moasha", "MOASHA")
+            self.multi_objective = _is(self._class, "multiobjective.moasha", "MOASHA")
         finally:  # importing it sets OMP_NUM_THREADS=1, which the workers would inherit
             for name in os.environ.keys() - environment.keys():
                 del os.environ[name]
@@ -66,7 +66,9 @@ class SyneTune(Proposer):
         )
         # It warns of its own calls, and of failed trials
         logging.getLogger("syne_tune").setLevel(logging.ERROR)
-        self._is_halving = self.several or _is(self._class, "asha", "AsynchronousSuccessiveHalving")
+        self._is_halving = self.multi_objective or _is(
+            self._class, "asha", "AsynchronousSuccessiveHalving"
+        )
         self.clones = self._is_population = _is(self._class, "pbt", "PopulationBasedTraining")
         self._further: dict[int, Point] = {}  # trial -> the other objectives
         self._trials: dict[int, Any] = {}

@@ -15,10 +15,10 @@ from renate.state.publish import adopt, candidates, publish
 from renate.state.store import open_store
 from renate.state.versions import State
 from renate.tuning.base import COMPLETED
-from renate.tuning.events import read as read_events
-from renate.tuning.past import HISTORY, encode, read, rows_of
+from renate.tuning.on_disk.events import read as read_events
+from renate.tuning.on_disk.trial_history import HISTORY, encode, read, rows_of
 from renate.tuning.space import Domain, Space
-from renate.tuning.sweep import RUNNING, Trial
+from renate.tuning.trial import RUNNING, Trial
 
 RECORD = "sweep.json"  # what the sweep is about; written before its first trial
 EVENTS = "events.jsonl"

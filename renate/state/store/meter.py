@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from renate.objects.parts import PART, Moved, uncounted
+from renate.object_store.multipart import PART, Moved, uncounted
 
 Show = Callable[[int, int, str], None]  # bytes done, bytes in all, text
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from renate.state.publish import stage
 from renate.state.versions import State
-from renate.tuning.winner import cut_to_what_is_there, trials_of
+from renate.tuning.on_disk.sweep_folder import cut_to_what_is_there, trials_of
 
 LOG = [
     {"ask": 0, "config": {"lr": "0.1"}, "source": "sampled"},

@@ -12,7 +12,7 @@ from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.tuning.base import COMPLETED
 from renate.tuning.space import Config, Space
-from renate.tuning.sweep import Trial
+from renate.tuning.trial import Trial
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from renate.errors import StateError
-from renate.objects import credentials
+from renate.object_store import credentials
 from renate.state.versions import State
 
 CONFIG = """
@@ -249,7 +249,7 @@ def test_attempts(monkeypatch: pytest.MonkeyPatch, attempts: str) -> None:
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_opening_contacts_nobody(tmp_path: Path) -> None:
     code = (
-        "from renate.objects.connect import connect\nfrom renate.state.versions import State\n"
+        "from renate.object_store.connect import connect\nfrom renate.state.versions import State\n"
         "for url in ('s3://bucket/state', 'gs://bucket/state', 'az://container/state'):\n"
         "    print(State(url).url, connect(url).prefix)"
     )

@@ -11,7 +11,7 @@ from renate.errors import ConfigError, nearest
 from renate.libraries.omegaconf import node_of
 from renate.tuning.space import Domain, Space
 
-from ..composing.composer import Composer
+from ...composing.composer import Composer
 
 
 def domain_of(override: Override) -> Domain:

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from renate.objects.credentials import MISSING, NoAccessError, region
+from renate.object_store.credentials import MISSING, NoAccessError, region
 
 ACTIONS = {
     "read": "s3:GetObject",

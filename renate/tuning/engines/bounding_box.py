@@ -7,9 +7,9 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from renate.tuning.engines import load, make
+from renate.tuning.engines.classes import load, make
+from renate.tuning.engines.syne_tune import VALUE, SyneTune
 from renate.tuning.space import Config
-from renate.tuning.syne_tune import VALUE, SyneTune
 
 TRANSFER = "syne_tune.optimizer.schedulers.transfer_learning"
 

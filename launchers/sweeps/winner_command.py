@@ -1,0 +1,53 @@
+"""The command that repeats what a sweep has found."""
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.types import Override
+
+from renate.jobs.config_yaml import quoted
+from renate.jobs.directory import Json
+from renate.tuning.space import Space
+from renate.tuning.trial import Trial
+
+from ..terminal.console import command
+from .request import lines_of
+
+
+def again(record: Json, fixed: Sequence[Override], space: Space, best: Trial) -> str:
+    """The command that trains the winner's configuration once more, from where the sweep
+    started.
+
+    Args:
+        record: What the sweep is about.
+        fixed: The overrides that all trials share.
+        space: What was tuned.
+        best: The winner.
+    """
+    gone = [*space.domains, "tuner", "search_space"]
+    gone += ["state.first", "state.url", "state.version", "state.next_url"]
+    theirs = record.get("added", ())  # by where the sweep runs, not by who asked for it
+    kept = [
+        o for o in fixed if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")
+    ]
+    untuned: list[str] = []
+    if any(o.key_or_group == "experiment" for o in kept):  # which may ask for a tuner itself
+        untuned = ["search_space=null", "tuner=auto"]
+
+    given = [line for o in kept if (line := str(o.input_line)) not in theirs]
+    parent: list[str] = []
+    if (start := record["parent"]) is not None:
+        place = f"./{record['id']}-again"
+        parent = [
+            f"state.url={_as_override(start['url'])}",
+            f"state.version={start['version']}",
+            f"state.next_url={place}",
+        ]
+
+    return command(given, *untuned, *parent, *lines_of(best.config))
+
+
+def _as_override(url: str) -> str:
+    """A URL as an override has it."""
+    if set(url) & set(" ,=[]{}'\""):
+        return quoted(url)
+    return url

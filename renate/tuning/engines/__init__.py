@@ -1,0 +1,1 @@
+"""Optuna and Syne Tune as proposers; nothing else imports either."""

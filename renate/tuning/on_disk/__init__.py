@@ -1,0 +1,1 @@
+"""What a sweep leaves: its event log, its folder, its rows in the state it publishes to."""

@@ -1,11 +1,16 @@
 """Files that others read while they are written: replaced whole, or read on as they grow."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
+
+from renate.errors import JobError
 
 UNFINISHED = ".tmp"  # ends the name of a file that is being written
+ANEW = "resume=false begins anew"
 
 
 @contextmanager
@@ -30,6 +35,36 @@ def replacing(path: Path) -> Iterator[Path]:
 def complete_lines(data: bytes) -> bytes:
     """Return data up to its last line break: what follows may still be written."""
     return data[: data.rfind(b"\n") + 1]
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON lines; a line still being written is left out.
+
+    Args:
+        path: The file; one that isn't there has no lines.
+
+    Raises:
+        JobError: A complete line is no JSON object, by its number.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(complete_lines(data).splitlines(), start=1):
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise JobError(f"{path}, line {number}: no JSON ({error}); {ANEW}") from error
+
+        if not isinstance(content, dict):
+            kind = type(content).__name__
+            raise JobError(f"{path}, line {number}: expected a JSON object, found {kind}; {ANEW}")
+
+        found.append(content)
+
+    return found
 
 
 class Tail:

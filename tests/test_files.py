@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from renate.files import Tail, replacing
+from renate.errors import JobError
+from renate.files import Tail, json_lines, replacing
 
 
 def test_a_reader_finds_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -64,3 +65,18 @@ def test_a_tail_of_a_file_that_was_begun_anew_begins_anew(tmp_path: Path) -> Non
     path.write_text("short\n")
     assert tail.read() == b"short\n"
     assert tail.read() == b""
+
+
+def test_json_lines_leave_out_what_is_still_written(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert json_lines(path) == []
+    path.write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
+    assert json_lines(path) == [{"epoch": 1}, {"epoch": 2}]
+
+
+@pytest.mark.parametrize("line", ["{", "[1, 2]", "7", "\x00\x00", "null", "[" * 100_000])
+def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(f'{{"ask": 0}}\n{line}\n')
+    with pytest.raises(JobError, match=r"events\.jsonl, line 2: .*; resume=false begins anew$"):
+        json_lines(path)

@@ -5,30 +5,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, BinaryIO
 
-import numpy as np
-import torch
-
 from renate.data.batch import Columns, select
 from renate.data.fingerprint import is_patterns, open_file
 from renate.data.kept.encoders import KeptEncoder, take_up
 from renate.data.kept.inputs import Inputs, widened
-from renate.data.kept.raw import hash_inputs, take
+from renate.data.kept.raw import take
 from renate.data.kept.reading import (
+    check_each,
     checked,
     columns_of,
+    files_of,
     key_of,
     limited,
     part_of,
     problem_of,
-    role_of,
     shared,
     table_of,
     tests_of,
 )
-from renate.data.kept.sides import Shares, choose_split
-from renate.data.kept.split import SIDES, TEST, TRAIN, VAL, Split
-from renate.data.table import File, Readable, check, order_of, targets_of
-from renate.errors import ConfigError, DataError
+from renate.data.kept.sides import Shares, rows_of_sides, split_of
+from renate.data.kept.split import TEST, TRAIN, VAL, Split
+from renate.data.table import File, Readable, targets_of
+from renate.errors import ConfigError
 from renate.problems.base import Label, Problem
 from renate.seeds import derive
 
@@ -235,49 +233,32 @@ class Source(ABC):
         raw, raw_tests = self.read()
         train = table_of(raw, "data.train")
         fraction, tests = tests_of(raw_tests)
-        inputs: Inputs | None = None
         notes: list[str] = []
         if self.encoder is None:  # what is wrong with inputs is told before the rest
-            train, tests, inputs, notes = checked(train, tests, self.encoder, self.known)
+            train, tests, inputs, notes = checked(train, tests, None, self.known)
         else:  # where it stands is known of what was read
-            check(train, "data.train")
-            for name, table in tests.items():
-                check(table, key_of(name))
+            check_each(train, tests)
 
         fitted, new, said = problem_of(
             targets_of(train, "data.train"), known.problem if known else None, problem
         )
         notes += said
 
-        hashes = hash_inputs(train.inputs, "data.train", order_of(train))
-        groups = fitted.groups(targets_of(train, "data.train"))
-        # Groups are labels only where those are classes
-        fresh: set[Any] = set(new) if fitted.classes else set()
         asked = Shares(fraction, self.val_size, derive(seed, "validation"), training)
         before = known.split if known is not None else None
-        split, said = choose_split(hashes, groups, fresh, asked, before, first=known is None)
+        split, hashes, said = split_of(train, fitted, new, asked, before, first=known is None)
         notes += said
-        sides = split.sides(hashes)
-        rows = {
-            side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES
-        }
-
-        if not len(rows[TRAIN]) and training:
-            raise DataError(
-                f"data.train: all of its {len(hashes)} examples are held out, for test or "
-                "validation: give more rows"
-            )
+        rows = rows_of_sides(split, hashes, training=training)
 
         trained = limited(rows[TRAIN], self.limit, seed)
         if not fraction:
-            notes += shared(tests, set(hashes[sides == 0].tolist()))
+            notes += shared(tests, set(hashes[rows[TRAIN].numpy()].tolist()))
+        if self.encoder is not None and known is None:
+            self.encoder.fit(take(train.inputs, trained))
         if self.encoder is not None:
-            if known is None:
-                self.encoder.fit(take(train.inputs, trained))
             train, tests, inputs, said = checked(train, tests, self.encoder, self.known)
             notes += said
 
-        assert inputs is not None
         columns = columns_of(train, fitted, "data.train")
         measured = {name: columns_of(table, fitted, key_of(name)) for name, table in tests.items()}
         if fraction:
@@ -291,8 +272,7 @@ class Source(ABC):
             new_labels=new,
             inputs=widened(self.known, inputs) if self.known else inputs,
             split=split,
-            files={"train": train.files}
-            | {role_of(name): table.files for name, table in tests.items()},
+            files=files_of(train, tests),
             notes=notes,
             encoder=self.encoder,
         )

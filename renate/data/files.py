@@ -170,11 +170,8 @@ class Files(Source):
 
         if images:
             inputs = self._images(files, reads, images[0]) if decoded is None else decoded
-            shape = like.inputs.shape[1:] if like is not None else None
-            shape = self.known.shape if self.known is not None else shape
-            origin = "the state" if self.known is not None else "data.train"
             where = f"{files[0]}: column '{images[0]}'"
-            inputs, said = as_those_before(inputs, shape, origin, where, is_test=like is not None)
+            inputs, said = self._of_the_shape_before(inputs, like, where)
             notes += said
         else:
             inputs = self._vectors(whole.select(names), places)
@@ -192,6 +189,17 @@ class Files(Source):
             where=where,
             target_names=target_names,
         )
+
+    def _of_the_shape_before(
+        self, images: Tensor, like: Table | None, where: str
+    ) -> tuple[Tensor, list[str]]:
+        """Images as the state's are, else as those of `like`, and what was done to them."""
+        is_test = like is not None
+        if self.known is not None:
+            return as_those_before(images, self.known.shape, "the state", where, is_test=is_test)
+
+        shape = None if like is None else like.inputs.shape[1:]
+        return as_those_before(images, shape, "data.train", where, is_test=is_test)
 
     @property
     def _cache(self) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 
 from renate.errors import JobError
 from renate.files import UNFINISHED as BEING_WRITTEN
-from renate.files import replacing
+from renate.files import json_lines, replacing
 from renate.jobs.records import FAILED, UNFINISHED, JobResult
 
 Json = dict[str, Any]
@@ -197,10 +197,12 @@ class JobDirectory:
             temporary.write_text("".join(lines))
 
     def reports(self) -> list[Json]:
-        """The complete lines of metrics.jsonl; a line still being written is left out."""
-        path = self.path / "metrics.jsonl"
-        text = path.read_text() if path.exists() else ""
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        """The complete lines of metrics.jsonl; a line still being written is left out.
+
+        Raises:
+            JobError: One is no JSON object.
+        """
+        return json_lines(self.path / "metrics.jsonl")
 
     def finish(self, result: JobResult) -> JobResult:
         """Write result.json, whatever is in it, and return what became of it; raises nothing.

@@ -59,11 +59,11 @@ def tuner_of(scheduler: Any, kwargs: Mapping[str, Any] | None) -> list[str]:
     return lines
 
 
-def limits_of(criteria: Mapping[str, float | None]) -> list[str]:
+def limits_of(**criteria: float | None) -> list[str]:
     """Return when tuning ends; where nothing says so, the tuner's own limit holds.
 
     Args:
-        criteria: Renate's name of a criterion -> its value, None where it isn't given.
+        **criteria: Renate's name of a criterion -> its value, None where it isn't given.
 
     Raises:
         ConfigError: A value that can't be right.

@@ -102,10 +102,7 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
     """
     description = lines.description_of(config_file, source_dir)
     translation = Translation(config_space, method_for(updater), description, max_epochs, tell_once)
-    if note := translation.method.note:
-        tell_once(note)
-    if input_state_url is not None:
-        tell_of_fixed_arguments(translation)
+    tell_of_differences(translation, input_state_url)
 
     settings = {
         "updater": translation.method.name,
@@ -144,20 +141,28 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
     ]
 
     if translation.tuned:
-        criteria = {
-            "max_time": max_time,
-            "max_num_trials_started": max_num_trials_started,
-            "max_num_trials_completed": max_num_trials_completed,
-            "max_num_trials_finished": max_num_trials_finished,
-            "max_cost": max_cost,
-        }
-        overrides += [*tuner_of(scheduler, scheduler_kwargs), *limits_of(criteria)]
-        overrides += lines.of_workers(n_workers)
+        limits = limits_of(
+            max_time=max_time,
+            max_num_trials_started=max_num_trials_started,
+            max_num_trials_completed=max_num_trials_completed,
+            max_num_trials_finished=max_num_trials_finished,
+            max_cost=max_cost,
+        )
+        tuner = tuner_of(scheduler, scheduler_kwargs)
+        overrides += [*tuner, *limits, *lines.of_workers(n_workers)]
 
     result = run(overrides)
     write_outputs(result, translation, settings, input_state_url)
 
     return result
+
+
+def tell_of_differences(translation: Translation, input_state_url: str | None) -> None:
+    """Say in what the method differs from Renate's, and what can't be tuned from a state."""
+    if note := translation.method.note:
+        tell_once(note)
+    if input_state_url is not None:
+        tell_of_fixed_arguments(translation)
 
 
 def tell_of_fixed_arguments(translation: Translation) -> None:

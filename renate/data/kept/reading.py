@@ -13,7 +13,7 @@ from renate.data.kept.encoders import target_of
 from renate.data.kept.inputs import Inputs, compare, scales
 from renate.data.kept.raw import check_storable, hash_inputs, rows_in
 from renate.data.model_inputs import named_columns
-from renate.data.table import Readable, Table, check, described, order_of, targets_of
+from renate.data.table import File, Readable, Table, check, described, order_of, targets_of
 from renate.data.tables.targets import as_column, as_target
 from renate.errors import ConfigError, DataError
 from renate.problems.auto import doubt_about, problem_for
@@ -207,3 +207,19 @@ def check_test_size(test: object, fraction: float) -> None:
         raise ConfigError(
             f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test"
         )
+
+
+def files_of(train: Table, tests: Mapping[str, Table]) -> dict[str, tuple[File, ...]]:
+    """What each part was read from, by its role."""
+    return {"train": train.files, **{role_of(name): each.files for name, each in tests.items()}}
+
+
+def check_each(train: Table, tests: Mapping[str, Table]) -> None:
+    """Return if all of what was read has examples, and as many targets as inputs.
+
+    Raises:
+        DataError: See `renate.data.table.check`.
+    """
+    check(train, "data.train")
+    for name, table in tests.items():
+        check(table, key_of(name))

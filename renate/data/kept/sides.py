@@ -1,12 +1,18 @@
 """Which examples an update holds out: as the state has it, with what its data add."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from renate.data.kept.split import Hashes, Split, first_split, with_exceptions
+from renate.data.kept.raw import hash_inputs
+from renate.data.kept.split import SIDES, TRAIN, Hashes, Split, first_split, with_exceptions
+from renate.data.table import Table, order_of, targets_of
 from renate.errors import DataError
+from renate.problems.base import Label, Problem
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,38 @@ class Shares:
     training: bool
 
 
-def choose_split(
+def split_of(
+    train: Table,
+    problem: Problem,
+    new: Sequence[Label],
+    asked: Shares,
+    known: Split | None,
+    *,
+    first: bool,
+) -> tuple[Split, Hashes, list[str]]:
+    """Return which of a table's examples are held out, their hashes, and what to say.
+
+    Args:
+        train: What was read.
+        problem: Has learned its targets.
+        new: The labels that no earlier version knows.
+        asked: What the config says.
+        known: The state's; None where it keeps none.
+        first: Whether there is no state yet.
+
+    Raises:
+        DataError: Examples would change sides, or a side would be empty.
+    """
+    hashes = hash_inputs(train.inputs, "data.train", order_of(train))
+    groups = problem.groups(targets_of(train, "data.train"))
+    # Groups are labels only where those are classes
+    fresh = set(new) if problem.classes else set()
+    split, notes = _choose(hashes, groups, fresh, asked, known, first=first)
+
+    return split, hashes, notes
+
+
+def _choose(
     hashes: Hashes,
     groups: np.ndarray[Any, Any],
     new: set[Any],
@@ -105,3 +142,25 @@ def _check_shares(split: Split, asked: Shares) -> list[str]:
         ]
 
     return []
+
+
+def rows_of_sides(split: Split, hashes: Hashes, *, training: bool) -> dict[str, Tensor]:
+    """Return the rows of each side, in order, int64.
+
+    Args:
+        split: Which examples are held out.
+        hashes: Of all examples.
+        training: Whether there must be something to train on.
+
+    Raises:
+        DataError: All examples are held out.
+    """
+    sides = split.sides(hashes)
+    rows = {side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES}
+    if training and not len(rows[TRAIN]):
+        raise DataError(
+            f"data.train: all of its {len(hashes)} examples are held out, for test or validation: "
+            "give more rows"
+        )
+
+    return rows

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from renate.files import complete_lines, json_lines
+
 Event = dict[str, Any]
 
 
@@ -18,12 +20,12 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = path.read_bytes() if path.exists() else b""
-        whole = text[: text.rfind(b"\n") + 1]
+        whole = complete_lines(text)
         if len(whole) < len(text):
             with path.open("r+b") as file:
                 file.truncate(len(whole))
 
-        self.earlier: list[Event] = [json.loads(line) for line in whole.splitlines()]
+        self.earlier: list[Event] = json_lines(path)
         self.file = path.open("ab", buffering=0)
 
     def write(self, **event: Any) -> None:
@@ -41,7 +43,12 @@ class EventLog:
 
 
 def read(path: Path) -> Iterator[Event]:
-    """The events of a log that may still be written."""
-    for line in path.read_text().splitlines(keepends=True):
-        if line.endswith("\n"):
-            yield json.loads(line)
+    """The events of a log that may still be written.
+
+    Raises:
+        FileNotFoundError: There is no log.
+        JobError: A line is no JSON object.
+    """
+    if not path.exists():
+        raise FileNotFoundError(path)
+    yield from json_lines(path)

@@ -233,4 +233,6 @@ def _own_sources(config: dict[str, Any], trust: Sequence[str]) -> str:
     """
     modules = {target.rpartition(".")[0] for _, target in targets(config)}
     own = [module for module in sorted(modules) if is_own(module, trust)]
-    return Sources([Path.cwd()], trust).digest(own) if own else ""
+    if own:
+        return Sources([Path.cwd()], trust).digest(own)
+    return ""

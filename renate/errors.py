@@ -50,7 +50,9 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     is close.
     """
     close = get_close_matches(str(word), list(choices), n=1, cutoff=0.6)
-    return f", did you mean '{close[0]}'?" if close else ""
+    if close:
+        return f", did you mean '{close[0]}'?"
+    return ""
 
 
 def printable_lines(text: object) -> str:

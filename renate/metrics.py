@@ -41,7 +41,9 @@ def backward_transfer(matrix: Matrix) -> float:
     """BWT = mean_{i<T} (R[T][i] - R[i][i]) (ibid., eq. 3); 0.0 after the first update."""
     rows = rows_of(matrix)
     past = len(rows) - 1
-    return sum(rows[past][i] - rows[i][i] for i in range(past)) / past if past else 0.0
+    if past:
+        return sum(rows[past][i] - rows[i][i] for i in range(past)) / past
+    return 0.0
 
 
 def forward_transfer(matrix: Matrix, untrained: Sequence[float]) -> float:
@@ -53,7 +55,9 @@ def forward_transfer(matrix: Matrix, untrained: Sequence[float]) -> float:
     """
     rows = rows_of(matrix)
     gains = [rows[i - 1][i] - float(untrained[i]) for i in range(1, len(rows))]
-    return sum(gains) / len(gains) if gains else 0.0
+    if gains:
+        return sum(gains) / len(gains)
+    return 0.0
 
 
 def forgetting(matrix: Matrix) -> float:

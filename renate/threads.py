@@ -119,7 +119,9 @@ class Threads:
 def asked_by_environment() -> int | None:
     """OMP_NUM_THREADS, of a list the first; None where it is no number of 1 or more."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) else None
+    if first.isdecimal() and int(first):
+        return int(first)
+    return None
 
 
 @contextmanager

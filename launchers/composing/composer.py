@@ -192,7 +192,9 @@ def run_here(config: DictConfig, hydra_config: Any) -> float | None:
     directory = JobDirectory(Path(str(config.run_dir)).absolute() / str(record["id"]))
     if config.resume and "already" in record:
         earlier = directory.result
-        return None if earlier is None else earlier.value
+        if earlier is None:
+            return None
+        return earlier.value
 
     directory.prepare(dump(config), record)
     result = execute(directory.path)

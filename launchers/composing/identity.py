@@ -256,7 +256,9 @@ def _own_sources(config: dict[str, Any], trust: Sequence[str]) -> str:
         own.append(file.stem)
         folders.insert(0, file.parent)
 
-    return Sources(folders, trust).digest(own) if own else ""
+    if own:
+        return Sources(folders, trust).digest(own)
+    return ""
 
 
 def config_file_of(config: dict[str, Any]) -> Path | None:

@@ -98,7 +98,9 @@ class LocalLauncher(HydraLauncher):
 
     def _gpus_of(self, slot: int) -> int:
         mine = self.gpus[slot].get("CUDA_VISIBLE_DEVICES")
-        return len(visible_gpus()) if mine is None else len(mine.split(","))
+        if mine is None:
+            return len(visible_gpus())
+        return len(mine.split(","))
 
     @contextmanager
     def _hiring(self) -> Iterator[None]:
@@ -127,7 +129,9 @@ class LocalLauncher(HydraLauncher):
 
     def _worker(self) -> Worker:
         with self._hiring():
-            return self.idle.pop() if self.idle else self._hire()
+            if self.idle:
+                return self.idle.pop()
+            return self._hire()
 
     def _hire(self) -> Worker:
         slot = self.free.pop(0)

@@ -267,7 +267,9 @@ def _check_scheme(key: str, url: str, machine: Machine) -> None:
 
 
 def _if_remote(url: str | None) -> str | None:
-    return None if not url or is_local(url) else url
+    if not url or is_local(url):
+        return None
+    return url
 
 
 def check_return(upload: JobUpload, settings: DictConfig) -> None:

@@ -198,7 +198,9 @@ def last_words(words: "collections.deque[str]") -> str:
     """An error in one line where there is one, else the end of the output."""
     text = "".join(words)
     lines = [line for line in text.splitlines() if line.startswith("renate: ")]
-    return lines[-1] if lines else text
+    if lines:
+        return lines[-1]
+    return text
 
 
 def main() -> int:

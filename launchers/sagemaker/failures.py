@@ -104,4 +104,6 @@ def failure(reason: str, facts: Json) -> str:
 
     found = re.fullmatch(r"AlgorithmError: (?:renate: )?(.*), exit code: (\d+)", text)
 
-    return (found[1] or f"the job's entry ended with exit code {found[2]}") if found else text
+    if found:
+        return found[1] or f"the job's entry ended with exit code {found[2]}"
+    return text

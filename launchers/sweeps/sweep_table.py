@@ -197,6 +197,8 @@ def row(trial: Trial) -> list[str]:
 def short(text: str) -> str:
     """A number with four digits; anything else as it is."""
     try:
-        return text if text.lstrip("-").isdigit() else f"{float(text):.4g}"
+        if text.lstrip("-").isdigit():
+            return text
+        return f"{float(text):.4g}"
     except ValueError:
         return text

@@ -36,7 +36,9 @@ class TrialFolders:
         self.when_over: Callable[[Trial, Callable[[], None]], None] = lambda trial, then: then()
 
     def _name(self, trial: int, k: int) -> str:
-        return str(trial) if not k else f"{trial}-seed{self.request.record['seed'] + k}"
+        if not k:
+            return str(trial)
+        return f"{trial}-seed{self.request.record['seed'] + k}"
 
     def job(self, trial: Trial, k: int) -> ComposedJob:
         """The job of a trial on its k-th seed."""

@@ -113,7 +113,9 @@ def matrix(title: str, streams: Sequence[JobResult]) -> Table:
 
 def number(value: object) -> str:
     """A metric's value with four digits, or a dash."""
-    return f"{value:.4f}" if isinstance(value, int | float) else "–"
+    if isinstance(value, int | float):
+        return f"{value:.4f}"
+    return "–"
 
 
 def _mean(values: Sequence[float | None]) -> str:

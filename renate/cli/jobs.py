@@ -248,4 +248,6 @@ def remove(run_dir: Path, directory: JobDirectory) -> None:
 
 
 def _number(value: Any, digits: int = 4) -> str:
-    return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
+    if isinstance(value, int | float):
+        return f"{value:.{digits}f}"
+    return "–"

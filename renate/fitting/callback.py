@@ -106,7 +106,9 @@ class FitCallback(pl.Callback):
 
     def _wishes(self) -> tuple[bool, bool]:
         """Whether a checkpoint is due, and whether the job was told to end."""
-        return self.checkpoint.wishes() if self.sync is None else self.sync.agreed
+        if self.sync is None:
+            return self.checkpoint.wishes()
+        return self.sync.agreed
 
     def _validate_midway(self, trainer: pl.Trainer, every: int) -> None:
         step = self.progress.steps_done(trainer)

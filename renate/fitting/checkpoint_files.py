@@ -40,7 +40,9 @@ class CheckpointFiles:
         """
         if self.ranks.alone:
             alone = self.load(self.of_step(0))
-            return alone if alone is not None and self._has_best(alone) else None
+            if alone is not None and self._has_best(alone):
+                return alone
+            return None
 
         steps = self.ranks.gather([int(file.stem.rpartition("-")[2]) for file in self.present()])
         for step in sorted(set.intersection(*map(set, steps)), reverse=True):
@@ -76,7 +78,9 @@ class CheckpointFiles:
             saved: Saved = torch.load(file, weights_only=True, map_location="cpu")
         except (OSError, RuntimeError, EOFError, UnpicklingError):
             return None
-        return saved if saved["update"] == self.update else None
+        if saved["update"] == self.update:
+            return saved
+        return None
 
     def save(self, file: Path, content: Mapping[str, Any]) -> None:
         """Write a file, whole or not at all."""

@@ -44,7 +44,9 @@ def untouched(*modules: nn.Module) -> Iterator[None]:
 
 def widened(logits: Tensor) -> Tensor:
     """Logits in 32 bits at least: metrics are computed in what they are given."""
-    return logits.float() if logits.element_size() < 4 else logits
+    if logits.element_size() < 4:
+        return logits.float()
+    return logits
 
 
 def number_of(name: str, value: Any) -> float:
@@ -189,4 +191,6 @@ class Measure:
 
 def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     logits, targets = zip(*parts, strict=True)
-    return (torch.cat(logits), torch.cat(targets)) if len(parts) > 1 else parts[0]
+    if len(parts) > 1:
+        return (torch.cat(logits), torch.cat(targets))
+    return parts[0]

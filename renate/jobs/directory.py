@@ -20,7 +20,8 @@ Json = dict[str, Any]
 START = "start.pt"  # of a tuner's clone: its parent, as it was after some epoch
 
 
-class Stopped(Exception):  # noqa: N818 (no error: somebody decided that the job isn't worth finishing)
+# No error: somebody decided that the job isn't worth finishing
+class Stopped(Exception):  # noqa: N818
     """Raised within a job that was asked to stop."""
 
 
@@ -78,7 +79,9 @@ def in_words(update: str, metrics: Mapping[str, Any]) -> str:
     shown = " ".join(
         f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items()
     )
-    return f"{update}: {shown}" if update else shown
+    if update:
+        return f"{update}: {shown}"
+    return shown
 
 
 @dataclass
@@ -105,7 +108,9 @@ class JobDirectory:
     def result(self) -> JobResult | None:
         """How the job ended; None while it hasn't."""
         found = read_json(self.path / "result.json")
-        return None if found is None else JobResult.from_json({"status": UNFINISHED} | found)
+        if found is None:
+            return None
+        return JobResult.from_json({"status": UNFINISHED} | found)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

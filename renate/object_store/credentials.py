@@ -56,7 +56,9 @@ def options() -> dict[str, Any]:
     try:
         session = boto3.Session()
         given = {"config": _place(session)}
-        return given if keys else given | {"credential_provider": _provider(session)}
+        if keys:
+            return given
+        return given | {"credential_provider": _provider(session)}
     except botocore.exceptions.ProfileNotFound as error:
         raise NoAccessError(_no_profile()) from error
     except botocore.exceptions.BotoCoreError as error:
@@ -94,7 +96,9 @@ def _files() -> list[str]:
 def _wanted() -> str:
     if profile := os.environ.get("AWS_PROFILE"):
         return f"AWS_PROFILE={profile}"
-    return f"{_files()[0]}" if _files() else "no AWS keys in the environment: looking for others"
+    if _files():
+        return f"{_files()[0]}"
+    return "no AWS keys in the environment: looking for others"
 
 
 def _place(session: Any) -> dict[str, str]:

@@ -84,7 +84,9 @@ def explain(error: Exception, url: str, verb: str, key: str) -> str:
         kind, reason = asked.groups()
         if kind == "NoCredentialsError":
             return MISSING
-        return EXPIRED if LOGIN_OVER.search(f"{kind} {reason}") else f"no AWS credentials: {reason}"
+        if LOGIN_OVER.search(f"{kind} {reason}"):
+            return EXPIRED
+        return f"no AWS credentials: {reason}"
 
     if url.startswith("s3://") and (known := TEXTS.get(code(error))):
         return known.format(**_facts(text, url, verb, key))

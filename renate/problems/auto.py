@@ -20,16 +20,22 @@ def option_of(targets: Targets) -> str:
     values = targets.values
     if values.ndim > 1:
         flags = bool(((values == 0) | (values == 1)).all())
-        return "multi_label" if flags else "regression"
+        if flags:
+            return "multi_label"
+        return "regression"
     if values.dtype == object:
-        return "classification" if not len(values) or isinstance(values[0], str) else "multi_label"
+        if not len(values) or isinstance(values[0], str):
+            return "classification"
+        return "multi_label"
     if values.dtype.kind != "f":
         return "classification"
 
     different = np.unique(values)
     labels = len(different) <= FEW and bool((different == np.floor(different)).all())
 
-    return "classification" if labels else "regression"
+    if labels:
+        return "classification"
+    return "regression"
 
 
 def doubt_about(targets: Targets) -> str | None:

@@ -128,7 +128,9 @@ class Regression(Problem):
         """Return the values in their own units: float64 [B, K], or [B] of a single one."""
         values = outputs.double()
         values = values * values.new_tensor(self.scale) + values.new_tensor(self.mean)
-        return values[:, 0] if len(self.labels) == 1 else values
+        if len(self.labels) == 1:
+            return values[:, 0]
+        return values
 
     def truths(self, targets: "Tensor") -> "Tensor":
         """Return the targets in their own units, as `answers` returns outputs."""

@@ -159,11 +159,9 @@ class Manifest:
         return strict_json(content)
 
     def __str__(self) -> str:
-        return (
-            f"the candidate of job '{self.job}'"
-            if self.version is None
-            else f"version {self.version}"
-        )
+        if self.version is None:
+            return f"the candidate of job '{self.job}'"
+        return f"version {self.version}"
 
 
 def decode(raw: bytes | memoryview, where: str) -> Manifest | Tombstone:

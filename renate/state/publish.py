@@ -233,7 +233,9 @@ def _placing(state: State, parent: Source | None) -> Callable[[str, bytes | None
             raise StateError(
                 f"{state.url}: file '{name}' is to be the parent's, which has none: give its bytes"
             )
-        return old[name] if here else put(state.store, parent[0].read(parent[1], name), known)
+        if here:
+            return old[name]
+        return put(state.store, parent[0].read(parent[1], name), known)
 
     return place
 

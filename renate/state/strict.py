@@ -151,7 +151,9 @@ def _argument(value: Plain, key: str, name: str, level: int) -> None:
 def shown(value: Plain) -> str:
     """A value for a message, cut short."""
     words = repr(value) if not isinstance(value, str) else value
-    return words if len(words) <= 60 else f"{words[:57]}…"
+    if len(words) <= 60:
+        return words
+    return f"{words[:57]}…"
 
 
 def need(holds: bool, otherwise: str) -> None:

@@ -48,7 +48,8 @@ class Proposer(ABC):
     clones = multi_objective = False
     objectives = 1
 
-    def learn(self, updates: Sequence[Sequence[tuple[Config, float]]]) -> None:  # noqa: B027 (most need no more than `first`)
+    # Most need no more than `first`
+    def learn(self, updates: Sequence[Sequence[tuple[Config, float]]]) -> None:  # noqa: B027
         """Take the completed trials of earlier updates, oldest first, as far as they fit the
         space; before `bind`.
         """
@@ -84,7 +85,8 @@ class Proposer(ABC):
         new.
         """
 
-    def others(self, trial: int, values: Point) -> None:  # noqa: B027 (most know of one objective only)
+    # Most know of one objective only
+    def others(self, trial: int, values: Point) -> None:  # noqa: B027
         """Take the further objectives' values, right before `report` and `end` of a trial with
         several.
         """
@@ -93,7 +95,8 @@ class Proposer(ABC):
         """Take what a running trial has reached after an epoch (1, 2, …); True stops it."""
         return False
 
-    def end(self, trial: int, status: str, value: float | None) -> None:  # noqa: B027 (most learn nothing)
+    # Most learn nothing
+    def end(self, trial: int, status: str, value: float | None) -> None:  # noqa: B027
         """Take how a trial ended: completed, with its final value, stopped (by whomever) or
         failed.
         """
@@ -133,7 +136,8 @@ class Stopper(ABC):
             return max(1, self.steps // 3)
         return 1
 
-    def others(self, trial: int, values: Point) -> None:  # noqa: B027 (most know of one objective only)
+    # Most know of one objective only
+    def others(self, trial: int, values: Point) -> None:  # noqa: B027
         """Take the further objectives' values, right before each `report` of a trial with
         several.
         """
@@ -144,5 +148,6 @@ class Stopper(ABC):
         value so far, of several the epoch's own; True stops it.
         """
 
-    def end(self, trial: int, status: str) -> None:  # noqa: B027 (most keep nothing)
+    # Most keep nothing
+    def end(self, trial: int, status: str) -> None:  # noqa: B027
         """Take how a trial ended; what a failed one reported no longer counts."""

@@ -52,4 +52,6 @@ class Objectives:
 
 
 def _sign(mode: str) -> float:
-    return 1.0 if mode == "min" else -1.0
+    if mode == "min":
+        return 1.0
+    return -1.0

@@ -36,7 +36,9 @@ class Random(Proposer):
         if order is None:
             generator = random.Random(f"{self.seed}/{index}")
             return self._new(lambda: self.space.sample(generator))
-        return Proposal(order[index]) if index < len(order) else None
+        if index < len(order):
+            return Proposal(order[index])
+        return None
 
     def ask(self, trial: int) -> Proposal | None:
         """Return the next proposal, and take note of it, so that no draw repeats it."""
@@ -183,4 +185,6 @@ class Grid(Proposer):
     def propose(self, trial: int) -> Proposal | None:
         """Return the next configuration of the grid; None after the last."""
         config = next(self.rest, None)
-        return None if config is None else Proposal(config)
+        if config is None:
+            return None
+        return Proposal(config)

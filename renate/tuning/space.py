@@ -35,7 +35,9 @@ class Domain:
         """How many values there are; infinity for a float."""
         if self.kind == "choice":
             return len(self.choices)
-        return math.inf if self.kind == "float" else int(self.high) - int(self.low) + 1
+        if self.kind == "float":
+            return math.inf
+        return int(self.high) - int(self.low) + 1
 
     def values(self) -> list[str]:
         """Every value of a finite domain."""
@@ -48,7 +50,9 @@ class Domain:
         if self.kind == "choice":
             return self.choices[int(value)]
         inside = min(max(value, self.low), self.high)
-        return str(round(inside)) if self.kind == "int" else repr(float(inside))
+        if self.kind == "int":
+            return str(round(inside))
+        return repr(float(inside))
 
     def number(self, text: str) -> float:
         """The inverse of `text`.
@@ -85,7 +89,9 @@ class Domain:
         chance `change`.
         """
         if self.kind == "choice":
-            return generator.choice(self.choices) if generator.random() < change else text
+            if generator.random() < change:
+                return generator.choice(self.choices)
+            return text
 
         low = self.low
         high = self.high
@@ -105,7 +111,9 @@ class Domain:
             return f"choice({', '.join(self.choices)})"
         inner = f"interval({self.low:g}, {self.high:g})"
         inner = f"int({inner})" if self.kind == "int" else inner
-        return f"tag(log, {inner})" if self.log else inner
+        if self.log:
+            return f"tag(log, {inner})"
+        return inner
 
 
 @dataclass(frozen=True)

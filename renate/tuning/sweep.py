@@ -132,7 +132,9 @@ class Sweep:
         """The next event of a trial that still runs."""
         if not self.fixed:
             event = self.backend.next(self._time_left())
-            return event if event is not None and event.trial in self.ledger.running else None
+            if event is not None and event.trial in self.ledger.running:
+                return event
+            return None
 
         first = min(
             (trial for trial in self.ledger.running.values() if trial.twin is None),

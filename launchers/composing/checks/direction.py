@@ -100,4 +100,6 @@ def _asked(module: str, cls: str) -> str | None:
     if better is None:
         return None
 
-    return "max" if better is True else "min"
+    if better is True:
+        return "max"
+    return "min"

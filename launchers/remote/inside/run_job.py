@@ -130,7 +130,9 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
     if result is not None and result.failed:
         print(f"renate: {result.reason}", flush=True)
 
-    return code if code >= 0 else 128 - code
+    if code >= 0:
+        return code
+    return 128 - code
 
 
 class Logs:

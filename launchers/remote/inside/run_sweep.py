@@ -141,7 +141,9 @@ def _published_before(pinned: Json) -> list[str]:
     first.
     """
     newest = State(pinned["to"]).newest()
-    return ["state.first=false"] if newest is not None and newest.job == pinned["id"] else []
+    if newest is not None and newest.job == pinned["id"]:
+        return ["state.first=false"]
+    return []
 
 
 def _jobs(order: Json, directory: Path) -> JobResult:

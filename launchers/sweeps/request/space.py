@@ -115,7 +115,8 @@ def space_of(composer: Composer, fixed: Sequence[Override], domains: Mapping[str
 def _has(config: Any, key: str) -> bool:
     node = config
     for part in key.split("."):
-        if not OmegaConf.is_dict(node) or part not in node.keys():  # noqa: SIM118 (`in` is False for ???)
+        # `in` is False for a key whose value is ???
+        if not OmegaConf.is_dict(node) or part not in node.keys():  # noqa: SIM118
             return False
         node = node_of(node, part)
     return True

@@ -191,11 +191,9 @@ class SweepRequest:
             return max(1, int(trainer.max_steps) // int(trainer.report_every))
 
         domain = self.space.domains.get("trainer.max_epochs")
-        return (
-            max(map(int, domain.values()))
-            if domain
-            else max(1, int(self.base.config.trainer.max_epochs))
-        )
+        if domain:
+            return max(map(int, domain.values()))
+        return max(1, int(self.base.config.trainer.max_epochs))
 
     def _record(self, config: Json) -> Json:
         record = self.base.record
@@ -232,7 +230,9 @@ def _as_text(value: Any) -> str:
     """A value as the command line has it."""
     if value is None:
         return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
 
 
 def lines_of(config: Mapping[str, str]) -> list[str]:

@@ -93,7 +93,9 @@ def processes_of(config: Any, gpus: int) -> int:
         if devices != "auto" and not on_gpus:
             none = f"accelerator={accelerator} finds none here"
             raise ConfigError(f"trainer.devices={devices}: as many as GPUs, but {none}")
-        return max(1, gpus) if on_gpus else 1
+        if on_gpus:
+            return max(1, gpus)
+        return 1
 
     count = int(devices or 1)
     if count > 1 and accelerator == "mps":

@@ -262,4 +262,6 @@ def check_tensors(
 
 def _sort_of(tensor: torch.Tensor) -> str:
     """Whether a tensor holds real numbers, of whatever precision, or what else."""
-    return "float" if tensor.is_floating_point() else str(tensor.dtype)
+    if tensor.is_floating_point():
+        return "float"
+    return str(tensor.dtype)

@@ -138,15 +138,15 @@ def _difference(job: Job, saved: Saved, group: str) -> str | None:
     ours = job.config[group]
 
     if group == "transform":
-        return (
-            None
-            if _same_transform(job, saved)
-            else "transform: the command's test transform isn't the version's"
-        )
+        if _same_transform(job, saved):
+            return None
+        return "transform: the command's test transform isn't the version's"
 
     if group == "updater":
         if theirs is None or theirs == ours:
-            return _own_predict(job) if theirs is None else None
+            if theirs is None:
+                return _own_predict(job)
+            return None
         return (
             f"updater: the version predicts as {theirs['_target_']} with its settings, the command "
             "says otherwise"
@@ -185,7 +185,9 @@ def _named(nodes: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return list(value)
+    return value
 
 
 def _where(saved: Saved) -> str:

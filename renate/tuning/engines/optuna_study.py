@@ -83,7 +83,9 @@ def param_of(domain: Domain, text: str) -> str | float:
     """A value as a study has it."""
     if domain.kind == "choice":
         return text
-    return int(domain.number(text)) if domain.kind == "int" else domain.number(text)
+    if domain.kind == "int":
+        return int(domain.number(text))
+    return domain.number(text)
 
 
 def params_of(space: Space, config: Config) -> dict[str, Any]:

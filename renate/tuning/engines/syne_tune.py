@@ -275,4 +275,6 @@ def _value(domain: Domain, text: str) -> str | float:
     number = domain.number(text)
     if domain.kind == "choice":
         return str(int(number))
-    return int(number) if domain.kind == "int" else number
+    if domain.kind == "int":
+        return int(number)
+    return number

@@ -12,6 +12,7 @@ from tests.conftest import write_table
 from tests.test_config import GROUPS, OPTIONS
 
 ALONE = {"job", "backend", "data"}  # these have tests of their own
+BRIDGE = "config_file"  # an option of several groups, which tests/compat runs together
 NUMBERS = ["data=files", "data.train=a.parquet", "data.target=x", "data.inputs=[y]"]
 LABELS = ["data=files", "data.train=flags.parquet", "data.target=[a,b]"]
 NEEDS = {
@@ -32,6 +33,11 @@ NEEDS = {
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("memory", "infinite"): ["updater=joint"],
     ("search_space", "derpp"): ["updater=derpp"],
+    ("search_space", "weighted_er"): ["updater=weighted_er"],
+    ("search_space", "weighted_derpp"): ["updater=weighted_derpp"],
+    ("tuner", "syne_tune/any"): [
+        "tuner.proposer.scheduler=syne_tune.optimizer.baselines.RandomSearch"
+    ],
     ("tuner", "grid"): ["optimizer.lr=0.1,0.05"],
     ("transform", "none"): ["data=files", "data.train=a.parquet", "data.target=label"],
     ("transform", "cifar10"): ["data=files", "data.train=images.parquet", "data.target=label"],
@@ -46,7 +52,11 @@ def test_no_group_is_forgotten() -> None:
     assert {group for group, _ in OPTIONS} == set(GROUPS) > ALONE
 
 
-@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] not in ALONE], ids=str)
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [(group, option) for group, option in OPTIONS if group not in ALONE and option != BRIDGE],
+    ids=str,
+)
 def test_runs(group: str, option: str, workdir: Path) -> None:
     write_table(workdir / "a.parquet", seed=0, rows=200)
     write_flags(workdir / "flags.parquet")

@@ -98,6 +98,7 @@ def test_commands(page: Path, workdir: Path) -> None:
         run_here(workdir, given, page)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("page", pages(cloud=True))
 def test_commands_on_the_services(page: Path, workdir: Path) -> None:

@@ -245,6 +245,7 @@ def test_a_command_finds_its_trials_running(
     )
 
 
+@pytest.mark.slow
 def test_a_sweep_is_left_and_waited_for(aws: Services, on: On, url: str, workdir: Path) -> None:
     """From another folder, where nothing of it is known; the experiment names the backend and
     the tuner.

@@ -192,6 +192,7 @@ def test_images_transforms_are_refused_for_several_inputs(texts: Path) -> None:
     update(texts, 1, "transform=scale")
 
 
+@pytest.mark.slow
 def test_interrupted_is_as_uninterrupted(texts: Path) -> None:
     asked = ["data=texts", "model=bag", "data.corpus=1.jsonl", "updater=derpp", "seed=3"]
     asked += ["trainer.max_epochs=80", "memory.capacity=60", "trainer.checkpoint_every=0.2"]

@@ -109,7 +109,8 @@ class Policy(ABC):
         if self.capacity is None or self.capacity > capacity:
             raise StateError(
                 f"memory.capacity={self.capacity}: the state's memory has been full at {capacity}, "
-                "and what it let go can't come back; a smaller capacity is possible"
+                "and what it let go can't come back: memory.capacity="
+                f"{capacity}, or less, goes on with it"
             )
 
     def begin(self, seed: int, counts: list[int]) -> None:

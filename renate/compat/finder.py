@@ -34,6 +34,12 @@ TABLE = {
     "renate.benchmark.scenarios": f"{NAMES}.scenarios",
     "renate.benchmark.datasets.vision_datasets": f"{NAMES}.vision_datasets",
     "renate.benchmark.models.MultiLayerPerceptron": f"{NAMES}.mlp:MultiLayerPerceptron",
+    **{
+        f"renate.benchmark.models.{name}": f"{NAMES}.resnet:{name}"
+        for depth in (18, 34, 50)
+        for name in (f"ResNet{depth}", f"ResNet{depth}CIFAR")
+    },
+    "renate.benchmark.models.resnet": f"{NAMES}.resnet",
     "renate.benchmark.models.mlp": f"{NAMES}.mlp",
     "renate.benchmark.models.base": f"{NAMES}.renate_module",
 }

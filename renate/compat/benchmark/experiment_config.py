@@ -11,6 +11,14 @@ from renate.build import build, shipped
 from renate.compat.names.data_module import RenateDataModule
 from renate.compat.names.mlp import MultiLayerPerceptron
 from renate.compat.names.renate_module import RenateModule
+from renate.compat.names.resnet import (
+    ResNet18,
+    ResNet18CIFAR,
+    ResNet34,
+    ResNet34CIFAR,
+    ResNet50,
+    ResNet50CIFAR,
+)
 from renate.compat.names.scenarios import (
     ClassIncrementalScenario,
     IIDScenario,
@@ -21,7 +29,16 @@ from renate.compat.names.scenarios import (
 from renate.compat.names.vision_datasets import TorchVisionDataModule
 from renate.errors import ConfigError, nearest
 
-MODELS: dict[str, type[RenateModule]] = {"MultiLayerPerceptron": MultiLayerPerceptron}
+MODELS: dict[str, type[RenateModule]] = {
+    "MultiLayerPerceptron": MultiLayerPerceptron,
+    "ResNet18": ResNet18,
+    "ResNet34": ResNet34,
+    "ResNet50": ResNet50,
+    "ResNet18CIFAR": ResNet18CIFAR,
+    "ResNet34CIFAR": ResNet34CIFAR,
+    "ResNet50CIFAR": ResNet50CIFAR,
+}
+GRAY = ("MNIST", "FashionMNIST")
 # What a scenario needs besides the data module and the chunk.
 NEEDED = {
     "ClassIncrementalScenario": "groupings",
@@ -49,7 +66,7 @@ def model_fn(
         num_inputs: Of a perceptron, values of one example.
         num_hidden_layers: Of a perceptron, hidden layers after the first.
         hidden_size: Of a perceptron, one width, or one for each hidden layer.
-        dataset_name: Of images.
+        dataset_name: Of a ResNet: says whether its images are grey.
 
     Raises:
         ConfigError: No such model, or an argument that it lacks.
@@ -67,6 +84,8 @@ def model_fn(
             ),
             "hidden_size": _given("hidden_size", hidden_size, "MultiLayerPerceptron"),
         }
+    elif dataset_name in GRAY:
+        arguments["gray_scale"] = True
 
     return model(**arguments)
 

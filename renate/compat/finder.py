@@ -22,6 +22,9 @@ TABLE = {
     "renate.tuning.config_spaces": f"{CALLS}.spaces",
     "renate.utils.config_spaces": f"{CALLS}.spaces",
     "renate.cli.run_training": f"{CALLS}.command_line",
+    "renate.cli.run_experiment": "renate.compat.experiments.command_line",
+    "renate.cli.run_experiment_with_scenario": "renate.compat.experiments.command_line",
+    "renate.benchmark.experiment_config": "renate.compat.benchmark.experiment_config",
     "renate.benchmark.experimentation": "renate.compat.experiments.run",
     "renate.models.RenateModule": f"{NAMES}.renate_module:RenateModule",
     "renate.models.renate_module": f"{NAMES}.renate_module",
@@ -31,6 +34,12 @@ TABLE = {
     "renate.benchmark.scenarios": f"{NAMES}.scenarios",
     "renate.benchmark.datasets.vision_datasets": f"{NAMES}.vision_datasets",
     "renate.benchmark.models.MultiLayerPerceptron": f"{NAMES}.mlp:MultiLayerPerceptron",
+    **{
+        f"renate.benchmark.models.{name}": f"{NAMES}.resnet:{name}"
+        for depth in (18, 34, 50)
+        for name in (f"ResNet{depth}", f"ResNet{depth}CIFAR")
+    },
+    "renate.benchmark.models.resnet": f"{NAMES}.resnet",
     "renate.benchmark.models.mlp": f"{NAMES}.mlp",
     "renate.benchmark.models.base": f"{NAMES}.renate_module",
 }

@@ -53,6 +53,8 @@ def test_arguments_of_all_functions(workdir: Path) -> None:
         ("Union[int, None]", "int", True),
         ("int | None", "int", True),
         ("'Optional[str]'", "str", True),
+        ("int | tuple[int, ...] | None", "int or tuple", True),
+        ("Union[Tuple[int], int]", "int or tuple", False),
     ],
 )
 def test_types(workdir: Path, annotation: str, kind: str, optional: bool) -> None:
@@ -110,13 +112,25 @@ def test_a_file_that_was_edited_is_read_again(workdir: Path) -> None:
         ("str", "a", 1),
         ("list", [1], 1),
         ("tuple", [1], "a"),
+        ("int | tuple", 1, 1.5),
+        ("int | tuple", [1], True),
     ],
 )
 def test_values_are_of_their_type(workdir: Path, kind: str, good: Any, bad: Any) -> None:
     path = written(workdir, f"def model_fn(x: {kind}): pass{REST}")
     argument = describe(path).arguments["x"]
     argument.check(good, "")
-    with pytest.raises(ConfigError, match=f"model_fn expects a {kind}"):
+    expected = f"model_fn expects a {kind.replace('|', 'or')}"
+    with pytest.raises(ConfigError, match=expected):
         argument.check(bad, "")
-    with pytest.raises(ConfigError, match=f"model_fn expects a {kind}"):
+    with pytest.raises(ConfigError, match=expected):
         argument.check(None, "")
+
+
+def test_an_argument_that_only_one_function_may_lack_must_be_given(workdir: Path) -> None:
+    data = "def data_module_fn(data_path: str, x: str): pass"
+    found = describe(written(workdir, f"def model_fn(x: Optional[str] = None): pass\n{data}"))
+    assert found.missing({}) == ["x"]
+    assert found.defaults() == {}
+    with pytest.raises(ConfigError, match="model_fn and data_module_fn expects a str"):
+        found.arguments["x"].check(None, "")

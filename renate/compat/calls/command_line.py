@@ -1,6 +1,7 @@
 """`python -m renate.cli.run_training --config_file my_config.py …`, as Renate had it."""
 
 import argparse
+import ast
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +14,10 @@ from renate.compat.calls.training import run_training_job
 from renate.compat.files.description import Description, describe
 from renate.compat.names.defaults import TASK_ID, WORKING_DIRECTORY
 from renate.errors import ConfigError, RenateError
+from renate.launchers.sweeps.request.space import domain_in
 
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+DOMAINS = ("interval(", "int(", "choice(", "tag(", "range(")
 # Flags of Renate's by which its tuner spoke to its trials.
 WITHOUT_MEANING = ("prepare_data", "st_checkpoint_dir")
 
@@ -29,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     asked, others = parser.parse_known_args(argv)
     try:
         description = describe(asked.config_file)
-        space = _config_space(others, description)
+        space = space_of_flags(others, description)
         for name in ("early_stopping", "mask_unused_classes"):
             if getattr(asked, name) is not None:
-                space[name] = _boolean(name, getattr(asked, name))
+                space[name] = boolean(name, getattr(asked, name))
         for name in WITHOUT_MEANING:
             if getattr(asked, name) is not None:
                 tell_once(f"--{name} has no meaning here, and is left out")
@@ -56,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             devices=asked.devices,
             strategy=asked.strategy,
             precision=asked.precision,
-            deterministic_trainer=_boolean("deterministic_trainer", asked.deterministic_trainer),
+            deterministic_trainer=boolean("deterministic_trainer", asked.deterministic_trainer),
             gradient_clip_val=asked.gradient_clip_val,
             gradient_clip_algorithm=asked.gradient_clip_algorithm,
         )
@@ -96,11 +99,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _config_space(flags: Sequence[str], description: Description) -> dict[str, Any]:
-    """Keys of a config_space given as `--key value`.
+def space_of_flags(flags: Sequence[str], description: Description) -> dict[str, Any]:
+    """Return a config_space whose keys were given as `--key value`.
+
+    Args:
+        flags: Those that the command hasn't itself.
+        description: Of the config file: its functions' texts stay texts.
 
     Raises:
-        ConfigError: A flag without a value, or a value of another type than its argument's.
+        ConfigError: A flag without a value, or a domain that can't be read.
     """
     space: dict[str, Any] = {}
     waiting = list(flags)
@@ -123,8 +130,15 @@ def _value(name: str, text: str, description: Description) -> Any:
     argument = description.arguments.get(name)
     if argument is not None and argument.kind == "str":
         return None if argument.optional and text == "None" else text
+    if argument is not None and text.startswith("("):
+        try:
+            return ast.literal_eval(text)  # a tuple, which YAML hasn't
+        except (ValueError, SyntaxError) as error:
+            raise ConfigError(f"--{name} {text}: expected a {argument.kind}") from error
     if text in ("None", "True", "False"):
         return {"None": None, "True": True, "False": False}[text]
+    if text.startswith(DOMAINS) and text.endswith(")"):
+        return domain_in(name, text)
 
     try:
         value = yaml.safe_load(text)
@@ -137,7 +151,12 @@ def _value(name: str, text: str, description: Description) -> Any:
         return value
 
 
-def _boolean(name: str, text: str) -> bool:
+def boolean(name: str, text: str) -> bool:
+    """Return what a flag says, True or False, in any case, or 1 or 0.
+
+    Raises:
+        ConfigError: Something else.
+    """
     if text.lower() not in BOOLEANS:
         raise ConfigError(f"--{name} {text}: expected True or False")
     return BOOLEANS[text.lower()]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from renate.compat import benchmark
 from renate.compat.calls.training import run_training_job
 from renate.compat.names.defaults import WORKING_DIRECTORY
 from renate.errors import ConfigError
@@ -24,6 +25,14 @@ COLUMNS = (
     "Backward Transfer",
 )
 SUMMARY = "metrics_summary"
+
+
+def experiment_config_file() -> str:
+    """Return the path of the config file that makes Renate's models, data sets and scenarios by
+    name: `model_name`, `dataset_name`, `scenario_name` and their arguments are keys of the
+    config_space then.
+    """
+    return str(Path(benchmark.__file__).parent / "experiment_config.py")
 
 
 def execute_experiment_job(  # noqa: PLR0913 (Renate's signature)

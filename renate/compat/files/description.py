@@ -32,7 +32,8 @@ STANDARD = {
 }
 # Given by the search's own engine here, whatever the file says.
 OURS = ("scheduler_fn",)
-TYPES = ("bool", "int", "float", "str", "list", "tuple")
+EITHER = "int or tuple"  # a width or several, say
+TYPES = ("bool", "int", "float", "str", "list", "tuple", EITHER)
 GENERIC = {"List": "list", "Tuple": "tuple", "list": "list", "tuple": "tuple"}
 ABSENT = "path"  # the key beside the arguments, which none of them can be called
 
@@ -68,13 +69,15 @@ class Argument:
         if value is None and self.optional:
             return
 
+        whole = isinstance(value, int) and not isinstance(value, bool)
         fits = {
             "bool": isinstance(value, bool),
-            "int": isinstance(value, int) and not isinstance(value, bool),
+            "int": whole,
             "float": isinstance(value, int | float) and not isinstance(value, bool),
             "str": isinstance(value, str),
             "list": isinstance(value, list | tuple),
             "tuple": isinstance(value, list | tuple),
+            EITHER: whole or isinstance(value, list | tuple),
         }
         if not fits[self.kind]:
             optional = " or None" if self.optional else ""
@@ -202,10 +205,12 @@ def _kind(argument: ast.arg, where: str) -> tuple[str, bool]:
 
     optional = False
     parts = _parts(node)
-    if len(parts) == 2 and "None" in parts:
+    if len(parts) > 1 and "None" in parts:
         optional = True
         parts = [part for part in parts if part != "None"]
 
+    if sorted(parts) == ["int", "tuple"]:
+        return EITHER, optional
     if len(parts) != 1 or parts[0] not in TYPES:
         text = ast.unparse(argument.annotation)
         raise ConfigError(f"{where}: its argument '{argument.arg}' is of type {text}: {expected}")
@@ -250,7 +255,7 @@ def _joined(known: Argument | None, new: Argument, path: Path) -> Argument:
         return new
 
     where = f"config_file={path}: '{new.name}'"
-    if (known.kind, known.optional) != (new.kind, new.optional):
+    if known.kind != new.kind:
         raise ConfigError(
             f"{where} is a {known.kind} in {known.functions[0]} and a {new.kind} in "
             f"{new.functions[0]}: expected one type, as its value goes to both"
@@ -262,7 +267,12 @@ def _joined(known: Argument | None, new: Argument, path: Path) -> Argument:
     elif new.default is not NO_DEFAULT and repr(new.default) != repr(default):
         default = UNREADABLE  # each function has its own
 
-    return Argument(new.name, new.kind, new.optional, default, (*known.functions, new.functions[0]))
+    # What one of them can't take, none is given
+    optional = known.optional and new.optional
+    if default is None and not optional:
+        default = NO_DEFAULT
+
+    return Argument(new.name, new.kind, optional, default, (*known.functions, new.functions[0]))
 
 
 def _metrics(node: ast.FunctionDef | None) -> tuple[str, ...]:

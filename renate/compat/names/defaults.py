@@ -1,6 +1,6 @@
 """The constants of Renate's that config files and scripts refer to.
 
-What a call falls back on stands in conf/experiment/renate_job.yaml; these are names alone.
+What a call falls back on stands in conf/compat/job.yaml; these are names alone.
 """
 
 SEED = 0

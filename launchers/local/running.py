@@ -104,7 +104,7 @@ def job_in(directory: JobDirectory) -> ComposedJob:
     config = OmegaConf.load(directory.path / "config.yaml")
     assert isinstance(config, DictConfig)
     record = directory.record
-    return ComposedJob(0, list(record["overrides"]), config, directory, record)
+    return ComposedJob(0, list(record.overrides), config, directory, record)
 
 
 def _check_running(directory: JobDirectory) -> None:
@@ -112,7 +112,7 @@ def _check_running(directory: JobDirectory) -> None:
         return
 
     name = directory.path.name
-    backend = directory.record.get("backend")
+    backend = directory.record.backend
     if backend is not None:
         raise JobError(f"{name}: it was submitted, not started here: add --backend {backend}")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from renate.errors import JobError
 from renate.jobs.directory import Json
-from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event
+from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event, JobRecord
 from renate.state.strict import (
     items,
     mapping,
@@ -81,6 +81,11 @@ def record_from(value: Any) -> Json:
     text(found.get("cwd", ""), "cwd", 4000)
 
     return found
+
+
+def job_record_from(value: Any) -> JobRecord:
+    """What a job was told, `job.json`. Raises ValueError."""
+    return JobRecord.from_json(record_from(value))
 
 
 def result_from(value: Any) -> Json:
@@ -162,7 +167,7 @@ def _check_sweep(value: Any) -> None:
     for job in items(found.get("jobs", []), "sweep.jobs", lambda part, key: part, 100_000):
         mapping(job, "a job of the sweep", ("id", "config", "record", "reports", "result"))
         need(
-            record_from(job["record"])["id"] == job["id"],
+            job_record_from(job["record"]).id == job["id"],
             f"job '{shown(job['id'])}' has another one's record",
         )
         _any_text(job["config"], "config")

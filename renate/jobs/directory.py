@@ -14,7 +14,7 @@ from typing import Any
 from renate.errors import JobError
 from renate.files import UNFINISHED as BEING_WRITTEN
 from renate.files import json_lines, replacing
-from renate.jobs.records import FAILED, UNFINISHED, JobResult
+from renate.jobs.records import FAILED, UNFINISHED, JobRecord, JobResult
 
 Json = dict[str, Any]
 START = "start.pt"  # of a tuner's clone: its parent, as it was after some epoch
@@ -97,12 +97,21 @@ class JobDirectory:
     path: Path
 
     @property
-    def record(self) -> Json:
-        """What the launcher wrote down: id, recipe, overrides, parent, whether to publish, ..."""
-        found = read_json(self.path / "job.json")
+    def record(self) -> JobRecord:
+        """What the launcher wrote into `job.json`.
+
+        Raises:
+            JobError: There is none, or a key is missing or of another kind.
+        """
+        path = self.path / "job.json"
+        found = read_json(path)
         if found is None:
             raise JobError(f"{self.path}: no job directory (it has no job.json)")
-        return found
+
+        try:
+            return JobRecord.from_json(found)
+        except ValueError as error:
+            raise JobError(f"{path}: {error}; delete the job's folder and run it again") from error
 
     @property
     def result(self) -> JobResult | None:
@@ -132,7 +141,7 @@ class JobDirectory:
     def prepare(
         self,
         config: str,
-        record: Mapping[str, Any],
+        record: JobRecord,
         *,
         resume: bool = False,
         keep_state: bool = False,
@@ -161,7 +170,7 @@ class JobDirectory:
                         file.unlink(missing_ok=True)
 
                 (self.path / "config.yaml").write_text(config)
-                write_json(self.path / "job.json", record)
+                write_json(self.path / "job.json", record.to_json())
         except OSError as error:
             raise JobError(
                 f"{self.path}: can't write the job's folder: {error.strerror}"

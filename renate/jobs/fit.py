@@ -186,7 +186,7 @@ def _checkpoint_of(job: Job, learner: Learner, batches: Batches, best: Path) -> 
         job.directory.reports,
         job.config["trainer"]["checkpoint_every"],
         start=folder / START,
-        clonable="clonable" in job.record and not job.prefix,
+        clonable=job.record.clonable and not job.prefix,
     )
     if not job.ranks.first:
         return checkpoint

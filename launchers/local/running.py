@@ -30,8 +30,7 @@ class Reader:
 
         reports = self.directory.reports()
         for report in reports[self.reports :]:
-            metrics = {key: value for key, value in report.items() if key not in ("time", "update")}
-            yield in_words(report.get("update", ""), metrics)
+            yield in_words(report.update, report.metrics)
 
         self.reports = len(reports)  # fewer than before, where an interrupted epoch is run again
 

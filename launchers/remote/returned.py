@@ -157,7 +157,8 @@ def _report(value: Any, key: str) -> Json:
 
 def _metrics(value: Any, key: str) -> None:
     found = named(value, key, lambda part, name: part, 10_000)
-    need(type(found.get("step")) in (int, float), f"{key} has no step")
+    for name in ("step", "epoch"):
+        whole(found.get(name), f"{key}.{name}")
     for name, part in found.items():
         need(part is None or isinstance(part, str | int | float), f"{key}.{name} is {shown(part)}")
 

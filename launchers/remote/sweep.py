@@ -15,7 +15,7 @@ from renate.errors import ConfigError, JobError
 from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import JobDirectory, Json, write_json
 from renate.jobs.passed_objects import is_passed
-from renate.jobs.records import JobRecord, JobResult
+from renate.jobs.records import JobRecord, JobResult, ReportRow
 from renate.tuning.on_disk.sweep_folder import EVENTS, RECORD
 
 from ..base import ComposedJob
@@ -206,5 +206,5 @@ def unpack(
         job = JobDirectory(folder)
         if not (job.path / "job.json").exists():
             job.prepare(each["config"], JobRecord.from_json(each["record"]))
-        job.recall(each["reports"])
+        job.recall([ReportRow.from_json(one) for one in each["reports"]])
         job.finish(results[each["id"]])

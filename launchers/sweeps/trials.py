@@ -67,8 +67,8 @@ class JobTrials:
 
             # What lies in the folder may be of a trial that had this number in another sweep.
             earlier = job.directory.reports() if job.known() else []
-            for report in earlier:
-                self.events.put((trial.id, k, report, None))
+            for row in earlier:
+                self.events.put((trial.id, k, row.to_json(), None))
 
             future = self.launcher.start(job)
             self.futures[trial.id].append(future)

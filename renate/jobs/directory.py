@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from renate.errors import JobError
+from renate.files import ANEW, json_lines, replacing
 from renate.files import UNFINISHED as BEING_WRITTEN
-from renate.files import json_lines, replacing
-from renate.jobs.records import FAILED, UNFINISHED, JobRecord, JobResult
+from renate.jobs.records import FAILED, UNFINISHED, JobRecord, JobResult, ReportRow
 
 Json = dict[str, Any]
 START = "start.pt"  # of a tuner's clone: its parent, as it was after some epoch
@@ -200,23 +200,33 @@ class JobDirectory:
         """Drop the reports of an interrupted update from the epochs that it will run again,
         those after `after`.
         """
-        kept = [r for r in self.reports() if r.get("update", "") != prefix or r["epoch"] <= after]
+        kept = [row for row in self.reports() if row.update != prefix or row.epoch <= after]
         if (self.path / "metrics.jsonl").exists():
             self.recall(kept)
 
-    def recall(self, reports: Sequence[Json]) -> None:
+    def recall(self, reports: Sequence[ReportRow]) -> None:
         """Make metrics.jsonl hold these reports and no others."""
-        lines = [json.dumps(strict(report), allow_nan=False) + "\n" for report in reports]
+        rows = [strict(report.to_json()) for report in reports]
+        lines = [json.dumps(row, allow_nan=False) + "\n" for row in rows]
         with replacing(self.path / "metrics.jsonl") as temporary:
             temporary.write_text("".join(lines))
 
-    def reports(self) -> list[Json]:
+    def reports(self) -> list[ReportRow]:
         """The complete lines of metrics.jsonl; a line still being written is left out.
 
         Raises:
-            JobError: One is no JSON object.
+            JobError: One is no JSON object, or a key is missing or of another kind.
         """
-        return json_lines(self.path / "metrics.jsonl")
+        path = self.path / "metrics.jsonl"
+        rows: list[ReportRow] = []
+
+        for line, content in enumerate(json_lines(path), start=1):
+            try:
+                rows.append(ReportRow.from_json(content))
+            except ValueError as error:
+                raise JobError(f"{path}, line {line}: {error}; {ANEW}") from error
+
+        return rows
 
     def finish(self, result: JobResult) -> JobResult:
         """Write result.json, whatever is in it, and return what became of it; raises nothing.

@@ -204,7 +204,7 @@ def test_what_is_saved(six: SimpleNamespace) -> None:
         directory = JobDirectory(Path(job.working_dir))
         assert directory.record.overrides == job.overrides
         assert OmegaConf.load(directory.path / "config.yaml") == job.cfg
-        assert [report["epoch"] for report in directory.reports()] == [1]
+        assert [row.epoch for row in directory.reports()] == [1]
         assert (directory.path / "log.txt").is_file()
 
 

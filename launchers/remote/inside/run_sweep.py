@@ -209,7 +209,7 @@ def _each(directory: Path, ids: Sequence[str]) -> Iterator[Json]:
                 "record": job.record.to_json(),
                 "config": (job.path / "config.yaml").read_text(),
                 "result": result.to_json(),
-                "reports": job.reports(),
+                "reports": [row.to_json() for row in job.reports()],
             }
 
 

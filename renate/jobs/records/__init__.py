@@ -3,7 +3,8 @@ keep to.
 
 A launcher writes a `JobRecord` into `job.json`, beside `config.yaml`. It hands on `Event`s, as a
 job's processes write them to their pipe, one JSON object per line, and as a job far away leaves
-them in its folder. It reads and hands on `JobResult`, which `JobDirectory` finds in `result.json`.
+them in its folder. It reads `ReportRow`s, the lines of
+`metrics.jsonl`, and reads and hands on `JobResult`, which `JobDirectory` finds in `result.json`.
 The JSON holds what there is, and nothing of the rest.
 """
 
@@ -26,6 +27,7 @@ from renate.jobs.records.outcome import (
     Event,
     JobResult,
 )
+from renate.jobs.records.report_row import ReportRow
 
 __all__ = [
     "ALIVE",
@@ -46,4 +48,5 @@ __all__ = [
     "JobRecord",
     "JobResult",
     "ParentVersion",
+    "ReportRow",
 ]

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from omegaconf import DictConfig
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, Json
-from renate.jobs.records import JobResult
+from renate.jobs.records import JobRecord, JobResult
 from renate.tuning.base import Proposer
 
 
@@ -39,7 +39,7 @@ class ComposedJob:
     overrides: list[str]
     config: DictConfig
     directory: JobDirectory
-    record: dict[str, Any] = field(default_factory=dict)
+    record: JobRecord
     name: str = ""
     parts: list["ComposedJob"] = field(default_factory=list)
 
@@ -50,7 +50,7 @@ class ComposedJob:
     @property
     def id(self) -> str:
         """What the job is, as a hash; names its directory."""
-        return str(self.record["id"])
+        return self.record.id
 
     def known(self) -> bool:
         """Whether what the directory holds is of this very job.
@@ -58,7 +58,7 @@ class ComposedJob:
         A trial's is named by its number alone.
         """
         try:
-            return bool(self.directory.record["recipe"] == self.record["recipe"])
+            return self.directory.record.recipe == self.record.recipe
         # No record, or half of one: nobody knows whose reports and checkpoints are there.
         except JobError:
             return False

@@ -5,6 +5,7 @@ directory.
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,9 @@ class Composer:
             resolve(config)
             config._set_parent(None)
             check_values(config)
-            record = identify(config) | {"overrides": list(overrides)}
+            record = replace(identify(config), overrides=list(overrides))
 
-        path = Path(str(config.run_dir)).absolute() / str(record["id"])
+        path = Path(str(config.run_dir)).absolute() / record.id
         return ComposedJob(number, list(overrides), config, JobDirectory(path), record), full
 
     def select(self, overrides: Sequence[str], key: str) -> Any:
@@ -188,9 +189,10 @@ def run_here(config: DictConfig, hydra_config: Any) -> float | None:
             "hydra/launcher=renate_local"
         )
 
-    record = identify(config) | {"overrides": list(hydra_config.overrides.task), "publish": True}
-    directory = JobDirectory(Path(str(config.run_dir)).absolute() / str(record["id"]))
-    if config.resume and "already" in record:
+    asked = list(hydra_config.overrides.task)
+    record = replace(identify(config), overrides=asked, publish=True)
+    directory = JobDirectory(Path(str(config.run_dir)).absolute() / record.id)
+    if config.resume and record.already is not None:
         earlier = directory.result
         if earlier is None:
             return None

@@ -22,6 +22,7 @@ from renate.jobs.identity.already import came_from, counts
 from renate.jobs.identity.data_files import files_of
 from renate.jobs.identity.sources import Sources
 from renate.jobs.passed_objects import FILE
+from renate.jobs.records import JobRecord, ParentVersion
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 
@@ -35,7 +36,7 @@ MOST_FILES = 10_000  # of a folder that an argument names
 PASSED = re.compile(rf"[^\"]*/{FILE.pattern}")
 
 
-def identify(config: DictConfig) -> dict[str, Any]:
+def identify(config: DictConfig) -> JobRecord:
     """Return the recipe (what is asked for, and of which data) and the id (the recipe on one
     parent).
 
@@ -60,23 +61,28 @@ def identify(config: DictConfig) -> dict[str, Any]:
         again = came_from(newest, recipe) and bool(config.resume)
         _check_first(state, job, newest, again=again)
 
-    parent: dict[str, Any] | None = None
+    parent: ParentVersion | None = None
     if newest is not None and job != "stream":
         start = newest if state["version"] is None else _chosen(state, job, newest)
-        parent = {"url": state["url"], "version": start.version, "sha256": start.sha256}
+        assert start.version is not None  # no candidate
+        parent = ParentVersion(state["url"], start.version, start.sha256)
 
-    where = f"{recipe}/{parent and parent['sha256']}/{state['url']}/{state['next_url']}"
-    record: dict[str, Any] = {
-        "id": hashlib.sha256(where.encode()).hexdigest()[:10],
-        "recipe": recipe,
-        "parent": parent,
-    }
-    if not _is_known(resolved["data"]):
-        record["unread"] = True
-    elif newest is not None and counts(newest, recipe, state):
-        record["already"] = newest.version
+    where = f"{recipe}/{parent and parent.sha256}/{state['url']}/{state['next_url']}"
+    unread = not _is_known(resolved["data"])
+    already: int | None = None
+    if not unread and newest is not None and counts(newest, recipe, state):
+        already = newest.version
 
-    return record | {"created": time.time(), "cwd": str(Path.cwd())}
+    return JobRecord(
+        id=hashlib.sha256(where.encode()).hexdigest()[:10],
+        recipe=recipe,
+        overrides=[],
+        cwd=str(Path.cwd()),
+        created=time.time(),
+        parent=parent,
+        unread=unread,
+        already=already,
+    )
 
 
 def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ once.
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -81,7 +82,7 @@ class HydraLauncher(JobLauncher, Launcher):
 
     def _composed(self, number: int, overrides: Sequence[str]) -> tuple[ComposedJob, DictConfig]:
         job, settings = self.composer.compose_for_hydra(number, overrides)
-        job.record["publish"] = self.publish
+        job.record = replace(job.record, publish=self.publish)
         self.check(job)
         return job, settings
 
@@ -158,9 +159,9 @@ class HydraLauncher(JobLauncher, Launcher):
 
     def finished(self, job: ComposedJob) -> JobResult | None:
         """The result of an earlier run of exactly this job, if there is one and it may count."""
-        if not job.config.resume or job.record.get("unread"):
+        if not job.config.resume or job.record.unread:
             return None
-        if job.record.get("already") is not None:
+        if job.record.already is not None:
             return _result_of_version(job)
 
         earlier = job.directory.result if job.known() else None
@@ -186,7 +187,7 @@ class HydraLauncher(JobLauncher, Launcher):
     def mark(self, job: ComposedJob) -> None:
         """Have a job's record say who looks after it, where that isn't this machine."""
         if self.elsewhere:
-            job.record["backend"] = self.name
+            job.record = replace(job.record, backend=self.name)
 
 
 def _result_of_version(job: ComposedJob) -> JobResult:
@@ -195,7 +196,8 @@ def _result_of_version(job: ComposedJob) -> JobResult:
     Its job's directory is named where it is still there.
     """
     url = str(job.config.state.url)
-    version = int(job.record["already"])
+    version = job.record.already
+    assert version is not None
     maker = maker_of(State(url).manifest(version), job.directory.path.parent)
     earlier = maker.result if maker is not None else None
 

@@ -30,8 +30,7 @@ class Reader:
 
         reports = self.directory.reports()
         for report in reports[self.reports :]:
-            metrics = {key: value for key, value in report.items() if key not in ("time", "update")}
-            yield in_words(report.get("update", ""), metrics)
+            yield in_words(report.update, report.metrics)
 
         self.reports = len(reports)  # fewer than before, where an interrupted epoch is run again
 
@@ -104,7 +103,7 @@ def job_in(directory: JobDirectory) -> ComposedJob:
     config = OmegaConf.load(directory.path / "config.yaml")
     assert isinstance(config, DictConfig)
     record = directory.record
-    return ComposedJob(0, list(record["overrides"]), config, directory, record)
+    return ComposedJob(0, list(record.overrides), config, directory, record)
 
 
 def _check_running(directory: JobDirectory) -> None:
@@ -112,7 +111,7 @@ def _check_running(directory: JobDirectory) -> None:
         return
 
     name = directory.path.name
-    backend = directory.record.get("backend")
+    backend = directory.record.backend
     if backend is not None:
         raise JobError(f"{name}: it was submitted, not started here: add --backend {backend}")
 

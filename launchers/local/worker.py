@@ -139,7 +139,7 @@ class GroupWorker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self.directory.record["cwd"],
+                cwd=self.directory.record.cwd,
                 env=environment,
                 start_new_session=True,
             )

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from renate.jobs.directory import JobDirectory, Json, in_words
-from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event, JobResult
+from renate.jobs.directory import JobDirectory, in_words
+from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event, JobResult, ReportRow
 
 from ..terminal.progress import Progress
 from .backend import RemoteJob
@@ -105,9 +105,10 @@ def write_down(directory: JobDirectory, event: Event) -> Iterator[Event]:
         with (directory.path / "log.txt").open("a") as log:
             log.write(event.text)
     elif event.kind == RESUMED:
-        known = {_which(report) for report in directory.reports()}
-        directory.recall(event.reports or [])  # what came after them will be reported again
-        yield from (_as_event(one) for one in event.reports or [] if _which(one) not in known)
+        known = {(row.update, row.step) for row in directory.reports()}
+        kept = [ReportRow.from_json(one) for one in event.reports or []]
+        directory.recall(kept)  # what came after them will be reported again
+        yield from (_as_event(row) for row in kept if (row.update, row.step) not in known)
         return
     elif event.kind == REPORT and event.metrics is not None:
         _write_report(directory, event, event.metrics["step"])
@@ -116,24 +117,19 @@ def write_down(directory: JobDirectory, event: Event) -> Iterator[Event]:
 
 
 def _write_report(directory: JobDirectory, event: Event, step: float) -> None:
-    line = {"time": event.time, **event.row}
+    line = ReportRow(event.metrics or {}, event.update, event.time)
     kept = [
         report
         for report in directory.reports()
         # What lies beyond is of a try that was interrupted.
-        if report.get("update", "") != event.update or report["step"] < step
+        if report.update != event.update or report.step < step
     ]
     directory.recall([*kept, line])
 
 
-def _which(report: Json) -> tuple[str, int]:
-    return report.get("update", ""), report["step"]
-
-
-def _as_event(report: Json) -> Event:
-    update = report.get("update", "")
-    metrics = {key: value for key, value in report.items() if key not in ("time", "update")}
-    return Event(REPORT, in_words(update, metrics), report["time"], update, metrics)
+def _as_event(row: ReportRow) -> Event:
+    text = in_words(row.update, row.metrics)
+    return Event(REPORT, text, row.time, row.update, row.metrics)
 
 
 def show(progress: Progress, name: str, event: Event) -> None:

@@ -19,12 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from renate.errors import JobError
-from renate.jobs.directory import Json
-from renate.jobs.records import Event, JobResult
+from renate.jobs.records import Event, JobRecord, JobResult
 from renate.state.store import Store, open_store
 
 from .inside.outbox import report_key, result_key
-from .returned import attempt_from, checked, events_from, record_from, result_from
+from .returned import attempt_from, checked, events_from, job_record_from, result_from
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,10 @@ class JobFolder:
 
         return config
 
-    def record(self) -> Json:
+    def record(self) -> JobRecord:
         """What the launcher wrote down. Raises JobError."""
         raw = self._submitted("job.json").encode()
-        record: Json = checked(record_from, raw, f"{self.url}/job/job.json")
+        record: JobRecord = checked(job_record_from, raw, f"{self.url}/job/job.json")
         return record
 
     def _submitted(self, name: str) -> str:

@@ -6,7 +6,7 @@ Its own config points to where it goes.
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from renate.build import targets
 from renate.data.fingerprint import Hashes
 from renate.errors import ConfigError
 from renate.jobs import passed_objects
-from renate.jobs.directory import Json
 from renate.jobs.identity.data_files import check_all_named, files_of, is_local, moved_to
+from renate.jobs.records import JobRecord
 from renate.state.store import Store, open_store
 from renate.state.versions import State
 
@@ -99,9 +99,9 @@ class JobUpload:
         url = node.url or own
         target = node.next_url or node.url or own
 
-        if name != "evaluate" and is_local(target) and "candidate" not in job.record:
+        if name != "evaluate" and is_local(target) and job.record.candidate is None:
             parent = None if name == "stream" else url
-            publish = node.url is None or bool(job.record.get("publish"))
+            publish = node.url is None or job.record.publish
             self.back = StateReturn(target, self.state, parent, publish, self.staging)
 
         if is_local(url):
@@ -161,9 +161,9 @@ class JobUpload:
                 self.channel[path.name] = path.read_bytes()
                 value.path = f"{self.machine.channel}/{path.name}"
 
-    def seal(self, record: Json) -> None:
+    def seal(self, record: JobRecord) -> None:
         """Add what every job has: its config, its record, its entry."""
-        told = record | {"home": self.folder.url}
+        told = replace(record, home=self.folder.url).to_json()
         self.channel["config.yaml"] = OmegaConf.to_yaml(self.config).encode()
         self.channel["job.json"] = json.dumps(told, default=str).encode()
         for name, file in self.machine.entry.items():
@@ -193,9 +193,9 @@ class JobUpload:
 
 def _version_for(state: State, job: ComposedJob) -> list[int]:
     """The one version that a job starts from or measures; none where there is none."""
-    parent = job.record.get("parent")
+    parent = job.record.parent
     if job.config.job.name == "update" and parent is not None:
-        return [int(parent["version"])]
+        return [parent.version]
 
     wanted = job.config.job.get("version")
     if wanted is not None:
@@ -227,8 +227,8 @@ def pack(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:
     upload = begin(job, settings, machine)
     upload.add(job)
     check_return(upload, settings)
-    publish = job.config.state.url is None or bool(job.record.get("publish"))
-    upload.seal(job.record | {"publish": publish})
+    publish = job.config.state.url is None or job.record.publish
+    upload.seal(replace(job.record, publish=publish))
 
     return upload
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from renate.errors import JobError
 from renate.jobs.directory import Json
-from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event
+from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event, JobRecord
 from renate.state.strict import (
     items,
     mapping,
@@ -83,6 +83,11 @@ def record_from(value: Any) -> Json:
     return found
 
 
+def job_record_from(value: Any) -> JobRecord:
+    """What a job was told, `job.json`. Raises ValueError."""
+    return JobRecord.from_json(record_from(value))
+
+
 def result_from(value: Any) -> Json:
     """A job's end. Raises ValueError."""
     need(isinstance(value, dict), f"it is {shown(value)}, expected a mapping")
@@ -152,7 +157,8 @@ def _report(value: Any, key: str) -> Json:
 
 def _metrics(value: Any, key: str) -> None:
     found = named(value, key, lambda part, name: part, 10_000)
-    need(type(found.get("step")) in (int, float), f"{key} has no step")
+    for name in ("step", "epoch"):
+        whole(found.get(name), f"{key}.{name}")
     for name, part in found.items():
         need(part is None or isinstance(part, str | int | float), f"{key}.{name} is {shown(part)}")
 
@@ -162,7 +168,7 @@ def _check_sweep(value: Any) -> None:
     for job in items(found.get("jobs", []), "sweep.jobs", lambda part, key: part, 100_000):
         mapping(job, "a job of the sweep", ("id", "config", "record", "reports", "result"))
         need(
-            record_from(job["record"])["id"] == job["id"],
+            job_record_from(job["record"]).id == job["id"],
             f"job '{shown(job['id'])}' has another one's record",
         )
         _any_text(job["config"], "config")

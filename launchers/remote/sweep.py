@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from renate.build import targets
 from renate.errors import ConfigError, JobError
 from renate.jobs.config_yaml import quoted
-from renate.jobs.directory import JobDirectory, Json, read_json, write_json
+from renate.jobs.directory import JobDirectory, Json, write_json
 from renate.jobs.passed_objects import is_passed
-from renate.jobs.records import JobResult
+from renate.jobs.records import JobRecord, JobResult, ReportRow
 from renate.tuning.on_disk.sweep_folder import EVENTS, RECORD
 
 from ..base import ComposedJob
@@ -37,9 +37,10 @@ def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobU
         ConfigError: As `job_upload.pack`.
     """
     upload = begin(job, settings, machine)
-    order = job.record["sweep"]
+    order = job.record.sweep
+    assert order is not None
     tuned = "argv" in order
-    known = job.record.setdefault("back", [])
+    known = list(job.record.back or [])
 
     for number, part in enumerate(job.parts):
         check_variables(part, settings)
@@ -66,8 +67,8 @@ def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobU
         "run_dir": str(job.config.run_dir),
     }
     upload.channel[ORDER] = json.dumps(order, default=str).encode()
-    told = {key: value for key, value in job.record.items() if key not in ("sweep", "back")}
-    upload.seal(told)
+    job.record = replace(job.record, back=known)
+    upload.seal(replace(job.record, sweep=None, back=None))
 
     return upload
 
@@ -139,10 +140,10 @@ def returned(job: ComposedJob, result: JobResult) -> JobResult:
         return result
 
     results = {one["id"]: JobResult.from_json(one["result"]) for one in swept.get("jobs", [])}
-    order = job.record.get("sweep", {})  # only the machine that asked for it has kept it
+    order = job.record.sweep or {}  # only the machine that asked for it has kept it
     stream = "argv" in order and order["record"] is None
 
-    for each in job.record.get("back", []):
+    for each in job.record.back or []:
         back = StateReturn(**each["back"])
         part = each["part"]
         one = results.get(part, result)
@@ -185,7 +186,9 @@ def unpack(
     run_dir = directory.path.parent
     each_job = swept.get("jobs", [])
     folders = [folder_of_job(run_dir, each["id"]) for each in each_job]
-    asked = (read_json(directory.path / "job.json") or {}).get("sweep") or {}
+    asked: Json = {}
+    if (directory.path / "job.json").exists():
+        asked = directory.record.sweep or {}
     known = {job["record"]["id"] for job in asked.get("jobs", [])}
 
     for each in each_job:
@@ -202,6 +205,6 @@ def unpack(
     for each, folder in zip(each_job, folders, strict=True):
         job = JobDirectory(folder)
         if not (job.path / "job.json").exists():
-            job.prepare(each["config"], each["record"])
-        job.recall(each["reports"])
+            job.prepare(each["config"], JobRecord.from_json(each["record"]))
+        job.recall([ReportRow.from_json(one) for one in each["reports"]])
         job.finish(results[each["id"]])

@@ -100,7 +100,7 @@ def _job_here(found: Submission, run_dir: Path) -> ComposedJob:
         record = found.folder.record()
 
     assert isinstance(config, DictConfig)
-    return ComposedJob(0, list(record["overrides"]), config, directory, record)
+    return ComposedJob(0, list(record.overrides), config, directory, record)
 
 
 def _brought_back(
@@ -108,7 +108,7 @@ def _brought_back(
 ) -> JobResult:
     """Where the command that was left has a local state, that state receives the version."""
     state = job.config.state
-    cwd = Path(job.record["cwd"])
+    cwd = Path(job.record.cwd)
 
     with open_dict(job.config):
         for key in ("url", "next_url"):
@@ -117,7 +117,7 @@ def _brought_back(
 
     if result.sweep is not None:
         return returned(job, result)
-    if "home" in job.record:  # as its folder has it: all of it lies in the object store
+    if job.record.home is not None:  # as its folder has it: all of it lies in the object store
         return result
 
     staging = str(job.config.backend.staging or found.base).rstrip("/")

@@ -148,7 +148,7 @@ class SageMakerLauncher(RemoteLauncher):
     def tries_again(self, job: ComposedJob, result: JobResult, tries: int) -> bool:
         """A tuner's trial that got no machine is submitted again, under another name."""
         retries = int(self.backend.capacity_retries)
-        return "trial" in job.record and result.capacity and tries <= retries
+        return job.record.trial is not None and result.capacity and tries <= retries
 
     def how_to(self, verb: str, name: str) -> str:
         """The command that does something with a training job, from anywhere."""

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from renate.errors import ConfigError, JobError
 from renate.jobs.config_yaml import dump
 from renate.jobs.directory import JobDirectory, Json, write_json
-from renate.jobs.records import JobResult
+from renate.jobs.records import JobRecord, JobResult
 from renate.tuning.on_disk.sweep_folder import RECORD
 
 from ..base import ComposedJob, name_apart
@@ -22,7 +22,6 @@ from ..terminal import report
 from .tuned_update import Tuning
 
 PINNED = ("id", "recipe", "parent", "to")  # of a tuner's sweep; the same on every machine
-WORDS = ("overrides", "created")
 SERVERS = ("postgresql", "mysql")  # of databases that another machine can reach
 
 
@@ -46,14 +45,19 @@ def hand_over(tuning: Tuning, parsed: Sequence[Override], *, one: bool) -> JobRe
     _check_storage(tuning)
 
     stands_for_all = replace(tuning.base, directory=JobDirectory(tuning.folder))
-    stands_for_all.record = tuning.base.record | {"id": record["id"], "publish": True}
+    stands_for_all.record = replace(tuning.base.record, id=record["id"], publish=True)
     order = {
         "argv": lines(parsed),
         "tuned": list(tuning.request.space.domains),
         "record": {key: record[key] for key in PINNED} if one else None,
     }
     job = sweep_as_job([stands_for_all], order, record["id"])
-    job.record |= {key: record[key] for key in ("recipe", "parent", *WORDS)}
+    job.record = replace(
+        job.record,
+        recipe=record["recipe"],
+        overrides=record["overrides"],
+        created=record["created"],
+    )
     launcher.mark(job)
     resume = bool(config.resume)
     job.directory.prepare(dump(config), job.record, resume=resume, keep_state=True)
@@ -104,12 +108,12 @@ def hand_over_jobs(launcher: HydraLauncher, jobs: Sequence[ComposedJob]) -> list
 
 def _run_as_one(launcher: HydraLauncher, parts: Sequence[ComposedJob]) -> JobResult:
     asked = [
-        {"overrides": _apart_from_hydra(part.overrides), "record": part.record} for part in parts
+        {"overrides": _apart_from_hydra(part.overrides), "record": part.record.to_json()}
+        for part in parts
     ]
     ids = "/".join(part.id for part in parts)
     name = f"sweep-{hashlib.sha256(ids.encode()).hexdigest()[:10]}"
     job = sweep_as_job(parts, {"jobs": asked}, name)
-    job.record |= {key: parts[0].record[key] for key in ("recipe", "parent", *WORDS)}
     launcher.mark(job)
     resume = bool(parts[0].config.resume)
     job.directory.prepare(dump(job.config), job.record, resume=resume, keep_state=True)
@@ -127,12 +131,16 @@ def sweep_as_job(parts: Sequence[ComposedJob], order: Json, name: str) -> Compos
     """
     first = parts[0]
     directory = JobDirectory(Path(str(first.config.run_dir)).absolute() / name)
-    record = {
-        "id": name,
-        "cwd": first.record["cwd"],
-        "publish": first.record.get("publish"),
-        "sweep": order,
-    }
+    record = JobRecord(
+        id=name,
+        recipe=first.record.recipe,
+        overrides=first.record.overrides,
+        cwd=first.record.cwd,
+        created=first.record.created,
+        parent=first.record.parent,
+        publish=first.record.publish,
+        sweep=order,
+    )
     job = ComposedJob(0, list(first.overrides), first.config, directory, record)
     job.name = name
     job.parts = list(parts)
@@ -147,7 +155,7 @@ def run_to_its_end(launcher: HydraLauncher, job: ComposedJob) -> JobResult:
         with launcher.progress.watching(1):
             future = launcher.submit(job)
             # With what submitting added.
-            write_json(job.directory.path / "job.json", job.record)
+            write_json(job.directory.path / "job.json", job.record.to_json())
             return future.result()
     except BaseException:
         launcher.close()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -50,12 +51,13 @@ class TrialFolders:
 
         job = self.request.composer.compose(trial.id, lines)
         name = self._name(trial.id, k)
-        job.record |= {
-            "id": f"{self.request.record['id']}-{name}",
-            "publish": False,
-            "trial": trial.id,
-        }
-        job.record.pop("already", None)
+        job.record = replace(
+            job.record,
+            id=f"{self.request.record['id']}-{name}",
+            publish=False,
+            trial=trial.id,
+            already=None,
+        )
         job.directory.path = self.folder / name
         job.name = f"trial {name}"
 
@@ -75,10 +77,11 @@ class TrialFolders:
                     "checkpoints trains in one process; give trainer.devices=1 or another tuner"
                 )
 
-            job.record["clonable"] = True
+            job.record = replace(job.record, clonable=True)
 
         if trial.parent is not None:
-            job.record["recipe"] += f"+{trial.parent}@{trial.since}"
+            recipe = f"{job.record.recipe}+{trial.parent}@{trial.since}"
+            job.record = replace(job.record, recipe=recipe)
             self._hand_over(
                 self.folder / self._name(trial.parent, k) / f"epoch-{trial.since}.pt", job
             )

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from functools import partial
 
 from renate.jobs.directory import Json
@@ -62,12 +63,12 @@ class JobTrials:
         for k, job in enumerate(jobs):
             self.owner[job.id] = (trial.id, k)
             if (outcome := self.launcher.outcome_of(job)) is not None:
-                job.record["candidate"] = outcome
+                job.record = replace(job.record, candidate=outcome)
 
             # What lies in the folder may be of a trial that had this number in another sweep.
             earlier = job.directory.reports() if job.known() else []
-            for report in earlier:
-                self.events.put((trial.id, k, report, None))
+            for row in earlier:
+                self.events.put((trial.id, k, row.to_json(), None))
 
             future = self.launcher.start(job)
             self.futures[trial.id].append(future)

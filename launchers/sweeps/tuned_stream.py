@@ -1,6 +1,7 @@
 """A stream of updates with a tuner: tuned at the first update, at every update, or as a whole."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -81,7 +82,7 @@ def _by_the_first(tuning: Tuning, settings: DictConfig, parsed: Sequence[Overrid
     launcher.progress.line("the stream, by the winner of its first update")
 
     job = launcher.compose(0, [*_untuned(tuning), *lines_of(won.best_params or {})])
-    job.record["publish"] = True
+    job.record = replace(job.record, publish=True)
     result = launcher.run([job])[0]
     if launcher.latest:
         link_latest(job.directory.path)

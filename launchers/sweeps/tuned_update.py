@@ -68,7 +68,7 @@ class Tuning:
         self.fixed = self.request.fixed
         self.tuner = self.request.tuner
         self.pinned = pinned is not None
-        self.unread = bool(self.base.record.get("unread"))
+        self.unread = self.base.record.unread
         if self.pinned and self.request.refused is not None:
             raise self.request.refused
 

@@ -100,7 +100,7 @@ def _refuse_sweep(directory: JobDirectory) -> None:
     """Raises JobError: only jobs can be followed and stopped here."""
     name = directory.path.name
     if (directory.path / "job.json").exists():
-        backend = directory.record.get("backend", "…")
+        backend = directory.record.backend or "…"
         raise JobError(f"{name}: a sweep that was submitted: add --backend {backend}")
 
     raise JobError(
@@ -173,7 +173,7 @@ def ls(run_dir: Path) -> None:
         if not p.parent.is_symlink()
     ]
     found = list(dict.fromkeys(found))  # a sweep that was a job is both
-    listed = [(p, record_of(p) if (p / RECORD).exists() else JobDirectory(p).record) for p in found]
+    listed = [(path, _listed(path)) for path in found]
 
     for path, record in sorted(listed, key=lambda pair: pair[1]["created"]):
         result = JobDirectory(path).result or JobResult(UNFINISHED)
@@ -194,6 +194,13 @@ def ls(run_dir: Path) -> None:
         print(f"no jobs in {run_dir}")
 
 
+def _listed(path: Path) -> Json:
+    """What a job, or a sweep, is."""
+    if (path / RECORD).exists():
+        return record_of(path)
+    return JobDirectory(path).record.to_json()
+
+
 def show(directory: JobDirectory) -> None:
     """Config, reports and result of a job; of a sweep, its trials."""
     if (directory.path / RECORD).exists():
@@ -201,7 +208,7 @@ def show(directory: JobDirectory) -> None:
         return
 
     out = stdout()
-    record = directory.record
+    record = directory.record.to_json()
     result = directory.result or JobResult(UNFINISHED)
     for key in ("id", "overrides", "parent", "cwd"):
         out.print(f"{key:10s} {record.get(key)}", markup=False)

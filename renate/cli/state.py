@@ -190,9 +190,9 @@ def publish(asked: argparse.Namespace) -> None:
     url = asked.url or config.state.next_url or config.state.url or own
 
     if config.state.url is None and str(Path(url).absolute()) != str(Path(own).absolute()):
-        manifest = _publish_own(State(own), State(url), directory.record["id"])
+        manifest = _publish_own(State(own), State(url), directory.record.id)
     else:
-        manifest = publishing.publish(State(url), directory.record["id"])
+        manifest = publishing.publish(State(url), directory.record.id)
 
     print(f"version {manifest.version} of {url}")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from renate.build import build
 from renate.jobs.directory import JobDirectory, in_words, strict
+from renate.jobs.records import JobRecord
 from renate.ranks import ALONE, Ranks
 from renate.state.cache import Cache
 from renate.state.versions import State
@@ -29,15 +30,17 @@ class Job:
         emit: Takes progress events.
         prefix: What the progress is of, in a stream: `update 2/5`.
         ranks: The processes that run it together.
+        content: A hash of what it has read, where only that tells.
     """
 
     config: Config
     saved: str
     directory: JobDirectory
-    record: dict[str, Any]
+    record: JobRecord
     emit: Callable[[dict[str, Any]], None] = lambda event: None
     prefix: str = ""
     ranks: Ranks = ALONE
+    content: str | None = None
 
     def build(self, group: str, **given: Any) -> Any:
         """Build the object that a group of the config describes, `given` being what the config
@@ -58,9 +61,11 @@ class Job:
         """Where a tuner's trial leaves its outcome, if this is one: nothing of it may reach the
         state by itself.
         """
-        if "trial" not in self.record:
+        if self.record.trial is None:
             return None
-        return str(self.record.get("candidate") or self.directory.path / "candidate")
+        if self.record.candidate is None:
+            return str(self.directory.path / "candidate")
+        return self.record.candidate
 
     def state(self, url: str) -> State:
         """A state with the job's cache, whose large transfers are progress of this job."""

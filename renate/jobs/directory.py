@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from renate.errors import JobError
+from renate.files import ANEW, json_lines, replacing
 from renate.files import UNFINISHED as BEING_WRITTEN
-from renate.files import json_lines, replacing
-from renate.jobs.records import FAILED, UNFINISHED, JobResult
+from renate.jobs.records import FAILED, UNFINISHED, JobRecord, JobResult, ReportRow
 
 Json = dict[str, Any]
 START = "start.pt"  # of a tuner's clone: its parent, as it was after some epoch
@@ -97,12 +97,21 @@ class JobDirectory:
     path: Path
 
     @property
-    def record(self) -> Json:
-        """What the launcher wrote down: id, recipe, overrides, parent, whether to publish, ..."""
-        found = read_json(self.path / "job.json")
+    def record(self) -> JobRecord:
+        """What the launcher wrote into `job.json`.
+
+        Raises:
+            JobError: There is none, or a key is missing or of another kind.
+        """
+        path = self.path / "job.json"
+        found = read_json(path)
         if found is None:
             raise JobError(f"{self.path}: no job directory (it has no job.json)")
-        return found
+
+        try:
+            return JobRecord.from_json(found)
+        except ValueError as error:
+            raise JobError(f"{path}: {error}; delete the job's folder and run it again") from error
 
     @property
     def result(self) -> JobResult | None:
@@ -132,7 +141,7 @@ class JobDirectory:
     def prepare(
         self,
         config: str,
-        record: Mapping[str, Any],
+        record: JobRecord,
         *,
         resume: bool = False,
         keep_state: bool = False,
@@ -161,7 +170,7 @@ class JobDirectory:
                         file.unlink(missing_ok=True)
 
                 (self.path / "config.yaml").write_text(config)
-                write_json(self.path / "job.json", record)
+                write_json(self.path / "job.json", record.to_json())
         except OSError as error:
             raise JobError(
                 f"{self.path}: can't write the job's folder: {error.strerror}"
@@ -191,23 +200,33 @@ class JobDirectory:
         """Drop the reports of an interrupted update from the epochs that it will run again,
         those after `after`.
         """
-        kept = [r for r in self.reports() if r.get("update", "") != prefix or r["epoch"] <= after]
+        kept = [row for row in self.reports() if row.update != prefix or row.epoch <= after]
         if (self.path / "metrics.jsonl").exists():
             self.recall(kept)
 
-    def recall(self, reports: Sequence[Json]) -> None:
+    def recall(self, reports: Sequence[ReportRow]) -> None:
         """Make metrics.jsonl hold these reports and no others."""
-        lines = [json.dumps(strict(report), allow_nan=False) + "\n" for report in reports]
+        rows = [strict(report.to_json()) for report in reports]
+        lines = [json.dumps(row, allow_nan=False) + "\n" for row in rows]
         with replacing(self.path / "metrics.jsonl") as temporary:
             temporary.write_text("".join(lines))
 
-    def reports(self) -> list[Json]:
+    def reports(self) -> list[ReportRow]:
         """The complete lines of metrics.jsonl; a line still being written is left out.
 
         Raises:
-            JobError: One is no JSON object.
+            JobError: One is no JSON object, or a key is missing or of another kind.
         """
-        return json_lines(self.path / "metrics.jsonl")
+        path = self.path / "metrics.jsonl"
+        rows: list[ReportRow] = []
+
+        for line, content in enumerate(json_lines(path), start=1):
+            try:
+                rows.append(ReportRow.from_json(content))
+            except ValueError as error:
+                raise JobError(f"{path}, line {line}: {error}; {ANEW}") from error
+
+        return rows
 
     def finish(self, result: JobResult) -> JobResult:
         """Write result.json, whatever is in it, and return what became of it; raises nothing.

@@ -25,6 +25,7 @@ from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, optimizer_of, scheduler_of, transform
 from renate.jobs.context import Job
 from renate.jobs.directory import START, Stopped
+from renate.jobs.records import ReportRow
 from renate.libraries.lightning import without_conversion
 from renate.ranks import Ranks
 from renate.seeds import derive
@@ -183,10 +184,10 @@ def _checkpoint_of(job: Job, learner: Learner, batches: Batches, best: Path) -> 
         learner,
         batches,
         CheckpointFiles(folder, learner.progress.update, best, job.ranks),
-        job.directory.reports,
+        lambda: [row.to_json() for row in job.directory.reports()],
         job.config["trainer"]["checkpoint_every"],
         start=folder / START,
-        clonable="clonable" in job.record and not job.prefix,
+        clonable=job.record.clonable and not job.prefix,
     )
     if not job.ranks.first:
         return checkpoint
@@ -195,7 +196,7 @@ def _checkpoint_of(job: Job, learner: Learner, batches: Batches, best: Path) -> 
     if saved is None or checkpoint.cloned:
         job.directory.forget(job.prefix, after=learner.progress.epochs_before)
     else:
-        job.directory.recall(saved["reports"])
+        job.directory.recall([ReportRow.from_json(one) for one in saved["reports"]])
         # A launcher that missed some of them hears of all.
         job.emit({"event": "resumed", "reports": saved["reports"]})
 

@@ -53,7 +53,7 @@ def run(job: Job) -> dict[str, Any]:
         part = replace(
             job,
             prefix=f"update {number}/{scenario.chunks}",
-            record=job.record | {"id": f"{job.record['id']}-{number}"},
+            record=replace(job.record, id=f"{job.record.id}-{number}"),
         )
         newest = ranks.broadcast(state.newest)
         saved = Saved.read(state, newest, ranks, trusted(job)) if newest else None
@@ -63,7 +63,7 @@ def run(job: Job) -> dict[str, Any]:
         chunk: Chunk = replace(cut(job, scenario, data, index), tests=tests)
         done = update(part, data, chunk, state, state, saved)
         if ranks.first:
-            publish(state, part.record["id"])
+            publish(state, part.record.id)
 
         history.append(
             {"before": done.before, "after": done.after, "counts": done.counts, "value": done.value}
@@ -128,7 +128,7 @@ def own_versions(job: Job, state: State) -> list[int]:
     versions = state.versions()
     for version in versions:
         lineage = state.manifest(version).lineage
-        if lineage.get("recipe") != job.record["recipe"] or not lineage.get("stream"):
+        if lineage.get("recipe") != job.record.recipe or not lineage.get("stream"):
             raise ConfigError(
                 f"state.url={state.url} holds version {version}, which is not of this stream: "
                 "a stream starts from nothing, give it a URL of its own"

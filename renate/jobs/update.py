@@ -62,7 +62,7 @@ def run(job: Job) -> dict[str, Any]:
     config = job.config["state"]
     at = job.state(config["url"] or str(job.directory.path / "state"))
     to = job.state(job.candidate or config["next_url"] or at.url)
-    publishes = job.candidate is None and (config["url"] is None or bool(job.record.get("publish")))
+    publishes = job.candidate is None and (config["url"] is None or job.record.publish)
     if publishes and (earlier := job.ranks.broadcast(lambda: _published(job, to))) is not None:
         return earlier
 
@@ -80,7 +80,7 @@ def run(job: Job) -> dict[str, Any]:
     scenario: Scenario = job.build("scenario")
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
     if job.ranks.first and publishes:
-        done.version = publish(to, job.record["id"]).version
+        done.version = publish(to, job.record.id).version
 
     return _result(
         done.value, done.after, done.before if parent else {}, done.counts, to, done.version
@@ -93,15 +93,15 @@ def _parent(job: Job, at: State) -> Manifest | None:
     Raises:
         StateError: It is gone, or is another one.
     """
-    if "parent" not in job.record:
+    if job.record.starts_from_newest:
         return at.newest()
 
-    asked = job.record["parent"]
+    asked = job.record.parent
     if asked is None:
         return None
 
-    found = at.manifest(asked["version"])
-    if asked["url"] == job.config["state"]["url"] and found.sha256 != asked["sha256"]:
+    found = at.manifest(asked.version)
+    if asked.url == job.config["state"]["url"] and found.sha256 != asked.sha256:
         raise StateError(
             f"{at.url}: {found} isn't the one that this job was made for: give its command again"
         )
@@ -131,11 +131,11 @@ def _published(job: Job, to: State) -> dict[str, Any] | None:
     """The result of this very job, if it was interrupted when all was staged: nothing is trained
     or published twice.
     """
-    if job.record.get("unread") or not job.directory.reports():
+    if job.record.unread or not job.directory.reports():
         return None
 
     try:
-        manifest = publish(to, job.record["id"])
+        manifest = publish(to, job.record.id)
     except StateError:
         return None
 
@@ -146,7 +146,7 @@ def _already(job: Job, at: State, parent: Manifest | None) -> dict[str, Any] | N
     """The newest version's result, if it came from this recipe and the data just read, and may
     count.
     """
-    if not job.record.get("unread") or not job.config["resume"]:
+    if not job.record.unread or not job.config["resume"]:
         return None
     if parent is None or not goes_on(job.config["state"]):
         return None
@@ -214,7 +214,7 @@ def update(
         files = state_files(job, learning.node, data, model, updater, metrics)
         if saved and HISTORY in saved.manifest.files:
             files = chain(files, [(HISTORY, None)])
-        candidate = stage(to, files, job=job.record["id"], parent=source, lineage=lineage)
+        candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage)
     return Updated(before, after, outcome.value, outcome.counts | {"seconds": seconds}, candidate)
 
 

@@ -13,6 +13,7 @@ from renate.cli import state as verbs
 from renate.errors import RenateError
 from renate.jobs.context import Job
 from renate.jobs.directory import JobDirectory
+from renate.jobs.records import JobRecord
 from renate.state.publish import candidates, publish, stage
 from renate.state.versions import State
 from tests.command import RENATE
@@ -148,7 +149,14 @@ def test_the_page_as_typed(s3: Proxy, moto: str, workdir: Path) -> None:
 def test_large_transfers_are_progress_of_the_job(s3: Proxy, workdir: Path) -> None:
     events: list[dict[str, object]] = []
     settings = {"state": {"cache_gb": 0, "cache_dir": None}}
-    job = Job(settings, "", JobDirectory(workdir), {}, events.append, "update 2/5")
+    job = Job(
+        settings,
+        "",
+        JobDirectory(workdir),
+        JobRecord("j", "r", [], ".", 0.0),
+        events.append,
+        "update 2/5",
+    )
     state = job.state("s3://renate-demo/large")
     stage(state, [("large", bytes(40 << 20))], job="j", parent=None, lineage={})
     state.read(publish(state, "j"), "large")

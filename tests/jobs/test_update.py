@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +273,7 @@ def test_an_update_that_was_interrupted_before_it_published_is_not_trained_twice
         raise SystemExit
 
     _, job = composed(as_list(WEEKLY | {"state.first": True}))
-    job.directory.prepare(dump(job.config), job.record | {"publish": True})
+    job.directory.prepare(dump(job.config), replace(job.record, publish=True))
     with monkeypatch.context() as patched:
         patched.setattr(update, "publish", dies)
         with pytest.raises(SystemExit):

@@ -202,9 +202,9 @@ def test_what_is_saved(six: SimpleNamespace) -> None:
     assert given == [*six.fixed, *SWEPT]
     for job in six.jobs:
         directory = JobDirectory(Path(job.working_dir))
-        assert directory.record["overrides"] == job.overrides
+        assert directory.record.overrides == job.overrides
         assert OmegaConf.load(directory.path / "config.yaml") == job.cfg
-        assert [report["epoch"] for report in directory.reports()] == [1]
+        assert [row.epoch for row in directory.reports()] == [1]
         assert (directory.path / "log.txt").is_file()
 
 
@@ -307,7 +307,7 @@ def test_renates_own_sweeper_lays_out_the_same(tmp_path: Path) -> None:
     for job, seed in zip([job for job, _ in outcome], (3, 4), strict=True):
         assert job.number == seed - 3
         assert (folder / f"s_{seed}").resolve() == job.directory.path
-        assert job.directory.record["overrides"][-1] == f"seed={seed}"
+        assert job.directory.record.overrides[-1] == f"seed={seed}"
 
 
 def test_a_folder_in_a_links_place_is_left_alone(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_a_third_partys_sweeper(workdir: Path) -> None:
     ]
     for lr, number, value, folder in told:
         directory = JobDirectory(Path(folder))
-        assert directory.record["overrides"][-1] == lr
+        assert directory.record.overrides[-1] == lr
         assert directory.result is not None
         assert directory.result.value == value
         assert (workdir / "out" / str(number)).resolve() == directory.path

@@ -7,6 +7,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def jobs(state: State) -> None:
             asked if job == "update" else [o for o in asked if "next_url" not in o]
         )
         launcher.close()
-        made.record["publish"] = False
+        made.record = replace(made.record, publish=False)
         made.directory.prepare(dump(made.config), made.record)
         result = execute(made.directory.path)
         error = str(result.error or "")

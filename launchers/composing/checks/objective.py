@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.build import build, locate, shipped
 from renate.errors import ConfigError, nearest
+from renate.jobs.records import ParentVersion
 from renate.metrics import OF_STREAMS
 from renate.problems.base import Problem
 from renate.state.contents import deploy_from
@@ -73,7 +74,7 @@ def _class(target: str, trust: Sequence[str]) -> type[Problem]:
     return found
 
 
-def problem_option(config: DictConfig, record: Mapping[str, Any]) -> str:
+def problem_option(config: DictConfig, parent: ParentVersion | None) -> str:
     """Return the option of the group `problem` for what the state, else the data, say is predicted;
     reads them.
 
@@ -85,11 +86,9 @@ def problem_option(config: DictConfig, record: Mapping[str, Any]) -> str:
     from renate.data.table import targets_of
     from renate.problems.auto import option_of
 
-    parent = record.get("parent")
-
     if parent is not None:
         state = State(str(config.state.url))
-        manifest = state.manifest(parent["version"])
+        manifest = state.manifest(parent.version)
         deploy = deploy_from(
             state.read(manifest, "model.json"), f"{state.url}: 'model.json' of {manifest}"
         )

@@ -9,8 +9,8 @@ import threading
 import time
 from dataclasses import replace
 
-from renate.errors import StateError
-from renate.jobs.directory import strict
+from renate.errors import JobError, StateError
+from renate.jobs.directory import JobDirectory, strict
 from renate.jobs.records import PROGRESS, Event, JobResult
 from renate.state.store import Store
 
@@ -25,6 +25,18 @@ def report_key(run: str, number: int) -> str:
 def result_key(run: str) -> str:
     """Where a submission's result lies."""
     return f"{run}/result.json"
+
+
+def home_of(channel: JobDirectory) -> str:
+    """The URL of the folder that a job reports to.
+
+    Raises:
+        JobError: Its `job.json` doesn't say.
+    """
+    home = channel.record.home
+    if home is None:
+        raise JobError(f"{channel.path / 'job.json'}: it lacks the key 'home'")
+    return home
 
 
 class Outbox:

@@ -18,13 +18,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from renate.errors import JobError, RenateError
 from renate.files import Tail
-from renate.jobs.directory import JobDirectory, Json, read_json
+from renate.jobs.directory import JobDirectory
 from renate.jobs.passed_objects import ELSEWHERE
 from renate.jobs.records import DONE, LOG, PROGRESS, REPORT, RESUMED, Event, JobResult
 from renate.jobs.running.torchrun import Group, meaning, processes_of
@@ -32,7 +33,7 @@ from renate.state.store import open_store
 
 from ...local.machine import cores, visible_gpus
 from ...local.worker import GroupWorker
-from .outbox import Outbox
+from .outbox import Outbox, home_of
 
 PORT = 7777
 FOUND_WITHIN = 600.0  # seconds until the first host's name must mean something
@@ -52,19 +53,22 @@ def main() -> int:
 
     os.environ[ELSEWHERE] = str(given.channel.absolute())
     try:
-        record: Json = read_json(given.channel / "job.json") or {}
+        told = JobDirectory(given.channel)
         given.directory.mkdir(parents=True, exist_ok=True)
         directory = JobDirectory(given.directory)
         config = (given.channel / "config.yaml").read_text()
         # What an interrupted run left goes on: its checkpoint, its reports.
-        directory.prepare(config, record | {"cwd": str(Path.cwd())}, resume=True)
+        directory.prepare(config, replace(told.record, cwd=str(Path.cwd())), resume=True)
         count = processes_of(yaml.safe_load(config), len(visible_gpus()))
         names = given.hosts.split(",")
         group = Group(count, len(names), given.host, names[0], PORT, given.interface)
         if group.hosts > 1:
             wait_for_name(group.master)
 
-        outbox = Outbox(open_store(record["home"]), given.run) if given.host == 0 else None
+        outbox = None
+        if given.host == 0:
+            outbox = Outbox(open_store(home_of(told)), given.run)
+
         return supervise(directory, group, outbox)
     except RenateError as error:
         print(f"renate: {error}", flush=True)

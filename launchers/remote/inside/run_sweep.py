@@ -20,7 +20,7 @@ from pathlib import Path
 from renate.errors import JobError, RenateError
 from renate.jobs.directory import JobDirectory, Json, read_json
 from renate.jobs.passed_objects import ELSEWHERE
-from renate.jobs.records import COMPLETED, LOG, Event, JobResult
+from renate.jobs.records import COMPLETED, LOG, Event, JobRecord, JobResult
 from renate.state.store import open_store
 from renate.state.versions import State
 from renate.tuning.on_disk.sweep_folder import EVENTS, RECORD, cut_to_what_is_there
@@ -31,7 +31,7 @@ from ...local.machine import cores, visible_gpus
 from ...sweeps.tuned_stream import tune
 from ...terminal import report
 from ..sweep import ORDER
-from .outbox import Outbox
+from .outbox import Outbox, home_of
 
 
 def main() -> int:
@@ -44,11 +44,10 @@ def main() -> int:
     os.environ[ELSEWHERE] = str(given.channel.absolute())
     # The workers are told to end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    record = read_json(given.channel / "job.json") or {}
     order = read_json(given.channel / ORDER) or {}
     given.directory.mkdir(parents=True, exist_ok=True)
 
-    outbox = Outbox(open_store(record["home"]), given.run)
+    outbox = Outbox(open_store(home_of(JobDirectory(given.channel))), given.run)
     printed = io.StringIO()
     result: JobResult | None = None
     run = _tuned if "argv" in order else _jobs
@@ -170,11 +169,17 @@ def _jobs(order: Json, directory: Path) -> JobResult:
 
 def _be_as_there(job: ComposedJob, one: Json, directory: Path) -> None:
     """Give a job the identity that it has where the sweep was asked for."""
-    record = one["record"]
-    job.record |= {key: record[key] for key in ("id", "recipe", "overrides", "publish")}
-    job.record.pop("already", None)
+    there = JobRecord.from_json(one["record"])
+    job.record = replace(
+        job.record,
+        id=there.id,
+        recipe=there.recipe,
+        overrides=there.overrides,
+        publish=there.publish,
+        already=None,
+    )
     job.directory.path = directory / job.id
-    job.overrides = list(record["overrides"])
+    job.overrides = list(there.overrides)
     if one["state"] is not None:
         job.config.state.url = one["state"]["url"]
         job.config.state.next_url = one["state"]["next_url"]
@@ -201,10 +206,10 @@ def _each(directory: Path, ids: Sequence[str]) -> Iterator[Json]:
             result = job.result or JobResult.failure("it never ended")
             yield {
                 "id": name,
-                "record": job.record,
+                "record": job.record.to_json(),
                 "config": (job.path / "config.yaml").read_text(),
                 "result": result.to_json(),
-                "reports": job.reports(),
+                "reports": [row.to_json() for row in job.reports()],
             }
 
 

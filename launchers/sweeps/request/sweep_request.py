@@ -77,7 +77,7 @@ class SweepRequest:
         self.base = self._base()
         # A tuner must know which way is better before it begins
         if self.base.config.objective.metric == "auto":
-            option = problem_option(self.base.config, self.base.record)
+            option = problem_option(self.base.config, self.base.record.parent)
             self.fixed += OverridesParser.create().parse_overrides([f"problem={option}"])
             self.base = self._base()
 
@@ -197,18 +197,19 @@ class SweepRequest:
 
     def _record(self, config: Json) -> Json:
         record = self.base.record
+        parent = record.to_json()["parent"]
         state = config["state"]
         shape = {k: v for k, v in self.tuner.items() if k not in (*LIMITS, "keep", "storage")}
-        asked = json.dumps([record["recipe"], shape, space_to_json(self.space)], sort_keys=True)
+        asked = json.dumps([record.recipe, shape, space_to_json(self.space)], sort_keys=True)
         recipe = hashlib.sha256(asked.encode()).hexdigest()[:16]
-        where = f"{recipe}/{record['parent']}/{state['url']}/{state['next_url']}"
+        where = f"{recipe}/{parent}/{state['url']}/{state['next_url']}"
         name = f"sweep-{hashlib.sha256(where.encode()).hexdigest()[:10]}"
         folder = Path(str(config["run_dir"])).absolute() / name
 
         return {
             "id": name,
             "recipe": recipe,
-            "parent": record["parent"],
+            "parent": parent,
             "to": state["next_url"] or state["url"] or str(folder / "state"),
             "metric": self.objective["metric"],
             "mode": self.objective["mode"],

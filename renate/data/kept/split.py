@@ -150,7 +150,10 @@ def _words(rows: Tensor, width: int) -> Hashes:
 
 
 def mixed(z: Hashes) -> Hashes:
-    """Return hashes of hashes: splitmix64's finaliser (Steele et al., 2014, https://doi.org/10.1145/2714064.2660195)."""
+    """Return hashes of hashes: splitmix64's finaliser (Steele et al., 2014).
+
+    https://doi.org/10.1145/2714064.2660195
+    """
     z = z ^ (z >> np.uint64(30))
     z *= _A
     z ^= z >> np.uint64(27)

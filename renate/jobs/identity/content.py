@@ -22,15 +22,15 @@ RECORD = "content.json"  # in a job's directory: what it has read
 
 
 def note(job: Job, data: Data) -> None:
-    """Keep in the job's record what its data hold; drop what an interrupted run of it did on
+    """Keep with the job what its data hold; drop what an interrupted run of it did on
     others.
     """
-    if not job.record.get("unread"):
+    if not job.record.unread:
         return
 
-    job.record["content"] = digest = content_of(data)
+    job.content = content_of(data)
     if job.ranks.first:
-        _drop_other(job, digest)
+        _drop_other(job, job.content)
 
     job.ranks.broadcast(lambda: None)  # nobody looks for a checkpoint before
 
@@ -48,8 +48,8 @@ def _drop_other(job: Job, digest: str) -> None:
 def is_of(job: Job, manifest: Manifest) -> bool:
     """Whether a version, or a candidate, came from this job's recipe and data."""
     lineage = manifest.lineage
-    same = lineage.get("recipe") == job.record["recipe"]
-    return same and lineage.get("content") == job.record.get("content")
+    same = lineage.get("recipe") == job.record.recipe
+    return same and lineage.get("content") == job.content
 
 
 def content_of(data: Data) -> str:

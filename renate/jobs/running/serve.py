@@ -42,6 +42,7 @@ def serve(events: int) -> None:
     with _beating(emit), without_scipy_signal():  # the imports take seconds
         load_dynamo_on_demand()
 
+        from renate.jobs.directory import JobDirectory
         from renate.jobs.running.execute import execute
         from renate.jobs.running.process import Baseline
 
@@ -51,8 +52,7 @@ def serve(events: int) -> None:
 
     while (order := orders.next()) is not None:
         path = Path(order["path"])
-        record = json.loads((path / "job.json").read_text())
-        baseline.restore(record["cwd"], order["environment"], order["threads"])
+        baseline.restore(JobDirectory(path).record.cwd, order["environment"], order["threads"])
         with _beating(emit), _logging(path / "log.txt"):
             execute(path, emit)
         emit({"event": "done"})

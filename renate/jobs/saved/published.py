@@ -107,7 +107,7 @@ def check_command(job: Job, saved: Saved) -> None:
     Raises:
         ConfigError: It says something else.
     """
-    said = {_key(line) for line in job.record.get("overrides", [])}
+    said = {_key(line) for line in job.record.overrides}
     for group in GROUPS:
         difference = _difference(job, saved, group)
         if difference is None:

@@ -67,12 +67,12 @@ def _serving(job: Job, updater: Updater) -> dict[str, Any]:
 
 def lineage_of(job: Job, data: Data, seconds: float) -> dict[str, Any]:
     """Where a version comes from."""
-    content = {"content": job.record["content"]} if "content" in job.record else {}
+    content = {} if job.content is None else {"content": job.content}
     return {
-        "recipe": job.record["recipe"],
+        "recipe": job.record.recipe,
         **content,
         "stream": job.prefix or None,
-        "overrides": job.record["overrides"],
+        "overrides": list(job.record.overrides),
         "seed": job.config["seed"],
         "seconds": round(seconds, 3),
         "packages": packages(),

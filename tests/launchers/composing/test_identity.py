@@ -20,7 +20,7 @@ QUICK = ["trainer.max_epochs=1", "model.hidden_sizes=[8]", "data.limit=200"]
 def recipe(*overrides: str) -> str:
     launcher, job = composed(list(overrides))
     launcher.close()
-    return str(job.record["recipe"])
+    return job.record.recipe
 
 
 def test_values_from_the_environment_count_and_are_not_told(
@@ -36,7 +36,9 @@ def test_values_from_the_environment_count_and_are_not_told(
     monkeypatch.setenv("LR", "0.2")
     launcher, job = composed([asked])
     launcher.close()
-    assert "0.2" not in json.dumps({k: v for k, v in job.record.items() if k != "created"})
+    assert "0.2" not in json.dumps(
+        {k: v for k, v in job.record.to_json().items() if k != "created"}
+    )
 
 
 def test_a_default_that_nobody_set_counts_as_its_value(

@@ -72,10 +72,10 @@ def test_what_a_successor_remembers_is_news_once(tmp_path: Path) -> None:
     kept = [{"time": 0.5, "epoch": epoch, "step": 10 * epoch, "loss": 0.5} for epoch in (1, 2)]
     assert take(Event(RESUMED, reports=kept)) == [1], "epoch 2 was heard of"
     assert take(report(3), report(4), report(3)) == [3, 4, 3]
-    assert [r["epoch"] for r in directory.reports()] == [1, 2, 3]
+    assert [r.epoch for r in directory.reports()] == [1, 2, 3]
     within = replace(report(3), metrics={"epoch": 3, "step": 35, "loss": 0.4})
     assert take(within) == [3]
-    assert [r["step"] for r in directory.reports()] == [10, 20, 30, 35], (
+    assert [r.step for r in directory.reports()] == [10, 20, 30, 35], (
         "several reports in an epoch are kept"
     )
     assert take(Event(LOG, "hello\n")) == []

@@ -77,6 +77,7 @@ def test_a_container_runs_without_them(
         "recipe": "r",
         "parent": None,
         "overrides": [],
+        "cwd": "",
         "publish": True,
         "created": 0,
     }

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from renate.jobs.directory import JobDirectory, write_json
+from renate.jobs.records import JobRecord
 from renate.launchers.base import ComposedJob
 from renate.launchers.sweeps.trial_folders import TrialFolders
 from renate.launchers.sweeps.trials import JobTrials
@@ -74,10 +75,12 @@ def test_reports_of_another_configuration_are_not_borrowed(tmp_path: Path) -> No
         folder = tmp_path / str(theirs)
         folder.mkdir()
         if theirs is not None:
-            write_json(folder / "job.json", {"id": "s-5", "recipe": theirs})
+            write_json(folder / "job.json", JobRecord("s-5", theirs, [], ".", 0.0).to_json())
         (folder / "metrics.jsonl").write_text(json.dumps(report) + "\n")
         config: Any = OmegaConf.create({"trainer": {"report_every": None}})
-        job = ComposedJob(5, [], config, JobDirectory(folder), {"id": "s-5", "recipe": "ours"})
+        job = ComposedJob(
+            5, [], config, JobDirectory(folder), JobRecord("s-5", "ours", [], ".", 0.0)
+        )
 
         def make(trial: Trial, k: int, job: ComposedJob = job) -> ComposedJob:
             return job

@@ -1,9 +1,4 @@
-"""What a job says while it runs and answers at its end: all that whoever runs one has to keep to.
-
-A launcher hands on `Event`s, as a job's processes write them to their pipe, one JSON object per
-line, and as a job far away leaves them in its folder. It reads and hands on `JobResult`, which
-`JobDirectory` finds in `result.json`. The JSON holds what there is, and nothing of the rest.
-"""
+"""What a job says while it runs, and answers at its end: `Event` and `JobResult`."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields

@@ -46,6 +46,9 @@ TABLE = {
 # Packages of Renate's in which there was more than the table has.
 PACKAGES = ("renate.utils", "renate.benchmark", "renate.evaluation", "renate.shift")
 MOVED = {
+    "renate.updaters.model_updater": (
+        "renate.run(model=…, data=…) updates a model from one's own script"
+    ),
     "syne_tune.backend.sagemaker_backend": "from renate import get_execution_role",
 }
 

@@ -2,11 +2,15 @@
 
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from renate.compat.calls.domains import as_override, is_domain
+from renate.compat.calls.keys import Translation
+from renate.compat.calls.methods import method_for
+from renate.compat.files.description import describe
 from renate.errors import ConfigError
 from renate.launchers.sweeps.request.space import domain_in
 from renate.tuning.space import Domain
@@ -82,6 +86,64 @@ def test_our_own_domains_are_taken_too() -> None:
         Domain("choice", choices=("1", "2")),
     ):
         assert ours(domain) == (domain, [])
+
+
+def test_our_own_domains_of_floats_are_of_whole_numbers_too() -> None:
+    domain, said = ours(Domain("float", 7.5, 64.0, log=True), integer=True)
+    assert domain == Domain("int", 8, 64, log=True)
+    assert said == ["key: whole numbers from 7.5 to 64 are drawn"]
+    with pytest.raises(ConfigError, match=r"\['key'\]=1.5: expected a whole number"):
+        ours(Domain("choice", choices=("1", "1.5")), integer=True)
+
+
+CONFIG = """
+def model_fn(width: int, widths: "int | tuple | None" = None, model_state_url=None): pass
+def data_module_fn(data_path: str): pass
+"""
+WHOLE_KEYS = {
+    "batch_size": "data.batch_size",
+    "memory_batch_size": "updater.replay_batch_size",
+    "memory_size": "memory.capacity",
+    "max_epochs": "trainer.max_epochs",
+    "loss_normalization": "updater.loss_normalization",
+    "learning_rate_scheduler_step_size": "lr_scheduler.step_size",
+    "width": "config_file.width",
+    "widths": "config_file.widths",
+}
+
+
+@pytest.mark.parametrize("key", WHOLE_KEYS)
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        (syne_tune.randint(2, 9), Domain("int", 2, 9)),
+        (syne_tune.lograndint(2, 9), Domain("int", 2, 9, log=True)),
+        (syne_tune.uniform(2, 9), Domain("int", 2, 9)),
+        (syne_tune.loguniform(2, 9), Domain("int", 2, 9, log=True)),
+        (Domain("float", 1.5, 9.0), Domain("int", 2, 9)),
+        (syne_tune.choice([2, 9]), Domain("choice", choices=("2", "9"))),
+        (syne_tune.finrange(2, 4, 2, cast_int=True), Domain("choice", choices=("2", "4"))),
+    ],
+    ids=str,
+)
+def test_whole_keys_get_whole_numbers(
+    workdir: Path, key: str, domain: Any, expected: Domain
+) -> None:
+    Path("my_config.py").write_text(CONFIG)
+    space = {"width": 3, "learning_rate_scheduler": "StepLR"} | {key: domain}
+    translation = Translation(
+        space, method_for("ER"), describe("my_config.py"), None, lambda text: None
+    )
+    lines = dict(line.lstrip("+").split("=", 1) for line in translation.overrides())
+    assert domain_in("key", lines[WHOLE_KEYS[key]]) == expected
+
+
+def test_a_choice_of_several_widths_stays_one(workdir: Path) -> None:
+    Path("my_config.py").write_text(CONFIG)
+    space = {"width": 3, "widths": syne_tune.choice([(8, 8), (8, 4)])}
+    translation = Translation(space, method_for("ER"), describe("my_config.py"), None, print)
+    lines = dict(line.lstrip("+").split("=", 1) for line in translation.overrides())
+    assert domain_in("key", lines["config_file.widths"]).choices == ("[8,8]", "[8,4]")
 
 
 def test_values_are_no_domains() -> None:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import yaml
+
 from renate.errors import ConfigError
 from renate.jobs.config_yaml import quoted
 from renate.tuning.space import Domain
@@ -19,6 +21,13 @@ def is_domain(value: Any) -> bool:
         cls.__name__ == "Domain" and cls.__module__.startswith("syne_tune.")
         for cls in type(value).__mro__
     )
+
+
+def is_range(value: Any) -> bool:
+    """Whether a value of a config_space is a domain of numbers between two."""
+    if isinstance(value, Domain):
+        return value.kind != "choice"
+    return is_domain(value) and hasattr(value, "lower")
 
 
 def as_override(key: str, value: Any, *, integer: bool, points: int, say: Say) -> str:
@@ -37,7 +46,7 @@ def as_override(key: str, value: Any, *, integer: bool, points: int, say: Say) -
     if not is_domain(value):
         return quoted(_whole(key, value) if integer else value)
     if isinstance(value, Domain):
-        return _of_ours(value)
+        return _of_ours(key, value, integer=integer, say=say)
 
     kind = type(value).__name__
     if kind == "FiniteRange":
@@ -62,24 +71,43 @@ def as_override(key: str, value: Any, *, integer: bool, points: int, say: Say) -
     return _interval(key, value, log=known[sampler], whole=integer or kind == "Integer")
 
 
-def _of_ours(domain: Domain) -> str:
+def _of_ours(key: str, domain: Domain, *, integer: bool, say: Say) -> str:
+    if domain.kind == "choice" and integer:
+        return _choice([yaml.safe_load(text) for text in domain.choices], key, integer=True)
     if domain.kind == "choice":
         return f"choice({','.join(domain.choices)})"
+    if domain.kind == "int" or not integer:
+        return _range(domain.low, domain.high, log=domain.log, whole=domain.kind == "int")
 
-    return _range(domain.low, domain.high, log=domain.log, whole=domain.kind == "int")
+    say(f"{key}: whole numbers from {domain.low:g} to {domain.high:g} are drawn")
+    return _whole_range(key, domain, domain.low, domain.high, log=domain.log)
 
 
-def _interval(key: str, domain: Any, *, log: bool, whole: bool) -> str:
-    low = math.ceil(domain.lower) if whole else float(domain.lower)
-    high = math.floor(domain.upper) if whole else float(domain.upper)
-    if whole and low > high:
+def _whole_range(key: str, domain: Any, lower: float, upper: float, *, log: bool) -> str:
+    """The whole numbers within a range.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    low = math.ceil(lower)
+    high = math.floor(upper)
+    if low > high:
         raise ConfigError(
             f"config_space['{key}']={domain}: expected a range that holds a whole number"
         )
     if low == high:
         return repr(low)
 
-    return _range(low, high, log=log, whole=whole)
+    return _range(low, high, log=log, whole=True)
+
+
+def _interval(key: str, domain: Any, *, log: bool, whole: bool) -> str:
+    if whole:
+        return _whole_range(key, domain, domain.lower, domain.upper, log=log)
+    if domain.lower == domain.upper:
+        return repr(float(domain.lower))
+
+    return _range(domain.lower, domain.upper, log=log, whole=False)
 
 
 def _range(low: float, high: float, *, log: bool, whole: bool) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from renate.build import shipped
-from renate.compat.calls.domains import as_override, is_domain
+from renate.compat.calls.domains import as_override, is_domain, is_range
 from renate.compat.calls.methods import Method
-from renate.compat.files.description import Description
+from renate.compat.files.description import EITHER, Description
 from renate.errors import ConfigError, nearest
 
 COMMON = {
@@ -109,7 +109,8 @@ class Translation:
 
     def _text(self, key: str, value: Any) -> str:
         argument = self.description.arguments.get(key)
-        integer = key in WHOLE or (argument is not None and argument.kind == "int")
+        kind = None if argument is None else argument.kind
+        integer = key in WHOLE or kind == "int" or (kind == EITHER and is_range(value))
         if argument is not None and not is_domain(value) and not integer:
             argument.check(value, "config_space: ")
         if value is None:

@@ -25,6 +25,7 @@ check: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file benchmarks/mypy.ini
 
 # what `make test` leaves out, but for what runs by hand
 slow: $(VENV)/dev

@@ -13,7 +13,7 @@ from renate.errors import RenateError
 from renate.state.publish import candidates, publish
 from renate.state.versions import State
 
-FAULTS = {
+FAULTS: dict[str, dict[str, object]] = {
     "500": {"action": "status", "status": 500, "code": "InternalError"},
     "503": {"action": "status", "status": 503, "code": "SlowDown"},
     "409": {"action": "status", "status": 409, "code": "OperationAborted"},

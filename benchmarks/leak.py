@@ -26,10 +26,9 @@ from machine import write
 from scipy.stats import binom
 
 import renate
-from renate.data.base import Known
 from renate.data.batch import BatchTransform
 from renate.data.files import Files
-from renate.jobs.saved.from_state import deploy_of
+from renate.jobs.saved.restore import Saved
 from renate.memory.infinite import Infinite
 from renate.memory.store.memory import Memory
 from renate.state.versions import State
@@ -194,7 +193,7 @@ def weeks(growth: Growth, updates: int, top: Path) -> dict[str, Any]:
             ]
         )
         state = State(url)
-        known = Known.from_json(deploy_of(state, state.manifest(week)))
+        known = Saved.read(state, state.manifest(week)).known
         assert known.inputs is not None
         place = known.inputs.names.index("id")
         data = source(folder).load(seed=0, known=known)

@@ -40,6 +40,7 @@ from renate.data.batch import Batch, Columns
 from renate.jobs.builders import transform, updater_of
 from renate.jobs.context import Job
 from renate.jobs.directory import JobDirectory
+from renate.jobs.records import JobRecord
 from renate.jobs.scoring.measured import measure_of
 from renate.launchers.sweeps.from_python import composed
 from renate.memory.store.memory import Memory
@@ -163,7 +164,7 @@ def setting(name: str, updater: str, folder: Path, device: torch.device) -> Sett
     plain: Any = OmegaConf.to_container(composed_job.config, resolve=True)
     directory = JobDirectory(folder / "job")
     directory.path.mkdir(exist_ok=True)
-    job = Job(plain, "", directory, {"id": "x"})
+    job = Job(plain, "", directory, JobRecord("x", "x", (), str(folder), 0.0))
     generator = torch.Generator().manual_seed(0)
     rows = case.steps * case.batch
     columns = {

@@ -5,6 +5,7 @@ ValueError of one line.
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -100,7 +101,7 @@ def whole(value: Plain, key: str, least: int = 0, below: int = WHOLE) -> int:
 
 def number(value: Plain, key: str) -> float:
     """Return `value` if it is a finite number; true and false are none."""
-    fits = type(value) in (int, float) and abs(value) < 1e300
+    fits = type(value) in (int, float) and abs(value) <= sys.float_info.max
     need(fits, f"{key} is {shown(value)}, expected a finite number")
     return float(value)
 

@@ -6,13 +6,13 @@ import glob
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from renate.data.tables import remote
 from renate.errors import DataError
+from renate.files import replacing
 
 Patterns = str | Iterable[Any] | Mapping[str, Any] | None
 
@@ -170,11 +170,10 @@ class Hashes:
         if not self.fresh:
             return
 
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(_read(self.path) | self.fresh))
-            temporary.replace(self.path)
+            with replacing(self.path) as temporary:
+                temporary.write_text(json.dumps(_read(self.path) | self.fresh))
         except OSError:  # a read-only home costs time, not the run
             return
 

@@ -249,7 +249,11 @@ class PassedObjects:
 
 
 def _parts(data: Any) -> "dict[str, Dataset[Any]]":
-    parts = dict(data) if isinstance(data, Mapping) else {"train": data}
+    if isinstance(data, Mapping):
+        parts = dict(data)
+    else:
+        parts = {"train": data}
+
     if unknown := parts.keys() - {"train", "test"}:
         raise ConfigError(f"data: expected the keys train and test, got {sorted(unknown)[0]!r}")
     if "train" not in parts:

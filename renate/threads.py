@@ -62,7 +62,10 @@ class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.operations += 1
             return
 
-        first = out[0] if isinstance(out, (tuple, list)) else out
+        first = out
+        if isinstance(out, (tuple, list)):
+            first = out[0]
+
         if isinstance(first, Tensor) and not func.is_view:
             self.elements += first.numel()
             self.operations += 1

@@ -50,7 +50,9 @@ def identify(config: DictConfig) -> JobRecord:
 
     state = resolved["state"]
     job = resolved["job"]["name"]
-    newest = State(state["url"]).newest() if state["url"] else None
+    newest = None
+    if state["url"]:
+        newest = State(state["url"]).newest()
 
     if state["version"] is not None and newest is None:
         raise ConfigError(
@@ -63,7 +65,10 @@ def identify(config: DictConfig) -> JobRecord:
 
     parent: ParentVersion | None = None
     if newest is not None and job != "stream":
-        start = newest if state["version"] is None else _chosen(state, job, newest)
+        start = newest
+        if state["version"] is not None:
+            start = _chosen(state, job, newest)
+
         assert start.version is not None  # no candidate
         parent = ParentVersion(state["url"], start.version, start.sha256)
 

@@ -164,7 +164,10 @@ class HydraLauncher(JobLauncher, Launcher):
         if job.record.already is not None:
             return _result_of_version(job)
 
-        earlier = job.directory.result if job.known() else None
+        earlier = None
+        if job.known():
+            earlier = job.directory.result
+
         if earlier is None or not earlier.completed:
             return None
 
@@ -199,7 +202,9 @@ def _result_of_version(job: ComposedJob) -> JobResult:
     version = job.record.already
     assert version is not None
     maker = maker_of(State(url).manifest(version), job.directory.path.parent)
-    earlier = maker.result if maker is not None else None
+    earlier = None
+    if maker is not None:
+        earlier = maker.result
 
     return JobResult(
         COMPLETED,

@@ -111,7 +111,9 @@ def _missing(error: MissingConfigException) -> str:
         return " ".join(str(error).split())
 
     advice = nearest(option, options)
-    page = "" if advice else "; docs/limits.md says what is missing, and what to do meanwhile"
+    page = "; docs/limits.md says what is missing, and what to do meanwhile"
+    if advice:
+        page = ""
 
     return f"{group}={option}: no such option{advice} ({', '.join(options)}){page}"
 
@@ -139,12 +141,14 @@ def _no_such_key(key: str, line: str, others: Sequence[str]) -> str:
     keys = [known for known in _keys(others) if not known.endswith("._target_")]
     parent, _, name = key.rpartition(".")
     known_parent = parent in keys
-    siblings = (
-        [known for known in keys if known.rpartition(".")[0] == parent] if known_parent else keys
-    )
+    siblings = keys
+    if known_parent:
+        siblings = [known for known in keys if known.rpartition(".")[0] == parent]
     elsewhere = _options_with(parent, name)
     advice = elsewhere or nearest(key, siblings) or _same_name(name, keys)
-    there = f" ({', '.join(siblings)})" if known_parent else ""
+    there = ""
+    if known_parent:
+        there = f" ({', '.join(siblings)})"
 
     return f"{line}: no such key{advice}{there}; to add one on purpose: +{line}"
 

@@ -42,11 +42,10 @@ def _resolve(node: DictConfig | ListConfig, reads: list[str]) -> None:
             reads.clear()
             try:
                 found = followed(child)
-                value = (
-                    OmegaConf.to_container(found, resolve=True)
-                    if OmegaConf.is_config(found)
-                    else written(found)
-                )
+                if OmegaConf.is_config(found):
+                    value = OmegaConf.to_container(found, resolve=True)
+                else:
+                    value = written(found)
             except Exception as error:  # OmegaConf raises many kinds; all mean the same here
                 raise ConfigError(
                     f"{name_of(child)}={written(child)}: {str(error).splitlines()[0]}"

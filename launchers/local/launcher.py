@@ -210,7 +210,10 @@ class LocalLauncher(HydraLauncher):
         if self.closed:
             reason = "interrupted"
 
-        told = job.directory.result if isinstance(worker, GroupWorker) and reason is None else None
+        told = None
+        if isinstance(worker, GroupWorker) and reason is None:
+            told = job.directory.result
+
         result = told or JobResult.failure(reason or ended)
         if not self.closed:  # an interrupted job isn't a failed one: the same command runs it
             job.directory.finish(result)

@@ -59,7 +59,10 @@ class Follower:
             before = self.seen
             yield from self._new()  # all of it: reports are written before the result is
 
-            said = self.job.phase if self.job is not None else ""
+            said = ""
+            if self.job is not None:
+                said = self.job.phase
+
             if phase != said:
                 phase = said
                 if phase:
@@ -69,7 +72,11 @@ class Follower:
                 yield result or self._without_result()
                 return
 
-            pause = FIRST if self.seen > before else min(pause * GROWTH, self.poll)
+            if self.seen > before:
+                pause = FIRST
+            else:
+                pause = min(pause * GROWTH, self.poll)
+
             self.closing.wait(pause)
 
     def _new(self) -> Iterator[Event]:

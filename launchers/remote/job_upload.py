@@ -106,7 +106,11 @@ class JobUpload:
 
         if is_local(url):
             state = State(url)
-            wanted = state.versions() if name == "stream" else _version_for(state, job)
+            if name == "stream":
+                wanted = state.versions()
+            else:
+                wanted = _version_for(state, job)
+
             self.send = state, wanted
             self.config.state.url = self.state
 

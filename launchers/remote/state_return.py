@@ -28,7 +28,11 @@ def send(source: State, numbers: list[int], staging: str, folder: str) -> int:
     store = open_store(staging)
     target = State(f"{staging}/{folder}")
     missing = [number for number in numbers if target.find(number) is None]
-    there = {entry.key for entry in store.list(POOL)} if missing else set()
+    if missing:
+        there = {entry.key for entry in store.list(POOL)}
+    else:
+        there = set()
+
     sent = 0
 
     for number in missing:
@@ -126,11 +130,17 @@ class StateReturn:
     def _parent(self, local: State, manifest: Manifest) -> publishing.Source | None:
         if manifest.parent is None:
             return None
-        state = local if self.parent is None else State(self.parent)
+        state = local
+        if self.parent is not None:
+            state = State(self.parent)
+
         return state, state.manifest(manifest.parent.version)
 
 
 def result_here(result: JobResult, back: StateReturn, job: str) -> JobResult:
     """A job's result, with the version and the URL that it has on this machine."""
-    version = back.receive(job) if result.completed else None
+    version = None
+    if result.completed:
+        version = back.receive(job)
+
     return replace(result, version=version, url=back.url)

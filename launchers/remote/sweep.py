@@ -58,7 +58,10 @@ def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobU
             _complete(order, part, one)
         else:
             state = one.config.state
-            place = {key: state[key] for key in ("url", "next_url")} if own else None
+            place = None
+            if own:
+                place = {key: state[key] for key in ("url", "next_url")}
+
             order["jobs"][number] |= {"more": moves(part.config, one.config), "state": place}
 
     order |= {
@@ -125,7 +128,10 @@ def _changes(before: DictConfig, after: DictConfig, keys: Sequence[str]) -> Iter
         old = OmegaConf.select(before, key)
         new = OmegaConf.select(after, key)
         if old is not None and old != new:
-            value = OmegaConf.to_container(new, resolve=True) if OmegaConf.is_config(new) else new
+            value = new
+            if OmegaConf.is_config(new):
+                value = OmegaConf.to_container(new, resolve=True)
+
             yield f"{key}={quoted(value)}"
 
 

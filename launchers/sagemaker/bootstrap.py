@@ -103,7 +103,10 @@ def constraints() -> list[str]:
 
 def install(wanted: list[str], requirements: Path) -> None:
     """Install what is lacking, and what the user asks for, by pip."""
-    options = ["-r", str(requirements)] if requirements.exists() else []
+    options = []
+    if requirements.exists():
+        options = ["-r", str(requirements)]
+
     if not wanted and not options:
         return
 
@@ -139,7 +142,10 @@ def command() -> list[str]:
     names = sorted(found["hosts"], key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
     me = found["current_host"]
     run = os.environ.get("TRAINING_JOB_NAME", "run")
-    program = SWEEP if (CHANNEL / ORDER).exists() else JOB
+    program = JOB
+    if (CHANNEL / ORDER).exists():
+        program = SWEEP
+
     # The checkpoints of all machines go to one place.
     words = [sys.executable, "-m", program, str(CHANNEL), str(CHECKPOINTS / me), "--run", run]
     if program == SWEEP:

@@ -124,7 +124,11 @@ def check_request(request: Json, shape: Any) -> None:
     """
     for path, value, expected in wrong(shape, request, ""):
         known = next((key for part, key in KEYS.items() if path.startswith(part)), (path, ""))
-        shown = str(value) if len(str(value)) <= LONGEST_SHOWN else f"{str(value)[:LONGEST_SHOWN]}…"
+        if len(str(value)) <= LONGEST_SHOWN:
+            shown = str(value)
+        else:
+            shown = f"{str(value)[:LONGEST_SHOWN]}…"
+
         raise ConfigError(f"{known[0]}={shown}: expected {known[1] or expected}")
 
 

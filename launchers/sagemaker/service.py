@@ -123,7 +123,10 @@ class Service:
 
     def how_to(self, verb: str, name: str) -> str:
         """The command that does something with a training job, from anywhere."""
-        where = ["--region", self.given] if self.given else []
+        where = []
+        if self.given:
+            where = ["--region", self.given]
+
         return command([], "jobs", verb, name, "--backend", "sagemaker", *where)
 
     @contextmanager

@@ -86,9 +86,14 @@ class SweepTable:
         name = f"trial {trial.id}"
 
         if trial.twin is not None:
-            text = f"{name}: the same as trial {trial.twin}" if trial.status == RUNNING else ""
+            text = ""
+            if trial.status == RUNNING:
+                text = f"{name}: the same as trial {trial.twin}"
         elif trial.status == RUNNING:
-            source = "" if trial.source == "sampled" else f" ({trial.source})"
+            source = ""
+            if trial.source != "sampled":
+                source = f" ({trial.source})"
+
             text = f"{name}: {config}{source}"
         elif trial.status == STOPPED:
             why = trial.error or f"{self.metric} {trial.value:.4f} is behind"
@@ -96,7 +101,10 @@ class SweepTable:
         elif trial.status == FAILED:
             text = f"{name}: failed, {trial.error}"
         else:
-            best = ", the best so far" if self.sweep.best is trial else ""
+            best = ""
+            if self.sweep.best is trial:
+                best = ", the best so far"
+
             text = f"{name}: completed, {self.metric} {trial.value:.4f}{best}"
 
         if text and (self.live is None or trial.status == FAILED):
@@ -123,7 +131,10 @@ class SweepTable:
         running = [t for t in trials if t.status == RUNNING]
         rest = [t for t in reversed(trials) if t.status != RUNNING and t is not best]
         for trial in [*([best] if best else []), *running, *rest][:SHOWN]:
-            style = "dim" if trial.status in (STOPPED, FAILED) else ""
+            style = ""
+            if trial.status in (STOPPED, FAILED):
+                style = "dim"
+
             if trial is best:
                 style = "bold green"
             table.add_row(*row(trial), style=style)
@@ -189,7 +200,10 @@ class SweepTable:
 
 def row(trial: Trial) -> list[str]:
     """A trial's cells: number, status, step, value, configuration."""
-    value = "–" if trial.value is None else f"{trial.value:.4f}"
+    value = "–"
+    if trial.value is not None:
+        value = f"{trial.value:.4f}"
+
     config = " ".join(f"{key}={short(text)}" for key, text in trial.config.items())
     return [str(trial.id), trial.status, str(trial.step), value, config]
 

@@ -124,8 +124,14 @@ def _check_streams(jobs: Sequence[ComposedJob]) -> None:
         other = taken.setdefault(str(url), job)
         if other.id != job.id:
             lines = [line for line in job.overrides if line not in other.overrides]
-            swept = lines[0].partition("=")[0] if lines else "seed"
-            key = swept if "." in swept or swept == "seed" else "hydra.job.num"
+            swept = "seed"
+            if lines:
+                swept = lines[0].partition("=")[0]
+
+            key = "hydra.job.num"
+            if "." in swept or swept == "seed":
+                key = swept
+
             raise ConfigError(
                 f"state.url={url}: each stream needs a state of its own, and there are several: "
                 f"leave state.url out, or give 'state.url={url}-${{{key}}}'"

@@ -66,7 +66,10 @@ class JobTrials:
                 job.record = replace(job.record, candidate=outcome)
 
             # What lies in the folder may be of a trial that had this number in another sweep.
-            earlier = job.directory.reports() if job.known() else []
+            earlier = []
+            if job.known():
+                earlier = job.directory.reports()
+
             for row in earlier:
                 self.events.put((trial.id, k, row.to_json(), None))
 
@@ -75,7 +78,11 @@ class JobTrials:
             future.add_done_callback(partial(self._done, trial.id, k))
 
     def _done(self, trial: int, k: int, future: Future[JobResult]) -> None:
-        result = JobResult(STOPPED) if future.cancelled() else future.result()
+        if future.cancelled():
+            result = JobResult(STOPPED)
+        else:
+            result = future.result()
+
         self.events.put((trial, k, None, result))
 
     def stop(self, trial: Trial) -> None:
@@ -137,7 +144,11 @@ class JobTrials:
             return None  # no number: no point of the curve, and worse than any
 
         every = self.jobs[trial][k].config.trainer.report_every
-        step = report["epoch"] if every is None else report["step"] // every
+        if every is None:
+            step = report["epoch"]
+        else:
+            step = report["step"] // every
+
         reached = self.reached[trial]
         new = step not in reached[k]
         reached[k][step] = [float(report[metric]) for metric in self.metrics]
@@ -161,7 +172,9 @@ class JobTrials:
             return None
 
         values = [one.value for one in results.values() if one.value is not None]
-        mean = statistics.fmean(values) if len(values) == self.seeds else None
+        mean = None
+        if len(values) == self.seeds:
+            mean = statistics.fmean(values)
 
         return End(trial, "completed", mean, seconds, None, self._further([*results.values()]))
 

@@ -121,7 +121,10 @@ def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> J
     for name, value in found.items():
         out.print(f"{name:28s} {value:.4f}", markup=False)
 
-    where = url if "://" in url else relative(Path(url))
+    where = url
+    if "://" not in url:
+        where = relative(Path(url))
+
     out.print(f"version     {chunks} of {where}", markup=False)
 
     return outcome

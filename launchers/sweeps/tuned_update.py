@@ -85,7 +85,9 @@ class Tuning:
         """
         config = self.base.config
         claimed = config.resume and config.state.url and not self.unread
-        newest = State(self.record["to"]).newest() if claimed else None
+        newest = None
+        if claimed:
+            newest = State(self.record["to"]).newest()
 
         if newest is None or not came_from(newest, self.record["recipe"]):
             if self.request.refused is not None:
@@ -99,7 +101,10 @@ class Tuning:
         if maker is not None:
             out.print(f"job         {relative(maker.path)}", markup=False)
 
-        result = maker.result if maker is not None else None
+        result = None
+        if maker is not None:
+            result = maker.result
+
         url = self.record["to"]
         known = result or JobResult(COMPLETED)
 
@@ -205,7 +210,10 @@ class Tuning:
         return self.unread and result is not None and result.completed
 
     def _say_that_it_goes_on(self) -> None:
-        trials = trials_of(self.folder) if (self.folder / EVENTS).exists() else []
+        trials = []
+        if (self.folder / EVENTS).exists():
+            trials = trials_of(self.folder)
+
         if not trials:
             return
 

@@ -32,7 +32,11 @@ def tree(job: ComposedJob, choices: Mapping[str, str | None]) -> None:
             root.add(f"[bold]{key}[/bold]: {value}")
             continue
         option = choices.get(key)
-        title = f"[bold]{key}[/bold]: {option}" if option else f"[bold]{key}[/bold]"
+        if option:
+            title = f"[bold]{key}[/bold]: {option}"
+        else:
+            title = f"[bold]{key}[/bold]"
+
         root.add(title).add(OmegaConf.to_yaml(value).strip().replace("[", r"\["))
 
     stdout().print(root)
@@ -82,7 +86,10 @@ def _print_metrics(out: Console, job: ComposedJob, result: JobResult) -> None:
 
     before = result.before or {}
     for name, value in result.metrics.items():
-        earlier = f"{before[name]:.4f} → " if isinstance(before.get(name), float) else ""
+        earlier = ""
+        if isinstance(before.get(name), float):
+            earlier = f"{before[name]:.4f} → "
+
         out.print(f"{name:28s} {earlier}{value:.4f}", markup=False)
 
 

@@ -94,7 +94,10 @@ def matrix(title: str, streams: Sequence[JobResult]) -> Table:
     metric = streams[0].metric or "accuracy"
     in_percent = streams[0].mode != "min"
     what = f"{metric} in %" if in_percent else metric
-    seeds = f", mean of {len(matrices)} seeds" if len(matrices) > 1 else ""
+    seeds = ""
+    if len(matrices) > 1:
+        seeds = f", mean of {len(matrices)} seeds"
+
     said = f"{title}: {what} on each chunk after each update{seeds}"
     table = Table(title=said, title_justify="left")
 

@@ -29,7 +29,10 @@ def main(argv: list[str] | None = None) -> None:
         # So that workers are told to end.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
-    word = argv[0] if argv and argv[0][0] not in "-+~" and "=" not in argv[0] else None
+    word = None
+    if argv and argv[0][0] not in "-+~" and "=" not in argv[0]:
+        word = argv[0]
+
     try:
         _no_old_renate()
         if argv == ["--version"]:

@@ -67,8 +67,14 @@ def ls(asked: argparse.Namespace) -> None:
     state = State(asked.url)
     pins = pinning.pins(state)
     numbers = existing(state)
-    measured = _measured(state, state.manifest(numbers[0])) if numbers else None
-    shown = f"test {measured[0]}" if measured else "test"
+    measured = None
+    if numbers:
+        measured = _measured(state, state.manifest(numbers[0]))
+
+    shown = "test"
+    if measured:
+        shown = f"test {measured[0]}"
+
     table = Table("version", "created", "from", "job", shown, "pins", box=None, pad_edge=False)
 
     for number in numbers:

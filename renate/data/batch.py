@@ -83,11 +83,10 @@ class BatchTransform:
         if "inputs" not in raw:
             return self._of_mapping(raw)
 
-        moved = (
-            raw
-            if self.device.type == "cpu"
-            else {k: v.to(self.device, non_blocking=True) for k, v in raw.items()}
-        )
+        moved = raw
+        if self.device.type != "cpu":
+            moved = {k: v.to(self.device, non_blocking=True) for k, v in raw.items()}
+
         inputs = moved["inputs"]
         targets = moved["targets"]
         for transform in self.inputs:
@@ -210,7 +209,10 @@ class Batches:
     def begin(self) -> None:
         """Stand at the beginning of an epoch that is still to come."""
         self.position = 0
-        self.order = None if self.generator is None else self.generator.get_state()
+        if self.generator is None:
+            self.order = None
+        else:
+            self.order = self.generator.get_state()
 
     def _cut(self, order: Tensor) -> Sequence[Tensor]:
         if self.steps is not None:
@@ -238,12 +240,15 @@ class Batches:
         n = length(self.columns)
         skip = self._skip
         self._skip = 0
-        self.order = None if self.generator is None else self.generator.get_state()
-        order = (
-            torch.arange(n)
-            if self.generator is None
-            else torch.randperm(n, generator=self.generator)
-        )
+        if self.generator is None:
+            self.order = None
+        else:
+            self.order = self.generator.get_state()
+
+        if self.generator is None:
+            order = torch.arange(n)
+        else:
+            order = torch.randperm(n, generator=self.generator)
 
         for position, index in enumerate(self._cut(order)[: len(self)], 1):
             self.position = position

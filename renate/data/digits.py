@@ -40,7 +40,10 @@ def _parsed() -> tuple[np.ndarray, np.ndarray]:
     second.
     """
     package = find_spec("sklearn")
-    file = Path(str(package.origin)).parent / "datasets/data/digits.csv.gz" if package else Path()
+    if package:
+        file = Path(str(package.origin)).parent / "datasets/data/digits.csv.gz"
+    else:
+        file = Path()
 
     if not file.is_file():
         from sklearn.datasets import load_digits

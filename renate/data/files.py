@@ -73,7 +73,11 @@ class Files(Source):
         check_test_size(self.test, self.test_size)
         # a column may be named by a number
         several = isinstance(self.target, Sequence) and not isinstance(self.target, str)
-        self.target = [str(name) for name in self.target] if several else str(self.target)
+        if several:
+            self.target = [str(name) for name in self.target]
+        else:
+            self.target = str(self.target)
+
         if not self.target:
             raise ConfigError("data.target=[]: name the column to predict, or several")
         if len(set(self.targets)) < len(self.targets):
@@ -116,7 +120,10 @@ class Files(Source):
         train = expand(self.train, "data.train")
         named: Mapping[str, Paths] = {}
         if self.test is not None:
-            named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
+            if isinstance(self.test, Mapping):
+                named = self.test
+            else:
+                named = {"test": self.test}
 
         tests = {str(name): expand(paths, "data.test") for name, paths in named.items()}
 
@@ -198,7 +205,10 @@ class Files(Source):
         if self.known is not None:
             return as_those_before(images, self.known.shape, "the state", where, is_test=is_test)
 
-        shape = None if like is None else like.inputs.shape[1:]
+        shape = None
+        if like is not None:
+            shape = like.inputs.shape[1:]
+
         return as_those_before(images, shape, "data.train", where, is_test=is_test)
 
     @property

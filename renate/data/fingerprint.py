@@ -68,7 +68,10 @@ def _matches(patterns: Patterns, key: str) -> list[tuple[str, str | None]]:
         return [(file, tag) for file, tag in remote.find(patterns, key)]
 
     path = str(Path(patterns.removeprefix("file://")).expanduser())
-    matches = [path] if Path(path).is_file() else glob.glob(path, recursive=True)  # noqa: PTH207 (absolute ones too)
+    matches = [path]
+    if not Path(path).is_file():
+        matches = glob.glob(path, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute ones)
+
     found = sorted(match for match in matches if Path(match).is_file())
 
     if not found and Path(path).is_dir():

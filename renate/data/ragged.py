@@ -48,7 +48,10 @@ class Ragged:
         lengths = torch.tensor([len(part) for part in parts], dtype=torch.int64)
         filled = [part for part in parts if len(part)] or parts[:1]
         try:
-            values = torch.cat(filled) if filled else torch.empty(0, dtype=dtype)
+            if filled:
+                values = torch.cat(filled)
+            else:
+                values = torch.empty(0, dtype=dtype)
         except RuntimeError as error:
             shapes = sorted({tuple(part.shape[1:]) for part in filled})
             raise ValueError(f"rows of shapes {shapes}: only the lengths may differ") from error

@@ -90,7 +90,10 @@ def _of_mapping(table: Table) -> Inputs:
     columns = []
     fields = []
     for name, column in table.inputs.items():
-        values = column.values if isinstance(column, Ragged) else column
+        values = column
+        if isinstance(column, Ragged):
+            values = column.values
+
         low = high = 0.0
         # Ids have no scale
         if values.is_floating_point() and values.numel():
@@ -128,7 +131,10 @@ def check(table: Table, key: str) -> None:
     flat = inputs.reshape(len(inputs), -1)
     row, place = (~torch.isfinite(flat)).nonzero()[0].tolist()
     value = float(flat[row, place])
-    shown = "NaN" if value != value else "infinite, or too large for float32"
+    shown = "infinite, or too large for float32"
+    if value != value:
+        shown = "NaN"
+
     raise DataError(f"{_place(table, key, row, place)} is {shown}: clean or fill it first")
 
 

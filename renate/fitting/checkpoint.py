@@ -124,7 +124,10 @@ class Checkpoint:
                 if config.reduce_on_plateau:
                     scheduler.load_state_dict(state)
                     continue
-                each = per_epoch if config.interval == "step" else 1
+                each = 1
+                if config.interval == "step":
+                    each = per_epoch
+
                 for _ in range(saved["epochs"] * each):
                     scheduler.step()
 
@@ -171,7 +174,10 @@ class Checkpoint:
         if self.clonable:
             done = self.progress.epochs_done(trainer) + 1
             generator = self.batches.generator
-            order = None if generator is None else generator.get_state()
+            order = None
+            if generator is not None:
+                order = generator.get_state()
+
             content = self._everything(trainer) | {"epochs": done, "position": 0, "order": order}
             self.files.save(self.files.folder / f"epoch-{done}.pt", content)
 

@@ -112,5 +112,8 @@ class CheckpointFiles:
 
     def present(self) -> list[Path]:
         """Every checkpoint of this process, the newest last."""
-        own = "checkpoint.pt" if self.ranks.alone else f"checkpoint-{self.ranks.rank}-*.pt"
+        own = "checkpoint.pt"
+        if not self.ranks.alone:
+            own = f"checkpoint-{self.ranks.rank}-*.pt"
+
         return sorted(self.folder.glob(own))

@@ -59,7 +59,11 @@ def number_of(name: str, value: Any) -> float:
         return float(value)
 
     shape = getattr(value, "shape", None)
-    found = f"a {type(value).__name__}" if shape is None else f"values of shape {list(shape)}"
+    if shape is None:
+        found = f"a {type(value).__name__}"
+    else:
+        found = f"values of shape {list(shape)}"
+
     raise JobError(
         f"metrics.{name} gives {found}, expected one number: give it average=macro or micro where "
         "it knows that, or another metric"

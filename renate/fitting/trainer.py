@@ -120,7 +120,10 @@ def _arguments(settings: Settings, progress: Progress, ranks: Ranks) -> dict[str
 
     given["devices"] = ranks.size // ranks.hosts
     given["num_nodes"] = ranks.hosts
-    default = "auto" if ranks.alone else STRATEGY_OF_SEVERAL
+    default = STRATEGY_OF_SEVERAL
+    if ranks.alone:
+        default = "auto"
+
     given["strategy"] = given["strategy"] or default
 
     return given
@@ -185,7 +188,10 @@ def limit_of(settings: Settings, batches: int) -> int | None:
     if limit is None:
         return None
 
-    kept = int(limit * batches) if isinstance(limit, float) else limit
+    kept = limit
+    if isinstance(limit, float):
+        kept = int(limit * batches)
+
     is_share_above_all = isinstance(limit, float) and limit > 1
     if not isinstance(kept, int) or kept < 1 or is_share_above_all:
         raise ConfigError(

@@ -50,7 +50,10 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
 
     job.config["objective"] = objective_of(job.config["objective"], data.problem)
     labels = data.problem.labels
-    kept = KeptEncoder.of(data.encoder) if data.encoder is not None else None
+    kept = None
+    if data.encoder is not None:
+        kept = KeptEncoder.of(data.encoder)
+
     seen = job.ranks.gather((labels, length(data.train), data.input_shape))
     encoders = job.ranks.gather(kept)
     other = next((other for other in seen if other != seen[0]), None)
@@ -109,7 +112,10 @@ def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
     seed = derive(job.config["seed"], "scenario")
     classes = data.problem.classes
     take = partial(scenario.cut, index=index, seed=seed, num_classes=classes)
-    val = take(data.val, part="val") if data.val is not None else None
+    val = None
+    if data.val is not None:
+        val = take(data.val, part="val")
+
     tests = {name: Test(take(columns, part="test")) for name, columns in data.test.items()}
     train = take(data.train, part="train")
 

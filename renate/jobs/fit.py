@@ -121,7 +121,10 @@ def fit(
     best = job.directory.path / "best.pt"
     validation = Validation(learner, validate, objective, job.report, best, job.ranks)
     checkpoint = _checkpoint_of(job, learner, batches, best)
-    sync = None if job.ranks.alone else _sync_of(job, updater)
+    sync = None
+    if not job.ranks.alone:
+        sync = _sync_of(job, updater)
+
     every = settings["report_every"]
     callback = FitCallback(validation, checkpoint, sync, job.tick, every)
     trainer = _trainer_of(job, callback)
@@ -139,9 +142,14 @@ def _schedule_of(
     """The learning rate's, if there is any; what waits for a metric waits by default for the
     objective.
     """
-    monitored = objective.metric if objective.is_measured else None
+    monitored = None
+    if objective.is_measured:
+        monitored = objective.metric
+
     if monitored is None:
-        monitored = "train_loss" if val is None else "val_loss"
+        monitored = "val_loss"
+        if val is None:
+            monitored = "train_loss"
 
     make, interval, monitor = scheduler_of(job, lasting, monitored)
     if make is None:

@@ -67,7 +67,10 @@ def run(job: Job) -> dict[str, Any]:
         return earlier
 
     parent = job.ranks.broadcast(lambda: _parent(job, at))
-    saved = Saved.read(at, parent, job.ranks, trusted(job)) if parent else None
+    saved = None
+    if parent:
+        saved = Saved.read(at, parent, job.ranks, trusted(job))
+
     data = load_data(job, saved.known if saved else None)
     content.note(job, data)
 
@@ -160,7 +163,10 @@ def _of_version(to: State, manifest: Manifest) -> dict[str, Any]:
     found = metrics_from(
         to.read(manifest, "metrics.json"), f"{to.url}: 'metrics.json' of {manifest}"
     )
-    before = found["before"] if manifest.parent else {}
+    before = {}
+    if manifest.parent:
+        before = found["before"]
+
     counts = found["counts"] | {"seconds": manifest.lineage.get("seconds", 0.0)}
     return _result(found["value"], found["after"], before, counts, to, manifest.version)
 
@@ -210,7 +216,10 @@ def update(
     candidate = None
     if job.ranks.first:
         lineage = lineage_of(job, data, seconds)
-        source = (at, saved.manifest) if saved else None
+        source = None
+        if saved:
+            source = (at, saved.manifest)
+
         files = state_files(job, learning.node, data, model, updater, metrics)
         if saved and HISTORY in saved.manifest.files:
             files = chain(files, [(HISTORY, None)])
@@ -220,7 +229,10 @@ def update(
 
 def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learning:
     """Build model, memory and updater, load them, and see that they fit one another."""
-    number = (saved.manifest.version or 0) + 1 if saved else 1
+    number = 1
+    if saved:
+        number = (saved.manifest.version or 0) + 1
+
     settings = job.config["trainer"]
     check_precision(settings)
     seed_everything(derive(job.config["seed"], "training", number), settings)

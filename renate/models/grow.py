@@ -38,7 +38,10 @@ def carry(before: Mapping[str, Tensor], after: Mapping[str, Tensor], whose: str)
         StateError: See `grow`.
     """
     if lone := sorted(before.keys() ^ after.keys()):
-        where = "smaller" if lone[0] in before else "larger"
+        where = "larger"
+        if lone[0] in before:
+            where = "smaller"
+
         raise StateError(f"model.grow=true: only the {where} {whose} has a tensor '{lone[0]}'")
 
     for name, tensor in after.items():

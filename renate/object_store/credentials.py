@@ -135,5 +135,8 @@ def _no_profile() -> str:
 
     name = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE", "")
     names = sorted(botocore.session.Session().available_profiles)
-    there = f" ({', '.join(names)})" if names else ": there is none"
+    there = ": there is none"
+    if names:
+        there = f" ({', '.join(names)})"
+
     return f"AWS_PROFILE={name}: no such profile{nearest(name, names)}{there}"

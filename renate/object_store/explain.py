@@ -99,11 +99,10 @@ def _facts(text: str, url: str, verb: str, key: str) -> dict[str, str]:
     said = MESSAGE.search(text)
     other = OTHER_REGION.search(text)
     name = "/".join(filter(None, (parts.netloc, parts.path.strip("/"), key)))
-    more = (
-        ""
-        if said is None or said[1].strip() in ("", "Access Denied")
-        else f": {' '.join(said[1].split())}"
-    )
+    if said is None or said[1].strip() in ("", "Access Denied"):
+        more = ""
+    else:
+        more = f": {' '.join(said[1].split())}"
 
     return {
         "bucket": parts.netloc,
@@ -121,7 +120,10 @@ def _transport(text: str) -> str | None:
     host = HOST.search(text)
     tries = RETRIED.search(text)
     where = host[1] if host else "the store"
-    often = f" after {tries[1]} retries" if tries else ""
+    often = ""
+    if tries:
+        often = f" after {tries[1]} retries"
+
     if "kind: Timeout" in text:
         return f"{where} didn't answer in time{often}: rerun, it continues"
     if "kind: Connect" in text:

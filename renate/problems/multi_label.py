@@ -164,7 +164,11 @@ def _check_flags(targets: Targets) -> None:
 
     if len(odd):
         row, column = odd[0].tolist()
-        name = f", column '{targets.names[column]}'" if targets.names else f", value {column}"
+        if targets.names:
+            name = f", column '{targets.names[column]}'"
+        else:
+            name = f", value {column}"
+
         raise DataError(
             f"{targets.where}: row {row} (the first is 0){name} is {values[row, column].item()!r}, "
             "expected 0 or 1"

@@ -56,7 +56,11 @@ def checked(read: Callable[[Raw], Any], raw: Raw, where: str) -> Any:
         return read(raw)
     except (ValueError, RecursionError) as error:
         reason = (str(error).splitlines() or ["too deep"])[0]
-        about = reason.removeprefix("it") if reason.startswith("it ") else f": {reason}"
+        if reason.startswith("it "):
+            about = reason.removeprefix("it")
+        else:
+            about = f": {reason}"
+
         raise CorruptError(
             f"{where}{about}; use a state that renate wrote, or bring it back from a copy"
         ) from error

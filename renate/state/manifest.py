@@ -153,7 +153,10 @@ class Manifest:
         Raises:
             StateError: `lineage` holds what JSON can't.
         """
-        number = WITH_ENCODER if ENCODER in self.files else FORMAT
+        number = FORMAT
+        if ENCODER in self.files:
+            number = WITH_ENCODER
+
         content = {"format": number, **asdict(self)}
         del content["sha256"]
         return strict_json(content)
@@ -178,7 +181,10 @@ def decode(raw: bytes | memoryview, where: str) -> Manifest | Tombstone:
 
         files = {name: Blob(**blob) for name, blob in content.pop("files").items()}
         parent = content.pop("parent")
-        origin = None if parent is None else Parent(**parent)
+        origin = None
+        if parent is not None:
+            origin = Parent(**parent)
+
         return Manifest(
             **content, files=files, parent=origin, sha256=hashlib.sha256(raw).hexdigest()
         )

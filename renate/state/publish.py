@@ -224,7 +224,9 @@ def _placing(state: State, parent: Source | None) -> Callable[[str, bytes | None
     old = parent[1].files if parent else {}
     # Only what a live manifest names may be reused: gc may be about to delete an orphan with the
     # same bytes.
-    known = {blob.sha256: blob for blob in old.values()} if here else {}
+    known = {}
+    if here:
+        known = {blob.sha256: blob for blob in old.values()}
 
     def place(name: str, data: bytes | None) -> Blob:
         if data is not None:

@@ -29,7 +29,11 @@ class State:
     def __init__(self, url: str, *, cache: Cache | None = None, show: Show | None = None) -> None:
         self.store = open_store(url)
         self.url = self.store.url
-        self.cache = None if isinstance(self.store, Folder) else cache
+        if isinstance(self.store, Folder):
+            self.cache = None
+        else:
+            self.cache = cache
+
         if show is not None:
             self.store.up.show = self.store.down.show = show
 
@@ -77,7 +81,10 @@ class State:
             advice = "check the URL, or make the first with state.first=true"
             raise NoVersionError(f"{self.url}: holds no version yet: {advice}")
 
-        there = "" if isinstance(found, Manifest) else spans(self.versions()) or "none yet"
+        there = ""
+        if not isinstance(found, Manifest):
+            there = spans(self.versions()) or "none yet"
+
         if found is None:
             raise NoVersionError(f"{self.url}: holds no version {version}; there is {there}")
         if isinstance(found, Tombstone):
@@ -217,7 +224,10 @@ class State:
         if bad:
             self._still_there(manifest)
             name, key, text = bad[0]
-            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            more = ""
+            if len(bad) > 1:
+                more = f" and {len(bad) - 1} more"
+
             damage = self._damage({key for _, key, _ in bad})
             raise CorruptError(
                 f"{self.url}: blob {key}, file '{name}' of {manifest}, {text}{more}; {damage}"
@@ -227,7 +237,10 @@ class State:
 
     def _check_parent(self, manifest: Manifest) -> None:
         parent = manifest.parent
-        found = self.find(parent.version) if parent and parent.url is None else None
+        found = None
+        if parent and parent.url is None:
+            found = self.find(parent.version)
+
         if parent and found and found.sha256 != parent.sha256:
             what = (
                 f"the manifest of version {parent.version} isn't the one that {manifest} came from"
@@ -238,7 +251,10 @@ class State:
         live = {number: manifest for number, manifest in self._live().items() if manifest}
         spoiled = [n for n, m in live.items() if keys & {blob.key for blob in m.files.values()}]
         sound = [n for n in live if n not in spoiled]
-        advice = f"roll back to version {sound[-1]}" if sound else "bring it back from a copy"
+        advice = "bring it back from a copy"
+        if sound:
+            advice = f"roll back to version {sound[-1]}"
+
         return f"spoils {spans(spoiled) or 'no version'}: {advice}"
 
     def _live(self) -> dict[int, Manifest | None]:

@@ -100,7 +100,9 @@ class Ledger:
             self.stopper.others(trial.id, further)
 
         proposer = self.proposer.report(trial.id, step, turned(value))
-        reached = value if others else float(trial.value)
+        reached = value
+        if not others:
+            reached = float(trial.value)
 
         return self.stopper.report(trial.id, step, turned(reached)) or proposer
 
@@ -130,6 +132,9 @@ class Ledger:
         if trial.others:
             self.proposer.others(trial.id, self.objectives.turned_secondary(trial.others))
 
-        turned = None if value is None else self.objectives.turned(value)
+        turned = None
+        if value is not None:
+            turned = self.objectives.turned(value)
+
         self.proposer.end(trial.id, status, turned)
         self.stopper.end(trial.id, status)

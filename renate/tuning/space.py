@@ -110,7 +110,11 @@ class Domain:
         if self.kind == "choice":
             return f"choice({', '.join(self.choices)})"
         inner = f"interval({self.low:g}, {self.high:g})"
-        inner = f"int({inner})" if self.kind == "int" else inner
+        if self.kind == "int":
+            inner = f"int({inner})"
+        else:
+            inner = inner
+
         if self.log:
             return f"tag(log, {inner})"
         return inner

@@ -117,7 +117,11 @@ class Sweep:
                 return
 
             self._write(ask=trial.id, config=trial.config, source=trial.source)
-            repeats = repeats + 1 if trial.twin is not None else 0
+            if trial.twin is not None:
+                repeats = repeats + 1
+            else:
+                repeats = 0
+
             self.tell(trial)
             if trial.twin is None:
                 self.backend.start(trial)

@@ -119,14 +119,20 @@ class Schema:
             name for name in self.chosen if name == "experiment" or name.startswith("experiment/")
         ):
             option = self.chosen[group]
-            found = self.loader.repository.load_config(f"{group}/{option}") if option else None
+            found = None
+            if option:
+                found = self.loader.repository.load_config(f"{group}/{option}")
+
             if found is None or OmegaConf.select(found.config, key, default=None) is None:
                 continue
 
             part = key.partition(".")[0]
             name = f"conf/{group}/{option}.yaml"
             meant = [d for d in found.defaults_list or [] if _is_choice(d, part)]
-            other = getattr(meant[-1], "value", None) if meant else None
+            other = None
+            if meant:
+                other = getattr(meant[-1], "value", None)
+
             if other is not None and other != self.chosen.get(part):
                 return (
                     f"; {name} sets it for {part}={other}, and {part}={self.chosen.get(part)} was "

@@ -50,7 +50,10 @@ def _check_trainer(trainer: DictConfig) -> None:
         value = trainer[key]
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or (value < least and value != odd):
-            besides = f", or {odd} for all epochs" if odd is not None else ""
+            besides = ""
+            if odd is not None:
+                besides = f", or {odd} for all epochs"
+
             raise ConfigError(
                 f"trainer.{key}={value}: expected a whole number, {least} or more{besides}"
             )

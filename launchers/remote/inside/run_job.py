@@ -127,7 +127,10 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
     logs.pass_on(put)
     result = directory.result
     if result is None and not told:
-        ended = f"the job's process ended with {meaning(code)}" if group.alone else why
+        ended = why
+        if group.alone:
+            ended = f"the job's process ended with {meaning(code)}"
+
         result = JobResult.failure(ended)
     if outbox is not None:
         outbox.close(result)

@@ -69,7 +69,11 @@ class SweepRequest:
 
         self.option = settings.hydra.runtime.choices.tuner
         if self.option == "auto":
-            self.option = "grid" if self.space.finite else "evolution"
+            if self.space.finite:
+                self.option = "grid"
+            else:
+                self.option = "evolution"
+
             chosen = OverridesParser.create().parse_overrides([f"tuner={self.option}"])
             self.fixed = [*(o for o in self.fixed if o.key_or_group != "tuner"), *chosen]
 
@@ -96,9 +100,10 @@ class SweepRequest:
         option = self.settings.hydra.runtime.choices.search_space
 
         if option is not None:
-            lines = (
-                self._auto(swept) if option == "auto" else dict(self.settings.search_space or {})
-            )
+            if option == "auto":
+                lines = self._auto(swept)
+            else:
+                lines = dict(self.settings.search_space or {})
 
         found = {k: v for k, v in lines.items() if k not in given}
         parser = OverridesParser.create()
@@ -119,11 +124,11 @@ class SweepRequest:
     def _auto(self, swept: Sequence[Override]) -> dict[str, str]:
         """The search spaces of the updaters to choose from, else the learning rate alone."""
         chosen = next((o for o in swept if o.key_or_group == "updater"), None)
-        options = (
-            list(chosen.sweep_string_iterator())
-            if chosen
-            else [self.settings.hydra.runtime.choices.updater]
-        )
+        if chosen:
+            options = list(chosen.sweep_string_iterator())
+        else:
+            options = [self.settings.hydra.runtime.choices.updater]
+
         lines: dict[str, str] = {}
 
         for option in options:
@@ -171,7 +176,11 @@ class SweepRequest:
             lines = self.shared()
             if key in self.space.conditions:
                 group, options = self.space.conditions[key]
-                chosen = defaults[group] if defaults[group] in options else sorted(options)[0]
+                if defaults[group] in options:
+                    chosen = defaults[group]
+                else:
+                    chosen = sorted(options)[0]
+
                 lines.append(f"{group}={chosen}")
 
             text = _as_text(self.composer.select(lines, key))

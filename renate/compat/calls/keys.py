@@ -109,7 +109,10 @@ class Translation:
 
     def _text(self, key: str, value: Any) -> str:
         argument = self.description.arguments.get(key)
-        kind = None if argument is None else argument.kind
+        kind = None
+        if argument is not None:
+            kind = argument.kind
+
         integer = key in WHOLE or kind == "int" or (kind == EITHER and is_range(value))
         if argument is not None and not is_domain(value) and not integer:
             argument.check(value, "config_space: ")
@@ -133,7 +136,11 @@ class Translation:
                 "from the memory: give one of them"
             )
 
-        gone = {"batch_memory_frac"} if "memory_batch_size" in self.config else set()
+        if "memory_batch_size" in self.config:
+            gone = {"batch_memory_frac"}
+        else:
+            gone = set()
+
         if "optimizer_fn" in self.description.functions:
             gone |= {"learning_rate", "weight_decay"}
 

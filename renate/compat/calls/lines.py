@@ -24,7 +24,10 @@ def description_of(config_file: str | None, source_dir: str | None) -> Descripti
     if config_file is None:
         raise ConfigError("config_file=None: give the file with model_fn and data_module_fn")
 
-    below = Path(source_dir) / config_file if source_dir else None
+    below = None
+    if source_dir:
+        below = Path(source_dir) / config_file
+
     if below is not None and below.is_file() and not Path(config_file).is_file():
         return describe(below)
 

@@ -47,7 +47,10 @@ def write_outputs(
     torch.save(weights, held)
     store.replace(WEIGHTS, held.getvalue())
 
-    earlier = [] if input_url is None else _earlier(open_store(input_url.rstrip("/")))
+    earlier = []
+    if input_url is not None:
+        earlier = _earlier(open_store(input_url.rstrip("/")))
+
     rows = earlier
     if translation.tuned:
         new = _rows(read(state, manifest), translation, settings)

@@ -39,14 +39,20 @@ def tuner_of(scheduler: Any, kwargs: Mapping[str, Any] | None) -> list[str]:
         options = [f"+tuner.proposer.options.{key}={quoted(v)}" for key, v in given.items()]
         return ["tuner=syne_tune/any", f"tuner.proposer.scheduler={path}", *options]
 
-    name = "random" if scheduler is None else scheduler
+    name = scheduler
+    if scheduler is None:
+        name = "random"
+
     if name not in NAMED:
         raise ConfigError(
             f"scheduler={scheduler!r}: expected one of {', '.join(NAMED)}, or a class of Syne "
             f"Tune's{nearest(str(scheduler), NAMED)}"
         )
 
-    known = OF_HALVING if name in ("asha", "rush") else {}
+    known = {}
+    if name in ("asha", "rush"):
+        known = OF_HALVING
+
     lines = [*NAMED[name]]
     for key, value in given.items():
         if key not in known:

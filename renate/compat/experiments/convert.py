@@ -156,7 +156,11 @@ def _model(content: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
             f"num_hidden_layers={layers!r}, hidden_size={size!r}: MultiLayerPerceptron needs both"
         )
 
-    sizes = [size] * (layers + 1) if isinstance(size, int) else list(size)
+    if isinstance(size, int):
+        sizes = [size] * (layers + 1)
+    else:
+        sizes = list(size)
+
     return {"model": option}, {"model.hidden_sizes": sizes}
 
 

@@ -146,7 +146,10 @@ class DataModuleFn(Source):
             data.val = {"inputs": held.inputs, "targets": torch.from_numpy(encoded)}
 
         if self.parts.keys() <= {"train", "val"}:
-            where = "the validation data" if "val" in self.parts else "held-out training data"
+            where = "held-out training data"
+            if "val" in self.parts:
+                where = "the validation data"
+
             data.notes.append(f"the data module has no test data: test_… is measured on {where}")
 
         return data

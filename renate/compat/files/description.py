@@ -80,7 +80,10 @@ class Argument:
             EITHER: whole or isinstance(value, list | tuple),
         }
         if not fits[self.kind]:
-            optional = " or None" if self.optional else ""
+            optional = ""
+            if self.optional:
+                optional = " or None"
+
             raise ConfigError(
                 f"{where}{self.name}={value!r}: {' and '.join(self.functions)} expects a "
                 f"{self.kind}{optional}"
@@ -160,7 +163,10 @@ def describe(path: str | Path) -> Description:
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        beside = [str(other) for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
+        beside = []
+        if file.parent.is_dir():
+            beside = [str(other) for other in file.parent.glob("*.py")]
+
         raise ConfigError(f"config_file={path}: no such file{nearest(str(file), beside)}")
 
     return _described(file, file.stat().st_mtime_ns)

@@ -31,7 +31,10 @@ class OptimizerFn(Optimizer):
         """
         file = ConfigFile(config_file)
         make = file.call("optimizer_fn")
-        made = make(params) if callable(make) else make
+        made = make
+        if callable(make):
+            made = make(params)
+
         if not isinstance(made, Optimizer):
             raise ConfigError(
                 f"config_file={file.description.path}: optimizer_fn returned a "

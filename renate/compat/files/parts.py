@@ -117,7 +117,10 @@ class Transform(nn.Module):
             raise ConfigError(f"part={part}: expected one of {', '.join(TRANSFORMS)}")
 
         file = ConfigFile(config_file)
-        ending = "_target_transform" if targets else "_transform"
+        ending = "_transform"
+        if targets:
+            ending = "_target_transform"
+
         name = f"{TRANSFORMS[part]}{ending}"
         if part == "memory" and not file.has(name):
             name = f"train{ending}"

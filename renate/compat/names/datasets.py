@@ -73,7 +73,10 @@ class NestedTensorDataset(Dataset[Any]):
 def _rows(nested: Any) -> list[int]:
     if isinstance(nested, Tensor):
         return [len(nested)]
-    parts = nested.values() if isinstance(nested, dict) else nested
+    parts = nested
+    if isinstance(nested, dict):
+        parts = nested.values()
+
     return [rows for part in parts for rows in _rows(part)]
 
 

@@ -62,7 +62,11 @@ class MultiLayerPerceptron(RenateModule):
 
 
 def _widths(hidden_size: int | Sequence[int], layers: int) -> list[int]:
-    widths = [hidden_size] * layers if isinstance(hidden_size, int) else list(hidden_size)
+    if isinstance(hidden_size, int):
+        widths = [hidden_size] * layers
+    else:
+        widths = list(hidden_size)
+
     if len(widths) != layers:
         raise ValueError(
             f"hidden_size={list(widths)}: expected one width, or num_hidden_layers + 1 = {layers}"

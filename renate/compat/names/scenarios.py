@@ -46,7 +46,11 @@ class Scenario(RenateDataModule, ABC):
         module.setup()
         self._train_data = self.cut(module.train_data(), self._chunk_id, "train")
         held = module.val_data()
-        self._val_data = None if held is None else self.cut(held, self._chunk_id, "val")
+        if held is None:
+            self._val_data = None
+        else:
+            self._val_data = self.cut(held, self._chunk_id, "val")
+
         test = module.test_data()
         if test is not None:
             chunks = range(self._num_tasks)
@@ -78,7 +82,10 @@ class ClassIncrementalScenario(Scenario):
         chunk_id: int = 0,
         class_groupings: Sequence[Sequence[int]] | None = None,
     ) -> None:
-        groups = class_groupings if groupings is None else groupings
+        groups = groupings
+        if groupings is None:
+            groups = class_groupings
+
         if not groups or (groupings is not None and class_groupings is not None):
             raise ConfigError("ClassIncrementalScenario: give groupings, the classes of each chunk")
         super().__init__(data_module, len(groups), chunk_id)

@@ -60,7 +60,11 @@ class TorchVisionDataModule(RenateDataModule):
         Raises:
             DataError: They aren't there, or are damaged.
         """
-        read = self._read_idx if self._dataset_name in IN_IDX else self._of_torchvision
+        if self._dataset_name in IN_IDX:
+            read = self._read_idx
+        else:
+            read = self._of_torchvision
+
         self._train_data, self._val_data = self._split_train_val_data(read(True))
         self._test_data = read(False)
 
@@ -109,7 +113,11 @@ def _idx(path: Path, kind: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
     rank = 3 if kind == "images" else 1
     size = 4 * (rank + 1)
-    header = np.frombuffer(raw[:size], dtype=">u4") if len(raw) >= size else np.zeros(1)
+    if len(raw) >= size:
+        header = np.frombuffer(raw[:size], dtype=">u4")
+    else:
+        header = np.zeros(1)
+
     if header[0] != MAGIC[kind]:
         raise DataError(f"{path}: no IDX file of {kind}")
 

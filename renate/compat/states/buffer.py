@@ -55,7 +55,10 @@ def memory_of(folder: Path, learner: Mapping[str, Any], say: Say) -> tuple[Memor
         columns["logits"] = _logits(folder, buffer, len(columns["targets"]))
 
     option, _ = POLICIES[kind]
-    capacity = None if kind == "InfiniteBuffer" else int(buffer["max_size"])
+    capacity = None
+    if kind != "InfiniteBuffer":
+        capacity = int(buffer["max_size"])
+
     memory = _empty(option, capacity, int(buffer.get("seed") or 0))
     if not len(columns["targets"]):
         return memory, option

@@ -76,7 +76,10 @@ def _row(path: Path, update: int, trial: int, reports: list[dict[str, str]]) -> 
     known = [value for value in values if value is not None]
     best = None
     if known:
-        best = max(known) if mode == "max" else min(known)
+        if mode == "max":
+            best = max(known)
+        else:
+            best = min(known)
     epochs = [int(_number(path, "epoch", report.get("epoch")) or 0) for report in reports]
 
     row = {

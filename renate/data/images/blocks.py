@@ -41,9 +41,11 @@ def workers_for(path: Path, columns: Columns) -> list[Worker]:
     for _, column in columns:
         worth += len(column) / IMAGES_PER_WORKER + column.nbytes / BYTES_PER_WORKER
 
-    processors = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    if hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
+    else:
+        processors = os.cpu_count() or 1
+
     count = min(processors, int(worth))
     workers: list[Worker] = []
     # Where no process may be started, those that were, or this one, do it all

@@ -158,11 +158,10 @@ def _fill(
     workers = workers_for(path, columns)
     done = 0
     stopped = []
-    answers = (
-        decode_there(workers, blocks, layout, start)
-        if workers
-        else decode_here(file, blocks, layout, start)
-    )
+    if workers:
+        answers = decode_there(workers, blocks, layout, start)
+    else:
+        answers = decode_here(file, blocks, layout, start)
 
     try:
         for block, answer in answers:

@@ -40,7 +40,10 @@ def as_those_before(
             f"{where} is grey, {origin} has colour: read as colour"
         ]
 
-    found = "grey" if images.shape[1] == 1 else "in colour"
+    found = "in colour"
+    if images.shape[1] == 1:
+        found = "grey"
+
     wanted = "grey" if shape[0] == 1 else "in colour"
     raise DataError(
         f"{where} is {found}, the images of {origin} are {wanted}: convert the images to that"

@@ -108,8 +108,14 @@ def take_up(encoder: "Encoder | None", known: KeptEncoder | None) -> None:
     if encoder is None and known is None:
         return
     if encoder is None or known is None:
-        theirs = known.target if known is not None else "none"
-        ours = target_of(encoder) if encoder is not None else "none"
+        theirs = "none"
+        if known is not None:
+            theirs = known.target
+
+        ours = "none"
+        if encoder is not None:
+            ours = target_of(encoder)
+
         raise ConfigError(
             f"data: the state's inputs went through the encoder {theirs}, this source has {ours}: "
             "use a source with that encoder, or start another state"

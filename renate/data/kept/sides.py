@@ -101,7 +101,9 @@ def _choose(
     if not asked.training:
         return split, notes
 
-    movable = set(groups.tolist()) if known is None else new
+    movable = new
+    if known is None:
+        movable = set(groups.tolist())
 
     return with_exceptions(split, hashes, groups, movable, first=known is None), notes
 

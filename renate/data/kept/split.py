@@ -224,7 +224,10 @@ def with_exceptions(
         if not share or (sides == number).any():
             continue
 
-        size = "test_size" if side == TEST else "val_size"
+        size = "val_size"
+        if side == TEST:
+            size = "test_size"
+
         if not first:
             raise DataError(
                 f"data.{size}: none of these {len(labels)} examples is held out, and those of an "

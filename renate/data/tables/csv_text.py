@@ -43,7 +43,10 @@ def read_csv(source: Any) -> Any:
     import pyarrow as pa
     from pyarrow import csv
 
-    buffer = pa.memory_map(source).read_buffer() if isinstance(source, str) else source
+    buffer = source
+    if isinstance(source, str):
+        buffer = pa.memory_map(source).read_buffer()
+
     _check_start(buffer[: 1 << 16].to_pybytes())
 
     reading = csv.ReadOptions(block_size=BLOCK)

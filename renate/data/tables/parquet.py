@@ -42,7 +42,11 @@ class Unread:
         """How many images aren't there: by the file's statistics where they tell, else the
         column is read.
         """
-        path = f"{self.name}.bytes" if self.type.num_fields else self.name
+        if self.type.num_fields:
+            path = f"{self.name}.bytes"
+        else:
+            path = self.name
+
         with self._opened() as file:
             statistics = [
                 leaf.statistics for leaf in _leaves(file, self.name) if leaf.path_in_schema == path

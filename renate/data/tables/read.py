@@ -52,7 +52,10 @@ def _read(file: str) -> Read:
         found = ", ".join(readers)
         raise DataError(f"{file}: unknown suffix '{suffix}', expected one of {found}: {remedy}")
 
-    source = pa.py_buffer(remote.read(file)) if "://" in file else file
+    source = file
+    if "://" in file:
+        source = pa.py_buffer(remote.read(file))
+
     try:
         table, unread = readers[suffix](source)
         _ = table.schema.names  # names are decoded only here
@@ -91,9 +94,16 @@ def read_json(source: Any) -> Any:
         ValueError: What isn't JSON (NaN isn't), a key that an object has twice, or a column of
             several kinds.
     """
-    content = Path(source).read_bytes() if isinstance(source, str) else source.to_pybytes()
+    if isinstance(source, str):
+        content = Path(source).read_bytes()
+    else:
+        content = source.to_pybytes()
+
     text = content.decode("utf-8-sig")
-    rows = _json_list(text) if text.lstrip()[:1] == "[" else _json_lines(text)
+    if text.lstrip()[:1] == "[":
+        rows = _json_list(text)
+    else:
+        rows = _json_lines(text)
 
     import pyarrow as pa
 

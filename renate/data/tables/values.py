@@ -74,7 +74,11 @@ def no_numbers(column: Any, name: str, good: list[str], places: Places) -> str:
         if value is None or is_number(value):
             continue
         file, row = places.of(row)
-        shown = value if len(value) <= 40 else f"{value[:40]}…"
+        if len(value) <= 40:
+            shown = value
+        else:
+            shown = f"{value[:40]}…"
+
         what = f"{file}: column '{name}' is {column.type}"
         return f"{what}, expected numbers or images (row {row} holds {shown!r}): {remedy}"
 

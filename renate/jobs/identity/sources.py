@@ -112,10 +112,16 @@ def _read(name: str, file: Path, *stamp: int) -> tuple[tuple[str, ...], bool]:
     try:
         tree = ast.parse(file.read_bytes(), str(file))
     except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        line = ""
+        if isinstance(error, SyntaxError):
+            line = f", line {error.lineno}"
+
         raise ConfigError(f"{file}{line}: not Python: {error.args[0]}") from error
 
-    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    package = name
+    if file.name != "__init__.py":
+        package = name.rpartition(".")[0]
+
     names: list[str] = []
     dynamic = False
 

@@ -46,7 +46,11 @@ class Held:
             what = digest(thing)[:16]
             data = cloudpickle.dumps(thing)
         except Exception as error:  # whatever the object's own code raises
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if str(error):
+                reason = str(error).splitlines()[0]
+            else:
+                reason = type(error).__name__
+
             raise ConfigError(
                 f"{key}: {type(thing).__name__} can't go into a job: {reason}"
             ) from error

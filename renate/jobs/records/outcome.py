@@ -56,7 +56,10 @@ class Event:
     @property
     def row(self) -> dict[str, Any]:
         """A report with metrics as a line of `metrics.jsonl`, but for its time."""
-        named = {"update": self.update} if self.update else {}
+        named = {}
+        if self.update:
+            named = {"update": self.update}
+
         return named | dict(self.metrics or {})
 
     @classmethod

@@ -106,9 +106,10 @@ def _own_line(error: Exception) -> str:
     ours = str(Path(__file__).parents[2])
     installed = (ours, sys.prefix, str(Path(os.__file__).parent), "<frozen")
     users = [f for f in frames if not f.filename.startswith(installed)]
-    where = (
-        f" ({Path(users[-1].filename).name}:{users[-1].lineno}: {users[-1].line})" if users else ""
-    )
+    where = ""
+    if users:
+        where = f" ({Path(users[-1].filename).name}:{users[-1].lineno}: {users[-1].line})"
+
     text = describe(error)
     if text == type(error).__name__:
         text = "no message"

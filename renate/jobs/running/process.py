@@ -115,7 +115,11 @@ def is_installed(module: ModuleType | None) -> bool:
     place.
     """
     found = getattr(module, "__file__", None)
-    places = [found] if found else [*getattr(module, "__path__", [])]
+    if found:
+        places = [found]
+    else:
+        places = [*getattr(module, "__path__", [])]
+
     return not places or all(_is_below(place, _installed_roots()) for place in places)
 
 

@@ -160,5 +160,8 @@ def meaning(code: int) -> str:
     """An exit code in words."""
     if code >= 0:
         return f"exit code {code}"
-    hint = ": out of memory?" if -code == signal.SIGKILL else ""
+    hint = ""
+    if -code == signal.SIGKILL:
+        hint = ": out of memory?"
+
     return f"signal {signal.Signals(-code).name}{hint}"

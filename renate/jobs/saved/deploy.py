@@ -57,7 +57,10 @@ class Feed:
             return tensor
 
         rows = rows_in(raw, "inputs")
-        found = self.encoder.encode(raw) if self.encoder is not None else raw
+        found = raw
+        if self.encoder is not None:
+            found = self.encoder.encode(raw)
+
         found = check_storable(found, rows, "inputs")
         if self.inputs is not None:
             seen = described(Table(found, np.zeros(rows)))
@@ -164,7 +167,7 @@ def load_model(
     model = _network(deploy["model"], tensors_of(state, manifest, "model"), where, model, trust)
     updater: Updater | None = None
     if deploy["updater"]:
-        updater = from_state(deploy["updater"], "updater", Updater, where, trust)  # type: ignore[type-abstract]
+        updater = from_state(deploy["updater"], "updater", Updater, where, trust)
         updater.setup(model)
         load_into(updater, tensors_of(state, manifest, "updater"), where)
 
@@ -213,12 +216,14 @@ def _feed_of(
     kept = encoder_of(state, manifest)
     encoder = None
     if kept is not None:
-        encoder = from_state(kept.node, "encoder", Encoder, where, trust)  # type: ignore[type-abstract]
+        encoder = from_state(kept.node, "encoder", Encoder, where, trust)
         restore(encoder, kept)
 
     try:
         found = deploy.get("inputs")
-        inputs = None if found is None else Inputs.from_json(found)
+        inputs = None
+        if found is not None:
+            inputs = Inputs.from_json(found)
     except ValueError as error:
         raise StateError(f"{where}: {error}: was this state made by renate?") from error
 

@@ -89,8 +89,14 @@ def encoder_files(encoder: KeptEncoder | None) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a version from which `encoder_of` reads it; also where there is none,
     which then says that the inputs are several tensors.
     """
-    node = encoder.node if encoder is not None else None
-    state = encoder.plain if encoder is not None else {}
+    node = None
+    if encoder is not None:
+        node = encoder.node
+
+    state = {}
+    if encoder is not None:
+        state = encoder.plain
+
     content = {"encoder": node, "state": state}
     yield ENCODER, json.dumps(content, indent=1, allow_nan=False).encode()
 
@@ -159,7 +165,7 @@ def problem_from(deploy: dict[str, Any], where: str, trust: Sequence[str]) -> Pr
     """
     node = deploy.get("problem", {"_target_": CLASSES, "fitted": {}})
     settings = {name: value for name, value in node.items() if name != "fitted"}
-    problem: Problem = from_state(settings, "problem", Problem, where, trust)  # type: ignore[type-abstract]
+    problem: Problem = from_state(settings, "problem", Problem, where, trust)
 
     try:
         problem.restore(deploy["labels"], node["fitted"])

@@ -70,7 +70,7 @@ def updater_of(job: Job, saved: Saved, model: nn.Module, problem: Problem) -> Up
     if node is None:
         node = PLAIN
 
-    updater: Updater = from_state(node, "updater", Updater, where, trusted(job))  # type: ignore[type-abstract]
+    updater: Updater = from_state(node, "updater", Updater, where, trusted(job))
     updater.memory = Memory(build(NO_MEMORY, "memory"), None)
     updater.criterion = criterion_of(job, problem)
     updater.problem = problem

@@ -124,7 +124,11 @@ class Saved:
         sizes = self.sizes
         for name, size in sizes.items():
             now = facts.get(name)
-            now = list(now) if isinstance(now, tuple) else now
+            if isinstance(now, tuple):
+                now = list(now)
+            else:
+                now = now
+
             if now is not None and now != size:
                 raise StateError(
                     f"version {self.manifest.version} of {self.state.url} takes inputs with "

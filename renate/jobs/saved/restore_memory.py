@@ -64,7 +64,10 @@ def _check_targets(memory: Memory, problem: Problem) -> None:
     Raises:
         CorruptError: One isn't.
     """
-    targets = memory.columns().get("targets") if len(memory) else None
+    targets = None
+    if len(memory):
+        targets = memory.columns().get("targets")
+
     classes = problem.classes
 
     if targets is not None and not classes and tuple(targets.shape[1:]) != (problem.outputs,):

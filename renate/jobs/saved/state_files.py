@@ -24,7 +24,11 @@ def files_of(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, bytes]]:
     from safetensors.torch import save
 
     for name, module in modules.items():
-        state = module.own_state() if isinstance(module, Updater) else module.state_dict()
+        if isinstance(module, Updater):
+            state = module.own_state()
+        else:
+            state = module.state_dict()
+
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
         yield f"{name}.safetensors", save(tensors)
 
@@ -52,7 +56,10 @@ def state_files(
     yield "config.yaml", job.saved.encode()
     yield "metrics.json", json.dumps(strict(metrics), indent=1, allow_nan=False).encode()
     if data.encoder is not None or (data.inputs is not None and data.inputs.fields):
-        kept = KeptEncoder.of(data.encoder) if data.encoder is not None else None
+        kept = None
+        if data.encoder is not None:
+            kept = KeptEncoder.of(data.encoder)
+
         yield from encoder_files(kept)
     yield from files_of({"model": model, "updater": updater})
     yield from updater.memory.save()
@@ -67,7 +74,10 @@ def _serving(job: Job, updater: Updater) -> dict[str, Any]:
 
 def lineage_of(job: Job, data: Data, seconds: float) -> dict[str, Any]:
     """Where a version comes from."""
-    content = {} if job.content is None else {"content": job.content}
+    content = {}
+    if job.content is not None:
+        content = {"content": job.content}
+
     return {
         "recipe": job.record.recipe,
         **content,
@@ -82,8 +92,14 @@ def lineage_of(job: Job, data: Data, seconds: float) -> dict[str, Any]:
 
 def facts_of(data: Data) -> dict[str, Any]:
     """What the next version keeps of its data, in model.json."""
-    inputs = data.inputs.to_json() if data.inputs else None
-    split = data.split.to_json() if data.split else None
+    inputs = None
+    if data.inputs:
+        inputs = data.inputs.to_json()
+
+    split = None
+    if data.split:
+        split = data.split.to_json()
+
     return {
         "labels": data.problem.labels,
         "problem": node_of(data.problem),

@@ -34,7 +34,10 @@ class Kind(NamedTuple):
         return self.dtype.itemsize * math.prod(self.shape)
 
     def __str__(self) -> str:
-        ragged = "" if self.padding is None else f" of any length, padded with {self.padding}"
+        ragged = ""
+        if self.padding is not None:
+            ragged = f" of any length, padded with {self.padding}"
+
         return f"{self.dtype} {list(self.shape)}{ragged}"
 
 
@@ -70,7 +73,11 @@ class ColumnStore:
     """
 
     def __init__(self, max_ram: int | None, scratch: str | None) -> None:
-        self.max_ram = math.inf if max_ram is None else max_ram
+        if max_ram is None:
+            self.max_ram = math.inf
+        else:
+            self.max_ram = max_ram
+
         self.scratch = scratch
         self.columns: dict[str, Tensor] = {}
         self.ragged: dict[str, RaggedSlots] = {}
@@ -114,7 +121,10 @@ class ColumnStore:
 
         def make(length: int) -> Tensor:
             size = fixed + length * kind.dtype.itemsize * math.prod(kind.shape)
-            allocate = self._mapped if size > self.max_ram else _in_ram
+            allocate = _in_ram
+            if size > self.max_ram:
+                allocate = self._mapped
+
             return allocate(length, kind.dtype, kind.shape)
 
         if name not in self.ragged:
@@ -147,7 +157,10 @@ class ColumnStore:
         odd = own ^ columns.keys()
         if odd:
             name = min(odd)
-            where = "the memory has" if name in own else "the new examples have"
+            where = "the new examples have"
+            if name in own:
+                where = "the memory has"
+
             raise DataError(
                 f"memory: only {where} a column '{name}': has the updater or the data changed?"
             )
@@ -173,7 +186,10 @@ class ColumnStore:
         """Copy rows of new columns, on any device, into slots, int64 [k] each, slots unique."""
         for name, column in self.columns.items():
             new = columns[name]
-            there = rows if new.is_cpu else rows.to(new.device)
+            there = rows
+            if not new.is_cpu:
+                there = rows.to(new.device)
+
             column.index_copy_(0, slots, new.index_select(0, there).cpu())
 
         for name, ragged in self.ragged.items():

@@ -89,7 +89,10 @@ def merge(memory: Memory, ranks: Ranks) -> None:
     total = sum(size for size, *_ in facts)
     schema: Schema = next((schema for _, schema, *_ in facts if schema), {})
     if total:
-        rows = memory.capacity if memory.capacity is not None else total
+        rows = total
+        if memory.capacity is not None:
+            rows = memory.capacity
+
         memory.store.reserve(rows, schema)
 
     for rank, (size, _, values, where) in enumerate(facts[1:], 1):

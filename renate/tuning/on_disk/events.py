@@ -21,7 +21,10 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = path.read_bytes() if path.exists() else b""
+        text = b""
+        if path.exists():
+            text = path.read_bytes()
+
         whole = complete_lines(text)
         if len(whole) < len(text):
             with path.open("r+b") as file:

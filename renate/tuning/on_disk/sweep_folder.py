@@ -59,7 +59,9 @@ def space_from_json(found: dict[str, Any]) -> Space:
 def trials_of(folder: Path) -> list[Trial]:
     """The trials of a sweep, as its event log has them."""
     trials: list[Trial] = []
-    sign = 1.0 if record_of(folder)["mode"] == "min" else -1.0
+    sign = 1.0
+    if record_of(folder)["mode"] != "min":
+        sign = -1.0
 
     for event in read_events(folder / EVENTS):
         if "ask" in event:
@@ -126,7 +128,10 @@ def publish_best(folder: Path) -> Manifest:
         return state.manifest(published[0])
 
     at = State(given["url"]) if given else None
-    parent = (at, at.manifest(given["version"])) if at else None
+    parent = None
+    if at:
+        parent = (at, at.manifest(given["version"]))
+
     rows = read(*parent) if parent else []
     # An imported state's trials may be of more updates than it has versions
     earlier = [given["version"] if given else 0, *(int(row["update"]) for row in rows)]
@@ -166,11 +171,10 @@ def _check_is_of(folder: Path, trial: Trial, manifest: Manifest) -> None:
     asked = {f"{key}={value}" for key, value in trial.config.items()}
     strange = sorted(asked - {str(line) for line in record.get("overrides", ())})
     if strange or manifest.lineage.get("recipe") != record.get("recipe"):
-        what = (
-            f"its job isn't one of {strange[0]}"
-            if strange
-            else "its candidate came from another job"
-        )
+        what = "its candidate came from another job"
+        if strange:
+            what = f"its job isn't one of {strange[0]}"
+
         raise JobError(
             f"{own}: not the outcome of trial {trial.id}: {what}; resume=false runs the sweep anew"
         )

@@ -23,7 +23,7 @@ BASES = frozenset(
         "pytorch_lightning.callbacks.callback.Callback",
         "lightning_fabric.loggers.logger.Logger",
         "renate.memory.base.Policy",
-        "renate.data.base.Encoder",
+        "renate.data.kept.encoders.Encoder",
         "renate.data.base.Source",
         "renate.data.scenarios.Scenario",
         "renate.problems.base.Problem",
@@ -39,6 +39,7 @@ FROM_STATE = (
     "renate.updaters.",
     "renate.data.transforms.",
     "renate.data.tables.standardize.",
+    "renate.data.tables.encoding.encoder.",
     "renate.problems.",
     "torch.nn.",
 )

@@ -105,10 +105,12 @@ class Read(NamedTuple):
     Attributes:
         table: Arrow table; columns that are unread hold nulls there.
         unread: name -> column.
+        categories: Columns that their writer calls categories; the table has their values.
     """
 
     table: Any
     unread: Mapping[str, Unread]
+    categories: frozenset[str] = frozenset()
 
     def column(self, name: str) -> Any:
         """A column as it is in the file: an Arrow column, or an unread one."""

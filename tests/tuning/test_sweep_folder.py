@@ -111,7 +111,7 @@ def test_an_event_of_another_kind_is_named_by_file_line_and_key(
     [
         ("mode", "most", "mode is most, expected max or min"),
         ("others", {"val_loss": "least"}, "others.val_loss is least, expected max or min"),
-        ("seed", "0", "seed is 0, expected 0 to"),
+        ("seed", "0", "seed is 0, expected -"),
         ("to", None, "to is None, expected a text"),
         ("overrides", "lr=1", "overrides is lr=1, expected a list"),
         ("parent", {"url": "u", "version": 1}, "lacks the key 'parent.sha256'"),
@@ -163,6 +163,7 @@ def test_a_record_comes_back_as_it_was() -> None:
     conditions = {"updater.alpha": ("updater", frozenset({"derpp"}))}
     space = Space({"updater": updater, "optimizer.lr": lr, "updater.alpha": lr}, conditions)
     written = RECORD | {
+        "seed": -1,
         "parent": {"url": "u", "version": 3, "sha256": "ab"},
         "others": {"val_loss": "min"},
         "space": space.to_json(),

@@ -9,7 +9,17 @@ from typing import Any
 from renate.errors import JobError
 from renate.files import ANEW
 from renate.state.parent import ParentVersion
-from renate.state.strict import need, number, object_of, required, shown, string, strings, whole
+from renate.state.strict import (
+    WHOLE,
+    need,
+    number,
+    object_of,
+    required,
+    shown,
+    string,
+    strings,
+    whole,
+)
 from renate.tuning.space import Space
 
 RECORD = "sweep.json"
@@ -164,6 +174,10 @@ def _modes(value: Any, key: str) -> dict[str, str]:
     return {name: _mode(mode, f"{key}.{name}") for name, mode in object_of(value, key).items()}
 
 
+def _integer(value: Any, key: str) -> int:
+    return whole(value, key, -WHOLE)
+
+
 def _space(value: Any, key: str) -> Space:
     return Space.from_json(value)
 
@@ -176,7 +190,7 @@ KEYS: dict[str, tuple[str, Any]] = {
     "metric": ("metric", string),
     "mode": ("mode", _mode),
     "others": ("secondary", _modes),
-    "seed": ("seed", whole),
+    "seed": ("seed", _integer),
     "overrides": ("overrides", strings),
     "space": ("space", _space),
     "created": ("created", number),

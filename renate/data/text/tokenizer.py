@@ -177,10 +177,14 @@ class Tokenizer:
             yield ready.encode_batch_fast(list(texts[start : start + TOGETHER]))
 
     def state(self) -> dict[str, Any]:
-        """Return all that `fit` found, in JSON; nothing before."""
+        """Return all that `fit` found: the tokenizer's JSON as its bytes, uint8 [K], for which a
+        text would be too long, and the id of padding; nothing before.
+        """
         if self._fitted is None:
             return {}
-        return {"tokenizer": self._fitted.to_str(), "padding": self._padding}
+
+        content = np.frombuffer(self._fitted.to_str().encode(), np.uint8).copy()
+        return {"tokenizer": torch.from_numpy(content), "padding": self._padding}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned.
@@ -191,13 +195,15 @@ class Tokenizer:
         """
         content = state.get("tokenizer")
         padding = state.get("padding")
-        if state.keys() != {"tokenizer", "padding"} or not isinstance(content, str):
+        if state.keys() != {"tokenizer", "padding"} or not isinstance(content, torch.Tensor):
             raise ValueError(f"it holds {sorted(state)}, expected 'padding' and 'tokenizer'")
+        if content.dtype != torch.uint8 or content.ndim != 1:
+            raise ValueError(f"tokenizer is {content.dtype} {list(content.shape)}, expected bytes")
         if type(padding) is not int or not 0 <= padding < 2**31:
             raise ValueError(f"padding is {padding!r}, expected an id")
 
         self._padding = padding
-        self._take(content)
+        self._take(content.cpu().numpy().tobytes().decode(errors="replace"))
         if padding >= self.facts["vocab_size"]:
             raise ValueError(f"padding is {padding}, which the tokenizer has no token for")
 

@@ -33,6 +33,8 @@ NEEDS = {
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("memory", "infinite"): ["updater=joint"],
     ("search_space", "derpp"): ["updater=derpp"],
+    ("search_space", "der"): ["updater=der"],
+    ("search_space", "offline_er"): ["updater=offline_er"],
     ("search_space", "weighted_er"): ["updater=weighted_er"],
     ("search_space", "weighted_derpp"): ["updater=weighted_derpp"],
     ("tuner", "syne_tune/any"): [

@@ -27,6 +27,7 @@ LAYERS = [
     },
     {
         "renate.data",
+        "renate.losses",
         "renate.memory",
         "renate.models",
         "renate.metrics",

@@ -38,6 +38,7 @@ NEEDS = {
     ("model", "torch_module"): ["model._target_=torch.nn.Identity"],
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
+    ("lr_scheduler", "multistep"): ["lr_scheduler.milestones=[1]"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("search_space", "derpp"): ["updater=derpp"],
     ("search_space", "der"): ["updater=der"],

@@ -40,6 +40,7 @@ FROM_STATE = (
     "renate.data.transforms.",
     "renate.data.tables.standardize.",
     "renate.data.tables.encoding.encoder.",
+    "renate.data.text.encoder.",
     "renate.problems.",
     "torch.nn.",
 )

@@ -12,6 +12,7 @@ from renate.data.model_inputs import ModelInputs, mapping_of, names_of
 # One tensor of shape [N, ...] or `Ragged` per name, on the CPU, all of equal N: `targets`, and
 # `inputs`, or for a mapping of inputs `inputs.<name>` each.
 Columns = dict[str, Any]
+WEIGHTS = "weights"  # the column of examples' weights, float32 [N], where they have some
 
 
 def length(columns: Columns) -> int:
@@ -46,6 +47,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def weights(self) -> Tensor | None:
+        """Of the examples, float32 [B], on the training device; None where all count alike."""
+        return self.fields.get(WEIGHTS)
 
     def __getattr__(self, name: str) -> Any:  # only called for what isn't an attribute
         try:

@@ -10,12 +10,13 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from renate.build import build, infer, locate, shipped
 from renate.data.base import Data
-from renate.data.batch import BatchTransform
+from renate.data.batch import BatchTransform, Columns
 from renate.data.kept.encoders import target_of
 from renate.errors import ConfigError
 from renate.fitting.schedules.lengths import warmup_node, with_length
 from renate.fitting.schedules.warmup import Warmup
 from renate.jobs.context import OURS, Config, Job
+from renate.jobs.weighting import BALANCED, class_weights
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.seeds import derive
@@ -121,26 +122,41 @@ def memory_of(job: Job, device: torch.device) -> Memory:
     return memory
 
 
-def updater_of(job: Job, memory: Memory, problem: Problem) -> Updater:
+def updater_of(job: Job, memory: Memory, problem: Problem, train: Columns) -> Updater:
     """Build the updater and give it its memory, criterion and problem.
+
+    Args:
+        job: Its config says which.
+        memory: Of past examples.
+        problem: What is predicted.
+        train: What is trained on, which classes may be weighed by.
 
     Raises:
         ConfigError: The updater or the loss can't be built, or the loss isn't of this problem.
     """
     updater: Updater = job.build("updater")
     updater.memory = memory
-    updater.criterion = criterion_of(job, problem)
+    updater.criterion = criterion_of(job, problem, train)
     updater.problem = problem
     return updater
 
 
-def criterion_of(job: Job, problem: Problem) -> nn.Module:
-    """The loss; weights that the config gives as a list become the tensor that torch expects."""
+def criterion_of(job: Job, problem: Problem, train: Columns | None = None) -> nn.Module:
+    """The loss; weights that the config gives as a list become the tensor that torch expects.
+
+    `loss.weight=balanced` are those of the classes in `train`; without it, as in what is measured,
+    classes count alike.
+    """
     node = {name: value for name, value in job.config["loss"].items() if value is not None}
     if "_target_" not in node:
         node = shipped("loss", problem.loss) | node
 
     weights: dict[str, Any] = {}
+    if node.get("weight") == BALANCED:
+        del node["weight"]
+        if train is not None:
+            weights["weight"] = class_weights(problem, train)
+
     for name in ("weight", "pos_weight"):
         value = node.get(name)
         if not isinstance(value, list | tuple):

@@ -16,7 +16,15 @@ from renate.fitting.fit import Fitted
 from renate.fitting.measure import Measure
 from renate.fitting.trainer import check_precision, device_of
 from renate.generators import seed_everything
-from renate.jobs.builders import dtype_of, memory_of, model_node, sizes, transform, updater_of
+from renate.jobs.builders import (
+    criterion_of,
+    dtype_of,
+    memory_of,
+    model_node,
+    sizes,
+    transform,
+    updater_of,
+)
 from renate.jobs.checks.probe import examples_of, materialise, probe
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_data
@@ -29,6 +37,7 @@ from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import lineage_of, state_files
 from renate.jobs.scoring.measured import flat, measure_of, score
+from renate.jobs.weighting import BALANCED, check_weights
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -203,7 +212,11 @@ def update(
     began = time.monotonic()
     learning = _prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
-    measure = measure_of(job, learning.device, data.problem, updater.criterion)
+    criterion = updater.criterion
+    if job.config["loss"].get("weight") == BALANCED:
+        criterion = criterion_of(job, data.problem)
+
+    measure = measure_of(job, learning.device, data.problem, criterion)
     before = _scores_before(job, learning, measure, chunk, saved)
 
     outcome = _trained(job, learning, measure, chunk)
@@ -241,7 +254,7 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
     facts = sizes(data)
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
     memory = memory_of(job, device)
-    updater = updater_of(job, memory, data.problem)
+    updater = updater_of(job, memory, data.problem, chunk.train)
     example = examples_of(chunk.train, transform(job, "test", device))
     model = load_model(job, node, facts, saved, example.inputs)
     if (dtype := dtype_of(settings)) is not None:
@@ -253,6 +266,7 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
         load_memory(job, memory, model, updater, saved, data.problem)
         load_updater(job, updater, saved, model, data.problem.outputs)
 
+    check_weights(updater, memory, chunk.train)
     updater.rebuild = lambda: materialise(job.build_node(node, "model"), example.inputs)
     probe(model, updater, example, data.problem.outputs)
     return Learning(number, device, node, model, updater, memory, example)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.batch import Columns, length, select
+from renate.data.batch import WEIGHTS, Columns, length, select
 from renate.data.kept.encoders import target_of
 from renate.data.kept.inputs import Inputs, compare, scales
 from renate.data.kept.raw import check_storable, hash_inputs, rows_in
@@ -118,9 +118,13 @@ def tests_of(raw: Mapping[str, Readable] | float) -> tuple[float, dict[str, Tabl
 
 def columns_of(table: Table, problem: Problem, key: str) -> Columns:
     """Return what is trained or measured on: inputs, and targets as the problem encodes them."""
-    return named_columns(table.inputs) | {
+    columns = named_columns(table.inputs) | {
         "targets": torch.from_numpy(problem.encode(targets_of(table, key))),
     }
+    if table.weights is not None:
+        columns[WEIGHTS] = torch.from_numpy(table.weights)
+
+    return columns
 
 
 def part_of(columns: Columns, rows: Tensor) -> Columns:

@@ -240,7 +240,7 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
 
     facts = sizes(data)
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
-    memory = memory_of(job, device)
+    memory = memory_of(job, device, data.problem)
     updater = updater_of(job, memory, data.problem)
     example = examples_of(chunk.train, transform(job, "test", device))
     model = load_model(job, node, facts, saved, example.inputs)
@@ -283,7 +283,14 @@ def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fi
     own = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.
     rows = chunk.train if own is None else own
-    batches = batches_of(job, rows, learning.device, learning.number, own=own is not None)
+    batches = batches_of(
+        job,
+        rows,
+        learning.device,
+        learning.number,
+        own=own is not None,
+        problem=updater.problem,
+    )
     outcome = fit(job, model, updater, batches, chunk.val, measure, learning.number)
     updater.finish(model, share)
 

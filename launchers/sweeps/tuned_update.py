@@ -14,7 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, Json, write_json
-from renate.jobs.identity.already import came_from, maker_of, tuned_in_words
+from renate.jobs.identity.already import (
+    came_from,
+    in_words,
+    maker_of,
+    tuned_in_words,
+)
 from renate.jobs.records import COMPLETED, FAILED, JobResult
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
@@ -92,7 +97,13 @@ class Tuning:
         if newest is None or not came_from(newest, self.record["recipe"]):
             if self.request.refused is not None:
                 raise self.request.refused
-            return None
+            nothing = self.base.record.nothing_new
+            if newest is None or nothing is None:
+                return None
+
+            said = in_words(newest.version or 0, self.record["to"], nothing)
+            stdout().print(said, markup=False)
+            return JobResult(COMPLETED, version=newest.version, url=self.record["to"])
 
         out = stdout()
         out.print(tuned_in_words(newest.version or 0, self.record["to"]), markup=False)
@@ -105,10 +116,8 @@ class Tuning:
         if maker is not None:
             result = maker.result
 
-        url = self.record["to"]
         known = result or JobResult(COMPLETED)
-
-        return replace(known, status=COMPLETED, version=newest.version, url=url)
+        return replace(known, status=COMPLETED, version=newest.version, url=self.record["to"])
 
     def check(self) -> None:
         """Find out what can be wrong with the tuner, and write nothing."""

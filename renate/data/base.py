@@ -23,12 +23,13 @@ from renate.data.kept.reading import (
     table_of,
     tests_of,
 )
-from renate.data.kept.sides import Shares, rows_of_sides, split_of
+from renate.data.kept.sides import Shares, split_of
 from renate.data.kept.split import TEST, TRAIN, VAL, Split
 from renate.data.table import File, Readable, targets_of
-from renate.errors import ConfigError
+from renate.errors import ConfigError, nearest
 from renate.problems.base import Label, Problem
 from renate.seeds import derive
+from renate.state.trained import AGAIN, NEW, SEEN, Trained
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,15 @@ class Known:
         inputs: Names, kinds and shapes.
         split: Which examples are held out.
         encoder: The source's, as it was fitted; None where it had none.
+        trained: The files that its versions have trained on, where what they hold isn't to be
+            trained on again.
     """
 
     problem: Problem
     inputs: Inputs | None = None
     split: Split | None = None
     encoder: KeptEncoder | None = None
+    trained: Trained | None = None
 
 
 class Encoder(ABC):
@@ -150,6 +154,9 @@ class Source(ABC):
             see docs/limits.md.
 
     Attributes:
+        seen: `new`: no row of a file that the state has trained on is trained on again; `again`:
+            all are. A subclass that has it as an argument lets the config say.
+        trained: Those files, where they aren't to be trained on; else None.
         encoder: What turns the inputs that `read` returns into tensors; None where they are tensors
             already. A subclass sets it, or has it as an argument.
         known: The inputs that the state knows, for `read` to match its columns to; None at a first
@@ -161,6 +168,8 @@ class Source(ABC):
     batch_size: int
     val_size: float
     limit: int | None
+    seen: str = field(default=AGAIN, init=False, repr=False, compare=False)
+    trained: Trained | None = field(default=None, init=False, repr=False, compare=False)
     known: Inputs | None = field(default=None, init=False, repr=False, compare=False)
     encoder: Encoder | None = field(default=None, init=False, repr=False, compare=False)
     show: Callable[[int, int, str], None] | None = field(
@@ -178,6 +187,9 @@ class Source(ABC):
 
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"data.limit={self.limit}: expected 1 or more, or null")
+        if self.seen not in SEEN:
+            close = nearest(str(self.seen), SEEN)
+            raise ConfigError(f"data.seen={self.seen}: expected {' or '.join(SEEN)}{close}")
 
     @abstractmethod
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
@@ -223,10 +235,11 @@ class Source(ABC):
         Raises:
             DataError: No examples, values that aren't finite, labels that only the test data has,
                 inputs of another kind, examples that would change sides, or nothing left to train
-                on.
+                on; NothingNewError where the state has trained on all files.
             ConfigError: The state's encoder is another one.
         """
         self.known = known.inputs if known else None
+        self.trained = known.trained if known and self.seen == NEW else None
         if known is not None:
             take_up(self.encoder, known.encoder)
 
@@ -245,10 +258,10 @@ class Source(ABC):
         notes += said
 
         asked = Shares(fraction, self.val_size, derive(seed, "validation"), training)
-        before = known.split if known is not None else None
-        split, hashes, said = split_of(train, fitted, new, asked, before, first=known is None)
+        split, hashes, rows, said = split_of(
+            train, fitted, new, asked, known.split if known else None, self.trained, known is None
+        )
         notes += said
-        rows = rows_of_sides(split, hashes, training=training)
 
         trained = limited(rows[TRAIN], self.limit, seed)
         if not fraction:

@@ -19,6 +19,7 @@ from renate.data.fingerprint import contents, expand, fingerprint
 from renate.data.images.cache import decode, mapped
 from renate.data.images.decode import VERSION
 from renate.data.images.shapes import as_those_before
+from renate.data.kept.fresh import check_unchanged, unread
 from renate.data.kept.reading import check_test_size
 from renate.data.table import File, Readable, Table
 from renate.data.tables.choice import ColumnChoice, check_names
@@ -31,6 +32,7 @@ from renate.data.tables.standardize import Standardize
 from renate.data.tables.targets import of_arrow
 from renate.data.tables.values import Places, is_numeric, no_numbers, numbers, spread
 from renate.errors import ConfigError, DataError
+from renate.state.trained import AGAIN
 
 Paths = str | Sequence[str]
 
@@ -55,6 +57,7 @@ class Files(Source):
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
         standardize: Whether numeric columns are brought to mean 0 and deviation 1, as those of the
             first update's training examples; the scales are kept in the version.
+        seen: `new` trains on files that no earlier version has trained on, `again` on all.
     """
 
     train: Paths
@@ -65,6 +68,7 @@ class Files(Source):
     image_size: Sequence[int] | None
     cache_dir: str | None
     standardize: bool = False  # not given by configs of before
+    seen: str = AGAIN  # the same
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -118,23 +122,23 @@ class Files(Source):
             ConfigError: `target` or `inputs` aren't those of the state.
         """
         train = expand(self.train, "data.train")
+        before = dict(zip(train, contents(train, self._cache), strict=True))
         named: Mapping[str, Paths] = {}
         if self.test is not None:
-            if isinstance(self.test, Mapping):
-                named = self.test
-            else:
-                named = {"test": self.test}
+            named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
 
         tests = {str(name): expand(paths, "data.test") for name, paths in named.items()}
-
+        skipped = unread(before, self.trained, needed=self.test is None)
+        train = [file for file in train if file not in skipped]
         # together, so that a column of CSV is text in all of them or in none
         files = list(dict.fromkeys([*train, *chain(*tests.values())]))
         reads = read_files(files).items()
         found = {
-            file: Read(spread(file, read.table, but=self.targets), read.unread)
+            file: read._replace(table=spread(file, read.table, but=self.targets))
             for file, read in reads
         }
-        table = self._table(train, found)
+        table = self._table(train, found)._replace(skipped=tuple(skipped.values()))
+        check_unchanged(table.files, before)
         if self.test is None:
             return table, self.test_size
 
@@ -162,7 +166,7 @@ class Files(Source):
         parts = [read.table.select([*names, *self.targets]) for read in reads]
         whole = joined(files, parts)
         kept = tuple(
-            File(file, part.num_rows, content)
+            File(file, part.num_rows, content, found[file].sha256)
             for file, part, content in zip(files, parts, contents(files, self._cache), strict=True)
         )
         places = Places(files, [part.num_rows for part in parts])

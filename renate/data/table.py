@@ -11,6 +11,7 @@ from renate.data.kept.inputs import Column, Field, Inputs, measured
 from renate.data.ragged import Ragged
 from renate.errors import DataError
 from renate.problems.base import Targets
+from renate.state.trained import key_of
 
 
 class File(NamedTuple):
@@ -20,11 +21,18 @@ class File(NamedTuple):
         name: Its path or URL.
         rows: How many it gave.
         content: SHA-256 of its bytes, or an object's etag and size.
+        sha256: Of an object's bytes, where they were read.
     """
 
     name: str
     rows: int
     content: str
+    sha256: str | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """What its content is known by, wherever and however it lies, see `key_of`."""
+        return [key_of(content) for content in (self.content, self.sha256) if content is not None]
 
 
 class Table(NamedTuple):
@@ -42,6 +50,7 @@ class Table(NamedTuple):
         notes: What to tell the user.
         where: What the targets are, for messages; empty where that is the config's key.
         target_names: Of the columns of several targets.
+        skipped: Files that weren't read, as the state has trained on them: of no rows.
     """
 
     inputs: Any
@@ -53,6 +62,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()
     where: str = ""
     target_names: tuple[str, ...] = ()
+    skipped: tuple[File, ...] = ()
 
 
 # What `read` may return for a table: one, or its first two fields.

@@ -105,10 +105,12 @@ class Read(NamedTuple):
     Attributes:
         table: Arrow table; columns that are unread hold nulls there.
         unread: name -> column.
+        sha256: Of the bytes of an object that was downloaded; None of a local file.
     """
 
     table: Any
     unread: Mapping[str, Unread]
+    sha256: str | None = None
 
     def column(self, name: str) -> Any:
         """A column as it is in the file: an Arrow column, or an unread one."""

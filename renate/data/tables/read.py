@@ -1,5 +1,6 @@
 """Files -> Arrow tables, by suffix."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ def read_files(files: Sequence[str]) -> dict[str, Read]:
     """
     tables = {file: _read(file) for file in files}
     texts = {file: read.table for file, read in tables.items() if _suffix(file) == ".csv"}
-    return tables | {file: Read(table, {}) for file, table in typed(texts).items()}
+    return tables | {file: tables[file]._replace(table=t) for file, t in typed(texts).items()}
 
 
 def _suffix(file: str) -> str:
@@ -53,17 +54,20 @@ def _read(file: str) -> Read:
         raise DataError(f"{file}: unknown suffix '{suffix}', expected one of {found}: {remedy}")
 
     source = file
+    sha256 = None
     if "://" in file:
-        source = pa.py_buffer(remote.read(file))
+        content = remote.read(file)
+        source = pa.py_buffer(content)
+        sha256 = hashlib.sha256(content).hexdigest()
 
     try:
-        table, unread = readers[suffix](source)
+        table, unread, _ = readers[suffix](source)
         _ = table.schema.names  # names are decoded only here
         names = [name for name, count in Counter(table.column_names).items() if count > 1]
         if names:
             raise DataError(f"{file}: column '{names[0]}' is there twice: rename one")
 
-        return Read(_plain(table), unread)
+        return Read(_plain(table), unread, sha256)
     except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"{file}: not readable as {suffix[1:]}: {first_line(error)}") from error
 

@@ -33,6 +33,7 @@ from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
 from renate.state.contents import OUTPUTS, sizes_from
 from renate.state.manifest import Manifest
+from renate.state.trained import Trained
 from renate.state.versions import State
 from renate.updaters.base import OF_CONFIG, Updater
 
@@ -79,6 +80,15 @@ class Saved:
     def encoder(self) -> KeptEncoder | None:
         """What it keeps of its source's encoder; None where there is none."""
         return encoder_of(self.state, self.manifest)
+
+    @cached_property
+    def trained(self) -> Trained:
+        """The files that its lineage trained on.
+
+        Raises:
+            CorruptError: It isn't what an update writes.
+        """
+        return Trained.read(self.state, self.manifest)
 
     @property
     def known(self) -> Known:

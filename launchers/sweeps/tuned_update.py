@@ -100,12 +100,10 @@ class Tuning:
         if newest is None or not came_from(newest, self.record.recipe):
             if self.request.refused is not None:
                 raise self.request.refused
-            nothing = self.base.record.nothing_new
-            if newest is None or nothing is None:
+            if newest is None or not (nothing := self.base.record.nothing_new):
                 return None
 
-            said = in_words(newest.version or 0, self.record.to, nothing)
-            stdout().print(said, markup=False)
+            stdout().print(in_words(newest.base + 1, self.record.to, nothing), markup=False)
             return JobResult(COMPLETED, version=newest.version, url=self.record.to)
 
         out = stdout()

@@ -1,12 +1,13 @@
-"""What a data source is, and what its encoder is."""
+"""What a data source is; what its encoder is stands in `renate/data/kept/encoders.py`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from renate.data.batch import Columns, select
 from renate.data.fingerprint import is_patterns, open_file
+from renate.data.kept.encoders import Encoder as Encoder
 from renate.data.kept.encoders import KeptEncoder, take_up
 from renate.data.kept.inputs import Inputs, widened
 from renate.data.kept.raw import take
@@ -25,11 +26,11 @@ from renate.data.kept.reading import (
 )
 from renate.data.kept.sides import Shares, split_of
 from renate.data.kept.split import TEST, TRAIN, VAL, Split
+from renate.data.kept.trained import AGAIN, NEW, SEEN, Trained
 from renate.data.table import File, Readable, targets_of
 from renate.errors import ConfigError, nearest
 from renate.problems.base import Label, Problem
 from renate.seeds import derive
-from renate.state.trained import AGAIN, NEW, SEEN, Trained
 
 
 @dataclass(frozen=True)
@@ -50,54 +51,6 @@ class Known:
     split: Split | None = None
     encoder: KeptEncoder | None = None
     trained: Trained | None = None
-
-
-class Encoder(ABC):
-    """Turns the inputs that a source reads into tensors: texts into ids, categories into numbers.
-
-    It is fitted once, to the training examples of a state's first update. What it has learned then
-    is kept in each version and given back by `restore` to the next update, to evaluations and to
-    `renate.load_model`; it is never fitted again, and another class or other settings are an error.
-
-    Inputs, called `raw` here, are what `Source.read` returns, or what a user predicts for: a list,
-    an array, a tensor, or a mapping of such, a row per example. One that is a dataclass says its
-    settings by its fields.
-    """
-
-    @abstractmethod
-    def encode(self, raw: Any) -> Any:
-        """Return a tensor [N, ...], or name -> tensor [N, ...] or `Ragged`, of raw inputs of N
-        examples. What hasn't been seen by `fit` has an encoding too, or is an error.
-        """
-
-    def fit(self, raw: Any) -> None:
-        """Learn what `encode` needs from training examples; the same from the same ones."""
-        return
-
-    def state(self) -> dict[str, Any]:
-        """Return what `fit` has learned: name -> JSON or a tensor."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned.
-
-        Raises:
-            ValueError: It isn't that; it may come from a stranger.
-        """
-        if state:
-            raise ValueError(f"it holds '{next(iter(state))}', expected nothing")
-
-    @property
-    def facts(self) -> dict[str, int]:
-        """What the constructor of a model may ask for by leaving it null: `num_words`, say."""
-        return {}
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON has them."""
-        if not is_dataclass(self):
-            return {}
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
 
 
 @dataclass
@@ -161,6 +114,7 @@ class Source(ABC):
             already. A subclass sets it, or has it as an argument.
         known: The inputs that the state knows, for `read` to match its columns to; None at a first
             update.
+        first: Whether there is no state yet.
         show: Takes done, total and a text while reading takes long, in the thread that reads; None
             tells nobody.
     """
@@ -172,6 +126,7 @@ class Source(ABC):
     trained: Trained | None = field(default=None, init=False, repr=False, compare=False)
     known: Inputs | None = field(default=None, init=False, repr=False, compare=False)
     encoder: Encoder | None = field(default=None, init=False, repr=False, compare=False)
+    first: bool = field(default=True, init=False, repr=False, compare=False)
     show: Callable[[int, int, str], None] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -205,6 +160,15 @@ class Source(ABC):
         """
         named = {key: getattr(self, key, None) for key in ("train", "test")}
         return {key: value for key, value in named.items() if is_patterns(value)}
+
+    def take_up(self, known: KeptEncoder | None) -> None:
+        """Let the encoder be the state's, whatever it would fit to this data.
+
+        Raises:
+            ConfigError: The config's is another one.
+            StateError: What the state keeps isn't what the encoder kept.
+        """
+        take_up(self.encoder, known)
 
     @staticmethod
     def open(file: str) -> BinaryIO:
@@ -240,8 +204,9 @@ class Source(ABC):
         """
         self.known = known.inputs if known else None
         self.trained = known.trained if known and self.seen == NEW else None
+        self.first = known is None
         if known is not None:
-            take_up(self.encoder, known.encoder)
+            self.take_up(known.encoder)
 
         raw, raw_tests = self.read()
         train = table_of(raw, "data.train")
@@ -252,23 +217,21 @@ class Source(ABC):
         else:  # where it stands is known of what was read
             check_each(train, tests)
 
-        fitted, new, said = problem_of(
-            targets_of(train, "data.train"), known.problem if known else None, problem
-        )
+        targets = targets_of(train, "data.train")
+        fitted, new, said = problem_of(targets, known.problem if known else None, problem)
         notes += said
 
         asked = Shares(fraction, self.val_size, derive(seed, "validation"), training)
-        split, hashes, rows, said = split_of(
-            train, fitted, new, asked, known.split if known else None, self.trained, known is None
-        )
+        before = (known.split if known else None, self.trained)
+        split, hashes, rows, said = split_of(train, fitted, new, asked, *before, self.first)
         notes += said
 
         trained = limited(rows[TRAIN], self.limit, seed)
         if not fraction:
             notes += shared(tests, set(hashes[rows[TRAIN].numpy()].tolist()))
-        if self.encoder is not None and known is None:
-            self.encoder.fit(take(train.inputs, trained))
         if self.encoder is not None:
+            if self.first:
+                self.encoder.fit(take(train.inputs, trained))
             train, tests, inputs, said = checked(train, tests, self.encoder, self.known)
             notes += said
 

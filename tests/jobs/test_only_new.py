@@ -14,9 +14,9 @@ import renate
 from renate.api import Result
 from renate.data.base import Known
 from renate.data.files import Files
+from renate.data.kept.trained import Trained
 from renate.errors import ConfigError, DataError, JobError, NothingNewError
 from renate.jobs import chunks
-from renate.state.trained import Trained
 from renate.state.versions import State
 from tests.command import renate as command
 

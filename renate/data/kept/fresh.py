@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from renate.data.kept.trained import Trained, in_words, nothing_new
 from renate.data.table import File, Table
 from renate.errors import DataError, NothingNewError
-from renate.state.trained import Trained, in_words, nothing_new
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from renate.data.kept.fresh import Mask, fresh_rows
 from renate.data.kept.raw import hash_inputs
 from renate.data.kept.split import SIDES, TRAIN, VAL, Hashes, Split, first_split, with_exceptions
+from renate.data.kept.trained import Trained
 from renate.data.table import Table, order_of, targets_of
 from renate.errors import DataError
 from renate.problems.base import Label, Problem
-from renate.state.trained import Trained
 
 
 @dataclass(frozen=True)

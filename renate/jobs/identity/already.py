@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from renate.data.fingerprint import contents, expand
+from renate.data.kept.trained import NEW, Trained, key_of
+from renate.data.kept.trained import nothing_new as in_short
 from renate.jobs.directory import JobDirectory
 from renate.state.manifest import Manifest
 from renate.state.pins import NAME
-from renate.state.trained import NEW, Trained, key_of
-from renate.state.trained import nothing_new as in_short
 from renate.state.versions import State
 
 UNCUT = "renate.data.scenarios.NoScenario"  # the scenario in which a chunk is all of the data

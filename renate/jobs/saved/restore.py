@@ -15,6 +15,7 @@ from renate.data.base import Known
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.inputs import Inputs
 from renate.data.kept.split import Split
+from renate.data.kept.trained import Trained
 from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError, CorruptError, StateError
 from renate.jobs.checks.probe import materialise
@@ -33,7 +34,6 @@ from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
 from renate.state.contents import OUTPUTS, sizes_from
 from renate.state.manifest import Manifest
-from renate.state.trained import Trained
 from renate.state.versions import State
 from renate.updaters.base import OF_CONFIG, Updater
 

@@ -9,11 +9,11 @@ from torch import nn
 
 from renate.data.base import Data
 from renate.data.kept.encoders import KeptEncoder
+from renate.data.kept.trained import Trained
 from renate.jobs.context import Job
 from renate.jobs.directory import strict
 from renate.jobs.saved.from_state import encoder_files, node_of
 from renate.jobs.saved.restore import Saved
-from renate.state.trained import Trained
 from renate.state.versions import State
 from renate.tuning.on_disk.trial_history import HISTORY
 from renate.updaters.base import Updater

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from renate.data.kept.trained import Trained, in_words, key_of
 from renate.errors import CorruptError
 from renate.state.publish import publish, rollback, stage
-from renate.state.trained import Trained, in_words, key_of
 from renate.state.versions import State
 
 

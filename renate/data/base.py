@@ -9,6 +9,7 @@ from renate.data.batch import Columns, select
 from renate.data.fingerprint import is_patterns, open_file
 from renate.data.kept.encoders import KeptEncoder, take_up
 from renate.data.kept.inputs import Inputs, widened
+from renate.data.kept.newcomers import Newcomer, newcomers_in
 from renate.data.kept.raw import take
 from renate.data.kept.reading import (
     check_each,
@@ -111,6 +112,7 @@ class Data:
         files: role (`train`, `test`, `test <name>`) -> the files that were read.
         notes: Lines to tell the user.
         encoder: The source's, fitted.
+        newcomers: The new labels with their counts and places, where a state knows others.
     """
 
     train: Columns
@@ -123,6 +125,7 @@ class Data:
     files: dict[str, tuple[File, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     encoder: Encoder | None = None
+    newcomers: list[Newcomer] = field(default_factory=list)
 
     @property
     def labels(self) -> list[Label]:
@@ -260,6 +263,8 @@ class Source(ABC):
             notes += said
 
         columns = columns_of(train, fitted, "data.train")
+        unknown = new if known is not None else []
+        read_from = [(file.name, file.rows) for file in train.files]
         measured = {name: columns_of(table, fitted, key_of(name)) for name, table in tests.items()}
         if fraction:
             measured["test"] = select(columns, rows[TEST])
@@ -275,4 +280,5 @@ class Source(ABC):
             files=files_of(train, tests),
             notes=notes,
             encoder=self.encoder,
+            newcomers=newcomers_in(columns["targets"], unknown, fitted, read_from),
         )

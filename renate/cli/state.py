@@ -18,7 +18,8 @@ from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect
 from renate.state.manifest import Manifest
 from renate.state.versions import State
-from renate.tuning.on_disk.sweep_folder import RECORD, publish_best, record_of
+from renate.tuning.on_disk.sweep_folder import publish_best
+from renate.tuning.on_disk.sweep_record import RECORD, SweepRecord
 
 DAY = 24 * 3600
 
@@ -179,7 +180,7 @@ def publish(asked: argparse.Namespace) -> None:
     for path in (Path(asked.job), Path("runs", asked.job)):
         if (path / RECORD).is_file():
             manifest = publish_best(path)
-            print(f"version {manifest.version} of {record_of(path)['to']}")
+            print(f"version {manifest.version} of {SweepRecord.read(path).to}")
             return
 
     folder = next(

@@ -263,8 +263,6 @@ class Source(ABC):
             notes += said
 
         columns = columns_of(train, fitted, "data.train")
-        unknown = new if known is not None else []
-        read_from = [(file.name, file.rows) for file in train.files]
         measured = {name: columns_of(table, fitted, key_of(name)) for name, table in tests.items()}
         if fraction:
             measured["test"] = select(columns, rows[TEST])
@@ -280,5 +278,5 @@ class Source(ABC):
             files=files_of(train, tests),
             notes=notes,
             encoder=self.encoder,
-            newcomers=newcomers_in(columns["targets"], unknown, fitted, read_from),
+            newcomers=newcomers_in(columns["targets"], new, fitted, train.files) if known else [],
         )

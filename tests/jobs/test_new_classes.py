@@ -11,6 +11,7 @@ import torch
 
 import renate
 from renate.data.kept.newcomers import in_words, newcomers_in, where_they_stand
+from renate.data.table import File
 from renate.errors import DataError, JobError
 from renate.problems.classification import Classification
 from renate.problems.multi_label import MultiLabel
@@ -74,7 +75,7 @@ def problem_of(labels: Sequence[str]) -> Classification:
 
 def test_places_are_rows_of_their_files() -> None:
     targets = torch.tensor([0, 2, 0, 2, 2, 1, 2, 3])
-    files = [("a.csv", 4), ("b.csv", 0), ("c.csv", 4)]
+    files = [File("a.csv", 4, ""), File("b.csv", 0, ""), File("c.csv", 4, "")]
     cat, dog = newcomers_in(targets, ["cat", "dog"], problem_of(ANIMALS), files)
     assert (cat.count, cat.places) == (4, ("a.csv: rows 1, 3", "c.csv: rows 0, 2"))
     assert (dog.count, dog.places) == (1, ("c.csv: row 3",))
@@ -88,7 +89,9 @@ def test_many_are_not_all_named() -> None:
     found = newcomers_in(targets, labels, problem_of(labels), [])
     assert in_words(found).endswith("'l4' (10 examples) and 4 more")
     assert found[0].places == ("rows 0, 9, 18, 27, 36 and 5 more",)
-    of_files = newcomers_in(targets, ["l0"], problem_of(labels), [(f"{n}", 9) for n in range(10)])
+    of_files = newcomers_in(
+        targets, ["l0"], problem_of(labels), [File(f"{n}", 9, "") for n in range(10)]
+    )
     assert of_files[0].places[-1] == "and 5 files more"
 
 

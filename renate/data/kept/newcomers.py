@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from renate.data.table import File
 from renate.problems.base import Label, Problem
 
 SHOWN = 5  # rows, labels and files that a line names
@@ -31,7 +32,7 @@ class Newcomer:
 
 
 def newcomers_in(
-    targets: Tensor, new: Sequence[Label], problem: Problem, files: Sequence[tuple[str, int]]
+    targets: Tensor, new: Sequence[Label], problem: Problem, files: Sequence[File]
 ) -> list[Newcomer]:
     """Count labels that are new, and find where they stand.
 
@@ -39,8 +40,7 @@ def newcomers_in(
         targets: Encoded: int64 [N], or flags [N, K].
         new: Labels of the problem.
         problem: Knows the place of each label.
-        files: (name, rows) of what the targets were read from, in this order; empty where they
-            come from no files.
+        files: What the targets were read from, in this order; empty where they come from no files.
     """
     found = []
     for label in new:
@@ -74,17 +74,17 @@ def where_they_stand(newcomers: Sequence[Newcomer]) -> str:
     return "; ".join(parts) + " (rows count from 0)"
 
 
-def _places(rows: Tensor, files: Sequence[tuple[str, int]]) -> tuple[str, ...]:
+def _places(rows: Tensor, files: Sequence[File]) -> tuple[str, ...]:
     if not files:
         return (_listed("", rows),) if len(rows) else ()
 
     places = []
     begin = 0
-    for name, count in files:
-        own = rows[(rows >= begin) & (rows < begin + count)] - begin
-        begin += count
+    for file in files:
+        own = rows[(rows >= begin) & (rows < begin + file.rows)] - begin
+        begin += file.rows
         if len(own):
-            places.append(_listed(f"{name}: ", own))
+            places.append(_listed(f"{file.name}: ", own))
 
     if len(places) > SHOWN:
         return (*places[:SHOWN], f"and {len(places) - SHOWN} files more")

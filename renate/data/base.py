@@ -242,9 +242,8 @@ class Source(ABC):
         else:  # where it stands is known of what was read
             check_each(train, tests)
 
-        fitted, new, said = problem_of(
-            targets_of(train, "data.train"), known.problem if known else None, problem
-        )
+        targets = targets_of(train, "data.train")
+        fitted, new, said = problem_of(targets, known.problem if known else None, problem)
         notes += said
 
         asked = Shares(fraction, self.val_size, derive(seed, "validation"), training)

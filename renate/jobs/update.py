@@ -28,7 +28,7 @@ from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
-from renate.jobs.scoring.measured import flat, measure_of, score
+from renate.jobs.scoring.measured import flat, measure_of, old_and_new, score
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -211,6 +211,7 @@ def update(
     learning = _prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
+    measure.parts = old_and_new(data.problem, saved)
     before = _scores_before(job, learning, measure, chunk, saved)
 
     outcome = _trained(job, learning, measure, chunk)

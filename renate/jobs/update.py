@@ -185,7 +185,7 @@ class Learning:
     Attributes:
         number: The update's, from 1.
         device: Where it trains.
-        node: The model's config with its sizes.
+        node: The model's config with its sizes, as the version keeps it.
         model: The network, as the state has it; grown where new labels came.
         updater: The same of the updater, with its memory, loss and problem.
         memory: The updater's.
@@ -262,7 +262,9 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
 
     updater.rebuild = lambda: materialise(job.build_node(node, "model"), example.inputs)
     probe(model, updater, example, data.problem.outputs)
-    return Learning(number, device, node, model, updater, memory, example)
+    # A model that was built by another's files says how to build it without them
+    kept = node | getattr(model, "kept", {})
+    return Learning(number, device, kept, model, updater, memory, example)
 
 
 def _scores_before(

@@ -10,6 +10,7 @@ from renate.data.fingerprint import is_patterns, open_file
 from renate.data.kept.encoders import Encoder as Encoder
 from renate.data.kept.encoders import KeptEncoder, take_up
 from renate.data.kept.inputs import Inputs, widened
+from renate.data.kept.newcomers import Newcomer, newcomers_in
 from renate.data.kept.raw import take
 from renate.data.kept.reading import (
     check_each,
@@ -24,10 +25,11 @@ from renate.data.kept.reading import (
     table_of,
     tests_of,
 )
-from renate.data.kept.sides import Shares, rows_of_sides, split_of
+from renate.data.kept.sides import Shares, split_of
 from renate.data.kept.split import TEST, TRAIN, VAL, Split
+from renate.data.kept.trained import AGAIN, NEW, SEEN, Trained
 from renate.data.table import File, Readable, targets_of
-from renate.errors import ConfigError
+from renate.errors import ConfigError, nearest
 from renate.problems.base import Label, Problem
 from renate.seeds import derive
 
@@ -41,12 +43,15 @@ class Known:
         inputs: Names, kinds and shapes.
         split: Which examples are held out.
         encoder: The source's, as it was fitted; None where it had none.
+        trained: The files that its versions have trained on, where what they hold isn't to be
+            trained on again.
     """
 
     problem: Problem
     inputs: Inputs | None = None
     split: Split | None = None
     encoder: KeptEncoder | None = None
+    trained: Trained | None = None
 
 
 @dataclass
@@ -64,6 +69,7 @@ class Data:
         files: role (`train`, `test`, `test <name>`) -> the files that were read.
         notes: Lines to tell the user.
         encoder: The source's, fitted.
+        newcomers: The new labels with their counts and places, where a state knows others.
     """
 
     train: Columns
@@ -76,6 +82,7 @@ class Data:
     files: dict[str, tuple[File, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     encoder: Encoder | None = None
+    newcomers: list[Newcomer] = field(default_factory=list)
 
     @property
     def labels(self) -> list[Label]:
@@ -103,6 +110,9 @@ class Source(ABC):
             see docs/limits.md.
 
     Attributes:
+        seen: `new`: no row of a file that the state has trained on is trained on again; `again`:
+            all are. A subclass that has it as an argument lets the config say.
+        trained: Those files, where they aren't to be trained on; else None.
         encoder: What turns the inputs that `read` returns into tensors; None where they are tensors
             already. A subclass sets it, or has it as an argument.
         known: The inputs that the state knows, for `read` to match its columns to; None at a first
@@ -115,6 +125,8 @@ class Source(ABC):
     batch_size: int
     val_size: float
     limit: int | None
+    seen: str = field(default=AGAIN, init=False, repr=False, compare=False)
+    trained: Trained | None = field(default=None, init=False, repr=False, compare=False)
     known: Inputs | None = field(default=None, init=False, repr=False, compare=False)
     encoder: Encoder | None = field(default=None, init=False, repr=False, compare=False)
     first: bool = field(default=True, init=False, repr=False, compare=False)
@@ -133,6 +145,9 @@ class Source(ABC):
 
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"data.limit={self.limit}: expected 1 or more, or null")
+        if self.seen not in SEEN:
+            close = nearest(str(self.seen), SEEN)
+            raise ConfigError(f"data.seen={self.seen}: expected {' or '.join(SEEN)}{close}")
 
     @abstractmethod
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
@@ -187,10 +202,11 @@ class Source(ABC):
         Raises:
             DataError: No examples, values that aren't finite, labels that only the test data has,
                 inputs of another kind, examples that would change sides, or nothing left to train
-                on.
+                on; NothingNewError where the state has trained on all files.
             ConfigError: The state's encoder is another one.
         """
         self.known = known.inputs if known else None
+        self.trained = known.trained if known and self.seen == NEW else None
         self.first = known is None
         if known is not None:
             self.take_up(known.encoder)
@@ -209,14 +225,13 @@ class Source(ABC):
         notes += said
 
         asked = Shares(fraction, self.val_size, derive(seed, "validation"), training)
-        before = known.split if known is not None else None
-        split, hashes, said = split_of(train, fitted, new, asked, before, first=known is None)
+        before = (known.split if known else None, self.trained)
+        split, hashes, rows, said = split_of(train, fitted, new, asked, *before, self.first)
         notes += said
-        rows = rows_of_sides(split, hashes, training=training)
 
         trained = limited(rows[TRAIN], self.limit, seed)
         if not fraction:
-            notes += shared(tests, set(hashes[rows[TRAIN].numpy()].tolist()))
+            notes += shared(tests, train, hashes, rows[TRAIN])
         if self.encoder is not None:
             if self.first:
                 self.encoder.fit(take(train.inputs, trained))
@@ -239,4 +254,5 @@ class Source(ABC):
             files=files_of(train, tests),
             notes=notes,
             encoder=self.encoder,
+            newcomers=newcomers_in(columns["targets"], new, fitted, train.files) if known else [],
         )

@@ -14,7 +14,9 @@ from renate.data.base import Source
 from renate.data.fingerprint import contents, expand
 from renate.data.images.column import ImageColumn
 from renate.data.kept.encoders import KeptEncoder, target_of
+from renate.data.kept.fresh import check_unchanged, unread
 from renate.data.kept.reading import check_test_size
+from renate.data.kept.trained import AGAIN
 from renate.data.table import File, Readable, Table
 from renate.data.tables.choice import ColumnChoice, check_names
 from renate.data.tables.csv_files.dialect import Dialect
@@ -67,6 +69,7 @@ class Files(Source):
         vocab_size: See `Rules`, as the next two.
         lowercase: See there.
         max_length: See there.
+        seen: `new` trains on files that no earlier version has trained on, `again` on all.
     """
 
     train: Paths
@@ -93,6 +96,7 @@ class Files(Source):
     vocab_size: int = 8000
     lowercase: bool = True
     max_length: int = 256
+    seen: str = AGAIN
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -143,15 +147,14 @@ class Files(Source):
             ConfigError: `target` or `inputs` aren't those of the state.
         """
         train = expand(self.train, "data.train")
+        before = dict(zip(train, contents(train, self._cache), strict=True))
         named: Mapping[str, Paths] = {}
         if self.test is not None:
-            if isinstance(self.test, Mapping):
-                named = self.test
-            else:
-                named = {"test": self.test}
+            named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
 
         tests = {str(name): expand(paths, "data.test") for name, paths in named.items()}
-
+        skipped = unread(before, self.trained, needed=self.test is None)
+        train = [file for file in train if file not in skipped]
         # together, so that a column of CSV is text in all of them or in none
         files = list(dict.fromkeys([*train, *chain(*tests.values())]))
         reads = read_files(files, self.dialect, self._spelt).items()
@@ -159,7 +162,8 @@ class Files(Source):
             file: read._replace(table=spread(file, read.table, but=self.roles.targets))
             for file, read in reads
         }
-        table = self._table(train, found)
+        table = self._table(train, found)._replace(skipped=tuple(skipped.values()))
+        check_unchanged(table.files, before)
         if self.test is None:
             return table, self.test_size
 
@@ -198,6 +202,7 @@ class Files(Source):
         if decoded is None:  # what was decoded had no empty value
             self._check_filled(files, reads, list(wanted))
 
+        hashed = [read.sha256 for read in reads]
         whole = joined(files, [read.table.select(self.roles.targets) for read in reads])
         targets, target_names, where = self.roles.target_values(whole, places)
         inputs: Any
@@ -214,7 +219,7 @@ class Files(Source):
             inputs,
             targets,
             columns=tuple(wanted.items()),
-            files=tuple(map(File, files, rows, contents(files, self._cache))),
+            files=tuple(map(File, files, rows, contents(files, self._cache), hashed)),
             target=", ".join(self.roles.targets),
             target_kind=target_kind_of(whole.schema.field(self.roles.targets[0]).type),
             notes=tuple(dict.fromkeys(notes)),
@@ -234,8 +239,8 @@ class Files(Source):
             found["weights"] = weights_of(reads, places, marks["weight"][0])
         if "time" in marks:
             name = marks["time"][0]
-            found["times"] = times_of(reads, places, name, self.dialect.date_format)
-            found["held_by"] = ("time", name)
+            found["times"], kind = times_of(reads, places, name, self.dialect.date_format)
+            found["held_by"] = ("time", name, kind)
 
         for key in ("key", "group"):
             if key in marks:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from renate.data.kept.inputs import Column, Field, Inputs, measured
+from renate.data.kept.trained import key_of
 from renate.data.ragged import Ragged
 from renate.errors import DataError
 from renate.problems.base import Targets
@@ -21,11 +22,18 @@ class File(NamedTuple):
         name: Its path or URL.
         rows: How many it gave.
         content: SHA-256 of its bytes, or an object's etag and size.
+        sha256: Of an object's bytes, where they were read.
     """
 
     name: str
     rows: int
     content: str
+    sha256: str | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """What its content is known by, wherever and however it lies, see `key_of`."""
+        return [key_of(content) for content in (self.content, self.sha256) if content is not None]
 
 
 class Table(NamedTuple):
@@ -43,6 +51,7 @@ class Table(NamedTuple):
         notes: What to tell the user.
         where: What the targets are, for messages; empty where that is the config's key.
         target_names: Of the columns of several targets.
+        skipped: Files that weren't read, as the state has trained on them: of no rows.
         kept: Of a file of which rows were dropped those that were kept, int64 [rows].
         weights: Of each example in the loss, float32 [N]; None weighs all alike.
         identity: What says on which side of the hold-out an example is, name -> values [N]; None
@@ -61,6 +70,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()
     where: str = ""
     target_names: tuple[str, ...] = ()
+    skipped: tuple[File, ...] = ()
     kept: Mapping[str, np.ndarray[Any, Any]] = MappingProxyType({})
     weights: np.ndarray[Any, Any] | None = None
     identity: Mapping[str, Any] | None = None

@@ -33,14 +33,22 @@ def class_weights(problem: Problem, train: Columns) -> Tensor:
     return weights.float()
 
 
-def check_weights(updater: Updater, memory: Memory, train: Columns) -> None:
+def check_weights(updater: Updater, memory: Memory, train: Columns, mix: object) -> None:
     """Return if examples that have weights meet an updater that weighs them, and past examples that
     have some too.
 
+    Args:
+        updater: Learns from them.
+        memory: Has past examples.
+        train: The new ones.
+        mix: What mixes examples, `transform.mix`; None does not.
+
     Raises:
-        ConfigError: They don't.
+        ConfigError: They don't, or are mixed.
     """
     weighed = WEIGHTS in train
+    if weighed and mix is not None:
+        raise ConfigError("data.weight: mixed examples have no weight: transform.mix=null")
     if weighed and not updater.weighs:
         raise ConfigError(
             f"data.weight: {type(updater).__name__} doesn't weigh examples; those that do set "

@@ -1,6 +1,7 @@
 """Which examples are held out where that goes by time: of each update the newest."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,8 +86,8 @@ def _cut(times: Times, share: float, key: str) -> float:
     first = times[len(times) - count].item()
     if first == times[0].item():
         raise DataError(
-            f"data.{key}={share:g}: {len(times)} examples go back no further than the newest of them "
-            "that are held out, and those of one time stay together: give more, or data.time=null"
+            f"data.{key}={share:g}: the newest of {len(times)} examples are as old as the oldest, "
+            "and those of one time stay together: give more, or data.time=null"
         )
 
     found: float = first
@@ -111,7 +112,7 @@ def periods_from(found: object) -> tuple[Period, ...]:
         periods.append(Period(*entry))
 
     ends = [period.end for period in periods]
-    if any(later <= earlier for earlier, later in zip(ends, ends[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(ends)):
         raise ValueError("split: periods that aren't one after the other")
     return tuple(periods)
 

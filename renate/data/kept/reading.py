@@ -10,6 +10,7 @@ from torch import Tensor
 
 from renate.data.batch import WEIGHTS, Columns, length, select
 from renate.data.kept.encoders import target_of
+from renate.data.kept.hashing import Hashes
 from renate.data.kept.inputs import Inputs, compare, scales
 from renate.data.kept.raw import check_storable, hash_inputs, rows_in
 from renate.data.model_inputs import named_columns
@@ -142,9 +143,20 @@ def role_of(name: str) -> str:
     return "test" if name == "test" else f"test {name}"
 
 
-def shared(tests: Mapping[str, Table], trained: set[int]) -> list[str]:
-    """A line for each test set that holds examples which are trained on."""
+def shared(tests: Mapping[str, Table], train: Table, hashes: Hashes, rows: Tensor) -> list[str]:
+    """A line for each test set that holds examples which are trained on.
+
+    Args:
+        tests: name -> test set.
+        train: All training examples.
+        hashes: Theirs, [N].
+        rows: Which of them are trained on.
+    """
     notes = []
+    if tests and train.identity is not None:  # test data may lack its columns
+        hashes = hash_inputs(train.inputs, "data.train", order_of(train))
+
+    trained = set(hashes[rows.numpy()].tolist())
     for name, table in tests.items():
         hashes = hash_inputs(table.inputs, key_of(name), order_of(table)).tolist()
         count = sum(number in trained for number in hashes)

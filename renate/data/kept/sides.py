@@ -1,15 +1,19 @@
 """Which examples an update holds out: as the state has it, with what its data add."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from renate.data.kept.fresh import Mask, fresh_rows
+from renate.data.kept.hashing import Hashes
+from renate.data.kept.periods import Times, with_new
 from renate.data.kept.raw import hash_inputs
-from renate.data.kept.split import SIDES, TRAIN, Hashes, Split, first_split, with_exceptions
+from renate.data.kept.split import SIDES, TRAIN, VAL, Split, first_split, with_exceptions
+from renate.data.kept.trained import Trained
 from renate.data.table import Table, order_of, targets_of
 from renate.errors import DataError
 from renate.problems.base import Label, Problem
@@ -38,10 +42,11 @@ def split_of(
     new: Sequence[Label],
     asked: Shares,
     known: Split | None,
-    *,
+    trained: Trained | None,
     first: bool,
-) -> tuple[Split, Hashes, list[str]]:
-    """Return which of a table's examples are held out, their hashes, and what to say.
+) -> tuple[Split, Hashes, dict[str, Tensor], list[str]]:
+    """Return which of a table's examples are held out, their hashes, the rows of each side, and
+    what to say.
 
     Args:
         train: What was read.
@@ -49,18 +54,78 @@ def split_of(
         new: The labels that no earlier version knows.
         asked: What the config says.
         known: The state's; None where it keeps none.
+        trained: The files that aren't to be trained on again; None where all are.
         first: Whether there is no state yet.
 
     Raises:
         DataError: Examples would change sides, or a side would be empty.
+        NothingNewError: All files have been trained on.
     """
-    hashes = hash_inputs(train.inputs, "data.train", order_of(train))
+    fresh, notes = fresh_rows(train, trained)
+    hashes = hashes_of(train, "data.train")
+    if known is not None:
+        _check_by(train, known)
+    if train.times is not None:
+        split, said = _by_time(train, train.times, asked, known)
+        rows = rows_of_sides(split, hashes, training=asked.training, fresh=fresh, times=train.times)
+        return split, hashes, rows, notes + said
+
     groups = problem.groups(targets_of(train, "data.train"))
     # Groups are labels only where those are classes
-    fresh = set(new) if problem.classes else set()
-    split, notes = _choose(hashes, groups, fresh, asked, known, first=first)
+    unknown = set(new) if problem.classes else set()
+    split, said = _choose(hashes, groups, unknown, asked, known, first=first, fresh=fresh)
+    split = replace(split, by=train.held_by)
+    rows = rows_of_sides(split, hashes, training=asked.training, fresh=fresh)
 
-    return split, hashes, notes
+    return split, hashes, rows, notes + said
+
+
+def hashes_of(table: Table, key: str) -> Hashes:
+    """Return a hash of what says on which side each example is: of all inputs, or of the columns
+    of a key.
+    """
+    if table.identity is not None:
+        return hash_inputs(table.identity, key)
+    return hash_inputs(table.inputs, key, order_of(table))
+
+
+def _check_by(train: Table, known: Split) -> None:
+    """Return if the hold-out goes by the same columns as in the state.
+
+    Raises:
+        DataError: It doesn't, so examples would change sides.
+    """
+    if train.held_by == known.by:
+        return
+
+    raise DataError(
+        f"the hold-out goes by {_in_words(train.held_by)}, in the state by {_in_words(known.by)}, "
+        "and no example may change sides: give that, or start another state"
+    )
+
+
+def _in_words(by: tuple[str, ...]) -> str:
+    if not by:
+        return "all inputs"
+    if by[0] == "time":
+        return f"data.time={by[1]} ({by[2]})"
+    return f"data.{by[0]}=[{','.join(by[1:])}]"
+
+
+def _by_time(
+    train: Table, times: Times, asked: Shares, known: Split | None
+) -> tuple[Split, list[str]]:
+    """Return the state's split, or a first one, with what is newer than all that it knows; and
+    what to say.
+    """
+    if known is None:
+        known = Split(asked.test, asked.val, asked.val, asked.key, by=train.held_by)
+        notes: list[str] = []
+    else:
+        notes = _check_shares(known, asked)
+
+    periods = with_new(known.periods, times, asked.test, asked.val)
+    return replace(known, periods=periods), notes
 
 
 def _choose(
@@ -71,6 +136,7 @@ def _choose(
     known: Split | None,
     *,
     first: bool,
+    fresh: Mask | None,
 ) -> tuple[Split, list[str]]:
     """Return the state's split, or a first one, with the exceptions that this data needs; and what
     to say.
@@ -82,6 +148,7 @@ def _choose(
         asked: What the config says.
         known: The state's; None where it keeps none.
         first: Whether there is no state yet.
+        fresh: Which examples [N] may be trained on, and be validated by; None for all.
 
     Raises:
         DataError: Examples would change sides, or a side would be empty.
@@ -105,7 +172,8 @@ def _choose(
     if known is None:
         movable = set(groups.tolist())
 
-    return with_exceptions(split, hashes, groups, movable, first=known is None), notes
+    first = known is None
+    return with_exceptions(split, hashes, groups, movable, first=first, fresh=fresh), notes
 
 
 def _check_shares(split: Split, asked: Shares) -> list[str]:
@@ -146,23 +214,40 @@ def _check_shares(split: Split, asked: Shares) -> list[str]:
     return []
 
 
-def rows_of_sides(split: Split, hashes: Hashes, *, training: bool) -> dict[str, Tensor]:
+def rows_of_sides(
+    split: Split,
+    hashes: Hashes,
+    *,
+    training: bool,
+    fresh: Mask | None = None,
+    times: Times | None = None,
+) -> dict[str, Tensor]:
     """Return the rows of each side, in order, int64.
 
     Args:
         split: Which examples are held out.
         hashes: Of all examples.
         training: Whether there must be something to train on.
+        fresh: Which examples [N] may be trained on, and be validated by; None for all. All are
+            tested on.
+        times: When each example was, [N], where that says it.
 
     Raises:
         DataError: All examples are held out.
     """
-    sides = split.sides(hashes)
-    rows = {side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES}
+    sides = split.sides(hashes, times)
+    places = {side: sides == SIDES.index(side) for side in SIDES}
+    if fresh is not None:
+        places |= {side: places[side] & fresh for side in (TRAIN, VAL)}
+
+    rows = {side: torch.from_numpy(np.flatnonzero(place)) for side, place in places.items()}
     if training and not len(rows[TRAIN]):
+        count = f"{len(hashes)} examples"
+        if fresh is not None:
+            count = f"{int(fresh.sum())} examples in new files"
+
         raise DataError(
-            f"data.train: all of its {len(hashes)} examples are held out, for test or validation: "
-            "give more rows"
+            f"data.train: all of its {count} are held out, for test or validation: give more rows"
         )
 
     return rows

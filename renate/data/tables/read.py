@@ -1,5 +1,6 @@
 """Files -> Arrow tables, by suffix."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -38,7 +39,7 @@ def read_files(
     tables = {file: _read(file, dialect) for file in files}
     texts = {file: read.table for file, read in tables.items() if _suffix(file) == ".csv"}
     found = typed(texts, dialect, as_text)
-    return tables | {file: Read(table, {}) for file, table in found.items()}
+    return tables | {file: tables[file]._replace(table=table) for file, table in found.items()}
 
 
 def _suffix(file: str) -> str:
@@ -72,21 +73,24 @@ def _read(file: str, dialect: Dialect) -> Read:
         raise DataError(f"{file}: unknown suffix '{suffix}', expected one of {found}: {remedy}")
 
     source = file
+    sha256 = None
     if "://" in file:
-        source = pa.py_buffer(remote.read(file))
+        content = remote.read(file)
+        source = pa.py_buffer(content)
+        sha256 = hashlib.sha256(content).hexdigest()
 
     try:
         if file.lower().endswith(".gz"):
             source = unpacked(source)
 
-        table, unread, _ = readers[suffix](source)
+        table, unread, *_ = readers[suffix](source)
         _ = table.schema.names  # names are decoded only here
         names = [name for name, count in Counter(table.column_names).items() if count > 1]
         if names:
             raise DataError(f"{file}: column '{names[0]}' is there twice: rename one")
 
         categories = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
-        return Read(_plain(table), unread, frozenset(categories))
+        return Read(_plain(table), unread, frozenset(categories), sha256)
     except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"{file}: not readable as {suffix[1:]}: {first_line(error)}") from error
 

@@ -9,6 +9,7 @@ from renate.data.tables.columns import is_text, to_numpy
 from renate.data.tables.encoding.arrow import cells_of
 from renate.data.tables.encoding.cells import CellError, spelt
 from renate.data.tables.encoding.dates import Dates
+from renate.data.tables.encoding.raw import holds_zones
 from renate.data.tables.matching import kind_of
 from renate.data.tables.parquet import Read
 from renate.data.tables.values import Places
@@ -38,8 +39,8 @@ def weights_of(reads: Sequence[Read], places: Places, name: str) -> Array:
     if len(odd):
         file, row = places.of(int(odd[0]))
         raise DataError(
-            f"{file}: row {row} (the first is 0), column '{name}' holds {found[odd[0]]:g}: a weight "
-            "is a finite number of 0 or more"
+            f"{file}: row {row} (the first is 0), column '{name}' holds {found[odd[0]]:g}: a "
+            "weight is a finite number of 0 or more"
         )
     if len(found) and not found.any():
         raise DataError(f"{places.title}: column '{name}': all weights are 0")
@@ -72,19 +73,24 @@ def identity_of(
     return found
 
 
-def times_of(reads: Sequence[Read], places: Places, name: str, date_format: str | None) -> Array:
-    """Return when each example was: microseconds, int64 [N], of dates; else numbers, float64 [N].
+def times_of(
+    reads: Sequence[Read], places: Places, name: str, date_format: str | None
+) -> tuple[Array, str]:
+    """Return when each example was: microseconds, int64 [N], of dates; else numbers, float64 [N];
+    and which of both, `date`, `instant` (with a time zone) or `number`.
 
     Raises:
         DataError: A value is missing, or neither a date nor a number.
     """
     parts = []
+    kinds = set()
     for file, read in zip(places.files, reads, strict=True):
         column = _column(file, read, name, "data.time")
         kind = kind_of(column.type)
         if kind == "number":
             numbers = _filled(file, column, name, places, "data.time").astype(np.float64)
             parts.append(_finite(file, numbers, name, places))
+            kinds.add(kind)
             continue
         if kind not in ("date", "instant", "text"):
             raise DataError(f"{file}: column '{name}' is {kind}, data.time takes dates or numbers")
@@ -92,21 +98,24 @@ def times_of(reads: Sequence[Read], places: Places, name: str, date_format: str 
         dates = _dates(file, column, name, places, date_format)
         _check_there(file, np.isnat(dates), name, places, "data.time")
         parts.append(dates.astype(np.int64))
+        kinds.add("instant" if kind == "instant" or _has_zones(column) else "date")
 
-    if len({part.dtype for part in parts}) > 1:
+    if len(kinds) > 1:
         raise DataError(
-            f"{places.title}: column '{name}' is a date in some files and a number in others"
+            f"{places.title}: column '{name}' is {' in some files and '.join(sorted(kinds))} in "
+            "others: make it one of them"
         )
 
-    found: Array = np.concatenate(parts)
-    return found
+    return np.concatenate(parts), next(iter(kinds))
+
+
+def _has_zones(column: Any) -> bool:
+    return is_text(column.type) and holds_zones(column)
 
 
 def _dates(file: str, column: Any, name: str, places: Places, date_format: str | None) -> Array:
-    from renate.data.tables.encoding.raw import holds_zones
-
     stored = "text"
-    if is_text(column.type) and holds_zones(column):
+    if _has_zones(column):
         stored = "zoned text"
 
     try:

@@ -11,6 +11,17 @@ from typing import Any
 
 NAMES = "renate.compat.names"
 CALLS = "renate.compat.calls"
+UPDATERS = "renate.compat.updaters"
+EXPERIMENTAL = (
+    "er",
+    "fine_tuning",
+    "gdumb",
+    "joint",
+    "l2p",
+    "offline_er",
+    "repeated_distill",
+    "speft",
+)
 
 # What one imported from Renate 0.5 -> where it is here; with a colon, a name within a module.
 TABLE = {
@@ -41,14 +52,20 @@ TABLE = {
     },
     "renate.benchmark.models.resnet": f"{NAMES}.resnet",
     "renate.benchmark.models.mlp": f"{NAMES}.mlp",
+    "renate.updaters.model_updater": f"{UPDATERS}.model_updater",
+    **{
+        f"renate.updaters.{name}": f"{UPDATERS}.by_method"
+        for name in (
+            "avalanche.model_updater",
+            *(f"experimental.{name}" for name in EXPERIMENTAL),
+        )
+    },
+    "renate.utils.optimizer": f"{NAMES}.optimizer",
     "renate.benchmark.models.base": f"{NAMES}.benchmarking_module",
 }
 # Packages of Renate's in which there was more than the table has.
 PACKAGES = ("renate.utils", "renate.benchmark", "renate.evaluation", "renate.shift")
 MOVED = {
-    "renate.updaters.model_updater": (
-        "renate.run(model=…, data=…) updates a model from one's own script"
-    ),
     "syne_tune.backend.sagemaker_backend": "from renate import get_execution_role",
 }
 

@@ -80,8 +80,6 @@ def test_insides_are_refused_by_name() -> None:
         importlib.import_module("renate.utils.pytorch")
     with pytest.raises(ModuleNotFoundError, match="from renate import get_execution_role"):
         importlib.import_module("syne_tune.backend.sagemaker_backend.sagemaker_utils")
-    with pytest.raises(ModuleNotFoundError, match=r"model_updater is no more: renate.run\(model="):
-        importlib.import_module("renate.updaters.model_updater")
     with pytest.raises(ModuleNotFoundError, match="No module named 'renate.nothing'"):
         importlib.import_module("renate.nothing")
 

@@ -21,7 +21,7 @@ from renate.compat.files.passed import PassedData, PassedFunctions, load
 from renate.compat.names.defaults import SEED, TASK_ID, WORKING_DIRECTORY
 from renate.compat.names.renate_module import RenateModule
 from renate.compat.space.keys import Translation
-from renate.compat.space.methods import METHODS, method_for
+from renate.compat.space.methods import METHODS, Method, method_for
 from renate.errors import ConfigError
 from renate.jobs.passed_objects import folder_of
 from renate.jobs.passed_objects.held import Held
@@ -106,17 +106,7 @@ class ModelUpdater:
         gradient_clip_algorithm: str | None = None,
         **of_method: Any,
     ) -> None:
-        name = type(self).__name__
-        if not self.method:
-            known = ", ".join(method.name for method in METHODS)
-            raise ConfigError(
-                f"{name} has no method of its own: FineTuningModelUpdater, "
-                f"ExperienceReplayModelUpdater, …, or a subclass with method = one of {known}"
-            )
-        if not isinstance(model, nn.Module):
-            raise ConfigError(f"{name}: model is a {type(model).__name__}, expected a network")
-
-        self._method = method_for(self.method)
+        self._method = self._known(model)
         self._model = model
         self._max_epochs = max_epochs
         self._metric = metric
@@ -138,20 +128,19 @@ class ModelUpdater:
         if learning_rate_scheduler is not None:
             schedule = (learning_rate_scheduler, learning_rate_scheduler_interval)
 
-        given = {
-            "loss_fn": loss_fn,
-            "optimizer_fn": None if isinstance(optimizer, str) else optimizer,
-            "lr_scheduler_fn": schedule,
-            "metrics_fn": dict(logged_metrics) if logged_metrics else None,
-            "train_transform": train_transform,
-            "train_target_transform": train_target_transform,
-            "test_transform": test_transform,
-            "test_target_transform": test_target_transform,
-            "buffer_transform": buffer_transform,
-            "buffer_target_transform": buffer_target_transform,
-            "logger_fn": logger,
-        }
-        self._returned = {key: value for key, value in given.items() if value is not None}
+        self._returned = _without_none(
+            loss_fn=loss_fn,
+            optimizer_fn=None if isinstance(optimizer, str) else optimizer,
+            lr_scheduler_fn=schedule,
+            metrics_fn=dict(logged_metrics) if logged_metrics else None,
+            train_transform=train_transform,
+            train_target_transform=train_target_transform,
+            test_transform=test_transform,
+            test_target_transform=test_target_transform,
+            buffer_transform=buffer_transform,
+            buffer_target_transform=buffer_target_transform,
+            logger_fn=logger,
+        )
         self._trainer = {
             "accelerator": accelerator,
             "devices": 1 if devices is None else devices,
@@ -161,6 +150,19 @@ class ModelUpdater:
             "gradient_clip_val": gradient_clip_val,
             "gradient_clip_algorithm": gradient_clip_algorithm,
         }
+
+    def _known(self, model: Any) -> Method:
+        name = type(self).__name__
+        if not self.method:
+            known = ", ".join(method.name for method in METHODS)
+            raise ConfigError(
+                f"{name} has no method of its own: FineTuningModelUpdater, "
+                f"ExperienceReplayModelUpdater, …, or a subclass with method = one of {known}"
+            )
+        if not isinstance(model, nn.Module):
+            raise ConfigError(f"{name}: model is a {type(model).__name__}, expected a network")
+
+        return method_for(self.method)
 
     def update(
         self,
@@ -259,6 +261,10 @@ class SingleTrainingLoopUpdater(ModelUpdater):
 
 class SimpleModelUpdater(ModelUpdater):
     """The same under its earlier name."""
+
+
+def _without_none(**things: Any) -> dict[str, Any]:
+    return {key: value for key, value in things.items() if value is not None}
 
 
 @contextmanager

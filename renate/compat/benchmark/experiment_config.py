@@ -1,17 +1,23 @@
 """Renate's config file of experiments: model, data and scenario by name."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from renate.build import build, shipped
-from renate.compat.names.data_module import RenateDataModule
-from renate.compat.names.mlp import MultiLayerPerceptron
-from renate.compat.names.renate_module import RenateModule
-from renate.compat.names.resnet import (
+from renate.compat.data.scenarios import (
+    ClassIncrementalScenario,
+    IIDScenario,
+    ImageRotationScenario,
+    PermutationScenario,
+    Scenario,
+)
+from renate.compat.data.vision_datasets import KNOWN, TorchVisionDataModule
+from renate.compat.models.mlp import MultiLayerPerceptron
+from renate.compat.models.renate_module import RenateModule
+from renate.compat.models.resnet import (
     ResNet18,
     ResNet18CIFAR,
     ResNet34,
@@ -19,14 +25,6 @@ from renate.compat.names.resnet import (
     ResNet50,
     ResNet50CIFAR,
 )
-from renate.compat.names.scenarios import (
-    ClassIncrementalScenario,
-    IIDScenario,
-    ImageRotationScenario,
-    PermutationScenario,
-    Scenario,
-)
-from renate.compat.names.vision_datasets import TorchVisionDataModule
 from renate.errors import ConfigError, nearest
 
 MODELS: dict[str, type[RenateModule]] = {
@@ -119,7 +117,7 @@ def data_module_fn(  # noqa: PLR0913 (its arguments are the keys of Renate's exp
     Raises:
         ConfigError: A name that there isn't, or an argument that a scenario lacks.
     """
-    _known("dataset_name", dataset_name, shipped("compat", "experiments")["folders"])
+    _known("dataset_name", dataset_name, KNOWN)
     scenario = _known("scenario_name", scenario_name, NEEDED)
     given = {"num_tasks": num_tasks, "groupings": groupings, "degrees": degrees}
     needed = _given(NEEDED[scenario], given[NEEDED[scenario]], scenario)
@@ -129,7 +127,7 @@ def data_module_fn(  # noqa: PLR0913 (its arguments are the keys of Renate's exp
             "for each chunk"
         )
 
-    data = _data(data_path, dataset_name, val_size, seed)
+    data = TorchVisionDataModule(data_path, dataset_name=dataset_name, val_size=val_size, seed=seed)
     if scenario == "ClassIncrementalScenario":
         return ClassIncrementalScenario(data, needed, chunk_id)
     if scenario == "IIDScenario":
@@ -169,18 +167,6 @@ def _of_one(nodes: Sequence[dict[str, Any]]) -> Callable[[Tensor], Tensor]:
         return batch[0]
 
     return transformed
-
-
-def _data(data_path: str, dataset_name: str, val_size: float, seed: int) -> RenateDataModule:
-    """The data set; only what doesn't lie there is downloaded, which needs torchvision."""
-    folder = Path(data_path) / shipped("compat", "experiments")["folders"][dataset_name]
-    return TorchVisionDataModule(
-        data_path,
-        dataset_name=dataset_name,
-        download=not folder.is_dir(),
-        val_size=val_size,
-        seed=seed,
-    )
 
 
 def _known(key: str, name: Any, known: Any) -> str:

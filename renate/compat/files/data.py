@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from renate.build import build
+from renate.compat.data.data_module import RenateDataModule
+from renate.compat.data.items import table_of
 from renate.compat.files.module import ConfigFile, Node
 from renate.compat.files.parts import ModelFn, Transform
-from renate.compat.names.data_module import RenateDataModule
 from renate.compat.names.defaults import TASK_ID
-from renate.compat.names.items import table_of
 from renate.data.base import Data, Known, Source
 from renate.data.kept.raw import take
 from renate.data.kept.reading import check_test_size

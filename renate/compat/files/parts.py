@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from renate.compat.files.module import ConfigFile, Node
-from renate.compat.names.renate_module import RenateModule
+from renate.compat.models.renate_module import RenateModule
 from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError, StateError
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from renate.compat.data.data_module import RenateDataModule
 from renate.compat.files.description import Description
-from renate.compat.names.data_module import RenateDataModule
-from renate.compat.names.renate_module import RenateModule
+from renate.compat.models.renate_module import RenateModule
 
 
 class PassedData(RenateDataModule):

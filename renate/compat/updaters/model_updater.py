@@ -18,8 +18,8 @@ from renate.compat.calls import lines
 from renate.compat.calls.outputs import NET, write_outputs
 from renate.compat.calls.running import run, tell_once
 from renate.compat.files.passed import PassedData, PassedFunctions, load
+from renate.compat.models.renate_module import RenateModule
 from renate.compat.names.defaults import SEED, TASK_ID, WORKING_DIRECTORY
-from renate.compat.names.renate_module import RenateModule
 from renate.compat.space.keys import Translation
 from renate.compat.space.methods import METHODS, Method, method_for
 from renate.errors import ConfigError

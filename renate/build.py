@@ -39,6 +39,7 @@ FROM_STATE = (
     "renate.updaters.",
     "renate.data.transforms.",
     "renate.data.tables.standardize.",
+    "renate.data.text.encoder.",
     "renate.problems.",
     "torch.nn.",
 )

@@ -16,6 +16,7 @@ FILES = [p for d in ("renate", "launchers") for p in sorted((ROOT / d).rglob("*.
 LAYERS = [
     {
         "renate.errors",
+        "renate.extras",
         "renate.files",
         "renate.seeds",
         "renate.build",
@@ -27,6 +28,7 @@ LAYERS = [
     },
     {
         "renate.data",
+        "renate.losses",
         "renate.memory",
         "renate.models",
         "renate.metrics",

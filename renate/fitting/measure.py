@@ -1,6 +1,7 @@
 """Measures a model on columns of data, outside of any fit, and leaves it as it was."""
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,12 @@ from torchmetrics import Metric
 
 from renate.data.batch import BatchTransform, Columns, length
 from renate.errors import JobError
-from renate.problems.base import Problem
+from renate.libraries.torchmetrics import is_of_curves
+from renate.problems.base import Label, Problem
 from renate.threads import Threads, Work, computing_with
 from renate.updaters.base import Updater
 
+EACH = "/*"  # how a metric's name ends that has a value for each label
 TOGETHER = 1 << 18  # logits that metrics are given at a time, at least
 
 
@@ -66,8 +69,59 @@ def number_of(name: str, value: Any) -> float:
 
     raise JobError(
         f"metrics.{name} gives {found}, expected one number: give it average=macro or micro where "
-        "it knows that, or another metric"
+        f"it knows that, or another metric; one for each label is called '{name}{EACH}'"
     )
+
+
+def numbers_of(name: str, value: Any, labels: Mapping[Label, bool]) -> dict[str, float]:
+    """A metric's values by the names that they have in reports and results.
+
+    Args:
+        name: In the group `metrics`; one that ends in `EACH` has a value for each label.
+        value: What it has computed.
+        labels: What each output stands for -> whether the data have an example of it.
+
+    Raises:
+        JobError: It has another number of values.
+    """
+    if not name.endswith(EACH):
+        return {name: number_of(name, value)}
+
+    if not isinstance(value, Tensor) or value.shape != (len(labels),):
+        shape = list(getattr(value, "shape", []))
+        raise JobError(
+            f"metrics.{name} gives values of shape {shape}, expected {len(labels)}, one for each "
+            "label: give it average=none where it knows that"
+        )
+
+    found = zip(labels.items(), value.tolist(), strict=True)
+    return {f"{name.removesuffix('*')}{label}": v for (label, has_one), v in found if has_one}
+
+
+def check_defined(
+    name: str, metric: Metric, counts: Tensor, rows: int, labels: Sequence[Label]
+) -> None:
+    """Return if a metric is defined on examples, of which each label has so many.
+
+    Raises:
+        JobError: It isn't, and would be a number all the same.
+    """
+    if not is_of_curves(metric):
+        return
+
+    whole = (counts == rows).nonzero().flatten().tolist()
+    if whole:
+        raise JobError(
+            f"metrics.{name}: every example is of label {labels[whole[0]]!r}, which leaves nothing "
+            "to tell it from: measure on data of several labels, or leave this metric out"
+        )
+
+    missing = (counts == 0).nonzero().flatten().tolist()
+    if missing and getattr(metric, "average", None) == "macro":
+        raise JobError(
+            f"metrics.{name}: no example is of label {labels[missing[0]]!r}, so it has no mean "
+            "over the labels: average=weighted leaves such labels out"
+        )
 
 
 def _computed(name: str, metric: Metric) -> Any:
@@ -77,7 +131,10 @@ def _computed(name: str, metric: Metric) -> Any:
         JobError: It has none of these examples, as R² of a single one.
     """
     try:
-        return metric.compute()
+        with warnings.catch_warnings():
+            # `check_defined` has refused what this would spoil
+            warnings.filterwarnings("ignore", "No positive samples in targets")
+            return metric.compute()
     except ValueError as error:
         reason = (str(error).splitlines() or ["no message"])[0]
         raise JobError(f"metrics.{name}: {reason}; give more examples to measure on") from error
@@ -140,21 +197,45 @@ class Measure:
             metric.to(device).reset()
 
         rows = length(columns)
+        counted: list[Tensor] = []
         for logits, targets in self._predictions(model, updater, columns):
             loss += self.criterion(logits, targets) * len(targets)
-            answers = self.problem.answers(widened(logits))
+            answers = self.problem.scored(widened(logits))
             truths = self.problem.truths(targets)
+            counted += self._label_counts(truths)
             for metric in self.metrics.values():
                 metric.update(answers, truths)
             if classes is not None:
                 known += self.problem.correct(logits, targets, classes).sum()
 
-        result = {
-            name: number_of(name, _computed(name, metric)) for name, metric in self.metrics.items()
-        }
+        result = self._computed(counted, rows)
         result["loss"] = float(loss) / rows
         if classes is not None:
             result["task_accuracy"] = int(known) / rows
+
+        return result
+
+    def _label_counts(self, truths: Tensor) -> list[Tensor]:
+        """How many examples each label has, where a metric depends on that: one tensor, or none."""
+        if not any(name.endswith(EACH) or is_of_curves(m) for name, m in self.metrics.items()):
+            return []
+
+        counts = self.problem.counts(truths)
+        return [] if counts is None else [counts]
+
+    def _computed(self, counted: Sequence[Tensor], rows: int) -> dict[str, float]:
+        """What the metrics come to on so many examples, whose labels were counted."""
+        labels = self.problem.labels
+        has_example = dict.fromkeys(labels, True)
+        if counted:
+            counts = torch.stack([*counted]).sum(0)
+            has_example = dict(zip(labels, (counts > 0).tolist(), strict=True))
+            for name, metric in self.metrics.items():
+                check_defined(name, metric, counts, rows, labels)
+
+        result: dict[str, float] = {}
+        for name, metric in self.metrics.items():
+            result |= numbers_of(name, _computed(name, metric), has_example)
 
         return result
 

@@ -13,6 +13,8 @@ from renate.data.base import Data
 from renate.data.batch import BatchTransform
 from renate.data.kept.encoders import target_of
 from renate.errors import ConfigError
+from renate.fitting.schedules.lengths import warmup_node, with_length
+from renate.fitting.schedules.warmup import Warmup
 from renate.jobs.context import OURS, Config, Job
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
@@ -208,12 +210,17 @@ def scheduler_of(
                 f"lr_scheduler.interval=step: {found.__name__} steps when {monitor} was measured: "
                 "lr_scheduler.interval=epoch"
             )
-        node.setdefault("mode", mode_of(job, monitor))
+        if node.get("mode") is None:
+            node["mode"] = mode_of(job, monitor)
 
-    node = infer(node, {"T_max": length_of[interval], "total_steps": length_of["step"]})
+    if found is Warmup:
+        node = warmup_node(node, interval, length_of[interval])
+    node = with_length(node, length_of[interval])
 
     def make(optimizer: torch.optim.Optimizer) -> Any:
-        return build(node, "lr_scheduler", trust=job.config["trust"], optimizer=optimizer)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        filled = infer(node, {"max_lr": rates})
+        return build(filled, "lr_scheduler", trust=job.config["trust"], optimizer=optimizer)
 
     return make, interval, monitor
 

@@ -285,6 +285,16 @@ def test_updaters_that_come_later_are_refused_by_name(asked: list[Any], method: 
     assert method.instead in BUILT
 
 
+def test_keys_of_offline_er_and_gdumb(asked: list[Any]) -> None:
+    space = {"loss_weight_new_data": 0.3, "memory_batch_size": 7, "memory_size": 90}
+    config = config_of(asked, space, updater="Offline-ER")
+    assert config.updater.loss_weight_new_data == 0.3
+    assert (config.updater.replay_batch_size, config.memory.capacity) == (7, 90)
+
+    config = config_of(asked, {"memory_size": 90, "reset": False}, updater="GDumb")
+    assert (config.memory.capacity, config.memory.greedy, config.updater.reset) == (90, True, False)
+
+
 def test_avalanches_er_is_ours_and_said_so(
     asked: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from renate.build import build, infer, shipped
 from renate.errors import ConfigError, JobError, nearest
-from renate.fitting.measure import Measure
+from renate.fitting.measure import EACH, Measure
 from renate.jobs.builders import check_fits, transform
 from renate.jobs.chunks import Test
 from renate.jobs.context import Job
@@ -42,7 +42,7 @@ def measure_of(
     for name, metric in metrics.items():
         check_fits(metric, f"metrics.{name}", problem, problem.metrics)
 
-    _check_objective(job, [*metrics, "loss"])
+    _check_objective(job, [*(name for name in metrics if not name.endswith(EACH)), "loss"])
     for metric in metrics.values():
         measure_alone(metric)
 
@@ -120,8 +120,11 @@ def check_numbers(test: str, found: Mapping[str, float]) -> None:
 def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """`test_<metric>`: the mean over the tests, then each test's own where there are several."""
     result: dict[str, float] = {}
-    for name in next(iter(scores.values()), {}):
-        result[f"test_{name}"] = sum(s[name] for s in scores.values()) / len(scores)
+    for name in dict.fromkeys(name for found in scores.values() for name in found):
+        # Of a label that some tests have no example of, those that have one count
+        values = [found[name] for found in scores.values() if name in found]
+        result[f"test_{name}"] = sum(values) / len(values)
+
     if len(scores) > 1:
-        result |= {f"test_{name}/{test}": s[name] for test, s in scores.items() for name in s}
+        result |= {f"test_{name}/{test}": v for test, s in scores.items() for name, v in s.items()}
     return result

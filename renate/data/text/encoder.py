@@ -1,0 +1,110 @@
+"""One text, or a pair of texts, as the ids that a model takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from renate.data.base import Encoder
+from renate.data.ragged import Ragged
+from renate.data.text.tokenizer import Tokenizer
+from renate.errors import ConfigError, DataError, nearest
+
+
+@dataclass(kw_only=True)
+class TextEncoder(Encoder):
+    """Ids of tokens, as one ragged input `ids`; of a pair also `types`, 0 for the first text's
+    tokens and 1 for the second's.
+
+    Raw are texts, or, by name, those of each column.
+
+    Args:
+        columns: Names of one or two columns.
+        tokenizer: See `Tokenizer`, as the next three.
+        vocab_size: Tokens at most of one that is trained here.
+        lowercase: Whether capitals are small ones.
+        max_length: Tokens that are kept of each example.
+
+    Attributes:
+        encoded: How many examples were encoded so far.
+        cut: How many of them were longer than `max_length`.
+    """
+
+    columns: Sequence[str]
+    tokenizer: str | Sequence[str] | None
+    vocab_size: int
+    lowercase: bool
+    max_length: int
+    encoded: int = field(default=0, init=False, compare=False)
+    cut: int = field(default=0, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.columns = [str(name) for name in self.columns]
+        if not 1 <= len(self.columns) <= 2 or len(set(self.columns)) < len(self.columns):
+            raise ConfigError(f"data.text={self.columns}: expected one column of text, or a pair")
+
+        self.tokens = Tokenizer(self.tokenizer, self.vocab_size, self.lowercase, self.max_length)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments; of another's tokenizer its name, wherever it lies."""
+        return super().settings | {"tokenizer": self.tokens.name}
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """`vocab_size`, by which ids are bounded, `max_length`, and `num_texts`, 1 or 2."""
+        return self.tokens.facts | {"num_texts": len(self.columns)}
+
+    def fit(self, raw: Any) -> None:
+        """Train the tokenizer, or read another's."""
+        self.tokens.fit([text for texts in self._texts(raw) for text in texts])
+
+    def encode(self, raw: Any) -> dict[str, Ragged]:
+        """Return the ids of each example's tokens, and of a pair their types.
+
+        Raises:
+            DataError: What isn't text, or has other columns.
+        """
+        texts = self._texts(raw)
+        if len(texts) == 1:
+            found = {"ids": self.tokens.encode(texts[0])}
+        else:
+            ids, types = self.tokens.encode_pairs(*texts)
+            found = {"ids": ids, "types": types}
+
+        self.encoded += len(texts[0])
+        self.cut += self.tokens.truncated
+        return found
+
+    def _texts(self, raw: Any) -> list[Any]:
+        """The texts of each column."""
+        if isinstance(raw, Mapping):
+            for name in self.columns:
+                if name not in raw:
+                    raise DataError(
+                        f"no column '{name}'{nearest(name, raw)} ({', '.join(map(str, raw))})"
+                    )
+            return [raw[name] for name in self.columns]
+
+        if len(self.columns) > 1:
+            raise DataError(
+                f"expected the texts by name, {{'{self.columns[0]}': […], "
+                f"'{self.columns[1]}': […]}}, found a {type(raw).__name__}"
+            )
+        if not isinstance(raw, list | tuple | np.ndarray):
+            raise DataError(f"expected a list of texts, found a {type(raw).__name__}")
+
+        return [raw]
+
+    def state(self) -> dict[str, Any]:
+        """Return the tokenizer, see `Tokenizer.state`."""
+        return self.tokens.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned.
+
+        Raises:
+            ValueError: It isn't that.
+        """
+        self.tokens.restore(state)

@@ -24,6 +24,9 @@ EXPERIMENTAL = (
     "repeated_distill",
     "speft",
 )
+VISION_TRANSFORMERS = tuple(
+    f"VisionTransformer{size}" for size in ("CIFAR", "B16", "B32", "L16", "L32", "H14")
+)
 
 # What one imported from Renate 0.5 -> where it is here; with a colon, a name within a module.
 TABLE = {
@@ -52,6 +55,15 @@ TABLE = {
         for depth in (18, 34, 50)
         for name in (f"ResNet{depth}", f"ResNet{depth}CIFAR")
     },
+    **{
+        f"renate.benchmark.models.{name}": f"{MODELS}.vision_transformer:{name}"
+        for name in (
+            f"VisionTransformer{size}" for size in ("CIFAR", "B16", "B32", "L16", "L32", "H14")
+        )
+    },
+    "renate.benchmark.models.vision_transformer": f"{MODELS}.vision_transformer",
+    "renate.benchmark.models.transformer": f"{MODELS}.transformer",
+    "renate.benchmark.datasets.nlp_datasets": f"{DATA}.nlp_datasets",
     "renate.benchmark.models.resnet": f"{MODELS}.resnet",
     "renate.benchmark.models.mlp": f"{MODELS}.mlp",
     "renate.updaters.model_updater": f"{UPDATERS}.model_updater",

@@ -18,12 +18,22 @@ from renate.compat.data.vision_datasets import KNOWN, TorchVisionDataModule
 from renate.compat.models.mlp import MultiLayerPerceptron
 from renate.compat.models.renate_module import RenateModule
 from renate.compat.models.resnet import (
+    ResNet,
     ResNet18,
     ResNet18CIFAR,
     ResNet34,
     ResNet34CIFAR,
     ResNet50,
     ResNet50CIFAR,
+)
+from renate.compat.models.transformer import HuggingFaceSequenceClassificationTransformer
+from renate.compat.models.vision_transformer import (
+    VisionTransformerB16,
+    VisionTransformerB32,
+    VisionTransformerCIFAR,
+    VisionTransformerH14,
+    VisionTransformerL16,
+    VisionTransformerL32,
 )
 from renate.errors import ConfigError, nearest
 
@@ -35,6 +45,13 @@ MODELS: dict[str, type[RenateModule]] = {
     "ResNet18CIFAR": ResNet18CIFAR,
     "ResNet34CIFAR": ResNet34CIFAR,
     "ResNet50CIFAR": ResNet50CIFAR,
+    "VisionTransformerCIFAR": VisionTransformerCIFAR,
+    "VisionTransformerB16": VisionTransformerB16,
+    "VisionTransformerB32": VisionTransformerB32,
+    "VisionTransformerL16": VisionTransformerL16,
+    "VisionTransformerL32": VisionTransformerL32,
+    "VisionTransformerH14": VisionTransformerH14,
+    "HuggingFaceTransformer": HuggingFaceSequenceClassificationTransformer,
 }
 GRAY = ("MNIST", "FashionMNIST")
 # What a scenario needs besides the data module and the chunk.
@@ -54,6 +71,7 @@ def model_fn(
     num_hidden_layers: int | None = None,
     hidden_size: int | tuple[int, ...] | None = None,
     dataset_name: str | None = None,
+    pretrained_model_name_or_path: str | None = None,
 ) -> RenateModule:
     """Make a model of Renate's, or make it again from its weights.
 
@@ -65,6 +83,7 @@ def model_fn(
         num_hidden_layers: Of a perceptron, hidden layers after the first.
         hidden_size: Of a perceptron, one width, or one for each hidden layer.
         dataset_name: Of a ResNet: says whether its images are grey.
+        pretrained_model_name_or_path: Of a text transformer.
 
     Raises:
         ConfigError: No such model, or an argument that it lacks.
@@ -82,7 +101,10 @@ def model_fn(
             ),
             "hidden_size": _given("hidden_size", hidden_size, "MultiLayerPerceptron"),
         }
-    elif dataset_name in GRAY:
+    elif model is HuggingFaceSequenceClassificationTransformer:
+        key = "pretrained_model_name_or_path"
+        arguments[key] = _given(key, pretrained_model_name_or_path, "HuggingFaceTransformer")
+    elif issubclass(model, ResNet) and dataset_name in GRAY:
         arguments["gray_scale"] = True
 
     return model(**arguments)

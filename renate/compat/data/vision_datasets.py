@@ -131,7 +131,8 @@ class TorchVisionDataModule(RenateDataModule):
         """Read as these files are anywhere here: by the same checks, with the same messages."""
         folder = self._parquet()
         assert folder is not None
-        node = shipped("data", IN_PARQUET[self._dataset_name])
+        shown = shipped("data", IN_PARQUET[self._dataset_name])
+        node = {key: value for key, value in shown.items() if key != "defaults"}
         node |= {part: str(folder / f"{part}.parquet") for part in ("train", "test")}
         source: Any = build(node | {"cache_dir": str(folder / "decoded")}, "data")
         train, tests = source.read()

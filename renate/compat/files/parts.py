@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from renate.compat.files.module import ConfigFile, Node
 from renate.compat.models.renate_module import RenateModule
-from renate.data.model_inputs import ModelInputs
+from renate.data.model_inputs import LENGTHS, InputMapping, ModelInputs
 from renate.errors import ConfigError, StateError
 
 NET = "net."
@@ -72,7 +72,14 @@ class ModelFn(nn.Module):
             tensors.update({f"{NET}{name}": tensor for name, tensor in weights.items()})
 
     def forward(self, inputs: ModelInputs) -> Tensor:
-        """Return the network's outputs [B, K] of inputs [B, ...], or of a mapping of such."""
+        """Return the network's outputs [B, K] of inputs [B, ...], or of a mapping of such.
+
+        The lengths of what was padded stay here: Renate's networks know of none.
+        """
+        if isinstance(inputs, InputMapping):
+            lengths = {f"{name}{LENGTHS}" for name in inputs.paddings}
+            inputs = {name: each for name, each in inputs.items() if name not in lengths}
+
         outputs: Tensor
         if isinstance(self.net, RenateModule):
             outputs = self.net(inputs, self.task_id)

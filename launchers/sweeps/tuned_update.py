@@ -14,7 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, Json, write_json
-from renate.jobs.identity.already import came_from, maker_of, tuned_in_words
+from renate.jobs.identity.already import (
+    came_from,
+    in_words,
+    maker_of,
+    tuned_in_words,
+)
 from renate.jobs.records import COMPLETED, FAILED, JobResult
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
@@ -95,7 +100,11 @@ class Tuning:
         if newest is None or not came_from(newest, self.record.recipe):
             if self.request.refused is not None:
                 raise self.request.refused
-            return None
+            if newest is None or not (nothing := self.base.record.nothing_new):
+                return None
+
+            stdout().print(in_words(newest.base + 1, self.record.to, nothing), markup=False)
+            return JobResult(COMPLETED, version=newest.version, url=self.record.to)
 
         out = stdout()
         out.print(tuned_in_words(newest.version or 0, self.record.to), markup=False)
@@ -108,10 +117,8 @@ class Tuning:
         if maker is not None:
             result = maker.result
 
-        url = self.record.to
         known = result or JobResult(COMPLETED)
-
-        return replace(known, status=COMPLETED, version=newest.version, url=url)
+        return replace(known, status=COMPLETED, version=newest.version, url=self.record.to)
 
     def check(self) -> None:
         """Find out what can be wrong with the tuner, and write nothing."""

@@ -110,14 +110,12 @@ class Tuning:
         out.print(tuned_in_words(newest.version or 0, self.record.to), markup=False)
         # Named by what it started from, which wasn't this version.
         maker = maker_of(newest, self.folder.parent)
+        known = JobResult(COMPLETED)
         if maker is not None:
             out.print(f"job         {relative(maker.path)}", markup=False)
+            known = maker.result or known
 
-        result = None
-        if maker is not None:
-            result = maker.result
-
-        known = result or JobResult(COMPLETED)
+        url = self.record.to
         return replace(known, status=COMPLETED, version=newest.version, url=self.record.to)
 
     def check(self) -> None:

@@ -115,7 +115,6 @@ class Tuning:
             out.print(f"job         {relative(maker.path)}", markup=False)
             known = maker.result or known
 
-        url = self.record.to
         return replace(known, status=COMPLETED, version=newest.version, url=self.record.to)
 
     def check(self) -> None:

@@ -23,7 +23,14 @@ TOPICS = {
     "science": ["atom", "cell", "theory", "planet", "data", "lab"],
     "money": ["bank", "stock", "price", "market", "trade", "tax"],
 }
-ASKED = ["data=text", "model=text_bag", "optimizer=adam", "optimizer.lr=0.02"]
+ASKED = [
+    "data=text",
+    "data.text=text",
+    "data.target=label",
+    "model=text_bag",
+    "optimizer=adam",
+    "optimizer.lr=0.02",
+]
 QUICK = ["trainer.max_epochs=3", "data.batch_size=16", "data.vocab_size=400"]
 
 
@@ -251,7 +258,7 @@ def test_news_in_three_weekly_updates(
     for week in (1, 2, 3):
         pq.write_table(news.slice((week - 1) * rows, rows), workdir / f"{week}.parquet")
         command(
-            "data=text",
+            *("data=text", "data.text=text", "data.target=label"),
             f"data.train={week}.parquet",
             f"data.test={data_dir / 'ag_news' / 'test.parquet'}",
             *(f"model={model[0]}", *model[1:]),

@@ -36,7 +36,7 @@ CACHE = Path("~/.cache/renate-benchmarks").expanduser()
 BARE = [sys.executable, str(HERE / "bare.py")]
 RENATE = [sys.executable, "-m", "renate"]
 FIRST_STEP = "trainer.max_steps=1"
-SYSTEMS = ("bare", "renate", "avalanche")
+SYSTEMS = ("bare", "renate", "avalanche", "avalanche as documented")
 DATA = Path(os.environ.get("RENATE_DATA", "data")).resolve()  # commands run in another folder
 TOLERANCE = 0.10  # in accuracy, between systems: more means that they did different work
 
@@ -154,7 +154,12 @@ class Bench:
         if variant.system == "renate":
             return self.run_renate(work, variant.threads, seed)
 
-        command = self.avalanche_command() if variant.system == "avalanche" else BARE
+        command = BARE
+        if variant.system.startswith("avalanche"):
+            command = self.avalanche_command()
+        if variant.system.endswith("as documented"):
+            command = [*command, "--as-documented"]
+
         if variant.system == "bare" and variant.threads == "one":
             command = [*command, "--threads=1"]
 
@@ -416,6 +421,8 @@ def notes(peer_versions: dict[str, str], rotations: int) -> list[str]:
             "float tensors that are rotated before the first task, without loggers and without "
             "measuring training "
             "batches: less than its defaults do.",
+            "- avalanche as documented: the same with `--as-documented`: its own SplitMNIST and "
+            "RotatedMNIST with their default transforms, its default evaluator and logger.",
             "- Avalanche fills its memory after a task, so that nothing is replayed in the first; "
             "its DER++ makes one "
             "replay draw and one forward pass, where the others make two and three.",
@@ -446,8 +453,12 @@ def main() -> None:
 
     systems = asked.systems.split(",")
     decode_mnist()
-    avalanche = avalanche_environment() if "avalanche" in systems else None
-    systems = [system for system in systems if system != "avalanche" or avalanche]
+    avalanche = None
+    if any(system.startswith("avalanche") for system in systems):
+        avalanche = avalanche_environment()
+    if avalanche is None:
+        systems = [system for system in systems if not system.startswith("avalanche")]
+
     runs: Runs = {
         Variant(work, threads, system): []
         for work in asked.only.split(",")

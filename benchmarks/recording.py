@@ -10,7 +10,8 @@ from pathlib import Path
 from machine import RESULTS
 
 from renate.tuning.base import COMPLETED
-from renate.tuning.on_disk.sweep_folder import record_of, trials_of
+from renate.tuning.on_disk.sweep_folder import trials_of
+from renate.tuning.on_disk.sweep_record import SweepRecord
 
 RENATE = [sys.executable, "-m", "renate"]
 BASES: dict[str, list[str]] = {
@@ -79,7 +80,7 @@ def extract(sweep: Path, name: str) -> None:
     val = []
     test = []
     seconds = []
-    warm = record_of(sweep)["parent"] is not None
+    warm = SweepRecord.read(sweep).parent is not None
 
     for trial in trials_of(sweep):
         jobs = [sweep / str(trial.id), *sorted(sweep.glob(f"{trial.id}-seed*"))]

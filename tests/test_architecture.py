@@ -28,6 +28,7 @@ LAYERS = [
     },
     {
         "renate.data",
+        "renate.losses",
         "renate.memory",
         "renate.models",
         "renate.metrics",

@@ -41,8 +41,11 @@ NEEDS = {
     ("model", "torch_module"): ["model._target_=torch.nn.Identity"],
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
+    ("lr_scheduler", "multistep"): ["lr_scheduler.milestones=[1]"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("search_space", "derpp"): ["updater=derpp"],
+    ("search_space", "der"): ["updater=der"],
+    ("search_space", "offline_er"): ["updater=offline_er"],
     ("search_space", "weighted_er"): ["updater=weighted_er"],
     ("search_space", "weighted_derpp"): ["updater=weighted_derpp"],
     ("tuner", "syne_tune/any"): [

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from renate.build import is_own, targets
 from renate.data.fingerprint import Hashes, fingerprint
 from renate.errors import ConfigError, NoVersionError
-from renate.jobs.identity.already import came_from, counts
+from renate.jobs.identity.already import came_from, counts, goes_on, nothing_new
 from renate.jobs.identity.data_files import files_of, labels_of
 from renate.jobs.identity.sources import Sources
 from renate.jobs.passed_objects import FILE
@@ -79,6 +79,11 @@ def identify(config: DictConfig) -> JobRecord:
     if not unread and newest is not None and counts(newest, recipe, state):
         already = newest.version
 
+    nothing: str | None = None
+    if already is None and not unread and newest is not None and _is_next(job, state):
+        nothing = nothing_new(newest, state["url"], resolved["data"], resolved["scenario"])
+        already = newest.version if nothing else None
+
     return JobRecord(
         id=hashlib.sha256(where.encode()).hexdigest()[:10],
         recipe=recipe,
@@ -88,7 +93,13 @@ def identify(config: DictConfig) -> JobRecord:
         parent=parent,
         unread=unread,
         already=already,
+        nothing_new=nothing,
     )
+
+
+def _is_next(job: str, state: dict[str, Any]) -> bool:
+    """Whether what comes of a job is the successor of its state's newest version."""
+    return job == "update" and goes_on(state)
 
 
 def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str]) -> str:

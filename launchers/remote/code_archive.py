@@ -93,7 +93,7 @@ def beside(config_file: Path | None) -> Files:
 
 
 def source_dirs(folders: Sequence[str]) -> Files:
-    """Further folders, each importable in the job by its own name.
+    """Further folders, or single modules, each importable in the job by its own name.
 
     Raises:
         ConfigError: One that isn't there.
@@ -101,6 +101,9 @@ def source_dirs(folders: Sequence[str]) -> Files:
     files: Files = {}
     for folder in folders:
         path = Path(folder).expanduser().resolve()
+        if path.is_file() and path.suffix == ".py":
+            files[path.name] = path
+            continue
         if not path.is_dir():
             raise ConfigError(f"backend.source_dirs={folder}: no such folder (from {Path.cwd()})")
         files |= {f"{path.name}/{file.relative_to(path).as_posix()}": file for file in below(path)}

@@ -21,6 +21,7 @@ from renate.state.strict import (
     text,
     whole,
 )
+from renate.tuning.on_disk.sweep_record import SweepRecord
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # of a job, and of a submission
 ENDS = ("completed", "failed", "stopped")
@@ -185,13 +186,15 @@ def _check_sweep(value: Any) -> None:
 
 def _check_tuned(value: Any) -> None:
     """A tuner's record says where its winner is published: never a place on this machine."""
-    record = record_from(value)
-    parent = record.get("parent")
-    urls = [record.get("to"), parent.get("url") if isinstance(parent, dict) else None]
+    record_from(value)
+    record = SweepRecord.from_json(value)
+    urls = [record.to]
+    if record.parent is not None:
+        urls.append(record.parent.url)
 
     for url in urls:
         need(
-            url is None or bool(FARAWAY.fullmatch(text(url, "url", 4000))),
+            bool(FARAWAY.fullmatch(text(url, "url", 4000))),
             f"'{shown(url)}' isn't in an object store",
         )
 

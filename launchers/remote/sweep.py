@@ -16,7 +16,8 @@ from renate.jobs.config_yaml import quoted
 from renate.jobs.directory import JobDirectory, Json, write_json
 from renate.jobs.passed_objects import is_passed
 from renate.jobs.records import JobRecord, JobResult, ReportRow
-from renate.tuning.on_disk.sweep_folder import EVENTS, RECORD
+from renate.tuning.on_disk.sweep_folder import EVENTS
+from renate.tuning.on_disk.sweep_record import RECORD
 
 from ..base import ComposedJob
 from ..terminal.console import relative

@@ -9,6 +9,7 @@ from renate.errors import ConfigError
 from renate.jobs.directory import Json
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
+from renate.tuning.on_disk.sweep_record import SweepRecord
 from renate.tuning.on_disk.trial_history import best_of_each_update, completed_of_each_update, read
 from renate.tuning.space import Config
 
@@ -17,7 +18,7 @@ from .request import LIMITS, SweepRequest
 
 
 def engines_for(
-    request: SweepRequest, record: Json, launcher: HydraLauncher
+    request: SweepRequest, record: SweepRecord, launcher: HydraLauncher
 ) -> tuple[Proposer, Stopper]:
     """Make proposer and stopper; nothing is written.
 
@@ -30,8 +31,8 @@ def engines_for(
         ConfigError: They can't do what is asked of them.
     """
     space = request.space
-    metric = record["metric"]
-    mode = record["mode"]
+    metric = record.metric
+    mode = record.mode
     defaults = request.defaults()
     rows = _history(request, record)
     first = best_of_each_update(rows, space, defaults, metric=metric, mode=mode)
@@ -49,13 +50,13 @@ def engines_for(
     steps = request.steps()
     proposer: Proposer = build(request.tuner["proposer"], "tuner.proposer", trust=trust)
     stopper: Stopper = build(_stopper_node(request), "tuner.stopper", trust=trust)
-    _bind_to_others(request, record, proposer, stopper)
+    _bind_to_secondary(request, record, proposer, stopper)
     completed = completed_of_each_update(rows, space, defaults, metric=metric, mode=mode)
     proposer.learn(completed)
-    proposer.bind(space, first=first, seed=record["seed"], steps=steps, slots=request.slots)
+    proposer.bind(space, first=first, seed=record.seed, steps=steps, slots=request.slots)
     launcher.check_tuner(proposer)  # bound, it knows whether its trials are clones
-    warm = record["parent"] is not None
-    stopper.bind(steps=steps, seed=record["seed"], enqueued=enqueued, warm=warm)
+    warm = record.parent is not None
+    stopper.bind(steps=steps, seed=record.seed, enqueued=enqueued, warm=warm)
 
     limits = [request.tuner[key] for key in LIMITS if key != "max_failures"]
 
@@ -67,13 +68,13 @@ def engines_for(
     return proposer, stopper
 
 
-def _history(request: SweepRequest, record: Json) -> list[Any]:
+def _history(request: SweepRequest, record: SweepRecord) -> list[Any]:
     """The trials of earlier updates, as the state that the sweep starts from has them."""
-    parent = record["parent"]
+    parent = record.parent
     if parent is None or request.tuner["transfer"] == "none":
         return []
-    state = State(parent["url"])
-    return read(state, state.manifest(parent["version"]))
+    state = State(parent.url)
+    return read(state, state.manifest(parent.version))
 
 
 def _add_defaults(request: SweepRequest, defaults: Config, first: list[Config]) -> None:
@@ -93,11 +94,11 @@ def _stopper_node(request: SweepRequest) -> Json:
     return node
 
 
-def _bind_to_others(
-    request: SweepRequest, record: Json, proposer: Proposer, stopper: Stopper
+def _bind_to_secondary(
+    request: SweepRequest, record: SweepRecord, proposer: Proposer, stopper: Stopper
 ) -> None:
     """Tell the proposer of further objectives, where there are any."""
-    if not record["others"]:
+    if not record.secondary:
         return
 
     for part in (proposer, stopper):
@@ -108,4 +109,4 @@ def _bind_to_others(
                 "syne_tune/moasha take several"
             )
 
-    proposer.objectives = 1 + len(record["others"])
+    proposer.objectives = 1 + len(record.secondary)

@@ -14,14 +14,13 @@ from renate.errors import ConfigError, JobError
 from renate.jobs.config_yaml import dump
 from renate.jobs.directory import JobDirectory, Json, write_json
 from renate.jobs.records import JobRecord, JobResult
-from renate.tuning.on_disk.sweep_folder import RECORD
+from renate.tuning.on_disk.sweep_record import RECORD, PinnedSweep
 
 from ..base import ComposedJob, name_apart
 from ..composing.launcher import HydraLauncher, link_latest
 from ..terminal import report
 from .tuned_update import Tuning
 
-PINNED = ("id", "recipe", "parent", "to")  # of a tuner's sweep; the same on every machine
 SERVERS = ("postgresql", "mysql")  # of databases that another machine can reach
 
 
@@ -45,23 +44,27 @@ def hand_over(tuning: Tuning, parsed: Sequence[Override], *, one: bool) -> JobRe
     _check_storage(tuning)
 
     stands_for_all = replace(tuning.base, directory=JobDirectory(tuning.folder))
-    stands_for_all.record = replace(tuning.base.record, id=record["id"], publish=True)
+    stands_for_all.record = replace(tuning.base.record, id=record.id, publish=True)
+    pinned = None
+    if one:
+        pinned = PinnedSweep.of(record).to_json()
+
     order = {
         "argv": lines(parsed),
         "tuned": list(tuning.request.space.domains),
-        "record": {key: record[key] for key in PINNED} if one else None,
+        "record": pinned,
     }
-    job = sweep_as_job([stands_for_all], order, record["id"])
+    job = sweep_as_job([stands_for_all], order, record.id)
     job.record = replace(
         job.record,
-        recipe=record["recipe"],
-        overrides=record["overrides"],
-        created=record["created"],
+        recipe=record.recipe,
+        overrides=record.overrides,
+        created=record.created,
     )
     launcher.mark(job)
     resume = bool(config.resume)
     job.directory.prepare(dump(config), job.record, resume=resume, keep_state=True)
-    write_json(tuning.folder / RECORD, record)
+    write_json(tuning.folder / RECORD, record.to_json())
 
     result = run_to_its_end(launcher, job)
     if result.failed:

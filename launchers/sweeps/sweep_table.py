@@ -30,7 +30,7 @@ class SweepTable:
         metric: The objective.
         mode: `max` or `min`.
         total: Trials in all, if that is known.
-        others: Further objectives.
+        secondary: Further objectives.
     """
 
     sweep: Sweep
@@ -43,13 +43,13 @@ class SweepTable:
         metric: str,
         mode: str,
         total: int | None,
-        others: Sequence[str] = (),
+        secondary: Sequence[str] = (),
     ) -> None:
         self.console = console
         self.metric = metric
         self.mode = mode
         self.total = total
-        self.others = others
+        self.secondary = secondary
         self.live: Live | None = None
         self.seen: dict[int, str] = {}
         self.lock = threading.Lock()
@@ -145,7 +145,7 @@ class SweepTable:
         """The best trials, and the winner as a command."""
         out = stdout()
         sign = 1.0 if self.mode == "min" else -1.0
-        if self.others:
+        if self.secondary:
             out.print(self.front(sweep))
             out.print()
 
@@ -183,17 +183,16 @@ class SweepTable:
 
     def front(self, sweep: Sweep) -> Table:
         """The trials that no other beats in all objectives."""
-        title = (
-            f"Pareto front: what no other trial beats in {self.metric} and {', '.join(self.others)}"
-        )
+        named = f"{self.metric} and {', '.join(self.secondary)}"
+        title = f"Pareto front: what no other trial beats in {named}"
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for column in ("trial", self.metric, *self.others, "configuration"):
+        for column in ("trial", self.metric, *self.secondary, "configuration"):
             table.add_column(column)
 
         sign = 1.0 if self.mode == "min" else -1.0
         for trial in sorted(sweep.front(), key=lambda t: sign * float(t.value or 0.0)):
             number, _, _, value, config = row(trial)
-            table.add_row(number, value, *(f"{other:.4f}" for other in trial.others), config)
+            table.add_row(number, value, *(f"{other:.4f}" for other in trial.secondary), config)
 
         return table
 

@@ -39,21 +39,21 @@ class TrialFolders:
     def _name(self, trial: int, k: int) -> str:
         if not k:
             return str(trial)
-        return f"{trial}-seed{self.request.record['seed'] + k}"
+        return f"{trial}-seed{self.request.record.seed + k}"
 
     def job(self, trial: Trial, k: int) -> ComposedJob:
         """The job of a trial on its k-th seed."""
         lines = [*self.request.shared(), *lines_of(trial.config)]
         if k:
             lines = [line for line in lines if not line.startswith("seed=")] + [
-                f"seed={self.request.record['seed'] + k}"
+                f"seed={self.request.record.seed + k}"
             ]
 
         job = self.request.composer.compose(trial.id, lines)
         name = self._name(trial.id, k)
         job.record = replace(
             job.record,
-            id=f"{self.request.record['id']}-{name}",
+            id=f"{self.request.record.id}-{name}",
             publish=False,
             trial=trial.id,
             already=None,
@@ -140,6 +140,6 @@ class TrialFolders:
                 if (
                     best is None
                     or trial is not best
-                    or self.request.record["to"] != str(self.folder / "state")
+                    or self.request.record.to != str(self.folder / "state")
                 ):
                     self._drop(trial)

@@ -46,7 +46,7 @@ class JobTrials:
         self.results: dict[int, dict[int, JobResult]] = {}
         self.began: dict[int, float] = {}
         self.futures: dict[int, list[Future[JobResult]]] = {}
-        launcher.listener = self._heard
+        launcher.listener = self._on_report
 
     def clock(self) -> float:
         """Seconds, from some moment on."""
@@ -113,7 +113,7 @@ class JobTrials:
             if not future.cancel() and not future.done():
                 self.launcher.stop(job)
 
-    def _heard(self, job: ComposedJob, report: Json) -> None:
+    def _on_report(self, job: ComposedJob, report: Json) -> None:
         if job.id in self.owner:  # the launcher may go on with other jobs
             self.events.put((*self.owner[job.id], report, None))
 
@@ -155,11 +155,11 @@ class JobTrials:
         if not new or any(step not in one for one in reached):
             return None
 
-        value, *others = (
+        value, *secondary = (
             statistics.fmean(values) for values in zip(*(one[step] for one in reached), strict=True)
         )
 
-        return Report(trial, step, value, tuple(others))
+        return Report(trial, step, value, tuple(secondary))
 
     def _ended(self, trial: int, k: int, result: JobResult) -> End | None:
         results = self.results[trial]

@@ -9,11 +9,12 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.directory import Json, write_json
+from renate.jobs.directory import write_json
 from renate.jobs.identity.already import came_from
 from renate.jobs.records import COMPLETED, JobResult
 from renate.jobs.scoring.matrix import mean_of_each
 from renate.state.versions import State
+from renate.tuning.on_disk.sweep_record import PinnedSweep
 
 from ..composing.launcher import HydraLauncher, link_latest
 from ..terminal import report
@@ -30,7 +31,7 @@ def tune(
     launcher: HydraLauncher,
     settings: DictConfig,
     parsed: Sequence[Override],
-    pinned: Json | None = None,
+    pinned: PinnedSweep | None = None,
 ) -> JobResult:
     """Run a tuned update, or a tuned stream; returns what the command ends with.
 
@@ -150,7 +151,7 @@ def _tune_chunk(
     launcher.progress.quiet = False
 
     if len(there) > chunk:
-        if not came_from(state.manifest(there[chunk]), sweep.record["recipe"]):
+        if not came_from(state.manifest(there[chunk]), sweep.record.recipe):
             raise ConfigError(
                 f"state.url={url} holds version {there[chunk]}, which is not of this stream: "
                 "a stream starts from nothing, give it a URL of its own"

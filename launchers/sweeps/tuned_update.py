@@ -14,12 +14,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, Json, write_json
-from renate.jobs.identity.already import came_from, maker_of, tuned_in_words
+from renate.jobs.identity.already import (
+    came_from,
+    in_words,
+    maker_of,
+    tuned_in_words,
+)
 from renate.jobs.records import COMPLETED, FAILED, JobResult
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
 from renate.tuning.limits import Limits
-from renate.tuning.on_disk.sweep_folder import EVENTS, RECORD, folder_of, publish_best, trials_of
+from renate.tuning.on_disk.sweep_folder import EVENTS, folder_of, publish_best, trials_of
+from renate.tuning.on_disk.sweep_record import RECORD, PinnedSweep
 from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
 
@@ -58,7 +64,7 @@ class Tuning:
         launcher: HydraLauncher,
         settings: DictConfig,
         parsed: Sequence[Override],
-        pinned: Json | None = None,
+        pinned: PinnedSweep | None = None,
     ) -> None:
         self.launcher = launcher
         self.settings = settings
@@ -73,8 +79,10 @@ class Tuning:
             raise self.request.refused
 
         self.record = self.request.record
-        self.record |= pinned or {}
-        self.folder = Path(str(self.base.config.run_dir)).absolute() / self.record["id"]
+        if pinned is not None:
+            self.record = replace(self.record, **vars(pinned))
+
+        self.folder = Path(str(self.base.config.run_dir)).absolute() / self.record.id
 
     def already(self) -> JobResult | None:
         """What the command ends with if the newest version is this very sweep's.
@@ -87,15 +95,19 @@ class Tuning:
         claimed = config.resume and config.state.url and not self.unread
         newest = None
         if claimed:
-            newest = State(self.record["to"]).newest()
+            newest = State(self.record.to).newest()
 
-        if newest is None or not came_from(newest, self.record["recipe"]):
+        if newest is None or not came_from(newest, self.record.recipe):
             if self.request.refused is not None:
                 raise self.request.refused
-            return None
+            if newest is None or not (nothing := self.base.record.nothing_new):
+                return None
+
+            stdout().print(in_words(newest.base + 1, self.record.to, nothing), markup=False)
+            return JobResult(COMPLETED, version=newest.version, url=self.record.to)
 
         out = stdout()
-        out.print(tuned_in_words(newest.version or 0, self.record["to"]), markup=False)
+        out.print(tuned_in_words(newest.version or 0, self.record.to), markup=False)
         # Named by what it started from, which wasn't this version.
         maker = maker_of(newest, self.folder.parent)
         if maker is not None:
@@ -105,10 +117,8 @@ class Tuning:
         if maker is not None:
             result = maker.result
 
-        url = self.record["to"]
         known = result or JobResult(COMPLETED)
-
-        return replace(known, status=COMPLETED, version=newest.version, url=url)
+        return replace(known, status=COMPLETED, version=newest.version, url=self.record.to)
 
     def check(self) -> None:
         """Find out what can be wrong with the tuner, and write nothing."""
@@ -138,7 +148,7 @@ class Tuning:
 
         self._say_that_it_goes_on()
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / RECORD, self.record)
+        write_json(self.folder / RECORD, self.record.to_json())
         OmegaConf.save(self.settings, self.folder / "multirun.yaml")
         sweep = self._sweep(*engines)
         if self.launcher.latest:
@@ -160,7 +170,7 @@ class Tuning:
     def _publish(self, sweep: Sweep) -> JobResult:
         """Publish the winner, and say so. Raises JobError where there is none."""
         best = sweep.best
-        outcome = JobResult(FAILED, url=self.record["to"], trials=len(sweep.trials), why=sweep.why)
+        outcome = JobResult(FAILED, url=self.record.to, trials=len(sweep.trials), why=sweep.why)
 
         if best is None:
             self.folders.clean(sweep, None)
@@ -191,13 +201,13 @@ class Tuning:
 
     def _pareto(self, sweep: Sweep) -> list[Json] | None:
         """What no other trial beats in all objectives, where there are several."""
-        if not self.record["others"]:
+        if not self.record.secondary:
             return None
 
-        names = [self.record["metric"], *self.record["others"]]
+        names = [self.record.metric, *self.record.secondary]
         front: list[Json] = []
         for trial in sweep.front():
-            values = dict(zip(names, (trial.value, *trial.others), strict=True))
+            values = dict(zip(names, (trial.value, *trial.secondary), strict=True))
             front.append({"trial": trial.id, "config": trial.config, **values})
 
         return front
@@ -238,10 +248,10 @@ class Tuning:
         return proposer, stopper
 
     def _sweep(self, proposer: Proposer, stopper: Stopper) -> Sweep:
-        metric = self.record["metric"]
-        mode = self.record["mode"]
+        metric = self.record.metric
+        mode = self.record.mode
         seeds = int(self.tuner["seeds"])
-        others = self.record["others"]
+        secondary = self.record.secondary
         total = self.tuner["max_trials"]
         self.launcher.progress.quiet = True
         self.table = SweepTable(
@@ -249,9 +259,9 @@ class Tuning:
             metric=metric,
             mode=mode,
             total=total,
-            others=list(others),
+            secondary=list(secondary),
         )
-        metrics = [metric, *others]
+        metrics = [metric, *secondary]
         self.trials = JobTrials(
             self.launcher, self.folders.job, seeds=seeds, slots=self.request.slots, metrics=metrics
         )
@@ -265,7 +275,7 @@ class Tuning:
             order=self.tuner["order"],
             limits=Limits(**{key: self.tuner[key] for key in LIMITS}, price=price),
             log=self.folder / EVENTS,
-            others=list(others.values()),
+            secondary=list(secondary.values()),
         )
         sweep.tell = partial(self._tell, sweep)
         self.table.sweep = sweep
@@ -283,7 +293,7 @@ class Tuning:
         said = "interrupted: nothing is published; the same command goes on from here"
         if best is not None:
             said += (
-                f"\nbest so far: trial {best.id}, {self.record['metric']} {best.value:.4f}; to "
+                f"\nbest so far: trial {best.id}, {self.record.metric} {best.value:.4f}; to "
                 "publish it now: "
                 f"{command([], 'state', 'publish', relative(self.folder))}"
             )

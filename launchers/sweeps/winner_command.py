@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Override
 
 from renate.jobs.config_yaml import quoted
-from renate.jobs.directory import Json
+from renate.tuning.on_disk.sweep_record import SweepRecord
 from renate.tuning.space import Space
 from renate.tuning.trial import Trial
 
@@ -13,7 +13,7 @@ from ..terminal.console import command
 from .request import lines_of
 
 
-def again(record: Json, fixed: Sequence[Override], space: Space, best: Trial) -> str:
+def again(record: SweepRecord, fixed: Sequence[Override], space: Space, best: Trial) -> str:
     """The command that trains the winner's configuration once more, from where the sweep
     started.
 
@@ -25,7 +25,6 @@ def again(record: Json, fixed: Sequence[Override], space: Space, best: Trial) ->
     """
     gone = [*space.domains, "tuner", "search_space"]
     gone += ["state.first", "state.url", "state.version", "state.next_url"]
-    theirs = record.get("added", ())  # by where the sweep runs, not by who asked for it
     kept = [
         o for o in fixed if o.key_or_group not in gone and not o.key_or_group.startswith("tuner.")
     ]
@@ -33,13 +32,13 @@ def again(record: Json, fixed: Sequence[Override], space: Space, best: Trial) ->
     if any(o.key_or_group == "experiment" for o in kept):  # which may ask for a tuner itself
         untuned = ["search_space=null", "tuner=auto"]
 
-    given = [line for o in kept if (line := str(o.input_line)) not in theirs]
+    given = [line for o in kept if (line := str(o.input_line)) not in record.added]
     parent: list[str] = []
-    if (start := record["parent"]) is not None:
-        place = f"./{record['id']}-again"
+    if (start := record.parent) is not None:
+        place = f"./{record.id}-again"
         parent = [
-            f"state.url={_as_override(start['url'])}",
-            f"state.version={start['version']}",
+            f"state.url={_as_override(start.url)}",
+            f"state.version={start.version}",
             f"state.next_url={place}",
         ]
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from renate.errors import JobError, nearest, printable_lines
 from renate.jobs.directory import JobDirectory, Json
-from renate.jobs.records import UNFINISHED, JobResult
+from renate.jobs.records import UNFINISHED, JobRecord, JobResult
 from renate.launchers.base import ComposedJob
 from renate.launchers.composing.launcher import link_latest
 from renate.launchers.composing.session import launcher_class
@@ -21,7 +21,8 @@ from renate.launchers.local import running
 from renate.launchers.sweeps.sweep_table import row
 from renate.launchers.terminal import report
 from renate.launchers.terminal.console import cell, stdout
-from renate.tuning.on_disk.sweep_folder import RECORD, record_of, trials_of
+from renate.tuning.on_disk.sweep_folder import trials_of
+from renate.tuning.on_disk.sweep_record import RECORD, SweepRecord
 
 HERE = "local"  # the backend whose jobs are known by their directories
 
@@ -175,12 +176,12 @@ def ls(run_dir: Path) -> None:
     found = list(dict.fromkeys(found))  # a sweep that was a job is both
     listed = [(path, _listed(path)) for path in found]
 
-    for path, record in sorted(listed, key=lambda pair: pair[1]["created"]):
+    for path, record in sorted(listed, key=lambda pair: pair[1].created):
         result = JobDirectory(path).result or JobResult(UNFINISHED)
-        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record["created"]))
+        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created))
         table.add_row(
-            cell(record["id"]),
-            cell(" ".join(record["overrides"]) or "defaults"),
+            cell(record.id),
+            cell(" ".join(record.overrides) or "defaults"),
             cell(result.status),
             _number(result.value),
             cell(result.version or "–"),
@@ -194,11 +195,11 @@ def ls(run_dir: Path) -> None:
         print(f"no jobs in {run_dir}")
 
 
-def _listed(path: Path) -> Json:
+def _listed(path: Path) -> JobRecord | SweepRecord:
     """What a job, or a sweep, is."""
     if (path / RECORD).exists():
-        return record_of(path)
-    return JobDirectory(path).record.to_json()
+        return SweepRecord.read(path)
+    return JobDirectory(path).record
 
 
 def show(directory: JobDirectory) -> None:
@@ -227,17 +228,18 @@ def show(directory: JobDirectory) -> None:
 def show_sweep(directory: JobDirectory) -> None:
     """A tuner's sweep: what it is about, and its trials."""
     out = stdout()
-    record = record_of(directory.path)
+    record = SweepRecord.read(directory.path)
+    listed = record.to_json()
     result = directory.result or JobResult(UNFINISHED)
     for key in ("id", "overrides", "parent", "to", "metric", "mode"):
-        out.print(f"{key:10s} {record[key]}", markup=False)
+        out.print(f"{key:10s} {listed[key]}", markup=False)
 
     for key in ("status", "why", "value", "version", "best_trial"):
         if getattr(result, key) is not None:
             out.print(f"{key:10s} {getattr(result, key)}", markup=False)
 
     table = Table(
-        "trial", "status", "epoch", record["metric"], "configuration", box=None, pad_edge=False
+        "trial", "status", "epoch", record.metric, "configuration", box=None, pad_edge=False
     )
     for trial in trials_of(directory.path):
         table.add_row(*map(cell, row(trial)))

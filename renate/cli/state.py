@@ -11,6 +11,7 @@ from rich.table import Table
 from renate.compat.states import command as import_command
 from renate.errors import JobError, NoVersionError
 from renate.jobs.directory import JobDirectory
+from renate.jobs.saved.encoder_summary import encoder_summary
 from renate.launchers.terminal.console import cell, stdout
 from renate.state import pins as pinning
 from renate.state import publish as publishing
@@ -18,7 +19,8 @@ from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect
 from renate.state.manifest import Manifest
 from renate.state.versions import State
-from renate.tuning.on_disk.sweep_folder import RECORD, publish_best, record_of
+from renate.tuning.on_disk.sweep_folder import publish_best
+from renate.tuning.on_disk.sweep_record import RECORD, SweepRecord
 
 DAY = 24 * 3600
 
@@ -156,6 +158,9 @@ def show(asked: argparse.Namespace) -> None:
     for name, value in manifest.lineage.items():
         out.print(f"{name:10s} {value}", markup=False)
 
+    for line in encoder_summary(state, manifest):
+        out.print(line, markup=False)
+
     for test, scores in scores_of(state, manifest).items():
         out.print(
             f"{test:10s} " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()), markup=False
@@ -179,7 +184,7 @@ def publish(asked: argparse.Namespace) -> None:
     for path in (Path(asked.job), Path("runs", asked.job)):
         if (path / RECORD).is_file():
             manifest = publish_best(path)
-            print(f"version {manifest.version} of {record_of(path)['to']}")
+            print(f"version {manifest.version} of {SweepRecord.read(path).to}")
             return
 
     folder = next(

@@ -19,8 +19,8 @@ TABLE = {
     "renate.training.training": f"{CALLS}.training",
     "renate.tuning.tuning": f"{CALLS}.training",
     "renate.tuning.execute_tuning_job": f"{CALLS}.training:execute_tuning_job",
-    "renate.tuning.config_spaces": f"{CALLS}.spaces",
-    "renate.utils.config_spaces": f"{CALLS}.spaces",
+    "renate.tuning.config_spaces": "renate.compat.space.spaces",
+    "renate.utils.config_spaces": "renate.compat.space.spaces",
     "renate.cli.run_training": f"{CALLS}.command_line",
     "renate.cli.run_experiment": "renate.compat.experiments.command_line",
     "renate.cli.run_experiment_with_scenario": "renate.compat.experiments.command_line",
@@ -41,7 +41,7 @@ TABLE = {
     },
     "renate.benchmark.models.resnet": f"{NAMES}.resnet",
     "renate.benchmark.models.mlp": f"{NAMES}.mlp",
-    "renate.benchmark.models.base": f"{NAMES}.renate_module",
+    "renate.benchmark.models.base": f"{NAMES}.benchmarking_module",
 }
 # Packages of Renate's in which there was more than the table has.
 PACKAGES = ("renate.utils", "renate.benchmark", "renate.evaluation", "renate.shift")

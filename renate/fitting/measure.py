@@ -1,8 +1,9 @@
 """Measures a model on columns of data, outside of any fit, and leaves it as it was."""
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torchmetrics import Metric
 
 from renate.data.batch import BatchTransform, Columns, length
 from renate.errors import JobError
+from renate.fitting.measured.values import EACH, Share, check_defined, numbers_of
+from renate.libraries.torchmetrics import is_of_curves
 from renate.problems.base import Problem
 from renate.threads import Threads, Work, computing_with
 from renate.updaters.base import Updater
@@ -49,27 +52,6 @@ def widened(logits: Tensor) -> Tensor:
     return logits
 
 
-def number_of(name: str, value: Any) -> float:
-    """A metric's value as a number.
-
-    Raises:
-        JobError: It is several.
-    """
-    if isinstance(value, Tensor | int | float) and torch.as_tensor(value).numel() == 1:
-        return float(value)
-
-    shape = getattr(value, "shape", None)
-    if shape is None:
-        found = f"a {type(value).__name__}"
-    else:
-        found = f"values of shape {list(shape)}"
-
-    raise JobError(
-        f"metrics.{name} gives {found}, expected one number: give it average=macro or micro where "
-        "it knows that, or another metric"
-    )
-
-
 def _computed(name: str, metric: Metric) -> Any:
     """A metric's value.
 
@@ -77,7 +59,10 @@ def _computed(name: str, metric: Metric) -> Any:
         JobError: It has none of these examples, as R² of a single one.
     """
     try:
-        return metric.compute()
+        with warnings.catch_warnings():
+            # `check_defined` has refused what this would spoil
+            warnings.filterwarnings("ignore", "No positive samples in targets")
+            return metric.compute()
     except ValueError as error:
         reason = (str(error).splitlines() or ["no message"])[0]
         raise JobError(f"metrics.{name}: {reason}; give more examples to measure on") from error
@@ -95,6 +80,7 @@ class Measure:
         batch_size: Examples at a time.
         outputs: How many of the model's outputs count, None for all: the version in use has none
             for newer labels.
+        parts: Name -> some of the classes; what of their examples is right is told apart.
         threads: What the process may compute with on a CPU; None leaves torch's setting. The work
             of the first batch says how many threads the others get.
     """
@@ -106,6 +92,7 @@ class Measure:
     problem: Problem
     outputs: int | None = None
     threads: Threads | None = None
+    parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def __call__(
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None = None
@@ -140,21 +127,50 @@ class Measure:
             metric.to(device).reset()
 
         rows = length(columns)
+        counted: list[Tensor] = []
+        right = {name: Share() for name in self.parts}
         for logits, targets in self._predictions(model, updater, columns):
             loss += self.criterion(logits, targets) * len(targets)
-            answers = self.problem.answers(widened(logits))
+            answers = self.problem.scored(widened(logits))
             truths = self.problem.truths(targets)
+            counted += self._label_counts(truths)
+            for name, share in right.items():
+                share.take(logits, targets, self.parts[name])
             for metric in self.metrics.values():
                 metric.update(answers, truths)
             if classes is not None:
                 known += self.problem.correct(logits, targets, classes).sum()
 
-        result = {
-            name: number_of(name, _computed(name, metric)) for name, metric in self.metrics.items()
-        }
+        result = self._computed(counted, rows)
         result["loss"] = float(loss) / rows
+        shares = {name: share.value for name, share in right.items()}
+        result |= {f"accuracy/{name}": v for name, v in shares.items() if v is not None}
         if classes is not None:
             result["task_accuracy"] = int(known) / rows
+
+        return result
+
+    def _label_counts(self, truths: Tensor) -> list[Tensor]:
+        """How many examples each label has, where a metric depends on that: one tensor, or none."""
+        if not any(name.endswith(EACH) or is_of_curves(m) for name, m in self.metrics.items()):
+            return []
+
+        counts = self.problem.counts(truths)
+        return [] if counts is None else [counts]
+
+    def _computed(self, counted: Sequence[Tensor], rows: int) -> dict[str, float]:
+        """What the metrics come to on so many examples, whose labels were counted."""
+        labels = self.problem.labels
+        has_example = dict.fromkeys(labels, True)
+        if counted:
+            counts = torch.stack([*counted]).sum(0)
+            has_example = dict(zip(labels, (counts > 0).tolist(), strict=True))
+            for name, metric in self.metrics.items():
+                check_defined(name, metric, counts, rows, labels)
+
+        result: dict[str, float] = {}
+        for name, metric in self.metrics.items():
+            result |= numbers_of(name, _computed(name, metric), has_example)
 
         return result
 

@@ -75,9 +75,11 @@ def describe(error: BaseException) -> str:
 
 
 def in_words(update: str, metrics: Mapping[str, Any]) -> str:
-    """A report as the terminal shows it."""
+    """A report as the terminal shows it, but for the metrics of single labels."""
     shown = " ".join(
-        f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items()
+        f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}"
+        for k, v in metrics.items()
+        if "/" not in k
     )
     if update:
         return f"{update}: {shown}"

@@ -11,7 +11,7 @@ from torch import nn
 from renate.data.base import Data
 from renate.data.batch import Batch
 from renate.data.scenarios import Scenario
-from renate.errors import StateError
+from renate.errors import NothingNewError, StateError
 from renate.fitting.fit import Fitted
 from renate.fitting.measure import Measure
 from renate.fitting.trainer import check_precision, device_of
@@ -19,7 +19,7 @@ from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, memory_of, model_node, sizes, transform, updater_of
 from renate.jobs.checks.probe import examples_of, materialise, probe
 from renate.jobs.checks.sound import check_finite, oddities
-from renate.jobs.chunks import Chunk, cut, load_data
+from renate.jobs.chunks import Chunk, cut, load_new
 from renate.jobs.context import Job
 from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
@@ -27,8 +27,8 @@ from renate.jobs.identity.already import goes_on
 from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
-from renate.jobs.saved.state_files import lineage_of, state_files
-from renate.jobs.scoring.measured import flat, measure_of, score
+from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
+from renate.jobs.scoring.measured import flat, measure_of, old_and_new, score
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -36,7 +36,6 @@ from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
-from renate.tuning.on_disk.trial_history import HISTORY
 from renate.updaters.base import Updater
 
 Scores = dict[str, dict[str, float]]
@@ -71,7 +70,16 @@ def run(job: Job) -> dict[str, Any]:
     if parent:
         saved = Saved.read(at, parent, job.ranks, trusted(job))
 
-    data = load_data(job, saved.known if saved else None)
+    scenario: Scenario = job.build("scenario")
+    try:
+        data = load_new(job, saved, cut=scenario.chunks > 1)
+    except NothingNewError as error:
+        if parent is None or not publishes or not goes_on(config):
+            raise
+        newest = parent
+        answer = job.ranks.broadcast(lambda: _of_version(at, newest))
+        return answer | {"already": newest.version, "nothing_new": str(error)}
+
     content.note(job, data)
 
     if (
@@ -80,7 +88,6 @@ def run(job: Job) -> dict[str, Any]:
     ):
         return already
 
-    scenario: Scenario = job.build("scenario")
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
     if job.ranks.first and publishes:
         done.version = publish(to, job.record.id).version
@@ -204,6 +211,7 @@ def update(
     learning = _prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
+    measure.parts = old_and_new(data.problem, saved)
     before = _scores_before(job, learning, measure, chunk, saved)
 
     outcome = _trained(job, learning, measure, chunk)
@@ -221,8 +229,7 @@ def update(
             source = (at, saved.manifest)
 
         files = state_files(job, learning.node, data, model, updater, metrics)
-        if saved and HISTORY in saved.manifest.files:
-            files = chain(files, [(HISTORY, None)])
+        files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
         candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage)
     return Updated(before, after, outcome.value, outcome.counts | {"seconds": seconds}, candidate)
 
@@ -240,7 +247,7 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
 
     facts = sizes(data)
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
-    memory = memory_of(job, device)
+    memory = memory_of(job, device, data.problem)
     updater = updater_of(job, memory, data.problem)
     example = examples_of(chunk.train, transform(job, "test", device))
     model = load_model(job, node, facts, saved, example.inputs)
@@ -285,7 +292,14 @@ def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fi
     own = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.
     rows = chunk.train if own is None else own
-    batches = batches_of(job, rows, learning.device, learning.number, own=own is not None)
+    batches = batches_of(
+        job,
+        rows,
+        learning.device,
+        learning.number,
+        own=own is not None,
+        problem=updater.problem,
+    )
     outcome = fit(job, model, updater, batches, chunk.val, measure, learning.number)
     updater.finish(model, share)
 

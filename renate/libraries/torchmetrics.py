@@ -41,3 +41,19 @@ def without_scipy_signal() -> Iterator[None]:
     finally:
         if sys.modules.get(name) is stand_in:
             del sys.modules[name]
+
+
+def is_of_curves(metric: Any) -> bool:
+    """Whether a metric compares the examples of a label with all others, as AUROC does.
+
+    Where there are none of one kind, torchmetrics takes 0 for what isn't defined.
+    """
+    from torchmetrics import classification
+
+    curves = (
+        classification.MulticlassPrecisionRecallCurve,
+        classification.MulticlassROC,
+        classification.MultilabelPrecisionRecallCurve,
+        classification.MultilabelROC,
+    )
+    return isinstance(metric, curves)

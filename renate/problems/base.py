@@ -156,6 +156,14 @@ class Problem(ABC):
         """Turn encoded targets into what metrics compare answers with."""
         return targets
 
+    def scored(self, outputs: "Tensor") -> "Tensor":
+        """Turn outputs [B, K] into what metrics take: answers."""
+        return self.answers(outputs)
+
+    def counts(self, truths: "Tensor") -> "Tensor | None":
+        """Return how many examples each label has, int64 [K]; None where that has no meaning."""
+        return None
+
     def never(self, outputs: "Tensor") -> "Tensor":
         """Return [B, 1], what an output beside these [B, K] must hold to be no answer."""
         return outputs.amin(1, keepdim=True)

@@ -22,7 +22,13 @@ class Classification(Problem):
     metrics = "classification"
     metric = "accuracy"
     mode = "max"
-    refused = ("torchmetrics.regression.",)
+    refused = (
+        "torch.nn.modules.loss.L1Loss",
+        "torch.nn.modules.loss.MSELoss",
+        "torch.nn.modules.loss.HuberLoss",
+        "torch.nn.modules.loss.SmoothL1Loss",
+        "torchmetrics.regression.",
+    )
 
     @property
     def classes(self) -> int:
@@ -82,6 +88,21 @@ class Classification(Problem):
         from renate.metrics import mask_logits
 
         return mask_logits(outputs, classes).argmax(1) == targets
+
+    def scored(self, outputs: "Tensor") -> "Tensor":
+        """Return logits that no metric takes for probabilities, as torchmetrics does where all of
+        a batch lie between 0 and 1.
+        """
+        if not bool(((outputs >= 0) & (outputs <= 1)).all()):
+            return outputs
+
+        # In 64 bits no two of them become equal; of a softmax the shift changes nothing
+        wide = outputs if outputs.device.type == "mps" else outputs.double()
+        return wide - 2
+
+    def counts(self, truths: "Tensor") -> "Tensor":
+        """Return how many examples each class has, int64 [K]."""
+        return truths.bincount(minlength=len(self.labels))
 
     def decode(self, outputs: "Tensor") -> list[Any]:
         """Return the label of each row of logits."""

@@ -110,6 +110,10 @@ class MultiLabel(Problem):
         """Return the flags [B, K] as int64."""
         return targets.long()
 
+    def counts(self, truths: "Tensor") -> "Tensor":
+        """Return how many examples have each label, int64 [K]."""
+        return truths.sum(0)
+
     def decode(self, outputs: "Tensor") -> list[Any]:
         """Return the labels of each row, in their order."""
         chosen = (self.answers(outputs) >= self.threshold).tolist()

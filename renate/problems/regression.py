@@ -32,6 +32,7 @@ class Regression(Problem):
         "torch.nn.modules.loss.Multi",
         "torch.nn.modules.loss.BCE",
         "torch.nn.modules.loss.SoftMargin",
+        "renate.losses.focal.",
         "torchmetrics.classification.",
     )
 

@@ -113,6 +113,45 @@ def text(value: Plain, key: str, most: int = 1000) -> str:
     return str(value)
 
 
+def required(
+    content: Mapping[str, Any], key: str, check: Callable[[Plain, str], Any], name: str = ""
+) -> Any:
+    """Return what `check` makes of a key's value; in messages the key is called `name`."""
+    name = name or key
+    need(key in content, f"it lacks the key '{name}'")
+    return check(content[key], name)
+
+
+def string(value: Plain, key: str) -> str:
+    """Return `value` if it is a text, of any characters."""
+    need(isinstance(value, str), f"{key} is {shown(value)}, expected a text")
+    return str(value)
+
+
+def strings(value: Plain, key: str) -> list[str]:
+    """Return `value` if it is a list of texts."""
+    need(isinstance(value, list), f"{key} is {shown(value)}, expected a list")
+    return [string(part, f"{key}[{index}]") for index, part in enumerate(value)]
+
+
+def truth(value: Plain, key: str) -> bool:
+    """Return `value` if it is true or false."""
+    need(isinstance(value, bool), f"{key} is {shown(value)}, expected true or false")
+    return bool(value)
+
+
+def object_of(value: Plain, key: str) -> dict[str, Any]:
+    """Return `value` if it is a mapping, of any keys."""
+    need(isinstance(value, dict), f"{key} is {shown(value)}, expected a mapping")
+    return dict(value)
+
+
+def objects(value: Plain, key: str) -> list[dict[str, Any]]:
+    """Return `value` if it is a list of mappings."""
+    need(isinstance(value, list), f"{key} is {shown(value)}, expected a list")
+    return [object_of(part, f"{key}[{index}]") for index, part in enumerate(value)]
+
+
 def node(value: Plain, key: str, level: int = 0) -> dict[str, Any]:
     """Return `value` if it describes an object: `_target_` and plain arguments, which may be
     objects themselves.

@@ -25,13 +25,14 @@ def study(sweep: str | Path) -> "optuna.Study":
         ConfigError: Optuna isn't installed.
     """
     from renate.tuning.engines.classes import load
-    from renate.tuning.on_disk.sweep_folder import record_of, space_from_json, trials_of
+    from renate.tuning.on_disk.sweep_folder import trials_of
+    from renate.tuning.on_disk.sweep_record import SweepRecord
     from renate.tuning.trial import RUNNING
 
-    record = record_of(Path(sweep))
+    record = SweepRecord.read(Path(sweep))
     load("optuna.Study", "optuna", "optuna")
     from renate.tuning.engines.optuna_study import study_of
 
     ended = [vars(trial) for trial in trials_of(Path(sweep)) if trial.status != RUNNING]
 
-    return study_of(space_from_json(record["space"]), ended, record["mode"])
+    return study_of(record.space, ended, record.mode)

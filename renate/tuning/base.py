@@ -86,7 +86,7 @@ class Proposer(ABC):
         """
 
     # Most know of one objective only
-    def others(self, trial: int, values: Point) -> None:  # noqa: B027
+    def report_secondary(self, trial: int, values: Point) -> None:  # noqa: B027
         """Take the further objectives' values, right before `report` and `end` of a trial with
         several.
         """
@@ -137,7 +137,7 @@ class Stopper(ABC):
         return 1
 
     # Most know of one objective only
-    def others(self, trial: int, values: Point) -> None:  # noqa: B027
+    def report_secondary(self, trial: int, values: Point) -> None:  # noqa: B027
         """Take the further objectives' values, right before each `report` of a trial with
         several.
         """

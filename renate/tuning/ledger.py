@@ -78,30 +78,32 @@ class Ledger:
 
         return trial
 
-    def report(self, trial: Trial, step: int, value: float, others: Sequence[float] = ()) -> bool:
+    def report(
+        self, trial: Trial, step: int, value: float, secondary: Sequence[float] = ()
+    ) -> bool:
         """Take what a trial has reached after an epoch; True where it isn't worth going on with.
 
         Args:
             trial: One that runs.
             step: The epoch.
             value: The objective, as measured.
-            others: The further objectives.
+            secondary: The further objectives.
         """
         turned = self.objectives.turned
         if trial.value is None or turned(value) < turned(trial.value):
             trial.value = value
-            trial.others = tuple(others)
+            trial.secondary = tuple(secondary)
 
         trial.step = step
         trial.curve.append((step, value))
-        if others:
-            further = self.objectives.turned_secondary(others)
-            self.proposer.others(trial.id, further)
-            self.stopper.others(trial.id, further)
+        if secondary:
+            turned_secondary = self.objectives.turned_secondary(secondary)
+            self.proposer.report_secondary(trial.id, turned_secondary)
+            self.stopper.report_secondary(trial.id, turned_secondary)
 
         proposer = self.proposer.report(trial.id, step, turned(value))
         reached = value
-        if not others:
+        if not secondary:
             reached = float(trial.value)
 
         return self.stopper.report(trial.id, step, turned(reached)) or proposer
@@ -129,8 +131,9 @@ class Ledger:
         ):
             self.best = trial
 
-        if trial.others:
-            self.proposer.others(trial.id, self.objectives.turned_secondary(trial.others))
+        if trial.secondary:
+            turned_secondary = self.objectives.turned_secondary(trial.secondary)
+            self.proposer.report_secondary(trial.id, turned_secondary)
 
         turned = None
         if value is not None:

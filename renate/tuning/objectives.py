@@ -38,7 +38,7 @@ class Objectives:
         quicker to end.
         """
         assert trial.value is not None
-        return (self.turned(trial.value), *self.turned_secondary(trial.others), trial.id)
+        return (self.turned(trial.value), *self.turned_secondary(trial.secondary), trial.id)
 
     def front(self, trials: Sequence[Trial]) -> list[Trial]:
         """The completed trials that no other beats in all objectives; of one, the best."""

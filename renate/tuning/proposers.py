@@ -139,7 +139,7 @@ class Evolution(Random):
         )
         return sorted(known, key=lambda t: (rank[t], t))
 
-    def others(self, trial: int, values: Point) -> None:
+    def report_secondary(self, trial: int, values: Point) -> None:
         """Keep the further objectives' values."""
         self.further[trial] = values
 

@@ -5,8 +5,22 @@ along.
 import math
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import product
+from typing import Any
+
+from renate.state.strict import (
+    items,
+    named,
+    need,
+    number,
+    object_of,
+    required,
+    shown,
+    string,
+    strings,
+    truth,
+)
 
 # Key -> value, as the command line has it: exact, and equal where it is equal
 Config = dict[str, str]
@@ -112,12 +126,32 @@ class Domain:
         inner = f"interval({self.low:g}, {self.high:g})"
         if self.kind == "int":
             inner = f"int({inner})"
-        else:
-            inner = inner
-
         if self.log:
             return f"tag(log, {inner})"
         return inner
+
+
+KINDS = ("float", "int", "choice")
+
+
+def _domain(found: Any, key: str) -> Domain:
+    """A domain from JSON. Raises ValueError, which names the key."""
+    content = object_of(found, key)
+    kind = required(content, "kind", string, f"{key}.kind")
+    need(kind in KINDS, f"{key}.kind is {shown(kind)}, expected one of {', '.join(KINDS)}")
+    low = required(content, "low", number, f"{key}.low")
+    high = required(content, "high", number, f"{key}.high")
+    log = required(content, "log", truth, f"{key}.log")
+    choices = required(content, "choices", strings, f"{key}.choices")
+    need(low <= high, f"{key} goes from {low:g} to {high:g}")
+    return Domain(kind, low, high, log, tuple(choices))
+
+
+def _condition(found: Any, key: str) -> tuple[str, frozenset[str]]:
+    """What brings a key along, from JSON. Raises ValueError, which names the key."""
+    pair = items(found, key, lambda value, name: value, 2)
+    need(len(pair) == 2, f"{key} is {shown(found)}, expected a key and its values")
+    return string(pair[0], f"{key}[0]"), frozenset(strings(pair[1], f"{key}[1]"))
 
 
 @dataclass(frozen=True)
@@ -132,6 +166,22 @@ class Space:
 
     domains: Mapping[str, Domain]
     conditions: Mapping[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, found: Any) -> "Space":
+        """From what `to_json` gave. Raises ValueError, which names the key."""
+        content = object_of(found, "space")
+        domains = named(required(content, "domains", object_of), "space.domains", _domain, 10_000)
+        conditions = required(content, "conditions", object_of)
+        return cls(domains, named(conditions, "space.conditions", _condition, 10_000))
+
+    def to_json(self) -> dict[str, Any]:
+        """As `sweep.json` holds it."""
+        conditions = {
+            key: [other, sorted(values)] for key, (other, values) in self.conditions.items()
+        }
+        domains = {key: asdict(domain) for key, domain in self.domains.items()}
+        return {"domains": domains, "conditions": conditions}
 
     def is_active(self, key: str, config: Mapping[str, str]) -> bool:
         """Whether a key belongs to a configuration whose earlier keys are known."""

@@ -89,7 +89,7 @@ class Halving(Stopper):
         self.further: dict[int, Point] = {}  # trial -> the other objectives, where there are any
         self.points: dict[int, dict[int, Point]] = {}  # epoch -> trial -> all of them
 
-    def others(self, trial: int, values: Point) -> None:
+    def report_secondary(self, trial: int, values: Point) -> None:
         """Keep the further objectives' values, for the report that follows."""
         self.further[trial] = values
 

@@ -6,14 +6,13 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from renate.errors import ConfigError
 from renate.tuning.base import COMPLETED, FAILED, STOPPED, Proposer, Stopper
 from renate.tuning.ledger import Ledger
 from renate.tuning.limits import Limits
 from renate.tuning.objectives import Objectives
-from renate.tuning.on_disk.events import EventLog
+from renate.tuning.on_disk.events import Asked, Ended, EventLog, Reported
 from renate.tuning.trial import RUNNING, Backend, End, Report, Trial
 
 REPEATS = 50  # known configurations in a row after which a proposer has nothing new
@@ -31,7 +30,7 @@ class Sweep:
             the same whatever was slow or killed.
         limits: When to end.
         log: Path of the event log; what is in it already is repeated first.
-        others: The same of further objectives.
+        secondary: The same of further objectives.
 
     Attributes:
         tell: Takes each trial after each change, for displays.
@@ -49,17 +48,17 @@ class Sweep:
         order: str,
         limits: Limits,
         log: Path,
-        others: Sequence[str] = (),
+        secondary: Sequence[str] = (),
     ) -> None:
         self.backend = backend
-        self.ledger = Ledger(proposer, stopper, Objectives(mode, others))
+        self.ledger = Ledger(proposer, stopper, Objectives(mode, secondary))
         self.fixed = order == "fixed"
         self.limits = limits
         self.tell = lambda trial: None
         self.path = log
         self.log = EventLog(log)
         self.waiting: dict[int, deque[Report | End]] = {}
-        self.before = max((float(e["time"]) for e in self.log.earlier), default=0.0)
+        self.before = max((event.time for event in self.log.earlier), default=0.0)
         self.began = backend.clock()
         self.over = False
         self.why = ""
@@ -116,17 +115,15 @@ class Sweep:
                 self.why = "the space has nothing new"
                 return
 
-            self._write(ask=trial.id, config=trial.config, source=trial.source)
-            if trial.twin is not None:
-                repeats = repeats + 1
-            else:
-                repeats = 0
-
+            self.log.write(Asked(trial.id, trial.config, trial.source, self._now()))
             self.tell(trial)
             if trial.twin is None:
+                repeats = 0
                 self.backend.start(trial)
-            elif self.ledger.trials[trial.twin].status != RUNNING:
-                self._end_twin(trial)
+            else:
+                repeats += 1
+                if self.ledger.trials[trial.twin].status != RUNNING:
+                    self._end_twin(trial)
 
             if repeats >= REPEATS:
                 self.over = True
@@ -169,15 +166,17 @@ class Sweep:
                 return
 
             trial.taken += 1
-            if not all(map(math.isfinite, (event.value, *event.others))):
-                values = ", ".join(map(str, (event.value, *event.others)))
+            values = (event.value, *event.secondary)
+            if not all(map(math.isfinite, values)):
+                said = ", ".join(map(str, values))
                 self.backend.stop(trial)
-                self._end(trial, FAILED, None, f"the objective is {values} at epoch {event.step}")
+                self._end(trial, FAILED, None, f"the objective is {said} at epoch {event.step}")
                 return
 
-            stop = self.ledger.report(trial, event.step, event.value, event.others)
-            said = {"others": event.others} if event.others else {}
-            self._write(report=trial.id, step=event.step, value=event.value, stop=stop, **said)
+            stop = self.ledger.report(trial, event.step, event.value, event.secondary)
+            self.log.write(
+                Reported(trial.id, event.step, event.value, stop, event.secondary, self._now())
+            )
             self.tell(trial)
             if stop:
                 self.backend.stop(trial)
@@ -187,7 +186,7 @@ class Sweep:
 
         trial.seconds = event.seconds
         trial.taken = trial.taken + 1
-        trial.others = event.others or trial.others
+        trial.secondary = event.secondary or trial.secondary
 
         if event.status == COMPLETED and (event.value is None or not math.isfinite(event.value)):
             self._end(trial, FAILED, None, f"the objective is {event.value}")
@@ -201,15 +200,8 @@ class Sweep:
         return self.ledger.objectives.front(self.ledger.trials)
 
     def _end(self, trial: Trial, status: str, value: float | None, error: str | None) -> None:
-        said = {"others": trial.others} if trial.others else {}
-        self._write(
-            end=trial.id,
-            status=status,
-            value=value,
-            seconds=round(trial.seconds, 3),
-            error=error,
-            **said,
-        )
+        seconds = round(trial.seconds, 3)
+        self.log.write(Ended(trial.id, status, value, seconds, error, trial.secondary, self._now()))
         self.ledger.end(trial, status, value, error)
         self.tell(trial)
         for twin in self.ledger.twins.pop(trial.id, []):
@@ -220,7 +212,7 @@ class Sweep:
     def _end_twin(self, twin: Trial) -> None:
         assert twin.twin is not None
         same = self.ledger.trials[twin.twin]
-        twin.others = same.others
+        twin.secondary = same.secondary
         self._end(twin, same.status, same.value, same.error)
 
     def _check_counts(self) -> None:
@@ -251,45 +243,50 @@ class Sweep:
     def _repeat(self) -> None:
         """Do again, without running anything, what the log says."""
         for event in self.log.earlier:
-            if "ask" in event:
-                trial = self.ledger.ask()
-                said = {
-                    "ask": None if trial is None else trial.id,
-                    "config": trial and trial.config,
-                }
-                self._same(said, event)
-            elif "report" in event:
-                trial = self.ledger.trials[event["report"]]
-                trial.taken += 1
-                self.ledger.now = trial.start + trial.taken
-                stop = self.ledger.report(
-                    trial, event["step"], event["value"], event.get("others", ())
-                )
-                self._same({"stop": stop}, event)
+            if isinstance(event, Asked):
+                self._ask_again(event)
+            elif isinstance(event, Reported):
+                self._report_again(event)
             else:
-                trial = self.ledger.trials[event["end"]]
-                trial.seconds = event["seconds"]
-                trial.others = tuple(event.get("others", ()))
-                if trial.twin is None and (event["status"] == COMPLETED or event["error"]):
-                    trial.taken += 1
-                    self.ledger.now = trial.start + trial.taken
-                self.ledger.end(trial, event["status"], event["value"], event["error"])
+                self._end_again(event)
 
-        doomed = {event["report"] for event in self.log.earlier if event.get("stop")}
+        doomed = {e.trial for e in self.log.earlier if isinstance(e, Reported) and e.stop}
         # Killed between the decision and its end
         for trial in [t for t in self.ledger.running.values() if t.id in doomed]:
             self._end(trial, STOPPED, trial.value, None)
 
         self._check_counts()
 
-    def _same(self, now: dict[str, Any], then: dict[str, Any]) -> None:
-        for key, value in now.items():
-            if value != then[key]:
-                raise ConfigError(
-                    f"{self.path}: repeating the sweep gives {key}={value} where it was "
-                    f"{then[key]}: the tuner or its "
-                    "version has changed; resume=false starts over"
-                )
+    def _ask_again(self, event: Asked) -> None:
+        trial = self.ledger.ask()
+        if trial is None:
+            self._same("ask", None, event.trial)
+        else:
+            self._same("config", trial.config, event.config)
 
-    def _write(self, **event: Any) -> None:
-        self.log.write(**event, time=round(self.elapsed(), 3))
+    def _report_again(self, event: Reported) -> None:
+        trial = self.ledger.trials[event.trial]
+        trial.taken += 1
+        self.ledger.now = trial.start + trial.taken
+        stop = self.ledger.report(trial, event.step, event.value, event.secondary)
+        self._same("stop", stop, event.stop)
+
+    def _end_again(self, event: Ended) -> None:
+        trial = self.ledger.trials[event.trial]
+        trial.seconds = event.seconds
+        trial.secondary = event.secondary
+        if trial.twin is None and (event.status == COMPLETED or event.error):
+            trial.taken += 1
+            self.ledger.now = trial.start + trial.taken
+
+        self.ledger.end(trial, event.status, event.value, event.error)
+
+    def _same(self, key: str, now: object, then: object) -> None:
+        if now != then:
+            raise ConfigError(
+                f"{self.path}: repeating the sweep gives {key}={now} where it was {then}: "
+                "the tuner or its version has changed; resume=false starts over"
+            )
+
+    def _now(self) -> float:
+        return round(self.elapsed(), 3)

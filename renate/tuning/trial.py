@@ -19,7 +19,7 @@ class Trial:
         since: The epoch of its parent after which it does.
         twin: The earlier trial of the same configuration whose outcome is this one's as well.
         start: Where in the logical order of events it began (`order=fixed`).
-        others: Of several objectives, the further ones' values at the epoch of `value`; as
+        secondary: Of several objectives, the further ones' values at the epoch of `value`; as
             measured.
     """
 
@@ -37,7 +37,7 @@ class Trial:
     twin: int | None = None
     start: int = 0
     taken: int = 0
-    others: tuple[float, ...] = ()
+    secondary: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Report:
     trial: int
     step: int
     value: float
-    others: tuple[float, ...] = ()
+    secondary: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class End:
     value: float | None
     seconds: float
     error: str | None = None
-    others: tuple[float, ...] = ()  # where they are known at the end only
+    secondary: tuple[float, ...] = ()  # where they are known at the end only
 
 
 class Backend(Protocol):

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch
 from renate.data.model_inputs import divide
-from renate.updaters.logits import KeepsLogits
+from renate.updaters.shared.logits import KeepsLogits
 
 
 class DERpp(KeepsLogits):

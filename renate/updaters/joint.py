@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns
 from renate.errors import ConfigError
 from renate.updaters.base import Updater
+from renate.updaters.shared.anew import begin_anew
 
 
 class Joint(Updater):
@@ -36,34 +37,9 @@ class Joint(Updater):
 
         self.memory.add_columns(data)
         if self.reset:
-            self._begin_anew(model)
+            begin_anew(self, model)
 
         return self.memory.columns()
-
-    def _begin_anew(self, model: nn.Module) -> None:
-        """Return the model to the weights it was built with.
-
-        Raises:
-            ConfigError: No job says how it is built, and some parameter belongs to no module that
-                can reset itself.
-        """
-        if self.rebuild is not None:
-            model.load_state_dict(self.rebuild().state_dict())
-            return
-
-        lone = {id(p): name for name, p in model.named_parameters()}
-        for module in model.modules():
-            if callable(reset := getattr(module, "reset_parameters", None)):
-                reset()
-                for parameter in module.parameters(recurse=False):
-                    lone.pop(id(parameter), None)
-
-        if lone:
-            raise ConfigError(
-                f"updater.reset=true: nothing resets the parameter '{next(iter(lone.values()))}': "
-                "set rebuild, "
-                "which makes the model anew"
-            )
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the criterion, a scalar, of a batch of what `start` returned."""

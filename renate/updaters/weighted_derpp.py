@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch
 from renate.data.model_inputs import divide
-from renate.updaters.logits import KeepsLogits
-from renate.updaters.weights import Weighted, replay_count
+from renate.updaters.shared.logits import KeepsLogits
+from renate.updaters.shared.weights import Weighted, replay_count
 
 
 class WeightedDERpp(KeepsLogits, Weighted):

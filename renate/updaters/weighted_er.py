@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch
 from renate.data.model_inputs import join
-from renate.updaters.weights import Weighted, replay_count
+from renate.updaters.shared.weights import Weighted, replay_count
 
 
 class WeightedER(Weighted):

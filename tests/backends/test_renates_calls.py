@@ -35,7 +35,7 @@ def test_the_examples_on_sagemaker(aws: Services, workdir: Path) -> None:
     first = State(f"{place}/first_model")
     assert first.versions() == [1]
     weights = bytes(open_store(first.url).get("model.ckpt"))
-    assert "head.weight" in torch.load(io.BytesIO(weights), weights_only=True)
+    assert "_tasks_params.default_task.weight" in torch.load(io.BytesIO(weights), weights_only=True)
 
     run(EXAMPLES / "start_training_with_hpo.py", place, aws.role, "60")
     second = State(f"{place}/second_model")

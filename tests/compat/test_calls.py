@@ -9,8 +9,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from renate.api import Result
+from renate.benchmark.experimentation import execute_experiment_job
 from renate.compat.calls import running, training
-from renate.compat.calls.methods import METHODS
+from renate.compat.space.keys import COMMON, REPLAY, SPECIAL
+from renate.compat.space.methods import METHODS
 from renate.errors import ConfigError, NoVersionError
 from renate.launchers.composing.conf import options_of
 from renate.launchers.sweeps.from_python import composed
@@ -113,6 +115,8 @@ def test_arguments(asked: list[Any], arguments: Any, key: str, expected: Any) ->
         ({"batch_memory_frac": 0.25}, "updater.replay_batch_size", 0.25),
         ({}, "updater.replay_batch_size", 0.5),
         ({"alpha": 0.5}, "updater.alpha", 0.5),
+        ({"updater": "DER", "beta": 0.25}, "updater.beta", 0.25),
+        ({"updater": "Joint", "reset": False}, "updater.reset", False),
         ({"loss_weight": 2.0}, "updater.loss_weight", 2.0),
         ({"loss_normalization": 0}, "updater.loss_normalization", 0),
         ({"early_stopping": True}, "trainer.patience", 3),
@@ -138,11 +142,59 @@ def test_arguments(asked: list[Any], arguments: Any, key: str, expected: Any) ->
             "lr_scheduler._target_",
             "torch.optim.lr_scheduler.CosineAnnealingLR",
         ),
+        (
+            {
+                "learning_rate_scheduler": "CosineAnnealingLR",
+                "learning_rate_scheduler_t_max": 7,
+                "learning_rate_scheduler_interval": "step",
+            },
+            "lr_scheduler.T_max",
+            7,
+        ),
+        (
+            {
+                "learning_rate_scheduler": "CosineAnnealingLR",
+                "learning_rate_scheduler_eta_min": 0.01,
+            },
+            "lr_scheduler.eta_min",
+            0.01,
+        ),
+        ({"learning_rate_scheduler": "CosineAnnealingLR"}, "lr_scheduler.T_max", None),
         ({"learning_rate_scheduler": None}, "lr_scheduler", {}),
+        ({"mask_unused_classes": False}, "updater.alpha", 1.0),
+        ({"ema_memory_update_gamma": 1.0}, "updater.alpha", 1.0),
     ],
 )
 def test_keys(asked: list[Any], space: Any, key: str, expected: Any) -> None:
-    assert OmegaConf.select(config_of(asked, space), key) == expected
+    given = dict(space)
+    updater = given.pop("updater", "ER")
+    assert OmegaConf.select(config_of(asked, given, updater=updater), key) == expected
+
+
+def test_a_schedules_other_arguments_are_left_out_and_said(
+    asked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = {"learning_rate_scheduler": "StepLR", "learning_rate_scheduler_t_max": 7}
+    config = config_of(asked, space)
+    assert "T_max" not in config.lr_scheduler
+    assert "learning_rate_scheduler_t_max is left out: StepLR" in capsys.readouterr().err
+
+
+def test_what_the_page_says_may_be_left_out(asked: list[Any]) -> None:
+    """`mode` and `metric`, without validation data."""
+    run_training_job(config_space={}, config_file="renate_config.py")
+    assert asked[-1].config.objective.metric is None
+
+
+def test_a_budget(asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    space = {"learning_rate": syne_tune.loguniform(1e-3, 0.1)}
+    with pytest.raises(ConfigError, match="price_per_hour"):
+        config_of(asked, space, max_cost=5)
+    lines: list[str] = []
+    monkeypatch.setattr(training, "run", lines.extend)
+    monkeypatch.setattr(training, "write_outputs", lambda *_: None)
+    run_training_job("max", space, "val_accuracy", config_file="renate_config.py", max_cost=5)
+    assert "tuner.max_cost=5" in lines
 
 
 @pytest.mark.parametrize(
@@ -189,7 +241,7 @@ def test_workers_and_schedulers_of_ones_own(asked: list[Any]) -> None:
 
 
 def test_the_space_of_the_page(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    space = {
+    config_space = {
         "optimizer": "SGD",
         "momentum": 0.0,
         "weight_decay": 1e-2,
@@ -200,7 +252,7 @@ def test_the_space_of_the_page(asked: list[Any], capsys: pytest.CaptureFixture[s
         "memory_size": 500,
     }
     for _ in range(2):
-        config_of(asked, space, max_epochs=50)
+        config_of(asked, config_space, max_epochs=50)
     domains = {key: str(domain) for key, domain in asked[-1].request.space.domains.items()}
     assert domains == {
         "optimizer.lr": "interval(0.001, 0.1)",
@@ -231,6 +283,16 @@ def test_updaters_that_come_later_are_refused_by_name(asked: list[Any], method: 
     assert f"updater='{method.name}': this package hasn't got it yet" in str(error.value)
     assert f"updater='{method.instead}'" in str(error.value)
     assert method.instead in BUILT
+
+
+def test_keys_of_offline_er_and_gdumb(asked: list[Any]) -> None:
+    space = {"loss_weight_new_data": 0.3, "memory_batch_size": 7, "memory_size": 90}
+    config = config_of(asked, space, updater="Offline-ER")
+    assert config.updater.loss_weight_new_data == 0.3
+    assert (config.updater.replay_batch_size, config.memory.capacity) == (7, 90)
+
+    config = config_of(asked, {"memory_size": 90, "reset": False}, updater="GDumb")
+    assert (config.memory.capacity, config.memory.greedy, config.updater.reset) == (90, True, False)
 
 
 def test_avalanches_er_is_ours_and_said_so(
@@ -298,6 +360,7 @@ def test_a_file_with_everything_fills_every_group(asked: list[Any]) -> None:
 def test_sagemakers_arguments(asked: list[Any], workdir: Path) -> None:
     (workdir / "requirements.txt").write_text("")
     (workdir / "src").mkdir()
+    (workdir / "more").mkdir()
     config = config_of(
         asked,
         backend="sagemaker",
@@ -308,13 +371,14 @@ def test_sagemakers_arguments(asked: list[Any], workdir: Path) -> None:
         requirements_file="requirements.txt",
         job_name="mine",
         source_dir="src",
+        dependencies=["more"],
     )
     backend = config.backend
     assert backend._target_ == "renate.launchers.sagemaker.launcher.SageMakerLauncher"
     assert (backend.role, backend.instance_type) == (ROLE, "ml.g4dn.xlarge")
     assert (backend.instance_count, backend.max_run) == (2, 3600)
     assert (backend.requirements, backend.job_name) == ("requirements.txt", "mine")
-    assert backend.source_dirs == ["src"]
+    assert backend.source_dirs == ["src", "more"]
 
 
 def test_a_file_may_be_named_as_it_lies_below_source_dir(asked: list[Any], workdir: Path) -> None:
@@ -338,6 +402,31 @@ def test_tuning_jobs_have_the_arguments_of_before(asked: list[Any]) -> None:
     assert (config.state.url, config.state.first, config.seed) == ("out", True, 4)
     with pytest.raises(ConfigError, match="no argument 'sed', did you mean 'seed'"):
         execute_tuning_job("max", {}, "val_loss", "local", sed=4)
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "there"),
+    [
+        (execute_tuning_job, "input_state_url", "state_url"),
+        (execute_tuning_job, "output_state_url", "next_state_url"),
+        (run_training_job, "state_url", "input_state_url"),
+        (run_training_job, "next_state_url", "output_state_url"),
+    ],
+)
+def test_names_of_the_other_function_are_told(call: Any, name: str, there: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        call("max", {}, "val_loss", "local", **{name: "x"})
+    expected = f"{call.__name__} has no argument '{name}': it is called '{there}' there"
+    assert str(error.value) == expected
+
+
+def test_a_misspelt_argument_gets_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="'max_epoch', did you mean 'max_epochs'"):
+        run_training_job("max", {}, "val_loss", "local", max_epoch=3)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match="'instance_typ', did you mean 'instance_type'"):
+        execute_experiment_job(instance_typ="ml.m5.large")
+    with pytest.raises(ConfigError, match="execute_experiment_job needs the argument 'backend'"):
+        execute_experiment_job(num_updates=2)
 
 
 def test_a_state_that_isnt_there_is_an_error(asked: list[Any]) -> None:
@@ -389,42 +478,91 @@ def test_what_cant_be_right(asked: list[Any], space: Any, arguments: Any, messag
     assert "\n" not in str(error.value)
 
 
-def test_every_documented_argument_is_there() -> None:
-    documented = [
-        "mode",
-        "config_space",
-        "metric",
-        "backend",
-        "updater",
-        "max_epochs",
-        "task_id",
-        "chunk_id",
-        "input_state_url",
-        "output_state_url",
-        "working_directory",
-        "source_dir",
-        "config_file",
-        "requirements_file",
-        "role",
-        "instance_type",
-        "instance_count",
-        "instance_max_time",
-        "max_time",
-        "max_num_trials_started",
-        "max_num_trials_completed",
-        "max_num_trials_finished",
-        "max_cost",
-        "n_workers",
-        "scheduler",
-        "scheduler_kwargs",
-        "seed",
-        "accelerator",
-        "devices",
-        "strategy",
-        "precision",
-        "deterministic_trainer",
-        "gradient_clip_val",
-        "gradient_clip_algorithm",
-        "job_name",
-    ]
-    assert list(inspect.signature(run_training_job).parameters) == documented
+# Renate 0.5.1's own order, after which stands what was called otherwise before it.
+DOCUMENTED = [
+    "mode",
+    "config_space",
+    "metric",
+    "backend",
+    "updater",
+    "max_epochs",
+    "task_id",
+    "chunk_id",
+    "input_state_url",
+    "output_state_url",
+    "working_directory",
+    "dependencies",
+    "config_file",
+    "requirements_file",
+    "role",
+    "instance_type",
+    "instance_count",
+    "instance_max_time",
+    "max_time",
+    "max_num_trials_started",
+    "max_num_trials_completed",
+    "max_num_trials_finished",
+    "max_cost",
+    "n_workers",
+    "scheduler",
+    "scheduler_kwargs",
+    "seed",
+    "accelerator",
+    "devices",
+    "strategy",
+    "precision",
+    "deterministic_trainer",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "job_name",
+    "source_dir",
+]
+ON_SAGEMAKER = "test_sagemakers_arguments"
+# Argument -> the test here that shows what it does; those that aren't named are in the table of
+# `test_arguments`.
+SHOWN_BY = {
+    "config_space": "test_the_space_of_the_page",
+    "backend": ON_SAGEMAKER,
+    "updater": "test_updaters",
+    "input_state_url": "test_a_state_that_isnt_there_is_an_error",
+    "config_file": "test_a_file_with_everything_fills_every_group",
+    "dependencies": ON_SAGEMAKER,
+    "requirements_file": ON_SAGEMAKER,
+    "role": ON_SAGEMAKER,
+    "instance_type": ON_SAGEMAKER,
+    "instance_count": ON_SAGEMAKER,
+    "instance_max_time": ON_SAGEMAKER,
+    "job_name": ON_SAGEMAKER,
+    "source_dir": ON_SAGEMAKER,
+    "max_time": "test_tuning",
+    "max_num_trials_started": "test_tuning",
+    "max_num_trials_completed": "test_tuning",
+    "max_num_trials_finished": "test_tuning",
+    "max_cost": "test_a_budget",
+    "n_workers": "test_workers_and_schedulers_of_ones_own",
+    "scheduler": "test_tuning",
+    "scheduler_kwargs": "test_tuning",
+}
+
+
+def parameters_of(test: Any) -> str:
+    """What a test is given, and what it says itself."""
+    marks = [mark.args[1] for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+    return f"{marks}{inspect.getsource(test)}"
+
+
+def test_every_documented_argument_has_a_test_that_shows_it() -> None:
+    assert list(inspect.signature(run_training_job).parameters) == DOCUMENTED
+    for argument in DOCUMENTED:
+        test = globals()[SHOWN_BY.get(argument, "test_arguments")]
+        assert argument in parameters_of(test), f"{test.__name__} doesn't show {argument}"
+
+
+def test_every_documented_key_has_a_test_that_shows_it() -> None:
+    shown = parameters_of(test_keys)
+    keys = {*COMMON, *REPLAY, *SPECIAL}
+    for method in METHODS:
+        if method.name in BUILT:
+            keys |= {*method.keys}
+    missing = sorted(key for key in keys if f"'{key}'" not in shown)
+    assert not missing

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from renate.compat.calls.domains import as_override, is_domain
-from renate.compat.calls.keys import Translation
-from renate.compat.calls.methods import method_for
 from renate.compat.files.description import describe
+from renate.compat.space.domains import as_override, is_domain
+from renate.compat.space.keys import Translation
+from renate.compat.space.methods import method_for
 from renate.errors import ConfigError
 from renate.launchers.sweeps.request.space import domain_in
 from renate.tuning.space import Domain

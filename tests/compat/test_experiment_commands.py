@@ -78,7 +78,7 @@ def test_an_experiment_by_names(mnist: Path) -> None:
     assert matrix[0][1] == 0, "digits that it has not seen yet"
     assert matrix[1][1] > 0.5
     weights = torch.load("results/update_1/model.ckpt", weights_only=True)
-    assert weights["layers.1.weight"].shape == (16, 784)
+    assert weights["_backbone.1.weight"].shape == (16, 784)
 
 
 def flags_of(**keys: Any) -> list[str]:

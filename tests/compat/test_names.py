@@ -16,7 +16,6 @@ from torch.utils.data import TensorDataset
 
 import renate
 from renate.benchmark.datasets.vision_datasets import TorchVisionDataModule
-from renate.benchmark.models.mlp import MultiLayerPerceptron
 from renate.benchmark.scenarios import (
     ClassIncrementalScenario,
     IIDScenario,
@@ -145,23 +144,15 @@ def test_a_wrapper_takes_any_network() -> None:
         RenateWrapper.from_state_dict(wrapped.state_dict())
 
 
-def test_the_perceptron() -> None:
-    net = MultiLayerPerceptron(64, 10, num_hidden_layers=2, hidden_size=16)
-    widths = [layer.out_features for layer in net.layers if isinstance(layer, nn.Linear)]
-    assert widths == [16, 16, 16], "num_hidden_layers + 1, as Renate built them"
-    assert net(torch.rand(3, 1, 8, 8)).shape == (3, 10)
+def test_a_wrapper_unpacks_what_it_is_given() -> None:
+    class Sum(nn.Module):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> Any:
+            return (a + 2 * b,)
 
-    by_layer = MultiLayerPerceptron(4, 2, 1, (8, 6), "Tanh", True)
-    kinds = [type(layer).__name__ for layer in by_layer.layers]
-    assert kinds == ["Flatten", *["Linear", "BatchNorm1d", "Tanh"] * 2]
-    again = MultiLayerPerceptron.from_state_dict(by_layer.state_dict())
-    inputs = torch.rand(5, 4)
-    assert torch.equal(again.eval()(inputs), by_layer.eval()(inputs))
-
-    with pytest.raises(ValueError, match=r"num_hidden_layers \+ 1 = 3"):
-        MultiLayerPerceptron(4, 2, 2, [8, 8])
-    with pytest.raises(ValueError, match="expected a class of torch.nn"):
-        MultiLayerPerceptron(4, 2, 1, 8, "Rel")
+    one, two = torch.rand(3, 2), torch.rand(3, 2)
+    wrapped = RenateWrapper(Sum())
+    assert torch.equal(wrapped({"b": two, "a": one}), one + 2 * two)
+    assert torch.equal(wrapped((one, two)), one + 2 * two)
 
 
 def test_validation_is_split_off_by_the_seed() -> None:

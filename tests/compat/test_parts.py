@@ -50,8 +50,8 @@ def test_models_get_their_arguments(full: dict[str, Any]) -> None:
     model = ModelFn(full | {"hidden": 5, "activation": "Tanh"}, "default_task")
     assert model(torch.rand(3, 64)).shape == (3, 10)
     net: Any = model.net
-    assert net.head.in_features == 5
-    assert isinstance(net.layers[2], nn.Tanh)
+    assert net.get_predictor().in_features == 5
+    assert isinstance(net.get_backbone()[2], nn.Tanh)
 
 
 def test_models_begin_from_a_states_weights(full: dict[str, Any]) -> None:

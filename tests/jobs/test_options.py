@@ -18,6 +18,8 @@ TEXTS = ["data=text", "data.train=texts.parquet", "data.text=text", "data.target
 LABELS = ["data=files", "data.train=flags.parquet", "data.target=[a,b]"]
 NEEDS = {
     ("loss", "mse"): NUMBERS,
+    ("loss", "mae"): NUMBERS,
+    ("loss", "huber"): NUMBERS,
     ("metrics", "regression"): NUMBERS,
     ("problem", "regression"): NUMBERS,
     ("loss", "binary_cross_entropy"): LABELS,
@@ -33,9 +35,12 @@ NEEDS = {
     ("model", "resnet18"): ["model.width=4"],
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop", "+optimizer.alpha=0.9"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
+    ("lr_scheduler", "multistep"): ["lr_scheduler.milestones=[1]"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("memory", "infinite"): ["updater=joint"],
     ("search_space", "derpp"): ["updater=derpp"],
+    ("search_space", "der"): ["updater=der"],
+    ("search_space", "offline_er"): ["updater=offline_er"],
     ("search_space", "weighted_er"): ["updater=weighted_er"],
     ("search_space", "weighted_derpp"): ["updater=weighted_derpp"],
     ("tuner", "syne_tune/any"): [

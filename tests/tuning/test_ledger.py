@@ -55,7 +55,7 @@ def test_the_cost_is_that_of_the_hours_spent() -> None:
 def test_of_equal_values_the_further_objective_decides_then_who_was_asked_first() -> None:
     objectives = Objectives("max", ["min"])
     trials = [
-        Trial(n, {}, "random", status="completed", value=value, others=(other,))
+        Trial(n, {}, "random", status="completed", value=value, secondary=(other,))
         for n, (value, other) in enumerate([(0.5, 2.0), (0.5, 1.0), (0.5, 1.0), (0.4, 0.0)])
     ]
     assert min(trials, key=objectives.rank).id == 1

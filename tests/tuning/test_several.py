@@ -57,12 +57,12 @@ def sweep_of(name: str, log: Path, backend: Simulated, trials: int = 14) -> Swee
         order="fixed",
         limits=limits,
         log=log,
-        others=["min"],
+        secondary=["min"],
     )
 
 
 def outcome(trials: list[Trial]) -> list[tuple[Any, ...]]:
-    return [(t.id, t.config, t.status, t.step, t.value, t.others) for t in trials]
+    return [(t.id, t.config, t.status, t.step, t.value, t.secondary) for t in trials]
 
 
 @pytest.mark.parametrize("every", [12, pytest.param(4, marks=pytest.mark.slow)])
@@ -81,7 +81,7 @@ def test_killed_it_ends_like_an_undisturbed_sweep(name: str, every: int, tmp_pat
 def test_the_front_is_what_no_other_completed_trial_beats(name: str, tmp_path: Path) -> None:
     sweep = sweep_of(name, tmp_path / "log", TwoObjectives())
     completed = [t for t in sweep.run() if t.status == COMPLETED]
-    points = {t.id: (-float(t.value or 0.0), *t.others) for t in completed}
+    points = {t.id: (-float(t.value or 0.0), *t.secondary) for t in completed}
     front = {t.id for t in sweep.front()}
     assert front
     for number, point in points.items():
@@ -95,7 +95,7 @@ def test_halving_keeps_a_trial_that_is_best_in_the_second_objective() -> None:
     stopper.bind(steps=9, seed=0, enqueued=0, warm=False)
     stops = []
     for trial, point in enumerate([(1.0, 5.0), (2.0, 4.0), (9.0, 1.0), (8.0, 9.0)]):
-        stopper.others(trial, point[1:])
+        stopper.report_secondary(trial, point[1:])
         stops.append(stopper.report(trial, 1, point[0]))
     assert stops == [False, False, False, True]
 
@@ -201,7 +201,7 @@ def test_a_sampler_of_one_objective() -> None:
     def ask_some() -> None:
         for trial in range(12):
             proposer.ask(trial)
-            proposer.others(trial, (1.0,))
+            proposer.report_secondary(trial, (1.0,))
             proposer.end(trial, COMPLETED, 1.0)
 
     with pytest.raises(ConfigError, match="CmaEsSampler: .*multi-objective"):

@@ -10,6 +10,8 @@ from renate.errors import JobError
 from renate.state.publish import stage
 from renate.state.versions import State
 from renate.tuning.on_disk.sweep_folder import cut_to_what_is_there, trials_of
+from renate.tuning.on_disk.sweep_record import SweepRecord
+from renate.tuning.space import Domain, Space
 
 LOG = [
     {"ask": 0, "config": {"lr": "0.1"}, "source": "sampled"},
@@ -20,8 +22,24 @@ LOG = [
 ]
 
 
+RECORD = {
+    "id": "s",
+    "recipe": "r",
+    "parent": None,
+    "to": "state",
+    "metric": "val_accuracy",
+    "mode": "max",
+    "others": {},
+    "seed": 0,
+    "overrides": [],
+    "space": {"domains": {}, "conditions": {}},
+    "created": 0.0,
+    "cwd": ".",
+}
+
+
 def sweep(folder: Path) -> Path:
-    (folder / "sweep.json").write_text(json.dumps({"mode": "max", "others": {}}))
+    (folder / "sweep.json").write_text(json.dumps(RECORD))
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in LOG))
     for trial in ("0", "1"):
         state = State(str(folder / trial / "candidate"))
@@ -86,3 +104,79 @@ def test_an_event_of_another_kind_is_named_by_file_line_and_key(
 
     assert f"{log}, line {len(LOG) + 1}: " in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("mode", "most", "mode is most, expected max or min"),
+        ("others", {"val_loss": "least"}, "others.val_loss is least, expected max or min"),
+        ("seed", "0", "seed is 0, expected -"),
+        ("to", None, "to is None, expected a text"),
+        ("overrides", "lr=1", "overrides is lr=1, expected a list"),
+        ("parent", {"url": "u", "version": 1}, "lacks the key 'parent.sha256'"),
+        ("space", {"domains": {}}, "lacks the key 'conditions'"),
+        (
+            "space",
+            {"domains": {"lr": {"kind": "floats"}}, "conditions": {}},
+            "space.domains.lr.kind is floats, expected one of float, int, choice",
+        ),
+        (
+            "space",
+            {
+                "domains": {
+                    "lr": {"kind": "int", "low": 2, "high": 1, "log": False, "choices": []}
+                },
+                "conditions": {},
+            },
+            "space.domains.lr goes from 2 to 1",
+        ),
+        (
+            "space",
+            {"domains": {}, "conditions": {"lr": ["updater"]}},
+            "space.conditions.lr is .*, expected a key and its values",
+        ),
+    ],
+)
+def test_a_record_of_another_kind_is_named_by_file_and_key(
+    key: str, value: Any, named: str, tmp_path: Path
+) -> None:
+    folder = sweep(tmp_path)
+    record = folder / "sweep.json"
+    record.write_text(json.dumps(RECORD | {key: value}))
+    with pytest.raises(JobError, match=f"sweep.json: .*{named}.*; resume=false begins anew"):
+        trials_of(folder)
+
+
+@pytest.mark.parametrize("key", sorted(RECORD))
+def test_a_record_that_lacks_a_key_is_no_record(key: str, tmp_path: Path) -> None:
+    folder = sweep(tmp_path)
+    left = {name: value for name, value in RECORD.items() if name != key}
+    (folder / "sweep.json").write_text(json.dumps(left))
+    with pytest.raises(JobError, match=f"lacks the key '{key}'"):
+        trials_of(folder)
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    lr = Domain("float", 0.1, 1.0, log=True)
+    updater = Domain("choice", choices=("er", "derpp"))
+    conditions = {"updater.alpha": ("updater", frozenset({"derpp"}))}
+    space = Space({"updater": updater, "optimizer.lr": lr, "updater.alpha": lr}, conditions)
+    written = RECORD | {
+        "seed": -1,
+        "parent": {"url": "u", "version": 3, "sha256": "ab"},
+        "others": {"val_loss": "min"},
+        "space": space.to_json(),
+        "added": ["backend.workers=2"],
+        "of_a_later_release": 1,
+    }
+    record = SweepRecord.from_json(json.loads(json.dumps(written)))
+    assert record.space == space
+    assert record.to_json() == written
+
+
+def test_a_trial_whose_job_is_damaged_is_named(tmp_path: Path) -> None:
+    folder = sweep(tmp_path)
+    (folder / "1" / "job.json").write_text('{"recipe": "r", "overrides": 3}')
+    with pytest.raises(JobError, match=r"1/job.json: overrides is 3, expected a list"):
+        cut_to_what_is_there(folder)

@@ -183,8 +183,106 @@ def test_joint_trains_on_everything_from_fresh_weights(model: nn.Module) -> None
     [
         ("er", {"replay_batch_size": 0}, "replay_batch_size=0: expected 1 or more"),
         ("derpp", {"alpha": -1.0}, "alpha=-1.0, beta=0.5: expected 0 or more"),
+        ("der", {"alpha": -1.0}, "alpha=-1.0: expected 0 or more"),
+        ("der", {"replay_batch_size": 0}, "replay_batch_size=0: expected 1 or more"),
+        ("offline_er", {"loss_weight_new_data": 1.5}, "loss_weight_new_data=1.5: expected 0 to 1"),
+        ("offline_er", {"replay_batch_size": 1.5}, "replay_batch_size=1.5: expected a fraction"),
     ],
 )
 def test_bounds(name: str, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text.replace(".", r"\.")):
         updater_of(name, memory_of(), **changes)
+
+
+def test_der_stays_close_to_the_logits_of_then(model: nn.Module) -> None:
+    memory = memory_of()
+    updater = updater_of("der", memory, alpha=0.7, replay_batch_size=4)
+    first = batch_of(1)
+    second = batch_of(2)
+    then = model(first.inputs).detach()
+    alone = updater.loss(model, first)
+    assert torch.equal(alone, F.cross_entropy(model(first.inputs), first.targets))
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+
+    twin = memory_of()
+    twin.add(first, logits=then)
+    past = twin.sample(4)
+    far = ((model(past.inputs) - past.logits) ** 2).sum() / (4 * 3)
+    expected = F.cross_entropy(model(second.inputs), second.targets) + 0.7 * far
+    assert far > 0.01
+    torch.testing.assert_close(updater.loss(model, second), expected)
+    assert len(memory) == 16
+
+
+@pytest.mark.parametrize("given", [None, 0.25])
+def test_offline_er_weighs_new_data_by_their_share(model: nn.Module, given: float | None) -> None:
+    memory = memory_of()
+    updater = updater_of("offline_er", memory, loss_weight_new_data=given, replay_batch_size=5)
+    first = batch_of(1, rows=30)
+    updater.start(model, first.raw)
+    alone = updater.loss(model, first)
+    assert torch.equal(alone, F.cross_entropy(model(first.inputs), first.targets))
+    assert len(memory) == 0, "nothing is kept before the update ends"
+
+    updater.finish(model, first.raw)
+    other = updater_of("offline_er", memory, loss_weight_new_data=given, replay_batch_size=5)
+    other.load_state_dict(updater.state_dict())
+    second = batch_of(2, rows=10)
+    other.start(model, second.raw)
+
+    twin = memory_of()
+    twin.add(first)
+    past = twin.sample(5)
+    weight = 10 / (30 + 10) if given is None else given
+    expected = weight * F.cross_entropy(model(second.inputs), second.targets)
+    expected = expected + (1 - weight) * F.cross_entropy(model(past.inputs), past.targets)
+    torch.testing.assert_close(other.loss(model, second), expected)
+    assert memory.count == 30
+
+    other.finish(model, second.raw)
+    assert int(other.seen) == memory.count == 40
+
+
+def test_offline_er_counts_a_memory_that_another_updater_filled(model: nn.Module) -> None:
+    memory = memory_of()
+    memory.add(batch_of(1, rows=30))
+    updater = updater_of("offline_er", memory, replay_batch_size=5)
+    updater.start(model, batch_of(2, rows=10).raw)
+    assert updater.weight == 0.25, "at 1 nothing would be replayed"
+
+
+def test_gdumb_trains_on_its_memory_alone(model: nn.Module) -> None:
+    memory = memory_of("greedy", capacity=6)
+    updater = updater_of("gdumb", memory)
+    updater.rebuild = lambda: nn.Linear(5, 3)
+    of_class = [(0, 20), (1, 20), (2, 20)]
+    for label, (number, rows) in enumerate(of_class):
+        before = model.weight.clone()  # type: ignore[union-attr, operator]
+        raw = batch_of(number, rows).raw | {"targets": torch.full((rows,), label)}
+        own = updater.start(model, raw)
+        assert own is not None
+        held = torch.bincount(own["targets"], minlength=3).tolist()
+        assert held == [[6, 0, 0], [3, 3, 0], [2, 2, 2]][label]
+        # Of each class those that came first
+        here = own["inputs"][own["targets"] == label]
+        assert {tuple(r) for r in here.tolist()} == {
+            tuple(r) for r in raw["inputs"][: held[label]].tolist()
+        }
+        assert not torch.equal(before, model.weight), "fresh weights"  # type: ignore[arg-type]
+
+    batch = batch_of(3)
+    expected = F.cross_entropy(model(batch.inputs), batch.targets)
+    assert torch.equal(updater.loss(model, batch), expected)
+    assert memory.count == 60, "a batch of the memory is not offered to it again"
+
+
+def test_gdumb_refuses_what_it_cant_train_on(model: nn.Module) -> None:
+    with pytest.raises(ConfigError, match="a NoMemory keeps nothing: memory=greedy"):
+        updater_of("gdumb", memory_of("none")).start(model, batch_of(0).raw)
+    memory = memory_of("greedy")
+    memory.bind(seed=0, transform=BatchTransform(), rank=0, ranks=2)
+    with pytest.raises(ConfigError, match="2 processes .* trainer.devices=1"):
+        updater_of("gdumb", memory).start(model, batch_of(0).raw)

@@ -22,6 +22,7 @@ class Schema:
         self.loader = loader
         self.options: dict[str, tuple[Any, str]] = {}
         self.chosen: Mapping[str, str | None] = {}
+        self.nested: dict[str, str] = {}
         self.root, self.root_file = self.option("config")
 
     def option(self, path: str) -> tuple[Any, str]:
@@ -68,6 +69,7 @@ class Schema:
             g: o for g, o in choices.items() if "/" not in g and "@" not in g and o is not None
         }
 
+        self.nested = _within_groups(choices, groups)
         for name in config:
             key = str(name)
             if key in groups:
@@ -81,6 +83,9 @@ class Schema:
                 )
 
     def _node(self, node: Any, expected: Any, key: str, file: str, added: frozenset[str]) -> None:
+        if key in self.nested:
+            expected, file = self.option(self.nested[key])
+
         if isinstance(expected, dict) and isinstance(node, DictConfig) and not is_none(node):
             if expected.get("_target_") == MISSING or not expected:
                 return  # any class, any entries: build() checks them against the class
@@ -141,6 +146,18 @@ class Schema:
 
             return f"; set by {name}"
         return ""
+
+
+def _within_groups(choices: Mapping[str, str | None], groups: Mapping[str, str]) -> dict[str, str]:
+    """Options that were chosen for a place within another group's: key -> path of the option, as
+    `lr_scheduler.then` of `lr_scheduler@lr_scheduler.then=cosine`.
+    """
+    nested = {}
+    for choice, option in choices.items():
+        group, _, package = choice.partition("@")
+        if option is not None and "." in package and package.partition(".")[0] in groups:
+            nested[package] = f"{group}/{option}"
+    return nested
 
 
 def _is_choice(default: Any, group: str) -> bool:

@@ -23,7 +23,8 @@ from renate.jobs.passed_objects import ELSEWHERE
 from renate.jobs.records import COMPLETED, LOG, Event, JobRecord, JobResult
 from renate.state.store import open_store
 from renate.state.versions import State
-from renate.tuning.on_disk.sweep_folder import EVENTS, RECORD, cut_to_what_is_there
+from renate.tuning.on_disk.sweep_folder import EVENTS, cut_to_what_is_there
+from renate.tuning.on_disk.sweep_record import PinnedSweep, SweepRecord
 
 from ...base import ComposedJob
 from ...composing.session import opened
@@ -125,22 +126,23 @@ def _more(order: Json, directory: Path) -> list[str]:
 
 def _tuned(order: Json, directory: Path) -> JobResult:
     more = [*order["more"], *_more(order, directory)]
-    pinned = order["record"]
-    if pinned is not None:
+    pinned = None
+    if order["record"] is not None:
+        pinned = PinnedSweep.from_json(order["record"])
         more += _published_before(pinned)
-        pinned = pinned | {"added": more}
-        cut_to_what_is_there(directory / pinned["id"])
+        pinned = replace(pinned, added=more)
+        cut_to_what_is_there(directory / pinned.id)
 
     with opened([*order["argv"], *more]) as (launcher, settings, parsed):
         return tune(launcher, settings, parsed, pinned)
 
 
-def _published_before(pinned: Json) -> list[str]:
+def _published_before(pinned: PinnedSweep) -> list[str]:
     """A machine may be taken away between publishing and saying so: then a first update is no
     first.
     """
-    newest = State(pinned["to"]).newest()
-    if newest is not None and newest.job == pinned["id"]:
+    newest = State(pinned.to).newest()
+    if newest is not None and newest.job == pinned.id:
         return ["state.first=false"]
     return []
 
@@ -196,7 +198,7 @@ def _left(order: Json, directory: Path) -> Json:
     if not (folder / EVENTS).exists():
         return {}
 
-    return {"record": read_json(folder / RECORD), "events": (folder / EVENTS).read_text()}
+    return {"record": SweepRecord.read(folder).to_json(), "events": (folder / EVENTS).read_text()}
 
 
 def _each(directory: Path, ids: Sequence[str]) -> Iterator[Json]:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
-from renate.tuning.on_disk.sweep_folder import space_to_json
+from renate.tuning.on_disk.sweep_record import SweepRecord
 from renate.tuning.space import Config, Domain
 
 from ...base import ComposedJob
@@ -204,31 +204,30 @@ class SweepRequest:
             return max(map(int, domain.values()))
         return max(1, int(self.base.config.trainer.max_epochs))
 
-    def _record(self, config: Json) -> Json:
-        record = self.base.record
-        parent = record.to_json()["parent"]
+    def _record(self, config: Json) -> SweepRecord:
+        job = self.base.record
         state = config["state"]
         shape = {k: v for k, v in self.tuner.items() if k not in (*LIMITS, "keep", "storage")}
-        asked = json.dumps([record.recipe, shape, space_to_json(self.space)], sort_keys=True)
+        asked = json.dumps([job.recipe, shape, self.space.to_json()], sort_keys=True)
         recipe = hashlib.sha256(asked.encode()).hexdigest()[:16]
-        where = f"{recipe}/{parent}/{state['url']}/{state['next_url']}"
+        where = f"{recipe}/{job.to_json()['parent']}/{state['url']}/{state['next_url']}"
         name = f"sweep-{hashlib.sha256(where.encode()).hexdigest()[:10]}"
         folder = Path(str(config["run_dir"])).absolute() / name
 
-        return {
-            "id": name,
-            "recipe": recipe,
-            "parent": parent,
-            "to": state["next_url"] or state["url"] or str(folder / "state"),
-            "metric": self.objective["metric"],
-            "mode": self.objective["mode"],
-            "others": self.objective["others"],
-            "seed": config["seed"],
-            "overrides": self.shared(),
-            "space": space_to_json(self.space),
-            "created": time.time(),
-            "cwd": str(Path.cwd()),
-        }
+        return SweepRecord(
+            id=name,
+            recipe=recipe,
+            parent=job.parent,
+            to=state["next_url"] or state["url"] or str(folder / "state"),
+            metric=self.objective["metric"],
+            mode=self.objective["mode"],
+            secondary=self.objective["others"],
+            seed=config["seed"],
+            overrides=self.shared(),
+            space=self.space,
+            created=time.time(),
+            cwd=str(Path.cwd()),
+        )
 
     @property
     def slots(self) -> int:

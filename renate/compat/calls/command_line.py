@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from renate.compat.calls.methods import method_for
 from renate.compat.calls.running import tell_once
 from renate.compat.calls.training import run_training_job
 from renate.compat.files.description import Description, describe
 from renate.compat.names.defaults import TASK_ID, WORKING_DIRECTORY
+from renate.compat.space.methods import method_for
 from renate.errors import ConfigError, RenateError
 from renate.launchers.sweeps.request.space import domain_in
 

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load
 
 from renate.api import Result
-from renate.compat.calls.domains import is_domain
-from renate.compat.calls.keys import Translation
+from renate.compat.space.domains import is_domain
+from renate.compat.space.keys import Translation
 from renate.errors import StateError
 from renate.state.store import Store, open_store
 from renate.state.versions import State

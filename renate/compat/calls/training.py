@@ -1,25 +1,25 @@
 """`run_training_job`, and `execute_tuning_job`, its name before: one update, tuned or not."""
 
-import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from renate.api import Result
 from renate.compat.calls import lines
-from renate.compat.calls.keys import Translation
-from renate.compat.calls.methods import method_for
+from renate.compat.calls.arguments import by_name
 from renate.compat.calls.outputs import write_outputs
 from renate.compat.calls.running import run, tell_once
 from renate.compat.calls.schedulers import limits_of, tuner_of
 from renate.compat.names.defaults import TASK_ID, WORKING_DIRECTORY
-from renate.errors import ConfigError, nearest
+from renate.compat.space.keys import Translation
+from renate.compat.space.methods import method_for
 
 
+@by_name(renamed={"state_url": "input_state_url", "next_state_url": "output_state_url"})
 def run_training_job(  # noqa: PLR0913 (Renate's signature)
-    mode: str | None,
-    config_space: Mapping[str, Any],
-    metric: str | None,
-    backend: str,
+    mode: str | None = None,
+    config_space: Mapping[str, Any] | None = None,
+    metric: str | None = None,
+    backend: str = "local",
     updater: str = "ER",
     max_epochs: int | None = None,
     task_id: str = TASK_ID,
@@ -27,7 +27,7 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
     input_state_url: str | None = None,
     output_state_url: str | None = None,
     working_directory: str | None = WORKING_DIRECTORY,
-    source_dir: str | None = None,
+    dependencies: Sequence[str] | None = None,
     config_file: str | None = None,
     requirements_file: str | None = None,
     role: str | None = None,
@@ -51,13 +51,14 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
     gradient_clip_val: float | None = None,
     gradient_clip_algorithm: str | None = None,
     job_name: str = "renate",
+    source_dir: str | None = None,
 ) -> Result:
     """Update a model, or train a first one; tune what has a domain.
 
     Args:
         mode: `max` or `min`: which way the metric is better; None where there is no metric.
         config_space: Renate's keys, and arguments of the config file's functions -> values, or
-            domains of Syne Tune's.
+            domains of Syne Tune's; what it lacks is as Renate had it.
         metric: `val_…` or `train_…`: by which the best epoch and the best trial are known. None
             keeps the last epoch's weights.
         backend: `local` or `sagemaker`.
@@ -68,7 +69,7 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
         input_state_url: The state that the update starts from; None trains a first model.
         output_state_url: Where the new state goes; None leaves it in the job's own directory.
         working_directory: Where jobs, and what data modules download, are kept.
-        source_dir: A folder of further modules, on SageMaker.
+        dependencies: Further modules, or folders of such, on SageMaker.
         config_file: Defines `model_fn` and `data_module_fn`.
         requirements_file: Packages to install, on SageMaker.
         role: On SageMaker; None is that of this environment.
@@ -92,6 +93,8 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
         gradient_clip_val: None doesn't clip.
         gradient_clip_algorithm: `norm` or `value`.
         job_name: How names of training jobs on SageMaker begin.
+        source_dir: A folder of further modules, on SageMaker, as it was called before
+            `dependencies`; the config file may be named as it lies in there.
 
     Returns:
         What the job came to.
@@ -100,8 +103,9 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
         ConfigError: An argument or a key that can't be right.
         JobError: The job failed.
     """
+    space = dict(config_space or {})
     description = lines.description_of(config_file, source_dir)
-    translation = Translation(config_space, method_for(updater), description, max_epochs, tell_once)
+    translation = Translation(space, method_for(updater), description, max_epochs, tell_once)
     tell_of_differences(translation, input_state_url)
 
     settings = {
@@ -115,7 +119,7 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
         "mode": mode,
     }
     overrides = [
-        *lines.of_file(description, config_space, metric),
+        *lines.of_file(description, space, metric),
         *translation.overrides(),
         *lines.of_settings(settings),
         *lines.of_state(input_state_url, output_state_url),
@@ -136,7 +140,7 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
             max_run=instance_max_time,
             requirements=requirements_file,
             job_name=job_name,
-            source_dirs=[source_dir] if source_dir else [],
+            source_dirs=[*([source_dir] if source_dir else []), *(dependencies or [])],
         ),
     ]
 
@@ -178,11 +182,15 @@ def tell_of_fixed_arguments(translation: Translation) -> None:
             )
 
 
+@by_name(
+    renamed={"input_state_url": "state_url", "output_state_url": "next_state_url"},
+    others=run_training_job,
+)
 def execute_tuning_job(  # noqa: PLR0913 (Renate's signature)
-    mode: str | None,
-    config_space: Mapping[str, Any],
-    metric: str | None,
-    backend: str,
+    mode: str | None = None,
+    config_space: Mapping[str, Any] | None = None,
+    metric: str | None = None,
+    backend: str = "local",
     updater: str = "ER",
     max_epochs: int | None = None,
     task_id: str = TASK_ID,
@@ -206,11 +214,6 @@ def execute_tuning_job(  # noqa: PLR0913 (Renate's signature)
         next_state_url: Its `output_state_url`.
         **others: Its further arguments, by name.
     """
-    known = inspect.signature(run_training_job).parameters
-    for name in others:
-        if name not in known:
-            raise ConfigError(f"execute_tuning_job has no argument '{name}'{nearest(name, known)}")
-
     return run_training_job(
         mode=mode,
         config_space=config_space,

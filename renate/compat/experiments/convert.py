@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
-from renate.compat.calls.keys import OF_SCHEDULES, SCHEDULE, Translation
-from renate.compat.calls.methods import method_for
 from renate.compat.calls.running import tell_once
 from renate.compat.files.description import Description
+from renate.compat.space.keys import Translation
+from renate.compat.space.learning_rate import OF_SCHEDULES, SCHEDULE
+from renate.compat.space.methods import method_for
 from renate.errors import ConfigError, nearest
 
 # What a file may name besides its own keys -> the folder beside it with such files.

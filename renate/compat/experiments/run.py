@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from renate.compat import benchmark
+from renate.compat.calls.arguments import by_name
 from renate.compat.calls.training import run_training_job
 from renate.compat.names.defaults import WORKING_DIRECTORY
 from renate.errors import ConfigError
@@ -35,6 +36,7 @@ def experiment_config_file() -> str:
     return str(Path(benchmark.__file__).parent / "experiment_config.py")
 
 
+@by_name(others=run_training_job)
 def execute_experiment_job(  # noqa: PLR0913 (Renate's signature)
     backend: str,
     config_file: str,

@@ -45,7 +45,7 @@ class ModelFn(nn.Module):
         """Let `model_fn` make the network from a state's weights, which it finds in a file.
 
         Args:
-            tensors: Those of this module, by name.
+            tensors: Those of this module, by name; a network of Renate's may give them new ones.
 
         Raises:
             StateError: It can't.
@@ -64,6 +64,11 @@ class ModelFn(nn.Module):
                     f"config_file={self.file.description.path}: model_fn can't load the state's "
                     f"weights: {type(error).__name__}: {reason}"
                 ) from error
+
+        if isinstance(self.net, RenateModule):
+            self.net.begin_from(weights)
+            tensors.clear()
+            tensors.update({f"{NET}{name}": tensor for name, tensor in weights.items()})
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the network's outputs [B, K] of inputs [B, ...]."""

@@ -1,14 +1,20 @@
-"""Renate's perceptron, with its signature."""
+"""Renate's perceptron, with its signature; its weights have the names that Renate's have."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
-from renate.compat.names.renate_module import RenateModule
+from renate.compat.names.benchmarking_module import RenateBenchmarkingModule
+from renate.compat.names.renate_module import EXTRA
+
+# What `batch_normalization` is of networks that this package made before it had Renate's order.
+BEFORE = "before the activation"
+EARLIER = re.compile(r"(layers\.|head\.)")  # how their weights began
 
 
-class MultiLayerPerceptron(RenateModule):
+class MultiLayerPerceptron(RenateBenchmarkingModule):
     """Flattens its input; `num_hidden_layers + 1` hidden layers, as Renate built them.
 
     Args:
@@ -17,7 +23,10 @@ class MultiLayerPerceptron(RenateModule):
         num_hidden_layers: Hidden layers after the first one.
         hidden_size: Their width, or one for each of the `num_hidden_layers + 1`.
         activation: A class of torch.nn, by its name.
-        batch_normalization: Whether each hidden layer is normalised before the activation.
+        batch_normalization: Whether each hidden layer is normalised, after the activation; or
+            `BEFORE`.
+        prediction_strategy: See `RenateBenchmarkingModule`.
+        add_icarl_class_means: See `RenateBenchmarkingModule`.
     """
 
     def __init__(
@@ -27,18 +36,24 @@ class MultiLayerPerceptron(RenateModule):
         num_hidden_layers: int,
         hidden_size: int | Sequence[int],
         activation: str = "ReLU",
-        batch_normalization: bool = False,
+        batch_normalization: bool | str = False,
+        prediction_strategy: Any = None,
+        add_icarl_class_means: bool = True,
     ) -> None:
         widths = _widths(hidden_size, num_hidden_layers + 1)
-        arguments: dict[str, Any] = {
-            "num_inputs": num_inputs,
-            "num_outputs": num_outputs,
-            "num_hidden_layers": num_hidden_layers,
-            "hidden_size": widths,
-            "activation": activation,
-            "batch_normalization": batch_normalization,
-        }
-        super().__init__(constructor_arguments=arguments)
+        super().__init__(
+            embedding_size=widths[-1],
+            num_outputs=num_outputs,
+            constructor_arguments={
+                "num_inputs": num_inputs,
+                "num_hidden_layers": num_hidden_layers,
+                "hidden_size": widths,
+                "activation": activation,
+                "batch_normalization": batch_normalization,
+            },
+            prediction_strategy=prediction_strategy,
+            add_icarl_class_means=add_icarl_class_means,
+        )
         make = getattr(nn, activation, None)
         if not isinstance(make, type) or not issubclass(make, nn.Module):
             raise ValueError(f"activation={activation!r}: expected a class of torch.nn, as 'ReLU'")
@@ -46,19 +61,66 @@ class MultiLayerPerceptron(RenateModule):
         layers: list[nn.Module] = [nn.Flatten()]
         size = num_inputs
         for width in widths:
-            layers.append(nn.Linear(size, width))
+            layers += [nn.Linear(size, width), make()]
             if batch_normalization:
-                layers.append(nn.BatchNorm1d(width))
-            layers.append(make())
+                place = len(layers)
+                if batch_normalization == BEFORE:
+                    place -= 1
+                layers.insert(place, nn.BatchNorm1d(width))
             size = width
 
-        self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(size, num_outputs)
+        self._backbone = nn.Sequential(*layers)
 
-    def forward(self, x: Tensor, task_id: str | None = None) -> Tensor:
-        """Return outputs [B, num_outputs] of inputs [B, ...]."""
-        outputs: Tensor = self.head(self.layers(x))
-        return outputs
+    def begin_from(self, tensors: dict[str, Tensor]) -> None:
+        """Make what a state's weights have for tasks; weights under earlier names get their new
+        ones.
+        """
+        super().begin_from(tensors)
+        self.rename(tensors, "")
+        if EXTRA in tensors:
+            tensors[EXTRA] = self.get_extra_state()
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        self.rename(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+    def rename(self, tensors: dict[str, Tensor], prefix: str) -> None:
+        """Give weights of this package's perceptron before it had Renate's names their new ones.
+
+        It had one head for all tasks, and normalised before the activation, as this one then does.
+
+        Args:
+            tensors: Changed in place.
+            prefix: What the names begin with.
+        """
+        found = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
+        if not any(EARLIER.match(name) for name in found):
+            return
+
+        if self._constructor_arguments["batch_normalization"] is True:
+            self._normalise_before()
+
+        for name, full in found.items():
+            if name.startswith("layers."):
+                ending = name.removeprefix("layers.")
+                tensors[f"{prefix}_backbone.{ending}"] = tensors.pop(full)
+            if name.startswith("head."):
+                tensor = tensors.pop(full)
+                ending = name.removeprefix("head.")
+                for task_id in self._tasks_params:
+                    tensors[f"{prefix}_tasks_params.{task_id}.{ending}"] = tensor.clone()
+
+        if hasattr(self, "class_means"):
+            tensors[f"{prefix}class_means"] = self.class_means.detach().clone()
+
+    def _normalise_before(self) -> None:
+        layers = [*self._backbone.children()]
+        for place, layer in enumerate(layers):
+            if isinstance(layer, nn.BatchNorm1d):
+                layers[place - 1], layers[place] = layer, layers[place - 1]
+
+        self._backbone = nn.Sequential(*layers)
+        self._constructor_arguments["batch_normalization"] = BEFORE
 
 
 def _widths(hidden_size: int | Sequence[int], layers: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -52,9 +53,14 @@ class RenateModule(nn.Module, ABC):
         return made
 
     def begin_from(self, tensors: dict[str, Tensor]) -> None:
-        """Make what a state's weights have for tasks, before they are loaded."""
+        """Make what a state's weights have for tasks, before they are loaded.
+
+        What they say of how the network is made is replaced by what it says itself: another
+        release may put the same in other words.
+        """
         if EXTRA in tensors:
             self.set_extra_state(tensors[EXTRA])
+            tensors[EXTRA] = self.get_extra_state()
 
     def add_task_params(self, task_id: str) -> None:
         """Make what the network has of its own for a task; repeated, nothing happens."""
@@ -97,7 +103,8 @@ class RenateWrapper(RenateModule):
     """A network of torch's, as it is.
 
     Args:
-        model: Called with inputs alone.
+        model: Called with inputs alone: a tensor, a tuple's parts one after the other, or a
+            mapping's by their names.
     """
 
     def __init__(self, model: nn.Module, loss_fn: Any = None) -> None:
@@ -105,9 +112,19 @@ class RenateWrapper(RenateModule):
         self._model = model
 
     def forward(self, x: Any, task_id: str | None = None) -> Tensor:
-        """Return what the network makes of inputs."""
-        outputs: Tensor = self._model(x)
-        return outputs
+        """Return what the network makes of inputs; of a tuple of one tensor, that tensor."""
+        if isinstance(x, Mapping):
+            outputs: Any = self._model(**x)
+        elif isinstance(x, tuple):
+            outputs = self._model(*x)
+        else:
+            outputs = self._model(x)
+
+        if isinstance(outputs, tuple) and len(outputs) == 1:
+            outputs = outputs[0]
+
+        found: Tensor = outputs
+        return found
 
     @classmethod
     def from_state_dict(cls: type[Made], state_dict: dict[str, Any]) -> Made:

@@ -4,11 +4,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from renate.compat.names.defaults import TASK_ID
-from renate.compat.names.renate_module import RenateModule
+from renate.compat.names.benchmarking_module import RenateBenchmarkingModule
 from renate.errors import ConfigError, nearest
 
 WIDTHS = (64, 128, 256, 512)
@@ -109,7 +107,7 @@ def _backbone(
     return nn.Sequential(parts)
 
 
-class ResNet(RenateModule):
+class ResNet(RenateBenchmarkingModule):
     """A residual network with a head for each task.
 
     Args:
@@ -138,27 +136,15 @@ class ResNet(RenateModule):
         **as_built: Any,
     ) -> None:
         self._check(as_built)
-        if num_outputs < 1:
-            raise ConfigError(f"num_outputs={num_outputs}: expected 1 or more")
-
         small_stem = self.small_stem if cifar_stem is None else cifar_stem
         super().__init__(
-            constructor_arguments={
-                "num_outputs": num_outputs,
-                "cifar_stem": small_stem,
-                "gray_scale": gray_scale,
-                "add_icarl_class_means": add_icarl_class_means,
-            }
+            embedding_size=WIDTHS[-1] * self.block.expansion,
+            num_outputs=num_outputs,
+            constructor_arguments={"cifar_stem": small_stem, "gray_scale": gray_scale},
+            add_icarl_class_means=add_icarl_class_means,
         )
         channels = 1 if gray_scale else 3
-        self._num_outputs = num_outputs
-        self._embedding_size = WIDTHS[-1] * self.block.expansion
         self._backbone = _backbone(channels, self.layers, self.block, small_stem=small_stem)
-        self._tasks_params = nn.ModuleDict()
-        self.add_task_params(TASK_ID)
-        if add_icarl_class_means:
-            means = torch.zeros(self._embedding_size, num_outputs)
-            self.class_means = nn.Parameter(means, requires_grad=False)
 
     def _check(self, as_built: dict[str, Any]) -> None:
         built = {
@@ -178,19 +164,6 @@ class ResNet(RenateModule):
             plain = getattr(value, "__name__", value)
             if (list(plain) if isinstance(plain, tuple) else plain) != built[key]:
                 raise ConfigError(f"{name}: {key}={value!r}: this package has only {built[key]!r}")
-
-    def _add_task_params(self, task_id: str) -> None:
-        self._tasks_params[task_id] = nn.Linear(self._embedding_size, self._num_outputs)
-
-    def get_params(self, task_id: str | None = None) -> list[nn.Parameter]:
-        """Return the parameters of the backbone and of one task's head."""
-        head = self._tasks_params[task_id or TASK_ID]
-        return [*self._backbone.parameters(), *head.parameters()]
-
-    def forward(self, x: Tensor, task_id: str | None = None) -> Tensor:
-        """[B, C, H, W] float -> logits [B, num_outputs] of a task's head."""
-        logits: Tensor = self._tasks_params[task_id or TASK_ID](self._backbone(x))
-        return logits
 
 
 class ResNet18(ResNet):

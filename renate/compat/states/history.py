@@ -4,8 +4,8 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from renate.compat.calls.keys import COMMON, REPLAY
-from renate.compat.calls.methods import method_named
+from renate.compat.space.keys import COMMON, REPLAY
+from renate.compat.space.methods import method_named
 from renate.errors import ConfigError, StateError
 from renate.tuning.on_disk.trial_history import Row
 

@@ -28,7 +28,7 @@ ABANDONED = 3600
 
 
 def mapped(path: Path, rows: int, size: tuple[int, ...] | None) -> Tensor | None:
-    """Map what `decode` made; None where it isn't there, was cut off, or holds something else."""
+    """Map what `decode_by` made; None where it isn't there, was cut off, or holds another thing."""
     try:
         found = np.load(path, mmap_mode="c", allow_pickle=False)
         length = path.stat().st_size
@@ -45,18 +45,6 @@ def mapped(path: Path, rows: int, size: tuple[int, ...] | None) -> Tensor | None
         return None
 
     return torch.from_numpy(found) if size is None or found.shape[2:] == size else None
-
-
-def decode(
-    columns: Columns,
-    path: Path,
-    size: tuple[int, ...] | None,
-    show: Show | None = None,
-    fit: str = "stretch",
-) -> Tensor:
-    """Decode columns of encoded images, as `decode_by`, where each is to be decoded whole."""
-    images, _ = decode_by(ImageRules(size, fit), columns, path, show)
-    return images
 
 
 def decode_by(
@@ -161,7 +149,7 @@ class _Progress:
     """Tells how much is done: now and then, and never less than before.
 
     Args:
-        show: See `decode`.
+        show: See `decode_by`.
         total: Of the images.
     """
 

@@ -11,6 +11,7 @@ import numpy as np
 from renate.data.fingerprint import contents, expand
 from renate.data.table import File
 from renate.data.tables.choice import check_names
+from renate.data.tables.csv_files.dialect import Dialect
 from renate.data.tables.matching import target_kind_of
 from renate.data.tables.parquet import Read
 from renate.data.tables.read import empty_values, joined, read_files
@@ -68,11 +69,16 @@ class Rows:
 
     def kept(self, cache: Path | None) -> tuple[File, ...]:
         """What a lineage says of the files."""
-        return tuple(map(File, self.files, self.counts, contents(self.files, cache)))
+        hashes = [read.sha256 for read in self.reads]
+        return tuple(map(File, self.files, self.counts, contents(self.files, cache), hashes))
 
 
 def read_named(
-    train: Paths, test: Paths | Mapping[str, Paths] | None, columns: Sequence[str], target: str
+    train: Paths,
+    test: Paths | Mapping[str, Paths] | None,
+    columns: Sequence[str],
+    target: str,
+    dialect: Dialect,
 ) -> tuple[Rows, dict[str, Rows]]:
     """Read the training files, and name -> test files.
 
@@ -89,7 +95,8 @@ def read_named(
     tests = {str(name): expand(paths, "data.test") for name, paths in named.items()}
 
     # together, so that a column of CSV is text in all of them or in none
-    reads = read_files(list(dict.fromkeys([*found, *chain(*tests.values())])))
+    files = list(dict.fromkeys([*found, *chain(*tests.values())]))
+    reads = read_files(files, dialect, columns)
     for file, read in reads.items():
         _check(file, read, columns, target)
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from renate.data.base import Data, Known, Source
 from renate.data.kept.reading import check_test_size
+from renate.data.kept.trained import AGAIN
 from renate.data.named.rows import Paths, Rows, check_target, read_named
 from renate.data.table import Readable, Table
 from renate.data.tables.columns import is_text
+from renate.data.tables.csv_files.dialect import Dialect
 from renate.data.text.encoder import TextEncoder
 from renate.errors import ConfigError, DataError
 from renate.problems.base import Problem
@@ -31,6 +33,8 @@ class Texts(Source):
         vocab_size: Tokens at most of one that is trained here.
         lowercase: Whether capitals are small ones in one that is trained here.
         max_length: Tokens that are kept of each example.
+        csv: See `Dialect`.
+        seen: `new` trains on files that no earlier version has trained on, `again` on all.
     """
 
     train: Paths
@@ -42,10 +46,13 @@ class Texts(Source):
     vocab_size: int
     lowercase: bool
     max_length: int
+    csv: Mapping[str, Any] | None = None
+    seen: str = AGAIN
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_test_size(self.test, self.test_size)
+        self.dialect = Dialect.of(self.csv)
         self.columns = list(self.text)
         if isinstance(self.text, str | int):
             self.columns = [str(self.text)]
@@ -55,7 +62,7 @@ class Texts(Source):
             raise ConfigError(f"data.text={self.text} holds data.target={self.target}: take it out")
 
         self.texts = TextEncoder(
-            columns=self.columns,
+            texts=self.columns,
             tokenizer=self.tokenizer,
             vocab_size=self.vocab_size,
             lowercase=self.lowercase,
@@ -72,7 +79,7 @@ class Texts(Source):
             ConfigError: `target` isn't that of the state.
         """
         check_target(self.target, self.known.target if self.known else None)
-        train, tests = read_named(self.train, self.test, self.columns, self.target)
+        train, tests = read_named(self.train, self.test, self.columns, self.target, self.dialect)
         table = self._table(train)
         if self.test is None:
             return table, self.test_size
@@ -123,10 +130,6 @@ class Texts(Source):
         self.texts.encoded = 0
         self.texts.cut = 0
         data = super().load(seed=seed, known=known, problem=problem, training=training)
-        if known is None:
-            data.notes.append(
-                f"data.text={self.text}: a vocabulary of {self.texts.facts['vocab_size']:,} tokens"
-            )
         if self.texts.cut:
             data.notes.append(
                 f"data.text={self.text}: {self.texts.cut:,} of {self.texts.encoded:,} examples are "

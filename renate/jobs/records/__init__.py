@@ -8,7 +8,7 @@ them in its folder. It reads `ReportRow`s, the lines of
 The JSON holds what there is, and nothing of the rest.
 """
 
-from renate.jobs.records.job_record import JobRecord, ParentVersion
+from renate.jobs.records.job_record import JobRecord
 from renate.jobs.records.outcome import (
     ALIVE,
     COMPLETED,
@@ -28,6 +28,7 @@ from renate.jobs.records.outcome import (
     JobResult,
 )
 from renate.jobs.records.report_row import ReportRow
+from renate.state.parent import ParentVersion
 
 __all__ = [
     "ALIVE",

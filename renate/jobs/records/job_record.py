@@ -6,36 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from renate.state.strict import need, number, shown, whole
+from renate.state.parent import ParentVersion
+from renate.state.strict import (
+    need,
+    number,
+    object_of,
+    objects,
+    required,
+    shown,
+    string,
+    strings,
+    truth,
+    whole,
+)
 
 Check = Callable[[Any, str], Any]  # of a value of JSON and its key; raises ValueError
-
-
-@dataclass(frozen=True)
-class ParentVersion:
-    """The version that a job starts from.
-
-    Attributes:
-        url: The state that holds it, as the launcher saw it.
-        version: Its number.
-        sha256: Of its manifest.
-    """
-
-    url: str
-    version: int
-    sha256: str
-
-    @classmethod
-    def from_json(cls, content: Any) -> "ParentVersion":
-        """From what `to_json` gave. Raises ValueError, which names the key."""
-        need(isinstance(content, dict), f"parent is {shown(content)}, expected a mapping or null")
-        url = _required(content, "url", "parent.url", _text)
-        version = _required(content, "version", "parent.version", whole)
-        return cls(url, version, _required(content, "sha256", "parent.sha256", _text))
-
-    def to_json(self) -> dict[str, Any]:
-        """As `job.json` holds it."""
-        return {"url": self.url, "version": self.version, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
@@ -53,6 +38,7 @@ class JobRecord:
         publish: Whether the outcome becomes the next version by itself.
         unread: Only reading the data tells what they hold, so no earlier result may count.
         already: The version that this very job has published before.
+        nothing_new: Where `already` is there because the state has trained on all files: in words.
         trial: Of a tuner's trial: its number; nothing of it reaches the state by itself.
         candidate: Of a trial: the URL of its outcome; None: in the job's directory.
         clonable: Of a trial: others may go on from its checkpoints.
@@ -73,6 +59,7 @@ class JobRecord:
     publish: bool = False
     unread: bool = False
     already: int | None = None
+    nothing_new: str | None = None
     trial: int | None = None
     candidate: str | None = None
     clonable: bool = False
@@ -90,10 +77,10 @@ class JobRecord:
             ValueError: A key is missing, or its value is of another kind; in one line.
         """
         need(isinstance(content, dict), f"it is {shown(content)}, expected a mapping")
-        required = {key: _required(content, key, key, check) for key, check in REQUIRED.items()}
+        given = {key: required(content, key, check) for key, check in REQUIRED.items()}
         # Null is what an optional key is without.
-        given = {key: content[key] for key in OPTIONAL if content.get(key) is not None}
-        optional = {key: OPTIONAL[key](value, key) for key, value in given.items()}
+        there = {key: content[key] for key in OPTIONAL if content.get(key) is not None}
+        given |= {key: OPTIONAL[key](value, key) for key, value in there.items()}
 
         parent = content.get("parent")
         if parent is not None:
@@ -101,8 +88,7 @@ class JobRecord:
 
         known = {*REQUIRED, *OPTIONAL, "parent"}
         return cls(
-            **required,
-            **optional,
+            **given,
             parent=parent,
             starts_from_newest="parent" not in content,
             further={key: value for key, value in content.items() if key not in known},
@@ -127,53 +113,24 @@ class JobRecord:
         return found | dict(self.further)
 
 
-def _required(content: Mapping[str, Any], key: str, name: str, check: Check) -> Any:
-    need(key in content, f"it lacks the key '{name}'")
-    return check(content[key], name)
-
-
-def _text(value: Any, key: str) -> str:
-    need(isinstance(value, str), f"{key} is {shown(value)}, expected a text")
-    return str(value)
-
-
-def _texts(value: Any, key: str) -> list[str]:
-    need(isinstance(value, list), f"{key} is {shown(value)}, expected a list")
-    return [_text(part, f"{key}[{index}]") for index, part in enumerate(value)]
-
-
-def _truth(value: Any, key: str) -> bool:
-    need(isinstance(value, bool), f"{key} is {shown(value)}, expected true or false")
-    return bool(value)
-
-
-def _mapping(value: Any, key: str) -> dict[str, Any]:
-    need(isinstance(value, dict), f"{key} is {shown(value)}, expected a mapping")
-    return dict(value)
-
-
-def _mappings(value: Any, key: str) -> list[dict[str, Any]]:
-    need(isinstance(value, list), f"{key} is {shown(value)}, expected a list")
-    return [_mapping(part, f"{key}[{index}]") for index, part in enumerate(value)]
-
-
 # The keys of job.json, and what their values must be.
 REQUIRED: dict[str, Check] = {
-    "id": _text,
-    "recipe": _text,
-    "overrides": _texts,
-    "cwd": _text,
+    "id": string,
+    "recipe": string,
+    "overrides": strings,
+    "cwd": string,
     "created": number,
 }
 OPTIONAL: dict[str, Check] = {
-    "publish": _truth,
-    "unread": _truth,
+    "publish": truth,
+    "unread": truth,
     "already": whole,
+    "nothing_new": string,
     "trial": whole,
-    "candidate": _text,
-    "clonable": _truth,
-    "backend": _text,
-    "home": _text,
-    "sweep": _mapping,
-    "back": _mappings,
+    "candidate": string,
+    "clonable": truth,
+    "backend": string,
+    "home": string,
+    "sweep": object_of,
+    "back": objects,
 }

@@ -9,9 +9,11 @@ from torch import nn
 from renate.build import build, infer, shipped
 from renate.errors import ConfigError, JobError, nearest
 from renate.fitting.measure import Measure
+from renate.fitting.measured.values import EACH
 from renate.jobs.builders import check_fits, transform
 from renate.jobs.chunks import Test
 from renate.jobs.context import Job
+from renate.jobs.saved.restore import Saved
 from renate.libraries.torchmetrics import measure_alone
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
@@ -42,7 +44,7 @@ def measure_of(
     for name, metric in metrics.items():
         check_fits(metric, f"metrics.{name}", problem, problem.metrics)
 
-    _check_objective(job, [*metrics, "loss"])
+    _check_objective(job, [*(name for name in metrics if not name.endswith(EACH)), "loss"])
     for metric in metrics.values():
         measure_alone(metric)
 
@@ -52,6 +54,22 @@ def measure_of(
     return Measure(
         metrics, criterion, test, trainer["eval_batch_size"], problem, threads=Threads.of(trainer)
     )
+
+
+def old_and_new(problem: Problem, saved: Saved | None) -> dict[str, list[int]]:
+    """The classes that a version knows and those that are new to it, told apart by name; nothing
+    where none are new.
+    """
+    known = problem.classes
+    if saved is not None:
+        known = saved.problem.classes
+    if known == problem.classes:
+        return {}
+
+    return {
+        "old classes": list(range(known)),
+        "new classes": list(range(known, problem.classes)),
+    }
 
 
 def _check_objective(job: Job, measured: Sequence[str]) -> None:
@@ -120,8 +138,11 @@ def check_numbers(test: str, found: Mapping[str, float]) -> None:
 def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """`test_<metric>`: the mean over the tests, then each test's own where there are several."""
     result: dict[str, float] = {}
-    for name in next(iter(scores.values()), {}):
-        result[f"test_{name}"] = sum(s[name] for s in scores.values()) / len(scores)
+    for name in dict.fromkeys(name for found in scores.values() for name in found):
+        # Of a label that some tests have no example of, those that have one count
+        values = [found[name] for found in scores.values() if name in found]
+        result[f"test_{name}"] = sum(values) / len(values)
+
     if len(scores) > 1:
-        result |= {f"test_{name}/{test}": s[name] for test, s in scores.items() for name in s}
+        result |= {f"test_{name}/{test}": v for test, s in scores.items() for name, v in s.items()}
     return result

@@ -80,7 +80,7 @@ class Optuna(Proposer):
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep says what happens
         self._trials: dict[int, optuna.Trial] = {}
         self._exhausted = False
-        self._others: dict[int, Point] = {}
+        self._secondary: dict[int, Point] = {}
 
         with quiet():
             given: dict[str, Any] = {"seed": derive(seed, "optuna") % 2**32}
@@ -155,11 +155,11 @@ class Optuna(Proposer):
 
         return Proposal(next(same, config), "enqueued")
 
-    def others(self, trial: int, values: Point) -> None:
+    def report_secondary(self, trial: int, values: Point) -> None:
         """Keep the further objectives' values, for the study to be told when the trial has
         completed.
         """
-        self._others[trial] = values
+        self._secondary[trial] = values
 
     def report(self, trial: int, step: int, value: float) -> bool:
         """Tell the study of a value; True where its pruner stops the trial before its last epoch;
@@ -170,6 +170,12 @@ class Optuna(Proposer):
         with quiet():
             self._trials[trial].report(value, step)
             return step < self.steps and bool(self._trials[trial].should_prune())
+
+    def _values(self, trial: int, status: str, value: float | None) -> list[float] | None:
+        """What a completed trial came to in all objectives; None of any other."""
+        if status != COMPLETED:
+            return None
+        return [value or 0.0, *self._secondary.get(trial, ())]
 
     def end(self, trial: int, status: str, value: float | None) -> None:
         """Tell the study how a trial ended; one that has completed without a value that is a number
@@ -189,7 +195,7 @@ class Optuna(Proposer):
             with quiet():
                 self._study.tell(
                     self._trials[trial],
-                    [value or 0.0, *self._others.get(trial, ())] if status == COMPLETED else None,
+                    self._values(trial, status, value),
                     states[status],
                     skip_if_finished=True,  # another machine may have taken this process for dead
                 )

@@ -187,7 +187,7 @@ class SyneTune(Proposer):
         members = len(self._trials) - len(self._lost)
         return bool(self._engine.trial_decisions_stack) or members < self._engine.population_size
 
-    def others(self, trial: int, values: Point) -> None:
+    def report_secondary(self, trial: int, values: Point) -> None:
         """Keep the further objectives' values, which go along with the trial's next result."""
         self._further[trial] = values
 

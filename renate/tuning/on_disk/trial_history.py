@@ -22,11 +22,11 @@ HISTORY = "hpo.csv"
 Row = dict[str, str]
 
 
-def rows_of(trials: Iterable[Trial], others: Iterable[str] = (), **same: Any) -> list[Row]:
-    """One row per trial; `others` names further objectives, `same` has what they share: update,
+def rows_of(trials: Iterable[Trial], secondary: Iterable[str] = (), **same: Any) -> list[Row]:
+    """One row per trial; `secondary` names further objectives, `same` has what they share: update,
     sweep, metric, …
     """
-    names = list(others)
+    names = list(secondary)
     return [
         {name: str(value) for name, value in same.items()}
         | {
@@ -38,7 +38,7 @@ def rows_of(trials: Iterable[Trial], others: Iterable[str] = (), **same: Any) ->
             "seconds": f"{trial.seconds:.3f}",
             "error": trial.error or "",
         }
-        | dict(zip(names, map(repr, trial.others), strict=False))
+        | dict(zip(names, map(repr, trial.secondary), strict=False))
         | trial.config
         for trial in trials
     ]

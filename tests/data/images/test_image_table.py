@@ -86,9 +86,10 @@ def test_what_is_refused() -> None:
         table("photos/a.csv", image="pth").load(seed=0)
     with pytest.raises(ConfigError, match="data.image=label is data.target too"):
         table("photos/a.csv", image="label")
-    listed("photos/n.csv", [(str(n), label) for n, (_, label) in enumerate(rows)])
+    numbers = {"path": list(range(9)), "label": [label for _, label in rows]}
+    pq.write_table(pa.table(numbers), "n.parquet")
     with pytest.raises(DataError, match="column 'path' is int64, expected encoded images or paths"):
-        table("photos/n.csv").load(seed=0)
+        table("n.parquet").load(seed=0)
 
 
 def test_an_image_that_changed_is_another_update(workdir: Path) -> None:
@@ -103,6 +104,8 @@ def test_an_image_that_changed_is_another_update(workdir: Path) -> None:
     picture("red", 4711).save("photos/red/0.png")
     command(*asked, cwd=workdir)
     assert State("./state").versions() == [1, 2]
+    again = command(*asked, "seed=3", cwd=workdir).stdout
+    assert "nothing is new: the one file of data.train was trained on by version 2" in again
 
 
 @pytest.mark.slow

@@ -69,5 +69,6 @@ def test_own_modules_go_along_where_the_config_names_one(workdir: Path) -> None:
     found = code_archive.own_modules(["my_nets"], [], workdir)
     assert set(found) == {"my_nets.py", "my_package/__init__.py", "my_package/data/table.json"}
     assert set(code_archive.source_dirs(["extra"])) == {"extra/more.py"}
+    assert set(code_archive.source_dirs(["my_nets.py"])) == {"my_nets.py"}
     with pytest.raises(ConfigError, match=r"backend.source_dirs=nix: no such folder \(from "):
         code_archive.source_dirs(["nix"])

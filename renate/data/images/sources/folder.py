@@ -13,6 +13,7 @@ from renate.data.images.rules import ImageRules
 from renate.data.images.sources.listing import Classes, files_below, tests_of
 from renate.data.images.sources.reading import ImageReader, placeholder
 from renate.data.kept.reading import check_test_size
+from renate.data.kept.trained import AGAIN
 from renate.data.table import File, Readable, Table
 
 
@@ -33,6 +34,7 @@ class ImageFolder(Source):
         corrupt: What becomes of images that can't be decoded: `error`, or `skip` leaves them out
             and says how many.
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
+        seen: `new` trains on files that no earlier version has trained on, `again` on all.
     """
 
     train: Any
@@ -42,6 +44,7 @@ class ImageFolder(Source):
     image_fit: str
     corrupt: str
     cache_dir: str | None
+    seen: str = AGAIN
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,5 +1,6 @@
 """Images that a table names by their paths, or holds."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from renate.data.images.image_files import ImageFiles
 from renate.data.images.rules import ImageRules
 from renate.data.images.sources.reading import ImageReader, placeholder
 from renate.data.kept.reading import check_test_size
+from renate.data.kept.trained import AGAIN
 from renate.data.named.rows import Paths, Rows, check_target, read_named
 from renate.data.table import Readable, Table
 from renate.data.tables.columns import is_image, is_text
+from renate.data.tables.csv_files.dialect import Dialect
 from renate.data.tables.parquet import Read
 from renate.errors import ConfigError, DataError
 
@@ -37,6 +40,8 @@ class ImageTable(Source):
         corrupt: What becomes of images that can't be decoded: `error`, or `skip` leaves them out
             and says how many.
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
+        csv: See `Dialect`.
+        seen: `new` trains on files that no earlier version has trained on, `again` on all.
     """
 
     train: Paths
@@ -49,10 +54,13 @@ class ImageTable(Source):
     image_fit: str
     corrupt: str
     cache_dir: str | None
+    csv: Mapping[str, Any] | None = None
+    seen: str = AGAIN
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_test_size(self.test, self.test_size)
+        self.dialect = Dialect.of(self.csv)
         self.rules = ImageRules(self.image_size, self.image_fit, self.corrupt)
         self.image = str(self.image)
         self.target = str(self.target)
@@ -67,7 +75,7 @@ class ImageTable(Source):
             ConfigError: `target` isn't that of the state.
         """
         check_target(self.target, self.known.target if self.known else None)
-        train, tests = read_named(self.train, self.test, [self.image], self.target)
+        train, tests = read_named(self.train, self.test, [self.image], self.target, self.dialect)
         table = self._table(train, None)
         if self.test is None:
             return table, self.test_size
@@ -78,19 +86,22 @@ class ImageTable(Source):
         reader = ImageReader(self.rules, self.cache_dir, self.known, self.show)
         columns = []
         hashes: list[str] = []
-        for file, read in zip(rows.files, rows.reads, strict=True):
-            column = self._images(file, read)
-            columns.append((f"{file}: column '{self.image}'", column))
-            named = [file]
+        files = []
+        for kept, read in zip(rows.kept(reader.cache), rows.reads, strict=True):
+            column = self._images(kept.name, read)
+            columns.append((f"{kept.name}: column '{self.image}'", column))
             if isinstance(column, ImageFiles):
-                named = list(column.paths)
-            hashes += contents(named, reader.cache)
+                named = contents(column.paths, reader.cache)
+                kept = kept._replace(content=_together([kept.content, *named]), sha256=None)
+
+            hashes.append(kept.content)
+            files.append(kept)
 
         whole = Table(
             placeholder(sum(rows.counts)),
             rows.targets(),
             columns=((self.image, "image"),),
-            files=rows.kept(reader.cache),
+            files=tuple(files),
             target=self.target,
             target_kind=rows.target_kind,
             where=rows.where,
@@ -125,6 +136,11 @@ class ImageTable(Source):
             )
 
         return ImageFiles(paths)
+
+
+def _together(contents: Sequence[str]) -> str:
+    """One content for a table and the images that it names."""
+    return hashlib.sha256("\0".join(contents).encode()).hexdigest()
 
 
 def _path(folder: str, path: str) -> str:

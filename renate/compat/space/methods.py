@@ -48,9 +48,18 @@ METHODS = (
     Method("POD-ER", "pod_er", instead="DER"),
     Method("CLS-ER", "cls_er", instead="DER"),
     Method("Super-ER", "super_er", instead="DER"),
-    Method("Offline-ER", "offline_er", instead="ER"),
+    Method(
+        "Offline-ER",
+        "offline_er",
+        keys={"loss_weight_new_data": "updater.loss_weight_new_data"},
+    ),
     Method("RD", "repeated_distillation", instead="DER"),
-    Method("GDumb", "gdumb", instead="ER"),
+    Method(
+        "GDumb",
+        "gdumb",
+        replays=False,  # nothing is drawn from its memory besides a batch: it is what is trained on
+        keys={"memory_size": "memory.capacity", "reset": "updater.reset"},
+    ),
     Method("LearningToPrompt", "l2p", replays=False, instead="FineTuning"),
     Method("LearningToPromptReplay", "l2p_replay", instead="ER"),
     Method("SPeft", "s_prompts", replays=False, instead="FineTuning"),

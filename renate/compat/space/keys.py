@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from renate.build import shipped
-from renate.compat.calls.domains import as_override, is_domain, is_range
-from renate.compat.calls.methods import Method
 from renate.compat.files.description import EITHER, Description
+from renate.compat.space.domains import as_override, is_domain, is_range
+from renate.compat.space.learning_rate import OF_SCHEDULES, SCHEDULE, schedule_of
+from renate.compat.space.methods import Method
 from renate.errors import ConfigError, nearest
 
 COMMON = {
@@ -22,13 +23,6 @@ REPLAY = {
     "batch_memory_frac": "updater.replay_batch_size",
 }
 OPTIMIZERS = {"Adam": "adam", "SGD": "sgd", "AdamW": "adamw"}
-SCHEDULERS = {
-    "StepLR": ("step", ("step_size", "gamma")),
-    "ExponentialLR": ("any", ("gamma",)),
-    "CosineAnnealingLR": ("cosine", ()),
-}
-SCHEDULE = "learning_rate_scheduler"
-OF_SCHEDULES = tuple(f"{SCHEDULE}_{name}" for name in ("step_size", "gamma", "interval"))
 # Keys whose values aren't merely passed on.
 SPECIAL = (
     "optimizer",
@@ -179,36 +173,7 @@ class Translation:
         if "lr_scheduler_fn" in self.description.functions:
             return ["lr_scheduler=config_file"]
 
-        name = self.config.get(SCHEDULE)
-        given = [key for key in OF_SCHEDULES if key in self.config]
-        if name is None:
-            if given:
-                raise ConfigError(f"config_space['{given[0]}']: there is no {SCHEDULE}")
-            return ["lr_scheduler=none"]
-        if name not in SCHEDULERS:
-            raise ConfigError(
-                f"config_space['{SCHEDULE}']={name!r}: expected one of {', '.join(SCHEDULERS)}, or "
-                f"lr_scheduler_fn in the config file{nearest(str(name), SCHEDULERS)}"
-            )
-
-        option, arguments = SCHEDULERS[name]
-        lines = [f"lr_scheduler={option}"]
-        plus = ""
-        if option == "any":
-            lines.append(f"lr_scheduler._target_=torch.optim.lr_scheduler.{name}")
-            plus = "+"
-        for argument in (*arguments, "interval"):
-            key = f"{SCHEDULE}_{argument}"
-            text = as_override(
-                key,
-                self.config.get(key, self.defaults[key]),
-                integer=argument == "step_size",
-                points=int(self.defaults["reverse_log_values"]),
-                say=self.say,
-            )
-            lines.append(f"{'' if argument == 'interval' else plus}lr_scheduler.{argument}={text}")
-
-        return lines
+        return schedule_of(self.config, self.defaults, self.say)
 
     def _early_stopping(self) -> list[str]:
         if not self.config.get("early_stopping", False):

@@ -13,6 +13,16 @@ def replay_count(replay_batch_size: float, batch: Batch) -> int:
     return max(1, int(replay_batch_size * len(batch)))
 
 
+def check_count(replay_batch_size: float) -> None:
+    """Raises ValueError for what is neither a fraction nor a number of examples."""
+    is_whole = replay_batch_size == int(replay_batch_size)
+    if replay_batch_size <= 0 or (replay_batch_size >= 1 and not is_whole):
+        raise ValueError(
+            f"replay_batch_size={replay_batch_size}: expected a fraction between 0 and 1, or a "
+            "number of examples"
+        )
+
+
 class Weighted(Updater):
     """An updater whose loss is a sum of weighted terms, divided by the weights if asked for.
 
@@ -30,12 +40,7 @@ class Weighted(Updater):
             raise ValueError(f"loss_weight={loss_weight}: expected 0 or more")
         if loss_normalization not in (0, 1):
             raise ValueError(f"loss_normalization={loss_normalization}: expected 0 or 1")
-        whole = replay_batch_size == int(replay_batch_size)
-        if replay_batch_size <= 0 or (replay_batch_size >= 1 and not whole):
-            raise ValueError(
-                f"replay_batch_size={replay_batch_size}: expected a fraction between 0 and 1, or a "
-                "number of examples"
-            )
+        check_count(replay_batch_size)
 
         self.loss_weight = loss_weight
         self.loss_normalization = loss_normalization

@@ -3,7 +3,7 @@
 from typing import Any
 
 from renate.build import shipped
-from renate.compat.calls.methods import METHODS, method_named
+from renate.compat.space.methods import METHODS, method_named
 from renate.errors import ConfigError
 from renate.launchers.sweeps.request.space import domain_in
 

@@ -1,0 +1,42 @@
+"""Dark experience replay."""
+
+from torch import Tensor, nn
+
+from renate.data.batch import Batch
+from renate.updaters.shared.logits import KeepsLogits
+
+
+class DER(KeepsLogits):
+    """Stay close to the logits that past examples had.
+
+    Buzzega et al., 2020, https://arxiv.org/abs/2004.07211, eq. 5. Logits are stored as seen when
+    the example came.
+
+    Args:
+        alpha: Weight of staying close to the stored logits.
+        replay_batch_size: Past examples in each step, besides the new ones.
+    """
+
+    def __init__(self, alpha: float, replay_batch_size: int) -> None:
+        super().__init__()
+        if alpha < 0:
+            raise ValueError(f"alpha={alpha}: expected 0 or more")
+        if replay_batch_size < 1:
+            raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
+
+        self.alpha = alpha
+        self.replay_batch_size = replay_batch_size
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the criterion of the batch, plus the distance of past examples' logits from those
+        that they had, where there are any, a scalar; then offer the batch and its logits to the
+        memory.
+        """
+        logits = model(batch.inputs)
+        loss: Tensor = self.criterion(logits, batch.targets)
+        if len(self.memory):
+            past = self.memory.sample(self.replay_batch_size)
+            loss = loss + self.alpha * self.distance(model(past.inputs), past.logits)
+
+        self.memory.add(batch, logits=logits.detach())
+        return loss

@@ -1,0 +1,83 @@
+"""The focal loss against its formula, written out example by example."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from renate.losses.focal import Focal
+
+LOGITS = torch.tensor([[2.0, -1.0, 0.3], [0.1, 0.2, -0.4], [-3.0, 4.0, 0.0], [1.0, 1.0, 1.0]])
+CLASSES = torch.tensor([0, 2, 1, 1])
+FLAGS = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+
+
+def of_classes(gamma: float, weight: list[float]) -> float:
+    total = 0.0
+    weights = 0.0
+    for row, label in zip(LOGITS.tolist(), CLASSES.tolist(), strict=True):
+        p = math.exp(row[label]) / sum(math.exp(value) for value in row)
+        total += weight[label] * (1 - p) ** gamma * -math.log(p)
+        weights += weight[label]
+    return total / weights
+
+
+def of_labels(gamma: float, alpha: float | None) -> float:
+    total = 0.0
+    for row, flags in zip(LOGITS.tolist(), FLAGS.tolist(), strict=True):
+        for logit, flag in zip(row, flags, strict=True):
+            sigmoid = 1 / (1 + math.exp(-logit))
+            p = sigmoid if flag else 1 - sigmoid
+            factor = 1.0
+            if alpha is not None:
+                factor = alpha if flag else 1 - alpha
+            total += factor * (1 - p) ** gamma * -math.log(p)
+    return total / LOGITS.numel()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_classes(gamma: float) -> None:
+    loss = Focal(gamma)(LOGITS, CLASSES)
+    assert float(loss) == pytest.approx(of_classes(gamma, [1.0, 1.0, 1.0]), rel=1e-5)
+    weight = [0.5, 2.0, 1.0]
+    loss = Focal(gamma, weight=torch.tensor(weight))(LOGITS, CLASSES)
+    assert float(loss) == pytest.approx(of_classes(gamma, weight), rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("alpha", [None, 0.25])
+def test_labels(gamma: float, alpha: float | None) -> None:
+    loss = Focal(gamma, alpha)(LOGITS, FLAGS)
+    assert float(loss) == pytest.approx(of_labels(gamma, alpha), rel=1e-5)
+
+
+def test_without_gamma_it_is_the_cross_entropy() -> None:
+    weight = torch.tensor([0.5, 2.0, 1.0])
+    torch.testing.assert_close(
+        Focal(0.0, weight=weight)(LOGITS, CLASSES), F.cross_entropy(LOGITS, CLASSES, weight)
+    )
+    torch.testing.assert_close(
+        Focal(0.0)(LOGITS, FLAGS), F.binary_cross_entropy_with_logits(LOGITS, FLAGS)
+    )
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_certain_answers_have_a_finite_gradient(gamma: float) -> None:
+    logits = torch.tensor([[300.0, -300.0], [-300.0, 300.0], [300.0, -300.0]], requires_grad=True)
+    for targets in (torch.tensor([0, 0, 1]), torch.tensor([[1.0, 0.0]] * 3)):
+        logits.grad = None
+        Focal(gamma)(logits, targets).backward()
+        assert logits.grad is not None
+        assert bool(logits.grad.isfinite().all())
+
+
+def test_what_belongs_to_the_other_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="alpha is of several labels"):
+        Focal(2.0, alpha=0.25)(LOGITS, CLASSES)
+    with pytest.raises(ValueError, match="weight is of classes"):
+        Focal(2.0, weight=torch.ones(3))(LOGITS, FLAGS)
+    with pytest.raises(ValueError, match="gamma=-1"):
+        Focal(-1.0)
+    with pytest.raises(ValueError, match="alpha=1.5"):
+        Focal(2.0, alpha=1.5)

@@ -33,7 +33,9 @@ EXPERIMENTS = sorted(
 # What an option can't do without.
 NEEDS = {
     ("job", "evaluate"): ["state.url=./state"],
-    ("data", "text"): ["data.train=new.parquet"],
+    ("data", "text"): ["data.train=new.parquet", "data.text=text", "data.target=label"],
+    ("data", "image_folder"): ["data.train=photos"],
+    ("data", "image_table"): ["data.train=new.parquet", "data.image=img", "data.target=label"],
     ("data", "files"): ["data.train=new.parquet", "data.target=label"],
     ("data", "torch_dataset"): ["data.train={_target_:torch.utils.data.TensorDataset}"],
     ("model", "torch_module"): ["model._target_=torch.nn.Identity"],
@@ -61,6 +63,8 @@ NEEDS |= {pair: ["search_space=lr"] for pair in OPTIONS if pair[0] == "tuner" an
 @pytest.fixture(autouse=True)
 def _files(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (workdir / "new.parquet").write_bytes(b"")
+    (workdir / "photos" / "cat").mkdir(parents=True)
+    (workdir / "photos" / "cat" / "1.png").write_bytes(b"")
     for name in ("mnist", "cifar10"):
         (workdir / "data" / name).mkdir(parents=True)
         for part in ("train", "test"):

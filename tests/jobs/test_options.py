@@ -14,7 +14,7 @@ from tests.test_config import GROUPS, OPTIONS
 ALONE = {"job", "backend", "data"}  # these have tests of their own
 BRIDGE = "config_file"  # an option of several groups, which tests/compat runs together
 NUMBERS = ["data=files", "data.train=a.parquet", "data.target=x", "data.inputs=[y]"]
-TEXTS = ["data=text", "data.train=texts.parquet", "data.vocab_size=300", "data.max_length=16"]
+TEXTS = ["data=text", "data.train=texts.parquet", "data.text=text", "data.target=label"]
 LABELS = ["data=files", "data.train=flags.parquet", "data.target=[a,b]"]
 NEEDS = {
     ("loss", "mse"): NUMBERS,

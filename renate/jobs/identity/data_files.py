@@ -1,14 +1,17 @@
 """Which files a job's data are read from: what its identity depends on, and what travels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from renate.build import build
 from renate.data.fingerprint import Hashes, expand, is_patterns
+from renate.data.images.sources.listing import files_below
 from renate.errors import ConfigError
 
 OWN = ("renate.data.", "renate.compat.")
+# Names folders, whose files are in them now
+FOLDERS = "renate.data.images.sources.folder.ImageFolder"
 
 
 def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
@@ -24,6 +27,8 @@ def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: The source can't be built, or names no files.
     """
+    if node.get("_target_") == FOLDERS:
+        return files_below(node["train"], node.get("test"))
     if str(node.get("_target_", "")).startswith(OWN):
         named = {key: node.get(key) for key in ("train", "test")}
         return {key: value for key, value in named.items() if is_patterns(value)}
@@ -41,6 +46,22 @@ def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
             )
 
     return dict(found)
+
+
+def labels_of(files: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how many files each class has, where folders are classes: the files' contents, in this
+    order, say the rest.
+    """
+    for key, named in files.items():
+        sets = [named]
+        if isinstance(named, Mapping) and any(isinstance(part, Mapping) for part in named.values()):
+            sets = list(named.values())
+        elif not key.endswith("train"):
+            sets = []
+
+        for classes in sets:
+            if isinstance(classes, Mapping):
+                yield repr([(key, label, len(paths)) for label, paths in classes.items()])
 
 
 def check_all_named(node: Mapping[str, Any], files: Mapping[str, Any]) -> None:

@@ -15,7 +15,8 @@ from renate.data.kept.encoders import target_of
 from renate.errors import ConfigError
 from renate.fitting.schedules.lengths import warmup_node, with_length
 from renate.fitting.schedules.warmup import Warmup
-from renate.jobs.context import OURS, Config, Job
+from renate.jobs.context import Config, Job
+from renate.jobs.models.building import kept_node
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.seeds import derive
@@ -54,7 +55,7 @@ def sizes(data: Data) -> dict[str, Any]:
 
 def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
     """The model's config with its sizes filled in; this is what the state keeps of it."""
-    node = {k: v for k, v in job.config["model"].items() if k not in OURS}
+    node = kept_node(job.node("model"), job.config["trust"])
     unknown = [k for k, v in node.items() if v is None and k in facts and facts[k] is None]
 
     if unknown:

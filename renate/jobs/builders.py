@@ -212,7 +212,7 @@ def scheduler_of(
                 "lr_scheduler.interval=epoch"
             )
         if node.get("mode") is None:
-            node["mode"] = mode_of(job, monitor)
+            node["mode"] = mode_of(job, monitor, "lr_scheduler")
 
     if found is Warmup:
         node = warmup_node(node, interval, length_of[interval])
@@ -226,8 +226,17 @@ def scheduler_of(
     return make, interval, monitor
 
 
-def mode_of(job: Job, metric: str) -> str:
-    """Which way a metric is better: the objective's own direction, else less, as of a loss."""
+def mode_of(job: Job, metric: str, key: str) -> str:
+    """Which way a metric is better: the objective's own direction, else less, as of a loss.
+
+    Args:
+        job: Its config has the objective.
+        metric: As it is reported, `val_accuracy`.
+        key: Of what waits for it, for messages.
+
+    Raises:
+        ConfigError: Nothing says so.
+    """
     objective = job.config["objective"]
     if metric == objective["metric"]:
         return str(objective["mode"])
@@ -235,8 +244,7 @@ def mode_of(job: Job, metric: str) -> str:
     others = objective["others"] or {}
     if metric not in others and not metric.endswith("_loss"):
         raise ConfigError(
-            f"lr_scheduler.monitor={metric}: give lr_scheduler.mode=max or min, which way it is "
-            "better"
+            f"{key}.monitor={metric}: give {key}.mode=max or min, which way it is better"
         )
 
     return str(others.get(metric, "min"))

@@ -15,7 +15,8 @@ from renate.data.kept.encoders import target_of
 from renate.errors import ConfigError
 from renate.fitting.schedules.lengths import warmup_node, with_length
 from renate.fitting.schedules.warmup import Warmup
-from renate.jobs.context import OURS, Config, Job
+from renate.jobs.context import Config, Job
+from renate.jobs.models.building import kept_node
 from renate.jobs.weighting import BALANCED, class_weights
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
@@ -55,7 +56,7 @@ def sizes(data: Data) -> dict[str, Any]:
 
 def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
     """The model's config with its sizes filled in; this is what the state keeps of it."""
-    node = {k: v for k, v in job.config["model"].items() if k not in OURS}
+    node = kept_node(job.node("model"), job.config["trust"])
     unknown = [k for k, v in node.items() if v is None and k in facts and facts[k] is None]
 
     if unknown:
@@ -266,7 +267,7 @@ def scheduler_of(
                 "lr_scheduler.interval=epoch"
             )
         if node.get("mode") is None:
-            node["mode"] = mode_of(job, monitor)
+            node["mode"] = mode_of(job, monitor, "lr_scheduler")
 
     if found is Warmup:
         node = warmup_node(node, interval, length_of[interval])
@@ -280,8 +281,17 @@ def scheduler_of(
     return make, interval, monitor
 
 
-def mode_of(job: Job, metric: str) -> str:
-    """Which way a metric is better: the objective's own direction, else less, as of a loss."""
+def mode_of(job: Job, metric: str, key: str) -> str:
+    """Which way a metric is better: the objective's own direction, else less, as of a loss.
+
+    Args:
+        job: Its config has the objective.
+        metric: As it is reported, `val_accuracy`.
+        key: Of what waits for it, for messages.
+
+    Raises:
+        ConfigError: Nothing says so.
+    """
     objective = job.config["objective"]
     if metric == objective["metric"]:
         return str(objective["mode"])
@@ -289,8 +299,7 @@ def mode_of(job: Job, metric: str) -> str:
     others = objective["others"] or {}
     if metric not in others and not metric.endswith("_loss"):
         raise ConfigError(
-            f"lr_scheduler.monitor={metric}: give lr_scheduler.mode=max or min, which way it is "
-            "better"
+            f"{key}.monitor={metric}: give {key}.mode=max or min, which way it is better"
         )
 
     return str(others.get(metric, "min"))

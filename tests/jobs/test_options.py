@@ -33,6 +33,11 @@ NEEDS = {
     ("model", "text_bag"): TEXTS,
     ("model", "text_transformer"): TEXTS,
     ("model", "resnet18"): ["model.width=4"],
+    **{
+        ("model", f"resnet{depth}_{pixels}px"): ["model.layers=[1,1,1,1]"]
+        for depth in (18, 34, 50)
+        for pixels in (32, 224)
+    },
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop", "+optimizer.alpha=0.9"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
     ("lr_scheduler", "multistep"): ["lr_scheduler.milestones=[1]"],

@@ -34,6 +34,13 @@ def check_values(config: DictConfig) -> None:
     if config.job.name == "evaluate" and config.state.url is None:
         raise ConfigError("job=evaluate needs state.url=…, the state to evaluate")
 
+    state = config.state
+    if config.job.name == "stream" and state.url is not None and state.next_url is not None:
+        raise ConfigError(
+            f"state.next_url={state.next_url}: a stream publishes where it begins, at state.url: "
+            "leave one of them out"
+        )
+
     every = config.trainer.report_every
     if every is not None and (not isinstance(every, int) or every < 1):
         raise ConfigError(

@@ -17,6 +17,7 @@ from renate.data.kept.raw import check_storable, rows_in
 from renate.data.model_inputs import ModelInputs, mapping_of, named_columns
 from renate.data.table import Table, described
 from renate.errors import StateError
+from renate.jobs.models.building import OUTPUT
 from renate.jobs.saved.from_state import (
     deploy_of,
     encoder_of,
@@ -28,6 +29,7 @@ from renate.jobs.saved.from_state import (
     transform_from,
 )
 from renate.jobs.saved.given import maker_of
+from renate.models.calling import adapt
 from renate.problems.base import Problem
 from renate.state.manifest import Manifest
 from renate.state.versions import State
@@ -201,6 +203,7 @@ def _network(
             )
 
         tensors = {name.removeprefix("net."): tensor for name, tensor in tensors.items()}
+        adapt(model, node.get(OUTPUT))
     elif model is None:
         model = module_from_state(node, "model", tensors, where, trust)
 

@@ -16,7 +16,7 @@ from renate.fitting.fit import Fitted
 from renate.fitting.measure import Measure
 from renate.fitting.trainer import check_precision, device_of
 from renate.generators import seed_everything
-from renate.jobs.builders import dtype_of, memory_of, model_node, sizes, transform, updater_of
+from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
 from renate.jobs.checks.probe import examples_of, probe
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_new
@@ -25,6 +25,7 @@ from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
 from renate.jobs.models.beginning import begin, made_anew
+from renate.jobs.models.building import model_node, sizes
 from renate.jobs.saved.earlier import already, published, result_of, result_of_version
 from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater

@@ -160,6 +160,15 @@ def test_an_option_of_ones_own_builds_on_ours(workdir: Path) -> None:
     assert job.config.updater._target_.endswith("ER")
 
 
+def test_a_mapping_within_an_option_of_ones_own_builds_on_ours_too(workdir: Path) -> None:
+    (workdir / "conf" / "data").mkdir(parents=True)
+    mine = "defaults: [files]\ntrain: a.csv\ntarget: y\ncsv: {separator: tab}\n"
+    (workdir / "conf" / "data" / "mine.yaml").write_text(mine)
+    (workdir / "a.csv").write_text("x\ty\n1\t0\n")
+    csv = compose("data=mine", "data.csv.decimal=comma").config.data.csv
+    assert (csv.separator, csv.decimal, csv.encoding) == ("tab", "comma", None)
+
+
 def test_added_keys_are_allowed() -> None:
     assert compose("+optimizer.dampening=0.1").config.optimizer.dampening == 0.1
 

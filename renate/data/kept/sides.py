@@ -124,7 +124,8 @@ def _by_time(
     else:
         notes = _check_shares(known, asked)
 
-    periods = with_new(known.periods, times, asked.test, asked.val)
+    test = known.test if asked.test else 0.0
+    periods = with_new(known.periods, times, test, known.asked)
     return replace(known, periods=periods), notes
 
 

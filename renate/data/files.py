@@ -62,6 +62,7 @@ class Files(Source):
         missing_target: What becomes of rows without a target: `error`, or `drop`.
         csv: See `Dialect`.
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
+        hub: The Hub's data set that the files come from, for who hasn't got them.
     """
 
     train: Paths
@@ -82,6 +83,7 @@ class Files(Source):
     missing_target: str = "error"
     csv: Mapping[str, Any] | None = None
     seen: str = AGAIN
+    hub: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

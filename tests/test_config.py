@@ -34,6 +34,7 @@ EXPERIMENTS = sorted(
 NEEDS = {
     ("job", "evaluate"): ["state.url=./state"],
     ("data", "text"): ["data.train=new.parquet", "data.text=text", "data.target=label"],
+    ("data", "hf"): ["data.name=./somewhere"],
     ("data", "image_folder"): ["data.train=photos"],
     ("data", "image_table"): ["data.train=new.parquet", "data.image=img", "data.target=label"],
     ("data", "files"): ["data.train=new.parquet", "data.target=label"],
@@ -65,9 +66,9 @@ def _files(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (workdir / "new.parquet").write_bytes(b"")
     (workdir / "photos" / "cat").mkdir(parents=True)
     (workdir / "photos" / "cat" / "1.png").write_bytes(b"")
-    for name in ("mnist", "cifar10"):
+    for name in ("mnist", "cifar10", "fashion_mnist", "cifar100", "tiny_imagenet"):
         (workdir / "data" / name).mkdir(parents=True)
-        for part in ("train", "test"):
+        for part in ("train", "test", "valid"):
             (workdir / "data" / name / f"{part}.parquet").write_bytes(b"")
     monkeypatch.delenv("RENATE_DATA", raising=False)
 

@@ -30,7 +30,8 @@ from renate.state.versions import State
 NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
-NAMES_FILES = "renate.data.images.sources.table.ImageTable"
+# Sources of renate's own of which a config doesn't say all that they read
+TELL_LATER = ("renate.data.images.sources.table.ImageTable", "renate.data.hub.HubData")
 MOST_FILES = 10_000  # of a folder that an argument names
 # An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it
 # was pickled.
@@ -192,10 +193,10 @@ def _check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, ag
 
 def _is_known(node: dict[str, Any]) -> bool:
     """Whether files and config say all that there is to know of the data: those of renate's own
-    sources do, where no table names further files.
+    sources do, but for a few.
     """
     target = str(node.get("_target_", ""))
-    own = target.startswith("renate.data.") and target != NAMES_FILES
+    own = target.startswith("renate.data.") and target not in TELL_LATER
     return own and not any(
         isinstance(part, dict) and "_target_" in str(part) for part in node.values()
     )

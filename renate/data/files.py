@@ -72,6 +72,7 @@ class Files(Source):
         lowercase: See there.
         max_length: See there.
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
+        hub: The Hub's data set that the files come from, for who hasn't got them.
     """
 
     train: Paths
@@ -100,6 +101,7 @@ class Files(Source):
     lowercase: bool = True
     max_length: int = 256
     seen: str = AGAIN
+    hub: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,7 +7,7 @@ from typing import Any
 from renate.build import build
 from renate.data.fingerprint import Hashes, expand, is_patterns
 from renate.data.images.sources.listing import files_below
-from renate.errors import ConfigError
+from renate.errors import ConfigError, DataError
 
 OWN = ("renate.data.", "renate.compat.")
 # Names folders, whose files are in them now
@@ -29,6 +29,8 @@ def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
     """
     if node.get("_target_") == FOLDERS:
         return files_below(node["train"], node.get("test"))
+    if node.get("hub") is not None:
+        _check_there(node)
     if str(node.get("_target_", "")).startswith(OWN):
         named = {key: node.get(key) for key in ("train", "test")}
         return {key: value for key, value in named.items() if is_patterns(value)}
@@ -46,6 +48,24 @@ def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
             )
 
     return dict(found)
+
+
+def _check_there(node: Mapping[str, Any]) -> None:
+    """Return if the files of a known data set are there.
+
+    Raises:
+        DataError: One isn't; it says where to get them.
+    """
+    for key in ("train", "test"):
+        path = node.get(key)
+        if isinstance(path, str) and path.endswith(".parquet") and is_local(path):
+            folder = Path(path.removeprefix("file://")).expanduser()
+            if not folder.exists() and not set("*?[") & set(path):
+                raise DataError(
+                    f"data.{key}={path} isn't there: save the splits of the Hub's data set "
+                    f"{node['hub']} as parquet files of these names; RENATE_DATA=… names the "
+                    f"folder above '{folder.parent.name}'"
+                )
 
 
 def labels_of(files: Mapping[str, Any]) -> Iterator[str]:

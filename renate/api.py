@@ -162,7 +162,8 @@ class Session:
 
         url = outcome.url or str(self.job.config.state.url)
         if outcome.already is not None:
-            self.launcher.progress.line(in_words(outcome.already, url))
+            said = in_words(outcome.already, url, outcome.nothing_new)
+            self.launcher.progress.line(said)
 
         return _result(outcome, url, folder)
 

@@ -21,6 +21,10 @@ class DataError(RenateError):
     """The data can't be read, or isn't what the config says."""
 
 
+class NothingNewError(DataError):
+    """Earlier versions of the state have trained on all of the training data."""
+
+
 class JobError(RenateError):
     """A job failed, or a job directory isn't what it should be."""
 

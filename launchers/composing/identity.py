@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from renate.build import is_own, targets
 from renate.data.fingerprint import Hashes, fingerprint
 from renate.errors import ConfigError, NoVersionError
-from renate.jobs.identity.already import came_from, counts
+from renate.jobs.identity.already import came_from, counts, goes_on, nothing_new
 from renate.jobs.identity.data_files import files_of
 from renate.jobs.identity.sources import Sources
 from renate.jobs.passed_objects import FILE
@@ -78,6 +78,11 @@ def identify(config: DictConfig) -> JobRecord:
     if not unread and newest is not None and counts(newest, recipe, state):
         already = newest.version
 
+    nothing: str | None = None
+    if already is None and not unread and newest is not None and _is_next(job, state):
+        nothing = nothing_new(newest, state["url"], resolved["data"], resolved["scenario"])
+        already = newest.version if nothing else None
+
     return JobRecord(
         id=hashlib.sha256(where.encode()).hexdigest()[:10],
         recipe=recipe,
@@ -87,7 +92,13 @@ def identify(config: DictConfig) -> JobRecord:
         parent=parent,
         unread=unread,
         already=already,
+        nothing_new=nothing,
     )
+
+
+def _is_next(job: str, state: dict[str, Any]) -> bool:
+    """Whether what comes of a job is the successor of its state's newest version."""
+    return job == "update" and goes_on(state)
 
 
 def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str]) -> str:
@@ -120,7 +131,10 @@ def _by_name(node: Any) -> Any:
     found = {key: _by_name(value) for key, value in node.items()}
     file = found.get(CONFIG_FILE)
     if isinstance(file, dict):
-        found[CONFIG_FILE] = {**file, "path": Path(str(file.get("path"))).name}
+        name = Path(str(file.get("path"))).name
+        if passed := FILE.fullmatch(name):
+            name = passed[1]
+        found[CONFIG_FILE] = {**file, "path": name}
     elif file is None:
         found.pop(CONFIG_FILE, None)
 

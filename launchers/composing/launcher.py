@@ -17,10 +17,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from renate.errors import ConfigError
+from renate.errors import ConfigError, NothingNewError
 from renate.files import replacing
 from renate.jobs.config_yaml import dump
-from renate.jobs.identity.already import maker_of
+from renate.jobs.identity.already import TAKEN_AGAIN, maker_of
 from renate.jobs.records import COMPLETED, JobResult
 from renate.state.versions import State
 
@@ -83,6 +83,8 @@ class HydraLauncher(JobLauncher, Launcher):
     def _composed(self, number: int, overrides: Sequence[str]) -> tuple[ComposedJob, DictConfig]:
         job, settings = self.composer.compose_for_hydra(number, overrides)
         job.record = replace(job.record, publish=self.publish)
+        if job.record.nothing_new and job.config.resume and not self.publish:
+            raise NothingNewError(f"{job.record.nothing_new}; {TAKEN_AGAIN}")
         self.check(job)
         return job, settings
 
@@ -212,6 +214,7 @@ def _result_of_version(job: ComposedJob) -> JobResult:
         url=url,
         version=version,
         already=version,
+        nothing_new=job.record.nothing_new,
         job=str(maker.path) if maker is not None and earlier is not None else None,
     )
 

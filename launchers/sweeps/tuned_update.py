@@ -14,7 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, Json, write_json
-from renate.jobs.identity.already import came_from, maker_of, tuned_in_words
+from renate.jobs.identity.already import (
+    came_from,
+    in_words,
+    maker_of,
+    tuned_in_words,
+)
 from renate.jobs.records import COMPLETED, FAILED, JobResult
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
@@ -95,23 +100,22 @@ class Tuning:
         if newest is None or not came_from(newest, self.record.recipe):
             if self.request.refused is not None:
                 raise self.request.refused
-            return None
+            if newest is None or not (nothing := self.base.record.nothing_new):
+                return None
+
+            stdout().print(in_words(newest.base + 1, self.record.to, nothing), markup=False)
+            return JobResult(COMPLETED, version=newest.version, url=self.record.to)
 
         out = stdout()
         out.print(tuned_in_words(newest.version or 0, self.record.to), markup=False)
         # Named by what it started from, which wasn't this version.
         maker = maker_of(newest, self.folder.parent)
+        known = JobResult(COMPLETED)
         if maker is not None:
             out.print(f"job         {relative(maker.path)}", markup=False)
+            known = maker.result or known
 
-        result = None
-        if maker is not None:
-            result = maker.result
-
-        url = self.record.to
-        known = result or JobResult(COMPLETED)
-
-        return replace(known, status=COMPLETED, version=newest.version, url=url)
+        return replace(known, status=COMPLETED, version=newest.version, url=self.record.to)
 
     def check(self) -> None:
         """Find out what can be wrong with the tuner, and write nothing."""
@@ -242,21 +246,22 @@ class Tuning:
 
     def _sweep(self, proposer: Proposer, stopper: Stopper) -> Sweep:
         metric = self.record.metric
-        mode = self.record.mode
         seeds = int(self.tuner["seeds"])
         secondary = self.record.secondary
-        total = self.tuner["max_trials"]
         self.launcher.progress.quiet = True
         self.table = SweepTable(
             self.launcher.progress.console,
             metric=metric,
-            mode=mode,
-            total=total,
+            mode=self.record.mode,
+            total=self.tuner["max_trials"],
             secondary=list(secondary),
         )
-        metrics = [metric, *secondary]
         self.trials = JobTrials(
-            self.launcher, self.folders.job, seeds=seeds, slots=self.request.slots, metrics=metrics
+            self.launcher,
+            self.folders.job,
+            seeds=seeds,
+            slots=self.request.slots,
+            metrics=[metric, *secondary],
         )
         self.folders.when_over = self.trials.when_over
         price = float(self.base.config.backend.price_per_hour or 0.0) * seeds
@@ -264,7 +269,7 @@ class Tuning:
             proposer,
             stopper,
             self.trials,
-            mode=mode,
+            mode=self.record.mode,
             order=self.tuner["order"],
             limits=Limits(**{key: self.tuner[key] for key in LIMITS}, price=price),
             log=self.folder / EVENTS,

@@ -66,7 +66,7 @@ def single(job: ComposedJob, result: JobResult) -> None:
 
     url = relative(result.url)
     if result.already is not None:
-        out.print(already.in_words(result.already, url), markup=False)
+        out.print(already.in_words(result.already, url, result.nothing_new), markup=False)
 
     _print_metrics(out, job, result)
     if result.counts:

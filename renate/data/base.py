@@ -1,12 +1,13 @@
-"""What a data source is, and what its encoder is."""
+"""What a data source is; what its encoder is stands in `renate/data/kept/encoders.py`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from renate.data.batch import Columns, select
 from renate.data.fingerprint import is_patterns, open_file
+from renate.data.kept.encoders import Encoder as Encoder
 from renate.data.kept.encoders import KeptEncoder, take_up
 from renate.data.kept.inputs import Inputs, widened
 from renate.data.kept.newcomers import Newcomer, newcomers_in
@@ -24,10 +25,11 @@ from renate.data.kept.reading import (
     table_of,
     tests_of,
 )
-from renate.data.kept.sides import Shares, rows_of_sides, split_of
+from renate.data.kept.sides import Shares, split_of
 from renate.data.kept.split import TEST, TRAIN, VAL, Split
+from renate.data.kept.trained import AGAIN, NEW, SEEN, Trained
 from renate.data.table import File, Readable, targets_of
-from renate.errors import ConfigError
+from renate.errors import ConfigError, nearest
 from renate.problems.base import Label, Problem
 from renate.seeds import derive
 
@@ -41,60 +43,15 @@ class Known:
         inputs: Names, kinds and shapes.
         split: Which examples are held out.
         encoder: The source's, as it was fitted; None where it had none.
+        trained: The files that its versions have trained on, where what they hold isn't to be
+            trained on again.
     """
 
     problem: Problem
     inputs: Inputs | None = None
     split: Split | None = None
     encoder: KeptEncoder | None = None
-
-
-class Encoder(ABC):
-    """Turns the inputs that a source reads into tensors: texts into ids, categories into numbers.
-
-    It is fitted once, to the training examples of a state's first update. What it has learned then
-    is kept in each version and given back by `restore` to the next update, to evaluations and to
-    `renate.load_model`; it is never fitted again, and another class or other settings are an error.
-
-    Inputs, called `raw` here, are what `Source.read` returns, or what a user predicts for: a list,
-    an array, a tensor, or a mapping of such, a row per example. One that is a dataclass says its
-    settings by its fields.
-    """
-
-    @abstractmethod
-    def encode(self, raw: Any) -> Any:
-        """Return a tensor [N, ...], or name -> tensor [N, ...] or `Ragged`, of raw inputs of N
-        examples. What hasn't been seen by `fit` has an encoding too, or is an error.
-        """
-
-    def fit(self, raw: Any) -> None:
-        """Learn what `encode` needs from training examples; the same from the same ones."""
-        return
-
-    def state(self) -> dict[str, Any]:
-        """Return what `fit` has learned: name -> JSON or a tensor."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned.
-
-        Raises:
-            ValueError: It isn't that; it may come from a stranger.
-        """
-        if state:
-            raise ValueError(f"it holds '{next(iter(state))}', expected nothing")
-
-    @property
-    def facts(self) -> dict[str, int]:
-        """What the constructor of a model may ask for by leaving it null: `num_words`, say."""
-        return {}
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON has them."""
-        if not is_dataclass(self):
-            return {}
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+    trained: Trained | None = None
 
 
 @dataclass
@@ -153,10 +110,14 @@ class Source(ABC):
             see docs/limits.md.
 
     Attributes:
+        seen: `new`: no row of a file that the state has trained on is trained on again; `again`:
+            all are. A subclass that has it as an argument lets the config say.
+        trained: Those files, where they aren't to be trained on; else None.
         encoder: What turns the inputs that `read` returns into tensors; None where they are tensors
             already. A subclass sets it, or has it as an argument.
         known: The inputs that the state knows, for `read` to match its columns to; None at a first
             update.
+        first: Whether there is no state yet.
         show: Takes done, total and a text while reading takes long, in the thread that reads; None
             tells nobody.
     """
@@ -164,8 +125,11 @@ class Source(ABC):
     batch_size: int
     val_size: float
     limit: int | None
+    seen: str = field(default=AGAIN, init=False, repr=False, compare=False)
+    trained: Trained | None = field(default=None, init=False, repr=False, compare=False)
     known: Inputs | None = field(default=None, init=False, repr=False, compare=False)
     encoder: Encoder | None = field(default=None, init=False, repr=False, compare=False)
+    first: bool = field(default=True, init=False, repr=False, compare=False)
     show: Callable[[int, int, str], None] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -181,6 +145,9 @@ class Source(ABC):
 
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"data.limit={self.limit}: expected 1 or more, or null")
+        if self.seen not in SEEN:
+            close = nearest(str(self.seen), SEEN)
+            raise ConfigError(f"data.seen={self.seen}: expected {' or '.join(SEEN)}{close}")
 
     @abstractmethod
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
@@ -197,6 +164,15 @@ class Source(ABC):
         named = {key: getattr(self, key, None) for key in ("train", "test")}
         return {key: value for key, value in named.items() if is_patterns(value)}
 
+    def take_up(self, known: KeptEncoder | None) -> None:
+        """Let the encoder be the state's, whatever it would fit to this data.
+
+        Raises:
+            ConfigError: The config's is another one.
+            StateError: What the state keeps isn't what the encoder kept.
+        """
+        take_up(self.encoder, known)
+
     @staticmethod
     def open(file: str) -> BinaryIO:
         """Open a file for reading bytes; a URL of an object store is downloaded into memory.
@@ -205,6 +181,20 @@ class Source(ABC):
             DataError: There is no such file.
         """
         return open_file(file)
+
+    def _know(self, known: Known | None) -> None:
+        """Note what the state knows, for `read`, and give the encoder what it had fitted."""
+        self.first = known is None
+        self.known = None
+        self.trained = None
+        if known is None:
+            return
+
+        self.known = known.inputs
+        if self.seen == NEW:
+            self.trained = known.trained
+
+        self.take_up(known.encoder)
 
     def load(
         self,
@@ -226,13 +216,10 @@ class Source(ABC):
         Raises:
             DataError: No examples, values that aren't finite, labels that only the test data has,
                 inputs of another kind, examples that would change sides, or nothing left to train
-                on.
+                on; NothingNewError where the state has trained on all files.
             ConfigError: The state's encoder is another one.
         """
-        self.known = known.inputs if known else None
-        if known is not None:
-            take_up(self.encoder, known.encoder)
-
+        self._know(known)
         raw, raw_tests = self.read()
         train = table_of(raw, "data.train")
         fraction, tests = tests_of(raw_tests)
@@ -247,17 +234,16 @@ class Source(ABC):
         notes += said
 
         asked = Shares(fraction, self.val_size, derive(seed, "validation"), training)
-        before = known.split if known is not None else None
-        split, hashes, said = split_of(train, fitted, new, asked, before, first=known is None)
+        before = (known.split if known else None, self.trained)
+        split, hashes, rows, said = split_of(train, fitted, new, asked, *before, self.first)
         notes += said
-        rows = rows_of_sides(split, hashes, training=training)
 
         trained = limited(rows[TRAIN], self.limit, seed)
         if not fraction:
             notes += shared(tests, set(hashes[rows[TRAIN].numpy()].tolist()))
-        if self.encoder is not None and known is None:
-            self.encoder.fit(take(train.inputs, trained))
         if self.encoder is not None:
+            if self.first:
+                self.encoder.fit(take(train.inputs, trained))
             train, tests, inputs, said = checked(train, tests, self.encoder, self.known)
             notes += said
 

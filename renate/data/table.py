@@ -1,6 +1,7 @@
 """Labelled examples as a source has them, before they are split and encoded."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from renate.data.kept.inputs import Column, Field, Inputs, measured
+from renate.data.kept.trained import key_of
 from renate.data.ragged import Ragged
 from renate.errors import DataError
 from renate.problems.base import Targets
@@ -20,11 +22,18 @@ class File(NamedTuple):
         name: Its path or URL.
         rows: How many it gave.
         content: SHA-256 of its bytes, or an object's etag and size.
+        sha256: Of an object's bytes, where they were read.
     """
 
     name: str
     rows: int
     content: str
+    sha256: str | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """What its content is known by, wherever and however it lies, see `key_of`."""
+        return [key_of(content) for content in (self.content, self.sha256) if content is not None]
 
 
 class Table(NamedTuple):
@@ -42,6 +51,8 @@ class Table(NamedTuple):
         notes: What to tell the user.
         where: What the targets are, for messages; empty where that is the config's key.
         target_names: Of the columns of several targets.
+        skipped: Files that weren't read, as the state has trained on them: of no rows.
+        kept: Of a file of which rows were dropped those that were kept, int64 [rows].
     """
 
     inputs: Any
@@ -53,6 +64,8 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()
     where: str = ""
     target_names: tuple[str, ...] = ()
+    skipped: tuple[File, ...] = ()
+    kept: Mapping[str, np.ndarray[Any, Any]] = MappingProxyType({})
 
 
 # What `read` may return for a table: one, or its first two fields.
@@ -161,14 +174,22 @@ def _check_column(name: str, column: Tensor | Ragged, key: str) -> None:
         )
 
 
+def place_of(table: Table, row: int) -> tuple[str, int] | None:
+    """Return the file in which a row stands and its number there; None without files."""
+    for file in table.files:
+        if row < file.rows:
+            return file.name, int(table.kept[file.name][row]) if file.name in table.kept else row
+        row -= file.rows
+
+    return None
+
+
 def _place(table: Table, key: str, row: int, place: int) -> str:
     """Where a value stands: `week1.csv: row 7 (the first is 0), column 'b'`."""
     where = f"{key}: item {row} (the first is 0)"
-    for file in table.files:
-        if row < file.rows:
-            where = f"{file.name}: row {row} (the first is 0)"
-            break
-        row -= file.rows
+    found = place_of(table, row)
+    if found is not None:
+        where = f"{found[0]}: row {found[1]} (the first is 0)"
 
     names = order_of(table)
     if names:

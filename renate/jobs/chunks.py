@@ -1,7 +1,7 @@
 """The data of a job, cut into the chunks of its updates."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -10,8 +10,9 @@ from renate.data.batch import Columns, length
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.newcomers import in_words, where_they_stand
 from renate.data.scenarios import Scenario
-from renate.errors import ConfigError, DataError
+from renate.errors import ConfigError, DataError, NothingNewError
 from renate.jobs.context import Config, Job
+from renate.jobs.saved.restore import Saved
 from renate.problems.base import Problem
 from renate.seeds import derive
 
@@ -28,11 +29,19 @@ class Test:
 
 @dataclass
 class Chunk:
-    """The data of one update."""
+    """The data of one update.
+
+    Attributes:
+        train: Columns to train on.
+        val: Columns to choose the best epoch by; None where there are none.
+        tests: name -> columns to measure on.
+        is_last: Whether the whole of what was read has been trained on with it.
+    """
 
     train: Columns
     val: Columns | None
     tests: dict[str, Test] = field(default_factory=dict)
+    is_last: bool = True
 
 
 def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
@@ -87,6 +96,36 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     return data
 
 
+def load_new(job: Job, saved: Saved | None, *, cut: bool) -> Data:
+    """Read the job's data, to be trained on where the state hasn't trained on their files yet.
+
+    Args:
+        job: With `resume=false` files that the state has trained on count where no other is there.
+        saved: The version that it starts from; None at a first update.
+        cut: Whether an update trains on one chunk of them, which isn't all of a file.
+
+    Raises:
+        NothingNewError: It has trained on all of them.
+    """
+    if saved is None:
+        return load_data(job, None)
+
+    known = saved.known
+    if cut:
+        return load_data(job, known)
+
+    try:
+        return load_data(job, replace(known, trained=saved.trained))
+    except NothingNewError as error:
+        if job.config["resume"]:
+            raise
+        if job.ranks.first:
+            text = f"data: {error}; resume=false trains on all again"
+            job.emit({"event": "report", "text": text, "always": True})
+
+    return load_data(job, known)
+
+
 def problem_of(job: Job, known: Known | None) -> Problem | None:
     """The problem that the config names; None where it leaves that open.
 
@@ -131,4 +170,8 @@ def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
             "more data"
         )
 
-    return Chunk(train, val if val is None or length(val) else None, tests)
+    if val is not None and not length(val):
+        val = None
+
+    # By hand, chunks come in any order, and perhaps not all of them
+    return Chunk(train, val, tests, is_last=scenario.chunks == 1)

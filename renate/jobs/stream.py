@@ -60,7 +60,8 @@ def run(job: Job) -> dict[str, Any]:
         if saved:
             saved.scores = history[-1]["after"]
 
-        chunk: Chunk = replace(cut(job, scenario, data, index), tests=tests)
+        is_last = number == scenario.chunks
+        chunk: Chunk = replace(cut(job, scenario, data, index), tests=tests, is_last=is_last)
         done = update(part, data, chunk, state, state, saved)
         if ranks.first:
             publish(state, part.record.id)

@@ -11,7 +11,7 @@ from torch import nn
 from renate.data.base import Data
 from renate.data.batch import Batch
 from renate.data.scenarios import Scenario
-from renate.errors import StateError
+from renate.errors import NothingNewError, StateError
 from renate.fitting.fit import Fitted
 from renate.fitting.measure import Measure
 from renate.fitting.trainer import check_precision, device_of
@@ -19,25 +19,24 @@ from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, memory_of, model_node, sizes, transform, updater_of
 from renate.jobs.checks.probe import examples_of, probe
 from renate.jobs.checks.sound import check_finite, oddities
-from renate.jobs.chunks import Chunk, cut, load_data
+from renate.jobs.chunks import Chunk, cut, load_new
 from renate.jobs.context import Job
 from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
 from renate.jobs.models.beginning import begin, made_anew
+from renate.jobs.saved.earlier import already, published, result_of, result_of_version
 from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
-from renate.jobs.saved.state_files import lineage_of, state_files
-from renate.jobs.scoring.measured import flat, measure_of, old_and_new, score
+from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
+from renate.jobs.scoring.measured import measure_of, old_and_new, score
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
-from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
-from renate.tuning.on_disk.trial_history import HISTORY
 from renate.updaters.base import Updater
 
 Scores = dict[str, dict[str, float]]
@@ -64,7 +63,7 @@ def run(job: Job) -> dict[str, Any]:
     at = job.state(config["url"] or str(job.directory.path / "state"))
     to = job.state(job.candidate or config["next_url"] or at.url)
     publishes = job.candidate is None and (config["url"] is None or job.record.publish)
-    if publishes and (earlier := job.ranks.broadcast(lambda: _published(job, to))) is not None:
+    if publishes and (earlier := job.ranks.broadcast(lambda: published(job, to))) is not None:
         return earlier
 
     parent = job.ranks.broadcast(lambda: _parent(job, at))
@@ -72,21 +71,26 @@ def run(job: Job) -> dict[str, Any]:
     if parent:
         saved = Saved.read(at, parent, job.ranks, trusted(job))
 
-    data = load_data(job, saved.known if saved else None)
+    scenario: Scenario = job.build("scenario")
+    try:
+        data = load_new(job, saved, cut=scenario.chunks > 1)
+    except NothingNewError as error:
+        if parent is None or not publishes or not goes_on(config):
+            raise
+        newest = parent
+        answer = job.ranks.broadcast(lambda: result_of_version(at, newest))
+        return answer | {"already": newest.version, "nothing_new": str(error)}
+
     content.note(job, data)
 
-    if (
-        publishes
-        and (already := job.ranks.broadcast(lambda: _already(job, at, parent))) is not None
-    ):
-        return already
+    if publishes and (same := job.ranks.broadcast(lambda: already(job, at, parent))) is not None:
+        return same
 
-    scenario: Scenario = job.build("scenario")
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
     if job.ranks.first and publishes:
         done.version = publish(to, job.record.id).version
 
-    return _result(
+    return result_of(
         done.value, done.after, done.before if parent else {}, done.counts, to, done.version
     )
 
@@ -113,65 +117,6 @@ def _parent(job: Job, at: State) -> Manifest | None:
     return found
 
 
-def _result(
-    value: float | None,
-    after: Scores,
-    before: Scores,
-    counts: dict[str, float],
-    to: State,
-    version: int | None,
-) -> dict[str, Any]:
-    return {
-        "value": value,
-        "metrics": flat(after),
-        "counts": counts,
-        "before": flat(before),
-        "url": to.url,
-        "version": version,
-    }
-
-
-def _published(job: Job, to: State) -> dict[str, Any] | None:
-    """The result of this very job, if it was interrupted when all was staged: nothing is trained
-    or published twice.
-    """
-    if job.record.unread or not job.directory.reports():
-        return None
-
-    try:
-        manifest = publish(to, job.record.id)
-    except StateError:
-        return None
-
-    return _of_version(to, manifest)
-
-
-def _already(job: Job, at: State, parent: Manifest | None) -> dict[str, Any] | None:
-    """The newest version's result, if it came from this recipe and the data just read, and may
-    count.
-    """
-    if not job.record.unread or not job.config["resume"]:
-        return None
-    if parent is None or not goes_on(job.config["state"]):
-        return None
-    if parent.lineage.get("stream") or not content.is_of(job, parent):
-        return None
-
-    return _of_version(at, parent) | {"already": parent.version}
-
-
-def _of_version(to: State, manifest: Manifest) -> dict[str, Any]:
-    found = metrics_from(
-        to.read(manifest, "metrics.json"), f"{to.url}: 'metrics.json' of {manifest}"
-    )
-    before = {}
-    if manifest.parent:
-        before = found["before"]
-
-    counts = found["counts"] | {"seconds": manifest.lineage.get("seconds", 0.0)}
-    return _result(found["value"], found["after"], before, counts, to, manifest.version)
-
-
 @dataclass(frozen=True)
 class Learning:
     """What takes part in an update.
@@ -179,7 +124,7 @@ class Learning:
     Attributes:
         number: The update's, from 1.
         device: Where it trains.
-        node: The model's config with its sizes.
+        node: The model's config with its sizes, as the version keeps it.
         model: The network, as the state has it; grown where new labels came.
         updater: The same of the updater, with its memory, loss and problem.
         memory: The updater's.
@@ -223,8 +168,7 @@ def update(
             source = (at, saved.manifest)
 
         files = state_files(job, learning.node, data, model, updater, metrics)
-        if saved and HISTORY in saved.manifest.files:
-            files = chain(files, [(HISTORY, None)])
+        files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
         candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage)
     return Updated(before, after, outcome.value, outcome.counts | {"seconds": seconds}, candidate)
 
@@ -242,7 +186,7 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
 
     facts = sizes(data)
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
-    memory = memory_of(job, device)
+    memory = memory_of(job, device, data.problem)
     updater = updater_of(job, memory, data.problem)
     example = examples_of(chunk.train, transform(job, "test", device))
     model = load_model(job, node, facts, saved, example.inputs)
@@ -258,7 +202,9 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
 
     updater.rebuild = lambda: made_anew(job, node, example.inputs)
     probe(model, updater, example, data.problem.outputs)
-    return Learning(number, device, node, model, updater, memory, example)
+    # A model that was built by another's files says how to build it without them
+    kept = node | getattr(model, "kept", {})
+    return Learning(number, device, kept, model, updater, memory, example)
 
 
 def _scores_before(
@@ -286,7 +232,14 @@ def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fi
     own = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.
     rows = chunk.train if own is None else own
-    batches = batches_of(job, rows, learning.device, learning.number, own=own is not None)
+    batches = batches_of(
+        job,
+        rows,
+        learning.device,
+        learning.number,
+        own=own is not None,
+        problem=updater.problem,
+    )
     outcome = fit(job, model, updater, batches, chunk.val, measure, learning.number)
     updater.finish(model, share)
 

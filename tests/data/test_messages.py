@@ -70,7 +70,10 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
         ),
         (tabled(TABLE, inputs=["y"]), "a.parquet: no column 'y'"),
         (tabled({"label": [1, 2]}), "a.parquet: no column but 'label', nothing to predict from"),
-        (tabled({"x": [1.0, None], "label": [1, 2]}), "column 'x' has 1 empty values"),
+        (
+            tabled({"x": [1.0, None], "label": [1, 2]}, missing="error"),
+            "column 'x' has 1 empty values",
+        ),
         (tabled({"x": [1.0, 2.0], "label": [1, None]}), "column 'label' has 1 empty values"),
         (
             broken("a.csv", b"x,label\n1,cat\n2,\n"),
@@ -81,12 +84,12 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
             "row 1 (the first is 0), column 'x' is infinite, or",
         ),
         (
-            tabled({"x": [1.0, float("nan")], "label": [1, 2]}),
+            tabled({"x": [1.0, float("nan")], "label": [1, 2]}, missing="error"),
             "row 1 (the first is 0), column 'x' is NaN: clean",
         ),
         (
-            tabled({"x": ["a", "b"], "label": [1, 2]}),
-            "column 'x' is string, expected numbers or images",
+            tabled({"x": [{"a": 1}, {"a": 2}], "label": [1, 2]}),
+            "column 'x' is struct<a: int64>, expected numbers or images",
         ),
         (
             tabled({"x": [1, 2], "label": [{"a": 1}, {"a": 2}]}),
@@ -222,7 +225,7 @@ def test_empty_values_are_told_by_their_file(column: str) -> None:
     write("b/1.parquet", {"x": [1, 2], "label": [0, 1]})
     write("b/2.parquet", {"x": [1, 2], "label": [0, 1]} | {column: [1, None]})
     with pytest.raises(DataError, match=f"^b/2.parquet: column '{column}' has 1 empty values"):
-        load(files("b/*.parquet"))
+        load(files("b/*.parquet", missing="error"))
 
 
 def test_a_bad_image_is_told_by_its_file_and_its_row_there() -> None:

@@ -1,16 +1,83 @@
-"""What a version keeps of a source's encoder: its class, its settings, and what it has fitted."""
+"""What an encoder is, and what a version keeps of a source's: its class, its settings, and what it
+has fitted.
+"""
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
 
 from torch import Tensor
 
 from renate.errors import ConfigError, DataError, StateError
 from renate.state.tensors import DTYPES
 
-if TYPE_CHECKING:
-    from renate.data.base import Encoder
+
+class Encoder(ABC):
+    """Turns the inputs that a source reads into tensors: texts into ids, categories into numbers.
+
+    It is fitted once, to the training examples of a state's first update. What it has learned then
+    is kept in each version and given back by `restore` to the next update, to evaluations and to
+    `renate.load_model`; it is never fitted again, and another class or other settings are an error.
+
+    Inputs, called `raw` here, are what `Source.read` returns, or what a user predicts for: a list,
+    an array, a tensor, or a mapping of such, a row per example. One that is a dataclass says its
+    settings by its fields.
+    """
+
+    @abstractmethod
+    def encode(self, raw: Any) -> Any:
+        """Return a tensor [N, ...], or name -> tensor [N, ...] or `Ragged`, of raw inputs of N
+        examples. What hasn't been seen by `fit` has an encoding too, or is an error.
+        """
+
+    def fit(self, raw: Any) -> None:
+        """Learn what `encode` needs from training examples; the same from the same ones."""
+        return
+
+    def state(self) -> dict[str, Any]:
+        """Return what `fit` has learned: name -> JSON or a tensor."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned.
+
+        Raises:
+            ValueError: It isn't that; it may come from a stranger.
+        """
+        if state:
+            raise ValueError(f"it holds '{next(iter(state))}', expected nothing")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the constructor of a model may ask for by leaving it null: `num_words`, say."""
+        return {}
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """(name, kind) of each place of the vectors that it gives; empty where they have none."""
+        return ()
+
+    def summary(self) -> list[str]:
+        """Say in a few lines what it has fitted: at a first update, and in `renate state show`."""
+        return []
+
+    def remarks(self, raw: Any) -> list[str]:
+        """Say in a line each what in these inputs wasn't there when it was fitted."""
+        return []
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON has them."""
+        if not is_dataclass(self):
+            return {}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+
+
+# An encoder that a key turns on -> the key, and its values with and without it
+ASKED_BY = {
+    "renate.data.tables.standardize.Standardize": ("data.standardize", "true", "false"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +95,7 @@ class KeptEncoder:
     state: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, encoder: "Encoder") -> "KeptEncoder":
+    def of(cls, encoder: Encoder) -> "KeptEncoder":
         """Return what there is to keep of a fitted encoder.
 
         Raises:
@@ -75,7 +142,7 @@ class KeptEncoder:
         return ours.keys() == theirs.keys() and all(ours[k].equal(theirs[k]) for k in ours)
 
 
-def target_of(encoder: "Encoder") -> str:
+def target_of(encoder: Encoder) -> str:
     """Return an encoder's class as a `_target_` names it."""
     return f"{type(encoder).__module__}.{type(encoder).__qualname__}"
 
@@ -98,7 +165,7 @@ def _plain(value: Any, where: str) -> Any:
     return value
 
 
-def take_up(encoder: "Encoder | None", known: KeptEncoder | None) -> None:
+def take_up(encoder: Encoder | None, known: KeptEncoder | None) -> None:
     """Let a source's encoder be the state's, whatever it would fit to this data.
 
     Raises:
@@ -118,7 +185,7 @@ def take_up(encoder: "Encoder | None", known: KeptEncoder | None) -> None:
 
         raise ConfigError(
             f"data: the state's inputs went through the encoder {theirs}, this source has {ours}: "
-            "use a source with that encoder, or start another state"
+            f"{_remedy(encoder, known)}, or start another state"
         )
 
     now = KeptEncoder.of(encoder)
@@ -140,7 +207,18 @@ def take_up(encoder: "Encoder | None", known: KeptEncoder | None) -> None:
     restore(encoder, known)
 
 
-def restore(encoder: "Encoder", known: KeptEncoder) -> None:
+def _remedy(encoder: Encoder | None, known: KeptEncoder | None) -> str:
+    """What would give the source the state's encoder, by the key where there is one."""
+    if known is not None and known.target in ASKED_BY:
+        key, value, _ = ASKED_BY[known.target]
+        return f"give {key}={value}"
+    if encoder is not None and target_of(encoder) in ASKED_BY:
+        key, _, value = ASKED_BY[target_of(encoder)]
+        return f"give {key}={value}"
+    return "use a source with that encoder"
+
+
+def restore(encoder: Encoder, known: KeptEncoder) -> None:
     """Give an encoder back what it had fitted.
 
     Raises:

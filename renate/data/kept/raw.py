@@ -72,8 +72,16 @@ def hash_inputs(inputs: Any, where: str, names: Sequence[str] = ()) -> Hashes:
 
     if isinstance(inputs, Ragged):
         return _hash_each([np.array(row).tobytes() for row in inputs.list()])
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind == "M":
+        inputs = inputs.view(np.int64)
     if isinstance(inputs, np.ndarray) and inputs.dtype != object and inputs.dtype.kind not in "US":
         return hash_rows(torch.from_numpy(np.ascontiguousarray(inputs)))
+
+    if all(type(row) is str or row is None for row in inputs):
+        # Of texts that come often each is hashed once
+        known = {row: place for place, row in enumerate(dict.fromkeys(inputs))}
+        hashes = _hash_each([_bytes_of(row, number, where) for row, number in known.items()])
+        return hashes[np.fromiter((known[row] for row in inputs), np.int64, len(inputs))]
 
     return _hash_each([_bytes_of(row, number, where) for number, row in enumerate(inputs)])
 

@@ -13,7 +13,17 @@ from renate.data.kept.encoders import target_of
 from renate.data.kept.inputs import Inputs, compare, scales
 from renate.data.kept.raw import check_storable, hash_inputs, rows_in
 from renate.data.model_inputs import named_columns
-from renate.data.table import File, Readable, Table, check, described, order_of, targets_of
+from renate.data.table import (
+    File,
+    Readable,
+    Table,
+    check,
+    described,
+    order_of,
+    place_of,
+    targets_of,
+)
+from renate.data.tables.encoding.cells import CellError
 from renate.data.tables.targets import as_column, as_target
 from renate.errors import ConfigError, DataError
 from renate.problems.auto import doubt_about, problem_for
@@ -71,11 +81,21 @@ def storable(table: Table, encoder: "Encoder | None", key: str) -> Table:
     """A table whose inputs are tensors, encoded where the source says how."""
     inputs = table.inputs
     who = key
+    columns = table.columns
     if encoder is not None:
-        inputs = encoder.encode(inputs)
-        who = f"{key}: {target_of(encoder)}.encode"
+        try:
+            inputs = encoder.encode(inputs)
+        except CellError as error:
+            place = place_of(table, error.row)
+            if place is None:
+                raise
+            raise error.at(*place) from error
 
-    return table._replace(inputs=check_storable(inputs, len(table.targets), who))
+        who = f"{key}: {target_of(encoder)}.encode"
+        columns = encoder.columns or columns
+
+    stored = check_storable(inputs, len(table.targets), who)
+    return table._replace(inputs=stored, columns=columns)
 
 
 def tests_of(raw: Mapping[str, Readable] | float) -> tuple[float, dict[str, Table]]:
@@ -150,14 +170,30 @@ def checked(
     Raises:
         DataError: Inputs that can't be stored, aren't finite, or are of another kind.
     """
-    train = storable(train, encoder, "data.train")
-    inputs, notes = _inputs(train, known)
+    stored_train = storable(train, encoder, "data.train")
+    inputs, notes = _inputs(stored_train, known)
+    if encoder is not None:
+        notes += encoder.summary() if known is None else _remarks(encoder, train, "data.train")
+
     stored: dict[str, Table] = {}
     for name, table in tests.items():
-        stored[name] = storable(table, encoder, key_of(name))
-        notes += _check_test(stored[name], inputs, key_of(name))
+        key = key_of(name)
+        stored[name] = storable(table, encoder, key)
+        notes += _check_test(stored[name], inputs, key)
+        if encoder is not None:
+            notes += _remarks(encoder, table, key)
 
-    return train, stored, inputs, notes
+    return stored_train, stored, inputs, notes
+
+
+def _remarks(encoder: "Encoder", table: Table, key: str) -> list[str]:
+    """A line of what wasn't there when the encoder was fitted, if there is anything."""
+    found = encoder.remarks(table.inputs)
+    if not found:
+        return []
+
+    more = f" (and {len(found) - 1} more columns)" if len(found) > 1 else ""
+    return [f"{key}: {found[0]}{more}"]
 
 
 def _inputs(train: Table, known: Inputs | None) -> tuple[Inputs, list[str]]:

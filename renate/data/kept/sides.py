@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from renate.data.kept.fresh import Mask, fresh_rows
 from renate.data.kept.raw import hash_inputs
-from renate.data.kept.split import SIDES, TRAIN, Hashes, Split, first_split, with_exceptions
+from renate.data.kept.split import SIDES, TRAIN, VAL, Hashes, Split, first_split, with_exceptions
+from renate.data.kept.trained import Trained
 from renate.data.table import Table, order_of, targets_of
 from renate.errors import DataError
 from renate.problems.base import Label, Problem
@@ -38,10 +40,11 @@ def split_of(
     new: Sequence[Label],
     asked: Shares,
     known: Split | None,
-    *,
+    trained: Trained | None,
     first: bool,
-) -> tuple[Split, Hashes, list[str]]:
-    """Return which of a table's examples are held out, their hashes, and what to say.
+) -> tuple[Split, Hashes, dict[str, Tensor], list[str]]:
+    """Return which of a table's examples are held out, their hashes, the rows of each side, and
+    what to say.
 
     Args:
         train: What was read.
@@ -49,18 +52,22 @@ def split_of(
         new: The labels that no earlier version knows.
         asked: What the config says.
         known: The state's; None where it keeps none.
+        trained: The files that aren't to be trained on again; None where all are.
         first: Whether there is no state yet.
 
     Raises:
         DataError: Examples would change sides, or a side would be empty.
+        NothingNewError: All files have been trained on.
     """
+    fresh, notes = fresh_rows(train, trained)
     hashes = hash_inputs(train.inputs, "data.train", order_of(train))
     groups = problem.groups(targets_of(train, "data.train"))
     # Groups are labels only where those are classes
-    fresh = set(new) if problem.classes else set()
-    split, notes = _choose(hashes, groups, fresh, asked, known, first=first)
+    unknown = set(new) if problem.classes else set()
+    split, said = _choose(hashes, groups, unknown, asked, known, first=first, fresh=fresh)
+    rows = rows_of_sides(split, hashes, training=asked.training, fresh=fresh)
 
-    return split, hashes, notes
+    return split, hashes, rows, notes + said
 
 
 def _choose(
@@ -71,6 +78,7 @@ def _choose(
     known: Split | None,
     *,
     first: bool,
+    fresh: Mask | None,
 ) -> tuple[Split, list[str]]:
     """Return the state's split, or a first one, with the exceptions that this data needs; and what
     to say.
@@ -82,6 +90,7 @@ def _choose(
         asked: What the config says.
         known: The state's; None where it keeps none.
         first: Whether there is no state yet.
+        fresh: Which examples [N] may be trained on, and be validated by; None for all.
 
     Raises:
         DataError: Examples would change sides, or a side would be empty.
@@ -105,7 +114,8 @@ def _choose(
     if known is None:
         movable = set(groups.tolist())
 
-    return with_exceptions(split, hashes, groups, movable, first=known is None), notes
+    first = known is None
+    return with_exceptions(split, hashes, groups, movable, first=first, fresh=fresh), notes
 
 
 def _check_shares(split: Split, asked: Shares) -> list[str]:
@@ -146,23 +156,34 @@ def _check_shares(split: Split, asked: Shares) -> list[str]:
     return []
 
 
-def rows_of_sides(split: Split, hashes: Hashes, *, training: bool) -> dict[str, Tensor]:
+def rows_of_sides(
+    split: Split, hashes: Hashes, *, training: bool, fresh: Mask | None = None
+) -> dict[str, Tensor]:
     """Return the rows of each side, in order, int64.
 
     Args:
         split: Which examples are held out.
         hashes: Of all examples.
         training: Whether there must be something to train on.
+        fresh: Which examples [N] may be trained on, and be validated by; None for all. All are
+            tested on.
 
     Raises:
         DataError: All examples are held out.
     """
     sides = split.sides(hashes)
-    rows = {side: torch.from_numpy(np.flatnonzero(sides == SIDES.index(side))) for side in SIDES}
+    places = {side: sides == SIDES.index(side) for side in SIDES}
+    if fresh is not None:
+        places |= {side: places[side] & fresh for side in (TRAIN, VAL)}
+
+    rows = {side: torch.from_numpy(np.flatnonzero(place)) for side, place in places.items()}
     if training and not len(rows[TRAIN]):
+        count = f"{len(hashes)} examples"
+        if fresh is not None:
+            count = f"{int(fresh.sum())} examples in new files"
+
         raise DataError(
-            f"data.train: all of its {len(hashes)} examples are held out, for test or validation: "
-            "give more rows"
+            f"data.train: all of its {count} are held out, for test or validation: give more rows"
         )
 
     return rows

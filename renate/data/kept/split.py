@@ -193,7 +193,13 @@ def first_split(hashes: Hashes, test: float, val_size: float, key: int) -> Split
 
 
 def with_exceptions(
-    split: Split, hashes: Hashes, labels: Labels, new: set[Any], *, first: bool
+    split: Split,
+    hashes: Hashes,
+    labels: Labels,
+    new: set[Any],
+    *,
+    first: bool,
+    fresh: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
 ) -> Split:
     """Add what the shares alone would get wrong: a new class that is held out whole, an empty side.
 
@@ -206,6 +212,7 @@ def with_exceptions(
         labels: Of all examples, [N].
         new: The labels that no earlier version knows.
         first: Whether there is no earlier version.
+        fresh: Which examples [N] may be trained on, and be validated by; None for all.
 
     Raises:
         DataError: A side would be empty.
@@ -221,7 +228,13 @@ def with_exceptions(
 
     for side, share, key in ((TEST, split.test, TEST_KEY), (VAL, split.val, split.key)):
         number = SIDES.index(side)
-        if not share or (sides == number).any():
+        there = sides == number
+        count = len(labels)
+        if fresh is not None and side == VAL:
+            there = there & fresh
+            count = int(fresh.sum())
+
+        if not share or there.any():
             continue
 
         size = "val_size"
@@ -230,7 +243,7 @@ def with_exceptions(
 
         if not first:
             raise DataError(
-                f"data.{size}: none of these {len(labels)} examples is held out, and those of an "
+                f"data.{size}: none of these {count} examples is held out, and those of an "
                 "earlier update "
                 f"must not change sides: give more rows{', or data.test' if side == TEST else ''}"
             )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from renate.data.kept.inputs import Inputs, is_name
-from renate.data.tables.matching import index_columns, kind_of, match_columns
+from renate.data.tables.csv_files.typed import is_number
+from renate.data.tables.matching import OtherKindError, index_columns, kind_of, match_columns
 from renate.data.tables.parquet import Read
-from renate.data.tables.read import empty_values
 from renate.errors import ConfigError, DataError, nearest
 
 
@@ -20,39 +20,54 @@ class ColumnChoice:
         targets: The columns to predict.
         inputs: Those to predict from; None takes all others.
         known: The inputs of the state; None at a first update.
+        stored: (name, kind as files hold it) of the columns that the state's encoder takes; None
+            where it has none, and `known` tells them.
     """
 
     targets: Sequence[str]
     inputs: Sequence[str] | None
     known: Inputs | None
+    stored: Sequence[tuple[str, str]] | None = None
+
+    @property
+    def _of_state(self) -> dict[str, str] | None:
+        """name -> kind of the state's columns; None where there is no state, or it has no names."""
+        if self.known is None:
+            return None
+        if self.stored is not None:
+            return dict(self.stored)
+        if not self.known.named:
+            return None
+        return {column.name: column.kind for column in self.known.columns}
 
     def wanted(
-        self, first: Any, file: str, like: Sequence[tuple[str, str]] | None
+        self, schemas: Sequence[Any], files: Sequence[str], like: Sequence[tuple[str, str]] | None
     ) -> tuple[dict[str, str], str]:
         """Return name -> kind of the inputs, and what has them: the state, data.train, or the first
         file.
 
         Args:
-            first: The first file's table.
-            file: Its name.
+            schemas: Of the files' tables.
+            files: Their names.
             like: (name, kind) of the training data's inputs, for a test table.
 
         Raises:
             DataError: A column isn't there, or there is none to predict from.
             ConfigError: What the config names isn't what the state has.
         """
-        if self.known is not None and self.known.named:
-            self._check_state()
-            return {column.name: column.kind for column in self.known.columns}, "the state"
+        of_state = self._of_state
+        if of_state is not None:
+            self._check_state(list(of_state))
+            return of_state, "the state"
         if like is not None:
             return dict(like), "data.train"
 
-        for name in [*self.targets, *self._asked(first.column_names)]:
-            if name not in first.column_names:
-                hint = nearest(name, first.column_names)
-                raise DataError(
-                    f"{file}: no column '{name}'{hint} ({', '.join(first.column_names)})"
-                )
+        first = schemas[0]
+        file = files[0]
+        for name in [*self.targets, *self._asked(first.names)]:
+            if name not in first.names:
+                hint = nearest(name, first.names)
+                raise DataError(f"{file}: no column '{name}'{hint} ({', '.join(first.names)})")
 
         names = self._names(first)
         if not names:
@@ -64,9 +79,9 @@ class ColumnChoice:
                 f"{file}: column {odd[0][:100]!r} has a name with control characters: rename it"
             )
 
-        return {name: kind_of(first.schema.field(name).type) for name in names}, file
+        return {name: _first_kind(schemas, name) for name in names}, file
 
-    def _check_state(self) -> None:
+    def _check_state(self, names: Sequence[str]) -> None:
         """Check what the config says against the state's inputs."""
         assert self.known is not None
         if self.known.target is not None and self.known.target != ", ".join(self.targets):
@@ -76,12 +91,12 @@ class ColumnChoice:
                 "rename the column, or start another state"
             )
 
-        asked = self._asked(self.known.names)
-        if self.inputs is not None and set(asked) != set(self.known.names):
-            odd = sorted(set(asked) ^ set(self.known.names))[0]
+        asked = self._asked(names)
+        if self.inputs is not None and set(asked) != set(names):
+            odd = sorted(set(asked) ^ set(names))[0]
             raise ConfigError(
                 f"data.inputs: '{odd}' is in only one of it and the state's inputs, "
-                f"{', '.join(self.known.names[:10])}: give those"
+                f"{', '.join(names[:10])}: give those"
             )
 
     def _asked(self, there: Sequence[str]) -> list[str]:
@@ -95,17 +110,13 @@ class ColumnChoice:
 
         return found
 
-    def _names(self, table: Any) -> list[str]:
+    def _names(self, schema: Any) -> list[str]:
         if self.inputs is not None:
-            return self._asked(table.column_names)
-        index = index_columns(table)
-        return [
-            name for name in table.column_names if name not in index and name not in self.targets
-        ]
+            return self._asked(schema.names)
+        index = index_columns(schema)
+        return [name for name in schema.names if name not in index and name not in self.targets]
 
-    def check(
-        self, file: str, read: Read, wanted: Mapping[str, str], origin: str, decoded: bool
-    ) -> list[str]:
+    def check(self, file: str, read: Read, wanted: Mapping[str, str], origin: str) -> list[str]:
         """Check one file's columns; return what to say about those that are left out.
 
         Args:
@@ -113,10 +124,9 @@ class ColumnChoice:
             read: Its table.
             wanted: name -> kind of the inputs.
             origin: What has them, see `wanted`.
-            decoded: Whether its images were decoded before, and so are all there.
 
         Raises:
-            DataError: A column is missing, left over, of another kind, or has empty values.
+            DataError: A column is missing, left over, or of another kind.
         """
         table = read.table
         names = table.column_names
@@ -128,7 +138,9 @@ class ColumnChoice:
                 )
 
         index = [
-            name for name in index_columns(table) if name not in wanted and name not in self.targets
+            name
+            for name in index_columns(table.schema)
+            if name not in wanted and name not in self.targets
         ]
         left_out = {*index, *self.targets}
         kinds = {
@@ -137,18 +149,10 @@ class ColumnChoice:
         if not table.num_rows:  # says nothing of what its columns hold
             kinds |= {name: kind for name, kind in wanted.items() if name in kinds}
 
-        match_columns(file, kinds, wanted, origin=origin, surplus=self.inputs is not None)
-        for target in self.targets:
-            if empty := empty_values(read.column(target)):
-                raise DataError(
-                    f"{file}: column '{target}' has {empty} empty values: drop those rows"
-                )
-
-        for name in wanted if not decoded else ():  # what was decoded had none
-            if empty := read.column(name).null_count:
-                raise DataError(
-                    f"{file}: column '{name}' has {empty} empty values: fill them or drop the rows"
-                )
+        try:
+            match_columns(file, kinds, wanted, origin=origin, surplus=self.inputs is not None)
+        except OtherKindError as error:
+            raise DataError(f"{error}{_odd_value(read, error.name, wanted)}") from error
 
         if not index or self.inputs is not None:
             return []
@@ -168,3 +172,26 @@ def check_names(file: str, names: Sequence[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"{file}: column '{twice[0]}' is there twice: rename one")
+
+
+def _first_kind(schemas: Sequence[Any], name: str) -> str:
+    """What the first file that has a value of a column holds it as."""
+    kinds = [
+        kind_of(schema.field(name).type) for schema in schemas if schema.get_field_index(name) >= 0
+    ]
+    return next((kind for kind in kinds if kind != "null"), kinds[0])
+
+
+def _odd_value(read: Read, name: str, wanted: Mapping[str, str]) -> str:
+    """Where the first text stands that makes a column of numbers one of texts."""
+    column = read.column(name)
+    if wanted[name] != "number" or kind_of(column.type) != "text":
+        return ""
+
+    for row, scalar in enumerate(column):
+        value = scalar.as_py()
+        if value is not None and not is_number(value):
+            shown = value if len(value) <= 40 else f"{value[:40]}…"
+            return f" (row {row} holds {shown!r})"
+
+    return ""

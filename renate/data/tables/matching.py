@@ -15,9 +15,21 @@ from renate.errors import DataError, nearest
 UNNAMED = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)*")
 
 
+class OtherKindError(DataError):
+    """A column that is of another kind than expected.
+
+    Attributes:
+        name: Of the column.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
 def kind_of(kind: Any) -> str:
-    """The kind of an Arrow type: `number`, `boolean`, `image`, `text`, or Arrow's own name of
-    another.
+    """The kind of an Arrow type: `number`, `boolean`, `image`, `text`, `date`, `instant` (a date
+    with a time zone), or Arrow's own name of another.
     """
     import pyarrow as pa
 
@@ -29,6 +41,10 @@ def kind_of(kind: Any) -> str:
         return "boolean"
     if is_image(kind):
         return "image"
+    if pa.types.is_date(kind):
+        return "date"
+    if pa.types.is_timestamp(kind):
+        return "date" if kind.tz is None else "instant"
 
     return "text" if is_text(kind) else str(kind)
 
@@ -46,16 +62,16 @@ def target_kind_of(kind: Any) -> str | None:
     return {"number": "integer", "boolean": "boolean", "text": "text"}.get(found)
 
 
-def index_columns(table: Any) -> list[str]:
-    """The columns that the table's writer calls an index: by pandas' metadata, or by a name that
-    it gives.
+def index_columns(schema: Any) -> list[str]:
+    """The columns of an Arrow schema that the table's writer calls an index: by pandas' metadata,
+    or by a name that it gives.
     """
-    names = table.column_names
+    names = schema.names
     found = [name for name in names if UNNAMED.fullmatch(name)]
     if names and names[0] == "":
         found.append("")
 
-    metadata = table.schema.metadata or {}
+    metadata = schema.metadata or {}
     try:
         listed = json.loads(metadata.get(b"pandas", b"{}")).get("index_columns", [])
     except (ValueError, AttributeError):
@@ -80,7 +96,8 @@ def match_columns(
         surplus: Whether other columns may be there.
 
     Raises:
-        DataError: A column that is missing, left over, or of another kind.
+        DataError: A column that is missing or left over.
+        OtherKindError: One that is of another kind.
     """
     left = [name for name in kinds if name not in wanted]
     for name in wanted:
@@ -96,8 +113,10 @@ def match_columns(
         )
 
     for name, kind in wanted.items():
-        if kinds[name] != kind:
-            raise DataError(
+        # A column without a single value is of any kind
+        if kinds[name] not in (kind, "null"):
+            raise OtherKindError(
+                name,
                 f"{file}: column '{name}' is {kinds[name]}, in {origin} it is {kind}: convert the "
-                "file's column to that"
+                "file's column to that",
             )

@@ -105,10 +105,14 @@ class Read(NamedTuple):
     Attributes:
         table: Arrow table; columns that are unread hold nulls there.
         unread: name -> column.
+        categories: Columns that their writer calls categories; the table has their values.
+        sha256: Of the bytes of an object that was downloaded; None of a local file.
     """
 
     table: Any
     unread: Mapping[str, Unread]
+    categories: frozenset[str] = frozenset()
+    sha256: str | None = None
 
     def column(self, name: str) -> Any:
         """A column as it is in the file: an Arrow column, or an unread one."""

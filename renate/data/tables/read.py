@@ -1,44 +1,63 @@
 """Files -> Arrow tables, by suffix."""
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from renate.data.tables import remote
 from renate.data.tables.columns import first_line, is_text, strings
-from renate.data.tables.csv_text import read_csv, typed
+from renate.data.tables.csv_files.dialect import Dialect
+from renate.data.tables.csv_files.text import read_csv, unpacked
+from renate.data.tables.csv_files.typed import typed
 from renate.data.tables.parquet import Read, read_parquet
 from renate.errors import DataError
 
+PLAIN = Dialect()
+PACKED = (".csv", ".json", ".jsonl")
 
-def read_files(files: Sequence[str]) -> dict[str, Read]:
+
+def read_files(
+    files: Sequence[str], dialect: Dialect = PLAIN, as_text: Collection[str] = ()
+) -> dict[str, Read]:
     """Read files, or objects by their URLs: file -> what was read of it.
 
     Columns of images stay in parquet files until they are needed. What is a number in CSV is
     decided over all files, so that a column has one kind whichever file or row comes first.
     Categories (dictionary columns) come as the values that they stand for.
 
+    Args:
+        files: Paths and URLs; of CSV and JSON also those packed by gzip, `.csv.gz`.
+        dialect: How CSV is written.
+        as_text: Columns of CSV that stay text, whatever is in them.
+
     Raises:
         DataError: An unknown suffix, or content that isn't what the suffix says.
     """
-    tables = {file: _read(file) for file in files}
+    tables = {file: _read(file, dialect) for file in files}
     texts = {file: read.table for file, read in tables.items() if _suffix(file) == ".csv"}
-    return tables | {file: Read(table, {}) for file, table in typed(texts).items()}
+    found = typed(texts, dialect, as_text)
+    return tables | {file: tables[file]._replace(table=table) for file, table in found.items()}
 
 
 def _suffix(file: str) -> str:
-    return Path(file).suffix.lower()
+    """What a file is, by its name; of one that is packed, what is in it."""
+    path = Path(file)
+    if path.suffix.lower() == ".gz" and Path(path.stem).suffix.lower() in PACKED:
+        path = Path(path.stem)
+
+    return path.suffix.lower()
 
 
-def _read(file: str) -> Read:
+def _read(file: str, dialect: Dialect) -> Read:
     import pyarrow as pa
 
     suffix = _suffix(file)
     readers: dict[str, Any] = {
         ".parquet": lambda source: read_parquet(file, source),
-        ".csv": lambda source: Read(read_csv(source), {}),
+        ".csv": lambda source: Read(read_csv(source, dialect), {}),
         ".json": lambda source: Read(read_json(source), {}),
         ".jsonl": lambda source: Read(read_json(source), {}),
     }
@@ -46,24 +65,32 @@ def _read(file: str) -> Read:
     if suffix not in readers:
         remedy = "name the files by a glob such as folder/*.csv, or convert them"
         if suffix in (".gz", ".bz2", ".xz", ".zst", ".zip"):
-            remedy = "unpack it first"
+            remedy = "unpack it first; of .csv.gz and .jsonl.gz that isn't needed"
         if suffix in (".tsv", ".tab", ".txt"):
-            remedy = "save it with commas between the columns, as .csv"
+            remedy = "save it with commas between the columns, as .csv, or name it .csv and give "
+            remedy += "data.csv.separator=tab"
         found = ", ".join(readers)
         raise DataError(f"{file}: unknown suffix '{suffix}', expected one of {found}: {remedy}")
 
     source = file
+    sha256 = None
     if "://" in file:
-        source = pa.py_buffer(remote.read(file))
+        content = remote.read(file)
+        source = pa.py_buffer(content)
+        sha256 = hashlib.sha256(content).hexdigest()
 
     try:
-        table, unread = readers[suffix](source)
+        if file.lower().endswith(".gz"):
+            source = unpacked(source)
+
+        table, unread, *_ = readers[suffix](source)
         _ = table.schema.names  # names are decoded only here
         names = [name for name, count in Counter(table.column_names).items() if count > 1]
         if names:
             raise DataError(f"{file}: column '{names[0]}' is there twice: rename one")
 
-        return Read(_plain(table), unread)
+        categories = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
+        return Read(_plain(table), unread, frozenset(categories), sha256)
     except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"{file}: not readable as {suffix[1:]}: {first_line(error)}") from error
 

@@ -2,14 +2,15 @@
 nothing, lists spread.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from renate.data.tables.columns import is_text, to_numpy
-from renate.data.tables.csv_text import is_number
+from renate.data.tables.csv_files.typed import is_number
+from renate.data.tables.exact import float32
 from renate.errors import DataError
 
 
@@ -20,10 +21,12 @@ class Places:
     Args:
         files: In their order.
         rows: How many each has.
+        kept: Of a file of which rows were dropped those that were kept, int64 [rows].
     """
 
     files: list[str]
     rows: list[int]
+    kept: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -35,7 +38,7 @@ class Places:
         """Return the file of a row of all files, and the row there, from 0."""
         for file, count in zip(self.files, self.rows, strict=True):
             if row < count:
-                return file, row
+                return file, int(self.kept[file][row]) if file in self.kept else row
             row -= count
         raise AssertionError("a row of no file")
 
@@ -104,6 +107,25 @@ def numbers(column: Any, name: str, places: Places) -> Any:
         if pa.types.is_decimal(column.type)
         else column
     )
+
+
+def vectors(table: Any, places: Places) -> np.ndarray[Any, Any]:
+    """Return columns of numbers as float32 [N, C], a column after the other.
+
+    Raises:
+        DataError: One holds something else, or what float32 can't tell apart.
+    """
+    bad = [name for name in table.column_names if not is_numeric(table.column(name).type)]
+    if bad:
+        good = [name for name in table.column_names if name not in bad]
+        raise DataError(no_numbers(table.column(bad[0]), bad[0], good, places))
+
+    found = np.empty((table.num_rows, table.num_columns), np.float32)
+    for index, name in enumerate(table.column_names):
+        column = numbers(table.column(name), name, places)
+        found[:, index] = float32(to_numpy(column), f"{places.title}: column '{name}'")
+
+    return found
 
 
 def spread(file: str, table: Any, but: Sequence[str] = ()) -> Any:

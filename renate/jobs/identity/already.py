@@ -9,9 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from renate.data.fingerprint import contents, expand
+from renate.data.kept.trained import NEW, Trained, key_of
+from renate.data.kept.trained import nothing_new as in_short
 from renate.jobs.directory import JobDirectory
 from renate.state.manifest import Manifest
 from renate.state.pins import NAME
+from renate.state.versions import State
+
+UNCUT = "renate.data.scenarios.NoScenario"  # the scenario in which a chunk is all of the data
+TAKEN_AGAIN = "data.seen=again trains on all again"
 
 
 def counts(version: Manifest | None, recipe: str, state: Mapping[str, Any]) -> bool:
@@ -55,9 +62,51 @@ def maker_of(version: Manifest, run_dir: Path) -> JobDirectory | None:
     return JobDirectory(folder)
 
 
-def in_words(version: int, url: str) -> str:
-    """What a person is told in place of a training."""
+def nothing_new(
+    version: Manifest, url: str, data: Mapping[str, Any], scenario: Mapping[str, Any]
+) -> str | None:
+    """Say that a state has trained on all files of an update's training data; None where it
+    hasn't, or where only reading them tells.
+
+    Args:
+        version: The state's newest.
+        url: The state.
+        data: The group `data` of the job's config, resolved; its source is one of renate's own.
+        scenario: The group `scenario`.
+
+    Raises:
+        DataError: A pattern that matches nothing.
+        CorruptError: What the version keeps isn't what an update writes.
+    """
+    if data.get("seen") != NEW or scenario.get("_target_") != UNCUT:
+        return None
+
+    trained = Trained.read(State(url), version)
+    if not trained.parts:
+        return None
+
+    cache = data.get("cache_dir")
+    files = expand(data["train"], "data.train")
+    held = contents(files, Path(cache) if cache else None)
+    versions = [trained.version_of([key_of(content)]) for content in held]
+    known = [number for number in versions if number is not None]
+    if len(known) < len(files):
+        return None
+
+    return in_short(known)
+
+
+def in_words(version: int, url: str, nothing: str | None = None) -> str:
+    """What a person is told in place of a training.
+
+    Args:
+        version: The newest one of the state.
+        url: The state.
+        nothing: Where all files had been trained on, that in words.
+    """
     said = f"already published as version {version} of {url}"
+    if nothing is not None:
+        return f"{said}: {nothing}; {TAKEN_AGAIN}"
     return f"{said}, from this config and data; resume=false trains again"
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from renate.build import build, locate
 from renate.jobs.saved.given import maker_of
-from renate.models.calling import adapt
+from renate.models.own.calling import adapt
 
 OUTPUT = "output"  # which of a network's outputs counts: a version keeps it beside the arguments
 # Settings of the group `model` that are no arguments of the network, unless its constructor has one

@@ -38,6 +38,7 @@ class JobRecord:
         publish: Whether the outcome becomes the next version by itself.
         unread: Only reading the data tells what they hold, so no earlier result may count.
         already: The version that this very job has published before.
+        nothing_new: Where `already` is there because the state has trained on all files: in words.
         trial: Of a tuner's trial: its number; nothing of it reaches the state by itself.
         candidate: Of a trial: the URL of its outcome; None: in the job's directory.
         clonable: Of a trial: others may go on from its checkpoints.
@@ -58,6 +59,7 @@ class JobRecord:
     publish: bool = False
     unread: bool = False
     already: int | None = None
+    nothing_new: str | None = None
     trial: int | None = None
     candidate: str | None = None
     clonable: bool = False
@@ -123,6 +125,7 @@ OPTIONAL: dict[str, Check] = {
     "publish": truth,
     "unread": truth,
     "already": whole,
+    "nothing_new": string,
     "trial": whole,
     "candidate": string,
     "clonable": truth,

@@ -91,6 +91,7 @@ class JobResult:
         mode: Which way that is better, `max` or `min`.
         evaluated: The version that was measured.
         already: The version that an earlier run of this very job had published.
+        nothing_new: Where nothing was trained because the state has trained on all files: in words.
         job: The folder of that run, where it is still there.
         lost: Of several processes: this one ended because another did, and no result was written.
         capacity: It failed because there was no machine for it.
@@ -119,6 +120,7 @@ class JobResult:
     mode: str | None = None
     evaluated: int | None = None
     already: int | None = None
+    nothing_new: str | None = None
     job: str | None = None
     lost: bool = False
     capacity: bool = False

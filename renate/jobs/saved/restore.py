@@ -14,6 +14,7 @@ from renate.data.base import Known
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.inputs import Inputs
 from renate.data.kept.split import Split
+from renate.data.kept.trained import Trained
 from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError, CorruptError, StateError
 from renate.jobs.checks.probe import materialise
@@ -79,6 +80,15 @@ class Saved:
     def encoder(self) -> KeptEncoder | None:
         """What it keeps of its source's encoder; None where there is none."""
         return encoder_of(self.state, self.manifest)
+
+    @cached_property
+    def trained(self) -> Trained:
+        """The files that its lineage trained on.
+
+        Raises:
+            CorruptError: It isn't what an update writes.
+        """
+        return Trained.read(self.state, self.manifest)
 
     @property
     def known(self) -> Known:

@@ -9,9 +9,13 @@ from torch import nn
 
 from renate.data.base import Data
 from renate.data.kept.encoders import KeptEncoder
+from renate.data.kept.trained import Trained
 from renate.jobs.context import Job
 from renate.jobs.directory import strict
 from renate.jobs.saved.from_state import encoder_files, node_of
+from renate.jobs.saved.restore import Saved
+from renate.state.versions import State
+from renate.tuning.on_disk.trial_history import HISTORY
 from renate.updaters.base import Updater
 
 LISTED = 100  # files of each role that a lineage names
@@ -70,6 +74,39 @@ def _serving(job: Job, updater: Updater) -> dict[str, Any]:
     test = {side: job.config["transform"][side]["test"] for side in ("inputs", "targets")}
     own = type(updater).predict is not Updater.predict
     return {"transform": test, "updater": job.config["updater"] if own else None}
+
+
+def files_carried_on(
+    job: Job, data: Data, saved: Saved | None, to: State, *, whole: bool
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the files of the next version that go on from the parent's: the history of trials, and
+    which files were trained on; None where they are the parent's.
+
+    Args:
+        job: Says where the version goes.
+        data: What was read.
+        saved: The parent; None at a first update.
+        to: Where the version is staged.
+        whole: Whether all rows of the new files were trained on, or are held out.
+    """
+    trained = Trained()
+    number = 1
+    if saved is not None:
+        trained = saved.trained
+        number += saved.manifest.version or 0
+        if HISTORY in saved.manifest.files:
+            yield HISTORY, None
+
+    config = job.config["state"]
+    if saved is not None and config["next_url"] not in (None, config["url"]):
+        trained = trained.moved()
+        number = 1 + max(to.numbers(), default=0)
+
+    if whole:
+        files = data.files.get("train", ())
+        trained = trained.extended((key for file in files for key in file.keys), number)
+
+    yield from trained.files()
 
 
 def lineage_of(job: Job, data: Data, seconds: float) -> dict[str, Any]:

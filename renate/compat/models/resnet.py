@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from renate.compat.names.benchmarking_module import RenateBenchmarkingModule
+from renate.compat.models.benchmarking_module import RenateBenchmarkingModule
 from renate.errors import ConfigError, nearest
 from renate.models.residual_blocks import WIDTHS, BasicBlock, Block, Bottleneck, backbone
 

@@ -1,13 +1,12 @@
 """CSV: what is text, and what is a number of which nothing is lost."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from renate.data.tables.columns import strings
+from renate.data.tables.csv_files.dialect import Dialect
 
-# Rows up to this many bytes can be read; pyarrow's own bound is a sixteenth of it.
-BLOCK = 1 << 24
 # What programs write for a value that isn't there. In a column of numbers it is one that is
 # missing; in text it is text, since "NA" is Namibia's code.
 MISSING = [
@@ -34,63 +33,9 @@ NUMBER = (
 BOOLEAN = r"^(true|True|TRUE|false|False|FALSE)$"
 
 
-def read_csv(source: Any) -> Any:
-    """Read a CSV file with a header as an Arrow table, every column as text.
-
-    Raises:
-        ValueError: Another encoding, or another separator than a comma.
-    """
-    import pyarrow as pa
-    from pyarrow import csv
-
-    buffer = source
-    if isinstance(source, str):
-        buffer = pa.memory_map(source).read_buffer()
-
-    _check_start(buffer[: 1 << 16].to_pybytes())
-
-    reading = csv.ReadOptions(block_size=BLOCK)
-    # a comment of several lines is one value, wherever a block ends
-    parsing = csv.ParseOptions(newlines_in_values=True)
-    start = pa.BufferReader(buffer)
-    with csv.open_csv(start, read_options=reading, parse_options=parsing) as reader:
-        names = reader.schema.names
-
-    converting = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-    try:
-        return csv.read_csv(
-            pa.BufferReader(buffer),
-            read_options=reading,
-            parse_options=parsing,
-            convert_options=converting,
-        )
-    except pa.ArrowInvalid as error:
-        odd = re.search(r"column #(\d+).*invalid UTF8", str(error))
-        if odd is None:
-            raise
-        raise ValueError(
-            f"column '{names[int(odd[1])]}' isn't UTF-8, save the file as such"
-        ) from error
-
-
-def _check_start(start: bytes) -> None:
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in start:
-        raise ValueError("it is UTF-16 or binary, expected UTF-8: save the file as UTF-8")
-
-    header = start.lstrip(b"\r\n").split(b"\n")[0]
-    unquoted = b"".join(header.split(b'"')[::2])
-    if b"," in unquoted:
-        return
-
-    for separator, name in ((b";", "';'"), (b"\t", "a tab"), (b"|", "'|'")):
-        if separator in unquoted:
-            raise ValueError(
-                f"its columns are separated by {name}, expected ',': save it with commas, and "
-                "points in numbers"
-            )
-
-
-def typed(tables: Mapping[str, Any]) -> dict[str, Any]:
+def typed(
+    tables: Mapping[str, Any], dialect: Dialect, as_text: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the same tables of text, with numbers and booleans in the columns that hold nothing
     else.
 
@@ -100,6 +45,8 @@ def typed(tables: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         tables: file -> Arrow table of strings.
+        dialect: How numbers are written, and what stands for a value that isn't there.
+        as_text: Columns that stay as they are spelt, whatever these tables hold of them.
     """
     import pyarrow as pa
 
@@ -108,9 +55,12 @@ def typed(tables: Mapping[str, Any]) -> dict[str, Any]:
     for name in dict.fromkeys(name for table in tables.values() for name in table.column_names):
         holders = [file for file, table in tables.items() if name in table.column_names]
         chunks = [chunk for file in holders for chunk in tables[file].column(name).chunks]
-        values = _values(pa.chunked_array(chunks, pa.string()))
+        texts = _without(pa.chunked_array(chunks, pa.string()), dialect.missing)
+        values = texts
+        if name not in as_text:
+            values = _values(texts, dialect)
         if values is None:
-            continue
+            values = texts
 
         begin = 0
         for file in holders:
@@ -122,7 +72,43 @@ def typed(tables: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _values(texts: Any) -> Any:
+def _without(texts: Any, missing: Collection[str]) -> Any:
+    """Return the texts, null where they only say that there is no value."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not missing:
+        return texts
+
+    odd = pc.is_in(pc.utf8_trim_whitespace(texts), strings(list(missing)))
+    return pc.if_else(odd, pa.nulls(1, pa.string())[0], texts)
+
+
+def _plainly(texts: Any, dialect: Dialect) -> Any:
+    """Return numbers of a dialect as a program spells them; what is no number there stays, or
+    becomes what is no number here either.
+    """
+    import pyarrow.compute as pc
+
+    if dialect.decimal in (None, ".") and dialect.thousands is None:
+        return texts
+
+    point = dialect.decimal or "."
+    if dialect.thousands is not None:
+        sign = re.escape(dialect.thousands)
+        grouped = rf"^-?[0-9]{{1,3}}({sign}[0-9]{{3}})+({re.escape(point)}[0-9]*)?$"
+        plain = pc.replace_substring(texts, dialect.thousands, "")
+        texts = pc.if_else(pc.match_substring_regex(texts, grouped), plain, texts)
+
+    if point == ".":
+        return texts
+
+    # A point means something else there: two in one value are no number anywhere
+    texts = pc.replace_substring(texts, ".", "..")
+    return pc.replace_substring(texts, point, ".")
+
+
+def _values(texts: Any, dialect: Dialect) -> Any:
     """Return text as numbers or booleans, null where a value is missing; None where it must stay
     text.
     """
@@ -130,13 +116,13 @@ def _values(texts: Any) -> Any:
     import pyarrow.compute as pc
 
     trimmed = pc.utf8_trim_whitespace(texts)
-    missing = pc.is_in(trimmed, strings(MISSING))
+    missing = pc.or_(pc.is_in(trimmed, strings(MISSING)), pc.is_null(trimmed))
     # Also of no rows at all: what they are like is the other files' to say
     if pc.all(missing).as_py():
-        empty = pc.all(pc.equal(trimmed, strings([""])[0])).as_py()
+        empty = pc.all(pc.equal(pc.fill_null(trimmed, strings([""])[0]), strings([""])[0])).as_py()
         return pa.chunked_array([pa.nulls(len(texts))]) if empty else None
 
-    filled = pc.if_else(missing, pa.nulls(1, pa.string())[0], trimmed)
+    filled = pc.if_else(missing, pa.nulls(1, pa.string())[0], _plainly(trimmed, dialect))
     for pattern, kind in ((WHOLE, pa.int64()), (NUMBER, pa.float64()), (BOOLEAN, pa.bool_())):
         if pc.all(pc.match_substring_regex(filled, pattern)).as_py():
             try:

@@ -1,0 +1,205 @@
+"""The encoder of a table whose columns are of several kinds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from renate.data.base import Encoder
+from renate.data.kept.inputs import is_name
+from renate.data.tables.encoding.base import Array, ColumnEncoding, Rules, need
+from renate.data.tables.encoding.categories import Categories
+from renate.data.tables.encoding.cells import CellError, columns_there
+from renate.data.tables.encoding.dates import Dates
+from renate.data.tables.encoding.numbers import Booleans, Numbers
+from renate.data.tables.encoding.summary import summary_of
+from renate.errors import nearest
+
+OF_KIND: dict[str, type[ColumnEncoding]] = {
+    each.kind: each for each in (Numbers, Booleans, Categories, Dates)
+}
+STORED = ("number", "boolean", "text", "date", "instant", "zoned text")
+MOST = 100_000  # columns that a state may name
+LONGEST = 200  # characters of the name of a part
+
+
+@dataclass(kw_only=True)
+class TableEncoder(Rules, Encoder):
+    """Encodes each column of a table by its kind, and puts all into one float32 vector.
+
+    With `categories=embed` there are two tensors instead: `numbers`, float32 [N, D], and
+    `categories`, int64 [N, K], the code of each category below its column's cardinality.
+
+    Raw inputs are a mapping from the columns' names to values [N], in any order; other names in it
+    are left alone.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._columns: list[ColumnEncoding] = []
+
+    def declare(self, columns: Sequence[tuple[str, str, str]]) -> None:
+        """Say which columns there are, before they are fitted: (name, kind, what files hold it
+        as).
+        """
+        self._columns = [OF_KIND[kind](name, stored) for name, kind, stored in columns]
+
+    @property
+    def kinds_of_columns(self) -> dict[str, str]:
+        """name -> kind of each column, in the order of the vector."""
+        return {column.name: column.kind for column in self._columns}
+
+    def encoding_of(self, name: str) -> ColumnEncoding:
+        """Return how a column is encoded."""
+        return next(column for column in self._columns if column.name == name)
+
+    @property
+    def stored(self) -> tuple[tuple[str, str], ...]:
+        """(name, what files hold it as) of each column, in the same order."""
+        return tuple(
+            (column.name, column.stored.removeprefix("zoned ")) for column in self._columns
+        )
+
+    def cells(self, raw: Any) -> list[Array]:
+        """Return the values of each column as the column has them.
+
+        Raises:
+            DataError: A column isn't there, or a value is of another kind.
+        """
+        columns_there(raw, [column.name for column in self._columns], nearest)
+        cells = [column.cells(raw[column.name]) for column in self._columns]
+        if self.missing != "error":
+            return cells
+
+        for column, values in zip(self._columns, cells, strict=True):
+            gone = np.flatnonzero(column.missing(values))
+            if len(gone):
+                raise CellError(column.name, int(gone[0]), "is empty: fill it, or drop the row")
+
+        return cells
+
+    def fit(self, raw: Any) -> None:
+        """Learn what each column needs."""
+        for column, values in zip(self._columns, self.cells(raw), strict=True):
+            column.fit(values, self)
+
+    def encode(self, raw: Any) -> Any:
+        """Return float32 [N, D]; or name -> tensor where categories are embedded."""
+        cells = self.cells(raw)
+        vector = self._vector(cells)
+        if not self._embedded:
+            return vector
+
+        codes = [
+            column.codes(values)
+            for column, values in zip(self._columns, cells, strict=True)
+            if isinstance(column, Categories)
+        ]
+        tensors = {}
+        if vector.shape[1]:
+            tensors["numbers"] = vector
+        if codes:
+            tensors["categories"] = torch.from_numpy(np.stack(codes, axis=1))
+
+        return tensors
+
+    @property
+    def _embedded(self) -> bool:
+        return self.categories == "embed"
+
+    @property
+    def _cardinalities(self) -> list[int]:
+        return [each.cardinality for each in self._columns if isinstance(each, Categories)]
+
+    def _vector(self, cells: Sequence[Array]) -> Tensor:
+        rows = len(cells[0])
+        widths = [len(column.parts) for column in self._columns]
+        vector = np.zeros((rows, sum(widths)), np.float32)
+        begin = 0
+        for column, values, width in zip(self._columns, cells, widths, strict=True):
+            column.fill(values, vector[:, begin : begin + width])
+            begin += width
+
+        return torch.from_numpy(vector)
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """(name, `number`) of each place of the vector; empty where there are two tensors."""
+        if self._embedded:
+            return ()
+
+        names: dict[str, None] = {}
+        for part in [part for column in self._columns for part in column.parts]:
+            printable = "".join(c for c in part if c.isprintable())[:LONGEST]
+            name = printable
+            number = 2
+            while name in names:
+                name = f"{printable} ({number})"
+                number += 1
+            names[name] = None
+
+        return tuple((name, "number") for name in names)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Of embedded categories: `cardinalities`, how many codes each column has, and
+        `num_numbers`.
+        """
+        if not self._embedded:
+            return {}
+
+        numbers = sum(len(column.parts) for column in self._columns)
+        return {"cardinalities": self._cardinalities, "num_numbers": numbers}
+
+    def summary(self) -> list[str]:
+        """Say what was made of the columns, in a few lines."""
+        return summary_of(self.state()["columns"])
+
+    def remarks(self, raw: Any) -> list[str]:
+        """Say, in a line for each column, which values weren't there when it was fitted."""
+        found = zip(self._columns, self.cells(raw), strict=True)
+        remarks = [column.remark(values) for column, values in found]
+        return [remark for remark in remarks if remark is not None]
+
+    def state(self) -> dict[str, Any]:
+        """Return `columns`: of each its name, kind, and what it has fitted."""
+        columns = [
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "stored": column.stored,
+                "flagged": column.flagged,
+                "parts": len(column.parts),
+            }
+            | column.fitted()
+            for column in self._columns
+        ]
+        return {"columns": columns}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back `columns`.
+
+        Raises:
+            ValueError, KeyError, TypeError: They aren't what `state` returned.
+        """
+        found = state["columns"]
+        need(isinstance(found, list) and 0 < len(found) <= MOST, "columns are no list")
+        columns = []
+        for node in found:
+            need(isinstance(node, Mapping), "a column is no mapping")
+            name, kind, stored = node["name"], node["kind"], node["stored"]
+            need(is_name(name), "a column has no name")
+            need(kind in OF_KIND, f"column '{name}' is of no kind that there is")
+            need(stored in STORED, f"column '{name}' is stored as nothing that there is")
+            need(isinstance(node["flagged"], bool), f"column '{name}': flagged is no boolean")
+            column = OF_KIND[kind](name, stored)
+            column.flagged = node["flagged"]
+            column.restore(dict(node))
+            columns.append(column)
+
+        names = [column.name for column in columns]
+        need(len(set(names)) == len(names), "a column is there twice")
+        self._columns = columns

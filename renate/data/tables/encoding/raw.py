@@ -1,0 +1,168 @@
+"""Files' columns on their way to an encoder: which kind each is of, and their cells."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from renate.data.tables.columns import is_text
+from renate.data.tables.encoding.arrow import ISO_ZONED, cells_of
+from renate.data.tables.encoding.cells import Array, CellError
+from renate.data.tables.encoding.encoder import STORED, TableEncoder
+from renate.data.tables.encoding.told import TextColumn
+from renate.data.tables.parquet import Read
+from renate.data.tables.values import Places
+from renate.errors import ConfigError, DataError, nearest
+
+POSSIBLE = {
+    "number": ("number", "category"),
+    "boolean": ("boolean", "number", "category"),
+    "text": ("text", "category", "date", "number", "boolean"),
+    "date": ("date",),
+    "instant": ("date",),
+}
+
+
+@dataclass(frozen=True)
+class RawTables:
+    """Tables of files whose columns are to be encoded.
+
+    Attributes:
+        reads: What was read of each file.
+        places: Where their rows come from.
+        date_format: How dates are written in texts.
+    """
+
+    reads: Sequence[Read]
+    places: Places
+    date_format: str | None
+
+    def needs_encoder(self, stored: Mapping[str, str], encoder: TableEncoder) -> bool:
+        """Whether inputs are anything else than numbers and booleans of which none is missing.
+
+        Args:
+            stored: name -> what files hold it as.
+            encoder: What would encode them; its rules say whether values may be missing.
+        """
+        if any(kind not in STORED and kind != "null" for kind in stored.values()):
+            return False
+        if encoder.kinds or not set(stored.values()) <= {"number", "boolean", "null"}:
+            return True
+
+        return encoder.missing != "error" and any(self._lacks_some(name) for name in stored)
+
+    def _lacks_some(self, name: str) -> bool:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for read in self.reads:
+            column = read.table.column(name)
+            if column.null_count:
+                return True
+            if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
+                return True
+
+        return False
+
+    def declare(self, encoder: TableEncoder, stored: Mapping[str, str]) -> None:
+        """Tell an encoder which columns there are, and of which kind each is.
+
+        Raises:
+            DataError: A column's kind can't be told safely.
+            ConfigError: `data.kinds` names no column, or a kind that it can't be.
+        """
+        kinds = encoder.kinds or {}
+        for name in kinds:
+            if name not in stored:
+                raise ConfigError(
+                    f"data.kinds.{name}: no input of that name{nearest(name, list(stored))}"
+                )
+
+        encoder.declare([self._told(name, stored, encoder, kinds.get(name)) for name in stored])
+
+    def _told(
+        self, name: str, stored: Mapping[str, str], encoder: TableEncoder, asked: str | None
+    ) -> tuple[str, str, str]:
+        """(name, kind, what files hold it as) of a column."""
+        held = stored[name]
+        if held == "null":
+            held = "text"
+        if asked is not None and asked not in POSSIBLE[held]:
+            raise ConfigError(
+                f"data.kinds.{name}={asked}: {self.places.title} holds the column as {held}, which "
+                f"can be {' or '.join(POSSIBLE[held])}"
+            )
+
+        kind = asked
+        if kind is None and held == "text":
+            kind = self._text_column(name, stored, encoder).kind()
+        elif kind is None:
+            kind = "date" if held == "instant" else held
+
+        if kind == "date" and held == "text" and self._any_zone(name):
+            held = "zoned text"
+        return name, kind, held
+
+    def _texts(self, name: str) -> Any:
+        import pyarrow as pa
+
+        chunks = []
+        for read in self.reads:
+            column = read.table.column(name)
+            chunks += (column if is_text(column.type) else column.cast(pa.string())).chunks
+        return pa.chunked_array(chunks, pa.string())
+
+    def _any_zone(self, name: str) -> bool:
+        import pyarrow.compute as pc
+
+        return bool(pc.any(pc.match_substring_regex(self._texts(name), ISO_ZONED)).as_py())
+
+    def _text_column(
+        self, name: str, stored: Mapping[str, str], encoder: TableEncoder
+    ) -> TextColumn:
+        others = [other for other in stored if other != name and stored[other] != "null"]
+        categories = any(name in read.categories for read in self.reads)
+        return TextColumn(
+            name,
+            self._texts(name),
+            self.places,
+            categories,
+            encoder.max_categories,
+            others,
+            self.date_format,
+        )
+
+    def cells(self, encoder: TableEncoder) -> dict[str, Array]:
+        """Return the cells of each column, all files' one after the other.
+
+        Raises:
+            DataError: A value is of another kind: by file, row and column.
+        """
+        return {name: self._cells_of(name, encoder) for name, _ in encoder.stored}
+
+    def _cells_of(self, name: str, encoder: TableEncoder) -> Array:
+        encoding = encoder.encoding_of(name)
+        parts = []
+        for file, read in zip(self.places.files, self.reads, strict=True):
+            column = read.table.column(name)
+            where = f"{file}: column '{name}'"
+            try:
+                parts.append(cells_of(column, encoding, where, self.date_format))
+            except CellError as error:
+                kept = self.places.kept.get(file)
+                raise error.at(file, error.row if kept is None else int(kept[error.row])) from error
+
+        found: Array = np.concatenate(parts)
+        return found
+
+
+def check_filled(file: str, read: Read, names: Sequence[str], remedy: str) -> None:
+    """Return if columns have a value in each row.
+
+    Raises:
+        DataError: One hasn't.
+    """
+    for name in names:
+        if empty := read.column(name).null_count:
+            raise DataError(f"{file}: column '{name}' has {empty} empty values: {remedy}")

@@ -1,0 +1,88 @@
+"""A multi-layer perceptron with embeddings, for tables."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from renate.errors import DataError
+
+
+class TabularMLP(nn.Module):
+    """Numbers beside an embedding of each category, through layers with ReLU between them (Guo and
+    Berkhahn, 2016, https://arxiv.org/abs/1604.06737).
+
+    A column's embedding is half as wide as the column has categories, and at most
+    `embedding_width`.
+
+    Args:
+        num_numbers: Columns of `numbers`; with 0 there are none.
+        cardinalities: Of each column of `categories` how many codes there are.
+        num_classes: Outputs.
+        embedding_width: The widest embedding.
+        hidden_sizes: Widths of the hidden layers.
+        dropout: The share of features that are left out in training.
+    """
+
+    def __init__(
+        self,
+        num_numbers: int,
+        cardinalities: Sequence[int],
+        num_classes: int,
+        embedding_width: int,
+        hidden_sizes: Sequence[int],
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        if num_numbers is None or cardinalities is None:
+            raise ValueError(
+                "num_numbers and cardinalities are null, and these data don't say them: "
+                "data.categories=embed does, or model=mlp takes what there is"
+            )
+        if embedding_width < 1 or any(size < 1 for size in hidden_sizes):
+            raise ValueError(
+                f"embedding_width={embedding_width}, hidden_sizes={list(hidden_sizes)}: expected "
+                "sizes of 1 or more"
+            )
+
+        widths = [min(embedding_width, (size + 1) // 2) for size in cardinalities]
+        self.num_numbers = num_numbers
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(size, width) for size, width in zip(cardinalities, widths, strict=True)
+        )
+
+        sizes = [num_numbers + sum(widths), *hidden_sizes]
+        layers: list[nn.Module] = [nn.Dropout(dropout)]
+        for width, after in pairwise(sizes):
+            layers += [nn.Linear(width, after), nn.ReLU()]
+
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(sizes[-1], num_classes)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return logits [B, num_classes] of `numbers`, float [B, num_numbers], and `categories`,
+        int64 [B, len(cardinalities)]; what a table has none of is left out.
+
+        Raises:
+            DataError: One that is expected isn't there.
+        """
+        features = []
+        if self.num_numbers:
+            features.append(_of(inputs, "numbers"))
+
+        if len(self.embeddings):
+            codes = _of(inputs, "categories")
+            features += [
+                embedding(codes[:, place]) for place, embedding in enumerate(self.embeddings)
+            ]
+
+        logits: Tensor = self.head(self.layers(torch.cat(features, dim=1)))
+        return logits
+
+
+def _of(inputs: Mapping[str, Tensor], name: str) -> Tensor:
+    if not isinstance(inputs, Mapping) or name not in inputs:
+        found = ", ".join(inputs) if isinstance(inputs, Mapping) else "one tensor"
+        raise DataError(f"model=tabular takes '{name}', these inputs are {found}")
+    return inputs[name]

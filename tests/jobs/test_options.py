@@ -56,7 +56,7 @@ NEEDS = {
     ("transform", "cifar10"): ["data=files", "data.train=images.parquet", "data.target=label"],
 }
 # What imports transformers
-LONG = {("model", "text_transformer")}
+LONG = {("model", "text_transformer"), ("model", "vit")}
 TUNED = {
     "tuner": ["search_space=lr", "tuner.max_trials=2"],
     "search_space": ["tuner=random", "tuner.max_trials=2"],

@@ -23,6 +23,7 @@ NEEDS = {
     ("metrics", "regression"): NUMBERS,
     ("problem", "regression"): NUMBERS,
     ("loss", "binary_cross_entropy"): LABELS,
+    ("loss", "binary_focal"): LABELS,
     ("metrics", "multi_label"): LABELS,
     ("problem", "multi_label"): LABELS,
     ("model", "torch_module"): [

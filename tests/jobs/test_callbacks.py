@@ -93,6 +93,7 @@ def test_what_no_checkpoint_can_keep_is_named() -> None:
         states_of([Holding({"a": [slice(1)]})])
 
 
+@pytest.mark.slow
 def test_callbacks_by_path_and_by_both_keys(workdir: Path) -> None:
     (workdir / "my_callbacks.py").write_text(
         "from pathlib import Path\n\nfrom pytorch_lightning import Callback\n\n\n"
@@ -155,11 +156,13 @@ def test_a_debugging_run_never_publishes_to_the_state(workdir: Path) -> None:
     assert counts["steps"] == 1
 
 
+@pytest.mark.slow
 def test_a_profile_lies_in_the_jobs_directory(workdir: Path) -> None:
     result = renate.run([*QUICK, "debug=profiler"])
     assert "run_training_batch" in (result.job_dir / "fit-profile.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_share_of_the_batches(workdir: Path) -> None:
     result = renate.run([*QUICK, "trainer.limit_train_batches=0.5", "trainer.max_epochs=2"])
     counts = json.loads((result.job_dir / "result.json").read_text())["counts"]

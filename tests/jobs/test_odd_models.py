@@ -18,6 +18,7 @@ import renate
 from renate.errors import ConfigError, JobError
 from renate.state.versions import State
 from tests.command import renate as command
+from tests.conftest import write_table
 
 HERE = Path(__file__).parent
 MODEL = ["model=torch_module", "model._target_=my_odd.Odd", "+model.num_classes=null"]
@@ -63,14 +64,16 @@ def test_from_a_file_for_two_weeks(odd: Any, workdir: Path) -> None:
     assert all(torch.equal(first[name], second[name]) for name in kept), "statistics as well"
     assert not torch.equal(first["head.weight"], second["head.weight"])
 
+    measured = renate.run([*MODEL[:2], *STATE, *data_of(2), "job=evaluate", "transform=none"])
+    assert f"test_accuracy                {measured.metrics['test_accuracy']:.4f}" in re.sub(
+        r"\S+ → ", "", done.stdout
+    )
+
     line = re.search('load +python -c "(.*)"', done.stdout)
     assert line is not None
-    code = f"{line[1]}; import torch; print(model.predict({raw()!r}.copy()))"
-    code = code.replace("tensor(", "torch.tensor(")
-    said = subprocess.run(
-        [sys.executable, "-c", code], cwd=workdir, capture_output=True, text=True, check=True
-    )
-    assert said.stdout.strip() == "[1, 0]"
+    found: dict[str, Any] = {}
+    exec(line[1], found)
+    assert found["model"].predict(raw()) == [1, 0]
 
 
 def test_live_with_weights_to_begin_with(odd: Any, workdir: Path) -> None:
@@ -103,3 +106,56 @@ def test_mistakes_come_before_the_training(odd: Any, workdir: Path) -> None:
     ):
         with pytest.raises((JobError, ConfigError), match=message):
             renate.run([*lines, *changes])
+
+
+@pytest.mark.parametrize("updater", ["joint", pytest.param("gdumb", marks=pytest.mark.slow)])
+def test_who_begins_anew_begins_with_the_given_weights(updater: str, workdir: Path) -> None:
+    torch.manual_seed(0)
+    given = {
+        "layers.1.weight": torch.randn(4, 2),
+        "layers.1.bias": torch.randn(4),
+        "layers.3.weight": torch.randn(9, 4),
+    }
+    save_file(given, workdir / "w.safetensors")
+    lines = [
+        f"updater={updater}",
+        *STATE,
+        "data=files",
+        "data.target=label",
+        "data.train=*.parquet",
+    ]
+    lines += ["model.hidden_sizes=[4]", "trainer.max_epochs=1", "optimizer.lr=0.5"]
+    for week in (1, 2):
+        write_table(workdir / f"{week}.parquet", seed=week)
+        rate = ["optimizer.lr=0.0"] if week == 2 else []
+        first = f"state.first={str(week == 1).lower()}"
+        renate.run([*lines, *rate, first, "model.weights=w.safetensors"])
+
+    trained = tensors(1)
+    found = tensors(2)
+    assert not torch.equal(trained["layers.1.weight"], given["layers.1.weight"])
+    assert torch.equal(found["layers.1.weight"], given["layers.1.weight"])
+    assert not torch.equal(found["layers.3.weight"], trained["layers.3.weight"]), "a fresh head"
+
+
+@pytest.mark.slow
+def test_the_load_line_trusts_every_module_of_ones_own(workdir: Path) -> None:
+    (workdir / "my_way.py").write_text(
+        "import torch\n\nfrom renate.updaters.er import ER\n\n\nclass Way(ER):\n"
+        "    def predict(self, model, inputs):\n        return -model(inputs)\n"
+    )
+    (workdir / "my_shift.py").write_text(
+        "from torch import nn\n\n\nclass Shift(nn.Module):\n"
+        "    def forward(self, inputs):\n        return inputs.float() / 16\n"
+    )
+    (workdir / "conf" / "updater").mkdir(parents=True)
+    (workdir / "conf" / "updater" / "way.yaml").write_text(
+        "_target_: my_way.Way\nreplay_batch_size: 8\n"
+    )
+    shift = "transform.inputs.{}=[{{_target_:my_shift.Shift}}]"
+    given = ["updater=way", *(shift.format(part) for part in ("stream", "memory", "test"))]
+    done = command(*given, "trainer.max_epochs=1", cwd=workdir)
+    line = re.search('load +python -c "(.*)"', done.stdout)
+    assert line is not None
+    assert "trust=['my_shift', 'my_way']" in line[1]
+    subprocess.run([sys.executable, "-c", line[1]], cwd=workdir, check=True)

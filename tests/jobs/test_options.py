@@ -23,6 +23,7 @@ NEEDS = {
     ("metrics", "regression"): NUMBERS,
     ("problem", "regression"): NUMBERS,
     ("loss", "binary_cross_entropy"): LABELS,
+    ("loss", "binary_focal"): LABELS,
     ("metrics", "multi_label"): LABELS,
     ("problem", "multi_label"): LABELS,
     ("model", "torch_module"): [
@@ -56,7 +57,7 @@ NEEDS = {
     ("transform", "cifar10"): ["data=files", "data.train=images.parquet", "data.target=label"],
 }
 # What imports transformers
-LONG = {("model", "text_transformer")}
+LONG = {("model", "text_transformer"), ("model", "vit")}
 TUNED = {
     "tuner": ["search_space=lr", "tuner.max_trials=2"],
     "search_space": ["tuner=random", "tuner.max_trials=2"],

@@ -9,9 +9,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from renate.errors import ConfigError
-from renate.models.frozen import freeze
+from renate.models.own.frozen import freeze
+from renate.models.own.weights import load_weights
 from renate.models.residual import ResNet
-from renate.models.weights import load_weights
 
 
 def network(classes: int = 3) -> nn.Sequential:

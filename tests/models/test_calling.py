@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from renate.errors import ConfigError
-from renate.models.calling import adapt, names_not_taken
+from renate.models.own.calling import adapt, names_not_taken
 
 INPUTS = {"image": torch.ones(2, 3), "age": torch.full((2, 3), 2.0), "age_lengths": torch.ones(2)}
 

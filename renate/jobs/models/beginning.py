@@ -12,9 +12,9 @@ from renate.errors import ConfigError, DataError, nearest
 from renate.jobs.checks.probe import materialise
 from renate.jobs.context import Job
 from renate.jobs.models.building import bare, build_model, settings_in
-from renate.models.calling import names_not_taken
-from renate.models.frozen import freeze
-from renate.models.weights import load_weights
+from renate.models.own.calling import names_not_taken
+from renate.models.own.frozen import freeze
+from renate.models.own.weights import load_weights
 
 
 def begin(

@@ -13,7 +13,7 @@ from renate.data.kept.encoders import target_of
 from renate.errors import ConfigError
 from renate.jobs.context import Config, Job
 from renate.jobs.saved.given import maker_of
-from renate.models.calling import adapt
+from renate.models.own.calling import adapt
 from renate.state.contents import SIZES
 
 OUTPUT = "output"  # which of a network's outputs counts: a version keeps it beside the arguments

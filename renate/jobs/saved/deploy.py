@@ -29,7 +29,7 @@ from renate.jobs.saved.from_state import (
     transform_from,
 )
 from renate.jobs.saved.given import maker_of
-from renate.models.calling import adapt
+from renate.models.own.calling import adapt
 from renate.problems.base import Problem
 from renate.state.manifest import Manifest
 from renate.state.versions import State

@@ -16,7 +16,7 @@ from renate.data.batch import BatchTransform
 from renate.data.kept.encoders import KeptEncoder
 from renate.errors import RenateError, StateError
 from renate.jobs.models.building import OUTPUT, arguments_in, settings_in
-from renate.models.calling import adapt
+from renate.models.own.calling import adapt
 from renate.problems.base import Problem
 from renate.ranks import Ranks
 from renate.state.contents import deploy_from, encoder_from

@@ -305,8 +305,8 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
     write(Path("in/1.csv"), 0)
     before = files.read_files
 
-    def slow(names: Any) -> Any:
-        found = before(names)
+    def slow(names: Any, *rest: Any) -> Any:
+        found = before(names, *rest)
         write(Path("in/1.csv"), 0, 2 * ROWS)
         return found
 

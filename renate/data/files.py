@@ -56,10 +56,14 @@ class Files(Source):
         standardize: Whether numeric columns are brought to mean 0 and deviation 1, as those of the
             first update's training examples; the scales are kept in the version. Null does so
             where there is a `TableEncoder`.
-        missing: See `Rules`, and so are the next four.
+        missing: See `Rules`, as the next four, and those of texts.
         missing_target: What becomes of rows without a target: `error`, or `drop`.
         csv: See `Dialect`.
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
+        tokenizer: Of columns of free text; null trains one on the first update's.
+        vocab_size: See `Rules`, as the next two.
+        lowercase: See there.
+        max_length: See there.
     """
 
     train: Paths
@@ -79,6 +83,10 @@ class Files(Source):
     missing_target: str = "error"
     csv: Mapping[str, Any] | None = None
     seen: str = AGAIN
+    tokenizer: Paths | None = None
+    vocab_size: int = 8000
+    lowercase: bool = True
+    max_length: int = 256
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,6 +114,10 @@ class Files(Source):
             max_categories=self.max_categories,
             standardize=True if self.standardize is None else self.standardize,
             kinds=None if self.kinds is None else {str(k): v for k, v in self.kinds.items()},
+            tokenizer=self.tokenizer,
+            vocab_size=self.vocab_size,
+            lowercase=self.lowercase,
+            max_length=self.max_length,
         )
 
     def take_up(self, known: KeptEncoder | None) -> None:

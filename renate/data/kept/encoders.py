@@ -54,13 +54,18 @@ class Encoder(ABC):
         return {}
 
     @property
-    def columns(self) -> tuple[tuple[str, str], ...]:
+    def vector_columns(self) -> tuple[tuple[str, str], ...]:
         """(name, kind) of each place of the vectors that it gives; empty where they have none."""
         return ()
 
     def summary(self) -> list[str]:
         """Say in a few lines what it has fitted: at a first update, and in `renate state show`."""
         return []
+
+    @property
+    def shortened(self) -> str | None:
+        """What to say of those of the inputs that were encoded last which were too long."""
+        return None
 
     def remarks(self, raw: Any) -> list[str]:
         """Say in a line each what in these inputs wasn't there when it was fitted."""

@@ -92,7 +92,7 @@ def storable(table: Table, encoder: "Encoder | None", key: str) -> Table:
             raise error.at(*place) from error
 
         who = f"{key}: {target_of(encoder)}.encode"
-        columns = encoder.columns or columns
+        columns = encoder.vector_columns or columns
 
     stored = check_storable(inputs, len(table.targets), who)
     return table._replace(inputs=stored, columns=columns)
@@ -173,6 +173,7 @@ def checked(
     stored_train = storable(train, encoder, "data.train")
     inputs, notes = _inputs(stored_train, known)
     if encoder is not None:
+        notes += [f"data.train: {encoder.shortened}"] if encoder.shortened else []
         notes += encoder.summary() if known is None else _remarks(encoder, train, "data.train")
 
     stored: dict[str, Table] = {}

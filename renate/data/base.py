@@ -10,6 +10,7 @@ from renate.data.fingerprint import is_patterns, open_file
 from renate.data.kept.encoders import Encoder as Encoder
 from renate.data.kept.encoders import KeptEncoder, take_up
 from renate.data.kept.inputs import Inputs, widened
+from renate.data.kept.newcomers import Newcomer, newcomers_in
 from renate.data.kept.raw import take
 from renate.data.kept.reading import (
     check_each,
@@ -68,6 +69,7 @@ class Data:
         files: role (`train`, `test`, `test <name>`) -> the files that were read.
         notes: Lines to tell the user.
         encoder: The source's, fitted.
+        newcomers: The new labels with their counts and places, where a state knows others.
     """
 
     train: Columns
@@ -80,6 +82,7 @@ class Data:
     files: dict[str, tuple[File, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     encoder: Encoder | None = None
+    newcomers: list[Newcomer] = field(default_factory=list)
 
     @property
     def labels(self) -> list[Label]:
@@ -251,4 +254,5 @@ class Source(ABC):
             files=files_of(train, tests),
             notes=notes,
             encoder=self.encoder,
+            newcomers=newcomers_in(columns["targets"], new, fitted, train.files) if known else [],
         )

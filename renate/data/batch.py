@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.model_inputs import ModelInputs, mapping_of, names_of
+from renate.errors import DataError
 
 # One tensor of shape [N, ...] or `Ragged` per name, on the CPU, all of equal N: `targets`, and
 # `inputs`, or for a mapping of inputs `inputs.<name>` each.
@@ -65,7 +66,12 @@ class BatchTransform:
         targets: Modules applied to the targets, in order.
         device: Where the batch goes before it is transformed.
         dtype: Of what has floats in it, once it is transformed; None leaves them as they are.
+
+    Attributes:
+        mix: Takes transformed inputs and targets together, and returns both; None leaves them.
     """
+
+    mix: nn.Module | None = None
 
     def __init__(
         self,
@@ -96,6 +102,9 @@ class BatchTransform:
             targets = transform(targets)
 
         fields = {k: v for k, v in moved.items() if k not in ("inputs", "targets")}
+        if self.mix is not None:
+            inputs, targets = self._mixed(inputs, targets, fields)
+
         if self.dtype is not None:
             inputs = self._cast(inputs)
             targets = self._cast(targets)
@@ -112,11 +121,25 @@ class BatchTransform:
         for transform in self.targets:
             targets = transform(targets)
 
+        if self.mix is not None:
+            inputs, targets = self._mixed(inputs, targets, fields)
+
         if self.dtype is not None:
             targets = self._cast(targets)
             fields = {k: self._cast(v) for k, v in fields.items()}
 
         return Batch(raw, inputs, targets, fields)
+
+    def _mixed(self, inputs: ModelInputs, targets: Tensor, fields: Columns) -> Any:
+        """Inputs and targets, mixed. Raises DataError where examples have further fields."""
+        assert self.mix is not None
+        if fields:
+            raise DataError(
+                f"transform.mix: each example has its '{min(fields)}', which a mix of several "
+                "doesn't have: transform.mix=null"
+            )
+
+        return self.mix(inputs, targets)
 
     def transformed(self, inputs: ModelInputs) -> ModelInputs:
         """Return inputs that lie on the device as the model takes them."""

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,12 +12,12 @@ from torchmetrics import Metric
 
 from renate.data.batch import BatchTransform, Columns, length
 from renate.errors import JobError
+from renate.fitting.measured.values import EACH, Share, check_defined, numbers_of
 from renate.libraries.torchmetrics import is_of_curves
-from renate.problems.base import Label, Problem
+from renate.problems.base import Problem
 from renate.threads import Threads, Work, computing_with
 from renate.updaters.base import Updater
 
-EACH = "/*"  # how a metric's name ends that has a value for each label
 TOGETHER = 1 << 18  # logits that metrics are given at a time, at least
 
 
@@ -52,78 +52,6 @@ def widened(logits: Tensor) -> Tensor:
     return logits
 
 
-def number_of(name: str, value: Any) -> float:
-    """A metric's value as a number.
-
-    Raises:
-        JobError: It is several.
-    """
-    if isinstance(value, Tensor | int | float) and torch.as_tensor(value).numel() == 1:
-        return float(value)
-
-    shape = getattr(value, "shape", None)
-    if shape is None:
-        found = f"a {type(value).__name__}"
-    else:
-        found = f"values of shape {list(shape)}"
-
-    raise JobError(
-        f"metrics.{name} gives {found}, expected one number: give it average=macro or micro where "
-        f"it knows that, or another metric; one for each label is called '{name}{EACH}'"
-    )
-
-
-def numbers_of(name: str, value: Any, labels: Mapping[Label, bool]) -> dict[str, float]:
-    """A metric's values by the names that they have in reports and results.
-
-    Args:
-        name: In the group `metrics`; one that ends in `EACH` has a value for each label.
-        value: What it has computed.
-        labels: What each output stands for -> whether the data have an example of it.
-
-    Raises:
-        JobError: It has another number of values.
-    """
-    if not name.endswith(EACH):
-        return {name: number_of(name, value)}
-
-    if not isinstance(value, Tensor) or value.shape != (len(labels),):
-        shape = list(getattr(value, "shape", []))
-        raise JobError(
-            f"metrics.{name} gives values of shape {shape}, expected {len(labels)}, one for each "
-            "label: give it average=none where it knows that"
-        )
-
-    found = zip(labels.items(), value.tolist(), strict=True)
-    return {f"{name.removesuffix('*')}{label}": v for (label, has_one), v in found if has_one}
-
-
-def check_defined(
-    name: str, metric: Metric, counts: Tensor, rows: int, labels: Sequence[Label]
-) -> None:
-    """Return if a metric is defined on examples, of which each label has so many.
-
-    Raises:
-        JobError: It isn't, and would be a number all the same.
-    """
-    if not is_of_curves(metric):
-        return
-
-    whole = (counts == rows).nonzero().flatten().tolist()
-    if whole:
-        raise JobError(
-            f"metrics.{name}: every example is of label {labels[whole[0]]!r}, which leaves nothing "
-            "to tell it from: measure on data of several labels, or leave this metric out"
-        )
-
-    missing = (counts == 0).nonzero().flatten().tolist()
-    if missing and getattr(metric, "average", None) == "macro":
-        raise JobError(
-            f"metrics.{name}: no example is of label {labels[missing[0]]!r}, so it has no mean "
-            "over the labels: average=weighted leaves such labels out"
-        )
-
-
 def _computed(name: str, metric: Metric) -> Any:
     """A metric's value.
 
@@ -152,6 +80,7 @@ class Measure:
         batch_size: Examples at a time.
         outputs: How many of the model's outputs count, None for all: the version in use has none
             for newer labels.
+        parts: Name -> some of the classes; what of their examples is right is told apart.
         threads: What the process may compute with on a CPU; None leaves torch's setting. The work
             of the first batch says how many threads the others get.
     """
@@ -163,6 +92,7 @@ class Measure:
     problem: Problem
     outputs: int | None = None
     threads: Threads | None = None
+    parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def __call__(
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None = None
@@ -198,11 +128,14 @@ class Measure:
 
         rows = length(columns)
         counted: list[Tensor] = []
+        right = {name: Share() for name in self.parts}
         for logits, targets in self._predictions(model, updater, columns):
             loss += self.criterion(logits, targets) * len(targets)
             answers = self.problem.scored(widened(logits))
             truths = self.problem.truths(targets)
             counted += self._label_counts(truths)
+            for name, share in right.items():
+                share.take(logits, targets, self.parts[name])
             for metric in self.metrics.values():
                 metric.update(answers, truths)
             if classes is not None:
@@ -210,6 +143,8 @@ class Measure:
 
         result = self._computed(counted, rows)
         result["loss"] = float(loss) / rows
+        shares = {name: share.value for name, share in right.items()}
+        result |= {f"accuracy/{name}": v for name, v in shares.items() if v is not None}
         if classes is not None:
             result["task_accuracy"] = int(known) / rows
 

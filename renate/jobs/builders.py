@@ -69,10 +69,23 @@ def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in infer(node, facts).items()}
 
 
-def transform(job: Job, part: str, device: str | torch.device) -> BatchTransform:
-    """`part`: stream, memory or test."""
+def transform(
+    job: Job, part: str, device: str | torch.device, problem: Problem | None = None
+) -> BatchTransform:
+    """The transform of a part.
+
+    Args:
+        job: Its config says which.
+        part: stream, memory or test.
+        device: Where batches are transformed.
+        problem: What is trained on, which a mix of examples must know; None where nothing is mixed.
+    """
     made = transform_of(job.config["transform"], part, device, trust=job.config["trust"])
     made.dtype = dtype_of(job.config["trainer"])
+    if problem is not None and job.config["transform"].get("mix") is not None:
+        made.mix = build(job.config["transform"]["mix"], "transform.mix", trust=job.config["trust"])
+        made.mix.outputs = problem.outputs
+
     return made
 
 
@@ -108,12 +121,12 @@ def transform_of(
     return BatchTransform(made["inputs"], made["targets"], device)
 
 
-def memory_of(job: Job, device: torch.device) -> Memory:
+def memory_of(job: Job, device: torch.device, problem: Problem) -> Memory:
     """The memory, empty, as this process of the job has it."""
     memory = Memory(job.build("memory"), job.config["memory"].get("max_ram"))
     memory.bind(
         seed=derive(job.config["seed"], "memory"),
-        transform=transform(job, "memory", device),
+        transform=transform(job, "memory", device, problem),
         scratch=str(job.directory.path),
         rank=job.ranks.rank,
         ranks=job.ranks.size,
@@ -131,7 +144,33 @@ def updater_of(job: Job, memory: Memory, problem: Problem) -> Updater:
     updater.memory = memory
     updater.criterion = criterion_of(job, problem)
     updater.problem = problem
+    if job.config["transform"].get("mix") is not None:
+        _check_mix(updater)
+
     return updater
+
+
+def _check_mix(updater: Updater) -> None:
+    """Check that an updater can learn from mixed examples.
+
+    Raises:
+        ConfigError: It keeps something of each example, or its loss takes classes only.
+    """
+    if updater.fields:
+        raise ConfigError(
+            f"transform.mix: {type(updater).__name__} keeps '{updater.fields[0]}' of each example, "
+            "which is none of a mix: use another updater, or transform.mix=null"
+        )
+
+    outputs = torch.zeros(2, updater.problem.outputs)
+    try:
+        updater.criterion(outputs, torch.full_like(outputs, 1 / outputs.shape[1]))
+    except (ValueError, RuntimeError, TypeError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"transform.mix: loss {type(updater.criterion).__name__} takes no mixed targets "
+            f"({reason}): cross_entropy does, or transform.mix=null"
+        ) from error
 
 
 def criterion_of(job: Job, problem: Problem) -> nn.Module:

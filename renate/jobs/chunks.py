@@ -8,6 +8,7 @@ from typing import Any
 from renate.data.base import Data, Known
 from renate.data.batch import Columns, length
 from renate.data.kept.encoders import KeptEncoder
+from renate.data.kept.newcomers import in_words, where_they_stand
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, DataError, NothingNewError
 from renate.jobs.context import Config, Job
@@ -84,8 +85,13 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
         raise DataError(
             f"labels {data.new_labels} are new, the state knows {known.problem.labels}: "
             "model.grow=true grows the "
-            "model, or correct the data"
+            f"model, or correct the data; {where_they_stand(data.newcomers)}"
         )
+
+    if data.newcomers and training and job.ranks.first:
+        what = "classes" if data.problem.classes else "labels"
+        text = f"new {what}: {in_words(data.newcomers)}"
+        job.emit({"event": "report", "text": text, "always": True})
 
     return data
 

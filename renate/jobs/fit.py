@@ -27,6 +27,7 @@ from renate.jobs.context import Job
 from renate.jobs.directory import START, Stopped
 from renate.jobs.records import ReportRow
 from renate.libraries.lightning import without_conversion
+from renate.problems.base import Problem
 from renate.ranks import Ranks
 from renate.seeds import derive
 from renate.updaters.base import Updater
@@ -46,6 +47,7 @@ def batches_of(
     number: int,
     *,
     own: bool,
+    problem: Problem | None = None,
 ) -> Batches:
     """The batches of an update's epochs.
 
@@ -55,6 +57,7 @@ def batches_of(
         device: Where batches go.
         number: The update's, which the order of the rows follows.
         own: Whether each process has rows of its own; else all have the same.
+        problem: What is predicted, for a mix of examples; None where nothing is mixed.
 
     Raises:
         DataError: There is less than a row for each process.
@@ -62,7 +65,7 @@ def batches_of(
     ranks = job.ranks
     size = job.config["data"]["batch_size"]
     generator = torch.Generator().manual_seed(derive(job.config["seed"], "shuffle", number))
-    stream = transform(job, "stream", device)
+    stream = transform(job, "stream", device, problem)
 
     counts = ranks.gather(length(rows))
 

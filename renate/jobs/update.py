@@ -28,7 +28,7 @@ from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
-from renate.jobs.scoring.measured import flat, measure_of, score
+from renate.jobs.scoring.measured import flat, measure_of, old_and_new, score
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -211,6 +211,7 @@ def update(
     learning = _prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
+    measure.parts = old_and_new(data.problem, saved)
     before = _scores_before(job, learning, measure, chunk, saved)
 
     outcome = _trained(job, learning, measure, chunk)
@@ -246,7 +247,7 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
 
     facts = sizes(data)
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
-    memory = memory_of(job, device)
+    memory = memory_of(job, device, data.problem)
     updater = updater_of(job, memory, data.problem)
     example = examples_of(chunk.train, transform(job, "test", device))
     model = load_model(job, node, facts, saved, example.inputs)
@@ -289,7 +290,14 @@ def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fi
     own = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.
     rows = chunk.train if own is None else own
-    batches = batches_of(job, rows, learning.device, learning.number, own=own is not None)
+    batches = batches_of(
+        job,
+        rows,
+        learning.device,
+        learning.number,
+        own=own is not None,
+        problem=updater.problem,
+    )
     outcome = fit(job, model, updater, batches, chunk.val, measure, learning.number)
     updater.finish(model, share)
 

@@ -9,7 +9,8 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from renate.data.batch import Batches, BatchTransform
 from renate.errors import ConfigError, JobError
-from renate.fitting.measure import Measure, number_of
+from renate.fitting.measure import Measure
+from renate.fitting.measured.values import number_of
 from renate.fitting.progress import Progress
 from renate.fitting.trainer import lengths, limit_of
 from renate.jobs.checks.probe import materialise, probe

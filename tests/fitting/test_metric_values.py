@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from renate.build import build, infer
 from renate.data.batch import BatchTransform
 from renate.errors import JobError
-from renate.fitting.measure import Measure, numbers_of
+from renate.fitting.measure import Measure
+from renate.fitting.measured.values import numbers_of
 from renate.jobs.scoring.measured import flat
 from renate.launchers.composing.conf import CONF
 from renate.problems.classification import Classification

@@ -8,10 +8,12 @@ from torch import nn
 
 from renate.build import build, infer, shipped
 from renate.errors import ConfigError, JobError, nearest
-from renate.fitting.measure import EACH, Measure
+from renate.fitting.measure import Measure
+from renate.fitting.measured.values import EACH
 from renate.jobs.builders import check_fits, transform
 from renate.jobs.chunks import Test
 from renate.jobs.context import Job
+from renate.jobs.saved.restore import Saved
 from renate.libraries.torchmetrics import measure_alone
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
@@ -52,6 +54,22 @@ def measure_of(
     return Measure(
         metrics, criterion, test, trainer["eval_batch_size"], problem, threads=Threads.of(trainer)
     )
+
+
+def old_and_new(problem: Problem, saved: Saved | None) -> dict[str, list[int]]:
+    """The classes that a version knows and those that are new to it, told apart by name; nothing
+    where none are new.
+    """
+    known = problem.classes
+    if saved is not None:
+        known = saved.problem.classes
+    if known == problem.classes:
+        return {}
+
+    return {
+        "old classes": list(range(known)),
+        "new classes": list(range(known, problem.classes)),
+    }
 
 
 def _check_objective(job: Job, measured: Sequence[str]) -> None:

@@ -1,11 +1,8 @@
-"""Transforms of whole batches [B, ...], on whatever device they lie. Random ones draw from
-torch's global generator.
-"""
+"""What brings inputs onto the scale that a model expects."""
 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renate.data.model_inputs import InputMapping, ModelInputs, single
@@ -81,69 +78,3 @@ class Normalize(nn.Module):
         return (inputs - self.mean.to(inputs.device).view(shape)) / self.std.to(inputs.device).view(
             shape
         )
-
-
-class RandomCrop(nn.Module):
-    """Pad images [B, C, H, W] with zeros and cut each at an offset of its own, back to H × W.
-
-    Args:
-        padding: Pixels on each side.
-    """
-
-    def __init__(self, padding: int) -> None:
-        super().__init__()
-        if padding < 1:
-            raise ValueError(f"padding={padding}: expected 1 or more")
-        self.padding = padding
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return a crop of each padded image, [B, C, H, W] and of the same dtype.
-
-        Raises:
-            DataError: The inputs aren't images.
-        """
-        inputs = single(inputs, "transform: RandomCrop")
-        if inputs.ndim != 4:
-            raise DataError(
-                "transform: RandomCrop needs images [C, H, W], the inputs are "
-                f"{list(inputs.shape[1:])}"
-            )
-
-        batch, channels, height, width = inputs.shape
-        padded = F.pad(inputs, [self.padding] * 4)
-        top, left = torch.randint(2 * self.padding + 1, (2, batch, 1), device=inputs.device)
-        rows = (top + torch.arange(height, device=inputs.device))[:, None, :, None]
-        columns = (left + torch.arange(width, device=inputs.device))[:, None, None, :]
-        image = torch.arange(batch, device=inputs.device).view(-1, 1, 1, 1)
-        channel = torch.arange(channels, device=inputs.device).view(1, -1, 1, 1)
-
-        return padded[image, channel, rows, columns]
-
-
-class RandomHorizontalFlip(nn.Module):
-    """Mirror each image [B, C, H, W] with probability p.
-
-    Args:
-        p: Between 0 and 1.
-    """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"p={p}: expected between 0 and 1")
-        self.p = p
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the images [B, C, H, W], each as it was or with its columns in reverse order.
-
-        Raises:
-            DataError: The inputs aren't images.
-        """
-        inputs = single(inputs, "transform: RandomHorizontalFlip")
-        if inputs.ndim != 4:
-            shape = list(inputs.shape[1:])
-            raise DataError(
-                f"transform: RandomHorizontalFlip needs images [C, H, W], the inputs are {shape}"
-            )
-        flip = torch.rand(len(inputs), 1, 1, 1, device=inputs.device) < self.p
-        return torch.where(flip, inputs.flip(-1), inputs)

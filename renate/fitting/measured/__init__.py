@@ -1,0 +1,1 @@
+"""What measuring comes to, by name."""

@@ -62,14 +62,11 @@ def run(job: Job) -> dict[str, Any]:
     at = job.state(config["url"] or str(job.directory.path / "state"))
     to = job.state(job.candidate or config["next_url"] or at.url)
     publishes = job.candidate is None and (config["url"] is None or job.record.publish)
-    if publishes and (earlier := job.ranks.broadcast(lambda: _published(job, to))) is not None:
+    if publishes and (earlier := job.ranks.broadcast(lambda: _published(job, to))):
         return earlier
 
     parent = job.ranks.broadcast(lambda: _parent(job, at))
-    saved = None
-    if parent:
-        saved = Saved.read(at, parent, job.ranks, trusted(job))
-
+    saved = Saved.read(at, parent, job.ranks, trusted(job)) if parent else None
     scenario: Scenario = job.build("scenario")
     try:
         data = load_new(job, saved, cut=scenario.chunks > 1)
@@ -81,11 +78,7 @@ def run(job: Job) -> dict[str, Any]:
         return answer | {"already": newest.version, "nothing_new": str(error)}
 
     content.note(job, data)
-
-    if (
-        publishes
-        and (already := job.ranks.broadcast(lambda: _already(job, at, parent))) is not None
-    ):
+    if publishes and (already := job.ranks.broadcast(lambda: _already(job, at, parent))):
         return already
 
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)

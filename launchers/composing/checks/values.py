@@ -31,8 +31,10 @@ def check_values(config: DictConfig) -> None:
         ConfigError: Naming key, value, and what was expected.
     """
     check_devices(config.trainer.devices)
-    if config.job.name == "evaluate" and config.state.url is None:
-        raise ConfigError("job=evaluate needs state.url=…, the state to evaluate")
+    needs_state = {"evaluate": "evaluate", "predict": "predict by"}
+    if config.job.name in needs_state and config.state.url is None:
+        what = needs_state[config.job.name]
+        raise ConfigError(f"job={config.job.name} needs state.url=…, the state to {what}")
 
     every = config.trainer.report_every
     if every is not None and (not isinstance(every, int) or every < 1):

@@ -63,20 +63,25 @@ def pixels(images: Sequence[bytes | None], layout: Layout) -> Iterator[bytes]:
     size = (layout.height, layout.width)
     for data in images:
         image = open_image(data, size if layout.resize else None)
-        if layout.mode == "L" and image.mode != "L":
-            raise InColourError
-        if (image.height, image.width) != size:
-            raise DataError(
-                f" is {image.height}×{image.width} pixels, the first image "
-                f"{layout.height}×{layout.width}: data.image_size=[H,W] resizes all"
-            )
+        yield laid_out(image, layout)
 
-        if image.mode != layout.mode:
-            image = image.convert(layout.mode)
 
-        data = image.tobytes()
-        # a channel after the other, as networks take them
-        yield data if layout.mode == "L" else data[0::3] + data[1::3] + data[2::3]
+def laid_out(image: Any, layout: Layout) -> bytes:
+    """Return the pixels of an image of mode L or RGB, uint8 [C, H, W]; raises as `pixels`."""
+    if layout.mode == "L" and image.mode != "L":
+        raise InColourError
+    if (image.height, image.width) != (layout.height, layout.width):
+        raise DataError(
+            f" is {image.height}×{image.width} pixels, the first image "
+            f"{layout.height}×{layout.width}: data.image_size=[H,W] resizes all"
+        )
+
+    if image.mode != layout.mode:
+        image = image.convert(layout.mode)
+
+    data: bytes = image.tobytes()
+    # a channel after the other, as networks take them
+    return data if layout.mode == "L" else data[0::3] + data[1::3] + data[2::3]
 
 
 def open_image(data: bytes | None, size: tuple[int, ...] | None) -> Any:

@@ -33,6 +33,7 @@ EXPERIMENTS = sorted(
 # What an option can't do without.
 NEEDS = {
     ("job", "evaluate"): ["state.url=./state"],
+    ("data", "text"): ["data.train=new.parquet"],
     ("data", "files"): ["data.train=new.parquet", "data.target=label"],
     ("data", "torch_dataset"): ["data.train={_target_:torch.utils.data.TensorDataset}"],
     ("model", "torch_module"): ["model._target_=torch.nn.Identity"],

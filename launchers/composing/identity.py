@@ -131,7 +131,10 @@ def _by_name(node: Any) -> Any:
     found = {key: _by_name(value) for key, value in node.items()}
     file = found.get(CONFIG_FILE)
     if isinstance(file, dict):
-        found[CONFIG_FILE] = {**file, "path": Path(str(file.get("path"))).name}
+        name = Path(str(file.get("path"))).name
+        if passed := FILE.fullmatch(name):
+            name = passed[1]
+        found[CONFIG_FILE] = {**file, "path": name}
     elif file is None:
         found.pop(CONFIG_FILE, None)
     if found.get(OUTPUT, OUTPUT) is None:

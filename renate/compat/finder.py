@@ -10,7 +10,23 @@ from types import CodeType, ModuleType
 from typing import Any
 
 NAMES = "renate.compat.names"
+DATA = "renate.compat.data"
+MODELS = "renate.compat.models"
 CALLS = "renate.compat.calls"
+UPDATERS = "renate.compat.updaters"
+EXPERIMENTAL = (
+    "er",
+    "fine_tuning",
+    "gdumb",
+    "joint",
+    "l2p",
+    "offline_er",
+    "repeated_distill",
+    "speft",
+)
+VISION_TRANSFORMERS = tuple(
+    f"VisionTransformer{size}" for size in ("CIFAR", "B16", "B32", "L16", "L32", "H14")
+)
 
 # What one imported from Renate 0.5 -> where it is here; with a colon, a name within a module.
 TABLE = {
@@ -26,29 +42,44 @@ TABLE = {
     "renate.cli.run_experiment_with_scenario": "renate.compat.experiments.command_line",
     "renate.benchmark.experiment_config": "renate.compat.benchmark.experiment_config",
     "renate.benchmark.experimentation": "renate.compat.experiments.run",
-    "renate.models.RenateModule": f"{NAMES}.renate_module:RenateModule",
-    "renate.models.renate_module": f"{NAMES}.renate_module",
-    "renate.data.RenateDataModule": f"{NAMES}.data_module:RenateDataModule",
-    "renate.data.data_module": f"{NAMES}.data_module",
-    "renate.data.datasets": f"{NAMES}.datasets",
-    "renate.benchmark.scenarios": f"{NAMES}.scenarios",
-    "renate.benchmark.datasets.vision_datasets": f"{NAMES}.vision_datasets",
-    "renate.benchmark.models.MultiLayerPerceptron": f"{NAMES}.mlp:MultiLayerPerceptron",
+    "renate.models.RenateModule": f"{MODELS}.renate_module:RenateModule",
+    "renate.models.renate_module": f"{MODELS}.renate_module",
+    "renate.data.RenateDataModule": f"{DATA}.data_module:RenateDataModule",
+    "renate.data.data_module": f"{DATA}.data_module",
+    "renate.data.datasets": f"{DATA}.datasets",
+    "renate.benchmark.scenarios": f"{DATA}.scenarios",
+    "renate.benchmark.datasets.vision_datasets": f"{DATA}.vision_datasets",
+    "renate.benchmark.models.MultiLayerPerceptron": f"{MODELS}.mlp:MultiLayerPerceptron",
     **{
-        f"renate.benchmark.models.{name}": f"{NAMES}.resnet:{name}"
+        f"renate.benchmark.models.{name}": f"{MODELS}.resnet:{name}"
         for depth in (18, 34, 50)
         for name in (f"ResNet{depth}", f"ResNet{depth}CIFAR")
     },
-    "renate.benchmark.models.resnet": f"{NAMES}.resnet",
-    "renate.benchmark.models.mlp": f"{NAMES}.mlp",
-    "renate.benchmark.models.base": f"{NAMES}.benchmarking_module",
+    **{
+        f"renate.benchmark.models.{name}": f"{MODELS}.vision_transformer:{name}"
+        for name in (
+            f"VisionTransformer{size}" for size in ("CIFAR", "B16", "B32", "L16", "L32", "H14")
+        )
+    },
+    "renate.benchmark.models.vision_transformer": f"{MODELS}.vision_transformer",
+    "renate.benchmark.models.transformer": f"{MODELS}.transformer",
+    "renate.benchmark.datasets.nlp_datasets": f"{DATA}.nlp_datasets",
+    "renate.benchmark.models.resnet": f"{MODELS}.resnet",
+    "renate.benchmark.models.mlp": f"{MODELS}.mlp",
+    "renate.updaters.model_updater": f"{UPDATERS}.model_updater",
+    **{
+        f"renate.updaters.{name}": f"{UPDATERS}.by_method"
+        for name in (
+            "avalanche.model_updater",
+            *(f"experimental.{name}" for name in EXPERIMENTAL),
+        )
+    },
+    "renate.utils.optimizer": f"{NAMES}.optimizer",
+    "renate.benchmark.models.base": f"{MODELS}.benchmarking_module",
 }
 # Packages of Renate's in which there was more than the table has.
 PACKAGES = ("renate.utils", "renate.benchmark", "renate.evaluation", "renate.shift")
 MOVED = {
-    "renate.updaters.model_updater": (
-        "renate.run(model=…, data=…) updates a model from one's own script"
-    ),
     "syne_tune.backend.sagemaker_backend": "from renate import get_execution_role",
 }
 

@@ -1,5 +1,6 @@
 """Renate's calls on SageMaker, against the loopback services."""
 
+import csv
 import io
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from renate.state.contents import metrics_from
 from renate.state.store import open_store
 from renate.state.versions import State
 from renate.tuning.on_disk.trial_history import read
@@ -51,3 +53,29 @@ def test_the_examples_on_sagemaker(aws: Services, workdir: Path) -> None:
     types = [r["ResourceConfig"]["InstanceType"] for r in requests]
     assert types == ["ml.m5.xlarge", "ml.m5.4xlarge"]
     assert {r["RoleArn"] for r in requests} == {aws.role}
+
+
+@pytest.mark.slow
+def test_an_experiment_on_sagemaker(aws: Services, workdir: Path) -> None:
+    """A training job for each update; states and tables lie at the place that was asked for."""
+    place = f"s3://{aws.bucket}/{workdir.name}"
+    run(EXAMPLES / "start_experiment.py", place, aws.role)
+
+    states = [State(f"{place}/experiment/update_{number}") for number in range(2)]
+    parent = states[1].manifest().parent
+    assert parent is not None
+    assert parent.url == states[0].url
+
+    table = bytes(open_store(f"{place}/experiment/logs").get("metrics_summary.csv")).decode()
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [row["Task ID"] for row in rows] == ["1", "2"]
+    after = [
+        metrics_from(state.read(state.manifest(), "metrics.json"), "")["after"] for state in states
+    ]
+    mean = (after[1]["chunk_0"]["accuracy"] + after[1]["chunk_1"]["accuracy"]) / 2
+    assert float(rows[1]["Average Accuracy"]) == pytest.approx(mean)
+    assert float(rows[0]["Average Accuracy"]) == after[0]["chunk_0"]["accuracy"] > 0.5
+
+    requests = aws.requests("CreateTrainingJob")[-2:]
+    assert [problems("CreateTrainingJob", request) for request in requests] == [[], []]
+    assert all(r["TrainingJobName"].startswith("renate-experiment") for r in requests)

@@ -8,14 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
 import renate
-from renate.benchmark.datasets.vision_datasets import TorchVisionDataModule
 from renate.benchmark.scenarios import (
     ClassIncrementalScenario,
     IIDScenario,
@@ -80,8 +78,6 @@ def test_insides_are_refused_by_name() -> None:
         importlib.import_module("renate.utils.pytorch")
     with pytest.raises(ModuleNotFoundError, match="from renate import get_execution_role"):
         importlib.import_module("syne_tune.backend.sagemaker_backend.sagemaker_utils")
-    with pytest.raises(ModuleNotFoundError, match=r"model_updater is no more: renate.run\(model="):
-        importlib.import_module("renate.updaters.model_updater")
     with pytest.raises(ModuleNotFoundError, match="No module named 'renate.nothing'"):
         importlib.import_module("renate.nothing")
 
@@ -257,39 +253,6 @@ def test_each_chunk_is_another_view() -> None:
         items: Any = permuted.train_data()
         bright.add(int(items[0][0].flatten().argmax()))
     assert len(bright) > 1
-
-
-def test_images_of_torchvision_are_read_from_disk(tmp_path: Path) -> None:
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    images = {
-        n: rng.integers(0, 256, (k, 28, 28), np.uint8) for n, k in (("train", 10), ("t10k", 4))
-    }
-    for name, pixels in images.items():
-        header = np.array([2051, *pixels.shape], ">u4").tobytes()
-        (raw / f"{name}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
-        labels = np.arange(len(pixels), dtype=np.uint8)
-        header = np.array([2049, len(labels)], ">u4").tobytes()
-        (raw / f"{name}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
-
-    module = TorchVisionDataModule(tmp_path, dataset_name="MNIST")
-    module.prepare_data()
-    module.setup()
-    train: Any = module.train_data()
-    test: Any = module.test_data()
-    assert (len(train), len(test)) == (10, 4)
-    inputs, target = train[3]
-    assert torch.equal(inputs, torch.from_numpy(images["train"][3])[None].float() / 255)
-    assert int(target) == 3
-
-    (raw / "train-labels-idx1-ubyte").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="no IDX file of labels"):
-        module.setup()
-    with pytest.raises(DataError, match="no such file; download=True fetches it"):
-        TorchVisionDataModule(tmp_path, dataset_name="FashionMNIST").setup()
-    with pytest.raises(ConfigError, match="dataset_name='Mnist': expected one of"):
-        TorchVisionDataModule(tmp_path, dataset_name="Mnist")
 
 
 def test_the_package_has_renates_top_names() -> None:

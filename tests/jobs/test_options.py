@@ -14,6 +14,7 @@ from tests.test_config import GROUPS, OPTIONS
 ALONE = {"job", "backend", "data"}  # these have tests of their own
 BRIDGE = "config_file"  # an option of several groups, which tests/compat runs together
 NUMBERS = ["data=files", "data.train=a.parquet", "data.target=x", "data.inputs=[y]"]
+TEXTS = ["data=text", "data.train=texts.parquet", "data.vocab_size=300", "data.max_length=16"]
 LABELS = ["data=files", "data.train=flags.parquet", "data.target=[a,b]"]
 NEEDS = {
     ("loss", "mse"): NUMBERS,
@@ -29,6 +30,8 @@ NEEDS = {
         "+model.num_classes=null",
         "+model.in_features=null",
     ],
+    ("model", "text_bag"): TEXTS,
+    ("model", "text_transformer"): TEXTS,
     ("model", "resnet18"): ["model.width=4"],
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop", "+optimizer.alpha=0.9"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
@@ -47,6 +50,8 @@ NEEDS = {
     ("transform", "none"): ["data=files", "data.train=a.parquet", "data.target=label"],
     ("transform", "cifar10"): ["data=files", "data.train=images.parquet", "data.target=label"],
 }
+# What imports transformers
+LONG = {("model", "text_transformer")}
 TUNED = {
     "tuner": ["search_space=lr", "tuner.max_trials=2"],
     "search_space": ["tuner=random", "tuner.max_trials=2"],
@@ -59,12 +64,18 @@ def test_no_group_is_forgotten() -> None:
 
 @pytest.mark.parametrize(
     ("group", "option"),
-    [(group, option) for group, option in OPTIONS if group not in ALONE and option != BRIDGE],
+    [
+        pytest.param(group, option, marks=[pytest.mark.slow] * ((group, option) in LONG))
+        for group, option in OPTIONS
+        if group not in ALONE and option != BRIDGE
+    ],
     ids=str,
 )
 def test_runs(group: str, option: str, workdir: Path) -> None:
     write_table(workdir / "a.parquet", seed=0, rows=200)
     write_flags(workdir / "flags.parquet")
+    texts = {"text": [f"{'good' if n % 2 else 'bad'} day {n}" for n in range(200)]}
+    pq.write_table(pa.table(texts | {"label": [n % 2 for n in range(200)]}), "texts.parquet")
     if option == "cifar10":
         write_images(workdir / "images.parquet")
     (workdir / "my_net.py").write_text(

@@ -1,17 +1,24 @@
 """Renate's config file of experiments: model, data and scenario by name."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from renate.build import build, shipped
-from renate.compat.names.data_module import RenateDataModule
-from renate.compat.names.mlp import MultiLayerPerceptron
-from renate.compat.names.renate_module import RenateModule
-from renate.compat.names.resnet import (
+from renate.compat.data.scenarios import (
+    ClassIncrementalScenario,
+    IIDScenario,
+    ImageRotationScenario,
+    PermutationScenario,
+    Scenario,
+)
+from renate.compat.data.vision_datasets import KNOWN, TorchVisionDataModule
+from renate.compat.models.mlp import MultiLayerPerceptron
+from renate.compat.models.renate_module import RenateModule
+from renate.compat.models.resnet import (
+    ResNet,
     ResNet18,
     ResNet18CIFAR,
     ResNet34,
@@ -19,14 +26,15 @@ from renate.compat.names.resnet import (
     ResNet50,
     ResNet50CIFAR,
 )
-from renate.compat.names.scenarios import (
-    ClassIncrementalScenario,
-    IIDScenario,
-    ImageRotationScenario,
-    PermutationScenario,
-    Scenario,
+from renate.compat.models.transformer import HuggingFaceSequenceClassificationTransformer
+from renate.compat.models.vision_transformer import (
+    VisionTransformerB16,
+    VisionTransformerB32,
+    VisionTransformerCIFAR,
+    VisionTransformerH14,
+    VisionTransformerL16,
+    VisionTransformerL32,
 )
-from renate.compat.names.vision_datasets import TorchVisionDataModule
 from renate.errors import ConfigError, nearest
 
 MODELS: dict[str, type[RenateModule]] = {
@@ -37,6 +45,13 @@ MODELS: dict[str, type[RenateModule]] = {
     "ResNet18CIFAR": ResNet18CIFAR,
     "ResNet34CIFAR": ResNet34CIFAR,
     "ResNet50CIFAR": ResNet50CIFAR,
+    "VisionTransformerCIFAR": VisionTransformerCIFAR,
+    "VisionTransformerB16": VisionTransformerB16,
+    "VisionTransformerB32": VisionTransformerB32,
+    "VisionTransformerL16": VisionTransformerL16,
+    "VisionTransformerL32": VisionTransformerL32,
+    "VisionTransformerH14": VisionTransformerH14,
+    "HuggingFaceTransformer": HuggingFaceSequenceClassificationTransformer,
 }
 GRAY = ("MNIST", "FashionMNIST")
 # What a scenario needs besides the data module and the chunk.
@@ -56,6 +71,7 @@ def model_fn(
     num_hidden_layers: int | None = None,
     hidden_size: int | tuple[int, ...] | None = None,
     dataset_name: str | None = None,
+    pretrained_model_name_or_path: str | None = None,
 ) -> RenateModule:
     """Make a model of Renate's, or make it again from its weights.
 
@@ -67,6 +83,7 @@ def model_fn(
         num_hidden_layers: Of a perceptron, hidden layers after the first.
         hidden_size: Of a perceptron, one width, or one for each hidden layer.
         dataset_name: Of a ResNet: says whether its images are grey.
+        pretrained_model_name_or_path: Of a text transformer.
 
     Raises:
         ConfigError: No such model, or an argument that it lacks.
@@ -84,7 +101,10 @@ def model_fn(
             ),
             "hidden_size": _given("hidden_size", hidden_size, "MultiLayerPerceptron"),
         }
-    elif dataset_name in GRAY:
+    elif model is HuggingFaceSequenceClassificationTransformer:
+        key = "pretrained_model_name_or_path"
+        arguments[key] = _given(key, pretrained_model_name_or_path, "HuggingFaceTransformer")
+    elif issubclass(model, ResNet) and dataset_name in GRAY:
         arguments["gray_scale"] = True
 
     return model(**arguments)
@@ -119,7 +139,7 @@ def data_module_fn(  # noqa: PLR0913 (its arguments are the keys of Renate's exp
     Raises:
         ConfigError: A name that there isn't, or an argument that a scenario lacks.
     """
-    _known("dataset_name", dataset_name, shipped("compat", "experiments")["folders"])
+    _known("dataset_name", dataset_name, KNOWN)
     scenario = _known("scenario_name", scenario_name, NEEDED)
     given = {"num_tasks": num_tasks, "groupings": groupings, "degrees": degrees}
     needed = _given(NEEDED[scenario], given[NEEDED[scenario]], scenario)
@@ -129,7 +149,7 @@ def data_module_fn(  # noqa: PLR0913 (its arguments are the keys of Renate's exp
             "for each chunk"
         )
 
-    data = _data(data_path, dataset_name, val_size, seed)
+    data = TorchVisionDataModule(data_path, dataset_name=dataset_name, val_size=val_size, seed=seed)
     if scenario == "ClassIncrementalScenario":
         return ClassIncrementalScenario(data, needed, chunk_id)
     if scenario == "IIDScenario":
@@ -169,18 +189,6 @@ def _of_one(nodes: Sequence[dict[str, Any]]) -> Callable[[Tensor], Tensor]:
         return batch[0]
 
     return transformed
-
-
-def _data(data_path: str, dataset_name: str, val_size: float, seed: int) -> RenateDataModule:
-    """The data set; only what doesn't lie there is downloaded, which needs torchvision."""
-    folder = Path(data_path) / shipped("compat", "experiments")["folders"][dataset_name]
-    return TorchVisionDataModule(
-        data_path,
-        dataset_name=dataset_name,
-        download=not folder.is_dir(),
-        val_size=val_size,
-        seed=seed,
-    )
 
 
 def _known(key: str, name: Any, known: Any) -> str:

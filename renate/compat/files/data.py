@@ -7,14 +7,16 @@ from typing import Any
 import torch
 
 from renate.build import build
+from renate.compat.data.data_module import RenateDataModule
+from renate.compat.data.items import table_of
 from renate.compat.files.module import ConfigFile, Node
 from renate.compat.files.parts import ModelFn, Transform
-from renate.compat.names.data_module import RenateDataModule
 from renate.compat.names.defaults import TASK_ID
-from renate.compat.names.items import table_of
 from renate.data.base import Data, Known, Source
+from renate.data.kept.raw import take
 from renate.data.kept.reading import check_test_size
 from renate.data.kept.split import Split
+from renate.data.model_inputs import ModelInputs, mapping_of, named_columns
 from renate.data.table import Readable, Table, check, targets_of
 from renate.errors import ConfigError, DataError
 from renate.problems.base import Problem
@@ -143,7 +145,7 @@ class DataModuleFn(Source):
             held = self.parts["val"]
             check(held, "data.val")
             encoded = data.problem.encode(targets_of(held, "data.val"))
-            data.val = {"inputs": held.inputs, "targets": torch.from_numpy(encoded)}
+            data.val = named_columns(held.inputs) | {"targets": torch.from_numpy(encoded)}
 
         if self.parts.keys() <= {"train", "val"}:
             where = "held-out training data"
@@ -162,7 +164,7 @@ class DataModuleFn(Source):
         if not whole or (problem is not None and problem.name != "classification"):
             return problem
 
-        outputs = self._outputs(train.inputs[:2])
+        outputs = self._outputs(take(train.inputs, torch.arange(min(2, len(targets)))))
         least = int(targets.min())
         most = int(targets.max())
         if least < 0 or most >= outputs:
@@ -176,11 +178,18 @@ class DataModuleFn(Source):
 
         return made
 
-    def _outputs(self, inputs: torch.Tensor) -> int:
+    def _outputs(self, inputs: Any) -> int:
+        columns = named_columns(inputs)
+        batch: ModelInputs
+        if "inputs" in columns:
+            batch = columns["inputs"]
+        else:
+            batch = mapping_of(columns, torch.device("cpu"))
+
         transform = Transform(self.config_file, part="test", targets=False)
         model = ModelFn(self.config_file, TASK_ID).eval()
         with torch.no_grad():
-            outputs = model(transform(inputs))
+            outputs = model(transform(batch))
 
         if not isinstance(outputs, torch.Tensor) or outputs.ndim != 2:
             found = list(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs)

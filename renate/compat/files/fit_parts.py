@@ -1,4 +1,4 @@
-"""Optimizer, schedule and metrics, made by a config file's functions.
+"""Optimizer, schedule, metrics and logger, made by a config file's functions.
 
 The classes here only name what a config may name; each makes what the file's function makes.
 """
@@ -6,6 +6,7 @@ The classes here only name what a config may name; each makes what the file's fu
 from collections.abc import Callable
 from typing import Any
 
+from lightning_fabric.loggers.logger import Logger
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
@@ -94,6 +95,27 @@ class ByStep(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the scheduler's state back."""
         self.within.load_state_dict(state_dict)
+
+
+class LoggerFn(Logger):
+    """The logger that a script gave."""
+
+    def __new__(cls, config_file: Node | None) -> Any:
+        """Return it.
+
+        Args:
+            config_file: See `ConfigFile`.
+
+        Raises:
+            ConfigError: It is something else.
+        """
+        found = ConfigFile(config_file).call("logger_fn")
+        if not isinstance(found, Logger):
+            raise ConfigError(
+                f"logger: expected one of Lightning's, as CSVLogger(…), not a "
+                f"{type(found).__name__}"
+            )
+        return found
 
 
 class MetricFn(Metric):

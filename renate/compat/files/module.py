@@ -9,7 +9,10 @@ from types import ModuleType
 from typing import Any
 
 from renate.compat.files.description import ABSENT, Description, describe
+from renate.compat.files.passed import PassedFunctions
 from renate.errors import ConfigError, nearest
+from renate.jobs.passed_objects import FILE
+from renate.jobs.passed_objects.loaded import load_object
 
 Node = Mapping[str, Any]
 
@@ -18,7 +21,8 @@ class ConfigFile:
     """A config file and the values of its functions' own arguments.
 
     Args:
-        node: The config's `config_file`: `path`, and its functions' arguments beside it.
+        node: The config's `config_file`: `path`, and its functions' arguments beside it. The path
+            may be that of an object that a script passed, a `PassedFunctions`.
 
     Raises:
         ConfigError: No file, or arguments that its functions don't take, lack, or can't take.
@@ -32,8 +36,15 @@ class ConfigFile:
             raise ConfigError(f"config_file={node}: expected a mapping with its path")
 
         given = dict(node)
+        path = str(given.pop(ABSENT))
 
-        self.description: Description = describe(str(given.pop(ABSENT)))
+        self.passed: PassedFunctions | None = None
+        if FILE.fullmatch(Path(path).name):
+            self.passed = _passed(path)
+            self.description: Description = self.passed.describe(Path(path))
+        else:
+            self.description = describe(path)
+
         self.given = given
         self._check()
 
@@ -80,7 +91,26 @@ class ConfigFile:
                 kind = self.description.arguments[name].kind
                 arguments[name] = tuple(value) if kind == "tuple" and value is not None else value
 
+        if self.passed is not None:
+            return self.passed.call(function, arguments)
+
         return getattr(imported(self.description.path), function)(**arguments)
+
+
+def _passed(path: str) -> PassedFunctions:
+    """What a script of the user's holds in the place of a config file.
+
+    Raises:
+        ConfigError: The file holds something else.
+    """
+    found = load_object(path)
+    if not isinstance(found, PassedFunctions):
+        raise ConfigError(
+            f"config_file.path={path}: it holds a {type(found).__name__}, expected what a model "
+            "updater puts there"
+        )
+
+    return found
 
 
 def imported(path: Path) -> ModuleType:

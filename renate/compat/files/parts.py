@@ -1,7 +1,7 @@
 """What a job is assembled from, made by a config file's functions: model, loss, transforms."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from renate.compat.files.module import ConfigFile, Node
-from renate.compat.names.renate_module import RenateModule
+from renate.compat.models.renate_module import RenateModule
+from renate.data.model_inputs import LENGTHS, InputMapping, ModelInputs
 from renate.errors import ConfigError, StateError
 
 NET = "net."
@@ -70,8 +71,15 @@ class ModelFn(nn.Module):
             tensors.clear()
             tensors.update({f"{NET}{name}": tensor for name, tensor in weights.items()})
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the network's outputs [B, K] of inputs [B, ...]."""
+    def forward(self, inputs: ModelInputs) -> Tensor:
+        """Return the network's outputs [B, K] of inputs [B, ...], or of a mapping of such.
+
+        The lengths of what was padded stay here: Renate's networks know of none.
+        """
+        if isinstance(inputs, InputMapping):
+            lengths = {f"{name}{LENGTHS}" for name in inputs.paddings}
+            inputs = {name: each for name, each in inputs.items() if name not in lengths}
+
         outputs: Tensor
         if isinstance(self.net, RenateModule):
             outputs = self.net(inputs, self.task_id)
@@ -134,8 +142,8 @@ class Transform(nn.Module):
         if file.has(name):
             self.function = file.call(name)
 
-    def forward(self, batch: Tensor) -> Tensor:
-        """Return a batch [B, ...] of items, each transformed.
+    def forward(self, batch: ModelInputs) -> ModelInputs:
+        """Return a batch [B, ...] of items, or a mapping of such, each item transformed.
 
         Raises:
             ConfigError: The transform gives something that makes no batch.
@@ -143,11 +151,31 @@ class Transform(nn.Module):
         if self.function is None:
             return batch
 
-        made = [torch.as_tensor(self.function(item)) for item in batch]
-        shapes = {tuple(item.shape) for item in made}
+        made = [self.function(item) for item in _items(batch)]
+        if not all(isinstance(item, Mapping) for item in made):
+            return self._stacked(made, "")
+
+        names = list(made[0])
+        if any(list(item) != names for item in made):
+            raise ConfigError(f"{self.name}: it gives mappings with other names for other items")
+        return {name: self._stacked([item[name] for item in made], name) for name in names}
+
+    def _stacked(self, items: list[Any], name: str) -> Tensor:
+        tensors = [torch.as_tensor(item) for item in items]
+        shapes = {tuple(item.shape) for item in tensors}
         if len(shapes) != 1:
+            which = f" of '{name}'" if name else ""
             raise ConfigError(
-                f"{self.name}: it gives items of {len(shapes)} shapes, as "
+                f"{self.name}: it gives items{which} of {len(shapes)} shapes, as "
                 f"{' and '.join(str(list(shape)) for shape in sorted(shapes)[:2])}: expected one"
             )
-        return torch.stack(made)
+        return torch.stack(tensors)
+
+
+def _items(batch: ModelInputs) -> list[Any]:
+    """The items of a batch, as a data set gave them: of a mapping, mappings."""
+    if isinstance(batch, Tensor):
+        return list(batch)
+
+    rows = len(next(iter(batch.values())))
+    return [{name: tensor[row] for name, tensor in batch.items()} for row in range(rows)]

@@ -76,6 +76,9 @@ class Translation:
     def overrides(self) -> list[str]:
         """Return the config_space as overrides; domains in the sweep grammar."""
         lines = [f"updater={self.method.option}", *self._optimizer(), *self._schedule()]
+        if self.method.memory is not None:
+            lines.append(f"memory={self.method.memory}")
+
         left_out = self._left_out()
         for key, ours in self.keys.items():
             if key not in left_out:

@@ -25,6 +25,7 @@ class Method:
         keys: Key of its own -> ours.
         instead: What comes nearest, until there is such an option.
         note: What is told when it is used.
+        memory: Our option of the group `memory`; None leaves it to the updater.
     """
 
     name: str
@@ -33,13 +34,14 @@ class Method:
     keys: Mapping[str, str] = field(default_factory=dict)
     instead: str = "ER"
     note: str | None = None
+    memory: str | None = None
 
 
 METHODS = (
     Method("ER", "weighted_er", keys=WEIGHTS),
     Method("DER", "weighted_derpp", keys=WEIGHTS | {"beta": "updater.beta"}),
     Method("Joint", "joint", replays=False, keys={"reset": "updater.reset"}),
-    Method("FineTuning", "fine_tuning", replays=False),
+    Method("FineTuning", "fine_tuning", replays=False, memory="none"),
     Method(
         "Avalanche-ER",
         "weighted_er",

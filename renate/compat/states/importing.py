@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from renate.build import build
-from renate.compat.names.renate_module import EXTRA
+from renate.compat.models.renate_module import EXTRA
 from renate.compat.states.buffer import memory_of
 from renate.compat.states.history import FILE as OLD_HISTORY
 from renate.compat.states.history import history_of

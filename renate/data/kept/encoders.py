@@ -86,6 +86,12 @@ class Encoder(ABC):
         return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
 
 
+# An encoder that a key turns on -> the key, and its values with and without it
+ASKED_BY = {
+    "renate.data.tables.standardize.Standardize": ("data.standardize", "true", "false"),
+}
+
+
 @dataclass(frozen=True)
 class KeptEncoder:
     """An encoder as a version keeps it.
@@ -191,7 +197,7 @@ def take_up(encoder: Encoder | None, known: KeptEncoder | None) -> None:
 
         raise ConfigError(
             f"data: the state's inputs went through the encoder {theirs}, this source has {ours}: "
-            "use a source with that encoder, or start another state"
+            f"{_remedy(encoder, known)}, or start another state"
         )
 
     now = KeptEncoder.of(encoder)
@@ -211,6 +217,17 @@ def take_up(encoder: Encoder | None, known: KeptEncoder | None) -> None:
             )
 
     restore(encoder, known)
+
+
+def _remedy(encoder: Encoder | None, known: KeptEncoder | None) -> str:
+    """What would give the source the state's encoder, by the key where there is one."""
+    if known is not None and known.target in ASKED_BY:
+        key, value, _ = ASKED_BY[known.target]
+        return f"give {key}={value}"
+    if encoder is not None and target_of(encoder) in ASKED_BY:
+        key, _, value = ASKED_BY[target_of(encoder)]
+        return f"give {key}={value}"
+    return "use a source with that encoder"
 
 
 def restore(encoder: Encoder, known: KeptEncoder) -> None:

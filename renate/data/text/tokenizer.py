@@ -84,9 +84,13 @@ class Tokenizer:
 
     @property
     def facts(self) -> dict[str, int]:
-        """Of a fitted one: `vocab_size`, by which ids are bounded, and `max_length`."""
+        """Of a fitted one: `vocab_size`, which no id reaches, `max_length`, and `padding_id`."""
         vocabulary = self._ready().get_vocab(with_added_tokens=True)
-        return {"vocab_size": 1 + max(vocabulary.values()), "max_length": self.max_length}
+        return {
+            "vocab_size": 1 + max(vocabulary.values()),
+            "max_length": self.max_length,
+            "padding_id": self._padding,
+        }
 
     def fit(self, texts: Sequence[str]) -> None:
         """Train it, or read another's.

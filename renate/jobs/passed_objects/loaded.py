@@ -33,8 +33,11 @@ def reading_from(run_dir: str) -> Iterator[None]:
         _folders[:] = before
 
 
-def _load(path: str) -> Any:
+def load_object(path: str) -> Any:
     """Read an object; a pickle is code, so only what was saved for this run directory.
+
+    Args:
+        path: Where `Held.save` put it.
 
     Raises:
         ConfigError: Another file.
@@ -71,7 +74,7 @@ class PassedModel(nn.Module):
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self.net: nn.Module = _load(path)
+        self.net: nn.Module = load_object(path)
 
     def forward(self, inputs: Any) -> Tensor:
         """Return what the caller's module makes of inputs [B, ...], or of a mapping of such."""
@@ -87,7 +90,7 @@ class PassedDataset(Dataset[Any]):
     """
 
     def __init__(self, path: str) -> None:
-        self.items: Any = _load(path)
+        self.items: Any = load_object(path)
 
     def __len__(self) -> int:
         return len(self.items)

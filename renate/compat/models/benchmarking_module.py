@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from renate.compat.models.renate_module import RenateModule
 from renate.compat.names.defaults import TASK_ID
-from renate.compat.names.renate_module import RenateModule
 from renate.errors import ConfigError
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from renate.compat.names.benchmarking_module import RenateBenchmarkingModule
-from renate.compat.names.renate_module import EXTRA
+from renate.compat.models.benchmarking_module import RenateBenchmarkingModule
+from renate.compat.models.renate_module import EXTRA
 
 # What `batch_normalization` is of networks that this package made before it had Renate's order.
 BEFORE = "before the activation"

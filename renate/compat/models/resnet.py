@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from renate.compat.names.benchmarking_module import RenateBenchmarkingModule
+from renate.compat.models.benchmarking_module import RenateBenchmarkingModule
 from renate.errors import ConfigError, nearest
 
 WIDTHS = (64, 128, 256, 512)

@@ -8,8 +8,8 @@ import torch
 from torch.utils.data import Dataset, Subset
 
 from renate.build import build, shipped
-from renate.compat.names.data_module import RenateDataModule
-from renate.compat.names.items import table_of
+from renate.compat.data.data_module import RenateDataModule
+from renate.compat.data.items import table_of
 from renate.errors import ConfigError, DataError
 from renate.seeds import derive
 

@@ -1,0 +1,1 @@
+"""Renate's data modules, data sets and scenarios, under their old paths."""

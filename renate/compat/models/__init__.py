@@ -1,0 +1,1 @@
+"""Renate's models, under their old paths."""

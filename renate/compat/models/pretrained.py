@@ -1,0 +1,49 @@
+"""Networks of the package transformers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from renate.errors import ConfigError
+from renate.extras import load
+
+
+def network_of(
+    name: str, auto: str, config: Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> nn.Module:
+    """Return a network with its pre-trained weights, or with random ones where a config is given.
+
+    Args:
+        name: A folder that transformers has saved, or a name of the Hub.
+        auto: The class of transformers that finds the network's own class.
+        config: The network's, as JSON has it; None reads it with the weights.
+        options: Further arguments of the network's class.
+
+    Raises:
+        ConfigError: The extra isn't installed, or there is nothing of that name.
+    """
+    where = f"pretrained_model_name_or_path={name}"
+    transformers: Any = load("transformers", "hf", where)
+    make = getattr(transformers, auto)
+    try:
+        network: nn.Module
+        if config is None:
+            place = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
+            network = make.from_pretrained(place, trust_remote_code=False, **options)
+        else:
+            network = make.from_config(_config_of(transformers, config), **options)
+    except Exception as error:  # of its network, its files, its packages: whatever happens there
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"{where}: neither a folder that transformers has saved nor what the Hub gives "
+            f"({reason})"
+        ) from error
+
+    return network
+
+
+def _config_of(transformers: Any, config: Mapping[str, Any]) -> Any:
+    given = dict(config)
+    return transformers.AutoConfig.for_model(given.pop("model_type"), **given)

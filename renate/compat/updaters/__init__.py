@@ -1,0 +1,1 @@
+"""Renate's model updaters, called from one's own script."""

@@ -1,0 +1,149 @@
+"""Encoders of transformers: from an architecture, or from a checkpoint, and what a version keeps of
+them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from renate.errors import ConfigError, nearest
+from renate.extras import load
+
+# A key of a config that is numbers, switches and words alone.
+KEY = re.compile(r"[a-z][a-z0-9_]*")
+# A word, and no path or address: some name code that would be fetched and run.
+WORD = re.compile(r"[\w. -]*")
+# Of a config what is no architecture, or names code.
+LEFT_OUT = (
+    "architectures",
+    "attn_implementation",
+    "auto_map",
+    "dtype",
+    "id2label",
+    "label2id",
+    "quantization_config",
+    "torch_dtype",
+    "transformers_version",
+)
+# Rows that a checkpoint may have beyond its tokenizer's tokens: some fill up to a round number.
+SPARE = 1024
+
+
+def of_architecture(architecture: Mapping[str, Any], **sizes: int) -> nn.Module:
+    """Make an encoder with random weights.
+
+    Args:
+        architecture: `model_type`, as transformers knows it, and what its config takes.
+        **sizes: More of the same.
+
+    Raises:
+        ConfigError: It names no architecture, or has a key that this one doesn't.
+        ValueError: Its numbers don't fit each other.
+    """
+    transformers = load("transformers", "hf", "model=text_transformer")
+    given = plain(architecture)
+    kind = given.pop("model_type", None)
+    try:
+        usual = transformers.AutoConfig.for_model(kind)
+    except (ValueError, KeyError) as error:
+        known = transformers.CONFIG_MAPPING
+        raise ConfigError(
+            f"model_type={kind}: transformers has no such architecture{nearest(str(kind), known)}"
+        ) from error
+
+    known = {*usual.to_dict(), *usual.attribute_map}
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"{name}: {kind} has no such setting{nearest(name, known)}")
+
+    made = transformers.AutoConfig.for_model(kind, **(given | sizes))
+    with _quiet(transformers):
+        return _bare(transformers.AutoModel.from_config(made, attn_implementation="sdpa"))
+
+
+def of_checkpoint(name: str) -> nn.Module:
+    """Make an encoder with the weights of a folder, or of a name of the Hub.
+
+    Raises:
+        ConfigError: There is none, or it lacks weights.
+    """
+    transformers = load("transformers", "hf", f"model.checkpoint={name}")
+    try:
+        with _quiet(transformers):
+            model, found = transformers.AutoModel.from_pretrained(
+                name,
+                trust_remote_code=False,
+                attn_implementation="sdpa",
+                dtype="float32",
+                output_loading_info=True,
+            )
+    except Exception as error:  # of its network, its files, its packages: whatever happens there
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"checkpoint={name}: no folder with a checkpoint of transformers, and none that the "
+            f"Hub gives ({reason})"
+        ) from error
+
+    lost = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
+    lost += sorted(str(key) for key in found["mismatched_keys"])
+    if lost:
+        raise ConfigError(
+            f"checkpoint={name}: it has no weights for '{lost[0]}' and {len(lost) - 1} more of "
+            f"{type(model).__name__}: is it damaged, or another architecture's?"
+        )
+
+    return _bare(model)
+
+
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of an encoder's config says its architecture, as JSON; `of_architecture` makes
+    the same of it.
+
+    Raises:
+        ConfigError: It holds what may name code.
+    """
+    found = {}
+    for name, value in config.items():
+        if name in LEFT_OUT or name.startswith("_"):
+            continue
+        if not isinstance(name, str) or not KEY.fullmatch(name) or not _is_plain(value):
+            raise ConfigError(f"{name}={value!r}: expected a number, a word, or a list of such")
+        found[name] = value
+
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(each) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(each) for each in value)
+    if isinstance(value, str):
+        return WORD.fullmatch(value) is not None
+    return value is None or isinstance(value, int | float | bool)
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    """Without what we don't use: several processes wait for the gradient of each weight."""
+    if isinstance(getattr(model, "pooler", None), nn.Module):
+        model.register_module("pooler", None)
+    return model
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Without its bars and warnings: what matters in them is an error here."""
+    logs = transformers.logging
+    level = logs.get_verbosity()
+    bars = logs.is_progress_bar_enabled()
+    logs.set_verbosity_error()
+    logs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logs.set_verbosity(level)
+        if bars:
+            logs.enable_progress_bar()

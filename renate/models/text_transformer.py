@@ -1,0 +1,118 @@
+"""Any encoder of transformers, pooled, with a head."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from renate.errors import ConfigError
+from renate.models.encoders import SPARE, of_architecture, of_checkpoint, plain
+from renate.models.texts import ids_of, mask_of
+
+POOLINGS = ("first", "mean")
+
+
+class TextTransformer(nn.Module):
+    """An encoder of texts, the mean of its outputs or the first one, and a linear head.
+
+    Args:
+        checkpoint: A folder that transformers has saved, or a name of the Hub; None draws random
+            weights for `architecture`.
+        architecture: `model_type`, as transformers knows it, and what its config takes; a
+            checkpoint has its own.
+        vocab_size: Tokens.
+        max_length: Tokens of an example at most.
+        padding_id: Of the tokenizer.
+        num_classes: Outputs.
+        pooling: `first` or `mean`.
+        config: The checkpoint's own architecture, by which a version builds it without the
+            checkpoint's files.
+
+    Attributes:
+        kept: Arguments that a version keeps besides those of its config.
+    """
+
+    encoder: Any
+
+    def __init__(
+        self,
+        checkpoint: str | None,
+        architecture: Mapping[str, Any],
+        vocab_size: int,
+        max_length: int,
+        padding_id: int,
+        num_classes: int,
+        pooling: str,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if vocab_size is None or max_length is None or padding_id is None:
+            raise ValueError("vocab_size is null, and the data has no texts: data=text reads them")
+        if pooling not in POOLINGS:
+            raise ConfigError(f"model.pooling={pooling}: expected one of {', '.join(POOLINGS)}")
+
+        self.kept: dict[str, Any] = {}
+        if config is not None:
+            self.encoder = of_architecture(config)
+        elif checkpoint is not None:
+            self.encoder = of_checkpoint(checkpoint)
+            self.kept = {"config": plain(self.encoder.config.to_dict())}
+        else:
+            self.encoder = of_architecture(
+                architecture,
+                vocab_size=vocab_size,
+                # some begin to count behind the id of padding
+                max_position_embeddings=max_length + padding_id + 1,
+                pad_token_id=padding_id,
+            )
+
+        self._check(checkpoint, vocab_size, max_length)
+        self.pooling = pooling
+        self.takes_types = "token_type_ids" in inspect.signature(self.encoder.forward).parameters
+        self.head = nn.Linear(self.encoder.config.hidden_size, num_classes)
+
+    def _check(self, checkpoint: str | None, vocab_size: int, max_length: int) -> None:
+        """Check that the tokenizer's ids and lengths are those of the encoder.
+
+        Raises:
+            ConfigError: They aren't.
+        """
+        made = self.encoder.config
+        rows = self.encoder.get_input_embeddings().num_embeddings
+        if not rows - SPARE <= vocab_size <= rows:
+            raise ConfigError(
+                f"model.checkpoint={checkpoint} has {rows:,} tokens, the tokenizer {vocab_size:,}: "
+                f"data.tokenizer={checkpoint} takes its own"
+            )
+
+        longest = getattr(made, "max_position_embeddings", None) or max_length
+        # RoBERTa's count begins behind the id of padding, and its 512 places are called 514
+        if longest % 2**7 == 2 and checkpoint is not None:
+            longest -= 2
+        if max_length > longest:
+            raise ConfigError(
+                f"data.max_length={max_length}: model.checkpoint={checkpoint} takes {longest} "
+                "tokens at most"
+            )
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return logits [B, num_classes] of `ids` [B, L], `ids_lengths` [B] and, of pairs, `types`
+        [B, L]; what is behind a row's length counts for nothing.
+        """
+        ids = ids_of(inputs)
+        mask = mask_of(inputs)
+        given = {"input_ids": ids, "attention_mask": mask.long()}
+        if "types" in inputs and self.takes_types:
+            given["token_type_ids"] = inputs["types"]
+
+        outputs = self.encoder(**given).last_hidden_state
+        pooled = outputs[:, 0]
+        if self.pooling == "mean":
+            weights = mask.to(outputs.dtype)
+            summed = torch.einsum("blw,bl->bw", outputs, weights)
+            pooled = summed / weights.sum(1, keepdim=True).clamp(min=1)
+
+        logits: Tensor = self.head(pooled)
+        return logits

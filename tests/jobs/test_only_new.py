@@ -203,6 +203,7 @@ def test_a_state_of_before_says_so_once(workdir: Path) -> None:
     assert "1 new file of 2, 1 was trained on by version 2" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_chunks_of_a_file_are_not_the_file(workdir: Path) -> None:
     write(Path("in/1.csv"), 0)
     cut = ["scenario=iid", "scenario.chunks=2"]
@@ -236,6 +237,7 @@ def test_another_url_begins_with_what_the_first_has_seen(workdir: Path) -> None:
         update("state.url=t", "state.next_url=u")
 
 
+@pytest.mark.slow
 def test_a_sweep_on_what_is_old_is_refused_and_not_answered_with_old_figures(
     workdir: Path,
 ) -> None:

@@ -162,6 +162,7 @@ def test_each_kind_of_file(state: Path, suffix: str) -> None:
         assert answer["probability"] == max(answer["probabilities"].values())
 
 
+@pytest.mark.slow
 def test_the_command_says_where_it_went_and_prints(state: Path) -> None:
     pq.write_table(rows(3), "in/1.parquet")
     asked = [*ASK, "data.train='in/*.parquet'", "job.keep=[id]"]
@@ -224,6 +225,7 @@ def test_wrong_columns_are_told_by_file_and_name(state: Path, change: Any, messa
     assert not list(Path().glob(".out*"))
 
 
+@pytest.mark.slow
 def test_its_own_output_is_replaced_and_others_only_when_asked(state: Path) -> None:
     pq.write_table(rows(3).drop_columns("id"), "in/1.parquet")
     for suffix in ("parquet", "csv", "jsonl"):
@@ -242,6 +244,7 @@ def test_surplus_columns_may_be_left_out(state: Path) -> None:
     assert pq.read_table("out.parquet").column_names == ["prediction", "probability"]
 
 
+@pytest.mark.slow
 def test_csv_and_json_are_read_too(state: Path) -> None:
     table = rows(6).drop_columns(["label"])
     pq.write_table(table, "in/1.parquet")
@@ -254,6 +257,7 @@ def test_csv_and_json_are_read_too(state: Path) -> None:
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.slow
 def test_numbers_have_no_probabilities(workdir: Path) -> None:
     table = rows(80).drop_columns(["id", "label"])
     table = table.append_column("price", pa.array(np.array(table.column("a")) * 10.5))
@@ -272,6 +276,7 @@ def test_numbers_have_no_probabilities(workdir: Path) -> None:
         renate.load_model("s").predict(table, probabilities=True)
 
 
+@pytest.mark.slow
 def test_categories_and_dates_go_through_the_states_encoder(workdir: Path) -> None:
     table = rows(120).drop_columns(["id"])
     colours = pa.array([["red", "green", None][i % 3] for i in range(120)])

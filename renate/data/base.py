@@ -251,7 +251,6 @@ class Source(ABC):
         measured = {name: columns_of(table, fitted, key_of(name)) for name, table in tests.items()}
         if fraction:
             measured["test"] = select(columns, rows[TEST])
-
         return Data(
             train=part_of(columns, trained),
             val=part_of(columns, rows[VAL]) if split.val and len(rows[VAL]) else None,

@@ -67,11 +67,11 @@ class Files(Source):
             takes all inputs.
         group: The columns of whose equal values all examples stay on one side.
         time: The column by which the newest examples are held out.
+        seen: `new` trains on files that no earlier version has trained on, `again` on all.
         tokenizer: Of columns of free text; null trains one on the first update's.
         vocab_size: See `Rules`, as the next two.
         lowercase: See there.
         max_length: See there.
-        seen: `new` trains on files that no earlier version has trained on, `again` on all.
         hub: The Hub's data set that the files come from, for who hasn't got them.
     """
 
@@ -96,11 +96,11 @@ class Files(Source):
     key: str | Sequence[str] | None = None
     group: str | Sequence[str] | None = None
     time: str | None = None
+    seen: str = AGAIN
     tokenizer: Paths | None = None
     vocab_size: int = 8000
     lowercase: bool = True
     max_length: int = 256
-    seen: str = AGAIN
     hub: str | None = None
 
     def __post_init__(self) -> None:

@@ -69,10 +69,7 @@ def run(job: Job) -> dict[str, Any]:
         return earlier
 
     parent = job.ranks.broadcast(lambda: _parent(job, at))
-    saved = None
-    if parent:
-        saved = Saved.read(at, parent, job.ranks, trusted(job))
-
+    saved = Saved.read(at, parent, job.ranks, trusted(job)) if parent else None
     scenario: Scenario = job.build("scenario")
     try:
         data = load_new(job, saved, cut=scenario.chunks > 1)

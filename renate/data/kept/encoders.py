@@ -73,6 +73,7 @@ class Encoder(ABC):
             return {}
         return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
 
+
 # An encoder that a key turns on -> the key, and its values with and without it
 ASKED_BY = {
     "renate.data.tables.standardize.Standardize": ("data.standardize", "true", "false"),

@@ -110,14 +110,11 @@ class Tuning:
         out.print(tuned_in_words(newest.version or 0, self.record.to), markup=False)
         # Named by what it started from, which wasn't this version.
         maker = maker_of(newest, self.folder.parent)
+        known = JobResult(COMPLETED)
         if maker is not None:
             out.print(f"job         {relative(maker.path)}", markup=False)
+            known = maker.result or known
 
-        result = None
-        if maker is not None:
-            result = maker.result
-
-        known = result or JobResult(COMPLETED)
         return replace(known, status=COMPLETED, version=newest.version, url=self.record.to)
 
     def check(self) -> None:
@@ -249,21 +246,22 @@ class Tuning:
 
     def _sweep(self, proposer: Proposer, stopper: Stopper) -> Sweep:
         metric = self.record.metric
-        mode = self.record.mode
         seeds = int(self.tuner["seeds"])
         secondary = self.record.secondary
-        total = self.tuner["max_trials"]
         self.launcher.progress.quiet = True
         self.table = SweepTable(
             self.launcher.progress.console,
             metric=metric,
-            mode=mode,
-            total=total,
+            mode=self.record.mode,
+            total=self.tuner["max_trials"],
             secondary=list(secondary),
         )
-        metrics = [metric, *secondary]
         self.trials = JobTrials(
-            self.launcher, self.folders.job, seeds=seeds, slots=self.request.slots, metrics=metrics
+            self.launcher,
+            self.folders.job,
+            seeds=seeds,
+            slots=self.request.slots,
+            metrics=[metric, *secondary],
         )
         self.folders.when_over = self.trials.when_over
         price = float(self.base.config.backend.price_per_hour or 0.0) * seeds
@@ -271,7 +269,7 @@ class Tuning:
             proposer,
             stopper,
             self.trials,
-            mode=mode,
+            mode=self.record.mode,
             order=self.tuner["order"],
             limits=Limits(**{key: self.tuner[key] for key in LIMITS}, price=price),
             log=self.folder / EVENTS,

@@ -182,6 +182,20 @@ class Source(ABC):
         """
         return open_file(file)
 
+    def _know(self, known: Known | None) -> None:
+        """Note what the state knows, for `read`, and give the encoder what it had fitted."""
+        self.first = known is None
+        self.known = None
+        self.trained = None
+        if known is None:
+            return
+
+        self.known = known.inputs
+        if self.seen == NEW:
+            self.trained = known.trained
+
+        self.take_up(known.encoder)
+
     def load(
         self,
         *,
@@ -205,12 +219,7 @@ class Source(ABC):
                 on; NothingNewError where the state has trained on all files.
             ConfigError: The state's encoder is another one.
         """
-        self.known = known.inputs if known else None
-        self.trained = known.trained if known and self.seen == NEW else None
-        self.first = known is None
-        if known is not None:
-            self.take_up(known.encoder)
-
+        self._know(known)
         raw, raw_tests = self.read()
         train = table_of(raw, "data.train")
         fraction, tests = tests_of(raw_tests)

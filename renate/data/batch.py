@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from renate.data.items.served import is_served, read_ahead, read_all
+from renate.data.items.served import is_served, read_ahead
 from renate.data.model_inputs import ModelInputs, mapping_of, names_of
 from renate.errors import DataError
 
@@ -27,25 +27,6 @@ def select(columns: Columns, index: Tensor) -> Columns:
     than `x[index]`.
     """
     return {name: column.index_select(0, index) for name, column in columns.items()}
-
-
-def in_order(columns: Columns, size: int) -> Iterator[Columns]:
-    """Yield rows of columns in their order, `size` at a time; what is random in them is the same
-    each time.
-    """
-    rows = length(columns)
-    if is_served(columns):
-        yield from read_ahead(columns, torch.split(torch.arange(rows), size), 0)
-        return
-
-    for begin in range(0, rows, size):
-        yield {name: column[begin : begin + size] for name, column in columns.items()}
-
-
-def first_of(columns: Columns, count: int) -> Columns:
-    """Return the first rows of columns."""
-    few = {name: column[:count] for name, column in columns.items()}
-    return read_all(few, workers=0)
 
 
 @dataclass(slots=True)

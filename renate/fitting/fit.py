@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import nn
 
-from renate.data.batch import Batches, first_of
+from renate.data.batch import Batches
 from renate.fitting.callback import FitCallback
 from renate.fitting.learner import Learner
 from renate.fitting.measure import untouched

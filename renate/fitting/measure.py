@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from renate.data.batch import BatchTransform, Columns, in_order, length
+from renate.data.batch import BatchTransform, Columns, length
+from renate.data.items.served import in_order
 from renate.errors import JobError
 from renate.fitting.measured.values import EACH, Share, check_defined, numbers_of
 from renate.libraries.torchmetrics import is_of_curves

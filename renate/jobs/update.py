@@ -24,15 +24,15 @@ from renate.jobs.context import Job
 from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
+from renate.jobs.saved.earlier import already, published, result_of, result_of_version
 from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
-from renate.jobs.scoring.measured import flat, measure_of, old_and_new, score
+from renate.jobs.scoring.measured import measure_of, old_and_new, score
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
-from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
@@ -62,7 +62,7 @@ def run(job: Job) -> dict[str, Any]:
     at = job.state(config["url"] or str(job.directory.path / "state"))
     to = job.state(job.candidate or config["next_url"] or at.url)
     publishes = job.candidate is None and (config["url"] is None or job.record.publish)
-    if publishes and (earlier := job.ranks.broadcast(lambda: _published(job, to))) is not None:
+    if publishes and (earlier := job.ranks.broadcast(lambda: published(job, to))) is not None:
         return earlier
 
     parent = job.ranks.broadcast(lambda: _parent(job, at))
@@ -77,22 +77,19 @@ def run(job: Job) -> dict[str, Any]:
         if parent is None or not publishes or not goes_on(config):
             raise
         newest = parent
-        answer = job.ranks.broadcast(lambda: _of_version(at, newest))
+        answer = job.ranks.broadcast(lambda: result_of_version(at, newest))
         return answer | {"already": newest.version, "nothing_new": str(error)}
 
     content.note(job, data)
 
-    if (
-        publishes
-        and (already := job.ranks.broadcast(lambda: _already(job, at, parent))) is not None
-    ):
-        return already
+    if publishes and (same := job.ranks.broadcast(lambda: already(job, at, parent))) is not None:
+        return same
 
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
     if job.ranks.first and publishes:
         done.version = publish(to, job.record.id).version
 
-    return _result(
+    return result_of(
         done.value, done.after, done.before if parent else {}, done.counts, to, done.version
     )
 
@@ -117,65 +114,6 @@ def _parent(job: Job, at: State) -> Manifest | None:
         )
 
     return found
-
-
-def _result(
-    value: float | None,
-    after: Scores,
-    before: Scores,
-    counts: dict[str, float],
-    to: State,
-    version: int | None,
-) -> dict[str, Any]:
-    return {
-        "value": value,
-        "metrics": flat(after),
-        "counts": counts,
-        "before": flat(before),
-        "url": to.url,
-        "version": version,
-    }
-
-
-def _published(job: Job, to: State) -> dict[str, Any] | None:
-    """The result of this very job, if it was interrupted when all was staged: nothing is trained
-    or published twice.
-    """
-    if job.record.unread or not job.directory.reports():
-        return None
-
-    try:
-        manifest = publish(to, job.record.id)
-    except StateError:
-        return None
-
-    return _of_version(to, manifest)
-
-
-def _already(job: Job, at: State, parent: Manifest | None) -> dict[str, Any] | None:
-    """The newest version's result, if it came from this recipe and the data just read, and may
-    count.
-    """
-    if not job.record.unread or not job.config["resume"]:
-        return None
-    if parent is None or not goes_on(job.config["state"]):
-        return None
-    if parent.lineage.get("stream") or not content.is_of(job, parent):
-        return None
-
-    return _of_version(at, parent) | {"already": parent.version}
-
-
-def _of_version(to: State, manifest: Manifest) -> dict[str, Any]:
-    found = metrics_from(
-        to.read(manifest, "metrics.json"), f"{to.url}: 'metrics.json' of {manifest}"
-    )
-    before = {}
-    if manifest.parent:
-        before = found["before"]
-
-    counts = found["counts"] | {"seconds": manifest.lineage.get("seconds", 0.0)}
-    return _result(found["value"], found["after"], before, counts, to, manifest.version)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from renate.compat.files.data import DataModuleFn
-from renate.data.batch import Batches, BatchTransform, first_of, in_order
-from renate.data.items.served import Served, read_ahead, read_all
+from renate.data.batch import Batches, BatchTransform
+from renate.data.items.served import Served, first_of, in_order, read_ahead, read_all
 from renate.errors import DataError
 from renate.state.versions import State
 from renate.training import run_training_job

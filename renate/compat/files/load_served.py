@@ -57,16 +57,7 @@ def load_served(
     fitted, new, said = problem_of(
         Targets(train.targets, "data.train"), known.problem if known else None, problem
     )
-    workers = train.inputs.workers
-    reading = f"by {workers} processes" if workers else "by the job's own process"
-    notes += [
-        *said,
-        *(
-            f"{part.inputs.key}: {part.why}: each is read when it is needed, {reading}"
-            for part in found.values()
-        ),
-    ]
-
+    notes += [*said, *_notes(found)]
     val = None
     if "val" in found:
         val = _columns(found["val"], fitted, "data.val")
@@ -85,6 +76,16 @@ def load_served(
         split=split,
         notes=notes,
     )
+
+
+def _notes(parts: Mapping[str, ServedPart]) -> list[str]:
+    """What is read when it is needed, and why."""
+    workers = parts["train"].inputs.workers
+    reading = f"by {workers} processes" if workers else "by the job's own process"
+    return [
+        f"{part.inputs.key}: {part.why}: each is read when it is needed, {reading}"
+        for part in parts.values()
+    ]
 
 
 def _columns(part: ServedPart, problem: Problem, key: str) -> Columns:

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from renate.data.batch import first_of
-from renate.data.items.served import Served, seeded
+from renate.data.items.served import Served, first_of, seeded
 from renate.data.items.tensors import as_tensor
 from renate.data.model_inputs import PREFIX
 from renate.data.table import Table

@@ -212,6 +212,25 @@ def read_all(columns: Mapping[str, Any], *, workers: int | None = None) -> dict[
     }
 
 
+def in_order(columns: Mapping[str, Any], size: int) -> Iterator[dict[str, Any]]:
+    """Yield rows of columns in their order, `size` at a time; what is random in them is the same
+    each time.
+    """
+    rows = len(columns["targets"])
+    if is_served(columns):
+        yield from read_ahead(columns, torch.split(torch.arange(rows), size), 0)
+        return
+
+    for begin in range(0, rows, size):
+        yield {name: column[begin : begin + size] for name, column in columns.items()}
+
+
+def first_of(columns: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Return the first rows of columns."""
+    few = {name: column[:count] for name, column in columns.items()}
+    return read_all(few, workers=0)
+
+
 def items_in(inputs: Any) -> list[Tensor] | None:
     """Return the items of a batch whose shapes differ, each in its own shape; None where they
     don't.

@@ -20,7 +20,7 @@ class TextEncoder(Encoder):
     Raw are texts, or, by name, those of each column.
 
     Args:
-        columns: Names of one or two columns.
+        texts: Names of one or two columns.
         tokenizer: See `Tokenizer`, as the next three.
         vocab_size: Tokens at most of one that is trained here.
         lowercase: Whether capitals are small ones.
@@ -31,7 +31,7 @@ class TextEncoder(Encoder):
         cut: How many of them were longer than `max_length`.
     """
 
-    columns: Sequence[str]
+    texts: Sequence[str]
     tokenizer: str | Sequence[str] | None
     vocab_size: int
     lowercase: bool
@@ -40,9 +40,9 @@ class TextEncoder(Encoder):
     cut: int = field(default=0, init=False, compare=False)
 
     def __post_init__(self) -> None:
-        self.columns = [str(name) for name in self.columns]
-        if not 1 <= len(self.columns) <= 2 or len(set(self.columns)) < len(self.columns):
-            raise ConfigError(f"data.text={self.columns}: expected one column of text, or a pair")
+        self.texts = [str(name) for name in self.texts]
+        if not 1 <= len(self.texts) <= 2 or len(set(self.texts)) < len(self.texts):
+            raise ConfigError(f"data.text={self.texts}: expected one column of text, or a pair")
 
         self.tokens = Tokenizer(self.tokenizer, self.vocab_size, self.lowercase, self.max_length)
 
@@ -54,7 +54,7 @@ class TextEncoder(Encoder):
     @property
     def facts(self) -> dict[str, int]:
         """`vocab_size`, by which ids are bounded, `max_length`, and `num_texts`, 1 or 2."""
-        return self.tokens.facts | {"num_texts": len(self.columns)}
+        return self.tokens.facts | {"num_texts": len(self.texts)}
 
     def fit(self, raw: Any) -> None:
         """Train the tokenizer, or read another's."""
@@ -80,17 +80,17 @@ class TextEncoder(Encoder):
     def _texts(self, raw: Any) -> list[Any]:
         """The texts of each column."""
         if isinstance(raw, Mapping):
-            for name in self.columns:
+            for name in self.texts:
                 if name not in raw:
                     raise DataError(
                         f"no column '{name}'{nearest(name, raw)} ({', '.join(map(str, raw))})"
                     )
-            return [raw[name] for name in self.columns]
+            return [raw[name] for name in self.texts]
 
-        if len(self.columns) > 1:
+        if len(self.texts) > 1:
             raise DataError(
-                f"expected the texts by name, {{'{self.columns[0]}': […], "
-                f"'{self.columns[1]}': […]}}, found a {type(raw).__name__}"
+                f"expected the texts by name, {{'{self.texts[0]}': […], "
+                f"'{self.texts[1]}': […]}}, found a {type(raw).__name__}"
             )
         if not isinstance(raw, list | tuple | np.ndarray):
             raise DataError(f"expected a list of texts, found a {type(raw).__name__}")

@@ -64,7 +64,7 @@ class Texts(Source):
             raise ConfigError(f"data.text={self.text} holds data.target={self.target}: take it out")
 
         self.texts = TextEncoder(
-            columns=self.columns,
+            texts=self.columns,
             tokenizer=self.tokenizer,
             vocab_size=self.vocab_size,
             lowercase=self.lowercase,

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from renate.data.batch import Batch, BatchTransform, Columns, first_of
+from renate.data.batch import Batch, BatchTransform, Columns
+from renate.data.items.served import first_of
 from renate.data.model_inputs import ModelInputs, device_of
 from renate.errors import ConfigError
 from renate.fitting.measure import untouched

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from torch import nn
 
 from renate.data.batch import Batches
+from renate.data.items.served import first_of
 from renate.fitting.callback import FitCallback
 from renate.fitting.learner import Learner
 from renate.fitting.measure import untouched

@@ -91,8 +91,8 @@ class Data:
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
-        """Shape of one raw input; None where the inputs are a mapping."""
-        if "inputs" not in self.train:
+        """Shape of one raw input; None where the inputs are a mapping, or differ in shape."""
+        if "inputs" not in self.train or self.train["inputs"].shape is None:
             return None
         return tuple(self.train["inputs"].shape[1:])
 

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from yaml import YAMLError
 
-from renate.data.images.rules import FITS
+from renate.data.images.decode import FITS
 from renate.data.kept.encoders import Encoder, restore
 from renate.data.kept.inputs import Inputs
 from renate.errors import StateError
@@ -153,5 +153,5 @@ def _resizing(
     if fit not in FITS:
         raise StateError(f"{manifest}: data.image_fit={fit}: expected {', '.join(FITS)}")
 
-    # A stranger's config says nothing but whether to resize, and how: the size is that of the inputs
+    # A stranger may say whether to resize, and how; the size is that of the inputs
     return list(inputs.shape[1:]), fit

@@ -13,6 +13,7 @@ import torch
 from renate.data.base import Source
 from renate.data.fingerprint import contents, expand
 from renate.data.images.column import ImageColumn
+from renate.data.images.rules import ImageRules
 from renate.data.kept.encoders import KeptEncoder, target_of
 from renate.data.kept.fresh import check_unchanged, unread
 from renate.data.kept.reading import check_test_size
@@ -54,6 +55,7 @@ class Files(Source):
         image_size: [height, width] to resize images to; null takes them as they are, all of one
             size.
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
+        image_fit: How an image of another shape gets to `image_size`: `stretch`, `crop` or `pad`.
         standardize: Whether numeric columns are brought to mean 0 and deviation 1, as those of the
             first update's training examples; the scales are kept in the version. Null does so
             where there is a `TableEncoder`.
@@ -65,11 +67,12 @@ class Files(Source):
             takes all inputs.
         group: The columns of whose equal values all examples stay on one side.
         time: The column by which the newest examples are held out.
+        seen: `new` trains on files that no earlier version has trained on, `again` on all.
         tokenizer: Of columns of free text; null trains one on the first update's.
         vocab_size: See `Rules`, as the next two.
         lowercase: See there.
         max_length: See there.
-        seen: `new` trains on files that no earlier version has trained on, `again` on all.
+        hub: The Hub's data set that the files come from, for who hasn't got them.
     """
 
     train: Paths
@@ -80,6 +83,7 @@ class Files(Source):
     image_size: Sequence[int] | None
     cache_dir: str | None
     # What follows isn't given by configs of before
+    image_fit: str = "stretch"
     standardize: bool | None = False
     missing: str = "auto"
     unseen: str = "other"
@@ -92,11 +96,12 @@ class Files(Source):
     key: str | Sequence[str] | None = None
     group: str | Sequence[str] | None = None
     time: str | None = None
+    seen: str = AGAIN
     tokenizer: Paths | None = None
     vocab_size: int = 8000
     lowercase: bool = True
     max_length: int = 256
-    seen: str = AGAIN
+    hub: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,9 +118,7 @@ class Files(Source):
         if self.missing_target not in ("error", "drop"):
             raise ConfigError(f"data.missing_target={self.missing_target}: expected error or drop")
 
-        size = self.image_size
-        if size is not None and (not isinstance(size, Sequence) or len(size) != 2 or min(size) < 1):
-            raise ConfigError(f"data.image_size={size}: expected [height, width], both 1 or more")
+        self.rules = ImageRules(self.image_size, self.image_fit)
 
     def _table_encoder(self) -> TableEncoder:
         return TableEncoder(
@@ -187,7 +190,7 @@ class Files(Source):
             check_names(file, read.table.column_names)
 
         wanted, notes = self._matched(files, reads, like)
-        images = ImageColumn(self.image_size, self._cache, self.show)
+        images = ImageColumn(self.rules, self._cache, self.show)
         decoded = images.decoded(files, reads, wanted)
         reads, kept, said = self.roles.with_targets(
             files, reads, drop=self.missing_target == "drop"

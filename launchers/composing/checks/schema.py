@@ -87,12 +87,23 @@ class Schema:
             if key in groups:
                 expected, file = self.option(f"{key}/{groups[key]}")
                 self._node(node_of(config, key), expected, key, file, added)
+            elif key not in self.root and self.loader.repository.group_exists(key):
+                self._node(node_of(config, key), self._options_of(key), key, f"conf/{key}/", added)
             elif key in self.root:
                 self._node(node_of(config, key), self.root[key], key, self.root_file, added)
             elif key not in added:
                 raise ConfigError(
                     f"{key}: no such key{nearest(key, [*self.root, *groups])} (in {self.root_file})"
                 )
+
+    def _options_of(self, group: str) -> dict[str, Any]:
+        """All that the options of a group hold: Hydra says of several, `callbacks=[a,b]`, only that
+        it isn't one.
+        """
+        content: dict[str, Any] = {}
+        for option in self.loader.repository.get_group_options(group):
+            content |= self.option(f"{group}/{option}")[0]
+        return content
 
     def _node(self, node: Any, expected: Any, key: str, file: str, added: frozenset[str]) -> None:
         if key in self.nested:

@@ -49,6 +49,13 @@ class Encoder(ABC):
             raise ValueError(f"it holds '{next(iter(state))}', expected nothing")
 
     @property
+    def raw_columns(self) -> dict[str, str]:
+        """name -> kind, as tables hold it, of the columns that `encode` takes by name; empty where
+        it takes something else.
+        """
+        return {}
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What the constructor of a model may ask for by leaving it null: `num_words`, say."""
         return {}

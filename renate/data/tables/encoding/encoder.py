@@ -69,6 +69,11 @@ class TableEncoder(Rules, Encoder):
         return next(column for column in self._columns if column.name == name)
 
     @property
+    def raw_columns(self) -> dict[str, str]:
+        """name -> kind of each column, see `Encoder`."""
+        return dict(self.stored)
+
+    @property
     def stored(self) -> tuple[tuple[str, str], ...]:
         """(name, what files hold it as) of each column, in the same order."""
         return tuple(

@@ -10,8 +10,8 @@ from renate.data.images.decode import FITS
 from renate.data.kept.encoders import Encoder, restore
 from renate.data.kept.inputs import Inputs
 from renate.errors import StateError
+from renate.jobs.building.network import OUTPUT
 from renate.jobs.config_yaml import load as parse
-from renate.jobs.models.building import OUTPUT
 from renate.jobs.predicting.feed import Feed
 from renate.jobs.predicting.predictor import Predictor
 from renate.jobs.saved.from_state import (

@@ -251,7 +251,7 @@ def test_other_settings_and_other_models_are_refused(workdir: Path) -> None:
         (["data.max_length=99"], "has max_length=99, that of the state 256"),
         (["data.target=topic"], "data.target=topic: the state's target is 'label'"),
         (["data.text=words"], "has texts=['words'], that of the state ['text']"),
-        (["data.tokenizer=other.json"], "has tokenizer='other.json', that of the state None"),
+        (["data.tokenizer=other"], "has tokenizer='other', that of the state None"),
     ]:
         again = ["state.url=./state", "data.seen=again"]
         refused = command(*asked, *again, *more, cwd=workdir, code=1)

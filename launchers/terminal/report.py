@@ -1,8 +1,10 @@
 """What a command ends with: what changed, where it is, and what to type next."""
 
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -17,6 +19,8 @@ from renate.jobs.saved.given import maker_of
 from ..base import ComposedJob
 from .console import relative, stdout
 from .tables import matrix, number, of_several
+
+STDOUT = "-"  # as an output
 
 Outcome = Sequence[tuple[ComposedJob, JobResult]]
 
@@ -64,6 +68,10 @@ def single(job: ComposedJob, result: JobResult) -> None:
         print(printable_lines(result.printed), end="")
         return
 
+    if result.output is not None and job.config.output == STDOUT:
+        print_file(Path(result.output))
+        return
+
     url = relative(result.url)
     if result.already is not None:
         out.print(already.in_words(result.already, url, result.nothing_new), markup=False)
@@ -75,6 +83,12 @@ def single(job: ComposedJob, result: JobResult) -> None:
 
     out.print()
     _print_places(out, job, result, url)
+
+
+def print_file(path: Path) -> None:
+    """Print a file of text as it is, for another program to read."""
+    with path.open(encoding="utf-8") as file:
+        shutil.copyfileobj(file, sys.stdout)
 
 
 def _print_metrics(out: Console, job: ComposedJob, result: JobResult) -> None:
@@ -97,6 +111,10 @@ def _print_places(out: Console, job: ComposedJob, result: JobResult, url: str) -
     """Where the outcome is, and what can be done with it."""
     if result.evaluated is not None:
         out.print(f"measured    version {result.evaluated} of {url}", markup=False)
+    if result.predicted is not None:
+        out.print(f"predicted   by version {result.predicted} of {url}", markup=False)
+    if result.output is not None:
+        out.print(f"output      {relative(result.output)}", markup=False)
     if result.version is not None:
         out.print(f"version     {result.version} of {url}", markup=False)
 

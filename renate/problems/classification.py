@@ -105,6 +105,10 @@ class Classification(Problem):
         """Return how many examples each class has, int64 [K]."""
         return truths.bincount(minlength=len(self.labels))
 
+    def probabilities(self, outputs: "Tensor") -> "Tensor":
+        """Return the softmax of each row of logits, float64."""
+        return outputs.double().softmax(1)
+
     def decode(self, outputs: "Tensor") -> list[Any]:
         """Return the label of each row of logits."""
         return [self.labels[index] for index in outputs.argmax(1).tolist()]

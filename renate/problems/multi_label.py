@@ -103,6 +103,10 @@ class MultiLabel(Problem):
         """
         return outputs.sigmoid()
 
+    def probabilities(self, outputs: "Tensor") -> "Tensor":
+        """Return the probability of each label, float64."""
+        return outputs.double().sigmoid()
+
     def never(self, outputs: "Tensor") -> "Tensor":
         """Return [B, 1], the smallest logit of each row, or `UNLIKELY` where that is smaller."""
         return outputs.amin(1, keepdim=True).clamp(max=UNLIKELY)

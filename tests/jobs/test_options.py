@@ -14,7 +14,7 @@ from tests.test_config import GROUPS, OPTIONS
 ALONE = {"job", "backend", "data"}  # these have tests of their own
 BRIDGE = "config_file"  # an option of several groups, which tests/compat runs together
 NUMBERS = ["data=files", "data.train=a.parquet", "data.target=x", "data.inputs=[y]"]
-TEXTS = ["data=text", "data.train=texts.parquet", "data.vocab_size=300", "data.max_length=16"]
+TEXTS = ["data=text", "data.train=texts.parquet", "data.text=text", "data.target=label"]
 LABELS = ["data=files", "data.train=flags.parquet", "data.target=[a,b]"]
 NEEDS = {
     ("loss", "mse"): NUMBERS,
@@ -53,6 +53,9 @@ NEEDS = {
         "tuner.proposer.scheduler=syne_tune.optimizer.baselines.RandomSearch"
     ],
     ("tuner", "grid"): ["optimizer.lr=0.1,0.05"],
+    ("scenario", "hue_shift"): [
+        *("data=files", "data.train=images.parquet", "data.target=label", "model.hidden_sizes=[4]"),
+    ],
     ("transform", "none"): ["data=files", "data.train=a.parquet", "data.target=label"],
     ("transform", "cifar10"): ["data=files", "data.train=images.parquet", "data.target=label"],
 }
@@ -84,7 +87,7 @@ def test_runs(group: str, option: str, workdir: Path) -> None:
     write_flags(workdir / "flags.parquet")
     texts = {"text": [f"{'good' if n % 2 else 'bad'} day {n}" for n in range(200)]}
     pq.write_table(pa.table(texts | {"label": [n % 2 for n in range(200)]}), "texts.parquet")
-    if option == "cifar10":
+    if option in ("cifar10", "hue_shift"):
         write_images(workdir / "images.parquet")
     (workdir / "my_net.py").write_text(
         "from torch import nn\n\nclass Net(nn.Sequential):\n    def __init__(self, in_features, "

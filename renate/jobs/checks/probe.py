@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from renate.data.batch import Batch, BatchTransform, Columns
+from renate.data.items.served import first_of
 from renate.data.model_inputs import ModelInputs, device_of
 from renate.errors import ConfigError
 from renate.fitting.measure import untouched
@@ -33,7 +34,7 @@ KEPT = {
 
 def examples_of(columns: Columns, transform: BatchTransform) -> Batch:
     """A few examples, transformed."""
-    return transform({name: column[:EXAMPLES] for name, column in columns.items()})
+    return transform(first_of(columns, EXAMPLES))
 
 
 def materialise(model: nn.Module, inputs: ModelInputs) -> nn.Module:

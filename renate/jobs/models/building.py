@@ -1,19 +1,71 @@
 """A network, as a config or a state describes it."""
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from renate.build import build, locate
+from renate.build import build, infer, locate
+from renate.data.base import Data
+from renate.data.kept.encoders import target_of
+from renate.errors import ConfigError
+from renate.jobs.context import Config, Job
 from renate.jobs.saved.given import maker_of
 from renate.models.own.calling import adapt
+from renate.state.contents import SIZES
 
 OUTPUT = "output"  # which of a network's outputs counts: a version keeps it beside the arguments
 # Settings of the group `model` that are no arguments of the network, unless its constructor has one
 # of that name.
 SETTINGS = (OUTPUT, "weights", "freeze")
+
+
+def sizes(data: Data) -> dict[str, Any]:
+    """What a model's constructor may ask for and the data, or their encoder, answers.
+
+    Raises:
+        ConfigError: Both answer the same.
+    """
+    shape = data.input_shape
+    found: dict[str, Any] = dict.fromkeys(SIZES)
+    if shape is not None:
+        found["input_shape"] = shape
+        found["in_features"] = math.prod(shape)
+        if len(shape) == 3:
+            found["in_channels"] = shape[0]
+
+    found |= data.problem.facts
+    if data.encoder is None:
+        return found
+
+    facts = data.encoder.facts
+    both = found.keys() & facts.keys()
+    if both:
+        raise ConfigError(
+            f"data: {target_of(data.encoder)}.facts has '{min(both)}', which renate says itself: "
+            "give it another name"
+        )
+
+    return found | facts
+
+
+def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
+    """The model's config with its sizes filled in; this is what the state keeps of it."""
+    node = kept_node(job.node("model"), job.config["trust"])
+    unknown = [k for k, v in node.items() if v is None and k in facts and facts[k] is None]
+
+    if unknown:
+        shape = facts["input_shape"]
+        inputs = "inputs that are several tensors"
+        if shape is not None:
+            inputs = f"inputs of shape {list(shape)}; it needs images [C, H, W]"
+        raise ConfigError(
+            f"model.{unknown[0]}=null: can't be read off {inputs}, or give it a value"
+        )
+
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in infer(node, facts).items()}
 
 
 def settings_in(

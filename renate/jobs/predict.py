@@ -109,7 +109,8 @@ class Prediction:
 
         feed = predictor.feed
         size = data.get("image_size") or feed.image_size
-        self.reader = RawReader(feed.inputs, feed.encoder, self.dialect.date_format, size)
+        written = self.dialect.date_format or feed.date_format
+        self.reader = RawReader(feed.inputs, feed.encoder, written, size)
         if not self.reader.columns:
             raise DataError(
                 "the state's inputs have no names by which columns could be found: "

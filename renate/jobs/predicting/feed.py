@@ -31,16 +31,18 @@ class Feed:
         encoder: As it was fitted; None where inputs are tensors already.
         image_size: [height, width] that images are resized to; None takes only those of the size
             that the state has.
+        date_format: How dates are written in texts; None is ISO 8601.
     """
 
     inputs: Inputs | None
     encoder: Encoder | None
     image_size: Sequence[int] | None = None
+    date_format: str | None = None
 
     @property
     def reader(self) -> RawReader:
         """What reads tables."""
-        return RawReader(self.inputs, self.encoder, image_size=self.image_size)
+        return RawReader(self.inputs, self.encoder, self.date_format, self.image_size)
 
     def __call__(self, raw: Any, device: torch.device) -> ModelInputs:
         """Return raw inputs encoded and, where they are several, padded, on a device.

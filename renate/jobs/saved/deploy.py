@@ -27,6 +27,8 @@ from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import Updater
 
+LONGEST_FORMAT = 100  # characters of a format of dates
+
 
 def load_model(
     url: str,
@@ -124,21 +126,25 @@ def _feed_of(
     except ValueError as error:
         raise StateError(f"{where}: {error}: was this state made by renate?") from error
 
-    return Feed(inputs, encoder, _image_size(state, manifest, inputs))
+    return Feed(inputs, encoder, *_reading_of(state, manifest, inputs))
 
 
-def _image_size(state: State, manifest: Manifest, inputs: Inputs | None) -> list[int] | None:
-    """The size that images were resized to, as the version's config says; None where they were
-    taken as they are.
+def _reading_of(
+    state: State, manifest: Manifest, inputs: Inputs | None
+) -> tuple[list[int] | None, str | None]:
+    """The size that images were resized to, None where they were taken as they are; and how dates
+    were written in texts, None where as ISO 8601 has them: as the version's config says.
     """
-    if inputs is None or [column.kind for column in inputs.columns] != ["image"]:
-        return None
-
     try:
         config: Any = parse(bytes(state.read(manifest, "config.yaml")).decode())
-        size = config["data"]["image_size"]
-    except (ValueError, KeyError, TypeError, YAMLError):
-        return None
+        data: Any = config["data"]
+        size = data.get("image_size")
+        written = (data.get("csv") or {}).get("date_format")
+    except (ValueError, KeyError, TypeError, AttributeError, YAMLError):
+        return None, None
 
-    # A stranger's config says nothing but whether to resize: the size is that of the inputs
-    return list(inputs.shape[1:]) if size is not None else None
+    # A stranger's config says no more of the size than that there is one
+    of_images = inputs is not None and [column.kind for column in inputs.columns] == ["image"]
+    resized = list(inputs.shape[1:]) if inputs is not None and of_images and size else None
+    fits = isinstance(written, str) and len(written) <= LONGEST_FORMAT and "${" not in written
+    return resized, written if fits else None

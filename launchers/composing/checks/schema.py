@@ -77,10 +77,25 @@ class Schema:
                 self._node(node_of(config, key), expected, key, file, added)
             elif key in self.root:
                 self._node(node_of(config, key), self.root[key], key, self.root_file, added)
+            elif key not in choices and (several := self._all_options(key)):
+                file = f"conf/{key}/*.yaml"
+                self._node(node_of(config, key), several, key, file, added)
             elif key not in added:
                 raise ConfigError(
                     f"{key}: no such key{nearest(key, [*self.root, *groups])} (in {self.root_file})"
                 )
+
+    def _all_options(self, group: str) -> dict[str, Any]:
+        """What all options of a group say together: Hydra doesn't tell which ones were chosen where
+        that are several, as `logger=[csv,tensorboard]`.
+        """
+        merged: dict[str, Any] = {}
+        for name in self.loader.get_group_options(group):
+            content, _ = self.option(f"{group}/{name}")
+            if isinstance(content, dict):
+                merged |= content
+
+        return merged
 
     def _node(self, node: Any, expected: Any, key: str, file: str, added: frozenset[str]) -> None:
         if key in self.nested:

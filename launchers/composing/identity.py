@@ -19,7 +19,7 @@ from renate.build import is_own, targets
 from renate.data.fingerprint import Hashes, fingerprint
 from renate.errors import ConfigError, NoVersionError
 from renate.jobs.identity.already import came_from, counts, goes_on, nothing_new
-from renate.jobs.identity.data_files import files_of
+from renate.jobs.identity.data_files import files_of, labels_of
 from renate.jobs.identity.sources import Sources
 from renate.jobs.passed_objects import FILE
 from renate.jobs.records import JobRecord, ParentVersion
@@ -30,6 +30,9 @@ from renate.state.versions import State
 NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
+# Sources of renate's own of which a config doesn't say all that they read
+TELL_LATER = ("renate.data.images.sources.table.ImageTable", "renate.data.hub.HubData")
+OUTPUT = "output"
 MOST_FILES = 10_000  # of a folder that an argument names
 # An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it
 # was pickled.
@@ -42,12 +45,11 @@ def identify(config: DictConfig) -> JobRecord:
 
     Where only reading the data tells what they hold, as with a data set of the user's own, the
     record says so (`unread`): then nobody but the job, which reads them, may take an earlier result
-    for this one's.
+    for this one's. So it does of predictions, which may have been taken away since.
     """
     plain: Any = OmegaConf.to_container(config, resolve=False)
     resolved: Any = OmegaConf.to_container(config, resolve=True) if "${" in str(plain) else plain
     recipe = _recipe(plain, resolved, config.trust)
-
     state = resolved["state"]
     job = resolved["job"]["name"]
     newest = None
@@ -73,7 +75,7 @@ def identify(config: DictConfig) -> JobRecord:
         parent = ParentVersion(state["url"], start.version, start.sha256)
 
     where = f"{recipe}/{parent and parent.sha256}/{state['url']}/{state['next_url']}"
-    unread = not _is_known(resolved["data"])
+    unread = job == "predict" or not _is_known(resolved["data"])
     already: int | None = None
     if not unread and newest is not None and counts(newest, recipe, state):
         already = newest.version
@@ -113,6 +115,7 @@ def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str
         _fingerprint(resolved["data"], files),
         *_environment(asked, resolved, files),
         *_named_files(asked, resolved, files),
+        *labels_of(files),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -121,7 +124,7 @@ def _by_name(node: Any) -> Any:
     """A config in which a config file is called by its name: what it holds counts, wherever it
     lies.
 
-    Without one the key is left out, as it was before there were any.
+    Without one the key is left out, as it was before there were any; so is that of an output.
     """
     if isinstance(node, list):
         return [_by_name(value) for value in node]
@@ -137,6 +140,8 @@ def _by_name(node: Any) -> Any:
         found[CONFIG_FILE] = {**file, "path": name}
     elif file is None:
         found.pop(CONFIG_FILE, None)
+    if found.get(OUTPUT, OUTPUT) is None:
+        found.pop(OUTPUT)
 
     return found
 
@@ -190,9 +195,10 @@ def _check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, ag
 
 def _is_known(node: dict[str, Any]) -> bool:
     """Whether files and config say all that there is to know of the data: those of renate's own
-    sources do.
+    sources do, but for a few.
     """
-    own = str(node.get("_target_", "")).startswith("renate.data.")
+    target = str(node.get("_target_", ""))
+    own = target.startswith("renate.data.") and target not in TELL_LATER
     return own and not any(
         isinstance(part, dict) and "_target_" in str(part) for part in node.values()
     )

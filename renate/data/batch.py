@@ -15,6 +15,7 @@ from renate.errors import DataError
 # One tensor of shape [N, ...], `Ragged` or `Served` per name, on the CPU, all of equal N:
 # `targets`, and `inputs`, or for a mapping of inputs `inputs.<name>` each.
 Columns = dict[str, Any]
+WEIGHTS = "weights"  # the column of examples' weights, float32 [N], where they have some
 
 
 def length(columns: Columns) -> int:
@@ -49,6 +50,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def weights(self) -> Tensor | None:
+        """Of the examples, float32 [B], on the training device; None where all count alike."""
+        return self.fields.get(WEIGHTS)
 
     def __getattr__(self, name: str) -> Any:  # only called for what isn't an attribute
         try:

@@ -47,6 +47,11 @@ class TextEncoder(Encoder):
         self.tokens = Tokenizer(self.tokenizer, self.vocab_size, self.lowercase, self.max_length)
 
     @property
+    def raw_columns(self) -> dict[str, str]:
+        """name -> `text` of each column."""
+        return dict.fromkeys(self.texts, "text")
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments; of another's tokenizer its name, wherever it lies."""
         return super().settings | {"tokenizer": self.tokens.name}
@@ -96,6 +101,16 @@ class TextEncoder(Encoder):
             raise DataError(f"expected a list of texts, found a {type(raw).__name__}")
 
         return [raw]
+
+    def summary(self) -> list[str]:
+        """Say how many tokens there are."""
+        tokens = self.facts["vocab_size"]
+        made = "trained on the first update's texts"
+        if self.tokenizer is not None:
+            made = f"of {self.tokens.name}"
+
+        names = " and ".join(f"'{name}'" for name in self.texts)
+        return [f"inputs: {names} as text, by a tokenizer of {tokens:,} tokens, {made}"]
 
     def state(self) -> dict[str, Any]:
         """Return the tokenizer, see `Tokenizer.state`."""

@@ -92,7 +92,8 @@ def _check_logits(logits: Any, rows: int, outputs: int) -> None:
         if isinstance(logits, Mapping):
             found += f" of {', '.join(map(str, logits))}"
         raise ConfigError(
-            f"model: forward gives a {found}, {expected}: return them alone, or wrap the model so"
+            f"model: forward gives a {found}, {expected}: model.output=… names the one to take, by "
+            "its name or its place"
         )
 
     if tuple(logits.shape) != (rows, outputs):

@@ -1,7 +1,7 @@
 """From a job's config to one fit: its batches, its Trainer, and what happens around the steps."""
 
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch

@@ -97,7 +97,7 @@ class Files(Source):
     group: str | Sequence[str] | None = None
     time: str | None = None
     seen: str = AGAIN
-    tokenizer: Paths | None = None
+    tokenizer: str | None = None
     vocab_size: int = 8000
     lowercase: bool = True
     max_length: int = 256

@@ -82,7 +82,9 @@ def compose(*overrides: str) -> Any:
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda v: str(v))
 def test_option(group: str, option: str) -> None:
     job = compose(f"{group}={option}", *NEEDS.get((group, option), []))
-    node: Any = OmegaConf.to_container(job.config[group], resolve=True)
+    # An option of `debug` changes other groups
+    chosen = OmegaConf.select(job.config, group) or {}
+    node: Any = OmegaConf.to_container(OmegaConf.create(chosen), resolve=True)
     for key, target in targets(node, group):
         assert callable(locate(target, key))
 
@@ -157,6 +159,15 @@ def test_an_option_of_ones_own_builds_on_ours(workdir: Path) -> None:
     job = compose("updater=mine")
     assert job.config.updater.replay_batch_size == 3
     assert job.config.updater._target_.endswith("ER")
+
+
+def test_a_mapping_within_an_option_of_ones_own_builds_on_ours_too(workdir: Path) -> None:
+    (workdir / "conf" / "data").mkdir(parents=True)
+    mine = "defaults: [files]\ntrain: a.csv\ntarget: y\ncsv: {separator: tab}\n"
+    (workdir / "conf" / "data" / "mine.yaml").write_text(mine)
+    (workdir / "a.csv").write_text("x\ty\n1\t0\n")
+    csv = compose("data=mine", "data.csv.decimal=comma").config.data.csv
+    assert (csv.separator, csv.decimal, csv.encoding) == ("tab", "comma", None)
 
 
 def test_added_keys_are_allowed() -> None:

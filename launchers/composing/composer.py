@@ -65,6 +65,7 @@ class Composer:
         with self._merged(number, parsed) as (config, full):
             added = frozenset(o.key_or_group for o in parsed if o.is_add())
             self.schema.check(config, full.hydra.runtime.choices, added)
+            _leave_out_target(config)
             _check_nothing_is_missing(config)
             resolve(config)
             config._set_parent(None)
@@ -164,6 +165,12 @@ def _parsed(override: str) -> Override:
 def _class_of(full: DictConfig, kind: str) -> str:
     """The class of a sweep's launcher, which `backend=` may choose, or of its sweeper."""
     return str(full.hydra[kind]._target_)
+
+
+def _leave_out_target(config: DictConfig) -> None:
+    """Rows to predict for have no target to name."""
+    if config.job.name == "predict" and OmegaConf.is_missing(config.data, "target"):
+        config.data.target = None
 
 
 def _check_nothing_is_missing(config: DictConfig) -> None:

@@ -32,6 +32,7 @@ PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
 # Sources of renate's own of which a config doesn't say all that they read
 TELL_LATER = ("renate.data.images.sources.table.ImageTable", "renate.data.hub.HubData")
+OUTPUT = "output"
 MOST_FILES = 10_000  # of a folder that an argument names
 # An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it
 # was pickled.
@@ -44,12 +45,11 @@ def identify(config: DictConfig) -> JobRecord:
 
     Where only reading the data tells what they hold, as with a data set of the user's own, the
     record says so (`unread`): then nobody but the job, which reads them, may take an earlier result
-    for this one's.
+    for this one's. So it does of predictions, which may have been taken away since.
     """
     plain: Any = OmegaConf.to_container(config, resolve=False)
     resolved: Any = OmegaConf.to_container(config, resolve=True) if "${" in str(plain) else plain
     recipe = _recipe(plain, resolved, config.trust)
-
     state = resolved["state"]
     job = resolved["job"]["name"]
     newest = None
@@ -75,7 +75,7 @@ def identify(config: DictConfig) -> JobRecord:
         parent = ParentVersion(state["url"], start.version, start.sha256)
 
     where = f"{recipe}/{parent and parent.sha256}/{state['url']}/{state['next_url']}"
-    unread = not _is_known(resolved["data"])
+    unread = job == "predict" or not _is_known(resolved["data"])
     already: int | None = None
     if not unread and newest is not None and counts(newest, recipe, state):
         already = newest.version
@@ -124,7 +124,7 @@ def _by_name(node: Any) -> Any:
     """A config in which a config file is called by its name: what it holds counts, wherever it
     lies.
 
-    Without one the key is left out, as it was before there were any.
+    Without one the key is left out, as it was before there were any; so is that of an output.
     """
     if isinstance(node, list):
         return [_by_name(value) for value in node]
@@ -140,6 +140,8 @@ def _by_name(node: Any) -> Any:
         found[CONFIG_FILE] = {**file, "path": name}
     elif file is None:
         found.pop(CONFIG_FILE, None)
+    if found.get(OUTPUT, OUTPUT) is None:
+        found.pop(OUTPUT)
 
     return found
 

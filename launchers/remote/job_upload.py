@@ -239,6 +239,9 @@ def pack(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:
 
 def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:
     """An empty one, with its places in the object store; raises as `pack` does."""
+    if job.config.job.name == "predict":
+        here = "job=predict writes to this machine, data and state may be elsewhere"
+        raise ConfigError(f"backend={machine.backend}: {here}: backend=local")
     state = job.config.state
     for key in ("url", "next_url"):
         if state[key] is not None and not is_local(state[key]):

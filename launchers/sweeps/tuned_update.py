@@ -102,7 +102,6 @@ class Tuning:
                 raise self.request.refused
             if newest is None or not (nothing := self.base.record.nothing_new):
                 return None
-
             stdout().print(in_words(newest.base + 1, self.record.to, nothing), markup=False)
             return JobResult(COMPLETED, version=newest.version, url=self.record.to)
 

@@ -1,14 +1,16 @@
 """What a command ends with: what changed, where it is, and what to type next."""
 
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.tree import Tree
 
-from renate.build import FROM_STATE
+from renate.build import FROM_STATE, targets
 from renate.errors import printable_lines
 from renate.jobs.identity import already
 from renate.jobs.records import SUBMITTED, JobResult
@@ -17,6 +19,8 @@ from renate.jobs.saved.given import maker_of
 from ..base import ComposedJob
 from .console import relative, stdout
 from .tables import matrix, number, of_several
+
+STDOUT = "-"  # as an output
 
 Outcome = Sequence[tuple[ComposedJob, JobResult]]
 
@@ -64,6 +68,10 @@ def single(job: ComposedJob, result: JobResult) -> None:
         print(printable_lines(result.printed), end="")
         return
 
+    if result.output is not None and job.config.output == STDOUT:
+        print_file(Path(result.output))
+        return
+
     url = relative(result.url)
     if result.already is not None:
         out.print(already.in_words(result.already, url, result.nothing_new), markup=False)
@@ -75,6 +83,12 @@ def single(job: ComposedJob, result: JobResult) -> None:
 
     out.print()
     _print_places(out, job, result, url)
+
+
+def print_file(path: Path) -> None:
+    """Print a file of text as it is, for another program to read."""
+    with path.open(encoding="utf-8") as file:
+        shutil.copyfileobj(file, sys.stdout)
 
 
 def _print_metrics(out: Console, job: ComposedJob, result: JobResult) -> None:
@@ -97,6 +111,10 @@ def _print_places(out: Console, job: ComposedJob, result: JobResult, url: str) -
     """Where the outcome is, and what can be done with it."""
     if result.evaluated is not None:
         out.print(f"measured    version {result.evaluated} of {url}", markup=False)
+    if result.predicted is not None:
+        out.print(f"predicted   by version {result.predicted} of {url}", markup=False)
+    if result.output is not None:
+        out.print(f"output      {relative(result.output)}", markup=False)
     if result.version is not None:
         out.print(f"version     {result.version} of {url}", markup=False)
 
@@ -111,23 +129,37 @@ def _print_places(out: Console, job: ComposedJob, result: JobResult, url: str) -
 def load_line(job: ComposedJob, url: str) -> str:
     """The command that loads what a job has published.
 
-    A model of the user's own is trusted by name.
+    Modules of the user's own are trusted by name.
     """
     target = str(job.config.model.get("_target_"))
     more = ""
-
     if maker_of(target):
         more = ", model=net"
-        if any(maker_of(node._target_) for node in job.config.transform.inputs.test):
-            more += ", trust=['renate']"  # to call the config file's test_transform
-    elif not target.startswith(FROM_STATE):
-        more = f", trust=['{target.partition('.')[0]}']"
+
+    own = _own_modules(job)
+    if any(maker_of(node._target_) for node in job.config.transform.inputs.test):
+        own.append("renate")  # to call the config file's test_transform
+    if own:
+        more += f", trust={own}"
 
     line = f"python -c \"import renate; model = renate.load_model('{url}'{more})\""
     if "model=net" in more:
         return f"{line}  # net: a network of the class that was given"
 
     return line
+
+
+def _own_modules(job: ComposedJob) -> list[str]:
+    """Modules that whoever loads the version has to trust, since classes of theirs are part of
+    it.
+    """
+    config = job.config
+    parts = [config.model, config.problem, config.updater, config.data.get("encoder")]
+    parts += [each for side in ("inputs", "targets") for each in config.transform[side].test]
+    plain = [OmegaConf.to_container(part) for part in parts if isinstance(part, DictConfig)]
+    named = [target for _, target in targets(plain) if not target.startswith(FROM_STATE)]
+
+    return sorted({target.partition(".")[0] for target in named if not maker_of(target)})
 
 
 def _count(name: str, value: float) -> str:

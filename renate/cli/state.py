@@ -11,7 +11,7 @@ from rich.table import Table
 from renate.compat.states import command as import_command
 from renate.errors import JobError, NoVersionError
 from renate.jobs.directory import JobDirectory
-from renate.jobs.saved.encoder_summary import encoder_summary
+from renate.jobs.saved.shown_inputs import shown_inputs
 from renate.launchers.terminal.console import cell, stdout
 from renate.state import pins as pinning
 from renate.state import publish as publishing
@@ -158,7 +158,7 @@ def show(asked: argparse.Namespace) -> None:
     for name, value in manifest.lineage.items():
         out.print(f"{name:10s} {value}", markup=False)
 
-    for line in encoder_summary(state, manifest):
+    for line in shown_inputs(state, manifest):
         out.print(line, markup=False)
 
     for test, scores in scores_of(state, manifest).items():

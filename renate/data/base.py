@@ -91,8 +91,8 @@ class Data:
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
-        """Shape of one raw input; None where the inputs are a mapping."""
-        if "inputs" not in self.train:
+        """Shape of one raw input; None where the inputs are a mapping, or differ in shape."""
+        if "inputs" not in self.train or self.train["inputs"].shape is None:
             return None
         return tuple(self.train["inputs"].shape[1:])
 
@@ -240,7 +240,7 @@ class Source(ABC):
 
         trained = limited(rows[TRAIN], self.limit, seed)
         if not fraction:
-            notes += shared(tests, set(hashes[rows[TRAIN].numpy()].tolist()))
+            notes += shared(tests, train, hashes, rows[TRAIN])
         if self.encoder is not None:
             if self.first:
                 self.encoder.fit(take(train.inputs, trained))
@@ -251,7 +251,6 @@ class Source(ABC):
         measured = {name: columns_of(table, fitted, key_of(name)) for name, table in tests.items()}
         if fraction:
             measured["test"] = select(columns, rows[TEST])
-
         return Data(
             train=part_of(columns, trained),
             val=part_of(columns, rows[VAL]) if split.val and len(rows[VAL]) else None,

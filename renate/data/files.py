@@ -26,7 +26,8 @@ from renate.data.tables.encoding.raw import RawTables, check_filled
 from renate.data.tables.matching import target_kind_of
 from renate.data.tables.parquet import Read
 from renate.data.tables.read import joined, read_files
-from renate.data.tables.roles import Roles
+from renate.data.tables.roles.marks import identity_of, times_of, weights_of
+from renate.data.tables.roles.roles import Roles
 from renate.data.tables.standardize import Standardize
 from renate.data.tables.values import Places, spread, vectors
 from renate.errors import ConfigError, DataError
@@ -58,10 +59,19 @@ class Files(Source):
         standardize: Whether numeric columns are brought to mean 0 and deviation 1, as those of the
             first update's training examples; the scales are kept in the version. Null does so
             where there is a `TableEncoder`.
-        missing: See `Rules`, and so are the next four.
+        missing: See `Rules`, as the next four, and those of texts.
         missing_target: What becomes of rows without a target: `error`, or `drop`.
         csv: See `Dialect`.
+        weight: The column of each example's weight in the loss, 0 or more; null weighs all alike.
+        key: The columns that say what an example is, and so on which side of the hold-out; null
+            takes all inputs.
+        group: The columns of whose equal values all examples stay on one side.
+        time: The column by which the newest examples are held out.
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
+        tokenizer: Of columns of free text; null trains one on the first update's.
+        vocab_size: See `Rules`, as the next two.
+        lowercase: See there.
+        max_length: See there.
         hub: The Hub's data set that the files come from, for who hasn't got them.
     """
 
@@ -82,12 +92,21 @@ class Files(Source):
     kinds: Mapping[str, str] | None = None
     missing_target: str = "error"
     csv: Mapping[str, Any] | None = None
+    weight: str | None = None
+    key: str | Sequence[str] | None = None
+    group: str | Sequence[str] | None = None
+    time: str | None = None
     seen: str = AGAIN
+    tokenizer: str | None = None
+    vocab_size: int = 8000
+    lowercase: bool = True
+    max_length: int = 256
     hub: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.roles = Roles.of(self.target, self.inputs)
+        marks = {key: getattr(self, key) for key in ("weight", "key", "group", "time")}
+        self.roles = Roles.of(self.target, self.inputs, marks)
         self.dialect = Dialect.of(self.csv)
         table_encoder = self._table_encoder()
         if self.missing in ("median", "flag") or self.categories == "embed":
@@ -109,6 +128,10 @@ class Files(Source):
             max_categories=self.max_categories,
             standardize=True if self.standardize is None else self.standardize,
             kinds=None if self.kinds is None else {str(k): v for k, v in self.kinds.items()},
+            tokenizer=self.tokenizer,
+            vocab_size=self.vocab_size,
+            lowercase=self.lowercase,
+            max_length=self.max_length,
         )
 
     def take_up(self, known: KeptEncoder | None) -> None:
@@ -206,7 +229,28 @@ class Files(Source):
             where=where,
             target_names=target_names,
             kept=kept,
+            **({} if like is not None else self._marks(raw)),
         )
+
+    def _marks(self, raw: RawTables) -> dict[str, Any]:
+        """What columns of training data say of each example besides."""
+        found: dict[str, Any] = {}
+        marks = self.roles.marks
+        reads = raw.reads
+        places = raw.places
+        if "weight" in marks:
+            found["weights"] = weights_of(reads, places, marks["weight"][0])
+        if "time" in marks:
+            name = marks["time"][0]
+            found["times"], kind = times_of(reads, places, name, self.dialect.date_format)
+            found["held_by"] = ("time", name, kind)
+
+        for key in ("key", "group"):
+            if key in marks:
+                found["identity"] = identity_of(reads, places, marks[key], f"data.{key}")
+                found["held_by"] = (key, *marks[key])
+
+        return found
 
     def _matched(
         self, files: list[str], reads: list[Read], like: Table | None
@@ -216,7 +260,8 @@ class Files(Source):
         if isinstance(self.encoder, TableEncoder) and self.known is not None:
             stored = self.encoder.stored
 
-        choice = ColumnChoice(self.roles.targets, self.roles.inputs, self.known, stored)
+        roles = self.roles
+        choice = ColumnChoice(roles.targets, roles.inputs, roles.no_inputs, self.known, stored)
         columns = like.columns if like is not None else None
         wanted, origin = choice.wanted([read.table.schema for read in reads], files, columns)
         notes: list[str] = []

@@ -152,6 +152,10 @@ class Problem(ABC):
         """
         return outputs
 
+    def probabilities(self, outputs: "Tensor") -> "Tensor | None":
+        """Return the probability of each label, float64 [B, K]; None where answers are numbers."""
+        return None
+
     def truths(self, targets: "Tensor") -> "Tensor":
         """Turn encoded targets into what metrics compare answers with."""
         return targets

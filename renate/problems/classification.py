@@ -27,6 +27,7 @@ class Classification(Problem):
         "torch.nn.modules.loss.MSELoss",
         "torch.nn.modules.loss.HuberLoss",
         "torch.nn.modules.loss.SmoothL1Loss",
+        "renate.losses.focal.BinaryFocal",
         "torchmetrics.regression.",
     )
 
@@ -103,6 +104,10 @@ class Classification(Problem):
     def counts(self, truths: "Tensor") -> "Tensor":
         """Return how many examples each class has, int64 [K]."""
         return truths.bincount(minlength=len(self.labels))
+
+    def probabilities(self, outputs: "Tensor") -> "Tensor":
+        """Return the softmax of each row of logits, float64."""
+        return outputs.double().softmax(1)
 
     def decode(self, outputs: "Tensor") -> list[Any]:
         """Return the label of each row of logits."""

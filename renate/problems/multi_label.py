@@ -32,6 +32,7 @@ class MultiLabel(Problem):
         "torch.nn.modules.loss.NLLLoss",
         "torch.nn.modules.loss.MultiMarginLoss",
         "torch.nn.modules.loss.MultiLabelMarginLoss",  # takes indices
+        "renate.losses.focal.Focal",
         "torchmetrics.regression.",
     )
 
@@ -101,6 +102,10 @@ class MultiLabel(Problem):
         logits.
         """
         return outputs.sigmoid()
+
+    def probabilities(self, outputs: "Tensor") -> "Tensor":
+        """Return the probability of each label, float64."""
+        return outputs.double().sigmoid()
 
     def never(self, outputs: "Tensor") -> "Tensor":
         """Return [B, 1], the smallest logit of each row, or `UNLIKELY` where that is smaller."""

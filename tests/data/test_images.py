@@ -12,7 +12,7 @@ import torch
 from PIL import EpsImagePlugin, Image
 
 from renate.data.batch import length
-from renate.data.torch_dataset import as_tensor
+from renate.data.items.tensors import as_tensor
 from renate.errors import DataError
 from tests.data.scenes import files, load, png, write
 

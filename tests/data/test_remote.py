@@ -5,13 +5,16 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from renate.data.base import Known
 from renate.data.files import Files
 from renate.data.fingerprint import expand, fingerprint
+from renate.data.kept.trained import Trained
 from renate.data.tables.remote import read
-from renate.errors import DataError
+from renate.errors import DataError, NothingNewError
 from tests.state.fake_s3 import FakeS3
 
 CSV = b"x,label\n1,0\n2,1\n"
@@ -85,6 +88,42 @@ def test_reading(s3: FakeS3, workdir: Path) -> None:
     data = source.load(seed=0)
     assert data.train["inputs"].tolist() == [[1.0], [2.0], [1.0], [2.0]]
     assert data.test["test"]["targets"].tolist() == [0, 1]
+
+
+def test_what_was_trained_on_is_known_wherever_it_lies(s3: FakeS3, workdir: Path) -> None:
+    """A file that was trained on here, is uploaded, and is written once more in other parts."""
+    given: dict[str, Any] = {
+        "test": None,
+        "test_size": 0.2,
+        "target": "label",
+        "inputs": None,
+        "image_size": None,
+        "cache_dir": "cache",
+        "batch_size": 2,
+        "val_size": 0,
+        "limit": None,
+        "seen": "new",
+    }
+    rows = [f"{number},{number % 2}" for number in range(40)]
+    content = "\n".join(["x,label", *rows]).encode()
+    Path("a.csv").write_bytes(content)
+    here = Files(train="a.csv", **given).load(seed=0)
+    keys = [key for file in here.files["train"] for key in file.keys]
+    assert len(keys) == 1
+    known = Known(here.problem, here.inputs, here.split, trained=Trained().extended(keys, 1))
+
+    s3.objects["bucket/shipped/a.csv"] = (content, datetime.now(UTC))
+    there = Files(train="s3://bucket/shipped/*.csv", **given)
+    with pytest.raises(NothingNewError, match="the one file of data.train was trained on by"):
+        there.load(seed=0, known=known)
+
+    s3.objects["bucket/shipped/b.csv"] = (content + b"\n99,1\n98,0", datetime.now(UTC))
+    data = there.load(seed=0, known=known)
+    assert "data: 1 new file of 2, 1 was trained on by version 1" in data.notes
+    (_, new) = data.files["train"]
+    assert len(new.keys) == 2, "its bytes, and what the store says of them"
+    later = Trained().extended([new.keys[0]], 2)
+    assert later.version_of(new.keys) == 2
 
 
 @pytest.mark.parametrize("size", [0, 5, (8 << 20) + 1, 20 << 20])

@@ -203,6 +203,7 @@ def test_a_state_of_before_says_so_once(workdir: Path) -> None:
     assert "1 new file of 2, 1 was trained on by version 2" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_chunks_of_a_file_are_not_the_file(workdir: Path) -> None:
     write(Path("in/1.csv"), 0)
     cut = ["scenario=iid", "scenario.chunks=2"]
@@ -236,6 +237,7 @@ def test_another_url_begins_with_what_the_first_has_seen(workdir: Path) -> None:
         update("state.url=t", "state.next_url=u")
 
 
+@pytest.mark.slow
 def test_a_sweep_on_what_is_old_is_refused_and_not_answered_with_old_figures(
     workdir: Path,
 ) -> None:
@@ -305,8 +307,8 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
     write(Path("in/1.csv"), 0)
     before = files.read_files
 
-    def slow(names: Any) -> Any:
-        found = before(names)
+    def slow(names: Any, *rest: Any) -> Any:
+        found = before(names, *rest)
         write(Path("in/1.csv"), 0, 2 * ROWS)
         return found
 

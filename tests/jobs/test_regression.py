@@ -181,7 +181,13 @@ def test_a_state_keeps_its_problem(workdir: Path) -> None:
     once = ["data=files", "data.target=price", "state.url=./state", "trainer.max_epochs=2"]
     command(*once, "data.train=1.parquet", "state.first=true", cwd=workdir)
     said = command(
-        *once, "data.train=1.parquet", "problem=classification", "seed=1", cwd=workdir, code=1
+        *once,
+        "data.train=1.parquet",
+        "data.seen=again",
+        "problem=classification",
+        "seed=1",
+        cwd=workdir,
+        code=1,
     ).stderr
     assert "problem=classification: the state's is regression" in said
     said = command(*once, "data.train=2.parquet", cwd=workdir).stdout

@@ -41,9 +41,10 @@ def check_settings(config: Json, objective: Json, space: Space, option: str) -> 
         )
 
     _check_secondary(config, objective)
-    if config["job"]["name"] == "evaluate":
+    name = config["job"]["name"]
+    if name in ("evaluate", "predict"):
         raise ConfigError(
-            "job=evaluate trains nothing, so there is nothing to tune: job=update or job=stream"
+            f"job={name} trains nothing, so there is nothing to tune: job=update or job=stream"
         )
 
     if tuner["storage"] is not None and "storage" not in tuner["proposer"]:

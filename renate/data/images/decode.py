@@ -72,10 +72,14 @@ def pixels(data: bytes | None, layout: Layout) -> bytes:
         InColourError: It isn't grey, where `layout` is.
     """
     size = (layout.height, layout.width)
-    image = open_image(data, size if layout.resize else None, layout.fit)
+    return laid_out(open_image(data, size if layout.resize else None, layout.fit), layout)
+
+
+def laid_out(image: Any, layout: Layout) -> bytes:
+    """Return the pixels of an image of mode L or RGB, uint8 [C, H, W]; raises as `pixels`."""
     if layout.mode == "L" and image.mode != "L":
         raise InColourError
-    if (image.height, image.width) != size:
+    if (image.height, image.width) != (layout.height, layout.width):
         raise DataError(
             f" is {image.height}×{image.width} pixels, the first image "
             f"{layout.height}×{layout.width}: data.image_size=[H,W] resizes all"
@@ -84,9 +88,9 @@ def pixels(data: bytes | None, layout: Layout) -> bytes:
     if image.mode != layout.mode:
         image = image.convert(layout.mode)
 
-    flat: bytes = image.tobytes()
+    data: bytes = image.tobytes()
     # a channel after the other, as networks take them
-    return flat if layout.mode == "L" else flat[0::3] + flat[1::3] + flat[2::3]
+    return data if layout.mode == "L" else data[0::3] + data[1::3] + data[2::3]
 
 
 def open_image(data: bytes | None, size: tuple[int, ...] | None, fit: str = "stretch") -> Any:
@@ -131,11 +135,11 @@ def open_image(data: bytes | None, size: tuple[int, ...] | None, fit: str = "str
     if size is None or image.size == (size[1], size[0]):
         return image
 
-    return _fitted(image, (size[1], size[0]), fit)
+    return fitted(image, (size[1], size[0]), fit)
 
 
-def _fitted(image: Any, size: tuple[int, int], fit: str) -> Any:
-    """An image of another size at (width, height)."""
+def fitted(image: Any, size: tuple[int, int], fit: str) -> Any:
+    """Return an image of another size at (width, height); for `fit` see `open_image`."""
     from PIL import Image, ImageOps
 
     if fit == "crop":

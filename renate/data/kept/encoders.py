@@ -49,18 +49,30 @@ class Encoder(ABC):
             raise ValueError(f"it holds '{next(iter(state))}', expected nothing")
 
     @property
+    def raw_columns(self) -> dict[str, str]:
+        """name -> kind, as tables hold it, of the columns that `encode` takes by name; empty where
+        it takes something else.
+        """
+        return {}
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What the constructor of a model may ask for by leaving it null: `num_words`, say."""
         return {}
 
     @property
-    def columns(self) -> tuple[tuple[str, str], ...]:
+    def vector_columns(self) -> tuple[tuple[str, str], ...]:
         """(name, kind) of each place of the vectors that it gives; empty where they have none."""
         return ()
 
     def summary(self) -> list[str]:
         """Say in a few lines what it has fitted: at a first update, and in `renate state show`."""
         return []
+
+    @property
+    def shortened(self) -> str | None:
+        """What to say of those of the inputs that were encoded last which were too long."""
+        return None
 
     def remarks(self, raw: Any) -> list[str]:
         """Say in a line each what in these inputs wasn't there when it was fitted."""

@@ -82,7 +82,7 @@ class Unread:
         """
         stamp = None
         with suppress(OSError):
-            stamp = _stamp(self.source)
+            stamp = stamp_of(self.source)
 
         if stamp != self.stamp:
             raise DataError(f"{self.file}: it has changed while it was read: start again")
@@ -93,7 +93,7 @@ class Unread:
 
         self.check()
         try:
-            with _open(self.source) as file:
+            with opened_at(self.source) as file:
                 yield file
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DataError(f"{self.file}: not readable as parquet: {first_line(error)}") from error
@@ -131,9 +131,9 @@ def read_parquet(file: str, source: Any) -> Read:
     """
     import pyarrow as pa
 
-    stamp = _stamp(source)
+    stamp = stamp_of(source)
 
-    with _open(source) as opened:
+    with opened_at(source) as opened:
         schema = opened.schema_arrow
         later = [field.name for field in schema if is_image(field.type)]
         # a point in a name reads as a path into a struct, and a name that is there twice is told by
@@ -180,6 +180,11 @@ def batches(column: Any, rows: int) -> Iterator[list[bytes | None]]:
             yield _images(chunk.slice(begin, rows))
 
 
+def images_in(column: Any) -> list[bytes | None]:
+    """Return the images of an Arrow column, see `batches`."""
+    return [image for chunk in column.chunks for image in _images(chunk)]
+
+
 def _images(array: Any) -> list[bytes | None]:
     if not array.type.num_fields:
         return array.to_pylist()  # type: ignore[no-any-return]
@@ -194,7 +199,8 @@ def _other(value: Mapping[str, Any]) -> bytes | None:
     return None if value["bytes"] is None and value.get("path") else b""
 
 
-def _open(source: Any) -> Any:
+def opened_at(source: Any) -> Any:
+    """Open a parquet file at a path, or an Arrow buffer that holds one."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -216,7 +222,7 @@ def _leaves(file: Any, name: str) -> Iterator[Any]:
             yield file.metadata.row_group(group).column(place)
 
 
-def _stamp(source: Any) -> tuple[int, ...]:
+def stamp_of(source: Any) -> tuple[int, ...]:
     """What changes with a file; nothing for a buffer, which can't change."""
     if not isinstance(source, str):
         return ()

@@ -90,12 +90,12 @@ def _read(file: str, dialect: Dialect) -> Read:
             raise DataError(f"{file}: column '{names[0]}' is there twice: rename one")
 
         categories = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
-        return Read(_plain(table), unread, frozenset(categories), sha256)
+        return Read(plain(table), unread, frozenset(categories), sha256)
     except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"{file}: not readable as {suffix[1:]}: {first_line(error)}") from error
 
 
-def _plain(table: Any) -> Any:
+def plain(table: Any) -> Any:
     """Return the table with values in place of dictionary codes, and text of one type."""
     import pyarrow as pa
 

@@ -47,6 +47,11 @@ class TextEncoder(Encoder):
         self.tokens = Tokenizer(self.tokenizer, self.vocab_size, self.lowercase, self.max_length)
 
     @property
+    def raw_columns(self) -> dict[str, str]:
+        """name -> `text` of each column."""
+        return dict.fromkeys(self.texts, "text")
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments; of another's tokenizer its name, wherever it lies."""
         return super().settings | {"tokenizer": self.tokens.name}

@@ -92,6 +92,8 @@ class JobResult:
         evaluated: The version that was measured.
         already: The version that an earlier run of this very job had published.
         nothing_new: Where nothing was trained because the state has trained on all files: in words.
+        predicted: The version that answered.
+        output: The file that holds the answers.
         job: The folder of that run, where it is still there.
         lost: Of several processes: this one ended because another did, and no result was written.
         capacity: It failed because there was no machine for it.
@@ -121,6 +123,8 @@ class JobResult:
     evaluated: int | None = None
     already: int | None = None
     nothing_new: str | None = None
+    predicted: int | None = None
+    output: str | None = None
     job: str | None = None
     lost: bool = False
     capacity: bool = False

@@ -24,7 +24,7 @@ from renate.jobs.records import COMPLETED, STOPPED, JobResult
 from renate.jobs.running.torchrun import failed
 from renate.ranks import ALONE, Ranks, is_lost
 
-JOBS = ("update", "stream", "evaluate")
+JOBS = ("update", "stream", "evaluate", "predict")
 
 
 def execute(

@@ -82,7 +82,7 @@ def processes_of(config: Any, gpus: int) -> int:
     Raises:
         ConfigError: A value that `trainer.devices` can't have, or one that needs more GPUs.
     """
-    if config["job"]["name"] == "evaluate":  # measures on one
+    if config["job"]["name"] in ("evaluate", "predict"):  # one does it
         return 1
 
     devices = config["trainer"]["devices"]

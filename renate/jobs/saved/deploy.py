@@ -1,22 +1,19 @@
-"""A version, ready for inference, with no config at hand."""
+"""A version -> what predicts by it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
+from yaml import YAMLError
 
-from renate.data.base import Encoder
-from renate.data.batch import BatchTransform
-from renate.data.kept.encoders import restore
-from renate.data.kept.inputs import Inputs, compare
-from renate.data.kept.raw import check_storable, rows_in
-from renate.data.model_inputs import ModelInputs, mapping_of, named_columns
-from renate.data.table import Table, described
+from renate.data.images.decode import FITS
+from renate.data.kept.encoders import Encoder, restore
+from renate.data.kept.inputs import Inputs
 from renate.errors import StateError
+from renate.jobs.config_yaml import load as parse
+from renate.jobs.models.building import OUTPUT
+from renate.jobs.predicting.feed import Feed
+from renate.jobs.predicting.predictor import Predictor
 from renate.jobs.saved.from_state import (
     deploy_of,
     encoder_of,
@@ -28,115 +25,10 @@ from renate.jobs.saved.from_state import (
     transform_from,
 )
 from renate.jobs.saved.given import maker_of
-from renate.problems.base import Problem
+from renate.models.own.calling import adapt
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import Updater
-
-
-@dataclass(frozen=True)
-class Feed:
-    """How raw inputs become what the model is called with.
-
-    Attributes:
-        inputs: What the version was trained on; None where it was written before that was kept.
-        encoder: As it was fitted; None where inputs are tensors already.
-    """
-
-    inputs: Inputs | None
-    encoder: Encoder | None
-
-    def __call__(self, raw: Any, device: torch.device) -> ModelInputs:
-        """Return raw inputs encoded and, where they are several, padded, on a device.
-
-        Raises:
-            DataError: They are others than the version was trained on.
-        """
-        if self.encoder is None and (self.inputs is None or not self.inputs.fields):
-            tensor: Tensor = raw
-            return tensor
-
-        rows = rows_in(raw, "inputs")
-        found = raw
-        if self.encoder is not None:
-            found = self.encoder.encode(raw)
-
-        found = check_storable(found, rows, "inputs")
-        if self.inputs is not None:
-            seen = described(Table(found, np.zeros(rows)))
-            compare(replace(seen, target_kind=None), self.inputs, "inputs", "the state")
-
-        if not isinstance(found, dict):
-            encoded: Tensor = found
-            return encoded.to(device)
-
-        return mapping_of(named_columns(found), device)
-
-
-class Predictor(nn.Module):
-    """Test transform + model (+ the updater's own way to predict, where it has one), in eval mode.
-
-    Attributes:
-        model: The bare network.
-        labels: What each output stands for, in order.
-        version: The version's number.
-        encoder: What turns raw inputs into tensors, as it was fitted; None where there is none.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        updater: Updater | None,
-        transform: BatchTransform,
-        problem: Problem,
-        version: int,
-        feed: Feed,
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.updater = updater
-        self.problem = problem
-        self.version = version
-        self.labels = list(problem.labels)
-        self.transforms = nn.ModuleList(transform.inputs)
-        self.feed = feed
-        self.encoder = feed.encoder
-        self.eval()
-
-    def forward(self, inputs: Any) -> Tensor:
-        """Return outputs [B, C] of raw inputs, as the data had them before any transform: what the
-        encoder takes, where there is one, else [B, ...], or a mapping of tensors and `Ragged`s.
-
-        Of classes and labels these are logits; of numbers, what the model was trained on, see
-        `answers`.
-        """
-        inputs = self.feed(inputs, self._device())
-        for transform in self.transforms:
-            inputs = transform(inputs)
-
-        logits: Tensor = (
-            self.updater.predict(self.model, inputs) if self.updater else self.model(inputs)
-        )
-        return logits
-
-    def _device(self) -> torch.device:
-        """Where the model is."""
-        first = next(chain(self.parameters(), self.buffers()), None)
-        return first.device if first is not None else torch.device("cpu")
-
-    @torch.inference_mode()
-    def predict(self, inputs: Any) -> list[Any]:
-        """Return the answer for each raw input, see `forward`: a label, the labels that it has, a
-        number, or several.
-        """
-        return self.problem.decode(self(inputs))
-
-    @torch.inference_mode()
-    def answers(self, inputs: Any) -> Tensor:
-        """Return logits of classes [B, C], probabilities of labels [B, C], or values in their
-        own units, float64.
-        """
-        return self.problem.answers(self(inputs))
 
 
 def load_model(
@@ -162,6 +54,14 @@ def load_model(
     """
     state = State(url)
     manifest = state.manifest(state.resolve(str(version)) if version is not None else None)
+    return predictor_of(state, manifest, model=model, trust=trust)
+
+
+def predictor_of(
+    state: State, manifest: Manifest, *, model: nn.Module | None, trust: Sequence[str]
+) -> Predictor:
+    """Load a version that is at hand; arguments and errors as of `load_model`."""
+    url = state.url
     deploy = deploy_of(state, manifest)
     where = f"version {manifest.version} of {url}"
     model = _network(deploy["model"], tensors_of(state, manifest, "model"), where, model, trust)
@@ -201,6 +101,7 @@ def _network(
             )
 
         tensors = {name.removeprefix("net."): tensor for name, tensor in tensors.items()}
+        adapt(model, node.get(OUTPUT))
     elif model is None:
         model = module_from_state(node, "model", tensors, where, trust)
 
@@ -227,4 +128,30 @@ def _feed_of(
     except ValueError as error:
         raise StateError(f"{where}: {error}: was this state made by renate?") from error
 
-    return Feed(inputs, encoder)
+    return Feed(inputs, encoder, *_resizing(state, manifest, inputs))
+
+
+def _resizing(
+    state: State, manifest: Manifest, inputs: Inputs | None
+) -> tuple[list[int] | None, str]:
+    """The size that images were resized to, as the version's config says, and how; None where they
+    were taken as they are.
+    """
+    if inputs is None or [column.kind for column in inputs.columns] != ["image"]:
+        return None, FITS[0]
+
+    try:
+        config: Any = parse(bytes(state.read(manifest, "config.yaml")).decode())
+        data = config["data"]
+        size = data["image_size"]
+        fit = data.get("image_fit", FITS[0])
+    except (ValueError, KeyError, TypeError, AttributeError, YAMLError):
+        return None, FITS[0]
+
+    if size is None:
+        return None, FITS[0]
+    if fit not in FITS:
+        raise StateError(f"{manifest}: data.image_fit={fit}: expected {', '.join(FITS)}")
+
+    # A stranger may say whether to resize, and how; the size is that of the inputs
+    return list(inputs.shape[1:]), fit

@@ -84,7 +84,7 @@ def test_objects_of_the_caller_travel_with_a_job(
     given = run([*asked, "state.url=./state", "state.first=true"], model=net)
     assert given.version == 1
     loaded = load_model(str(workdir / "state"), model=net)
-    assert len(loaded.predict(torch.zeros(2, 1, 8, 8))) == 2
+    assert len(loaded.predict(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))) == 2
 
 
 def test_what_it_lacks_is_said_in_one_line(toy: list[str], workdir: Path) -> None:

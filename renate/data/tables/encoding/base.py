@@ -29,6 +29,10 @@ class Rules:
         max_categories: Of one column; the most frequent ones are kept, the rest is `other`.
         standardize: Whether numbers are brought to mean 0 and deviation 1.
         kinds: name -> kind, for columns whose kind isn't what their values look like.
+        tokenizer: Of free texts, see `renate.data.text.tokenizer.Tokenizer`, as the next three.
+        vocab_size: Tokens at most of one that is trained.
+        lowercase: Whether capitals are small ones.
+        max_length: Tokens that are kept of each example.
     """
 
     missing: str
@@ -37,6 +41,10 @@ class Rules:
     max_categories: int
     standardize: bool
     kinds: dict[str, str] | None
+    tokenizer: str | None
+    vocab_size: int
+    lowercase: bool
+    max_length: int
 
     def __post_init__(self) -> None:
         choices = (("missing", MISSING), ("unseen", UNSEEN), ("categories", CATEGORIES))

@@ -16,10 +16,12 @@ from renate.data.tables.encoding.cells import CellError, columns_there
 from renate.data.tables.encoding.dates import Dates
 from renate.data.tables.encoding.numbers import Booleans, Numbers
 from renate.data.tables.encoding.summary import summary_of
+from renate.data.tables.encoding.texts import Texts, Tokens
+from renate.data.text.tokenizer import Tokenizer
 from renate.errors import nearest
 
 OF_KIND: dict[str, type[ColumnEncoding]] = {
-    each.kind: each for each in (Numbers, Booleans, Categories, Dates)
+    each.kind: each for each in (Numbers, Booleans, Categories, Dates, Texts)
 }
 STORED = ("number", "boolean", "text", "date", "instant", "zoned text")
 MOST = 100_000  # columns that a state may name
@@ -31,7 +33,8 @@ class TableEncoder(Rules, Encoder):
     """Encodes each column of a table by its kind, and puts all into one float32 vector.
 
     With `categories=embed` there are two tensors instead: `numbers`, float32 [N, D], and
-    `categories`, int64 [N, K], the code of each category below its column's cardinality.
+    `categories`, int64 [N, K], the code of each category below its column's cardinality. Where
+    there is free text, it is `ids` beside `numbers`, see `Tokens`.
 
     Raw inputs are a mapping from the columns' names to values [N], in any order; other names in it
     are left alone.
@@ -40,21 +43,35 @@ class TableEncoder(Rules, Encoder):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._columns: list[ColumnEncoding] = []
+        self._tokens: Tokens | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments; of another's tokenizer its name, wherever it lies."""
+        return super().settings | {"tokenizer": self._tokenizer().name}
+
+    def _tokenizer(self) -> Tokenizer:
+        return Tokenizer(self.tokenizer, self.vocab_size, self.lowercase, self.max_length)
 
     def declare(self, columns: Sequence[tuple[str, str, str]]) -> None:
         """Say which columns there are, before they are fitted: (name, kind, what files hold it
         as).
         """
-        self._columns = [OF_KIND[kind](name, stored) for name, kind, stored in columns]
+        self._take([OF_KIND[kind](name, stored) for name, kind, stored in columns])
 
-    @property
-    def kinds_of_columns(self) -> dict[str, str]:
-        """name -> kind of each column, in the order of the vector."""
-        return {column.name: column.kind for column in self._columns}
+    def _take(self, columns: list[ColumnEncoding]) -> None:
+        self._columns = columns
+        texts = [column.name for column in columns if isinstance(column, Texts)]
+        self._tokens = Tokens(texts, self._tokenizer()) if texts else None
 
     def encoding_of(self, name: str) -> ColumnEncoding:
         """Return how a column is encoded."""
         return next(column for column in self._columns if column.name == name)
+
+    @property
+    def raw_columns(self) -> dict[str, str]:
+        """name -> kind of each column, see `Encoder`."""
+        return dict(self.stored)
 
     @property
     def stored(self) -> tuple[tuple[str, str], ...]:
@@ -83,35 +100,50 @@ class TableEncoder(Rules, Encoder):
 
     def fit(self, raw: Any) -> None:
         """Learn what each column needs."""
-        for column, values in zip(self._columns, self.cells(raw), strict=True):
+        cells = self.cells(raw)
+        for column, values in zip(self._columns, cells, strict=True):
             column.fit(values, self)
 
+        if self._tokens is not None:
+            self._tokens.fit(self._of(Texts, cells))
+
     def encode(self, raw: Any) -> Any:
-        """Return float32 [N, D]; or name -> tensor where categories are embedded."""
+        """Return float32 [N, D]; or name -> tensor or `Ragged` where categories are embedded, or
+        there is text.
+        """
         cells = self.cells(raw)
         vector = self._vector(cells)
-        if not self._embedded:
+        if not self._several:
             return vector
 
-        codes = [
-            column.codes(values)
-            for column, values in zip(self._columns, cells, strict=True)
-            if isinstance(column, Categories)
-        ]
-        tensors = {}
+        tensors: dict[str, Any] = {}
         if vector.shape[1]:
             tensors["numbers"] = vector
-        if codes:
+
+        columns = [column for column in self._columns if isinstance(column, Categories)]
+        if columns and self.categories == "embed":
+            values = self._of(Categories, cells)
+            codes = [column.codes(each) for column, each in zip(columns, values, strict=True)]
             tensors["categories"] = torch.from_numpy(np.stack(codes, axis=1))
+        if self._tokens is not None:
+            tensors |= self._tokens.encode(self._of(Texts, cells))
 
         return tensors
 
+    def _of(self, kind: type[ColumnEncoding], cells: Sequence[Array]) -> list[Array]:
+        """The cells of the columns of a kind."""
+        found = zip(self._columns, cells, strict=True)
+        return [values for column, values in found if isinstance(column, kind)]
+
     @property
-    def _embedded(self) -> bool:
-        return self.categories == "embed"
+    def _several(self) -> bool:
+        """Whether inputs are several tensors."""
+        return self.categories == "embed" or self._tokens is not None
 
     @property
     def _cardinalities(self) -> list[int]:
+        if self.categories != "embed":
+            return []
         return [each.cardinality for each in self._columns if isinstance(each, Categories)]
 
     def _vector(self, cells: Sequence[Array]) -> Tensor:
@@ -126,9 +158,9 @@ class TableEncoder(Rules, Encoder):
         return torch.from_numpy(vector)
 
     @property
-    def columns(self) -> tuple[tuple[str, str], ...]:
-        """(name, `number`) of each place of the vector; empty where there are two tensors."""
-        if self._embedded:
+    def vector_columns(self) -> tuple[tuple[str, str], ...]:
+        """(name, `number`) of each place of the vector; empty where there are several tensors."""
+        if self._several:
             return ()
 
         names: dict[str, None] = {}
@@ -145,14 +177,21 @@ class TableEncoder(Rules, Encoder):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Of embedded categories: `cardinalities`, how many codes each column has, and
-        `num_numbers`.
+        """Of several tensors: `num_numbers`; `cardinalities`, how many codes each embedded column
+        has; and those of texts, whose `vocab_size` is 0 where there are none.
         """
-        if not self._embedded:
+        if not self._several:
             return {}
 
         numbers = sum(len(column.parts) for column in self._columns)
-        return {"cardinalities": self._cardinalities, "num_numbers": numbers}
+        found: dict[str, Any] = {
+            "cardinalities": self._cardinalities,
+            "num_numbers": numbers,
+            "vocab_size": 0,
+        }
+        if self._tokens is None:
+            return found
+        return found | self._tokens.facts
 
     def summary(self) -> list[str]:
         """Say what was made of the columns, in a few lines."""
@@ -163,6 +202,14 @@ class TableEncoder(Rules, Encoder):
         found = zip(self._columns, self.cells(raw), strict=True)
         remarks = [column.remark(values) for column, values in found]
         return [remark for remark in remarks if remark is not None]
+
+    @property
+    def shortened(self) -> str | None:
+        """What to say of the texts that were encoded last and are too long."""
+        count = 0 if self._tokens is None else self._tokens.tokenizer.truncated
+        if not count:
+            return None
+        return f"{count:,} texts are cut at data.max_length={self.max_length} tokens"
 
     def state(self) -> dict[str, Any]:
         """Return `columns`: of each its name, kind, and what it has fitted."""
@@ -177,7 +224,8 @@ class TableEncoder(Rules, Encoder):
             | column.fitted()
             for column in self._columns
         ]
-        return {"columns": columns}
+        tokens = {} if self._tokens is None else self._tokens.tokenizer.state()
+        return {"columns": columns} | tokens
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back `columns`.
@@ -202,4 +250,7 @@ class TableEncoder(Rules, Encoder):
 
         names = [column.name for column in columns]
         need(len(set(names)) == len(names), "a column is there twice")
-        self._columns = columns
+        self._take(columns)
+        if self._tokens is not None:
+            tokens = {name: value for name, value in state.items() if name != "columns"}
+            self._tokens.tokenizer.restore(tokens)

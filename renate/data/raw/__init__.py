@@ -1,0 +1,1 @@
+"""What a version predicts for: rows without targets, read as training reads them."""

@@ -1,0 +1,211 @@
+"""Answers for the rows of files, by a version; trains and publishes nothing."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from renate.data.fingerprint import expand, is_patterns
+from renate.data.kept.raw import rows_in
+from renate.data.raw.chunks import RawChunk, chunks_of
+from renate.data.raw.reader import RawReader
+from renate.data.tables.csv_files.dialect import Dialect
+from renate.errors import ConfigError, DataError, nearest
+from renate.fitting.trainer import device_of
+from renate.jobs.builders import dtype_of
+from renate.jobs.context import Job
+from renate.jobs.predicting.aligned import Aligned
+from renate.jobs.predicting.answer_table import AnswerTable
+from renate.jobs.predicting.output import STDOUT, check_output, writing
+from renate.jobs.predicting.predictor import Predictor
+from renate.jobs.saved.deploy import predictor_of
+from renate.jobs.saved.given import maker_of
+from renate.jobs.saved.published import trusted
+from renate.threads import Threads
+
+READ = 8192  # rows that are read at a time, about
+PRINTED = "predictions.jsonl"  # in the job's directory, of output=-
+
+
+def run(job: Job) -> dict[str, Any]:
+    """The job `predict`: the version's own model, transform and encoder; the command's files."""
+    began = time.monotonic()
+    config = job.config["job"]
+    url = job.config["state"]["url"]
+    state = job.state(url)
+    wanted = config["version"]
+    manifest = state.manifest(state.resolve(str(wanted)) if wanted is not None else None)
+
+    files = files_of(job)
+    path = output_of(job, files)
+    given = maker_of(job.config["model"]["_target_"]) is not None
+    model = job.build("model") if given else None
+    predictor = predictor_of(state, manifest, model=model, trust=trusted(job))
+    table = AnswerTable(
+        predictor.problem, every=_every(config["probabilities"]), keep=_keep(config["keep"])
+    )
+
+    count = Prediction(job, predictor, table).into(path, files)
+    seconds = time.monotonic() - began
+    return {
+        "counts": {"rows": count, "seconds": seconds},
+        "url": url,
+        "predicted": manifest.version,
+        "output": str(path),
+    }
+
+
+# They name images one by one, and a table of answers has nothing to stand beside
+OF_IMAGE_FILES = "renate.data.images.sources."
+
+
+def files_of(job: Job) -> list[str]:
+    """The files of `data.train`.
+
+    Raises:
+        ConfigError: The source reads none.
+        DataError: A pattern that matches nothing.
+    """
+    node = job.config["data"]
+    target = str(node["_target_"])
+    own = target.startswith("renate.data.") and not target.startswith(OF_IMAGE_FILES)
+    if not own or not is_patterns(node.get("train")):
+        raise ConfigError(
+            f"data._target_={node['_target_']}: job=predict reads files, data=files "
+            "data.train='in/*.parquet'; of anything else renate.load_model(…).predict(…) does"
+        )
+
+    return expand(node["train"], "data.train")
+
+
+def output_of(job: Job, files: list[str]) -> Path:
+    """Where the predictions go."""
+    if job.config["output"] == STDOUT:
+        return job.directory.path / PRINTED
+    return check_output(job.config["output"], files, overwrite=bool(job.config["job"]["overwrite"]))
+
+
+class Prediction:
+    """Predicts for files.
+
+    Args:
+        job: Says what is copied and how many rows the model is given at a time.
+        predictor: The version.
+        table: Makes the output's columns.
+    """
+
+    def __init__(self, job: Job, predictor: Predictor, table: AnswerTable) -> None:
+        data = job.config["data"]
+        trainer = job.config["trainer"]
+        self.job = job
+        self.table = table
+        self.keep = _keep(job.config["job"]["keep"])
+        self.batch_size = _batch_size(job.config["job"]["batch_size"], trainer["eval_batch_size"])
+        self.dialect = Dialect.of(data.get("csv"))
+        self.threads = Threads.of(trainer)
+
+        self.predictor = predictor.to(device_of(trainer))
+        if (dtype := dtype_of(trainer)) is not None:
+            self.predictor.to(dtype)
+            self.predictor.dtype = dtype
+
+        feed = predictor.feed
+        size = feed.image_size
+        fit = feed.image_fit
+        if size is None:  # the version's images were taken as they are
+            size = data.get("image_size")
+            fit = data.get("image_fit", fit)
+
+        self.reader = RawReader(feed.inputs, feed.encoder, self.dialect.date_format, size, fit)
+        if not self.reader.columns:
+            raise DataError(
+                "the state's inputs have no names by which columns could be found: "
+                "renate.load_model(…).predict(…) takes them as it was given them"
+            )
+
+        inputs = feed.inputs
+        target = inputs.target if inputs is not None else None
+        self.targets = [target, *target.split(", ")] if target else []
+
+    def into(self, path: Path, files: list[str]) -> int:
+        """Write the answers for all rows into a file, whole or not at all; return how many."""
+        as_text = {name for name, kind in self.reader.columns.items() if kind == "text"}
+        rows = self.batch_size * max(1, READ // self.batch_size)
+        count = 0
+        aligned = Aligned(self.predictor, self.batch_size, self.threads)
+
+        with ExitStack() as opened:
+            opened.enter_context(torch.inference_mode())
+            write = opened.enter_context(writing(path))
+            chunks = self._parts(chunks_of(files, rows, self.dialect, as_text), files)
+            for kept, outputs in opened.enter_context(aligned.over(chunks)):
+                write(self.table(outputs, kept))
+                count += len(outputs)
+
+            if not count:
+                raise DataError(f"data.train: {', '.join(files[:3])} have no rows")
+
+        return count
+
+    def _parts(
+        self, chunks: Iterator[RawChunk], files: list[str]
+    ) -> Iterator[tuple[Any, Mapping[str, Any] | torch.Tensor]]:
+        """What is copied, and the inputs as they are stored, of each chunk."""
+        for chunk in chunks:
+            self.job.tick(files.index(chunk.file), len(files), f"predicting for {chunk.file}")
+            if not chunk.table.num_rows:
+                continue
+
+            self._check(chunk)
+            raw = self.reader.read(chunk.table, chunk.file, chunk.first)
+            stored = self.predictor.feed.stored(raw)
+            assert rows_in(stored, chunk.file) == chunk.table.num_rows
+            yield chunk.table.select(self.keep), stored
+
+    def _check(self, chunk: RawChunk) -> None:
+        """Check that what is to be copied is there, and that nothing is there that isn't known.
+
+        Raises:
+            DataError: Naming the column.
+        """
+        there = chunk.table.column_names
+        for name in self.keep:
+            if name not in there:
+                hint = nearest(name, there) or f" ({', '.join(there[:10])})"
+                raise DataError(f"{chunk.file}: no column '{name}', which job.keep names{hint}")
+
+        if self.job.config["job"]["surplus"] == "ignore":
+            return
+
+        wanted = self.reader.columns
+        spread = {name.rpartition("[")[0] for name in wanted if name.endswith("]")}
+        missing = [name for name in wanted if name not in there]
+        known = {*wanted, *spread, *self.targets, *self.keep}
+        odd = [name for name in there if name not in known]
+        if odd and (not missing or spread):
+            raise DataError(
+                f"{chunk.file}: column '{odd[0]}' is none of the state's inputs: "
+                f"job.keep=['{odd[0]}'] copies it, job.surplus=ignore leaves it out"
+            )
+
+
+def _keep(names: object) -> list[str]:
+    return [str(name) for name in (names if isinstance(names, list | tuple) else [])]
+
+
+def _every(asked: object) -> bool:
+    if asked not in ("best", "all"):
+        close = nearest(str(asked), ("best", "all"))
+        raise ConfigError(f"job.probabilities={asked}: expected best or all{close}")
+    return asked == "all"
+
+
+def _batch_size(asked: object, default: int) -> int:
+    if asked is None:
+        return default
+    if not isinstance(asked, int) or isinstance(asked, bool) or asked < 1:
+        raise ConfigError(f"job.batch_size={asked}: expected 1 or more, or null")
+    return asked

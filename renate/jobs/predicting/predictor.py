@@ -1,0 +1,154 @@
+"""A version, ready for inference, with no config at hand."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from renate.data.batch import BatchTransform
+from renate.data.kept.raw import rows_in
+from renate.errors import ConfigError
+from renate.jobs.predicting.feed import Columns, Feed, moved
+from renate.jobs.predicting.raw_input import RawInput, raw_input
+from renate.problems.base import Problem
+from renate.updaters.base import Updater
+
+BATCH = 1000  # examples at a time, where nothing else is said
+
+
+class Predictor(nn.Module):
+    """Test transform + model (+ the updater's own way to predict, where it has one), in eval mode.
+
+    Attributes:
+        model: The bare network.
+        labels: What each output stands for, in order.
+        version: The version's number.
+        encoder: What turns raw inputs into tensors, as it was fitted; None where there is none.
+        input: What a raw row is: names, kinds, dtypes, shapes, and the ranges seen in training.
+        dtype: Of what has floats in it, once it is transformed; None leaves them as they are.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        updater: Updater | None,
+        transform: BatchTransform,
+        problem: Problem,
+        version: int,
+        feed: Feed,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.updater = updater
+        self.problem = problem
+        self.version = version
+        self.labels = list(problem.labels)
+        self.transforms = nn.ModuleList(transform.inputs)
+        self.feed = feed
+        self.encoder = feed.encoder
+        self.input: RawInput = raw_input(feed.inputs, feed.encoder)
+        self.dtype: torch.dtype | None = None
+        self.eval()
+
+    def forward(self, inputs: Any) -> Tensor:
+        """Return outputs [B, C] of raw inputs, as the data had them before any transform: what the
+        encoder takes, where there is one, else [B, ...], or a mapping of tensors and `Ragged`s.
+
+        Of classes and labels these are logits; of numbers, what the model was trained on, see
+        `answers`.
+        """
+        return self._computed(self.feed(inputs, self.device))
+
+    def _computed(self, inputs: Any) -> Tensor:
+        transform = BatchTransform([*self.transforms], dtype=self.dtype)
+        inputs = transform.transformed(inputs)
+        logits: Tensor = (
+            self.updater.predict(self.model, inputs) if self.updater else self.model(inputs)
+        )
+        return logits
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        first = next(chain(self.parameters(), self.buffers()), None)
+        return first.device if first is not None else torch.device("cpu")
+
+    def of_columns(self, columns: Columns) -> Tensor:
+        """Return outputs [B, C] of one batch of columns as `Feed.encoded` gives them."""
+        return self._computed(moved(columns, self.device))
+
+    def batches(self, columns: Columns, batch_size: int) -> Iterator[Tensor]:
+        """Yield the outputs of columns, `batch_size` rows at a time."""
+        for begin in range(0, rows_in(columns, "inputs"), batch_size):
+            rows = slice(begin, begin + batch_size)
+            if isinstance(columns, Tensor):
+                yield self.of_columns(columns[rows])
+            else:
+                yield self.of_columns({name: column[rows] for name, column in columns.items()})
+
+    @torch.inference_mode()
+    def outputs(self, raw: Any, batch_size: int = BATCH) -> Tensor:
+        """Return outputs [N, C] of raw inputs, as `forward` does, in batches.
+
+        The same batches give the same bits; a batch of another size may round otherwise in the
+        last digits, as linear algebra chooses other kernels.
+
+        Args:
+            raw: See `predict`.
+            batch_size: How many examples the model is given at a time.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size}: expected 1 or more")
+
+        columns = self.feed.encoded(raw)
+        if not rows_in(columns, "inputs"):
+            return torch.zeros(0, self.problem.outputs)
+        return torch.cat([*self.batches(columns, batch_size)])
+
+    def predict(self, raw: Any, *, batch_size: int = BATCH, probabilities: bool = False) -> Any:
+        """Return the answer for each raw input: a label, the labels that it has, a number, or
+        several. Of a single example (a row by name, a text, an image, an array of one example's
+        shape) the one answer.
+
+        Args:
+            raw: Rows as `input` describes them. By name: a frame of pandas or polars, an Arrow
+                table, name -> values, a list of rows, one row. Without names: an array or a tensor
+                [N, ...], images of Pillow, texts, or what an encoder of your own takes.
+            batch_size: How many examples the model is given at a time.
+            probabilities: Whether each answer is a mapping instead: `prediction`, `probability` (of
+                several labels one each), and `probabilities`, label -> probability.
+
+        Raises:
+            DataError: They are others than the version was trained on: a column that is missing or
+                of another kind, another shape or dtype, values that aren't numbers.
+            ConfigError: The problem has no probabilities.
+        """
+        outputs = self.outputs(raw, batch_size)
+        answers: list[Any] = self.problem.decode(outputs) if len(outputs) else []
+        if probabilities:
+            answers = self._with_probabilities(answers, outputs)
+        return answers[0] if self.feed.is_single(raw) else answers
+
+    def _with_probabilities(self, answers: list[Any], outputs: Tensor) -> list[Any]:
+        found = self.problem.probabilities(outputs)
+        if found is None:
+            raise ConfigError(
+                f"probabilities=True: problem={self.problem.name} predicts numbers, which have none"
+            )
+
+        rows = []
+        for answer, row in zip(answers, found.tolist(), strict=True):
+            each = dict(zip(self.labels, row, strict=True))
+            one = [each[label] for label in answer] if isinstance(answer, list) else each[answer]
+            rows.append({"prediction": answer, "probability": one, "probabilities": each})
+
+        return rows
+
+    @torch.inference_mode()
+    def answers(self, inputs: Any) -> Tensor:
+        """Return logits of classes [B, C], probabilities of labels [B, C], or values in their
+        own units, float64.
+        """
+        return self.problem.answers(self(inputs))

@@ -26,6 +26,7 @@ from renate.launchers.base import ComposedJob
 from renate.launchers.composing.conf import CONF
 from renate.launchers.sweeps.from_python import composed
 from renate.launchers.sweeps.sweeper import combinations
+from renate.launchers.sweeps.tuned_update import Tuning
 from renate.state.versions import State
 
 LR = 0.5
@@ -143,6 +144,11 @@ def test_both_choices_of_one_group_reach_each_job(workdir: Path) -> None:
     job = job_of("lr_scheduler=warmup", f"{THEN}=cosine")
     assert job.config.lr_scheduler.then._target_.endswith("CosineAnnealingLR")
     assert job.config.lr_scheduler.then.interval == "step"
+    tuned = ["lr_scheduler=warmup", f"{THEN}=cosine,none", "tuner=random", "search_space=lr"]
+    launcher, tuning = composed(tuned)
+    launcher.close()
+    assert isinstance(tuning, Tuning)
+    assert {*tuning.request.space.domains} == {THEN, "optimizer.lr"}
     with pytest.raises(ConfigError, match="then.T_mx=3: no such key, did you mean 'T_max'"):
         job_of("lr_scheduler=warmup", f"{THEN}=cosine", "experiment=typo")
 

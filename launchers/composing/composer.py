@@ -92,8 +92,8 @@ class Composer:
         return choices
 
     def is_group(self, key: str) -> bool:
-        """Whether a key of an override is a group of options."""
-        return bool(self.loader.repository.group_exists(key))
+        """Whether a key of an override is a group of options; `group@place` is one too."""
+        return bool(self.loader.repository.group_exists(key.partition("@")[0]))
 
     @contextmanager
     def _merged(

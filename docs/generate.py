@@ -16,11 +16,13 @@ ORDER = [
         "optimizer",
         "lr_scheduler",
         "trainer",
+        "callbacks",
         "metrics",
         "logger",
         "backend",
         "tuner",
         "search_space",
+        "debug",
     ),
 ]
 

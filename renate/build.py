@@ -25,7 +25,7 @@ BASES = frozenset(
         "renate.memory.base.Policy",
         "renate.data.kept.encoders.Encoder",
         "renate.data.base.Source",
-        "renate.data.scenarios.Scenario",
+        "renate.data.scenarios.base.Scenario",
         "renate.problems.base.Problem",
         "renate.launchers.base.JobLauncher",
         "renate.tuning.base.Proposer",

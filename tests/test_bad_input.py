@@ -202,8 +202,14 @@ IN_THE_JOB: list[tuple[list[str], str]] = [
         "data.train has one class only, 0: a first update needs two or more",
     ),
     ([*FILES, "data.train=empty.parquet"], "has no examples"),
-    ([*FILES, "data.train=nan.parquet"], "nan.parquet: row 1 (the first is 0), column 'x' is"),
-    ([*FILES, "data.train=text.parquet"], "column 'x' is string, expected numbers or images"),
+    (
+        [*FILES, "data.train=nan.parquet", "data.missing=error"],
+        "nan.parquet: row 1 (the first is 0), column 'x' is NaN",
+    ),
+    (
+        [*FILES, "data.train=text.parquet", "data.kinds={x: number}"],
+        "text.parquet: row 0 (the first is 0), column 'x' holds 'a', expected a number",
+    ),
     ([*FILES, "data.train=ragged.csv"], "ragged.csv: not readable as csv"),
     ([*FILES, "data.train=latin.csv"], "column 'x' isn't UTF-8"),
     (

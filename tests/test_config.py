@@ -33,7 +33,10 @@ EXPERIMENTS = sorted(
 # What an option can't do without.
 NEEDS = {
     ("job", "evaluate"): ["state.url=./state"],
-    ("data", "text"): ["data.train=new.parquet"],
+    ("data", "text"): ["data.train=new.parquet", "data.text=text", "data.target=label"],
+    ("data", "hf"): ["data.name=./somewhere"],
+    ("data", "image_folder"): ["data.train=photos"],
+    ("data", "image_table"): ["data.train=new.parquet", "data.image=img", "data.target=label"],
     ("data", "files"): ["data.train=new.parquet", "data.target=label"],
     ("data", "torch_dataset"): ["data.train={_target_:torch.utils.data.TensorDataset}"],
     ("model", "torch_module"): ["model._target_=torch.nn.Identity"],
@@ -61,9 +64,11 @@ NEEDS |= {pair: ["search_space=lr"] for pair in OPTIONS if pair[0] == "tuner" an
 @pytest.fixture(autouse=True)
 def _files(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (workdir / "new.parquet").write_bytes(b"")
-    for name in ("mnist", "cifar10"):
+    (workdir / "photos" / "cat").mkdir(parents=True)
+    (workdir / "photos" / "cat" / "1.png").write_bytes(b"")
+    for name in ("mnist", "cifar10", "fashion_mnist", "cifar100", "tiny_imagenet"):
         (workdir / "data" / name).mkdir(parents=True)
-        for part in ("train", "test"):
+        for part in ("train", "test", "valid"):
             (workdir / "data" / name / f"{part}.parquet").write_bytes(b"")
     monkeypatch.delenv("RENATE_DATA", raising=False)
 
@@ -77,7 +82,9 @@ def compose(*overrides: str) -> Any:
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda v: str(v))
 def test_option(group: str, option: str) -> None:
     job = compose(f"{group}={option}", *NEEDS.get((group, option), []))
-    node: Any = OmegaConf.to_container(job.config[group], resolve=True)
+    # An option of `debug` changes other groups
+    chosen = OmegaConf.select(job.config, group) or {}
+    node: Any = OmegaConf.to_container(OmegaConf.create(chosen), resolve=True)
     for key, target in targets(node, group):
         assert callable(locate(target, key))
 
@@ -152,6 +159,15 @@ def test_an_option_of_ones_own_builds_on_ours(workdir: Path) -> None:
     job = compose("updater=mine")
     assert job.config.updater.replay_batch_size == 3
     assert job.config.updater._target_.endswith("ER")
+
+
+def test_a_mapping_within_an_option_of_ones_own_builds_on_ours_too(workdir: Path) -> None:
+    (workdir / "conf" / "data").mkdir(parents=True)
+    mine = "defaults: [files]\ntrain: a.csv\ntarget: y\ncsv: {separator: tab}\n"
+    (workdir / "conf" / "data" / "mine.yaml").write_text(mine)
+    (workdir / "a.csv").write_text("x\ty\n1\t0\n")
+    csv = compose("data=mine", "data.csv.decimal=comma").config.data.csv
+    assert (csv.separator, csv.decimal, csv.encoding) == ("tab", "comma", None)
 
 
 def test_added_keys_are_allowed() -> None:

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -139,12 +140,27 @@ def run_here(workdir: Path, lines: list[str], page: Path) -> None:
             workdir = workdir / words[1]
             write_files(page, workdir)
             continue
+        if words[0] == "python":
+            run_file(page, workdir, words[1:])
+            continue
 
         assert words[0] == "renate"
         assert not set("&|;<>$`*?") & set(re.sub("'[^']*'", "", command)), (
             "the shell would do something with it"
         )
         renate(*words[1:], cwd=workdir, code=None if otherwise else 0)
+
+
+def run_file(page: Path, workdir: Path, arguments: list[str]) -> None:
+    """Run a file of Python that a page shows, with its arguments, and leave its others beside it."""
+    write_files(page, workdir)
+    before = sys.argv
+    sys.argv = arguments
+    try:
+        with contextlib.chdir(workdir):
+            runpy.run_path(arguments[0], run_name="__main__")
+    finally:
+        sys.argv = before
 
 
 def run(workdir: Path, lines: list[str]) -> None:

@@ -19,7 +19,7 @@ from renate.build import is_own, targets
 from renate.data.fingerprint import Hashes, fingerprint
 from renate.errors import ConfigError, NoVersionError
 from renate.jobs.identity.already import came_from, counts, goes_on, nothing_new
-from renate.jobs.identity.data_files import files_of
+from renate.jobs.identity.data_files import files_of, labels_of
 from renate.jobs.identity.sources import Sources
 from renate.jobs.passed_objects import FILE
 from renate.jobs.records import JobRecord, ParentVersion
@@ -30,6 +30,8 @@ from renate.state.versions import State
 NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
+# Sources of renate's own of which a config doesn't say all that they read
+TELL_LATER = ("renate.data.images.sources.table.ImageTable", "renate.data.hub.HubData")
 OUTPUT = "output"
 MOST_FILES = 10_000  # of a folder that an argument names
 # An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it
@@ -113,6 +115,7 @@ def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str
         _fingerprint(resolved["data"], files),
         *_environment(asked, resolved, files),
         *_named_files(asked, resolved, files),
+        *labels_of(files),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -192,9 +195,10 @@ def _check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, ag
 
 def _is_known(node: dict[str, Any]) -> bool:
     """Whether files and config say all that there is to know of the data: those of renate's own
-    sources do.
+    sources do, but for a few.
     """
-    own = str(node.get("_target_", "")).startswith("renate.data.")
+    target = str(node.get("_target_", ""))
+    own = target.startswith("renate.data.") and target not in TELL_LATER
     return own and not any(
         isinstance(part, dict) and "_target_" in str(part) for part in node.values()
     )

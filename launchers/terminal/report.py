@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.tree import Tree
 
-from renate.build import FROM_STATE
+from renate.build import FROM_STATE, targets
 from renate.errors import printable_lines
 from renate.jobs.identity import already
 from renate.jobs.records import SUBMITTED, JobResult
@@ -129,23 +129,37 @@ def _print_places(out: Console, job: ComposedJob, result: JobResult, url: str) -
 def load_line(job: ComposedJob, url: str) -> str:
     """The command that loads what a job has published.
 
-    A model of the user's own is trusted by name.
+    Modules of the user's own are trusted by name.
     """
     target = str(job.config.model.get("_target_"))
     more = ""
-
     if maker_of(target):
         more = ", model=net"
-        if any(maker_of(node._target_) for node in job.config.transform.inputs.test):
-            more += ", trust=['renate']"  # to call the config file's test_transform
-    elif not target.startswith(FROM_STATE):
-        more = f", trust=['{target.partition('.')[0]}']"
+
+    own = _own_modules(job)
+    if any(maker_of(node._target_) for node in job.config.transform.inputs.test):
+        own.append("renate")  # to call the config file's test_transform
+    if own:
+        more += f", trust={own}"
 
     line = f"python -c \"import renate; model = renate.load_model('{url}'{more})\""
     if "model=net" in more:
         return f"{line}  # net: a network of the class that was given"
 
     return line
+
+
+def _own_modules(job: ComposedJob) -> list[str]:
+    """Modules that whoever loads the version has to trust, since classes of theirs are part of
+    it.
+    """
+    config = job.config
+    parts = [config.model, config.problem, config.updater, config.data.get("encoder")]
+    parts += [each for side in ("inputs", "targets") for each in config.transform[side].test]
+    plain = [OmegaConf.to_container(part) for part in parts if isinstance(part, DictConfig)]
+    named = [target for _, target in targets(plain) if not target.startswith(FROM_STATE)]
+
+    return sorted({target.partition(".")[0] for target in named if not maker_of(target)})
 
 
 def _count(name: str, value: float) -> str:

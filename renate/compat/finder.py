@@ -47,7 +47,7 @@ TABLE = {
     "renate.data.RenateDataModule": f"{DATA}.data_module:RenateDataModule",
     "renate.data.data_module": f"{DATA}.data_module",
     "renate.data.datasets": f"{DATA}.datasets",
-    "renate.benchmark.scenarios": f"{DATA}.scenarios",
+    "renate.benchmark.scenarios": f"{DATA}.all_scenarios",
     "renate.benchmark.datasets.vision_datasets": f"{DATA}.vision_datasets",
     "renate.benchmark.models.MultiLayerPerceptron": f"{MODELS}.mlp:MultiLayerPerceptron",
     **{
@@ -63,6 +63,7 @@ TABLE = {
     },
     "renate.benchmark.models.vision_transformer": f"{MODELS}.vision_transformer",
     "renate.benchmark.models.transformer": f"{MODELS}.transformer",
+    "renate.benchmark.datasets.base": f"{DATA}.domains",
     "renate.benchmark.datasets.nlp_datasets": f"{DATA}.nlp_datasets",
     "renate.benchmark.models.resnet": f"{MODELS}.resnet",
     "renate.benchmark.models.mlp": f"{MODELS}.mlp",

@@ -91,8 +91,8 @@ class Data:
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
-        """Shape of one raw input; None where the inputs are a mapping."""
-        if "inputs" not in self.train:
+        """Shape of one raw input; None where the inputs are a mapping, or differ in shape."""
+        if "inputs" not in self.train or self.train["inputs"].shape is None:
             return None
         return tuple(self.train["inputs"].shape[1:])
 
@@ -240,7 +240,7 @@ class Source(ABC):
 
         trained = limited(rows[TRAIN], self.limit, seed)
         if not fraction:
-            notes += shared(tests, set(hashes[rows[TRAIN].numpy()].tolist()))
+            notes += shared(tests, train, hashes, rows[TRAIN])
         if self.encoder is not None:
             if self.first:
                 self.encoder.fit(take(train.inputs, trained))

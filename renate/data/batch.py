@@ -1,5 +1,6 @@
 """Columns, the batches cut from them, and the transform in between."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from renate.data.items.served import is_served, read_ahead
 from renate.data.model_inputs import ModelInputs, mapping_of, names_of
 from renate.errors import DataError
 
-# One tensor of shape [N, ...] or `Ragged` per name, on the CPU, all of equal N: `targets`, and
-# `inputs`, or for a mapping of inputs `inputs.<name>` each.
+# One tensor of shape [N, ...], `Ragged` or `Served` per name, on the CPU, all of equal N:
+# `targets`, and `inputs`, or for a mapping of inputs `inputs.<name>` each.
 Columns = dict[str, Any]
+WEIGHTS = "weights"  # the column of examples' weights, float32 [N], where they have some
 
 
 def length(columns: Columns) -> int:
@@ -47,6 +50,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def weights(self) -> Tensor | None:
+        """Of the examples, float32 [B], on the training device; None where all count alike."""
+        return self.fields.get(WEIGHTS)
 
     def __getattr__(self, name: str) -> Any:  # only called for what isn't an attribute
         try:
@@ -273,7 +281,20 @@ class Batches:
         else:
             order = torch.randperm(n, generator=self.generator)
 
-        for position, index in enumerate(self._cut(order)[: len(self)], 1):
+        parts = self._cut(order)[: len(self)]
+        if is_served(self.columns):
+            yield from self._served(parts, skip)
+            return
+
+        for position, index in enumerate(parts, 1):
             self.position = position
             if position > skip:
                 yield self.transform(select(self.columns, index))
+
+    def _served(self, parts: Sequence[Tensor], skip: int) -> Iterator[Batch]:
+        """The same where items are read ahead; what is random in them follows from the epoch."""
+        state = b"" if self.order is None else self.order.numpy().tobytes()
+        seed = int.from_bytes(hashlib.sha256(state).digest()[:7])
+        for position, raw in enumerate(read_ahead(self.columns, parts[skip:], seed), skip + 1):
+            self.position = position
+            yield self.transform(raw)

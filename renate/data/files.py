@@ -13,6 +13,7 @@ import torch
 from renate.data.base import Source
 from renate.data.fingerprint import contents, expand
 from renate.data.images.column import ImageColumn
+from renate.data.images.rules import ImageRules
 from renate.data.kept.encoders import KeptEncoder, target_of
 from renate.data.kept.fresh import check_unchanged, unread
 from renate.data.kept.reading import check_test_size
@@ -25,7 +26,8 @@ from renate.data.tables.encoding.raw import RawTables, check_filled
 from renate.data.tables.matching import target_kind_of
 from renate.data.tables.parquet import Read
 from renate.data.tables.read import joined, read_files
-from renate.data.tables.roles import Roles
+from renate.data.tables.roles.marks import identity_of, times_of, weights_of
+from renate.data.tables.roles.roles import Roles
 from renate.data.tables.standardize import Standardize
 from renate.data.tables.values import Places, spread, vectors
 from renate.errors import ConfigError, DataError
@@ -53,17 +55,24 @@ class Files(Source):
         image_size: [height, width] to resize images to; null takes them as they are, all of one
             size.
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
+        image_fit: How an image of another shape gets to `image_size`: `stretch`, `crop` or `pad`.
         standardize: Whether numeric columns are brought to mean 0 and deviation 1, as those of the
             first update's training examples; the scales are kept in the version. Null does so
             where there is a `TableEncoder`.
         missing: See `Rules`, as the next four, and those of texts.
         missing_target: What becomes of rows without a target: `error`, or `drop`.
         csv: See `Dialect`.
+        weight: The column of each example's weight in the loss, 0 or more; null weighs all alike.
+        key: The columns that say what an example is, and so on which side of the hold-out; null
+            takes all inputs.
+        group: The columns of whose equal values all examples stay on one side.
+        time: The column by which the newest examples are held out.
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
         tokenizer: Of columns of free text; null trains one on the first update's.
         vocab_size: See `Rules`, as the next two.
         lowercase: See there.
         max_length: See there.
+        hub: The Hub's data set that the files come from, for who hasn't got them.
     """
 
     train: Paths
@@ -74,6 +83,7 @@ class Files(Source):
     image_size: Sequence[int] | None
     cache_dir: str | None
     # What follows isn't given by configs of before
+    image_fit: str = "stretch"
     standardize: bool | None = False
     missing: str = "auto"
     unseen: str = "other"
@@ -82,15 +92,21 @@ class Files(Source):
     kinds: Mapping[str, str] | None = None
     missing_target: str = "error"
     csv: Mapping[str, Any] | None = None
+    weight: str | None = None
+    key: str | Sequence[str] | None = None
+    group: str | Sequence[str] | None = None
+    time: str | None = None
     seen: str = AGAIN
     tokenizer: Paths | None = None
     vocab_size: int = 8000
     lowercase: bool = True
     max_length: int = 256
+    hub: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.roles = Roles.of(self.target, self.inputs)
+        marks = {key: getattr(self, key) for key in ("weight", "key", "group", "time")}
+        self.roles = Roles.of(self.target, self.inputs, marks)
         self.dialect = Dialect.of(self.csv)
         table_encoder = self._table_encoder()
         if self.missing in ("median", "flag") or self.categories == "embed":
@@ -102,9 +118,7 @@ class Files(Source):
         if self.missing_target not in ("error", "drop"):
             raise ConfigError(f"data.missing_target={self.missing_target}: expected error or drop")
 
-        size = self.image_size
-        if size is not None and (not isinstance(size, Sequence) or len(size) != 2 or min(size) < 1):
-            raise ConfigError(f"data.image_size={size}: expected [height, width], both 1 or more")
+        self.rules = ImageRules(self.image_size, self.image_fit)
 
     def _table_encoder(self) -> TableEncoder:
         return TableEncoder(
@@ -176,7 +190,7 @@ class Files(Source):
             check_names(file, read.table.column_names)
 
         wanted, notes = self._matched(files, reads, like)
-        images = ImageColumn(self.image_size, self._cache, self.show)
+        images = ImageColumn(self.rules, self._cache, self.show)
         decoded = images.decoded(files, reads, wanted)
         reads, kept, said = self.roles.with_targets(
             files, reads, drop=self.missing_target == "drop"
@@ -215,7 +229,28 @@ class Files(Source):
             where=where,
             target_names=target_names,
             kept=kept,
+            **({} if like is not None else self._marks(raw)),
         )
+
+    def _marks(self, raw: RawTables) -> dict[str, Any]:
+        """What columns of training data say of each example besides."""
+        found: dict[str, Any] = {}
+        marks = self.roles.marks
+        reads = raw.reads
+        places = raw.places
+        if "weight" in marks:
+            found["weights"] = weights_of(reads, places, marks["weight"][0])
+        if "time" in marks:
+            name = marks["time"][0]
+            found["times"], kind = times_of(reads, places, name, self.dialect.date_format)
+            found["held_by"] = ("time", name, kind)
+
+        for key in ("key", "group"):
+            if key in marks:
+                found["identity"] = identity_of(reads, places, marks[key], f"data.{key}")
+                found["held_by"] = (key, *marks[key])
+
+        return found
 
     def _matched(
         self, files: list[str], reads: list[Read], like: Table | None
@@ -225,7 +260,8 @@ class Files(Source):
         if isinstance(self.encoder, TableEncoder) and self.known is not None:
             stored = self.encoder.stored
 
-        choice = ColumnChoice(self.roles.targets, self.roles.inputs, self.known, stored)
+        roles = self.roles
+        choice = ColumnChoice(roles.targets, roles.inputs, roles.no_inputs, self.known, stored)
         columns = like.columns if like is not None else None
         wanted, origin = choice.wanted([read.table.schema for read in reads], files, columns)
         notes: list[str] = []

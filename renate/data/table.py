@@ -53,6 +53,12 @@ class Table(NamedTuple):
         target_names: Of the columns of several targets.
         skipped: Files that weren't read, as the state has trained on them: of no rows.
         kept: Of a file of which rows were dropped those that were kept, int64 [rows].
+        weights: Of each example in the loss, float32 [N]; None weighs all alike.
+        identity: What says on which side of the hold-out an example is, name -> values [N]; None
+            where all inputs do.
+        times: When each example was, [N], where the newest are held out.
+        held_by: What the config says of the hold-out: `key`, `group` or `time`, and the columns;
+            empty where it says nothing.
     """
 
     inputs: Any
@@ -66,6 +72,10 @@ class Table(NamedTuple):
     target_names: tuple[str, ...] = ()
     skipped: tuple[File, ...] = ()
     kept: Mapping[str, np.ndarray[Any, Any]] = MappingProxyType({})
+    weights: np.ndarray[Any, Any] | None = None
+    identity: Mapping[str, Any] | None = None
+    times: np.ndarray[Any, Any] | None = None
+    held_by: tuple[str, ...] = ()
 
 
 # What `read` may return for a table: one, or its first two fields.

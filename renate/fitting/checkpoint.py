@@ -12,9 +12,11 @@ import pytorch_lightning as pl
 
 from renate.data.batch import Batches
 from renate.errors import JobError
+from renate.fitting.callbacks.states import restore_states, states_of
 from renate.fitting.checkpoint_files import CheckpointFiles, Saved
 from renate.fitting.learner import Learner
 from renate.generators import generators, set_generators
+from renate.libraries.lightning import callbacks_of
 
 
 class Checkpoint:
@@ -100,6 +102,7 @@ class Checkpoint:
         for config, state in zip(trainer.lr_scheduler_configs, saved["schedulers"], strict=True):
             config.scheduler.load_state_dict(state)
 
+        restore_states(self._others(trainer), saved.get("callbacks", []))
         self.progress.revert(saved, self.learner.device)
         self._is_rest = saved["position"] > 0
 
@@ -198,10 +201,16 @@ class Checkpoint:
             "optimizer": trainer.optimizers[0].state_dict(),
             "schedulers": [scheduler.state_dict() for scheduler in schedulers],
             "precision": trainer.precision_plugin.state_dict(),
+            "callbacks": states_of(self._others(trainer)),
             **self.progress.snapshot(),
             "generators": generators(),
             "reports": self.reports() if ranks.first else [],
         }
+
+    def _others(self, trainer: pl.Trainer) -> list[pl.Callback]:
+        """The user's callbacks: all but the one that calls this."""
+        several = callbacks_of(trainer)
+        return [each for each in several if getattr(each, "checkpoint", None) is not self]
 
     def done(self) -> None:
         """Remove what was saved: the fit is over."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.plugins import precision as precisions
+from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pytorch_lightning.utilities.model_helpers import is_overridden
@@ -89,6 +90,7 @@ class EpochLoop(_TrainingEpochLoop):
             and getattr(precision, "scaler", None) is None
             and trainer.accumulate_grad_batches == 1
             and len(trainer.optimizers) == 1
+            and isinstance(trainer.profiler, PassThroughProfiler)
             and not self.restarting
         )
 

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from torch import nn
 
 from renate.data.batch import Batches
+from renate.data.items.served import first_of
 from renate.fitting.callback import FitCallback
 from renate.fitting.learner import Learner
 from renate.fitting.measure import untouched
@@ -86,7 +87,7 @@ def threads_for(settings: Mapping[str, Any], model: nn.Module, batches: Batches)
     if threads.fixed is not None or batches.transform.device.type != "cpu":
         return threads.fixed or threads.most
 
-    few = {name: column[:EXAMPLES] for name, column in batches.columns.items()}
+    few = first_of(batches.columns, EXAMPLES)
     kept = generators()
     with untouched(model):
         work = work_of(model, batches.transform(few).inputs)

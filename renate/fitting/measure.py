@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from renate.data.batch import BatchTransform, Columns, length
+from renate.data.items.served import in_order
 from renate.errors import JobError
 from renate.fitting.measured.values import EACH, Share, check_defined, numbers_of
 from renate.libraries.torchmetrics import is_of_curves
@@ -183,12 +184,10 @@ class Measure:
         waiting: list[tuple[Tensor, Tensor]] = []
         with ExitStack() as threads:
             rows = length(columns)
-            for begin in range(0, rows, self.batch_size):
-                batch = self.transform(
-                    {k: v[begin : begin + self.batch_size] for k, v in columns.items()}
-                )
+            for number, part in enumerate(in_order(columns, self.batch_size)):
+                batch = self.transform(part)
                 if (
-                    begin == 0
+                    number == 0
                     and rows > self.batch_size
                     and self.threads is not None
                     and self.transform.device.type == "cpu"

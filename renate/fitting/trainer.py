@@ -4,13 +4,19 @@ import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.profilers import PassThroughProfiler
+from pytorch_lightning.profilers import (
+    AdvancedProfiler,
+    PassThroughProfiler,
+    Profiler,
+    SimpleProfiler,
+)
 
-from renate.errors import ConfigError
+from renate.errors import ConfigError, nearest
 from renate.fitting.callback import FitCallback
 from renate.fitting.epoch_loop import EpochLoop
 from renate.fitting.progress import Progress
@@ -31,6 +37,8 @@ OURS = (
     "report_every",
     "limit_train_batches",
     "threads",
+    "compile",
+    "profile",
 )
 
 # What the Trainer is always given here, and who cares for it instead.
@@ -42,12 +50,16 @@ TAKEN = {
     "num_sanity_val_steps": "validation is the job's own",
     "limit_val_batches": "validation is the job's own",
     "use_distributed_sampler": "the job deals the rows out",
-    "profiler": "benchmarks measure the steps",
+    "profiler": "trainer.profile=simple has it",
 }
 
 # An updater needn't use every parameter at each step (frozen layers, heads of other tasks), where
 # plain ddp would stop.
 STRATEGY_OF_SEVERAL = "ddp_find_unused_parameters_true"
+PROFILERS: dict[str, type[SimpleProfiler | AdvancedProfiler]] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+}
 NOTHING: AbstractContextManager[None] = nullcontext()
 
 
@@ -72,7 +84,7 @@ def trainer_of(
     Args:
         settings: See conf/trainer/default.yaml.
         ours: Says how much of the fit has been run already, before an interruption.
-        callbacks: The user's, name -> callback.
+        callbacks: The user's, by their keys in the config.
         logger: Lightning's logger; False for none.
         ranks: The processes that train together.
 
@@ -99,7 +111,7 @@ def trainer_of(
             num_sanity_val_steps=0,
             limit_val_batches=0,
             use_distributed_sampler=False,
-            profiler=NoProfiler(),
+            profiler=profiler_of(settings, ours.checkpoint.files.folder),
         )
 
     EpochLoop.replace(trainer, FitCallback)
@@ -129,6 +141,24 @@ def _arguments(settings: Settings, progress: Progress, ranks: Ranks) -> dict[str
     return given
 
 
+def profiler_of(settings: Settings, folder: Path) -> Profiler:
+    """What measures the steps: nothing, or what `trainer.profile` names, which writes into a
+    folder.
+
+    Raises:
+        ConfigError: There is no such profiler.
+    """
+    name = settings.get("profile")
+    if name is None:
+        return NoProfiler()
+    if name not in PROFILERS:
+        raise ConfigError(
+            f"trainer.profile={name}: expected {' or '.join(PROFILERS)}{nearest(name, PROFILERS)}"
+        )
+
+    return PROFILERS[name](dirpath=folder, filename="profile")
+
+
 def check_flags(settings: Settings, callbacks: Mapping[str, pl.Callback]) -> None:
     """Return if nothing of what the user added collides with what the job does itself.
 
@@ -143,7 +173,7 @@ def check_flags(settings: Settings, callbacks: Mapping[str, pl.Callback]) -> Non
     for name, callback in callbacks.items():
         if isinstance(callback, pl.callbacks.Checkpoint):
             raise ConfigError(
-                f"trainer.callbacks.{name}: the job keeps checkpoints and the best weights itself "
+                f"{name}: the job keeps checkpoints and the best weights itself "
                 "(trainer.checkpoint_every, objective.metric): leave it out",
             )
 

@@ -10,7 +10,9 @@ import torch
 
 from renate.errors import JobError
 from renate.files import replacing
+from renate.fitting.callbacks.base import MeasuringCallback
 from renate.fitting.learner import Learner
+from renate.libraries.lightning import callbacks_of
 from renate.ranks import ALONE, Ranks
 
 
@@ -67,6 +69,9 @@ class Validation:
         train_loss = progress.mean_loss(self.ranks)
         self.learner.check_loss(train_loss)
         metrics = {"train_loss": train_loss, **self.measure()}
+        for callback in callbacks_of(trainer):
+            if isinstance(callback, MeasuringCallback):
+                metrics |= callback.measured(trainer)
 
         # What EarlyStopping and its like look up.
         trainer.callback_metrics.update({name: torch.tensor(v) for name, v in metrics.items()})

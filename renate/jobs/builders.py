@@ -1,6 +1,5 @@
 """What a job is assembled from: each function turns one group of the config into objects."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,64 +8,16 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from renate.build import build, infer, locate, shipped
-from renate.data.base import Data
-from renate.data.batch import BatchTransform
-from renate.data.kept.encoders import target_of
+from renate.data.batch import BatchTransform, Columns
 from renate.errors import ConfigError
 from renate.fitting.schedules.lengths import warmup_node, with_length
 from renate.fitting.schedules.warmup import Warmup
-from renate.jobs.context import OURS, Config, Job
+from renate.jobs.context import Config, Job
+from renate.jobs.weighting import BALANCED, class_weights
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.seeds import derive
-from renate.state.contents import SIZES
 from renate.updaters.base import Updater
-
-
-def sizes(data: Data) -> dict[str, Any]:
-    """What a model's constructor may ask for and the data, or their encoder, answers.
-
-    Raises:
-        ConfigError: Both answer the same.
-    """
-    shape = data.input_shape
-    found: dict[str, Any] = dict.fromkeys(SIZES)
-    if shape is not None:
-        found["input_shape"] = shape
-        found["in_features"] = math.prod(shape)
-        if len(shape) == 3:
-            found["in_channels"] = shape[0]
-
-    found |= data.problem.facts
-    if data.encoder is None:
-        return found
-
-    facts = data.encoder.facts
-    both = found.keys() & facts.keys()
-    if both:
-        raise ConfigError(
-            f"data: {target_of(data.encoder)}.facts has '{min(both)}', which renate says itself: "
-            "give it another name"
-        )
-
-    return found | facts
-
-
-def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
-    """The model's config with its sizes filled in; this is what the state keeps of it."""
-    node = {k: v for k, v in job.config["model"].items() if k not in OURS}
-    unknown = [k for k, v in node.items() if v is None and k in facts and facts[k] is None]
-
-    if unknown:
-        shape = facts["input_shape"]
-        inputs = "inputs that are several tensors"
-        if shape is not None:
-            inputs = f"inputs of shape {list(shape)}; it needs images [C, H, W]"
-        raise ConfigError(
-            f"model.{unknown[0]}=null: can't be read off {inputs}, or give it a value"
-        )
-
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in infer(node, facts).items()}
 
 
 def transform(
@@ -134,15 +85,21 @@ def memory_of(job: Job, device: torch.device, problem: Problem) -> Memory:
     return memory
 
 
-def updater_of(job: Job, memory: Memory, problem: Problem) -> Updater:
+def updater_of(job: Job, memory: Memory, problem: Problem, train: Columns) -> Updater:
     """Build the updater and give it its memory, criterion and problem.
+
+    Args:
+        job: Its config says which.
+        memory: Of past examples.
+        problem: What is predicted.
+        train: What is trained on, which classes may be weighed by.
 
     Raises:
         ConfigError: The updater or the loss can't be built, or the loss isn't of this problem.
     """
     updater: Updater = job.build("updater")
     updater.memory = memory
-    updater.criterion = criterion_of(job, problem)
+    updater.criterion = criterion_of(job, problem, train)
     updater.problem = problem
     if job.config["transform"].get("mix") is not None:
         _check_mix(updater)
@@ -173,13 +130,22 @@ def _check_mix(updater: Updater) -> None:
         ) from error
 
 
-def criterion_of(job: Job, problem: Problem) -> nn.Module:
-    """The loss; weights that the config gives as a list become the tensor that torch expects."""
+def criterion_of(job: Job, problem: Problem, train: Columns | None = None) -> nn.Module:
+    """The loss; weights that the config gives as a list become the tensor that torch expects.
+
+    `loss.weight=balanced` are those of the classes in `train`; without it, as in what is measured,
+    classes count alike.
+    """
     node = {name: value for name, value in job.config["loss"].items() if value is not None}
     if "_target_" not in node:
         node = shipped("loss", problem.loss) | node
 
     weights: dict[str, Any] = {}
+    if node.get("weight") == BALANCED:
+        del node["weight"]
+        if train is not None:
+            weights["weight"] = class_weights(problem, train)
+
     for name in ("weight", "pos_weight"):
         value = node.get(name)
         if not isinstance(value, list | tuple):
@@ -250,7 +216,7 @@ def scheduler_of(
                 "lr_scheduler.interval=epoch"
             )
         if node.get("mode") is None:
-            node["mode"] = mode_of(job, monitor)
+            node["mode"] = mode_of(job, monitor, "lr_scheduler")
 
     if found is Warmup:
         node = warmup_node(node, interval, length_of[interval])
@@ -264,8 +230,17 @@ def scheduler_of(
     return make, interval, monitor
 
 
-def mode_of(job: Job, metric: str) -> str:
-    """Which way a metric is better: the objective's own direction, else less, as of a loss."""
+def mode_of(job: Job, metric: str, key: str) -> str:
+    """Which way a metric is better: the objective's own direction, else less, as of a loss.
+
+    Args:
+        job: Its config has the objective.
+        metric: As it is reported, `val_accuracy`.
+        key: Of what waits for it, for messages.
+
+    Raises:
+        ConfigError: Nothing says so.
+    """
     objective = job.config["objective"]
     if metric == objective["metric"]:
         return str(objective["mode"])
@@ -273,8 +248,7 @@ def mode_of(job: Job, metric: str) -> str:
     others = objective["others"] or {}
     if metric not in others and not metric.endswith("_loss"):
         raise ConfigError(
-            f"lr_scheduler.monitor={metric}: give lr_scheduler.mode=max or min, which way it is "
-            "better"
+            f"{key}.monitor={metric}: give {key}.mode=max or min, which way it is better"
         )
 
     return str(others.get(metric, "min"))

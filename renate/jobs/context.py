@@ -49,12 +49,11 @@ class Job:
         Raises:
             ConfigError: See `renate.build.build`.
         """
-        node = {k: v for k, v in self.config[group].items() if k not in OURS}
-        return build(node, group, trust=self.config["trust"], **given)
+        return build(self.node(group), group, trust=self.config["trust"], **given)
 
-    def build_node(self, node: Config, key: str) -> Any:
-        """Build what a node describes that is no longer as the config has it."""
-        return build(node, key, trust=self.config["trust"])
+    def node(self, group: str) -> Config:
+        """What a group's class is given, without what the job does with it."""
+        return {k: v for k, v in self.config[group].items() if k not in OURS}
 
     @property
     def candidate(self) -> str | None:

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from renate.build import build, locate
+from renate.build import build, infer, locate
 from renate.data.batch import Batches, Columns, length
 from renate.errors import DataError
 from renate.fitting.callback import FitCallback
@@ -22,11 +22,12 @@ from renate.fitting.rank_sync import RankSync
 from renate.fitting.trainer import lengths, limit_of, trainer_of
 from renate.fitting.validation import Objective, Validation
 from renate.generators import seed_everything
-from renate.jobs.builders import dtype_of, optimizer_of, scheduler_of, transform
-from renate.jobs.context import Job
+from renate.jobs.builders import dtype_of, mode_of, optimizer_of, scheduler_of, transform
+from renate.jobs.context import Config, Job
 from renate.jobs.directory import START, Stopped
 from renate.jobs.records import ReportRow
 from renate.libraries.lightning import without_conversion
+from renate.libraries.torch import compiled
 from renate.problems.base import Problem
 from renate.ranks import Ranks
 from renate.seeds import derive
@@ -112,7 +113,8 @@ def fit(
     progress = Progress(update=number, total=steps)
     objective = _objective_of(job, val)
 
-    schedule = _schedule_of(job, {"epoch": epochs, "step": steps}, objective, val)
+    monitored = _monitored(objective, val)
+    schedule = _schedule_of(job, {"epoch": epochs, "step": steps}, monitored)
     learner = Learner(model, updater, optimizer_of(job), schedule, progress)
 
     def validate() -> dict[str, float]:
@@ -130,30 +132,28 @@ def fit(
 
     every = settings["report_every"]
     callback = FitCallback(validation, checkpoint, sync, job.tick, every)
-    trainer = _trainer_of(job, callback)
+    trainer = _trainer_of(job, callback, monitored)
     if not job.ranks.first:
         # All were alike until here; from now on each has dropout and random transforms of its own.
         seed = derive(job.config["seed"], f"training of rank {job.ranks.rank}", number)
         seed_everything(seed, settings)
 
-    return train(trainer, callback, batches, threads_for(settings, model, batches))
+    threads = threads_for(settings, model, batches)
+    with compiled(model, settings["compile"]):
+        return train(trainer, callback, batches, threads)
 
 
-def _schedule_of(
-    job: Job, lasting: dict[str, int], objective: Objective, val: Columns | None
-) -> Schedule | None:
-    """The learning rate's, if there is any; what waits for a metric waits by default for the
-    objective.
-    """
-    monitored = None
+def _monitored(objective: Objective, val: Columns | None) -> str:
+    """What waits for a metric waits by default for this one: the objective, else a loss."""
     if objective.is_measured:
-        monitored = objective.metric
+        return str(objective.metric)
+    if val is None:
+        return "train_loss"
+    return "val_loss"
 
-    if monitored is None:
-        monitored = "val_loss"
-        if val is None:
-            monitored = "train_loss"
 
+def _schedule_of(job: Job, lasting: dict[str, int], monitored: str) -> Schedule | None:
+    """The learning rate's, if there is any."""
     make, interval, monitor = scheduler_of(job, lasting, monitored)
     if make is None:
         return None
@@ -214,12 +214,16 @@ def _checkpoint_of(job: Job, learner: Learner, batches: Batches, best: Path) -> 
     return checkpoint
 
 
-def _trainer_of(job: Job, callback: FitCallback) -> pl.Trainer:
+def _trainer_of(job: Job, callback: FitCallback, monitored: str) -> pl.Trainer:
     """The Trainer, with the user's callbacks and logger."""
     settings = job.config["trainer"]
     callbacks = {
-        name: build(node, f"trainer.callbacks.{name}", trust=job.config["trust"])
-        for name, node in settings["callbacks"].items()
+        f"{group}.{name}": _callback_of(job, node, f"{group}.{name}", monitored)
+        for group, nodes in (
+            ("callbacks", job.config.get("callbacks", {})),
+            ("trainer.callbacks", settings["callbacks"]),
+        )
+        for name, node in nodes.items()
     }
     trainer = trainer_of(
         settings,
@@ -232,6 +236,22 @@ def _trainer_of(job: Job, callback: FitCallback) -> pl.Trainer:
         without_conversion(trainer)
 
     return trainer
+
+
+def _callback_of(job: Job, node: Config, key: str, monitored: str) -> Any:
+    """A callback of the user's; nulls of one that stops early are what it waits for by default.
+
+    Raises:
+        ConfigError: It can't be built.
+    """
+    trust = job.config["trust"]
+    found = locate(node["_target_"], key, trust)
+    if isinstance(found, type) and issubclass(found, pl.callbacks.EarlyStopping):
+        node = infer(node, {"monitor": monitored})
+        if node.get("mode") is None:
+            node["mode"] = mode_of(job, node["monitor"], key)
+
+    return build(node, key, trust=trust)
 
 
 def _logger_of(job: Job) -> Any:

@@ -109,9 +109,14 @@ class Prediction:
             self.predictor.dtype = dtype
 
         feed = predictor.feed
-        size = data.get("image_size") or feed.image_size
+        size = feed.image_size
+        fit = feed.image_fit
+        if size is None:  # the version's images were taken as they are
+            size = data.get("image_size")
+            fit = data.get("image_fit", fit)
+
         written = self.dialect.date_format or feed.date_format
-        self.reader = RawReader(feed.inputs, feed.encoder, written, size)
+        self.reader = RawReader(feed.inputs, feed.encoder, written, size, fit)
         if not self.reader.columns:
             raise DataError(
                 "the state's inputs have no names by which columns could be found: "

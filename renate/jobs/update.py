@@ -16,20 +16,23 @@ from renate.fitting.fit import Fitted
 from renate.fitting.measure import Measure
 from renate.fitting.trainer import check_precision, device_of
 from renate.generators import seed_everything
-from renate.jobs.builders import dtype_of, memory_of, model_node, sizes, transform, updater_of
-from renate.jobs.checks.probe import examples_of, materialise, probe
+from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
+from renate.jobs.checks.probe import examples_of, probe
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_new
 from renate.jobs.context import Job
 from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
+from renate.jobs.models.beginning import begin, made_anew
+from renate.jobs.models.building import model_node, sizes
 from renate.jobs.saved.earlier import already, published, result_of, result_of_version
 from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
 from renate.jobs.scoring.measured import measure_of, old_and_new, score
+from renate.jobs.weighting import check_weights
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -183,9 +186,10 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
     facts = sizes(data)
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
     memory = memory_of(job, device, data.problem)
-    updater = updater_of(job, memory, data.problem)
+    updater = updater_of(job, memory, data.problem, chunk.train)
     example = examples_of(chunk.train, transform(job, "test", device))
     model = load_model(job, node, facts, saved, example.inputs)
+    begin(job, node, model, example.inputs, is_first=saved is None)
     if (dtype := dtype_of(settings)) is not None:
         model.to(dtype)
         updater.to(dtype)
@@ -195,7 +199,8 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
         load_memory(job, memory, model, updater, saved, data.problem)
         load_updater(job, updater, saved, model, data.problem.outputs)
 
-    updater.rebuild = lambda: materialise(job.build_node(node, "model"), example.inputs)
+    check_weights(updater, memory, chunk.train, job.config["transform"].get("mix"))
+    updater.rebuild = lambda: made_anew(job, node, example.inputs)
     probe(model, updater, example, data.problem.outputs)
     # A model that was built by another's files says how to build it without them
     kept = node | getattr(model, "kept", {})

@@ -62,3 +62,8 @@ def without_conversion(trainer: Any) -> None:
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def callbacks_of(trainer: Any) -> list[Any]:
+    """A trainer's callbacks, which Lightning adds to it where no type says so."""
+    return list(trainer.callbacks)

@@ -54,3 +54,14 @@ class OwnState:
         finally:
             self._state = np.random.get_state()  # noqa: NPY002
             np.random.set_state(outside)  # noqa: NPY002
+
+
+def legacy_generator(seed: int) -> Any:
+    """Return a generator whose draws never change from release to release.
+
+    Args:
+        seed: Below 2**32.
+    """
+    import numpy as np
+
+    return np.random.RandomState(seed)

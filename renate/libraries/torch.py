@@ -2,7 +2,8 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -42,6 +43,24 @@ def forget_default_device() -> None:
 
     torch.set_default_device(None)
     del chosen.device_context
+
+
+@contextmanager
+def compiled(model: Any, wanted: bool) -> Iterator[None]:
+    """Within the block a module is compiled, if that is wanted; its class and its tensors' names
+    stay.
+
+    Torch has a way to compile a module in place, and none to go back.
+    """
+    if not wanted:
+        yield
+        return
+
+    model.compile()
+    try:
+        yield
+    finally:
+        model._compiled_call_impl = None
 
 
 def _is_waiting() -> bool:

@@ -1,4 +1,4 @@
-"""The focal loss."""
+"""The focal loss, of classes and of several labels."""
 
 import torch
 import torch.nn.functional as F
@@ -8,23 +8,60 @@ from torch import Tensor, nn
 class Focal(nn.Module):
     """Cross-entropy in which examples that are predicted well count less.
 
-    Lin et al., 2017, https://arxiv.org/abs/1708.02002, eq. 4 and 5: -α (1 - p)^γ log p, with p the
-    probability of what is true. Of one class an example the probabilities are a softmax's, of
-    several labels a sigmoid's for each. With gamma=0 it is the cross-entropy.
+    Lin et al., 2017, https://arxiv.org/abs/1708.02002, eq. 4: -(1 - p)^γ log p, with p the
+    probability of the example's class. With gamma=0 it is the cross-entropy.
 
     Args:
         gamma: How much less: 0 or more.
-        alpha: Of several labels: the weight of those that an example has, 0 to 1; those that it
-            has not weigh 1 - alpha. None weighs both alike.
-        weight: Of classes: the weight of each, [K]; the mean is divided by them, as torch's
-            cross-entropy does. None weighs all alike.
+        weight: Of each class, [K]; the mean is divided by them, as torch's cross-entropy does. None
+            weighs all alike.
     """
 
     weight: Tensor | None
 
-    def __init__(
-        self, gamma: float, alpha: float | None = None, weight: Tensor | None = None
-    ) -> None:
+    def __init__(self, gamma: float, weight: Tensor | None = None) -> None:
+        super().__init__()
+        if gamma < 0:
+            raise ValueError(f"gamma={gamma}: expected 0 or more")
+
+        self.gamma = gamma
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean, a scalar.
+
+        Args:
+            logits: [B, K].
+            targets: int64 [B], the class of each.
+
+        Raises:
+            ValueError: Targets are no classes.
+        """
+        if targets.is_floating_point():
+            raise ValueError("it takes one class an example, neither mixed ones nor several labels")
+
+        surprise = F.cross_entropy(logits, targets, reduction="none")
+        loss = modulated(surprise, self.gamma)
+        if self.weight is None:
+            return loss.mean()
+
+        weights = self.weight[targets]
+        return (weights * loss).sum() / weights.sum()
+
+
+class BinaryFocal(nn.Module):
+    """Binary cross-entropy of several labels in which those that are predicted well count less.
+
+    Lin et al., 2017, https://arxiv.org/abs/1708.02002, eq. 5: -α (1 - p)^γ log p of each label of
+    each example, with p the probability of what is true of it.
+
+    Args:
+        gamma: How much less: 0 or more.
+        alpha: The weight of labels that an example has, 0 to 1; those that it has not weigh
+            1 - alpha. None weighs both alike.
+    """
+
+    def __init__(self, gamma: float, alpha: float | None = None) -> None:
         super().__init__()
         if gamma < 0:
             raise ValueError(f"gamma={gamma}: expected 0 or more")
@@ -33,47 +70,24 @@ class Focal(nn.Module):
 
         self.gamma = gamma
         self.alpha = alpha
-        self.register_buffer("weight", weight)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean, a scalar.
+        """Return the mean over labels and examples, a scalar.
 
         Args:
             logits: [B, K].
-            targets: int64 [B], the class of each; or flags [B, K] of floats, the labels of each.
-
-        Raises:
-            ValueError: `alpha` is given for classes, or `weight` for labels.
+            targets: float [B, K], 1 where an example has a label.
         """
-        if targets.is_floating_point():
-            return self._of_labels(logits, targets)
-        return self._of_classes(logits, targets)
-
-    def _of_classes(self, logits: Tensor, targets: Tensor) -> Tensor:
-        if self.alpha is not None:
-            raise ValueError("alpha is of several labels; classes have a weight each, weight=[…]")
-
-        surprise = F.cross_entropy(logits, targets, reduction="none")
-        loss = self._modulated(surprise)
-        if self.weight is None:
-            return loss.mean()
-
-        weights = self.weight[targets]
-        return (weights * loss).sum() / weights.sum()
-
-    def _of_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
-        if self.weight is not None:
-            raise ValueError("weight is of classes; several labels have alpha")
-
         surprise = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-        loss = self._modulated(surprise)
+        loss = modulated(surprise, self.gamma)
         if self.alpha is not None:
             loss = loss * (self.alpha * targets + (1 - self.alpha) * (1 - targets))
         return loss.mean()
 
-    def _modulated(self, surprise: Tensor) -> Tensor:
-        """(1 - p)^γ times -log p, which is given."""
-        missing = -torch.expm1(-surprise)
-        # Where p is 1, a power below 1 would have an infinite slope
-        missing = missing.clamp(min=torch.finfo(missing.dtype).tiny)
-        return missing**self.gamma * surprise
+
+def modulated(surprise: Tensor, gamma: float) -> Tensor:
+    """Return (1 - p)^γ times -log p, which is given."""
+    missing = -torch.expm1(-surprise)
+    # Where p is 1, a power below 1 would have an infinite slope
+    missing = missing.clamp(min=torch.finfo(missing.dtype).tiny)
+    return missing**gamma * surprise

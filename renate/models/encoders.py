@@ -43,7 +43,7 @@ def of_architecture(architecture: Mapping[str, Any], **sizes: int) -> nn.Module:
         ConfigError: It names no architecture, or has a key that this one doesn't.
         ValueError: Its numbers don't fit each other.
     """
-    transformers = load("transformers", "hf", "model=text_transformer")
+    transformers = load("transformers", "hf", f"model_type={architecture.get('model_type')}")
     given = plain(architecture)
     kind = given.pop("model_type", None)
     try:

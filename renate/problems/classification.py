@@ -27,6 +27,7 @@ class Classification(Problem):
         "torch.nn.modules.loss.MSELoss",
         "torch.nn.modules.loss.HuberLoss",
         "torch.nn.modules.loss.SmoothL1Loss",
+        "renate.losses.focal.BinaryFocal",
         "torchmetrics.regression.",
     )
 

@@ -32,6 +32,7 @@ class MultiLabel(Problem):
         "torch.nn.modules.loss.NLLLoss",
         "torch.nn.modules.loss.MultiMarginLoss",
         "torch.nn.modules.loss.MultiLabelMarginLoss",  # takes indices
+        "renate.losses.focal.Focal",
         "torchmetrics.regression.",
     )
 

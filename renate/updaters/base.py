@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
 from renate.data.model_inputs import ModelInputs
+from renate.losses.weighted import weighted_mean
 from renate.memory.store.memory import Memory
 from renate.models.grow import carry
 from renate.problems.base import Problem
@@ -29,6 +30,8 @@ class Updater(nn.Module, ABC):
         rebuild: Makes the model anew, as it was before any update; None where no job is there to do
             so.
         fields: Per-example values besides inputs and targets that the updater keeps in the memory.
+        weighs: Whether `loss` takes examples' weights into account (`data.weight`), as
+            `mean_loss` does.
     """
 
     memory: Memory
@@ -36,10 +39,25 @@ class Updater(nn.Module, ABC):
     problem: Problem
     rebuild: Callable[[], nn.Module] | None = None
     fields: ClassVar[tuple[str, ...]] = ()
+    weighs: ClassVar[bool] = False
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the scalar to minimise; may read and write the memory."""
+
+    def mean_loss(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the criterion, a scalar.
+
+        Args:
+            outputs: [B, K].
+            targets: As the criterion takes them.
+            weights: Of the examples, [B], see `weighted_mean`; None weighs all alike.
+        """
+        if weights is not None:
+            return weighted_mean(self.criterion, outputs, targets, weights)
+
+        loss: Tensor = self.criterion(outputs, targets)
+        return loss
 
     def setup(self, model: nn.Module) -> None:
         """Prepare what depends on the model (copies, taps); called once, before the updater's

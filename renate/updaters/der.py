@@ -17,6 +17,8 @@ class DER(KeepsLogits):
         replay_batch_size: Past examples in each step, besides the new ones.
     """
 
+    weighs = True
+
     def __init__(self, alpha: float, replay_batch_size: int) -> None:
         super().__init__()
         if alpha < 0:
@@ -33,7 +35,7 @@ class DER(KeepsLogits):
         memory.
         """
         logits = model(batch.inputs)
-        loss: Tensor = self.criterion(logits, batch.targets)
+        loss = self.mean_loss(logits, batch.targets, batch.weights)
         if len(self.memory):
             past = self.memory.sample(self.replay_batch_size)
             loss = loss + self.alpha * self.distance(model(past.inputs), past.logits)

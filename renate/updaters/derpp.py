@@ -19,6 +19,8 @@ class DERpp(KeepsLogits):
         replay_batch_size: Past examples drawn for each of the two terms.
     """
 
+    weighs = True
+
     def __init__(self, alpha: float, beta: float, replay_batch_size: int) -> None:
         super().__init__()
         if alpha < 0 or beta < 0:
@@ -35,7 +37,7 @@ class DERpp(KeepsLogits):
         a scalar; then offer the batch and its logits to the memory.
         """
         logits = model(batch.inputs)
-        loss: Tensor = self.criterion(logits, batch.targets)
+        loss = self.mean_loss(logits, batch.targets, batch.weights)
         if len(self.memory):
             # Two independent draws, fetched together: one for both would tie the terms to the same
             # examples.
@@ -43,7 +45,9 @@ class DERpp(KeepsLogits):
             size = self.replay_batch_size
             inputs, others = divide(past.inputs, size)
             loss = loss + self.alpha * self.distance(model(inputs), past.logits[:size])
-            loss = loss + self.beta * self.criterion(model(others), past.targets[size:])
+            weights = None if past.weights is None else past.weights[size:]
+            replayed = self.mean_loss(model(others), past.targets[size:], weights)
+            loss = loss + self.beta * replayed
 
         self.memory.add(batch, logits=logits.detach())
         return loss

@@ -18,6 +18,8 @@ class ER(Updater):
         replay_batch_size: Past examples in each step, besides the new ones.
     """
 
+    weighs = True
+
     def __init__(self, replay_batch_size: int) -> None:
         super().__init__()
         if replay_batch_size < 1:
@@ -30,12 +32,15 @@ class ER(Updater):
         """
         inputs = batch.inputs
         targets = batch.targets
+        weights = batch.weights
         if len(self.memory):
             past = self.memory.sample(self.replay_batch_size)
             inputs = join(inputs, past.inputs)
             targets = torch.cat([targets, past.targets])
+            if weights is not None and past.weights is not None:
+                weights = torch.cat([weights, past.weights])
 
-        loss: Tensor = self.criterion(model(inputs), targets)
+        loss = self.mean_loss(model(inputs), targets, weights)
         self.memory.add(batch)
 
         return loss

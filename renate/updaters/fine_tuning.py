@@ -9,7 +9,8 @@ from renate.updaters.base import Updater
 class FineTuning(Updater):
     """Train on the new data alone."""
 
+    weighs = True
+
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the criterion of the batch, a scalar; the memory has no part."""
-        loss: Tensor = self.criterion(model(batch.inputs), batch.targets)
-        return loss
+        return self.mean_loss(model(batch.inputs), batch.targets, batch.weights)

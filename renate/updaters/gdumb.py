@@ -19,6 +19,8 @@ class GDumb(Updater):
             does; false goes on from the last update's.
     """
 
+    weighs = True
+
     def __init__(self, reset: bool) -> None:
         super().__init__()
         self.reset = reset
@@ -51,5 +53,4 @@ class GDumb(Updater):
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the criterion, a scalar, of a batch of what the memory holds."""
-        loss: Tensor = self.criterion(model(batch.inputs), batch.targets)
-        return loss
+        return self.mean_loss(model(batch.inputs), batch.targets, batch.weights)

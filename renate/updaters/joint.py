@@ -17,6 +17,8 @@ class Joint(Updater):
             caller).
     """
 
+    weighs = True
+
     def __init__(self, reset: bool) -> None:
         super().__init__()
         self.reset = reset
@@ -43,5 +45,4 @@ class Joint(Updater):
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the criterion, a scalar, of a batch of what `start` returned."""
-        loss: Tensor = self.criterion(model(batch.inputs), batch.targets)
-        return loss
+        return self.mean_loss(model(batch.inputs), batch.targets, batch.weights)

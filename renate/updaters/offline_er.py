@@ -22,6 +22,8 @@ class OfflineER(Updater):
 
     seen: Tensor
 
+    weighs = True
+
     def __init__(self, loss_weight_new_data: float | None, replay_batch_size: float) -> None:
         super().__init__()
         if loss_weight_new_data is not None and not 0 <= loss_weight_new_data <= 1:
@@ -51,12 +53,12 @@ class OfflineER(Updater):
         """Return the weighted mean, a scalar, of the criterion on the batch and on past examples;
         that on the batch where there are none.
         """
-        loss: Tensor = self.criterion(model(batch.inputs), batch.targets)
+        loss = self.mean_loss(model(batch.inputs), batch.targets, batch.weights)
         if not len(self.memory):
             return loss
 
         past = self.memory.sample(replay_count(self.replay_batch_size, batch))
-        replayed: Tensor = self.criterion(model(past.inputs), past.targets)
+        replayed = self.mean_loss(model(past.inputs), past.targets, past.weights)
 
         return self.weight * loss + (1 - self.weight) * replayed
 

@@ -19,6 +19,8 @@ class WeightedDERpp(KeepsLogits, Weighted):
         replay_batch_size: See `Weighted`; for each of two independent draws.
     """
 
+    weighs = True
+
     def __init__(
         self,
         alpha: float,
@@ -37,15 +39,16 @@ class WeightedDERpp(KeepsLogits, Weighted):
         past examples, if there are any; then offer the batch and its logits to the memory.
         """
         logits = model(batch.inputs)
-        new = self.criterion(logits, batch.targets)
+        new = self.mean_loss(logits, batch.targets, batch.weights)
         terms: list[tuple[float, Tensor]] = []
         if len(self.memory):
             count = replay_count(self.replay_batch_size, batch)
             past = self.memory.sample(2 * count)
             inputs, others = divide(past.inputs, count)
+            weights = None if past.weights is None else past.weights[count:]
             terms = [
                 (self.alpha, self.distance(model(inputs), past.logits[:count])),
-                (self.beta, self.criterion(model(others), past.targets[count:])),
+                (self.beta, self.mean_loss(model(others), past.targets[count:], weights)),
             ]
 
         self.memory.add(batch, logits=logits.detach())

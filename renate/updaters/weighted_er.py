@@ -17,6 +17,8 @@ class WeightedER(Weighted):
         replay_batch_size: See `Weighted`.
     """
 
+    weighs = True
+
     def __init__(
         self,
         alpha: float,
@@ -33,13 +35,14 @@ class WeightedER(Weighted):
         if there are any; then offer the new ones to the memory.
         """
         if not len(self.memory):
-            loss = self.total(self.criterion(model(batch.inputs), batch.targets), [])
+            new = self.mean_loss(model(batch.inputs), batch.targets, batch.weights)
+            loss = self.total(new, [])
         else:
             past = self.memory.sample(replay_count(self.replay_batch_size, batch))
             # One pass of both: what normalises over the batch sees both
             outputs = model(join(batch.inputs, past.inputs))
-            new = self.criterion(outputs[: len(batch)], batch.targets)
-            old = self.criterion(outputs[len(batch) :], past.targets)
+            new = self.mean_loss(outputs[: len(batch)], batch.targets, batch.weights)
+            old = self.mean_loss(outputs[len(batch) :], past.targets, past.weights)
             loss = self.total(new, [(self.alpha, old)])
 
         self.memory.add(batch)

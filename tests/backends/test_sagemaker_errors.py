@@ -206,7 +206,7 @@ def test_code_that_is_too_large(aws: Services, run: Callable[..., Any], workdir:
     with pytest.raises(ConfigError) as error:
         run(*own)
     assert re.fullmatch(
-        r"code is 4 MB, limit backend.max_code_mb=2; largest: my_nets/x.bin \(3.0 MB\)",
+        r"code is \d MB, limit backend.max_code_mb=2; largest: my_nets/x.bin \(3.0 MB\)",
         str(error.value),
     )
     assert aws.requests("CreateTrainingJob") == []

@@ -26,12 +26,12 @@ MISTAKES = {
     ("modle=mlp",): ("modle=mlp: no such key, did you mean 'model'?", ""),
     ("model=mpl",): (
         "model=mpl: no such option, did you mean 'mlp'?",
-        "(config_file, mlp, resnet18, torch_module)",
+        "(config_file, mlp, resnet18, ",
     ),
     ("lr=0.1",): ("lr=0.1: no such key, did you mean 'optimizer.lr'?", ""),
     ("epochs=3",): ("epochs=3: no such key, did you mean 'trainer.max_epochs'?", ""),
     ("updater.alpha=0.3", "updater=er"): (
-        "updater.alpha=0.3: no such key; updater=derpp, updater=weighted_derpp, updater=weighted_er have it",
+        "updater.alpha=0.3: no such key; updater=der, updater=derpp, updater=weighted_derpp, updater=weighted_er have it",
         "",
     ),
     ("data.target=y",): ("data.target=y: no such key; data=", "data=files"),

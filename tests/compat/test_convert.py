@@ -93,6 +93,21 @@ def test_an_experiment(files: Path, workdir: Path) -> None:
         ({"scenario_name": "IIDScenario", "num_tasks": 3}, "chunks", 3),
         ({"scenario_name": "ImageRotationScenario", "degrees": [0, 30]}, "degrees", [0, 30]),
         ({"scenario_name": "PermutationScenario", "num_tasks": 4, "input_dim": 784}, "chunks", 4),
+        (
+            {
+                "scenario_name": "FeatureSortingScenario",
+                "num_tasks": 4,
+                "feature_idx": 2,
+                "randomness": 0.3,
+            },
+            "feature",
+            2,
+        ),
+        (
+            {"scenario_name": "HueShiftScenario", "num_tasks": 4, "randomness": 0.3},
+            "randomness",
+            0.3,
+        ),
     ],
 )
 def test_scenarios(files: Path, workdir: Path, scenario: Any, key: str, expected: Any) -> None:
@@ -111,7 +126,7 @@ def test_scenarios(files: Path, workdir: Path, scenario: Any, key: str, expected
         ("models/mlp.json", {"model_name": "ResNet18"}, "did you mean 'ResNet18CIFAR'"),
         (
             "scenarios/class-incremental.json",
-            {"scenario_name": "HueShiftScenario"},
+            {"scenario_name": "DataIncrementalScenario"},
             "no such scenar",
         ),
         ("scenarios/class-incremental.json", {"num_tasks": 5}, "2 entries, num_tasks=5"),

@@ -193,11 +193,6 @@ def test_without_test_data_validation_data_are_measured(full: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (
-            "TensorDataset(x[: self.rows], y[: self.rows])",
-            "Noisy(x, y)",
-            "is another one each time",
-        ),
         ("return Digits(data_path, rows, seed)", "return 3", "data_module_fn returned a int"),
         ("y = torch.tensor(y)", "y = torch.tensor(y) - 1", "targets from -1 to"),
         ("self._train_data, self._val_data =", "_, self._val_data =", "made no training data"),
@@ -205,15 +200,6 @@ def test_without_test_data_validation_data_are_measured(full: dict[str, Any]) ->
 )
 def test_data_that_cant_be_right(full: dict[str, Any], old: str, new: str, message: str) -> None:
     changed(full, old, new)
-    noisy = """
-class Noisy(TensorDataset):
-    def __getitem__(self, row):
-        x, y = super().__getitem__(row)
-        return x + torch.rand(64), y
-
-
-class Digits"""
-    changed(full, "\nclass Digits", noisy)
     with pytest.raises((DataError, ConfigError), match=message):
         source(full).load(seed=0)
 

@@ -22,6 +22,7 @@ import torch
 from renate.data.images import blocks as image_blocks
 from renate.data.images import cache as image_cache
 from renate.data.images import worker as image_worker
+from renate.data.images.decode import Layout
 from renate.data.images.worker import Answer, Worker
 from renate.data.tables.parquet import Unread, batches, read_parquet
 from renate.errors import DataError
@@ -218,7 +219,7 @@ def test_what_cannot_be_written_is_an_answer() -> None:
         def write(self, data: Any) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    layout = image_cache.Layout("L", 5, 4, False)
+    layout = Layout("L", 5, 4, False)
     with Full("x", "w") as file:
         answer = image_worker.write(file, image_worker.Block(3, [grey(1)[0]["bytes"]]), layout, 0)
     assert answer == Answer("unwritten", 3, "No space left on device")

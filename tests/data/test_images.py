@@ -12,7 +12,7 @@ import torch
 from PIL import EpsImagePlugin, Image
 
 from renate.data.batch import length
-from renate.data.torch_dataset import as_tensor
+from renate.data.items.tensors import as_tensor
 from renate.errors import DataError
 from tests.data.scenes import files, load, png, write
 
@@ -201,5 +201,21 @@ def test_a_pil_image_of_an_item_is_as_a_viewer_shows_it() -> None:
     clear = Image.new("RGBA", (2, 2), (0, 0, 0, 0))
     assert as_tensor(clear, "item 0").tolist() == [[[255, 255], [255, 255]]] * 3
     assert as_tensor(Image.new("1", (1, 1), 1), "item 0").tolist() == [[[255]]]
-    with pytest.raises(DataError, match="item 0: its input has more than 8 bits"):
-        as_tensor(Image.new("I;16", (1, 1)), "item 0")
+    assert as_tensor(Image.new("I;16", (1, 1), 0x1234), "item 0").tolist() == [[[0x12]]]
+    with pytest.raises(DataError, match="item 0: its input has 32 bits per pixel"):
+        as_tensor(Image.new("F", (1, 1)), "item 0")
+
+
+def test_of_sixteen_bits_the_upper_eight_stay() -> None:
+    """As Pillow itself does with colour; what is turned by its EXIF data is turned."""
+    values = np.array([[0, 255, 256, 0x1234, 65535]], np.uint16)
+    grey = encoded(Image.fromarray(values))
+    assert read(grey, grey)[0, 0].tolist() == [[0, 0, 1, 0x12, 255]]
+    tiff = encoded(Image.fromarray(values), "TIFF")
+    assert torch.equal(read(tiff, tiff), read(grey, grey))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(Image.fromarray(values), exif=exif)
+    assert read(turned, turned)[0, 0].tolist() == [[0], [0], [1], [0x12], [255]]
+    with pytest.raises(DataError, match="row 0 has 32 bits per pixel .mode F."):
+        read(encoded(Image.new("F", (2, 2)), "TIFF"))

@@ -109,8 +109,8 @@ def tabled(table: dict[str, Any] | pa.Table, **changes: Any) -> Callable[[], Any
             "row 1 is 5×4 pixels, the first image 4×4: data.image_size=[H,W]",
         ),
         (
-            tabled({"image": [png(np.zeros((4, 4), np.uint16))], "label": [0]}),
-            "row 0 has more than 8 bits per channel",
+            tabled({"image": [png(np.zeros((4, 4), np.float32), "TIFF")], "label": [0]}),
+            "row 0 has 32 bits per pixel",
         ),
         (tabled({"image": [ODD[0], None], "label": [0, 1]}), "column 'image' has 1 empty values"),
         (

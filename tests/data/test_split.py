@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from renate.data.base import Data
 from renate.data.batch import length
-from renate.data.kept.split import Split, first_split, hash_rows, uniform, with_exceptions
+from renate.data.kept.hashing import hash_rows, uniform
+from renate.data.kept.split import Split, first_split, with_exceptions
 from renate.data.torch_dataset import TorchDataset
 from renate.errors import DataError
 from tests.data.scenes import SHARED, as_kept, files, write

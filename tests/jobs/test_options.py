@@ -14,7 +14,7 @@ from tests.test_config import GROUPS, OPTIONS
 ALONE = {"job", "backend", "data"}  # these have tests of their own
 BRIDGE = "config_file"  # an option of several groups, which tests/compat runs together
 NUMBERS = ["data=files", "data.train=a.parquet", "data.target=x", "data.inputs=[y]"]
-TEXTS = ["data=text", "data.train=texts.parquet", "data.vocab_size=300", "data.max_length=16"]
+TEXTS = ["data=text", "data.train=texts.parquet", "data.text=text", "data.target=label"]
 LABELS = ["data=files", "data.train=flags.parquet", "data.target=[a,b]"]
 NEEDS = {
     ("loss", "mse"): NUMBERS,
@@ -23,6 +23,7 @@ NEEDS = {
     ("metrics", "regression"): NUMBERS,
     ("problem", "regression"): NUMBERS,
     ("loss", "binary_cross_entropy"): LABELS,
+    ("loss", "binary_focal"): LABELS,
     ("metrics", "multi_label"): LABELS,
     ("problem", "multi_label"): LABELS,
     ("model", "torch_module"): [
@@ -33,6 +34,11 @@ NEEDS = {
     ("model", "text_bag"): TEXTS,
     ("model", "text_transformer"): TEXTS,
     ("model", "resnet18"): ["model.width=4"],
+    **{
+        ("model", f"resnet{depth}_{pixels}px"): ["model.layers=[1,1,1,1]"]
+        for depth in (18, 34, 50)
+        for pixels in (32, 224)
+    },
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop", "+optimizer.alpha=0.9"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
     ("lr_scheduler", "multistep"): ["lr_scheduler.milestones=[1]"],
@@ -47,11 +53,14 @@ NEEDS = {
         "tuner.proposer.scheduler=syne_tune.optimizer.baselines.RandomSearch"
     ],
     ("tuner", "grid"): ["optimizer.lr=0.1,0.05"],
+    ("scenario", "hue_shift"): [
+        *("data=files", "data.train=images.parquet", "data.target=label", "model.hidden_sizes=[4]"),
+    ],
     ("transform", "none"): ["data=files", "data.train=a.parquet", "data.target=label"],
     ("transform", "cifar10"): ["data=files", "data.train=images.parquet", "data.target=label"],
 }
 # What imports transformers
-LONG = {("model", "text_transformer")}
+LONG = {("model", "text_transformer"), ("model", "vit")}
 TUNED = {
     "tuner": ["search_space=lr", "tuner.max_trials=2"],
     "search_space": ["tuner=random", "tuner.max_trials=2"],
@@ -76,7 +85,7 @@ def test_runs(group: str, option: str, workdir: Path) -> None:
     write_flags(workdir / "flags.parquet")
     texts = {"text": [f"{'good' if n % 2 else 'bad'} day {n}" for n in range(200)]}
     pq.write_table(pa.table(texts | {"label": [n % 2 for n in range(200)]}), "texts.parquet")
-    if option == "cifar10":
+    if option in ("cifar10", "hue_shift"):
         write_images(workdir / "images.parquet")
     (workdir / "my_net.py").write_text(
         "from torch import nn\n\nclass Net(nn.Sequential):\n    def __init__(self, in_features, "

@@ -6,7 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from renate.losses.focal import Focal
+from renate.errors import ConfigError
+from renate.jobs.builders import check_fits
+from renate.losses.focal import BinaryFocal, Focal
+from renate.problems.base import Problem
+from renate.problems.classification import Classification
+from renate.problems.multi_label import MultiLabel
+from renate.problems.regression import Regression
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.3], [0.1, 0.2, -0.4], [-3.0, 4.0, 0.0], [1.0, 1.0, 1.0]])
 CLASSES = torch.tensor([0, 2, 1, 1])
@@ -48,7 +54,7 @@ def test_classes(gamma: float) -> None:
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 @pytest.mark.parametrize("alpha", [None, 0.25])
 def test_labels(gamma: float, alpha: float | None) -> None:
-    loss = Focal(gamma, alpha)(LOGITS, FLAGS)
+    loss = BinaryFocal(gamma, alpha)(LOGITS, FLAGS)
     assert float(loss) == pytest.approx(of_labels(gamma, alpha), rel=1e-5)
 
 
@@ -58,26 +64,46 @@ def test_without_gamma_it_is_the_cross_entropy() -> None:
         Focal(0.0, weight=weight)(LOGITS, CLASSES), F.cross_entropy(LOGITS, CLASSES, weight)
     )
     torch.testing.assert_close(
-        Focal(0.0)(LOGITS, FLAGS), F.binary_cross_entropy_with_logits(LOGITS, FLAGS)
+        BinaryFocal(0.0)(LOGITS, FLAGS), F.binary_cross_entropy_with_logits(LOGITS, FLAGS)
     )
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
 def test_certain_answers_have_a_finite_gradient(gamma: float) -> None:
     logits = torch.tensor([[300.0, -300.0], [-300.0, 300.0], [300.0, -300.0]], requires_grad=True)
-    for targets in (torch.tensor([0, 0, 1]), torch.tensor([[1.0, 0.0]] * 3)):
+    flags = torch.tensor([[1.0, 0.0]] * 3)
+    for loss in (Focal(gamma)(logits, torch.tensor([0, 0, 1])), BinaryFocal(gamma)(logits, flags)):
         logits.grad = None
-        Focal(gamma)(logits, targets).backward()
+        loss.backward()
         assert logits.grad is not None
         assert bool(logits.grad.isfinite().all())
 
 
-def test_what_belongs_to_the_other_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="alpha is of several labels"):
-        Focal(2.0, alpha=0.25)(LOGITS, CLASSES)
-    with pytest.raises(ValueError, match="weight is of classes"):
-        Focal(2.0, weight=torch.ones(3))(LOGITS, FLAGS)
-    with pytest.raises(ValueError, match="gamma=-1"):
-        Focal(-1.0)
+def test_what_cant_be_right() -> None:
+    with pytest.raises(ValueError, match="it takes one class an example, neither mixed ones nor"):
+        Focal(2.0)(LOGITS, FLAGS)
+    with pytest.raises(ValueError, match="Target size"):
+        BinaryFocal(2.0)(LOGITS, CLASSES)
+    for make in (Focal, BinaryFocal):
+        with pytest.raises(ValueError, match="gamma=-1"):
+            make(-1.0)
     with pytest.raises(ValueError, match="alpha=1.5"):
-        Focal(2.0, alpha=1.5)
+        BinaryFocal(2.0, alpha=1.5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "problem"),
+    [
+        (Focal(2.0), Regression(standardise=True)),
+        (BinaryFocal(2.0), Regression(standardise=True)),
+        (BinaryFocal(2.0), Classification()),
+        (Focal(2.0), MultiLabel(0.5)),
+        (torch.nn.L1Loss(), Classification()),
+        (torch.nn.HuberLoss(), Classification()),
+    ],
+)
+def test_a_loss_of_another_problem_is_refused(loss: torch.nn.Module, problem: Problem) -> None:
+    with pytest.raises(
+        ConfigError, match=f"{type(loss).__name__} is not of problem={problem.name}"
+    ):
+        check_fits(loss, "loss", problem, problem.loss)

@@ -15,6 +15,19 @@ from renate.libraries.omegaconf import is_interpolation, is_missing, is_none, no
 MISSING = "???"
 
 
+def _merged(before: dict[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """What Hydra makes of two files: the later one's values, mappings within mappings too."""
+    merged = dict(before)
+    for name, value in after.items():
+        known = merged.get(name)
+        if isinstance(known, dict) and isinstance(value, Mapping):
+            merged[name] = _merged(known, value)
+        else:
+            merged[name] = value
+
+    return merged
+
+
 class Schema:
     """What the files in conf/ say, read once per process."""
 
@@ -42,11 +55,10 @@ class Schema:
                     and default.path not in ("_self_", None)
                 ):
                     absolute = default.path.startswith("/")
-                    content |= self.option(
-                        default.path[1:] if absolute else f"{group}/{default.path}"
-                    )[0]
+                    path_of_it = default.path[1:] if absolute else f"{group}/{default.path}"
+                    content = _merged(content, self.option(path_of_it)[0])
 
-            content |= raw if isinstance(raw, dict) else {}
+            content = _merged(content, raw if isinstance(raw, dict) else {})
             content.pop("defaults", None)
             self.options[path] = content, f"conf/{path}.yaml"
         return self.options[path]
@@ -75,12 +87,23 @@ class Schema:
             if key in groups:
                 expected, file = self.option(f"{key}/{groups[key]}")
                 self._node(node_of(config, key), expected, key, file, added)
+            elif key not in self.root and self.loader.repository.group_exists(key):
+                self._node(node_of(config, key), self._options_of(key), key, f"conf/{key}/", added)
             elif key in self.root:
                 self._node(node_of(config, key), self.root[key], key, self.root_file, added)
             elif key not in added:
                 raise ConfigError(
                     f"{key}: no such key{nearest(key, [*self.root, *groups])} (in {self.root_file})"
                 )
+
+    def _options_of(self, group: str) -> dict[str, Any]:
+        """All that the options of a group hold: Hydra says of several, `callbacks=[a,b]`, only that
+        it isn't one.
+        """
+        content: dict[str, Any] = {}
+        for option in self.loader.repository.get_group_options(group):
+            content |= self.option(f"{group}/{option}")[0]
+        return content
 
     def _node(self, node: Any, expected: Any, key: str, file: str, added: frozenset[str]) -> None:
         if key in self.nested:

@@ -36,6 +36,13 @@ def check_values(config: DictConfig) -> None:
         what = needs_state[config.job.name]
         raise ConfigError(f"job={config.job.name} needs state.url=…, the state to {what}")
 
+    state = config.state
+    if config.job.name == "stream" and state.url is not None and state.next_url is not None:
+        raise ConfigError(
+            f"state.next_url={state.next_url}: a stream publishes where it begins, at state.url: "
+            "leave one of them out"
+        )
+
     every = config.trainer.report_every
     if every is not None and (not isinstance(every, int) or every < 1):
         raise ConfigError(

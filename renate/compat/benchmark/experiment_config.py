@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from renate.build import build, shipped
 from renate.compat.data.scenarios import (
     ClassIncrementalScenario,
+    FeatureSortingScenario,
+    HueShiftScenario,
     IIDScenario,
     ImageRotationScenario,
     PermutationScenario,
@@ -57,10 +59,14 @@ GRAY = ("MNIST", "FashionMNIST")
 # What a scenario needs besides the data module and the chunk.
 NEEDED = {
     "ClassIncrementalScenario": "groupings",
+    "FeatureSortingScenario": "num_tasks",
+    "HueShiftScenario": "num_tasks",
     "IIDScenario": "num_tasks",
     "ImageRotationScenario": "degrees",
     "PermutationScenario": "num_tasks",
 }
+
+SORTING = ("FeatureSortingScenario", "HueShiftScenario")
 
 
 def model_fn(
@@ -121,6 +127,8 @@ def data_module_fn(  # noqa: PLR0913 (its arguments are the keys of Renate's exp
     groupings: tuple[tuple[int, ...], ...] | None = None,
     degrees: tuple[int, ...] | None = None,
     input_dim: int | tuple[int, ...] | None = None,
+    feature_idx: int | None = None,
+    randomness: float | None = None,
 ) -> Scenario:
     """Make a scenario over one of torchvision's data sets, which are downloaded where they lack.
 
@@ -135,6 +143,8 @@ def data_module_fn(  # noqa: PLR0913 (its arguments are the keys of Renate's exp
         groupings: The classes of each chunk.
         degrees: The angle of each chunk.
         input_dim: Shape of an input; the data say it.
+        feature_idx: Of a FeatureSortingScenario, what is sorted by.
+        randomness: Of scenarios that sort, how much is swapped afterwards.
 
     Raises:
         ConfigError: A name that there isn't, or an argument that a scenario lacks.
@@ -150,6 +160,13 @@ def data_module_fn(  # noqa: PLR0913 (its arguments are the keys of Renate's exp
         )
 
     data = TorchVisionDataModule(data_path, dataset_name=dataset_name, val_size=val_size, seed=seed)
+    if scenario in SORTING:
+        swapped = _given("randomness", randomness, scenario)
+        if scenario == "HueShiftScenario":
+            return HueShiftScenario(data, needed, swapped, chunk_id, seed)
+
+        feature = _given("feature_idx", feature_idx, scenario)
+        return FeatureSortingScenario(data, needed, feature, swapped, chunk_id, seed)
     if scenario == "ClassIncrementalScenario":
         return ClassIncrementalScenario(data, needed, chunk_id)
     if scenario == "IIDScenario":

@@ -26,6 +26,6 @@ def table_of(items: Dataset[Any], key: str) -> Table:
     try:
         train, _ = source.read()
     except DataError as error:
-        raise DataError(str(error).replace(TRAIN, key, 1)) from error
+        raise type(error)(str(error).replace(TRAIN, key, 1)) from error
 
     return Table(*train)

@@ -27,7 +27,11 @@ SCENARIOS = {
     "IIDScenario": "iid",
     "ImageRotationScenario": "rotation",
     "PermutationScenario": "permutation",
+    "FeatureSortingScenario": "feature_sorting",
+    "HueShiftScenario": "hue_shift",
 }
+# Of scenarios that sort: Renate's key -> ours.
+OF_SORTING = {"feature_idx": "feature", "randomness": "randomness"}
 MODELS = {"MultiLayerPerceptron": "mlp", "ResNet18CIFAR": "resnet18"}
 # The data say it, or the command does.
 LEFT_OUT = ("num_inputs", "num_outputs", "input_dim", "backend", "job_name")
@@ -140,6 +144,11 @@ def _scenario(content: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
         if chunks is not None and len(listed) != chunks:
             raise ConfigError(f"{key} has {len(listed)} entries, num_tasks={chunks}")
         values |= {"scenario.chunks": None, f"scenario.{ours}": listed}
+
+    for key, ours in OF_SORTING.items():
+        value = content.pop(key, None)
+        if value is not None:
+            values[f"scenario.{ours}"] = value
 
     if option == "permutation" or option == "rotation":
         values["scenario.full"] = False

@@ -9,10 +9,13 @@ import torch
 from renate.build import build
 from renate.compat.data.data_module import RenateDataModule
 from renate.compat.data.items import table_of
+from renate.compat.files.load_served import load_served
 from renate.compat.files.module import ConfigFile, Node
 from renate.compat.files.parts import ModelFn, Transform
+from renate.compat.files.served import ServedPart, is_random, served
 from renate.compat.names.defaults import TASK_ID
 from renate.data.base import Data, Known, Source
+from renate.data.items.tensors import UnlikeError
 from renate.data.kept.raw import take
 from renate.data.kept.reading import check_test_size
 from renate.data.kept.split import Split
@@ -23,7 +26,6 @@ from renate.problems.base import Problem
 from renate.seeds import derive
 
 CLASSIFICATION = {"_target_": "renate.problems.classification.Classification"}
-LOOKED_AT = 20  # items that are read twice, to see whether they are the same each time
 MODEL = f"{ModelFn.__module__}.{ModelFn.__qualname__}"
 
 
@@ -39,6 +41,7 @@ class DataModuleFn(Source):
         model: The class of the model. Where it is the file's own, targets are the numbers of its
             outputs, and there are as many labels as it has.
         test_size: The fraction that is held out where the module has no test data.
+        workers: Processes that read items which can't be columns: of several shapes, or random.
     """
 
     config_file: Node | None
@@ -48,7 +51,10 @@ class DataModuleFn(Source):
     model: str | None
     test_size: float
     val_size: float | None  # type: ignore[assignment]
-    parts: dict[str, Table] | None = field(default=None, init=False, repr=False, compare=False)
+    workers: int = 0  # not given by configs of before
+    parts: dict[str, Table | ServedPart] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.val_size is not None:
@@ -56,6 +62,9 @@ class DataModuleFn(Source):
                 f"data.val_size={self.val_size}: the data module says what it holds out, by the "
                 "val_size that data_module_fn gives it"
             )
+        if self.workers < 0:
+            raise ConfigError(f"data.workers={self.workers}: expected 0 or more")
+
         self.val_size = 0.0
         super().__post_init__()
         self.file = ConfigFile(self.config_file)
@@ -73,21 +82,26 @@ class DataModuleFn(Source):
         Validation data are measured on where there are no test data.
 
         Raises:
-            DataError: Items that `table` refuses, or that differ each time they are read.
+            DataError: Items that `table` refuses.
         """
-        if self.parts is None:
-            self.parts = self._parts()
-
-        tests = {name: part for name, part in self.parts.items() if name not in ("train", "val")}
-        if not tests and "val" in self.parts:
-            tests = {"test": self.parts["val"]}
+        parts = self._read_parts()
+        tables = {name: part for name, part in parts.items() if isinstance(part, Table)}
+        assert len(tables) == len(parts), "parts that are served have a `load` of their own"
+        tests = {name: part for name, part in tables.items() if name not in ("train", "val")}
+        if not tests and "val" in tables:
+            tests = {"test": tables["val"]}
         if tests:
-            return self.parts["train"], tests
+            return tables["train"], tests
 
         check_test_size(None, self.test_size)
-        return self.parts["train"], self.test_size
+        return tables["train"], self.test_size
 
-    def _parts(self) -> dict[str, Table]:
+    def _read_parts(self) -> dict[str, Table | ServedPart]:
+        if self.parts is None:
+            self.parts = self._parts()
+        return self.parts
+
+    def _parts(self) -> dict[str, Table | ServedPart]:
         module = self._module()
         found = {"train": module.train_data(), "val": module.val_data()}
         test: Any = module.test_data()
@@ -96,8 +110,17 @@ class DataModuleFn(Source):
         else:
             found["test"] = test
 
+        asked = {name: items for name, items in found.items() if items is not None}
+        random = [name for name, items in asked.items() if is_random(items)]
+        try:
+            if not random:
+                return {name: table_of(items, f"data.{name}") for name, items in asked.items()}
+        except UnlikeError:
+            pass
+
         return {
-            name: _read(items, f"data.{name}") for name, items in found.items() if items is not None
+            name: served(items, f"data.{name}", workers=self.workers, random=name in random)
+            for name, items in asked.items()
         }
 
     def _module(self) -> RenateDataModule:
@@ -131,8 +154,11 @@ class DataModuleFn(Source):
         Raises:
             DataError: See `Source.load`.
         """
+        parts = self._read_parts()
         if known is None and self.model == MODEL:
             problem = self._problem_of_the_model(problem)
+        if isinstance(parts["train"], ServedPart):
+            return load_served(parts, seed=seed, known=known, problem=problem)
 
         _, tests = self.read()
         if known is not None and known.split is None and not isinstance(tests, float):
@@ -140,16 +166,15 @@ class DataModuleFn(Source):
             known = replace(known, split=Split(0.0, 0.0, 0.0, derive(seed, "validation")))
 
         data = super().load(seed=seed, known=known, problem=problem, training=training)
-        assert self.parts is not None
-        if "val" in self.parts:
-            held = self.parts["val"]
+        held = parts.get("val")
+        if isinstance(held, Table):
             check(held, "data.val")
             encoded = data.problem.encode(targets_of(held, "data.val"))
             data.val = named_columns(held.inputs) | {"targets": torch.from_numpy(encoded)}
 
-        if self.parts.keys() <= {"train", "val"}:
+        if parts.keys() <= {"train", "val"}:
             where = "held-out training data"
-            if "val" in self.parts:
+            if "val" in parts:
                 where = "the validation data"
 
             data.notes.append(f"the data module has no test data: test_… is measured on {where}")
@@ -158,13 +183,14 @@ class DataModuleFn(Source):
 
     def _problem_of_the_model(self, problem: Problem | None) -> Problem | None:
         """Classes that are the numbers of the model's outputs, where targets are whole numbers."""
-        train = Table(*self.read()[0])
+        train = self._read_parts()["train"]
         targets = train.targets
         whole = targets.ndim == 1 and targets.dtype.kind in "iu"
         if not whole or (problem is not None and problem.name != "classification"):
             return problem
 
-        outputs = self._outputs(take(train.inputs, torch.arange(min(2, len(targets)))))
+        rows = train.sample if isinstance(train, ServedPart) else train
+        outputs = self._outputs(take(rows.inputs, torch.arange(min(2, len(targets)))))
         least = int(targets.min())
         most = int(targets.max())
         if least < 0 or most >= outputs:
@@ -196,31 +222,3 @@ class DataModuleFn(Source):
             raise ConfigError(f"model_fn: its model gives {found}, expected outputs [B, K]")
 
         return int(outputs.shape[1])
-
-
-def _read(items: Any, key: str) -> Table:
-    """Read a data set.
-
-    Raises:
-        DataError: Its items are random.
-    """
-    for row in range(min(LOOKED_AT, len(items) if hasattr(items, "__len__") else 0)):
-        first = items[row]
-        second = items[row]
-        same = isinstance(first, tuple | list) and _equal(first[0], second[0])
-        if isinstance(first, tuple | list) and not same:
-            raise DataError(
-                f"{key}: item {row} is another one each time it is read: what is random belongs "
-                "into train_transform, which is applied anew in each epoch"
-            )
-
-    return table_of(items, key)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return one.shape == other.shape and bool(torch.equal(one.nan_to_num(), other.nan_to_num()))
-    try:
-        return bool(torch.equal(torch.as_tensor(one), torch.as_tensor(other)))
-    except (TypeError, ValueError, RuntimeError):
-        return True  # an image, say: `table` reads it once more and says what is wrong with it

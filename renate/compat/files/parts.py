@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from renate.compat.files.module import ConfigFile, Node
 from renate.compat.models.renate_module import RenateModule
+from renate.data.items.served import items_in
 from renate.data.model_inputs import LENGTHS, InputMapping, ModelInputs
 from renate.errors import ConfigError, StateError
 
@@ -148,10 +149,12 @@ class Transform(nn.Module):
         Raises:
             ConfigError: The transform gives something that makes no batch.
         """
+        differing = items_in(batch)
         if self.function is None:
-            return batch
+            return batch if differing is None else self._stacked(differing, "")
 
-        made = [self.function(item) for item in _items(batch)]
+        items = _items(batch) if differing is None else differing
+        made = [self.function(item) for item in items]
         if not all(isinstance(item, Mapping) for item in made):
             return self._stacked(made, "")
 
@@ -165,8 +168,9 @@ class Transform(nn.Module):
         shapes = {tuple(item.shape) for item in tensors}
         if len(shapes) != 1:
             which = f" of '{name}'" if name else ""
+            gives = "without it there are" if self.function is None else "it gives"
             raise ConfigError(
-                f"{self.name}: it gives items{which} of {len(shapes)} shapes, as "
+                f"{self.name}: {gives} items{which} of {len(shapes)} shapes, as "
                 f"{' and '.join(str(list(shape)) for shape in sorted(shapes)[:2])}: expected one"
             )
         return torch.stack(tensors)

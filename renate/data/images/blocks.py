@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import FileIO
 from multiprocessing.connection import wait
@@ -11,6 +11,7 @@ from pickle import UnpicklingError
 from typing import Any, cast
 
 from renate.data.images.decode import Layout
+from renate.data.images.image_files import ImageFiles
 from renate.data.images.worker import Answer, Block, Worker, write
 from renate.data.tables.parquet import batches
 from renate.errors import DataError
@@ -25,14 +26,24 @@ BLOCK_IMAGES = 256
 BLOCK_BYTES = 4 << 20
 
 
-def blocks_of(columns: Columns, layout: Layout) -> Iterator[Block]:
-    """All images, in blocks that are small whatever their kind."""
+def blocks_of(columns: Columns, layout: Layout, left_out: Collection[int] = ()) -> Iterator[Block]:
+    """All images but some rows, in blocks that are small whatever their kind."""
+    row = 0
     begin = 0
     for _, column in columns:
         largest = max(math.prod(layout.shape), column.nbytes // max(1, len(column)), 1)
-        for images in batches(column, max(1, min(BLOCK_IMAGES, BLOCK_BYTES // largest))):
-            yield Block(begin, images)
-            begin += len(images)
+        for images in encoded(column, max(1, min(BLOCK_IMAGES, BLOCK_BYTES // largest))):
+            kept = [image for at, image in enumerate(images, row) if at not in left_out]
+            row += len(images)
+            yield Block(begin, kept)
+            begin += len(kept)
+
+
+def encoded(column: Any, rows: int) -> Iterator[list[bytes | None]]:
+    """Give a column of encoded images in lists of at most so many, see `parquet.batches`."""
+    if isinstance(column, ImageFiles):
+        return column.batches(rows)
+    return batches(column, rows)
 
 
 def workers_for(path: Path, columns: Columns) -> list[Worker]:

@@ -1,13 +1,11 @@
 """Encoded images -> one array, decoded once by all processors, and then mapped from a file."""
 
-import errno
-import io
-import math
+import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -15,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.images.blocks import Columns, blocks_of, decode_here, decode_there, workers_for
-from renate.data.images.decode import Layout, open_image
-from renate.data.images.worker import Answer
-from renate.data.tables.parquet import batches
+from renate.data.images.blocks import Columns
+from renate.data.images.filling import fill, keeping, layout_of, length_of
+from renate.data.images.rules import ImageRules
 from renate.errors import DataError
+from renate.files import replacing
 
 # Takes done, total, and what is being done.
 Show = Callable[[int, int, str], None]
@@ -30,7 +28,7 @@ ABANDONED = 3600
 
 
 def mapped(path: Path, rows: int, size: tuple[int, ...] | None) -> Tensor | None:
-    """Map what `decode` made; None where it isn't there, was cut off, or holds something else."""
+    """Map what `decode_by` made; None where it isn't there, was cut off, or holds another thing."""
     try:
         found = np.load(path, mmap_mode="c", allow_pickle=False)
         length = path.stat().st_size
@@ -49,9 +47,9 @@ def mapped(path: Path, rows: int, size: tuple[int, ...] | None) -> Tensor | None
     return torch.from_numpy(found) if size is None or found.shape[2:] == size else None
 
 
-def decode(
-    columns: Columns, path: Path, size: tuple[int, ...] | None, show: Show | None = None
-) -> Tensor:
+def decode_by(
+    rules: ImageRules, columns: Columns, path: Path, show: Show | None = None
+) -> tuple[Tensor, dict[int, str]]:
     """Decode columns of encoded images, one after the other, into a file, of which no reader ever
     finds a part.
 
@@ -59,42 +57,60 @@ def decode(
     processes may decode the same at once.
 
     Args:
+        rules: What becomes of them.
         columns: (file and column, for messages; column of binary, or of the Hub's struct with
-            `bytes`, as in `Read`).
+            `bytes`, as in `Read`, or files).
         path: The file that will hold the result.
-        size: (height, width) to resize to, or None.
         show: Takes done, total and a text, some times a second.
 
     Returns:
         uint8 [N, C, H, W], C = 1 where every image is grey, else 3; mapped from the file, copied
-        only when written to.
+        only when written to. Then row -> why of those that are left out.
 
     Raises:
-        DataError: An image that can't be decoded (the first one, whichever process meets it),
-            images of several sizes without `size`, or no room for the file.
+        DataError: An image that can't be decoded (the first one, whichever process meets it) and
+            isn't to be left out, images of several sizes without `rules.size`, or no room for the
+            file.
     """
-    rows = _length(columns)
+    rows = length_of(columns)
     if not rows:
         raise DataError(f"{columns[0][0]} has no rows")
 
-    _make(path, columns, size, _Progress(show, rows))
-    found = mapped(path, rows, size)
+    corrupt = _make(path, columns, rules, _Progress(show, rows))
+    found = mapped(path, rows - len(corrupt), rules.shape)
     if found is None:
         raise DataError(f"{path} isn't as it was written: is the disk full, or damaged?")
 
-    return found
+    return found, corrupt
 
 
-def _length(columns: Columns) -> int:
-    return sum(len(column) for _, column in columns)
+def mapped_by(rules: ImageRules, path: Path, rows: int) -> tuple[Tensor, dict[int, str]] | None:
+    """Map what `decode_by` made of so many rows; None where it isn't there, or isn't whole."""
+    corrupt: dict[int, str] = {}
+    if rules.skip:
+        try:
+            listed = json.loads(_list_at(path).read_text())
+            corrupt = {int(row): str(why) for row, why in listed}
+        except (OSError, ValueError, TypeError):
+            return None
+
+    if any(not 0 <= row < rows for row in corrupt):
+        return None
+
+    found = mapped(path, rows - len(corrupt), rules.shape)
+    return None if found is None else (found, corrupt)
 
 
-def _make(
-    path: Path, columns: Columns, size: tuple[int, ...] | None, progress: "_Progress"
-) -> None:
-    layout = _layout(columns, size)
+def _list_at(path: Path) -> Path:
+    """Where it stands which rows were left out."""
+    return path.with_suffix(".left_out.json")
+
+
+def _make(path: Path, columns: Columns, rules: ImageRules, progress: "_Progress") -> dict[int, str]:
+    """Write the file; return row -> why of the images that are left out."""
+    layout = layout_of(columns, rules)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    with _keeping(path.parent):
+    with keeping(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent)
         file = FileIO(temporary, "x")
@@ -102,26 +118,24 @@ def _make(
     try:
         with file:
             # Grey until an image in colour turns up
-            if not _fill(file, temporary, columns, layout, progress):
-                _fill(file, temporary, columns, layout._replace(mode="RGB"), progress)
-            with _keeping(path.parent):
+            corrupt = fill(file, temporary, columns, layout, progress)
+            if corrupt is None:
+                layout = layout._replace(mode="RGB")
+                corrupt = fill(file, temporary, columns, layout, progress) or {}
+            if corrupt and fill(file, temporary, columns, layout, progress, corrupt):
+                raise DataError(f"{columns[0][0]}: images have changed while they were read")
+            with keeping(path.parent):
                 os.fsync(file.fileno())  # or a power cut leaves the name with zeros behind it
 
-        with _keeping(path.parent):
+        with keeping(path.parent):
+            if rules.skip:
+                with replacing(_list_at(path)) as listed:
+                    listed.write_text(json.dumps(sorted(corrupt.items())))
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
-
-@contextmanager
-def _keeping(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"{folder}: the decoded images can't be kept there ({error.strerror or error}): "
-            "make room, or name another folder by data.cache_dir"
-        ) from error
+    return corrupt
 
 
 def _remove_abandoned(folder: Path) -> None:
@@ -131,115 +145,11 @@ def _remove_abandoned(folder: Path) -> None:
                 part.unlink()
 
 
-def _layout(columns: Columns, size: tuple[int, ...] | None) -> Layout:
-    """By the first image."""
-    for where, column in columns:
-        for images in batches(column, 1):
-            try:
-                image = open_image(images[0], size)
-            except DataError as error:
-                raise DataError(f"{where}: row 0{error.args[0]}") from error
-            return Layout(image.mode, image.height, image.width, size is not None)
-
-    raise AssertionError("no rows")
-
-
-def _fill(
-    file: FileIO, path: Path, columns: Columns, layout: Layout, progress: "_Progress"
-) -> bool:
-    """Write the images as a .npy file; False where the layout is grey and one isn't."""
-    rows = _length(columns)
-    header = _header((rows, *layout.shape))
-    start = len(header)
-    with _keeping(path.parent):
-        _begin(file, header, start + rows * math.prod(layout.shape))
-
-    blocks = blocks_of(columns, layout)
-    workers = workers_for(path, columns)
-    done = 0
-    stopped = []
-    if workers:
-        answers = decode_there(workers, blocks, layout, start)
-    else:
-        answers = decode_here(file, blocks, layout, start)
-
-    try:
-        for block, answer in answers:
-            if answer.kind != "done":
-                stopped.append(answer)
-            else:
-                done += len(block.images)
-                progress(done)
-    finally:
-        for worker in workers:
-            worker.end()
-
-    if not stopped and done != rows:
-        raise DataError(
-            f"{columns[0][0]} has {done} rows, not {rows} as its file says: write it anew"
-        )
-
-    return _judge(stopped, columns, path.parent)
-
-
-def _judge(stopped: list[Answer], columns: Columns, folder: Path) -> bool:
-    """Raise what the first row says that can't be decoded; False where there are images in
-    colour.
-    """
-    if not stopped:
-        return True
-
-    for answer in stopped:
-        if answer.kind == "unwritten":
-            with _keeping(folder):
-                raise OSError(answer.text)
-
-    if any(answer.kind == "colour" for answer in stopped):
-        return False  # what was refused behind it, or before it, will be so again
-
-    first = min(stopped, key=lambda answer: answer.row)
-    where, row = _place(columns, first.row)
-    raise DataError(f"{where}: row {row}{first.text}")
-
-
-def _place(columns: Columns, row: int) -> tuple[str, int]:
-    """File and column of a row of all of them, and the row there."""
-    for where, column in columns:
-        if row < len(column):
-            return where, row
-        row -= len(column)
-    raise AssertionError("a row of no file")
-
-
-def _header(shape: tuple[int, ...]) -> bytes:
-    """That of a .npy file of uint8."""
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "|u1", "fortran_order": False, "shape": shape}
-    )
-    return header.getvalue()
-
-
-def _begin(file: FileIO, header: bytes, size: int) -> None:
-    """Give the file its header, and its size, on the disk too, so that a full one is told now."""
-    file.truncate(size)
-    file.seek(0)
-    file.write(header)
-
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            # Not of this file system
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
-
-
 class _Progress:
     """Tells how much is done: now and then, and never less than before.
 
     Args:
-        show: See `decode`.
+        show: See `decode_by`.
         total: Of the images.
     """
 

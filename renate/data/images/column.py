@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from renate.data.fingerprint import fingerprint
-from renate.data.images.cache import decode, mapped
+from renate.data.images.cache import decode_by, mapped
 from renate.data.images.decode import VERSION
+from renate.data.images.rules import ImageRules
 from renate.data.images.shapes import as_those_before
 from renate.data.kept.inputs import Inputs
 from renate.data.table import Table
@@ -24,12 +25,12 @@ class ImageColumn:
     """How a column of images is decoded, and where the outcome is kept.
 
     Attributes:
-        size: [height, width] to resize to; None takes images as they are.
+        rules: What becomes of them.
         cache: The folder of what was decoded.
         show: See `Source.show`.
     """
 
-    size: Sequence[int] | None
+    rules: ImageRules
     cache: Path
     show: Callable[[int, int, str], None] | None
 
@@ -49,7 +50,7 @@ class ImageColumn:
                 # Or the path would be that of other content than was read
                 read.unread[name].check()
 
-        return mapped(path, sum(read.table.num_rows for read in reads), self._size)
+        return mapped(path, sum(read.table.num_rows for read in reads), self.rules.shape)
 
     def decode(self, files: list[str], reads: list[Read], name: str) -> Tensor:
         """Decode a column of images, uint8 [N, C, H, W].
@@ -61,7 +62,7 @@ class ImageColumn:
             (f"{file}: column '{name}'", read.column(name))
             for file, read in zip(files, reads, strict=True)
         ]
-        return decode(columns, self._place_of(files, name), self._size, self.show)
+        return decode_by(self.rules, columns, self._place_of(files, name), self.show)[0]
 
     def read(
         self,
@@ -103,17 +104,16 @@ class ImageColumn:
         images, notes = as_those_before(found, shape, origin, where, is_test=like is not None)
         return where, images, notes
 
-    @property
-    def _size(self) -> tuple[int, ...] | None:
-        return tuple(self.size) if self.size is not None else None
-
     def _place_of(self, files: list[str], name: str) -> Path:
         """Where decoded images are kept, by all that decides the pixels: content, column, size,
         and what decodes.
         """
         import PIL
 
-        key = json.dumps(
-            [fingerprint([files], self.cache), name, self._size, VERSION, PIL.__version__]
-        )
+        content = fingerprint([files], self.cache)
+        parts: list[Any] = [content, name, self.rules.shape, VERSION, PIL.__version__]
+        if self.rules.fit != "stretch":
+            parts.append(self.rules.fit)
+
+        key = json.dumps(parts)
         return self.cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"

@@ -15,7 +15,7 @@ from contextlib import suppress
 from io import FileIO
 from typing import NamedTuple
 
-from renate.data.images.decode import InColourError, Layout, pixels
+from renate.data.images.decode import CorruptError, InColourError, Layout, pixels
 from renate.errors import DataError
 
 # Two arguments of `serve`, then the parent's own sys.path, so that both find the same modules.
@@ -44,11 +44,14 @@ class Answer(NamedTuple):
         kind: `done`, `colour` (see `InColourError`), `refused` (an image of it) or `unwritten`.
         row: The row of the image that was refused.
         text: Why, for the message.
+        corrupt: Of what is done, (row, why) of each image that can't be decoded, where those are
+            left out.
     """
 
     kind: str
     row: int = -1
     text: str = ""
+    corrupt: tuple[tuple[int, str], ...] = ()
 
 
 def write(file: FileIO, block: Block, layout: Layout, start: int) -> Answer:
@@ -62,10 +65,19 @@ def write(file: FileIO, block: Block, layout: Layout, start: int) -> Answer:
     """
     channels, height, width = layout.shape
     row = block.first
+    corrupt: list[tuple[int, str]] = []
 
     try:
         file.seek(start + row * channels * height * width)
-        for image in pixels(block.images, layout):
+        for data in block.images:
+            try:
+                image = pixels(data, layout)
+            except CorruptError as error:
+                if not layout.skip:
+                    raise
+                corrupt.append((row, error.args[0]))
+                image = bytes(channels * height * width)
+
             rest = memoryview(image)
             while rest:
                 rest = rest[file.write(rest) :]
@@ -77,7 +89,7 @@ def write(file: FileIO, block: Block, layout: Layout, start: int) -> Answer:
     except OSError as error:
         return Answer("unwritten", row, error.strerror or str(error))
 
-    return Answer("done")
+    return Answer("done", corrupt=tuple(corrupt))
 
 
 def serve(path: str, answers: int) -> None:

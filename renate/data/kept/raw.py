@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.kept.split import Hashes, hash_rows, mixed
+from renate.data.kept.hashing import Hashes, hash_rows, mixed
 from renate.data.model_inputs import LENGTHS
 from renate.data.ragged import Ragged
 from renate.errors import DataError

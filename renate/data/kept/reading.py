@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.batch import Columns, length, select
+from renate.data.batch import WEIGHTS, Columns, length, select
 from renate.data.kept.encoders import target_of
+from renate.data.kept.hashing import Hashes
 from renate.data.kept.inputs import Inputs, compare, scales
 from renate.data.kept.raw import check_storable, hash_inputs, rows_in
 from renate.data.model_inputs import named_columns
@@ -118,9 +119,13 @@ def tests_of(raw: Mapping[str, Readable] | float) -> tuple[float, dict[str, Tabl
 
 def columns_of(table: Table, problem: Problem, key: str) -> Columns:
     """Return what is trained or measured on: inputs, and targets as the problem encodes them."""
-    return named_columns(table.inputs) | {
+    columns = named_columns(table.inputs) | {
         "targets": torch.from_numpy(problem.encode(targets_of(table, key))),
     }
+    if table.weights is not None:
+        columns[WEIGHTS] = torch.from_numpy(table.weights)
+
+    return columns
 
 
 def part_of(columns: Columns, rows: Tensor) -> Columns:
@@ -138,9 +143,20 @@ def role_of(name: str) -> str:
     return "test" if name == "test" else f"test {name}"
 
 
-def shared(tests: Mapping[str, Table], trained: set[int]) -> list[str]:
-    """A line for each test set that holds examples which are trained on."""
+def shared(tests: Mapping[str, Table], train: Table, hashes: Hashes, rows: Tensor) -> list[str]:
+    """A line for each test set that holds examples which are trained on.
+
+    Args:
+        tests: name -> test set.
+        train: All training examples.
+        hashes: Theirs, [N].
+        rows: Which of them are trained on.
+    """
     notes = []
+    if tests and train.identity is not None:  # test data may lack its columns
+        hashes = hash_inputs(train.inputs, "data.train", order_of(train))
+
+    trained = set(hashes[rows.numpy()].tolist())
     for name, table in tests.items():
         hashes = hash_inputs(table.inputs, key_of(name), order_of(table)).tolist()
         count = sum(number in trained for number in hashes)

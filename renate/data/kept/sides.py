@@ -1,7 +1,7 @@
 """Which examples an update holds out: as the state has it, with what its data add."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from renate.data.kept.fresh import Mask, fresh_rows
+from renate.data.kept.hashing import Hashes
+from renate.data.kept.periods import Times, with_new
 from renate.data.kept.raw import hash_inputs
-from renate.data.kept.split import SIDES, TRAIN, VAL, Hashes, Split, first_split, with_exceptions
+from renate.data.kept.split import SIDES, TRAIN, VAL, Split, first_split, with_exceptions
 from renate.data.kept.trained import Trained
 from renate.data.table import Table, order_of, targets_of
 from renate.errors import DataError
@@ -60,14 +62,71 @@ def split_of(
         NothingNewError: All files have been trained on.
     """
     fresh, notes = fresh_rows(train, trained)
-    hashes = hash_inputs(train.inputs, "data.train", order_of(train))
+    hashes = hashes_of(train, "data.train")
+    if known is not None:
+        _check_by(train, known)
+    if train.times is not None:
+        split, said = _by_time(train, train.times, asked, known)
+        rows = rows_of_sides(split, hashes, training=asked.training, fresh=fresh, times=train.times)
+        return split, hashes, rows, notes + said
+
     groups = problem.groups(targets_of(train, "data.train"))
     # Groups are labels only where those are classes
     unknown = set(new) if problem.classes else set()
     split, said = _choose(hashes, groups, unknown, asked, known, first=first, fresh=fresh)
+    split = replace(split, by=train.held_by)
     rows = rows_of_sides(split, hashes, training=asked.training, fresh=fresh)
 
     return split, hashes, rows, notes + said
+
+
+def hashes_of(table: Table, key: str) -> Hashes:
+    """Return a hash of what says on which side each example is: of all inputs, or of the columns
+    of a key.
+    """
+    if table.identity is not None:
+        return hash_inputs(table.identity, key)
+    return hash_inputs(table.inputs, key, order_of(table))
+
+
+def _check_by(train: Table, known: Split) -> None:
+    """Return if the hold-out goes by the same columns as in the state.
+
+    Raises:
+        DataError: It doesn't, so examples would change sides.
+    """
+    if train.held_by == known.by:
+        return
+
+    raise DataError(
+        f"the hold-out goes by {_in_words(train.held_by)}, in the state by {_in_words(known.by)}, "
+        "and no example may change sides: give that, or start another state"
+    )
+
+
+def _in_words(by: tuple[str, ...]) -> str:
+    if not by:
+        return "all inputs"
+    if by[0] == "time":
+        return f"data.time={by[1]} ({by[2]})"
+    return f"data.{by[0]}=[{','.join(by[1:])}]"
+
+
+def _by_time(
+    train: Table, times: Times, asked: Shares, known: Split | None
+) -> tuple[Split, list[str]]:
+    """Return the state's split, or a first one, with what is newer than all that it knows; and
+    what to say.
+    """
+    if known is None:
+        known = Split(asked.test, asked.val, asked.val, asked.key, by=train.held_by)
+        notes: list[str] = []
+    else:
+        notes = _check_shares(known, asked)
+
+    test = known.test if asked.test else 0.0
+    periods = with_new(known.periods, times, test, known.asked)
+    return replace(known, periods=periods), notes
 
 
 def _choose(
@@ -157,7 +216,12 @@ def _check_shares(split: Split, asked: Shares) -> list[str]:
 
 
 def rows_of_sides(
-    split: Split, hashes: Hashes, *, training: bool, fresh: Mask | None = None
+    split: Split,
+    hashes: Hashes,
+    *,
+    training: bool,
+    fresh: Mask | None = None,
+    times: Times | None = None,
 ) -> dict[str, Tensor]:
     """Return the rows of each side, in order, int64.
 
@@ -167,11 +231,12 @@ def rows_of_sides(
         training: Whether there must be something to train on.
         fresh: Which examples [N] may be trained on, and be validated by; None for all. All are
             tested on.
+        times: When each example was, [N], where that says it.
 
     Raises:
         DataError: All examples are held out.
     """
-    sides = split.sides(hashes)
+    sides = split.sides(hashes, times)
     places = {side: sides == SIDES.index(side) for side in SIDES}
     if fresh is not None:
         places |= {side: places[side] & fresh for side in (TRAIN, VAL)}

@@ -6,18 +6,15 @@ side whatever their labels.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from renate.data.kept.hashing import Hashes, uniform
+from renate.data.kept.periods import Period, Times, periods_from, sides_of
 from renate.errors import DataError
 
-Hashes = np.ndarray[Any, np.dtype[np.uint64]]
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, Any]
 
 SIDES = TRAIN, VAL, TEST = ("train", "val", "test")
@@ -25,10 +22,6 @@ MOST = 1_000_000
 # The key of the test side: the same for every seed, so that different seeds are measured on the
 # same rows.
 TEST_KEY = 0x7E57
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_A = np.uint64(0xBF58476D1CE4E5B9)
-_B = np.uint64(0x94D049BB133111EB)
 
 
 @dataclass(frozen=True)
@@ -41,6 +34,9 @@ class Split:
         asked: data.val_size as it was given, which may be a number of examples.
         key: Of the validation side, made from the seed of the first update.
         moved: hash of an example -> its side, where that isn't what the shares say.
+        by: What says on which side an example is: `key`, `group` or `time`, and the columns; empty
+            where all inputs do.
+        periods: Of `time`: what each update brought.
     """
 
     test: float
@@ -48,19 +44,32 @@ class Split:
     asked: float
     key: int
     moved: dict[int, str] = field(default_factory=dict)
+    by: tuple[str, ...] = ()
+    periods: tuple[Period, ...] = ()
+
+    @property
+    def by_time(self) -> bool:
+        """Whether the newest examples are held out."""
+        return self.by[:1] == ("time",)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON has it, each hash in `moved` as 16 hexadecimal digits; `from_json` is
         the reverse.
         """
         moved = {f"{number:016x}": side for number, side in sorted(self.moved.items())}
-        return {
+        plain: dict[str, Any] = {
             "test": self.test,
             "val": self.val,
             "asked": self.asked,
             "key": self.key,
             "moved": moved,
         }
+        if self.by:
+            plain["by"] = list(self.by)
+        if self.by_time:
+            plain["periods"] = [list(period) for period in self.periods]
+
+        return plain
 
     @classmethod
     def from_json(cls, found: object) -> "Split":
@@ -69,8 +78,11 @@ class Split:
         Raises:
             ValueError: Anything odd.
         """
-        if not isinstance(found, dict) or found.keys() != {"test", "val", "asked", "key", "moved"}:
+        known = {"test", "val", "asked", "key", "moved"}
+        if not isinstance(found, dict) or not known <= found.keys() <= known | {"by", "periods"}:
             raise ValueError("split: other keys than expected")
+
+        by = _by_from(found)
 
         for name in ("test", "val"):
             share = found[name]
@@ -94,10 +106,23 @@ class Split:
 
         sides = {int(number, 16): str(side) for number, side in moved.items()}
 
-        return cls(float(found["test"]), float(found["val"]), float(asked), found["key"], sides)
+        periods = periods_from(found["periods"]) if "periods" in found else ()
+        sizes = (float(found["test"]), float(found["val"]), float(asked))
+        return cls(*sizes, found["key"], sides, by, periods)
 
-    def sides(self, hashes: Hashes) -> np.ndarray[Any, np.dtype[np.int8]]:
-        """Return the side of each example, as an index into `SIDES`."""
+    def sides(
+        self, hashes: Hashes, times: Times | None = None
+    ) -> np.ndarray[Any, np.dtype[np.int8]]:
+        """Return the side of each example, as an index into `SIDES`.
+
+        Args:
+            hashes: Of the examples, [N].
+            times: When each was, [N], where that says it.
+        """
+        if self.by_time:
+            assert times is not None, "a state that holds out by time is given times"
+            return sides_of(times, self.periods)
+
         result = np.zeros(len(hashes), np.int8)
         result[uniform(hashes, self.key) < self.val] = SIDES.index(VAL)
         result[uniform(hashes, TEST_KEY) < self.test] = SIDES.index(TEST)
@@ -113,59 +138,15 @@ class Split:
         return result
 
 
-def hash_rows(inputs: Tensor, names: Sequence[str] = ()) -> Hashes:
-    """Return a 64-bit hash of each example's content.
+def _by_from(found: dict[str, Any]) -> tuple[str, ...]:
+    by = found.get("by", [])
+    good = isinstance(by, list) and all(isinstance(name, str) and name for name in by)
+    if not good or ("by" in found and (len(by) < 2 or by[0] not in ("key", "group", "time"))):
+        raise ValueError("split: by names no columns")
+    if ("periods" in found) != (by[:1] == ["time"]):
+        raise ValueError("split: periods where nothing goes by time, or none where it does")
 
-    Args:
-        inputs: [N, ...].
-        names: Of the columns of a table [N, D]: they are taken in the order of their names. Empty
-            otherwise.
-    """
-    rows = inputs.reshape(len(inputs), -1)
-    order = sorted(range(len(names)), key=lambda i: names[i])
-    hashes = np.empty(len(rows), np.uint64)
-    width = -(-rows.shape[1] * rows.element_size() // 8)
-    keys = mixed(np.arange(1, width + 1, dtype=np.uint64) * _GOLDEN)
-    step = max(1, 2**17 // max(1, width))  # what a processor's cache holds
-
-    for begin in range(0, len(rows), step):
-        part = rows[begin : begin + step]
-        if order and order != list(range(len(order))):
-            part = part[:, order]
-        words = _words(part, width)
-        # Each word is mixed with a key of its place; the sum depends on all of them.
-        hashes[begin : begin + step] = mixed(mixed(words ^ keys).sum(1, dtype=np.uint64) ^ _GOLDEN)
-
-    return hashes
-
-
-def _words(rows: Tensor, width: int) -> Hashes:
-    """The bytes of [N, D] as uint64 [N, width], filled up with zeros; -0.0 as 0.0."""
-    if rows.is_floating_point() or rows.is_complex():
-        rows = rows + 0.0  # turns -0.0 into 0.0
-    plain = rows.contiguous().view(torch.uint8).numpy().reshape(len(rows), -1)
-    padded = np.zeros((len(rows), width * 8), np.uint8)
-    padded[:, : plain.shape[1]] = plain
-    return padded.view("<u8")
-
-
-def mixed(z: Hashes) -> Hashes:
-    """Return hashes of hashes: splitmix64's finaliser (Steele et al., 2014).
-
-    https://doi.org/10.1145/2714064.2660195
-    """
-    z = z ^ (z >> np.uint64(30))
-    z *= _A
-    z ^= z >> np.uint64(27)
-    z *= _B
-    z ^= z >> np.uint64(31)
-    return z
-
-
-def uniform(hashes: Hashes, key: int) -> Floats:
-    """Return a number in [0, 1) of each hash; those of different keys are independent."""
-    number = mixed(hashes ^ mixed(np.array([key], np.uint64) * _GOLDEN + _A))
-    return (number >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return tuple(by)
 
 
 def first_split(hashes: Hashes, test: float, val_size: float, key: int) -> Split:

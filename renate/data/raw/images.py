@@ -7,17 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.images.decode import InColourError, Layout, as_seen, laid_out, pixels
+from renate.data.images.decode import InColourError, Layout, as_seen, fitted, laid_out, pixels
 from renate.data.kept.inputs import Inputs
 from renate.errors import DataError
 
 
-def layout_of(inputs: Inputs, size: Sequence[int] | None) -> Layout:
+def layout_of(inputs: Inputs, size: Sequence[int] | None, fit: str) -> Layout:
     """Return what images become that go where those of a state went.
 
     Args:
         inputs: The state's.
         size: [height, width] that images of another size are resized to; None refuses them.
+        fit: How they get there, see `open_image`.
 
     Raises:
         DataError: The state's images aren't of this size.
@@ -29,7 +30,7 @@ def layout_of(inputs: Inputs, size: Sequence[int] | None) -> Layout:
             f"data.image_size=[{height},{width}]"
         )
 
-    return Layout("L" if channels == 1 else "RGB", height, width, size is not None)
+    return Layout("L" if channels == 1 else "RGB", height, width, size is not None, fit)
 
 
 def is_image(raw: Any) -> bool:
@@ -52,7 +53,7 @@ def encoded(images: Sequence[bytes | None], layout: Layout, where: str, first: i
 
     def each() -> Iterator[bytes]:
         for image in images:
-            yield from pixels([image], layout)
+            yield pixels(image, layout)
 
     return _stacked(each(), len(images), layout, where, first)
 
@@ -68,9 +69,8 @@ def of_pillow(images: Sequence[Any], layout: Layout, where: str) -> Tensor:
             seen = as_seen(image, "")
             wanted = (layout.width, layout.height)
             if layout.resize and seen.size != wanted:
-                from PIL import Image
+                seen = fitted(seen, wanted, layout.fit)
 
-                seen = seen.resize(wanted, Image.Resampling.BILINEAR)
             yield laid_out(seen, layout)
 
     return _stacked(each(), len(images), layout, where, 0)

@@ -28,13 +28,15 @@ class RawReader:
         inputs: The state's; None where it was written before they were kept.
         encoder: The state's, as it was fitted; None where it has none.
         date_format: How dates are written in texts; None is ISO 8601.
-        image_size: See `layout_of`.
+        image_size: See `layout_of`, as the next one.
+        image_fit: See there.
     """
 
     inputs: Inputs | None
     encoder: Encoder | None
     date_format: str | None = None
     image_size: Sequence[int] | None = None
+    image_fit: str = "stretch"
 
     @property
     def columns(self) -> dict[str, str]:
@@ -64,7 +66,7 @@ class RawReader:
         # Where one is missing the others may be what it is called here
         names = there if len(there) == len(wanted) else [*there, *others]
         read = Read(table.select(names), {})
-        choice = ColumnChoice((), None, self.inputs, list(wanted.items()))
+        choice = ColumnChoice((), None, (), self.inputs, list(wanted.items()))
         choice.check(where, read, wanted, "the state")
 
         if list(wanted.values()) == ["image"]:
@@ -98,5 +100,5 @@ class RawReader:
         assert self.inputs is not None
         check_filled(where, read, [name], FILL)
         place = f"{where}: column '{name}'"
-        layout = layout_of(self.inputs, self.image_size)
+        layout = layout_of(self.inputs, self.image_size, self.image_fit)
         return encoded(images_in(read.table.column(name)), layout, place, first)

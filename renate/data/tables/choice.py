@@ -1,7 +1,7 @@
 """Which columns of tables are inputs and which are targets."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ class ColumnChoice:
     Attributes:
         targets: The columns to predict.
         inputs: Those to predict from; None takes all others.
+        no_inputs: Columns that are none unless `inputs` names them, the targets among them.
         known: The inputs of the state; None at a first update.
         stored: (name, kind as files hold it) of the columns that the state's encoder takes; None
             where it has none, and `known` tells them.
@@ -26,6 +27,7 @@ class ColumnChoice:
 
     targets: Sequence[str]
     inputs: Sequence[str] | None
+    no_inputs: Collection[str]
     known: Inputs | None
     stored: Sequence[tuple[str, str]] | None = None
 
@@ -114,7 +116,7 @@ class ColumnChoice:
         if self.inputs is not None:
             return self._asked(schema.names)
         index = index_columns(schema)
-        return [name for name in schema.names if name not in index and name not in self.targets]
+        return [name for name in schema.names if name not in index and name not in self.no_inputs]
 
     def check(self, file: str, read: Read, wanted: Mapping[str, str], origin: str) -> list[str]:
         """Check one file's columns; return what to say about those that are left out.
@@ -142,7 +144,7 @@ class ColumnChoice:
             for name in index_columns(table.schema)
             if name not in wanted and name not in self.targets
         ]
-        left_out = {*index, *self.targets}
+        left_out = {*index, *self.no_inputs}
         kinds = {
             name: kind_of(table.schema.field(name).type) for name in names if name not in left_out
         }

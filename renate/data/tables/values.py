@@ -34,11 +34,15 @@ class Places:
         more = len(self.files) - 1
         return f"{self.files[0]} and {more} more" if more else self.files[0]
 
+    def row_in(self, file: str, row: int) -> int:
+        """Return a file's own number of the row that was read as its `row`th."""
+        return int(self.kept[file][row]) if file in self.kept else row
+
     def of(self, row: int) -> tuple[str, int]:
         """Return the file of a row of all files, and the row there, from 0."""
         for file, count in zip(self.files, self.rows, strict=True):
             if row < count:
-                return file, int(self.kept[file][row]) if file in self.kept else row
+                return file, self.row_in(file, row)
             row -= count
         raise AssertionError("a row of no file")
 

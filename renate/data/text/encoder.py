@@ -102,6 +102,16 @@ class TextEncoder(Encoder):
 
         return [raw]
 
+    def summary(self) -> list[str]:
+        """Say how many tokens there are."""
+        tokens = self.facts["vocab_size"]
+        made = "trained on the first update's texts"
+        if self.tokenizer is not None:
+            made = f"of {self.tokens.name}"
+
+        names = " and ".join(f"'{name}'" for name in self.texts)
+        return [f"inputs: {names} as text, by a tokenizer of {tokens:,} tokens, {made}"]
+
     def state(self) -> dict[str, Any]:
         """Return the tokenizer, see `Tokenizer.state`."""
         return self.tokens.state()

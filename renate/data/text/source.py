@@ -1,26 +1,19 @@
 """Texts in tables: one column of text, or a pair, and a target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from renate.data.base import Data, Known, Source
-from renate.data.fingerprint import contents, expand
 from renate.data.kept.reading import check_test_size
-from renate.data.table import File, Readable, Table
-from renate.data.tables.choice import check_names
+from renate.data.kept.trained import AGAIN
+from renate.data.named.rows import Paths, Rows, check_target, read_named
+from renate.data.table import Readable, Table
 from renate.data.tables.columns import is_text
-from renate.data.tables.matching import target_kind_of
-from renate.data.tables.parquet import Read
-from renate.data.tables.read import empty_values, joined, read_files
-from renate.data.tables.targets import of_arrow
-from renate.data.tables.values import Places
+from renate.data.tables.csv_files.dialect import Dialect
 from renate.data.text.encoder import TextEncoder
-from renate.errors import ConfigError, DataError, nearest
+from renate.errors import ConfigError, DataError
 from renate.problems.base import Problem
-
-Paths = str | Sequence[str]
 
 
 @dataclass(kw_only=True)
@@ -40,6 +33,8 @@ class Texts(Source):
         vocab_size: Tokens at most of one that is trained here.
         lowercase: Whether capitals are small ones in one that is trained here.
         max_length: Tokens that are kept of each example.
+        csv: See `Dialect`.
+        seen: `new` trains on files that no earlier version has trained on, `again` on all.
     """
 
     train: Paths
@@ -51,10 +46,13 @@ class Texts(Source):
     vocab_size: int
     lowercase: bool
     max_length: int
+    csv: Mapping[str, Any] | None = None
+    seen: str = AGAIN
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_test_size(self.test, self.test_size)
+        self.dialect = Dialect.of(self.csv)
         self.columns = list(self.text)
         if isinstance(self.text, str | int):
             self.columns = [str(self.text)]
@@ -80,60 +78,37 @@ class Texts(Source):
                 text.
             ConfigError: `target` isn't that of the state.
         """
-        if self.known is not None and self.known.target not in (None, self.target):
-            raise ConfigError(
-                f"data.target={self.target}: the state's target is '{self.known.target}': rename "
-                "the column, or start another state"
-            )
-
-        train = expand(self.train, "data.train")
-        named: Mapping[str, Paths] = {}
-        if self.test is not None:
-            named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
-        tests = {str(name): expand(paths, "data.test") for name, paths in named.items()}
-
-        # together, so that a column of CSV is text in all of them or in none
-        found = read_files(list(dict.fromkeys([*train, *chain(*tests.values())])))
-        table = self._table(train, found)
+        check_target(self.target, self.known.target if self.known else None)
+        train, tests = read_named(self.train, self.test, self.columns, self.target, self.dialect)
+        table = self._table(train)
         if self.test is None:
             return table, self.test_size
 
-        return table, {name: self._table(files, found) for name, files in tests.items()}
+        return table, {name: self._table(rows) for name, rows in tests.items()}
 
-    def _table(self, files: list[str], found: Mapping[str, Read]) -> Table:
-        for file in files:
-            self._check(file, found[file].table)
+    def _table(self, rows: Rows) -> Table:
+        for file, read in zip(rows.files, rows.reads, strict=True):
+            self._check(file, read.table)
 
-        parts = [found[file].table.select([*self.columns, self.target]) for file in files]
-        whole = joined(files, parts)
-        rows = [part.num_rows for part in parts]
-        hashes = contents(files, None)
+        whole = rows.whole
         texts = {name: whole.column(name).to_pylist() for name in self.columns}
-        where = f"{Places(files, rows).title}: column '{self.target}'"
 
         return Table(
             texts if len(texts) > 1 else texts[self.columns[0]],
-            of_arrow(whole.column(self.target), where),
-            files=tuple(map(File, files, rows, hashes)),
+            rows.targets(),
+            files=rows.kept(None),
             target=self.target,
-            target_kind=target_kind_of(whole.schema.field(self.target).type),
-            where=where,
+            target_kind=rows.target_kind,
+            where=rows.where,
         )
 
     def _check(self, file: str, table: Any) -> None:
-        """Check one file's columns.
+        """Check that the columns of one file are texts.
 
         Raises:
-            DataError: One is missing, is no text, or has empty values.
+            DataError: One isn't.
         """
         names = table.column_names
-        check_names(file, names)
-        for name in [*self.columns, self.target]:
-            if name not in names:
-                raise DataError(
-                    f"{file}: no column '{name}'{nearest(name, names)} ({', '.join(names)})"
-                )
-
         for name in self.columns:
             column = table.column(name)
             if table.num_rows and not is_text(column.type):
@@ -142,17 +117,6 @@ class Texts(Source):
                     f"{file}: column '{name}' is {column.type}, expected text; its columns of text "
                     f"are {texts}"
                 )
-            if column.null_count:
-                row = column.is_null().index(True).as_py()
-                raise DataError(
-                    f"{file}: column '{name}' has {column.null_count} empty values, the first in "
-                    f"row {row} (the first is 0): fill them or drop the rows"
-                )
-
-        if empty := empty_values(table.column(self.target)):
-            raise DataError(
-                f"{file}: column '{self.target}' has {empty} empty values: drop those rows"
-            )
 
     def load(
         self,
@@ -166,10 +130,6 @@ class Texts(Source):
         self.texts.encoded = 0
         self.texts.cut = 0
         data = super().load(seed=seed, known=known, problem=problem, training=training)
-        if known is None:
-            data.notes.append(
-                f"data.text={self.text}: a vocabulary of {self.texts.facts['vocab_size']:,} tokens"
-            )
         if self.texts.cut:
             data.notes.append(
                 f"data.text={self.text}: {self.texts.cut:,} of {self.texts.encoded:,} examples are "

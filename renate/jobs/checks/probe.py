@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from renate.data.batch import Batch, BatchTransform, Columns
+from renate.data.items.served import first_of
 from renate.data.model_inputs import ModelInputs, device_of
 from renate.errors import ConfigError
 from renate.fitting.measure import untouched
@@ -33,7 +34,7 @@ KEPT = {
 
 def examples_of(columns: Columns, transform: BatchTransform) -> Batch:
     """A few examples, transformed."""
-    return transform({name: column[:EXAMPLES] for name, column in columns.items()})
+    return transform(first_of(columns, EXAMPLES))
 
 
 def materialise(model: nn.Module, inputs: ModelInputs) -> nn.Module:
@@ -91,7 +92,8 @@ def _check_logits(logits: Any, rows: int, outputs: int) -> None:
         if isinstance(logits, Mapping):
             found += f" of {', '.join(map(str, logits))}"
         raise ConfigError(
-            f"model: forward gives a {found}, {expected}: return them alone, or wrap the model so"
+            f"model: forward gives a {found}, {expected}: model.output=… names the one to take, by "
+            "its name or its place"
         )
 
     if tuple(logits.shape) != (rows, outputs):

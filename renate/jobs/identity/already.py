@@ -13,6 +13,7 @@ from renate.data.fingerprint import contents, expand
 from renate.data.kept.trained import NEW, Trained, key_of
 from renate.data.kept.trained import nothing_new as in_short
 from renate.jobs.directory import JobDirectory
+from renate.jobs.identity.data_files import files_of
 from renate.state.manifest import Manifest
 from renate.state.pins import NAME
 from renate.state.versions import State
@@ -86,7 +87,7 @@ def nothing_new(
         return None
 
     cache = data.get("cache_dir")
-    files = expand(data["train"], "data.train")
+    files = expand(files_of(data, ())["train"], "data.train")
     held = contents(files, Path(cache) if cache else None)
     versions = [trained.version_of([key_of(content)]) for content in held]
     known = [number for number in versions if number is not None]

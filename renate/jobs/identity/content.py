@@ -12,6 +12,7 @@ import torch
 
 from renate.data.base import Data
 from renate.data.batch import Columns
+from renate.data.items.served import Served
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.ragged import Ragged
 from renate.jobs.context import Job
@@ -69,6 +70,9 @@ def content_of(data: Data) -> str:
 
     for part, columns in parts.items():
         for name, column in sorted(columns.items()):
+            if isinstance(column, Served):
+                found.update(f"{part}/{name}/{column.content}".encode())
+                column = column.rows
             if isinstance(column, Ragged):
                 packed = column.pack()
                 _take(found, f"{part}/{name}/lengths/{column.padding}", packed.lengths)

@@ -1,14 +1,17 @@
 """Which files a job's data are read from: what its identity depends on, and what travels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from renate.build import build
 from renate.data.fingerprint import Hashes, expand, is_patterns
-from renate.errors import ConfigError
+from renate.data.images.sources.listing import files_below
+from renate.errors import ConfigError, DataError
 
 OWN = ("renate.data.", "renate.compat.")
+# Names folders, whose files are in them now
+FOLDERS = "renate.data.images.sources.folder.ImageFolder"
 
 
 def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
@@ -24,6 +27,10 @@ def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: The source can't be built, or names no files.
     """
+    if node.get("_target_") == FOLDERS:
+        return files_below(node["train"], node.get("test"))
+    if node.get("hub") is not None:
+        _check_there(node)
     if str(node.get("_target_", "")).startswith(OWN):
         named = {key: node.get(key) for key in ("train", "test")}
         return {key: value for key, value in named.items() if is_patterns(value)}
@@ -41,6 +48,40 @@ def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
             )
 
     return dict(found)
+
+
+def _check_there(node: Mapping[str, Any]) -> None:
+    """Return if the files of a known data set are there.
+
+    Raises:
+        DataError: One isn't; it says where to get them.
+    """
+    for key in ("train", "test"):
+        path = node.get(key)
+        if isinstance(path, str) and path.endswith(".parquet") and is_local(path):
+            folder = Path(path.removeprefix("file://")).expanduser()
+            if not folder.exists() and not set("*?[") & set(path):
+                raise DataError(
+                    f"data.{key}={path} isn't there: save the splits of the Hub's data set "
+                    f"{node['hub']} as parquet files of these names; RENATE_DATA=… names the "
+                    f"folder above '{folder.parent.name}'"
+                )
+
+
+def labels_of(files: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how many files each class has, where folders are classes: the files' contents, in this
+    order, say the rest.
+    """
+    for key, named in files.items():
+        sets = [named]
+        if isinstance(named, Mapping) and any(isinstance(part, Mapping) for part in named.values()):
+            sets = list(named.values())
+        elif not key.endswith("train"):
+            sets = []
+
+        for classes in sets:
+            if isinstance(classes, Mapping):
+                yield repr([(key, label, len(paths)) for label, paths in classes.items()])
 
 
 def check_all_named(node: Mapping[str, Any], files: Mapping[str, Any]) -> None:

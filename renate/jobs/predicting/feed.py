@@ -31,18 +31,22 @@ class Feed:
         encoder: As it was fitted; None where inputs are tensors already.
         image_size: [height, width] that images are resized to; None takes only those of the size
             that the state has.
+        image_fit: How they get there: `stretch`, `crop` or `pad`.
         date_format: How dates are written in texts; None is ISO 8601.
     """
 
     inputs: Inputs | None
     encoder: Encoder | None
     image_size: Sequence[int] | None = None
+    image_fit: str = "stretch"
     date_format: str | None = None
 
     @property
     def reader(self) -> RawReader:
         """What reads tables."""
-        return RawReader(self.inputs, self.encoder, self.date_format, self.image_size)
+        return RawReader(
+            self.inputs, self.encoder, self.date_format, self.image_size, self.image_fit
+        )
 
     def __call__(self, raw: Any, device: torch.device) -> ModelInputs:
         """Return raw inputs encoded and, where they are several, padded, on a device.
@@ -121,7 +125,7 @@ class Feed:
     def _of_images(self, images: Sequence[Any]) -> Tensor:
         if self.inputs is None or len(self.inputs.shape) != 3 or self.inputs.dtype != "uint8":
             raise DataError("inputs are images, the state has none: give them as it was given them")
-        return of_pillow(images, layout_of(self.inputs, self.image_size), "inputs")
+        return of_pillow(images, layout_of(self.inputs, self.image_size, self.image_fit), "inputs")
 
 
 def moved(columns: Columns, device: torch.device) -> ModelInputs:

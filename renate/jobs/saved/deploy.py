@@ -6,10 +6,12 @@ from typing import Any
 from torch import Tensor, nn
 from yaml import YAMLError
 
+from renate.data.images.decode import FITS
 from renate.data.kept.encoders import Encoder, restore
 from renate.data.kept.inputs import Inputs
 from renate.errors import StateError
 from renate.jobs.config_yaml import load as parse
+from renate.jobs.models.building import OUTPUT
 from renate.jobs.predicting.feed import Feed
 from renate.jobs.predicting.predictor import Predictor
 from renate.jobs.saved.from_state import (
@@ -23,6 +25,7 @@ from renate.jobs.saved.from_state import (
     transform_from,
 )
 from renate.jobs.saved.given import maker_of
+from renate.models.own.calling import adapt
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import Updater
@@ -100,6 +103,7 @@ def _network(
             )
 
         tensors = {name.removeprefix("net."): tensor for name, tensor in tensors.items()}
+        adapt(model, node.get(OUTPUT))
     elif model is None:
         model = module_from_state(node, "model", tensors, where, trust)
 
@@ -126,25 +130,44 @@ def _feed_of(
     except ValueError as error:
         raise StateError(f"{where}: {error}: was this state made by renate?") from error
 
-    return Feed(inputs, encoder, *_reading_of(state, manifest, inputs))
+    config = _data_of(state, manifest)
+    resized = _resizing(config, manifest, inputs)
+    return Feed(inputs, encoder, *resized, date_format=_date_format(config))
 
 
-def _reading_of(
-    state: State, manifest: Manifest, inputs: Inputs | None
-) -> tuple[list[int] | None, str | None]:
-    """The size that images were resized to, None where they were taken as they are; and how dates
-    were written in texts, None where as ISO 8601 has them: as the version's config says.
-    """
+def _data_of(state: State, manifest: Manifest) -> dict[str, Any]:
+    """The group `data` of a version's config; empty where it can't be told."""
     try:
         config: Any = parse(bytes(state.read(manifest, "config.yaml")).decode())
-        data: Any = config["data"]
-        size = data.get("image_size")
-        written = (data.get("csv") or {}).get("date_format")
-    except (ValueError, KeyError, TypeError, AttributeError, YAMLError):
-        return None, None
+        data = config["data"]
+    except (ValueError, KeyError, TypeError, YAMLError):
+        return {}
 
-    # A stranger's config says no more of the size than that there is one
-    of_images = inputs is not None and [column.kind for column in inputs.columns] == ["image"]
-    resized = list(inputs.shape[1:]) if inputs is not None and of_images and size else None
+    return dict(data) if isinstance(data, dict) else {}
+
+
+def _date_format(data: dict[str, Any]) -> str | None:
+    """How dates were written in texts; None where as ISO 8601 has them."""
+    dialect = data.get("csv")
+    written = dialect.get("date_format") if isinstance(dialect, dict) else None
     fits = isinstance(written, str) and len(written) <= LONGEST_FORMAT and "${" not in written
-    return resized, written if fits else None
+    return written if fits else None
+
+
+def _resizing(
+    data: dict[str, Any], manifest: Manifest, inputs: Inputs | None
+) -> tuple[list[int] | None, str]:
+    """The size that images were resized to, as the version's config says, and how; None where they
+    were taken as they are.
+    """
+    if inputs is None or [column.kind for column in inputs.columns] != ["image"]:
+        return None, FITS[0]
+    if data.get("image_size") is None:
+        return None, FITS[0]
+
+    fit = data.get("image_fit", FITS[0])
+    if fit not in FITS:
+        raise StateError(f"{manifest}: data.image_fit={fit}: expected {', '.join(FITS)}")
+
+    # A stranger may say whether to resize, and how; the size is that of the inputs
+    return list(inputs.shape[1:]), fit

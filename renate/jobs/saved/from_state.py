@@ -15,6 +15,8 @@ from renate.build import FROM_STATE, build
 from renate.data.batch import BatchTransform
 from renate.data.kept.encoders import KeptEncoder
 from renate.errors import RenateError, StateError
+from renate.jobs.models.building import OUTPUT, arguments_in, settings_in
+from renate.models.own.calling import adapt
 from renate.problems.base import Problem
 from renate.ranks import Ranks
 from renate.state.contents import deploy_from, encoder_from
@@ -142,10 +144,26 @@ def module_from_state(
 
     A config can ask for a network of any size; without this the memory for it would be taken first.
     """
+    arguments = arguments_in(node, trust, FROM_STATE)
     if node["_target_"].startswith(FROM_STATE):
         with torch.device("meta"):
-            check_tensors(from_state(node, key, nn.Module, where, trust), tensors, where)
-    return from_state(node, key, nn.Module, where, trust)
+            check_tensors(from_state(arguments, key, nn.Module, where, trust), tensors, where)
+
+    made = from_state(arguments, key, nn.Module, where, trust)
+    return adapt(made, output_of(node, where, trust))
+
+
+def output_of(node: dict[str, Any], where: str, trust: Sequence[str]) -> str | int | None:
+    """Which of a network's outputs a state's config says to be the logits.
+
+    Raises:
+        StateError: It says neither a name nor a place.
+    """
+    output = settings_in(node, trust, FROM_STATE).get(OUTPUT)
+    if output is None or (isinstance(output, str | int) and not isinstance(output, bool)):
+        return output
+
+    raise StateError(f"{where}: model.output is {output!r}: was this state made by renate?")
 
 
 def node_of(problem: Problem) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from renate.errors import ConfigError, StateError
 from renate.fitting.measure import Measure
 from renate.jobs.builders import criterion_of, transform
 from renate.jobs.context import OURS, Job
+from renate.jobs.models.building import OUTPUT, build_model
 from renate.jobs.saved.from_state import from_state, load_into, module_from_state, transform_from
 from renate.jobs.saved.given import maker_of
 from renate.jobs.saved.restore import Saved
@@ -54,7 +55,8 @@ def model_of(job: Job, saved: Saved) -> nn.Module:
     if made_by is None:
         model = module_from_state(node, "model", tensors, where, trusted(job))
     elif is_given_again:
-        model = job.build("model")
+        own = job.node("model") | {OUTPUT: node.get(OUTPUT)}
+        model = build_model(own, job.config["trust"])
     else:
         raise StateError(f"{where} was made by {made_by}: give the model again")
 
@@ -157,7 +159,8 @@ def _difference(job: Job, saved: Saved, group: str) -> str | None:
         return None
 
     for name, value in ours.items():
-        if name not in OURS and value is not None and _plain(value) != _plain(theirs.get(name)):
+        ours_alone = name in (*OURS, "weights", "freeze")
+        if not ours_alone and value is not None and _plain(value) != _plain(theirs.get(name)):
             return f"model.{name}={value}: the version has {theirs.get(name)}"
 
     return None

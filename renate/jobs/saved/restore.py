@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from yaml import YAMLError
 
-from renate.build import build
 from renate.data.base import Known
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.inputs import Inputs
@@ -21,6 +20,7 @@ from renate.errors import ConfigError, CorruptError, StateError
 from renate.jobs.checks.probe import materialise
 from renate.jobs.config_yaml import load as parse
 from renate.jobs.context import Job
+from renate.jobs.models.building import build_model
 from renate.jobs.saved.from_state import (
     Relayed,
     deploy_of,
@@ -169,7 +169,7 @@ def load_model(
     `example`, a few inputs, shapes what lazy modules leave open where no state does.
     """
     trust = job.config["trust"]
-    model: nn.Module = build(node, "model", trust=trust)
+    model = build_model(node, trust)
     outputs = facts["num_outputs"]
     if example is not None and (saved is None or saved.problem.outputs < outputs):
         materialise(model, example)
@@ -190,7 +190,7 @@ def load_model(
             "be built larger"
         )
 
-    old: nn.Module = build(node | {width: known}, "model", trust=trust)
+    old = build_model(node | {width: known}, trust)
     load_into(old, saved.tensors("model"), f"version {saved.manifest.version} of {saved.state.url}")
 
     return grow(old, model)

@@ -10,10 +10,11 @@ from renate.build import build, infer, shipped
 from renate.errors import ConfigError, JobError, nearest
 from renate.fitting.measure import Measure
 from renate.fitting.measured.values import EACH
-from renate.jobs.builders import check_fits, transform
+from renate.jobs.builders import check_fits, criterion_of, transform
 from renate.jobs.chunks import Test
 from renate.jobs.context import Job
 from renate.jobs.saved.restore import Saved
+from renate.jobs.weighting import BALANCED
 from renate.libraries.torchmetrics import measure_alone
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
@@ -47,6 +48,9 @@ def measure_of(
     _check_objective(job, [*(name for name in metrics if not name.endswith(EACH)), "loss"])
     for metric in metrics.values():
         measure_alone(metric)
+
+    if job.config["loss"].get("weight") == BALANCED:  # that is of training data
+        criterion = criterion_of(job, problem)
 
     trainer = job.config["trainer"]
     test = transform(job, "test", device)

@@ -195,6 +195,15 @@ def test_values_of_a_users_own_types() -> None:
     assert torch.equal(rows[0], rows[1])
     assert not torch.equal(rows[0], rows[2])
 
+    gone = {
+        "at": [pd.NaT, None],
+        "city": [pd.NA, None],
+        "age": [pd.NA, None],
+        "price": [pd.NA, None],
+    }
+    rows = encoder.encode(gone)
+    assert torch.equal(rows[0], rows[1])
+
 
 @pytest.mark.parametrize(
     ("change", "text"),

@@ -54,6 +54,7 @@ def scores(version: int) -> dict[str, Any]:
     return after
 
 
+@pytest.mark.slow
 def test_three_weeks_of_an_untidy_export(workdir: Path) -> None:
     write_week("1.csv", 1, ["München", "Kiel", "Köln", "Bonn"])
     write_week("2.csv", 2, ["München", "Kiel", "Köln", "Bonn", "Ulm"], order=-1)

@@ -23,7 +23,14 @@ TOPICS = {
     "science": ["atom", "cell", "theory", "planet", "data", "lab"],
     "money": ["bank", "stock", "price", "market", "trade", "tax"],
 }
-ASKED = ["data=text", "model=text_bag", "optimizer=adam", "optimizer.lr=0.02"]
+ASKED = [
+    "data=text",
+    "data.text=text",
+    "data.target=label",
+    "model=text_bag",
+    "optimizer=adam",
+    "optimizer.lr=0.02",
+]
 QUICK = ["trainer.max_epochs=3", "data.batch_size=16", "data.vocab_size=400"]
 
 
@@ -168,7 +175,7 @@ def test_what_is_held_out_follows_from_the_text(workdir: Path) -> None:
 def test_what_was_cut_is_said(workdir: Path) -> None:
     rows = [*rows_of(1), {"text": "goal " * 40, "label": "sports"}]
     said = source(workdir, rows, max_length=32).load(seed=0).notes
-    assert any("a vocabulary of 3" in line or "a vocabulary of 4" in line for line in said)
+    assert any("inputs: 'text' as text, by a tokenizer of 3" in line for line in said), said
     assert f"data.text=text: 1 of {len(rows)} examples are longer than" in said[-1]
     assert "data.max_length=32 tokens, and cut there" in said[-1]
 
@@ -222,7 +229,8 @@ def test_other_settings_and_other_models_are_refused(workdir: Path) -> None:
         (["data.text=words"], "has texts=['words'], that of the state ['text']"),
         (["data.tokenizer=other.json"], "has tokenizer='other.json', that of the state None"),
     ]:
-        refused = command(*asked, "state.url=./state", "seed=1", *more, cwd=workdir, code=1)
+        again = ["state.url=./state", "data.seen=again"]
+        refused = command(*asked, *again, *more, cwd=workdir, code=1)
         assert said in refused.stderr.splitlines()[-1]
 
     refused = command(*QUICK[:1], "model=text_bag", cwd=workdir, code=1).stderr.splitlines()[-1]
@@ -251,7 +259,7 @@ def test_news_in_three_weekly_updates(
     for week in (1, 2, 3):
         pq.write_table(news.slice((week - 1) * rows, rows), workdir / f"{week}.parquet")
         command(
-            "data=text",
+            *("data=text", "data.text=text", "data.target=label"),
             f"data.train={week}.parquet",
             f"data.test={data_dir / 'ag_news' / 'test.parquet'}",
             *(f"model={model[0]}", *model[1:]),

@@ -92,7 +92,7 @@ def exact_numbers(values: Array, there: Array, where: str) -> Array:
 
 
 def _number(value: Any, name: str, row: int) -> float:
-    if value is None:
+    if is_gone(value):
         return float("nan")
     if isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
         return float(value)
@@ -117,18 +117,36 @@ def texts_of(values: Any, name: str, *, numbers: bool, trimmed: bool) -> Array:
         values = values.tolist()
 
     found = np.empty(len(values), object)
+    if set(map(type, values)) <= {str, type(None)}:
+        # Each text is looked at once, however often it comes
+        known = {value: _bare(value, trimmed=trimmed) for value in set(values)}
+        found[:] = [known[value] for value in values]
+        return found
+
     for row, value in enumerate(values):
-        if value is None or value != value:
+        if is_gone(value):
             continue
         if not isinstance(value, str):
             if not numbers or not isinstance(value, bool | int | float):
                 raise CellError(name, row, f"holds {_shown(value)}, expected text")
             value = spelt(value)
 
-        text = value.strip() if trimmed else value
-        found[row] = text if text.strip() else None
+        found[row] = _bare(value, trimmed=trimmed)
 
     return found
+
+
+def _bare(text: str | None, *, trimmed: bool) -> str | None:
+    if text is None or not text.strip():
+        return None
+    return text.strip() if trimmed else text
+
+
+def is_gone(value: Any) -> bool:
+    """Whether a value stands for none: None, NaN, NaT or pandas' NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating | np.datetime64) and bool(value != value)
 
 
 def spelt(value: float) -> str:
@@ -173,7 +191,7 @@ def dates_of(values: Any, name: str, *, zoned: bool) -> Array:
 
 
 def _moment(value: Any, name: str, row: int) -> datetime | None:
-    if value is None or value != value or value == "":
+    if is_gone(value) or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, np.datetime64):
         value = value.astype(MICROSECONDS).item()
@@ -183,8 +201,8 @@ def _moment(value: Any, name: str, row: int) -> datetime | None:
         return datetime(value.year, value.month, value.day)
 
     try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return datetime.fromisoformat(value.strip())
+    except (AttributeError, TypeError, ValueError):
         what = f"holds {_shown(value)}, expected a date as in 2026-11-27 or 2026-11-27T13:45"
         raise CellError(name, row, what) from None
 

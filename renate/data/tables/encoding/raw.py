@@ -100,7 +100,7 @@ class RawTables:
         elif kind is None:
             kind = "date" if held == "instant" else held
 
-        if kind == "date" and held == "text" and self._any_zone(name):
+        if kind == "date" and held == "text" and holds_zones(self._texts(name)):
             held = "zoned text"
         return name, kind, held
 
@@ -112,11 +112,6 @@ class RawTables:
             column = read.table.column(name)
             chunks += (column if is_text(column.type) else column.cast(pa.string())).chunks
         return pa.chunked_array(chunks, pa.string())
-
-    def _any_zone(self, name: str) -> bool:
-        import pyarrow.compute as pc
-
-        return bool(pc.any(pc.match_substring_regex(self._texts(name), ISO_ZONED)).as_py())
 
     def _text_column(
         self, name: str, stored: Mapping[str, str], encoder: TableEncoder
@@ -150,11 +145,17 @@ class RawTables:
             try:
                 parts.append(cells_of(column, encoding, where, self.date_format))
             except CellError as error:
-                kept = self.places.kept.get(file)
-                raise error.at(file, error.row if kept is None else int(kept[error.row])) from error
+                raise error.at(file, self.places.row_in(file, error.row)) from error
 
         found: Array = np.concatenate(parts)
         return found
+
+
+def holds_zones(texts: Any) -> bool:
+    """Whether some text is a time in ISO 8601 with a zone."""
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring_regex(texts, ISO_ZONED)).as_py())
 
 
 def check_filled(file: str, read: Read, names: Sequence[str], remedy: str) -> None:

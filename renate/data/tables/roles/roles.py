@@ -1,6 +1,6 @@
 """What the columns of tables are for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,18 +23,22 @@ class Roles:
     Attributes:
         target: The column to predict, or several.
         inputs: Those to predict from; None takes all others.
+        marks: key of the config -> the columns that it names: `weight`, `key`, `group` and `time`,
+            as far as they are given. But for `time` they are no inputs unless `inputs` names them.
     """
 
     target: str | list[str]
     inputs: list[str] | None
+    marks: Mapping[str, list[str]]
 
     @classmethod
-    def of(cls, target: Any, inputs: Any) -> "Roles":
+    def of(cls, target: Any, inputs: Any, marks: Mapping[str, Any]) -> "Roles":
         """Return roles as a config gives them.
 
         Raises:
             ConfigError: They contradict themselves.
         """
+        known = {key: _names(value) for key, value in marks.items() if value is not None}
         # a column may be named by a number
         several = isinstance(target, Sequence) and not isinstance(target, str)
         made: str | list[str] = [str(name) for name in target] if several else str(target)
@@ -53,12 +57,33 @@ class Roles:
                     "data.inputs=[]: name a column, or give null for all but data.target"
                 )
 
-        roles = cls(made, named)
+        roles = cls(made, named, known)
         both = [name for name in named or [] if name in roles.targets]
         if both:
             raise ConfigError(f"data.inputs={named} holds data.target={both[0]}: take it out")
 
+        roles._check_marks()
         return roles
+
+    def _check_marks(self) -> None:
+        for key, names in self.marks.items():
+            for name in names:
+                if name in self.targets:
+                    raise ConfigError(f"data.{key}={name} is data.target: name another column")
+            if not names or (key in ("weight", "time") and len(names) > 1):
+                raise ConfigError(f"data.{key}={names}: expected one column")
+
+        sayers = [f"data.{key}" for key in ("key", "group", "time") if key in self.marks]
+        if len(sayers) > 1:
+            raise ConfigError(
+                f"{' and '.join(sayers)} each say which examples are held out: give one of them"
+            )
+
+    @property
+    def no_inputs(self) -> set[str]:
+        """Columns that are no inputs where `inputs` doesn't name them."""
+        marked = {name for key, names in self.marks.items() if key != "time" for name in names}
+        return {*self.targets, *(marked - set(self.inputs or []))}
 
     @property
     def targets(self) -> list[str]:
@@ -170,6 +195,12 @@ def _lacking(column: Any) -> np.ndarray[Any, Any]:
         gone = pc.is_null(column, nan_is_null=True)
 
     return to_numpy(gone if isinstance(gone, pa.ChunkedArray) else pa.chunked_array([gone]))
+
+
+def _names(value: Any) -> list[str]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [str(name) for name in value]
+    return [str(value)]
 
 
 def _rows(flags: np.ndarray[Any, Any]) -> str:

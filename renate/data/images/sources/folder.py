@@ -1,0 +1,95 @@
+"""Images in folders, one for each class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from renate.data.base import Source
+from renate.data.fingerprint import contents
+from renate.data.images.image_files import ImageFiles
+from renate.data.images.rules import ImageRules
+from renate.data.images.sources.listing import Classes, files_below, tests_of
+from renate.data.images.sources.reading import ImageReader, placeholder
+from renate.data.kept.reading import check_test_size
+from renate.data.kept.trained import AGAIN
+from renate.data.table import File, Readable, Table
+
+
+@dataclass(kw_only=True)
+class ImageFolder(Source):
+    """Images as files, `photos/cat/1.jpg`: the first folder below `train` is the label.
+
+    Each becomes uint8 [C, H, W] as a viewer shows it, decoded once by all processors and kept.
+
+    Args:
+        train: A folder, a glob of such or a list; also URLs such as s3://bucket/photos. One that
+            holds `train` and `val` or `test`, and nothing else, has the tests too.
+        test: The same, or name -> such, each a column of the accuracy matrix; null takes those
+            that `train` has, else holds `test_size` of it out.
+        test_size: The fraction that is held out where there is no test.
+        image_size: [height, width]; null takes images as they are, all of one size.
+        image_fit: How an image of another shape gets there: `stretch`, `crop` or `pad`.
+        corrupt: What becomes of images that can't be decoded: `error`, or `skip` leaves them out
+            and says how many.
+        cache_dir: Where decoded images are kept; null is ~/.cache/renate.
+        seen: `new` trains on files that no earlier version has trained on, `again` on all.
+    """
+
+    train: Any
+    test: Any
+    test_size: float
+    image_size: Sequence[int] | None
+    image_fit: str
+    corrupt: str
+    cache_dir: str | None
+    seen: str = AGAIN
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.rules = ImageRules(self.image_size, self.image_fit, self.corrupt)
+
+    def files(self) -> dict[str, Any]:
+        """Return the images of each class, by the key that names their folder.
+
+        Raises:
+            DataError: A folder that isn't there, or holds no classes.
+        """
+        return files_below(self.train, self.test)
+
+    def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
+        """Decode the images of all classes.
+
+        Raises:
+            DataError: A folder without classes, or an image that is refused.
+        """
+        files = self.files()
+        tests = tests_of(files)
+        check_test_size(tests or None, self.test_size)
+        table = self._table(files["train"], None)
+        if not tests:
+            return table, self.test_size
+
+        return table, {name: self._table(part, table.inputs) for name, part in tests.items()}
+
+    def _table(self, classes: Classes, like: Any) -> Table:
+        paths = [path for files in classes.values() for path in files]
+        labels = [label for label, files in classes.items() for _ in files]
+        reader = ImageReader(self.rules, self.cache_dir, self.known, self.show)
+        hashes = contents(paths, reader.cache)
+
+        targets = np.empty(len(labels), object)
+        targets[:] = labels
+        whole = Table(
+            placeholder(len(paths)),
+            targets,
+            columns=(("image", "image"),),
+            files=tuple(
+                File(path, 1, content) for path, content in zip(paths, hashes, strict=True)
+            ),
+            target="label",
+            target_kind="text",
+            where="the folders' names",
+        )
+        return reader.table(whole, [("image", ImageFiles(paths))], hashes, like)

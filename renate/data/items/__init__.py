@@ -1,0 +1,1 @@
+"""Items of data sets: as tensors, and read when they are needed."""

@@ -1,0 +1,1 @@
+"""Tables of which some columns are taken by their names."""

@@ -1,0 +1,146 @@
+"""Tables of which some columns are taken by name, and a target: of texts, of paths of images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from renate.data.fingerprint import contents, expand
+from renate.data.table import File
+from renate.data.tables.choice import check_names
+from renate.data.tables.csv_files.dialect import Dialect
+from renate.data.tables.matching import target_kind_of
+from renate.data.tables.parquet import Read
+from renate.data.tables.read import empty_values, joined, read_files
+from renate.data.tables.targets import of_arrow
+from renate.data.tables.values import Places
+from renate.errors import ConfigError, DataError, nearest
+
+Paths = str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of some files.
+
+    Attributes:
+        files: Their names.
+        reads: What was read of each.
+        columns: The columns that were asked for.
+        target: The column to predict.
+    """
+
+    files: Sequence[str]
+    reads: Sequence[Read]
+    columns: Sequence[str]
+    target: str
+
+    @property
+    def counts(self) -> list[int]:
+        """How many rows each file has."""
+        return [read.table.num_rows for read in self.reads]
+
+    @property
+    def where(self) -> str:
+        """What the target is, for messages."""
+        return f"{Places(list(self.files), self.counts).title}: column '{self.target}'"
+
+    @property
+    def whole(self) -> Any:
+        """One Arrow table of the columns and the target; images that are unread are null there.
+
+        Raises:
+            DataError: Columns of one name are of kinds which can't be one.
+        """
+        names = [*self.columns, self.target]
+        return joined(self.files, [read.table.select(names) for read in self.reads])
+
+    def targets(self) -> np.ndarray[Any, Any]:
+        """The target, see `Targets.values`."""
+        return of_arrow(self.whole.column(self.target), self.where)
+
+    @property
+    def target_kind(self) -> str | None:
+        """See `Inputs.target_kind`."""
+        return target_kind_of(self.whole.schema.field(self.target).type)
+
+    def kept(self, cache: Path | None) -> tuple[File, ...]:
+        """What a lineage says of the files."""
+        hashes = [read.sha256 for read in self.reads]
+        return tuple(map(File, self.files, self.counts, contents(self.files, cache), hashes))
+
+
+def read_named(
+    train: Paths,
+    test: Paths | Mapping[str, Paths] | None,
+    columns: Sequence[str],
+    target: str,
+    dialect: Dialect,
+) -> tuple[Rows, dict[str, Rows]]:
+    """Read the training files, and name -> test files.
+
+    Raises:
+        DataError: No such file, or one that can't be read, lacks a column, or has empty values.
+    """
+    found = expand(train, "data.train")
+    named: Mapping[str, Paths] = {}
+    if isinstance(test, Mapping):
+        named = test
+    elif test is not None:
+        named = {"test": test}
+
+    tests = {str(name): expand(paths, "data.test") for name, paths in named.items()}
+
+    # together, so that a column of CSV is text in all of them or in none
+    files = list(dict.fromkeys([*found, *chain(*tests.values())]))
+    reads = read_files(files, dialect, columns)
+    for file, read in reads.items():
+        _check(file, read, columns, target)
+
+    def rows(files: list[str]) -> Rows:
+        return Rows(files, [reads[file] for file in files], columns, target)
+
+    return rows(found), {name: rows(files) for name, files in tests.items()}
+
+
+def _check(file: str, read: Read, columns: Sequence[str], target: str) -> None:
+    table = read.table
+    names = table.column_names
+    check_names(file, names)
+    for name in [*columns, target]:
+        if name not in names:
+            raise DataError(
+                f"{file}: no column '{name}'{nearest(name, names)} ({', '.join(names)})"
+            )
+
+    for name in columns:
+        column = read.column(name)
+        if not column.null_count:
+            continue
+
+        first = ""
+        if name not in read.unread:
+            first = f", the first in row {column.is_null().index(True).as_py()} (the first is 0)"
+        raise DataError(
+            f"{file}: column '{name}' has {column.null_count} empty values{first}: fill them or "
+            "drop the rows"
+        )
+
+    if empty := empty_values(table.column(target)):
+        raise DataError(f"{file}: column '{target}' has {empty} empty values: drop those rows")
+
+
+def check_target(target: str, known: str | None) -> None:
+    """Return if a state that knows a target has this one.
+
+    Raises:
+        ConfigError: It has another.
+    """
+    if known is not None and known != target:
+        raise ConfigError(
+            f"data.target={target}: the state's target is '{known}': rename the column, or start "
+            "another state"
+        )

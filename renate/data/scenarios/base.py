@@ -1,0 +1,88 @@
+"""How one data set is cut into chunks, each the data of one update."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from renate.data.batch import Columns, length, select
+from renate.errors import ConfigError, DataError
+from renate.seeds import derive
+
+
+class Scenario(ABC):
+    """A rule that cuts columns into `chunks` parts, the same for training, validation and test
+    data.
+
+    Attributes:
+        chunks: How many.
+    """
+
+    def __init__(self, chunks: int) -> None:
+        if chunks < 1:
+            raise ConfigError(f"scenario.chunks={chunks}: expected 1 or more")
+        self.chunks = chunks
+
+    def cut(
+        self, columns: Columns, index: int, *, part: str, seed: int, num_classes: int
+    ) -> Columns:
+        """Return chunk `index` (from 0) of the columns of a part: `train`, `val` or `test`.
+
+        Raises:
+            ConfigError: There is no such chunk, or the scenario doesn't fit the data.
+            DataError: The chunk has no test examples.
+        """
+        if not 0 <= index < self.chunks:
+            raise ConfigError(
+                f"job.chunk={index}: expected 0 to {self.chunks - 1}, the scenario has "
+                f"{self.chunks} chunks"
+            )
+
+        chunk = self.take(columns, index, part, seed, num_classes)
+        if part == "test" and not length(chunk):
+            raise DataError(
+                f"chunk {index} of {self.chunks} has no test examples: data.test lacks its classes"
+            )
+
+        return chunk
+
+    @abstractmethod
+    def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
+        """Return a valid chunk."""
+
+    def classes(self, index: int, *, seed: int, num_classes: int) -> list[int] | None:
+        """The class indices that a chunk is about; None where chunks don't differ in that."""
+        return None
+
+
+class NoScenario(Scenario):
+    """The data is the chunk."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
+        """Return the columns as they are."""
+        return columns
+
+
+def disjoint(columns: Columns, index: int, chunks: int, part: str, seed: int) -> Columns:
+    """One of `chunks` disjoint random parts."""
+    generator = torch.Generator().manual_seed(derive(seed, f"parts of {part}"))
+    parts = torch.tensor_split(torch.randperm(length(columns), generator=generator), chunks)
+    return select(columns, parts[index].sort().values)
+
+
+def tensor_of(columns: Columns, scenario: str) -> Tensor:
+    """Return the inputs of a scenario that changes them.
+
+    Raises:
+        DataError: They are several, or of different lengths.
+    """
+    inputs = columns.get("inputs")
+    if not isinstance(inputs, Tensor):
+        raise DataError(
+            f"scenario={scenario} needs inputs that are one tensor, these are a mapping: "
+            "scenario=iid or class_incremental"
+        )
+    return inputs

@@ -1,0 +1,1 @@
+"""What the columns of tables are for, and what those give that are neither inputs nor targets."""

@@ -1,0 +1,1 @@
+"""The network of a job: how it is built, and what it begins with."""

@@ -1,0 +1,47 @@
+"""The mean of a loss over examples that have weights."""
+
+from copy import copy
+
+import torch
+from torch import Tensor, nn
+
+from renate.errors import ConfigError
+
+# Whose own weights of classes divide their mean too, as torch has it
+OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss)
+
+
+def weighted_mean(
+    criterion: nn.Module, outputs: Tensor, targets: Tensor, weights: Tensor
+) -> Tensor:
+    """Return Σ w l / Σ w, a scalar; where the criterion weighs classes by c, Σ w c l / Σ w c.
+
+    With equal weights it is the criterion's own mean. Where all are 0 it is 0.
+
+    Args:
+        criterion: A loss with a `reduction`, as torch's have.
+        outputs: [B, K].
+        targets: As the criterion takes them.
+        weights: Of each example, 0 or more, [B].
+
+    Raises:
+        ConfigError: The criterion gives no loss of each example.
+    """
+    if getattr(criterion, "reduction", None) != "mean":
+        raise ConfigError(
+            f"data.weight: {type(criterion).__name__} gives no loss of each example: take one with "
+            "loss.reduction, as torch's have"
+        )
+
+    single = copy(criterion)
+    single.reduction = "none"  # type: ignore[assignment]
+    losses: Tensor = single(outputs, targets)
+    if losses.ndim > 1:
+        losses = losses.flatten(1).mean(1)
+
+    total = weights
+    of_classes = getattr(criterion, "weight", None)
+    if isinstance(criterion, OF_CLASSES) and of_classes is not None:
+        total = weights * of_classes[targets]
+
+    return (weights * losses).sum() / total.sum().clamp(min=torch.finfo(losses.dtype).tiny)

@@ -1,0 +1,1 @@
+"""What makes any module the model of an update."""

@@ -32,7 +32,7 @@ from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
 from renate.jobs.scoring.measured import measure_of, old_and_new, score
-from renate.jobs.weighting import check_weights
+from renate.jobs.scoring.weighting import check_weights
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive

@@ -14,7 +14,7 @@ from renate.jobs.builders import check_fits, criterion_of, transform
 from renate.jobs.chunks import Test
 from renate.jobs.context import Job
 from renate.jobs.saved.restore import Saved
-from renate.jobs.weighting import BALANCED
+from renate.jobs.scoring.weighting import BALANCED
 from renate.libraries.torchmetrics import measure_alone
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks

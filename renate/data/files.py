@@ -135,15 +135,13 @@ class Files(Source):
         """Let the encoder be the state's; only at a first update data say whether there is one."""
         if known is not None and known.target == target_of(self._table_encoder()):
             self.encoder = self._table_encoder()
-
         super().take_up(known)
 
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
         """Read all files, and match the columns of the test files to those of `train`.
 
         Raises:
-            DataError: No such file, or one that can't be read, lacks a column, or holds what can't
-                be used.
+            DataError: No such file, or one that can't be read or used, or lacks a column.
             ConfigError: `target` or `inputs` aren't those of the state.
         """
         train = expand(self.train, "data.train")

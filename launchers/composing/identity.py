@@ -27,7 +27,18 @@ from renate.state.manifest import Manifest
 from renate.state.versions import State
 
 # Where a job runs and what watches it doesn't change its result.
-NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
+NO_IDENTITY = (
+    "backend",
+    "tuner",
+    "search_space",
+    "logger",
+    "run_dir",
+    "resume",
+    "state",
+    "hydra",
+    "tags",
+    "notes",
+)
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
 # Sources of renate's own of which a config doesn't say all that they read
@@ -95,6 +106,8 @@ def identify(config: DictConfig) -> JobRecord:
         unread=unread,
         already=already,
         nothing_new=nothing,
+        tags=list(resolved["tags"] or []),
+        notes=resolved["notes"],
     )
 
 

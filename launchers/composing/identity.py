@@ -27,18 +27,8 @@ from renate.state.manifest import Manifest
 from renate.state.versions import State
 
 # Where a job runs and what watches it doesn't change its result.
-NO_IDENTITY = (
-    "backend",
-    "tuner",
-    "search_space",
-    "logger",
-    "run_dir",
-    "resume",
-    "state",
-    "hydra",
-    "tags",
-    "notes",
-)
+SAID = ("tags", "notes")  # what a user says of a job
+NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
 # Sources of renate's own of which a config doesn't say all that they read
@@ -106,8 +96,6 @@ def identify(config: DictConfig) -> JobRecord:
         unread=unread,
         already=already,
         nothing_new=nothing,
-        tags=list(resolved["tags"] or []),
-        notes=resolved["notes"],
     )
 
 
@@ -118,7 +106,9 @@ def _is_next(job: str, state: dict[str, Any]) -> bool:
 
 def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str]) -> str:
     """A hash of all that a result depends on, but for the version that the job starts from."""
-    asked = _by_name({key: value for key, value in plain.items() if key not in NO_IDENTITY})
+    asked = _by_name(
+        {key: value for key, value in plain.items() if key not in (*NO_IDENTITY, *SAID)}
+    )
     named = files_of(resolved["data"], trust)
     files = {f"data.{key}": patterns for key, patterns in sorted(named.items())}
     parts = [
@@ -148,9 +138,8 @@ def _by_name(node: Any) -> Any:
     file = found.get(CONFIG_FILE)
     if isinstance(file, dict):
         name = Path(str(file.get("path"))).name
-        if passed := FILE.fullmatch(name):
-            name = passed[1]
-        found[CONFIG_FILE] = {**file, "path": name}
+        passed = FILE.fullmatch(name)
+        found[CONFIG_FILE] = {**file, "path": passed[1] if passed else name}
     elif file is None:
         found.pop(CONFIG_FILE, None)
     if found.get(OUTPUT, OUTPUT) is None:

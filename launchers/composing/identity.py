@@ -27,8 +27,8 @@ from renate.state.manifest import Manifest
 from renate.state.versions import State
 
 # Where a job runs and what watches it doesn't change its result.
-SAID = ("tags", "notes")  # what a user says of a job
 NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
+NO_IDENTITY += ("tags", "notes")  # what a user says of a job
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
 # Sources of renate's own of which a config doesn't say all that they read
@@ -106,9 +106,7 @@ def _is_next(job: str, state: dict[str, Any]) -> bool:
 
 def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str]) -> str:
     """A hash of all that a result depends on, but for the version that the job starts from."""
-    asked = _by_name(
-        {key: value for key, value in plain.items() if key not in (*NO_IDENTITY, *SAID)}
-    )
+    asked = _by_name({key: value for key, value in plain.items() if key not in NO_IDENTITY})
     named = files_of(resolved["data"], trust)
     files = {f"data.{key}": patterns for key, patterns in sorted(named.items())}
     parts = [

@@ -110,6 +110,7 @@ class HydraLauncher(JobLauncher, Launcher):
             if Path(str(sweep.dir)).absolute() != job.directory.path.parent:
                 links.append((Path(str(sweep.dir), str(sweep.subdir)), job))
 
+        check_outputs([job for job, _ in composed])
         folder.mkdir(parents=True, exist_ok=True)
         for place, job in links:
             _link(place, job.directory.path)
@@ -217,6 +218,25 @@ def _result_of_version(job: ComposedJob) -> JobResult:
         nothing_new=job.record.nothing_new,
         job=str(maker.path) if maker is not None and earlier is not None else None,
     )
+
+
+def check_outputs(jobs: Sequence[ComposedJob]) -> None:
+    """Return if no two jobs write one file.
+
+    Raises:
+        ConfigError: Two do.
+    """
+    written: dict[Path, str] = {}
+    for job in jobs:
+        output = job.config.get("output")
+        if output in (None, "-") or job.config.job.name != "predict":
+            continue
+        path = Path(str(output)).absolute()
+        if written.setdefault(path, job.id) != job.id:
+            raise ConfigError(
+                f"output={output}: two jobs of the sweep would write it: name it by what differs, "
+                "as 'output=pred-${job.version}.parquet'"
+            )
 
 
 def _job_return(job: ComposedJob, settings: DictConfig, result: JobResult) -> JobReturn:

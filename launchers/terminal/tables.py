@@ -71,7 +71,7 @@ def _print_place(out: Console, job: ComposedJob, result: JobResult) -> None:
         if job.config.state.url is None:
             said += f"; as the first of another state: {command([], *publish, '--url', 'URL')}"
         out.print(said, markup=False)
-    elif result.completed:
+    elif result.completed and result.evaluated is None and result.predicted is None:
         out.print(f"{job.name}: publish with {command([], *publish)}", markup=False)
 
 

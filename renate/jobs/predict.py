@@ -44,9 +44,8 @@ def run(job: Job) -> dict[str, Any]:
     given = maker_of(job.config["model"]["_target_"]) is not None
     model = job.build("model") if given else None
     predictor = predictor_of(state, manifest, model=model, trust=trusted(job))
-    table = AnswerTable(
-        predictor.problem, every=_every(config["probabilities"]), keep=_keep(config["keep"])
-    )
+    every = one_of("probabilities", config["probabilities"], ("best", "all")) == "all"
+    table = AnswerTable(predictor.problem, every=every, keep=_keep(config["keep"]))
 
     count = Prediction(job, predictor, table).into(path, files)
     seconds = time.monotonic() - began
@@ -98,6 +97,8 @@ class Prediction:
         self.job = job
         self.table = table
         self.keep = _keep(job.config["job"]["keep"])
+        surplus = one_of("surplus", job.config["job"]["surplus"], ("error", "ignore"))
+        self.ignores = surplus == "ignore"
         self.batch_size = _batch_size(job.config["job"]["batch_size"], trainer["eval_batch_size"])
         self.dialect = Dialect.of(data.get("csv"))
         self.threads = Threads.of(trainer)
@@ -114,7 +115,8 @@ class Prediction:
             size = data.get("image_size")
             fit = data.get("image_fit", fit)
 
-        self.reader = RawReader(feed.inputs, feed.encoder, self.dialect.date_format, size, fit)
+        written = self.dialect.date_format or feed.date_format
+        self.reader = RawReader(feed.inputs, feed.encoder, written, size, fit)
         if not self.reader.columns:
             raise DataError(
                 "the state's inputs have no names by which columns could be found: "
@@ -172,7 +174,7 @@ class Prediction:
                 hint = nearest(name, there) or f" ({', '.join(there[:10])})"
                 raise DataError(f"{chunk.file}: no column '{name}', which job.keep names{hint}")
 
-        if self.job.config["job"]["surplus"] == "ignore":
+        if self.ignores:
             return
 
         wanted = self.reader.columns
@@ -191,11 +193,16 @@ def _keep(names: object) -> list[str]:
     return [str(name) for name in (names if isinstance(names, list | tuple) else [])]
 
 
-def _every(asked: object) -> bool:
-    if asked not in ("best", "all"):
-        close = nearest(str(asked), ("best", "all"))
-        raise ConfigError(f"job.probabilities={asked}: expected best or all{close}")
-    return asked == "all"
+def one_of(key: str, asked: object, choices: tuple[str, ...]) -> str:
+    """Return what a key of the group `job` says.
+
+    Raises:
+        ConfigError: It is none of the choices.
+    """
+    if asked not in choices:
+        close = nearest(str(asked), choices)
+        raise ConfigError(f"job.{key}={asked}: expected {' or '.join(choices)}{close}")
+    return str(asked)
 
 
 def _batch_size(asked: object, default: int) -> int:

@@ -75,7 +75,7 @@ def test_values_of_several_lines_and_long_ones() -> None:
     [
         (
             'x,y,label\n1,"1,000",0\n1,2,1\n',
-            "row 0 (the first is 0), column 'y' holds '1,000': data.csv.decimal=comma reads 3,14",
+            "row 0 (the first is 0), column 'y' holds '1,000': data.csv.decimal=comma or data.csv.t",
         ),
         (
             'x,label\n"1,5",0\n2,1\n',

@@ -64,8 +64,10 @@ NEEDS = {
 }
 # What needs a package that isn't in `dev`
 ELSEWHERE = {("logger", "mlflow"): "mlflow", ("logger", "wandb"): "wandb"}
-# What imports transformers
+# What imports transformers; large networks of one class, of which one option does
 LONG = {("model", "text_transformer"), ("model", "vit")}
+LONG |= {("model", f"resnet{depth}_224px") for depth in (18, 34, 50)}
+LONG |= {("model", "resnet34_32px"), ("model", "resnet50_32px")}
 TUNED = {
     "tuner": ["search_space=lr", "tuner.max_trials=2"],
     "search_space": ["tuner=random", "tuner.max_trials=2"],

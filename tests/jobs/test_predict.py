@@ -177,6 +177,7 @@ def test_the_command_says_where_it_went_and_prints(state: Path) -> None:
 
 
 MISTAKES = [
+    (["output=o.csv", "job.surplus=ignor"], "expected error or ignore, did you mean 'ignore'"),
     (["output=out.txt"], "expected .parquet, .csv, .jsonl"),
     (["output=no/out.csv"], "there is no folder no"),
     (["output=in/1.parquet"], "is one of the files that are read"),
@@ -238,6 +239,26 @@ def test_its_own_output_is_replaced_and_others_only_when_asked(state: Path) -> N
     assert "prediction" in Path("mine.csv").read_text()
 
 
+@pytest.mark.slow
+def test_dates_are_read_as_they_were_written_in_training(workdir: Path) -> None:
+    table = rows(60).drop_columns(["id"])
+    days = pa.array([f"{1 + i % 28:02d}.11.2026" for i in range(60)])
+    table.append_column("day", days).to_pandas().to_csv("train.csv", index=False)
+    dialect = "data.csv.date_format='%d.%m.%Y'"
+    asked = [*TRAIN, "data.train=train.csv", "state.url=s", "state.first=true"]
+    renate.run([*asked, dialect])
+    predict("data.train=train.csv", "output=out.parquet")
+    answers = pq.read_table("out.parquet").column("prediction").to_pylist()
+    assert renate.load_model("s").predict(table.append_column("day", days)) == answers
+
+
+def test_two_jobs_do_not_write_one_file(state: Path) -> None:
+    pq.write_table(rows(3).drop_columns("id"), "in/1.parquet")
+    asked = [*ASK, "data.train=in/1.parquet", "job.version=1,latest", "output=o.csv"]
+    said = command(*asked, cwd=state, code=1).stderr
+    assert "output=o.csv: two jobs of the sweep would write it" in said
+
+
 def test_surplus_columns_may_be_left_out(state: Path) -> None:
     pq.write_table(rows(3), "in/1.parquet")
     predict("data.train=in/1.parquet", "output=out.parquet", "job.surplus=ignore")
@@ -289,7 +310,9 @@ def test_categories_and_dates_go_through_the_states_encoder(workdir: Path) -> No
     lines = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     model = renate.load_model("s")
     assert [line["prediction"] for line in lines] == model.predict(table)
-    assert {column.name: column.kind for column in model.input.columns}["colour"] == "text"
+    described = {column.name: str(column) for column in model.input.columns}
+    assert described["colour"] == "colour text (category)"
+    assert described["day"] == "day text (date)"
 
 
 @pytest.mark.slow

@@ -119,7 +119,9 @@ def _by_time(
     what to say.
     """
     if known is None:
-        known = Split(asked.test, asked.val, asked.val, asked.key, by=train.held_by)
+        # A number of examples is kept as the share that it is here
+        share = asked.val if asked.val < 1 else min(asked.val / len(times), 0.999)
+        known = Split(asked.test, share, asked.val, asked.key, by=train.held_by)
         notes: list[str] = []
     else:
         notes = _check_shares(known, asked)

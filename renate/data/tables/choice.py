@@ -1,12 +1,12 @@
 """Which columns of tables are inputs and which are targets."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from renate.data.kept.inputs import Inputs, is_name
-from renate.data.tables.csv_files.typed import is_number
+from renate.data.tables.csv_files.typed import is_boolean, is_number
 from renate.data.tables.matching import OtherKindError, index_columns, kind_of, match_columns
 from renate.data.tables.parquet import Read
 from renate.errors import ConfigError, DataError, nearest
@@ -185,14 +185,17 @@ def _first_kind(schemas: Sequence[Any], name: str) -> str:
 
 
 def _odd_value(read: Read, name: str, wanted: Mapping[str, str]) -> str:
-    """Where the first text stands that makes a column of numbers one of texts."""
+    """Where the first text stands that makes a column of another kind one of texts."""
     column = read.column(name)
-    if wanted[name] != "number" or kind_of(column.type) != "text":
+    if kind_of(column.type) != "text":
         return ""
 
+    is_right: Callable[[str], bool] = {"number": is_number, "boolean": is_boolean}.get(
+        wanted[name], lambda text: False
+    )
     for row, scalar in enumerate(column):
         value = scalar.as_py()
-        if value is not None and not is_number(value):
+        if value is not None and not is_right(value):
             shown = value if len(value) <= 40 else f"{value[:40]}…"
             return f" (row {row} holds {shown!r})"
 

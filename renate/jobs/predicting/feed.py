@@ -32,18 +32,20 @@ class Feed:
         image_size: [height, width] that images are resized to; None takes only those of the size
             that the state has.
         image_fit: How they get there: `stretch`, `crop` or `pad`.
+        date_format: How dates are written in texts; None is ISO 8601.
     """
 
     inputs: Inputs | None
     encoder: Encoder | None
     image_size: Sequence[int] | None = None
     image_fit: str = "stretch"
+    date_format: str | None = None
 
     @property
     def reader(self) -> RawReader:
         """What reads tables."""
         return RawReader(
-            self.inputs, self.encoder, image_size=self.image_size, image_fit=self.image_fit
+            self.inputs, self.encoder, self.date_format, self.image_size, self.image_fit
         )
 
     def __call__(self, raw: Any, device: torch.device) -> ModelInputs:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from renate.data.kept.encoders import Encoder, target_of
 from renate.data.kept.inputs import Inputs
 from renate.data.raw.reader import RawReader
+from renate.data.tables.encoding.encoder import TableEncoder
 
 SHOWN = 20  # columns that are listed
 
@@ -18,6 +19,7 @@ class RawColumn:
         kind: `number`, `boolean`, `text`, `date`, `instant`, `image` or `tensor`.
         dtype: Of tensors, as torch calls it; None where an encoder decides.
         shape: Of one example; () of a column's value.
+        meaning: What an encoder makes of it, where that isn't its kind: `category`, `date`.
         low: The least value that training has seen; None where that has no meaning.
         high: The greatest.
     """
@@ -26,6 +28,7 @@ class RawColumn:
     kind: str
     dtype: str | None = None
     shape: tuple[int, ...] = ()
+    meaning: str | None = None
     low: float | None = None
     high: float | None = None
 
@@ -33,6 +36,8 @@ class RawColumn:
         parts = [self.name, self.kind]
         if self.dtype is not None:
             parts.append(self.dtype)
+        if self.meaning is not None:
+            parts.append(f"({self.meaning})")
         if self.shape:
             parts.append(str(list(self.shape)))
         if self.low is not None and self.high is not None:
@@ -70,8 +75,7 @@ def raw_input(inputs: Inputs | None, encoder: Encoder | None) -> RawInput:
     if encoder is not None:
         name = target_of(encoder)
         if encoder.raw_columns:
-            taken = encoder.raw_columns.items()
-            return RawInput(tuple(RawColumn(column, kind) for column, kind in taken), name)
+            return RawInput(_of_encoder(encoder), name)
 
     if inputs is None:
         return RawInput((), name)
@@ -88,6 +92,17 @@ def raw_input(inputs: Inputs | None, encoder: Encoder | None) -> RawInput:
         shape = inputs.shape if alone else ()
         # Of what is standardised the range isn't that of the raw values
         low, high = (None, None) if encoder is not None else (column.low, column.high)
-        columns.append(RawColumn(column.name, column.kind, inputs.dtype, shape, low, high))
+        named = RawColumn(column.name, column.kind, inputs.dtype, shape, low=low, high=high)
+        columns.append(named)
 
     return RawInput(tuple(columns), name)
+
+
+def _of_encoder(encoder: Encoder) -> tuple[RawColumn, ...]:
+    columns = []
+    for name, kind in encoder.raw_columns.items():
+        meaning = kind
+        if isinstance(encoder, TableEncoder):
+            meaning = encoder.encoding_of(name).kind
+        columns.append(RawColumn(name, kind, meaning=meaning if meaning != kind else None))
+    return tuple(columns)

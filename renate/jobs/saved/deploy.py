@@ -10,8 +10,8 @@ from renate.data.images.decode import FITS
 from renate.data.kept.encoders import Encoder, restore
 from renate.data.kept.inputs import Inputs
 from renate.errors import StateError
+from renate.jobs.building.network import OUTPUT
 from renate.jobs.config_yaml import load as parse
-from renate.jobs.models.building import OUTPUT
 from renate.jobs.predicting.feed import Feed
 from renate.jobs.predicting.predictor import Predictor
 from renate.jobs.saved.from_state import (
@@ -29,6 +29,8 @@ from renate.models.own.calling import adapt
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import Updater
+
+LONGEST_FORMAT = 100  # characters of a format of dates
 
 
 def load_model(
@@ -128,30 +130,32 @@ def _feed_of(
     except ValueError as error:
         raise StateError(f"{where}: {error}: was this state made by renate?") from error
 
-    return Feed(inputs, encoder, *_resizing(state, manifest, inputs))
+    return Feed(inputs, encoder, **_reading_of(state, manifest, inputs))
 
 
-def _resizing(
-    state: State, manifest: Manifest, inputs: Inputs | None
-) -> tuple[list[int] | None, str]:
-    """The size that images were resized to, as the version's config says, and how; None where they
-    were taken as they are.
+def _reading_of(state: State, manifest: Manifest, inputs: Inputs | None) -> dict[str, Any]:
+    """How the version's data were read, as its config says: the size that images were resized to
+    and how, and how dates were written in texts. What isn't said is as by default.
     """
-    if inputs is None or [column.kind for column in inputs.columns] != ["image"]:
-        return None, FITS[0]
-
     try:
         config: Any = parse(bytes(state.read(manifest, "config.yaml")).decode())
-        data = config["data"]
-        size = data["image_size"]
+        data: Any = config["data"]
+        resized = data.get("image_size") is not None
         fit = data.get("image_fit", FITS[0])
+        written = (data.get("csv") or {}).get("date_format")
     except (ValueError, KeyError, TypeError, AttributeError, YAMLError):
-        return None, FITS[0]
+        return {}
 
-    if size is None:
-        return None, FITS[0]
-    if fit not in FITS:
-        raise StateError(f"{manifest}: data.image_fit={fit}: expected {', '.join(FITS)}")
+    found: dict[str, Any] = {}
+    if isinstance(written, str) and len(written) <= LONGEST_FORMAT and "${" not in written:
+        found["date_format"] = written
 
-    # A stranger may say whether to resize, and how; the size is that of the inputs
-    return list(inputs.shape[1:]), fit
+    has_images = inputs is not None and [column.kind for column in inputs.columns] == ["image"]
+    if inputs is not None and has_images and resized:
+        if fit not in FITS:
+            raise StateError(f"{manifest}: data.image_fit={fit}: expected {', '.join(FITS)}")
+
+        # A stranger may say whether to resize, and how; the size is that of the inputs
+        found |= {"image_size": list(inputs.shape[1:]), "image_fit": fit}
+
+    return found

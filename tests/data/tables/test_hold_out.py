@@ -139,6 +139,10 @@ def test_numbers_may_be_times_and_equal_times_stay_together() -> None:
         "val": {3},
         "test": {4, 5},
     }
+    first = load("a.parquet", time="day", inputs=["x"], val_size=5)
+    assert len(sides(first)["val"]) == 10, "as many, and those of the same time"
+    assert load("a.parquet", first, time="day", inputs=["x"], val_size=5).split == first.split
+
     pq.write_table(pa.table(table | {"day": [7] * 60}), "a.parquet")
     with pytest.raises(
         DataError, match=r"data.test_size=0.25: the newest of 60 examples are as old"

@@ -136,3 +136,8 @@ def _values(texts: Any, dialect: Dialect) -> Any:
 def is_number(text: str) -> bool:
     """Whether a value would be one in a column of numbers."""
     return bool(re.match(NUMBER, text.strip())) or text.strip() in MISSING
+
+
+def is_boolean(text: str) -> bool:
+    """Whether a value would be one in a column of booleans."""
+    return bool(re.match(BOOLEAN, text.strip())) or text.strip() in MISSING

@@ -1,5 +1,6 @@
 """What kind a column is of, told from its values where that is safe."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from renate.errors import DataError
 # Numbers that a program wouldn't read as such, and what makes them so.
 COMMA = r"^-?[0-9.' ]*[0-9],[0-9]+$"
 SIGNED = r"^[-+]?\s*([€$£]\s*[0-9][0-9.,' ]*|[0-9][0-9.,' ]*\s*[%€$£])$"
+GROUPED = r"-?[0-9]{1,3}(,[0-9]{3})+"
 # A spelling that a number would lose: a postcode, a telephone number.
 CODE = r"^(\+|0)[0-9]+$"
 DATE = r"^\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T].*)?$"
@@ -150,6 +152,8 @@ class TextColumn:
         if self._share(known, COMMA):
             where, value = self._odd(known, COMMA, matching=True)
             remedy = "data.csv.decimal=comma reads 3,14"
+            if re.fullmatch(GROUPED, value):
+                remedy = "data.csv.decimal=comma or data.csv.thousands=comma says what that is"
             if "." in value or value.count(",") > 1 or "'" in value or " " in value:
                 remedy = "data.csv.thousands and data.csv.decimal say what point and comma are"
             raise DataError(f"{where} holds {value!r}: {remedy}, {as_category}")

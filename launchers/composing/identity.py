@@ -27,8 +27,8 @@ from renate.state.manifest import Manifest
 from renate.state.versions import State
 
 # Where a job runs and what watches it doesn't change its result.
-NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
-NO_IDENTITY += ("tags", "notes")  # what a user says of a job
+ELSEWHERE = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
+NO_IDENTITY = (*ELSEWHERE, "tags", "notes")  # and what a user says of a job
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
 # Sources of renate's own of which a config doesn't say all that they read

@@ -33,6 +33,13 @@ EXPERIMENTS = sorted(
 # What an option can't do without.
 NEEDS = {
     ("job", "evaluate"): ["state.url=./state"],
+    ("job", "predict"): [
+        "state.url=./state",
+        "data=files",
+        "data.train=new.parquet",
+        "data.target=label",
+        "output=predicted.parquet",
+    ],
     ("data", "text"): ["data.train=new.parquet", "data.text=text", "data.target=label"],
     ("data", "hf"): ["data.name=./somewhere"],
     ("data", "image_folder"): ["data.train=photos"],

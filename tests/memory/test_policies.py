@@ -23,17 +23,14 @@ from tests.memory.examples import Files, saved
 from tests.memory.threads import together
 
 OPTIONS = sorted(p.stem for p in (CONF / "memory").glob("*.yaml"))
-CASES = [*((option, {}) for option in OPTIONS), ("class_balanced", {"greedy": True})]
-EVERY = pytest.mark.parametrize(
-    ("option", "changes"), CASES, ids=lambda v: v if isinstance(v, str) else "-".join(v)
-)
+EVERY = pytest.mark.parametrize("option", OPTIONS)
 CAPACITY = 40
 SEED = 11
 LABELS = np.random.default_rng(0).choice(7, 900, p=[0.6, 0.2, 0.1, 0.05, 0.03, 0.015, 0.005])
 
 
-def memory_of(option: str, changes: dict[str, Any], capacity: int = CAPACITY) -> Memory:
-    node = yaml.safe_load((CONF / "memory" / f"{option}.yaml").read_text()) | changes
+def memory_of(option: str, capacity: int = CAPACITY) -> Memory:
+    node = yaml.safe_load((CONF / "memory" / f"{option}.yaml").read_text())
     node.pop("backfill", None)  # the job's, as the next
     max_ram = node.pop("max_ram", None)
     if "capacity" in node:
@@ -41,8 +38,8 @@ def memory_of(option: str, changes: dict[str, Any], capacity: int = CAPACITY) ->
     return Memory(build(node, "memory"), max_ram)
 
 
-def started(option: str, changes: dict[str, Any], capacity: int = CAPACITY) -> Memory:
-    memory = memory_of(option, changes, capacity)
+def started(option: str, capacity: int = CAPACITY) -> Memory:
+    memory = memory_of(option, capacity)
     memory.bind(seed=SEED, transform=BatchTransform())
     return memory
 
@@ -82,7 +79,7 @@ def evenly(keys: np.ndarray, capacity: int) -> list[int]:  # type: ignore[type-a
     return kept
 
 
-def law(option: str, changes: dict[str, Any], count: int, capacity: int = CAPACITY) -> list[int]:
+def law(option: str, count: int, capacity: int = CAPACITY) -> list[int]:
     """What must be kept of so many examples."""
     keys = uniform(KEYS, SEED, range(count))
     found = {
@@ -90,14 +87,15 @@ def law(option: str, changes: dict[str, Any], count: int, capacity: int = CAPACI
         "none": [],
         "reservoir": np.argsort(-keys)[:capacity].tolist(),
         "sliding_window": [*range(count)][-capacity:],
-        "class_balanced": evenly(-np.arange(count) if changes else keys, capacity),
+        "class_balanced": evenly(keys, capacity),
+        "greedy": evenly(-np.arange(count), capacity),
     }
     return sorted(found[option])
 
 
 def test_the_law_knows_every_policy() -> None:
-    for option, changes in CASES:
-        kept = law(option, changes, 400)
+    for option in OPTIONS:
+        kept = law(option, 400)
         assert kept == sorted(set(kept))
         assert len(kept) == {"infinite": 400, "none": 0}.get(option, CAPACITY)
 
@@ -105,25 +103,21 @@ def test_the_law_knows_every_policy() -> None:
 @EVERY
 class TestEveryPolicy:
     @pytest.mark.parametrize("batch", [1, 7, 128, 900])
-    def test_keeps_what_the_law_says(
-        self, option: str, changes: dict[str, Any], batch: int
-    ) -> None:
-        memory = started(option, changes)
+    def test_keeps_what_the_law_says(self, option: str, batch: int) -> None:
+        memory = started(option)
         for begin, end in ((0, 25), (25, 60), (60, 900)):
             offer(memory, begin, end, batch)
-            assert sorted(held(memory)) == law(option, changes, end)
+            assert sorted(held(memory)) == law(option, end)
 
-    def test_goes_on_from_files_and_checkpoints_bit_for_bit(
-        self, option: str, changes: dict[str, Any]
-    ) -> None:
+    def test_goes_on_from_files_and_checkpoints_bit_for_bit(self, option: str) -> None:
         for stop in (30, 200, 520):
-            memory = started(option, changes)
+            memory = started(option)
             offer(memory, 0, stop)
             files = saved(memory)
-            twins = [started(option, changes)]
+            twins = [started(option)]
             twins[0].revert(memory.snapshot())
             if files:
-                again = memory_of(option, changes)
+                again = memory_of(option)
                 again.bind(seed=SEED + 1, transform=BatchTransform())
                 again.load(files.__getitem__)
                 twins.append(again)
@@ -136,48 +130,42 @@ class TestEveryPolicy:
                 assert drawn is None or torch.equal(twin.sample(9).inputs, drawn)
                 assert facts(twin) == facts(memory)
 
-    def test_shards_come_down_to_what_one_process_keeps(
-        self, option: str, changes: dict[str, Any]
-    ) -> None:
-        alone = started(option, changes)
+    def test_shards_come_down_to_what_one_process_keeps(self, option: str) -> None:
+        alone = started(option)
         offer(alone, 0, 821)
         for size in (2, 3):
-            merged, sizes = sharded(option, changes, size, 821)
+            merged, sizes = sharded(option, size, 821)
             assert sorted(held(merged)) == sorted(held(alone))
             assert merged.count == alone.count
             assert sum(sizes) == len(alone), "the shards hold no more than the whole"
 
-    def test_shards_go_on_from_checkpoints(self, option: str, changes: dict[str, Any]) -> None:
-        plain, _ = sharded(option, changes, 2, 800)
-        broken, _ = sharded(option, changes, 2, 800, revert=True)
+    def test_shards_go_on_from_checkpoints(self, option: str) -> None:
+        plain, _ = sharded(option, 2, 800)
+        broken, _ = sharded(option, 2, 800, revert=True)
         assert held(plain) == held(broken)
         assert facts(plain) == facts(broken)
 
-    def test_a_state_is_dealt_to_shards(self, option: str, changes: dict[str, Any]) -> None:
-        memory = started(option, changes)
+    def test_a_state_is_dealt_to_shards(self, option: str) -> None:
+        memory = started(option)
         offer(memory, 0, 300)
         files = saved(memory)
-        merged, _ = sharded(option, changes, 2, 800, files=files)
-        assert sorted(held(merged)) == law(option, changes, 800)
+        merged, _ = sharded(option, 2, 800, files=files)
+        assert sorted(held(merged)) == law(option, 800)
 
-    def test_a_smaller_capacity_is_the_law_of_that_capacity(
-        self, option: str, changes: dict[str, Any]
-    ) -> None:
-        memory = started(option, changes)
+    def test_a_smaller_capacity_is_the_law_of_that_capacity(self, option: str) -> None:
+        memory = started(option)
         offer(memory, 0, 300)
-        smaller = memory_of(option, changes, 15)
+        smaller = memory_of(option, 15)
         smaller.bind(seed=0)
         smaller.load(saved(memory).__getitem__)
         offer(smaller, 300, 600)
-        assert sorted(held(smaller)) == law(option, changes, 600, 15)
+        assert sorted(held(smaller)) == law(option, 600, 15)
 
-    def test_targets_may_be_anything_but_for_classes(
-        self, option: str, changes: dict[str, Any]
-    ) -> None:
+    def test_targets_may_be_anything_but_for_classes(self, option: str) -> None:
         for targets in (torch.rand(60), torch.rand(60, 2).double(), torch.rand(60, 5) > 0.5):
-            memory = started(option, changes)
+            memory = started(option)
             columns = {"inputs": torch.arange(60)[:, None], "targets": targets}
-            if option == "class_balanced":
+            if option in ("class_balanced", "greedy"):
                 with pytest.raises(ConfigError, match="the targets are .*, no classes: memory=res"):
                     memory.add_columns(columns)
                 continue
@@ -185,13 +173,13 @@ class TestEveryPolicy:
             kept = memory.columns()
             if len(memory):
                 assert torch.equal(kept["targets"], targets[kept["inputs"][:, 0]])
-                again = started(option, changes)
+                again = started(option)
                 again.load(saved(memory).__getitem__)
                 assert torch.equal(again.columns()["targets"], kept["targets"])
 
-    def test_yaml_names_every_argument(self, option: str, changes: dict[str, Any]) -> None:
+    def test_yaml_names_every_argument(self, option: str) -> None:
         node = yaml.safe_load((CONF / "memory" / f"{option}.yaml").read_text())
-        parameters = inspect.signature(type(memory_of(option, changes).policy)).parameters
+        parameters = inspect.signature(type(memory_of(option).policy)).parameters
         assert set(parameters) == set(node) - {"_target_", "backfill", "max_ram"}
 
 
@@ -209,7 +197,6 @@ def steps(rank: int, size: int, begin: int, end: int) -> Iterator[Tensor]:
 
 def sharded(
     option: str,
-    changes: dict[str, Any],
     size: int,
     count: int,
     *,
@@ -219,7 +206,7 @@ def sharded(
     """Offer ids in two epochs to so many processes; returns the memory and the shards' sizes."""
 
     def fresh(ranks: Ranks) -> Memory:
-        memory = memory_of(option, changes)
+        memory = memory_of(option)
         memory.bind(seed=SEED, transform=BatchTransform(), rank=ranks.rank, ranks=ranks.size)
         return memory
 
@@ -247,22 +234,22 @@ def sharded(
 
 
 def test_a_greedy_memory_is_another_one() -> None:
-    memory = started("class_balanced", {})
+    memory = started("class_balanced")
     offer(memory, 0, 100)
     with pytest.raises(
         StateError,
         match="a ClassBalanced of 40 examples, the config asks for a GreedyClassBalanced",
     ):
-        started("class_balanced", {"greedy": True}).load(saved(memory).__getitem__)
+        started("greedy").load(saved(memory).__getitem__)
 
 
 def test_a_larger_capacity_goes_on_where_nothing_is_missing() -> None:
-    for option, changes in CASES:
+    for option in OPTIONS:
         if option in ("infinite", "none"):
             continue
-        memory = started(option, changes)
+        memory = started(option)
         offer(memory, 0, 300)
-        larger = memory_of(option, changes, 60)
+        larger = memory_of(option, 60)
         larger.bind(seed=0)
         if option != "sliding_window":
             with pytest.raises(StateError, match="memory.capacity=60: .* has been full at 40"):
@@ -276,6 +263,6 @@ def test_a_larger_capacity_goes_on_where_nothing_is_missing() -> None:
 
 
 def test_a_class_below_zero_is_refused() -> None:
-    memory = started("class_balanced", {})
+    memory = started("class_balanced")
     with pytest.raises(DataError, match="memory=class_balanced: a target is -100, expected 0 or"):
         memory.add_columns(rows(torch.arange(3)) | {"targets": torch.tensor([0, -100, 1])})

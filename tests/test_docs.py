@@ -31,6 +31,8 @@ PAGES = [
 ELSEWHERE = ("make ", "pip install ", "git clone ", "python benchmarks/")
 # How-tos that train for a minute or more; that their commands compose is looked at in any case.
 LONG = ("run", "tune", "sagemaker")
+# What `make test` doesn't wait for
+SLOW = (*LONG, "extending", "images", "models", "output", "predict", "tables", "text")
 # Twenty trials, in README and in the how-to on tuning, which runs it
 DEMO = ["renate experiment=demo_tuning"]
 
@@ -72,7 +74,7 @@ def pages(cloud: bool) -> list[Any]:
     found = [
         page for page in PAGES if any(is_cloud(command) is cloud for command in commands(page))
     ]
-    marks = {name: [pytest.mark.slow] for name in LONG}
+    marks = {name: [pytest.mark.slow] for name in SLOW}
     return [pytest.param(page, id=page.stem, marks=marks.get(page.stem, ())) for page in found]
 
 

@@ -73,6 +73,7 @@ def names(aws: Services) -> list[str]:
     return [request["TrainingJobName"] for request in aws.requests("CreateTrainingJob")]
 
 
+@pytest.mark.slow
 def test_updates_end_as_they_do_here(
     aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
 ) -> None:

@@ -174,6 +174,7 @@ print("the real one")
 """
 
 
+@pytest.mark.slow
 def test_scipy_signal_stays_out_until_it_is_wanted() -> None:
     pytest.importorskip("scipy")
     done = subprocess.run([sys.executable, "-c", SCIPY], capture_output=True, text=True)

@@ -65,6 +65,7 @@ def test_they_are_as_large_as_published(option: str, parameters: int) -> None:
         assert model(torch.empty(2, 3, 224, 224)).shape == (2, 1000)
 
 
+@pytest.mark.slow
 def test_the_one_for_small_images_computes_what_that_of_the_papers_does() -> None:
     """Two implementations, the same weights in the same order."""
     ours = made("resnet18_32px", classes=7)
@@ -100,6 +101,7 @@ MODELS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_a_grown_head_keeps_every_old_weight_bit_for_bit(name: str) -> None:
     """Logits follow from these; a product of another width may round its last bit otherwise."""

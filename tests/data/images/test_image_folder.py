@@ -110,6 +110,8 @@ def test_what_travels_keeps_its_classes() -> None:
     """A backend on another machine is given label -> copies."""
     write_folder(Path("photos/train"), 3)
     write_folder(Path("photos/test"), 2, 1)
+    for label in ("red", "green"):  # the same image in two classes, which is one copy
+        picture("blue", 5).save(f"photos/train/{label}/same.png")
     files = files_below("photos", None)
     known = Hashes(Path("hashes.json"))
     uploaded: dict[str, Path] = {}
@@ -124,7 +126,9 @@ def test_what_travels_keeps_its_classes() -> None:
     there = folder(**moved).load(seed=0)
     here = folder("photos").load(seed=0)
     assert there.labels == here.labels
+    assert len(here.train["targets"]) == 11
     assert torch.equal(there.train["inputs"], here.train["inputs"])
+    assert torch.equal(there.train["targets"], here.train["targets"])
     assert torch.equal(there.test["test"]["targets"], here.test["test"]["targets"])
     assert list(labels_of(files)) != list(labels_of({"train": files["train"]}))
 
@@ -180,3 +184,18 @@ def test_another_size_and_another_class_are_told(workdir: Path) -> None:
     shutil.move("three/blue", "three/pink")
     refused = command(*asked, "data.train=three", cwd=workdir, code=1).stderr.splitlines()[-1]
     assert "pink" in refused
+
+
+def test_where_tests_are_given_old_photos_are_not_decoded_again(workdir: Path) -> None:
+    write_folder(Path("held"), 4, 9)
+    asked = ["data=image_folder", "data.train=photos/week*", "data.test=held", "state.url=./state"]
+    asked += ["data.cache_dir=cache", "trainer.max_epochs=1"]
+    for week, first in ((1, "true"), (2, "false")):
+        write_folder(Path(f"photos/week{week}"), 15 + week, week)
+        said = command(*asked, f"state.first={first}", cwd=workdir)
+
+    assert "data: 51 new files of 99, 48 were trained on by version 1" in said.stdout + said.stderr
+    rows = sorted(len(np.load(file, mmap_mode="r")) for file in Path("cache").glob("*.npy"))
+    assert rows == [12, 48, 51]
+    again = command(*asked, "seed=1", cwd=workdir).stdout
+    assert "nothing is new: all 99 files of data.train were trained on by versions 1 to 2" in again

@@ -12,6 +12,7 @@ from renate.data.images.image_files import ImageFiles
 from renate.data.images.rules import ImageRules
 from renate.data.images.sources.listing import Classes, files_below, tests_of
 from renate.data.images.sources.reading import ImageReader, placeholder
+from renate.data.kept.fresh import unread
 from renate.data.kept.reading import check_test_size
 from renate.data.kept.trained import AGAIN
 from renate.data.table import File, Readable, Table
@@ -67,20 +68,33 @@ class ImageFolder(Source):
         files = self.files()
         tests = tests_of(files)
         check_test_size(tests or None, self.test_size)
-        table = self._table(files["train"], None)
+        table = self._table(files["train"], None, only_new=bool(tests))
         if not tests:
             return table, self.test_size
 
         return table, {name: self._table(part, table.inputs) for name, part in tests.items()}
 
-    def _table(self, classes: Classes, like: Any) -> Table:
-        paths = [path for files in classes.values() for path in files]
-        labels = [label for label, files in classes.items() for _ in files]
-        reader = ImageReader(self.rules, self.cache_dir, self.known, self.show)
-        hashes = contents(paths, reader.cache)
+    def _table(self, classes: Classes, like: Any, *, only_new: bool = False) -> Table:
+        """The images of all classes.
 
-        targets = np.empty(len(labels), object)
-        targets[:] = labels
+        Args:
+            classes: label -> images.
+            like: The training images, for a test table; else None.
+            only_new: Whether those that the state has trained on needn't be looked at.
+        """
+        reader = ImageReader(self.rules, self.cache_dir, self.known, self.show)
+        listed = [(path, label) for label, files in classes.items() for path in files]
+        content = dict(zip(paths_of(listed), contents(paths_of(listed), reader.cache), strict=True))
+        skipped = {}
+        if like is None:
+            skipped = unread(content, self.trained, needed=not only_new)
+
+        # In a list: copies of one image in two classes may lie in one place
+        listed = [(path, label) for path, label in listed if path not in skipped]
+        paths = paths_of(listed)
+        hashes = [content[path] for path in paths]
+        targets = np.empty(len(listed), object)
+        targets[:] = [label for _, label in listed]
         whole = Table(
             placeholder(len(paths)),
             targets,
@@ -91,5 +105,11 @@ class ImageFolder(Source):
             target="label",
             target_kind="text",
             where="the folders' names",
+            skipped=tuple(skipped.values()),
         )
         return reader.table(whole, [("image", ImageFiles(paths))], hashes, like)
+
+
+def paths_of(listed: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the paths of (path, label)."""
+    return [path for path, _ in listed]

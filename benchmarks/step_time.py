@@ -180,7 +180,7 @@ def setting(name: str, updater: str, folder: Path, device: torch.device) -> Sett
         | sizes
         | {"num_classes": 10}
     )
-    made = updater_of(job, memory, ten_classes())
+    made = updater_of(job, memory, ten_classes(), columns)
 
     return Setting(
         job, case, updater, device, columns, memory, made, build(node, "model").to(device)

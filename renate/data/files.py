@@ -16,7 +16,7 @@ from renate.data.images.column import ImageColumn
 from renate.data.images.rules import ImageRules
 from renate.data.kept.encoders import KeptEncoder, target_of
 from renate.data.kept.fresh import check_unchanged, unread
-from renate.data.kept.reading import check_test_size
+from renate.data.kept.reading import check_test_size, named_tests
 from renate.data.kept.trained import AGAIN
 from renate.data.table import File, Readable, Table
 from renate.data.tables.choice import ColumnChoice, check_names
@@ -97,7 +97,7 @@ class Files(Source):
     group: str | Sequence[str] | None = None
     time: str | None = None
     seen: str = AGAIN
-    tokenizer: Paths | None = None
+    tokenizer: str | None = None
     vocab_size: int = 8000
     lowercase: bool = True
     max_length: int = 256
@@ -149,11 +149,8 @@ class Files(Source):
         """
         train = expand(self.train, "data.train")
         before = dict(zip(train, contents(train, self._cache), strict=True))
-        named: Mapping[str, Paths] = {}
-        if self.test is not None:
-            named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
-
-        tests = {str(name): expand(paths, "data.test") for name, paths in named.items()}
+        named = named_tests(self.test)
+        tests = {name: expand(paths, "data.test") for name, paths in named.items()}
         skipped = unread(before, self.trained, needed=self.test is None)
         train = [file for file in train if file not in skipped]
         # together, so that a column of CSV is text in all of them or in none

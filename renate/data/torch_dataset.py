@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from renate.data.base import Source
 from renate.data.items.tensors import UnlikeError, as_tensor
-from renate.data.kept.reading import check_test_size
+from renate.data.kept.reading import check_test_size, named_tests
 from renate.data.ragged import Ragged
 from renate.data.table import Readable, Table
 from renate.data.tables.exact import float32
@@ -55,8 +55,9 @@ class TorchDataset(Source):
 
         if isinstance(whole.inputs, Mapping):
             ragged |= {name for name, column in whole.inputs.items() if isinstance(column, Ragged)}
-        named = self.test if isinstance(self.test, Mapping) else {"test": self.test}
-        return whole, {name: table(items, "data.test", ragged) for name, items in named.items()}
+
+        tests = named_tests(self.test)
+        return whole, {name: table(items, "data.test", ragged) for name, items in tests.items()}
 
 
 def table(items: Dataset[Any], key: str, ragged: Collection[str] = ()) -> Table:

@@ -12,8 +12,8 @@ from renate.data.batch import BatchTransform, Columns
 from renate.errors import ConfigError
 from renate.fitting.schedules.lengths import warmup_node, with_length
 from renate.fitting.schedules.warmup import Warmup
+from renate.jobs.building.weighting import BALANCED, class_weights
 from renate.jobs.context import Config, Job
-from renate.jobs.scoring.weighting import BALANCED, class_weights
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
 from renate.seeds import derive

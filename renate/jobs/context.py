@@ -1,7 +1,7 @@
 """A running job: its config, its directory, and where its progress goes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from renate.build import build
@@ -31,6 +31,7 @@ class Job:
         prefix: What the progress is of, in a stream: `update 2/5`.
         ranks: The processes that run it together.
         content: A hash of what it has read, where only that tells.
+        loggers: Those of its fit, see `renate.jobs.running.loggers`.
     """
 
     config: Config
@@ -41,6 +42,7 @@ class Job:
     prefix: str = ""
     ranks: Ranks = ALONE
     content: str | None = None
+    loggers: list[Any] = field(default_factory=list)
 
     def build(self, group: str, **given: Any) -> Any:
         """Build the object that a group of the config describes, `given` being what the config

@@ -6,9 +6,9 @@ from renate.data.scenarios import Scenario
 from renate.errors import DataError
 from renate.fitting.trainer import device_of
 from renate.jobs.builders import dtype_of
+from renate.jobs.building.network import sizes
 from renate.jobs.chunks import load_data
 from renate.jobs.context import Job
-from renate.jobs.models.building import sizes
 from renate.jobs.saved.published import (
     check_command,
     measure_as_published,

@@ -1,6 +1,5 @@
 """From a job's config to one fit: its batches, its Trainer, and what happens around the steps."""
 
-import inspect
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +25,7 @@ from renate.jobs.builders import dtype_of, mode_of, optimizer_of, scheduler_of, 
 from renate.jobs.context import Config, Job
 from renate.jobs.directory import START, Stopped
 from renate.jobs.records import ReportRow
+from renate.jobs.running.loggers import loggers_of
 from renate.libraries.lightning import without_conversion
 from renate.libraries.torch import compiled
 from renate.problems.base import Problem
@@ -215,7 +215,8 @@ def _checkpoint_of(job: Job, learner: Learner, batches: Batches, best: Path) -> 
 
 
 def _trainer_of(job: Job, callback: FitCallback, monitored: str) -> pl.Trainer:
-    """The Trainer, with the user's callbacks and logger."""
+    """The Trainer, with the user's callbacks and loggers."""
+    job.loggers = loggers_of(job)
     settings = job.config["trainer"]
     callbacks = {
         f"{group}.{name}": _callback_of(job, node, f"{group}.{name}", monitored)
@@ -229,7 +230,7 @@ def _trainer_of(job: Job, callback: FitCallback, monitored: str) -> pl.Trainer:
         settings,
         callback,
         callbacks=callbacks,
-        logger=_logger_of(job),
+        logger=job.loggers or False,
         ranks=job.ranks,
     )
     if dtype_of(settings) is not None:
@@ -252,17 +253,3 @@ def _callback_of(job: Job, node: Config, key: str, monitored: str) -> Any:
             node["mode"] = mode_of(job, node["monitor"], key)
 
     return build(node, key, trust=trust)
-
-
-def _logger_of(job: Job) -> Any:
-    """The logger, which writes into the job's directory where it isn't told otherwise, or False."""
-    node = job.config["logger"]
-    if "_target_" not in node or not job.ranks.first:
-        return False
-
-    make = locate(node["_target_"], "logger", job.config["trust"])
-    takes_folder = "save_dir" in inspect.signature(make).parameters
-    if takes_folder and node.get("save_dir") is None:
-        return job.build("logger", save_dir=str(job.directory.path))
-
-    return job.build("logger")

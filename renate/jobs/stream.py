@@ -13,6 +13,7 @@ from renate.jobs.chunks import Chunk, Test, cut, load_data
 from renate.jobs.context import Job
 from renate.jobs.directory import write_json
 from renate.jobs.identity import content
+from renate.jobs.running.loggers import end, log_to_all
 from renate.jobs.saved.published import trusted
 from renate.jobs.saved.restore import Saved
 from renate.jobs.scoring.matrix import (
@@ -72,7 +73,10 @@ def run(job: Job) -> dict[str, Any]:
         if ranks.first:
             write_matrix(job, history, shown)
 
-        average = summarise(history, shown)[shown.average]
+        summary = summarise(history, shown)
+        log_to_all(part, summary, int(done.counts["steps"]))
+        end(part)
+        average = summary[shown.average]
         text = f"{part.prefix}: average {shown.metric} {average:.4f}"
         job.emit({"event": "report", "text": text, "always": True})
 

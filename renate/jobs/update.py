@@ -17,6 +17,9 @@ from renate.fitting.measure import Measure
 from renate.fitting.trainer import check_precision, device_of
 from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
+from renate.jobs.building.beginning import begin, made_anew
+from renate.jobs.building.network import model_node, sizes
+from renate.jobs.building.weighting import check_weights
 from renate.jobs.checks.probe import examples_of, probe
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_new
@@ -24,15 +27,13 @@ from renate.jobs.context import Job
 from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
-from renate.jobs.models.beginning import begin, made_anew
-from renate.jobs.models.building import model_node, sizes
+from renate.jobs.running.loggers import end, log_to_all
 from renate.jobs.saved.earlier import already, published, result_of, result_of_version
 from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
-from renate.jobs.scoring.measured import measure_of, old_and_new, score
-from renate.jobs.scoring.weighting import check_weights
+from renate.jobs.scoring.measured import flat, measure_of, old_and_new, score
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -86,6 +87,7 @@ def run(job: Job) -> dict[str, Any]:
         return same
 
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
+    end(job)
     if job.ranks.first and publishes:
         done.version = publish(to, job.record.id).version
 
@@ -155,6 +157,7 @@ def update(
     outcome = _trained(job, learning, measure, chunk)
 
     after = score(measure, model, updater, chunk.tests, job.ranks)
+    log_to_all(job, flat(after), int(outcome.counts["steps"]))
     merge(learning.memory, job.ranks)
     seconds = time.monotonic() - began
 

@@ -28,6 +28,8 @@ LEFT_OUT = (
     "torch_dtype",
     "transformers_version",
 )
+# A state can ask for any number of them, and each takes time to make.
+MOST_LAYERS = 1000
 # Rows that a checkpoint may have beyond its tokenizer's tokens: some fill up to a round number.
 SPARE = 1024
 
@@ -111,6 +113,8 @@ def plain(config: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if not isinstance(name, str) or not KEY.fullmatch(name) or not _is_plain(value):
             raise ConfigError(f"{name}={value!r}: expected a number, a word, or a list of such")
+        if "layer" in name and isinstance(value, int) and value > MOST_LAYERS:
+            raise ConfigError(f"{name}={value}: expected {MOST_LAYERS} or less")
         found[name] = value
 
     return found

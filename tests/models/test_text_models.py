@@ -80,6 +80,11 @@ def test_a_config_from_a_state_names_no_code(config: dict[str, Any]) -> None:
         plain(config)
 
 
+def test_a_state_cannot_ask_for_layers_without_end() -> None:
+    with pytest.raises(ConfigError, match="num_hidden_layers=1000000000: expected 1000 or less"):
+        plain({"num_hidden_layers": 10**9})
+
+
 def test_what_is_no_architecture_is_left_out() -> None:
     left_out = {"auto_map": {"AutoModel": "a/b--c.D"}, "_attn": 1, "id2label": {0: "a"}}
     assert plain(left_out | {"hidden_size": 3, "layers": [1, "full_attention"]}) == {

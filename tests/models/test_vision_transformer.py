@@ -109,3 +109,30 @@ def test_a_version_is_loaded_without_the_checkpoint(workdir: Path) -> None:
     assert torch.equal(found[embedding], theirs[embedding]), "frozen"
     changed = [name for name in theirs if not torch.equal(found[name], theirs[name])]
     assert changed
+
+
+def test_a_live_model_of_transformers(workdir: Path) -> None:
+    """Its forward has a dozen arguments and gives a mapping of several outputs."""
+    import transformers
+
+    config = transformers.ViTConfig(
+        image_size=8,
+        patch_size=4,
+        num_channels=1,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        num_labels=10,
+    )
+    asked = {"model.output": "logits", "model.freeze": ["vit.embeddings"], "data.limit": 100}
+    net = transformers.ViTForImageClassification(config)
+    result = renate.run(asked | {"trainer.max_epochs": 1}, model=net)
+
+    again = transformers.ViTForImageClassification(config)
+    model = renate.load_model(result.state_url, model=again)
+    inputs = torch.rand(2, 1, 8, 8)
+    assert torch.equal(model(inputs), model.model(inputs))
+    assert model(inputs).shape == (2, 10)
+    frozen = "vit.embeddings.patch_embeddings.projection.weight"
+    assert torch.equal(again.state_dict()[frozen], net.state_dict()[frozen])

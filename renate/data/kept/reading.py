@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -260,6 +260,15 @@ def check_test_size(test: object, fraction: float) -> None:
         raise ConfigError(
             f"data.test_size={fraction}: expected a fraction between 0 and 1, or give data.test"
         )
+
+
+def named_tests(test: Any) -> dict[str, Any]:
+    """Return what is measured on, name -> data; of one without a name as `test`."""
+    if test is None:
+        return {}
+    if isinstance(test, Mapping):
+        return {str(name): part for name, part in test.items()}
+    return {"test": test}
 
 
 def files_of(train: Table, tests: Mapping[str, Table]) -> dict[str, tuple[File, ...]]:

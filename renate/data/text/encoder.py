@@ -32,7 +32,7 @@ class TextEncoder(Encoder):
     """
 
     texts: Sequence[str]
-    tokenizer: str | Sequence[str] | None
+    tokenizer: str | None
     vocab_size: int
     lowercase: bool
     max_length: int

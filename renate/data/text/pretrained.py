@@ -1,8 +1,6 @@
 """Tokenizers that others made: of transformers' folders, tokenizer.json files, and the Hub."""
 
 import json
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,50 +12,44 @@ from renate.extras import load
 PADDINGS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
 
 
-def read_pretrained(name: str | Sequence[str]) -> tuple[str, int]:
+def read_pretrained(name: str) -> tuple[str, int]:
     """Return a tokenizer in the JSON of the package tokenizers, and the id of its padding.
 
     Args:
-        name: A folder that transformers has saved, or its files; a tokenizer.json, also by URL; or
-            a name of the Hub.
+        name: A folder that transformers has saved; a tokenizer.json, also by URL; or a name of the
+            Hub.
 
     Raises:
         ConfigError: There is none, it can't be read, or a package is missing.
+        DataError: There is no such file.
     """
-    if isinstance(name, str) and name.endswith(".json"):
-        with open_file(name) as file:
-            content = file.read().decode(errors="replace")
-        return content, _padding_of(content, name)
+    if not name.endswith(".json"):
+        return _of_transformers(name)
 
-    if isinstance(name, str):
-        return _of_transformers(name, name)
-
-    with tempfile.TemporaryDirectory() as folder:
-        for url in name:
-            with open_file(url) as file:
-                (Path(folder) / Path(url).name).write_bytes(file.read())
-        return _of_transformers(folder, str(name[0]))
+    with open_file(name) as file:
+        content = file.read().decode(errors="replace")
+    return content, _padding_of(content, name)
 
 
-def _of_transformers(folder: str, shown: str) -> tuple[str, int]:
-    transformers = load("transformers", "hf", f"data.tokenizer={shown}")
-    where = folder
-    if Path(folder).expanduser().is_dir():
-        where = str(Path(folder).expanduser())
+def _of_transformers(name: str) -> tuple[str, int]:
+    transformers = load("transformers", "hf", f"data.tokenizer={name}")
+    where = name
+    if Path(name).expanduser().is_dir():
+        where = str(Path(name).expanduser())
 
     try:
         found = transformers.AutoTokenizer.from_pretrained(where, trust_remote_code=False)
     except Exception as error:  # of its network, its files, its packages: whatever happens there
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError(
-            f"data.tokenizer={shown}: no folder with a tokenizer of transformers, no "
+            f"data.tokenizer={name}: no folder with a tokenizer of transformers, no "
             f"tokenizer.json and nothing that the Hub gives ({reason})"
         ) from error
 
     backend: Any = getattr(found, "backend_tokenizer", None)
     if backend is None:
         raise ConfigError(
-            f"data.tokenizer={shown}: {type(found).__name__} is written in Python alone, expected "
+            f"data.tokenizer={name}: {type(found).__name__} is written in Python alone, expected "
             "one with a tokenizer.json, which a version can keep"
         )
 

@@ -42,7 +42,7 @@ class Texts(Source):
     test_size: float
     text: Paths
     target: str
-    tokenizer: Paths | None
+    tokenizer: str | None
     vocab_size: int
     lowercase: bool
     max_length: int

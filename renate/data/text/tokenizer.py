@@ -48,11 +48,7 @@ class Tokenizer:
     """
 
     def __init__(
-        self,
-        tokenizer: str | Sequence[str] | None,
-        vocab_size: int,
-        lowercase: bool,
-        max_length: int,
+        self, tokenizer: str | None, vocab_size: int, lowercase: bool, max_length: int
     ) -> None:
         if tokenizer is None and vocab_size < LEAST_VOCABULARY:
             raise ConfigError(
@@ -77,10 +73,7 @@ class Tokenizer:
         """What another's tokenizer is called, wherever it lies; None of one that is trained."""
         if self.tokenizer is None:
             return None
-        if isinstance(self.tokenizer, str):
-            return PurePosixPath(self.tokenizer).name
-
-        return PurePosixPath(self.tokenizer[0]).parent.name
+        return PurePosixPath(self.tokenizer).name
 
     @property
     def facts(self) -> dict[str, int]:

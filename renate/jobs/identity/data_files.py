@@ -17,8 +17,8 @@ FOLDERS = "renate.data.images.sources.folder.ImageFolder"
 def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
     """Return key of the config below `data` -> what it names, see `Source.files`.
 
-    Of the package's own sources these are `train` and `test`, and nothing is imported to tell; a
-    source of the user's is built and asked.
+    Of the package's own sources these are `train` and `test`, and a tokenizer.json, and nothing is
+    imported to tell; a source of the user's is built and asked.
 
     Args:
         node: The group `data`, resolved.
@@ -33,6 +33,9 @@ def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
         _check_there(node)
     if str(node.get("_target_", "")).startswith(OWN):
         named = {key: node.get(key) for key in ("train", "test")}
+        tokenizer = node.get("tokenizer")
+        if isinstance(tokenizer, str) and tokenizer.endswith(".json"):
+            named["tokenizer"] = tokenizer
         return {key: value for key, value in named.items() if is_patterns(value)}
 
     source = build(node, "data", trust=list(trust))

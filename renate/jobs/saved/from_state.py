@@ -15,7 +15,7 @@ from renate.build import FROM_STATE, build
 from renate.data.batch import BatchTransform
 from renate.data.kept.encoders import KeptEncoder
 from renate.errors import RenateError, StateError
-from renate.jobs.models.building import OUTPUT, arguments_in, settings_in
+from renate.jobs.building.network import OUTPUT, arguments_in, settings_in
 from renate.models.own.calling import adapt
 from renate.problems.base import Problem
 from renate.ranks import Ranks

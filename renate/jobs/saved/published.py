@@ -13,8 +13,8 @@ from renate.data.batch import BatchTransform
 from renate.errors import ConfigError, StateError
 from renate.fitting.measure import Measure
 from renate.jobs.builders import criterion_of, transform
+from renate.jobs.building.network import OUTPUT, build_model
 from renate.jobs.context import OURS, Job
-from renate.jobs.models.building import OUTPUT, build_model
 from renate.jobs.saved.from_state import from_state, load_into, module_from_state, transform_from
 from renate.jobs.saved.given import maker_of
 from renate.jobs.saved.restore import Saved

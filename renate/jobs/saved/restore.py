@@ -17,10 +17,10 @@ from renate.data.kept.split import Split
 from renate.data.kept.trained import Trained
 from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError, CorruptError, StateError
+from renate.jobs.building.network import build_model
 from renate.jobs.checks.probe import materialise
 from renate.jobs.config_yaml import load as parse
 from renate.jobs.context import Job
-from renate.jobs.models.building import build_model
 from renate.jobs.saved.from_state import (
     Relayed,
     deploy_of,

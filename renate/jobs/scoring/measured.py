@@ -11,10 +11,10 @@ from renate.errors import ConfigError, JobError, nearest
 from renate.fitting.measure import Measure
 from renate.fitting.measured.values import EACH
 from renate.jobs.builders import check_fits, criterion_of, transform
+from renate.jobs.building.weighting import BALANCED
 from renate.jobs.chunks import Test
 from renate.jobs.context import Job
 from renate.jobs.saved.restore import Saved
-from renate.jobs.scoring.weighting import BALANCED
 from renate.libraries.torchmetrics import measure_alone
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks

@@ -14,7 +14,7 @@ from torch import nn
 
 from renate.data.base import Data
 from renate.errors import ConfigError, DataError
-from renate.jobs.scoring.weighting import class_weights
+from renate.jobs.building.weighting import class_weights
 from renate.losses.focal import Focal
 from renate.losses.weighted import weighted_mean
 from renate.problems.classification import Classification

@@ -13,6 +13,7 @@ import torch
 import renate
 from renate.data.text.source import Texts
 from renate.errors import ConfigError, DataError
+from renate.jobs.identity.data_files import files_of
 from renate.state.versions import State
 from tests.command import renate as command
 
@@ -153,6 +154,29 @@ def test_a_pair_is_one_row_of_ids_and_types(workdir: Path) -> None:
         assert set(row) == {0, 1}
 
 
+def test_a_tokenizer_of_another_travels_and_counts(workdir: Path) -> None:
+    """It is a file that a job's identity covers, and that another machine is given."""
+    fitted = source(workdir, rows_of(1))
+    fitted.load(seed=0)
+    content = bytes(fitted.texts.state()["tokenizer"].tolist())
+    (workdir / "tokenizer.json").write_bytes(content)
+    node = {
+        "_target_": "renate.data.text.source.Texts",
+        "train": "a.jsonl",
+        "tokenizer": "tokenizer.json",
+    }
+    assert files_of(node, ()) == {"train": "a.jsonl", "tokenizer": "tokenizer.json"}
+    assert files_of(node | {"tokenizer": "some/model"}, ()) == {"train": "a.jsonl"}
+
+    url = f"file://{workdir / 'tokenizer.json'}"
+    here = source(workdir, rows_of(1), tokenizer="tokenizer.json").load(seed=0)
+    there = source(workdir, rows_of(1), tokenizer=url).load(seed=0)
+    assert here.train["inputs.ids"].list() == there.train["inputs.ids"].list()
+    assert here.encoder is not None
+    assert there.encoder is not None
+    assert here.encoder.settings == there.encoder.settings
+
+
 @pytest.mark.slow
 def test_a_stream(workdir: Path) -> None:
     write(workdir / "a.jsonl", rows_of(1))
@@ -227,7 +251,7 @@ def test_other_settings_and_other_models_are_refused(workdir: Path) -> None:
         (["data.max_length=99"], "has max_length=99, that of the state 256"),
         (["data.target=topic"], "data.target=topic: the state's target is 'label'"),
         (["data.text=words"], "has texts=['words'], that of the state ['text']"),
-        (["data.tokenizer=other.json"], "has tokenizer='other.json', that of the state None"),
+        (["data.tokenizer=other"], "has tokenizer='other', that of the state None"),
     ]:
         again = ["state.url=./state", "data.seen=again"]
         refused = command(*asked, *again, *more, cwd=workdir, code=1)

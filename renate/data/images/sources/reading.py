@@ -58,12 +58,14 @@ class ImageReader:
         notes = list(whole.notes)
         if left_out:
             first = min(left_out)
+            reason = left_out[first].partition(": ")[0]
             notes.append(
-                f"{name_of(columns, first)}{left_out[first]}: {len(left_out)} of "
-                f"{length_of(columns)} images can't be decoded, and are left out"
+                f"{len(left_out)} of {length_of(columns)} images can't be decoded, and are left "
+                f"out: {name_of(columns, first)}{reason}"
             )
 
-        shape, origin = None, "data.train"
+        shape = None
+        origin = "data.train"
         if like is not None:
             shape = like.shape[1:]
         if self.known is not None:

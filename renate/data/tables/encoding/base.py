@@ -1,7 +1,7 @@
 """What the encoding of one kind of column is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -41,7 +41,7 @@ class Rules:
     max_categories: int
     standardize: bool
     kinds: dict[str, str] | None
-    tokenizer: str | Sequence[str] | None
+    tokenizer: str | None
     vocab_size: int
     lowercase: bool
     max_length: int

@@ -9,9 +9,9 @@ from torch import nn
 from renate.data.fingerprint import open_file
 from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError, DataError, nearest
+from renate.jobs.building.network import bare, build_model, settings_in
 from renate.jobs.checks.probe import materialise
 from renate.jobs.context import Job
-from renate.jobs.models.building import bare, build_model, settings_in
 from renate.models.own.calling import names_not_taken
 from renate.models.own.frozen import freeze
 from renate.models.own.weights import load_weights

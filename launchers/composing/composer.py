@@ -70,7 +70,7 @@ class Composer:
             resolve(config)
             config._set_parent(None)
             check_values(config)
-            record = replace(identify(config), overrides=list(overrides))
+            record = replace(identify(config), overrides=list(overrides), **_said(config))
 
         path = Path(str(config.run_dir)).absolute() / record.id
         return ComposedJob(number, list(overrides), config, JobDirectory(path), record), full
@@ -92,8 +92,8 @@ class Composer:
         return choices
 
     def is_group(self, key: str) -> bool:
-        """Whether a key of an override is a group of options."""
-        return bool(self.loader.repository.group_exists(key))
+        """Whether a key of an override is a group of options; `group@place` is one too."""
+        return bool(self.loader.repository.group_exists(key.partition("@")[0]))
 
     @contextmanager
     def _merged(
@@ -201,7 +201,7 @@ def run_here(config: DictConfig, hydra_config: Any) -> float | None:
         )
 
     asked = list(hydra_config.overrides.task)
-    record = replace(identify(config), overrides=asked, publish=True)
+    record = replace(identify(config), overrides=asked, publish=True, **_said(config))
     directory = JobDirectory(Path(str(config.run_dir)).absolute() / record.id)
     if config.resume and record.already is not None:
         earlier = directory.result
@@ -215,3 +215,9 @@ def run_here(config: DictConfig, hydra_config: Any) -> float | None:
         raise JobError(result.reason)
 
     return result.value
+
+
+def _said(config: DictConfig) -> dict[str, Any]:
+    """What the user says of a job, where there is something."""
+    words = {"tags": list(config.tags or []), "notes": config.notes}
+    return {key: value for key, value in words.items() if value}

@@ -58,6 +58,10 @@ def run(job: Job) -> dict[str, Any]:
     }
 
 
+# They name images one by one, and a table of answers has nothing to stand beside
+OF_IMAGE_FILES = "renate.data.images.sources."
+
+
 def files_of(job: Job) -> list[str]:
     """The files of `data.train`.
 
@@ -66,7 +70,8 @@ def files_of(job: Job) -> list[str]:
         DataError: A pattern that matches nothing.
     """
     node = job.config["data"]
-    own = str(node["_target_"]).startswith("renate.data.")
+    target = str(node["_target_"])
+    own = target.startswith("renate.data.") and not target.startswith(OF_IMAGE_FILES)
     if not own or not is_patterns(node.get("train")):
         raise ConfigError(
             f"data._target_={node['_target_']}: job=predict reads files, data=files "

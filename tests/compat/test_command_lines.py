@@ -112,7 +112,7 @@ def test_a_sweep_over_an_argument(full: Path) -> None:
         module = run_script(full)
         net = module["model_fn"](hidden=node["hidden"])
         model = renate.load_model(url, model=net, trust=["renate"])
-        widths.add(model.model.head.in_features)  # type: ignore[union-attr]
+        widths.add(model.model.get_predictor().in_features)  # type: ignore[union-attr]
     assert widths == {4, 12}
 
 
@@ -172,7 +172,7 @@ def test_renates_own_command_line(full: Path, capfd: pytest.CaptureFixture[str])
     assert config["optimizer"]["config_file"]["betas"] == [0.8, 0.9]
     assert (config["updater"]["alpha"], config["memory"]["capacity"]) == (0.5, 20)
     weights = torch.load("out/model.ckpt", weights_only=True)
-    assert weights["head.weight"].shape == (10, 6)
+    assert weights["_tasks_params.default_task.weight"].shape == (10, 6)
     assert "val_accuracy=" in capfd.readouterr().err
 
 

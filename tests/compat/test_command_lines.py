@@ -112,7 +112,7 @@ def test_a_sweep_over_an_argument(full: Path) -> None:
         module = run_script(full)
         net = module["model_fn"](hidden=node["hidden"])
         model = renate.load_model(url, model=net, trust=["renate"])
-        widths.add(model.model._tasks_params["default_task"].in_features)  # type: ignore[index, union-attr]
+        widths.add(model.model.get_predictor().in_features)  # type: ignore[union-attr]
     assert widths == {4, 12}
 
 

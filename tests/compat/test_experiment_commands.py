@@ -167,7 +167,7 @@ def test_images_of_cifar_are_cropped_and_normalised() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"scenario_name": "HueShiftScenario"}, "expected one of ClassIncrementalScenario"),
+        ({"scenario_name": "DataIncrementalScenario"}, "expected one of ClassIncrementalScenario"),
         ({"scenario_name": "IIDScenario"}, "IIDScenario needs it, give num_tasks"),
         (
             {"scenario_name": "ImageRotationScenario", "degrees": (0, 9), "num_tasks": 3},

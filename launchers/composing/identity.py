@@ -27,7 +27,8 @@ from renate.state.manifest import Manifest
 from renate.state.versions import State
 
 # Where a job runs and what watches it doesn't change its result.
-NO_IDENTITY = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
+ELSEWHERE = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
+NO_IDENTITY = (*ELSEWHERE, "tags", "notes")  # and what a user says of a job
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
 # Sources of renate's own of which a config doesn't say all that they read
@@ -135,9 +136,8 @@ def _by_name(node: Any) -> Any:
     file = found.get(CONFIG_FILE)
     if isinstance(file, dict):
         name = Path(str(file.get("path"))).name
-        if passed := FILE.fullmatch(name):
-            name = passed[1]
-        found[CONFIG_FILE] = {**file, "path": name}
+        passed = FILE.fullmatch(name)
+        found[CONFIG_FILE] = {**file, "path": passed[1] if passed else name}
     elif file is None:
         found.pop(CONFIG_FILE, None)
     if found.get(OUTPUT, OUTPUT) is None:

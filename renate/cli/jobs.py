@@ -156,17 +156,7 @@ def find(run_dir: Path, name: str) -> JobDirectory:
 
 def ls(run_dir: Path) -> None:
     """A line for each job and sweep of a run directory."""
-    table = Table(
-        "job",
-        "overrides",
-        "status",
-        "objective",
-        "version",
-        "seconds",
-        "started",
-        box=None,
-        pad_edge=False,
-    )
+    columns = ["job", "overrides", "status", "objective", "version", "seconds", "started"]
     found = [
         p.parent
         for name in ("job.json", RECORD)
@@ -175,7 +165,11 @@ def ls(run_dir: Path) -> None:
     ]
     found = list(dict.fromkeys(found))  # a sweep that was a job is both
     listed = [(path, _listed(path)) for path in found]
+    said = {path: _words(record) for path, record in listed}
+    if any(said.values()):
+        columns.append("tags, notes")
 
+    table = Table(*columns, box=None, pad_edge=False)
     for path, record in sorted(listed, key=lambda pair: pair[1].created):
         result = JobDirectory(path).result or JobResult(UNFINISHED)
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created))
@@ -187,12 +181,20 @@ def ls(run_dir: Path) -> None:
             cell(result.version or "–"),
             _number(result.seconds, 1),
             started,
+            *([cell(said[path])] if any(said.values()) else []),
         )
 
     if table.row_count:
         stdout().print(table)
     else:
         print(f"no jobs in {run_dir}")
+
+
+def _words(record: JobRecord | SweepRecord) -> str:
+    """What the user said of a job: its tags, and then its notes."""
+    if isinstance(record, SweepRecord):
+        return ""
+    return " ".join([*(record.tags or []), *([record.notes] if record.notes else [])])
 
 
 def _listed(path: Path) -> JobRecord | SweepRecord:

@@ -156,7 +156,10 @@ def show(asked: argparse.Namespace) -> None:
         out.print(f"{name:10s} {getattr(manifest, name) or '–'}", markup=False)
 
     for name, value in manifest.lineage.items():
-        out.print(f"{name:10s} {value}", markup=False)
+        shown = value
+        if name == "tags" and isinstance(value, list):
+            shown = " ".join(map(str, value))
+        out.print(f"{name:10s} {shown}", markup=False)
 
     for line in shown_inputs(state, manifest):
         out.print(line, markup=False)

@@ -28,7 +28,7 @@ from renate.data.kept.reading import (
 from renate.data.kept.sides import Shares, split_of
 from renate.data.kept.split import TEST, TRAIN, VAL, Split
 from renate.data.kept.trained import AGAIN, NEW, SEEN, Trained
-from renate.data.table import File, Readable, targets_of
+from renate.data.table import File, Readable, Table, targets_of
 from renate.errors import ConfigError, nearest
 from renate.problems.base import Label, Problem
 from renate.seeds import derive
@@ -118,6 +118,7 @@ class Source(ABC):
         known: The inputs that the state knows, for `read` to match its columns to; None at a first
             update.
         first: Whether there is no state yet.
+        marker: Gives further columns of a table, by which a scenario cuts; None gives none.
         show: Takes done, total and a text while reading takes long, in the thread that reads; None
             tells nobody.
     """
@@ -130,6 +131,9 @@ class Source(ABC):
     known: Inputs | None = field(default=None, init=False, repr=False, compare=False)
     encoder: Encoder | None = field(default=None, init=False, repr=False, compare=False)
     first: bool = field(default=True, init=False, repr=False, compare=False)
+    marker: Callable[[Table, str], Columns] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
     show: Callable[[int, int, str], None] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -249,6 +253,9 @@ class Source(ABC):
 
         columns = columns_of(train, fitted, "data.train")
         measured = {name: columns_of(table, fitted, key_of(name)) for name, table in tests.items()}
+        if self.marker is not None:
+            columns |= self.marker(train, "data.train")
+            measured = {n: each | self.marker(tests[n], key_of(n)) for n, each in measured.items()}
         if fraction:
             measured["test"] = select(columns, rows[TEST])
         return Data(

@@ -47,6 +47,7 @@ class Chunk:
 def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     """Read the job's data; from then on the config's objective is that of what is predicted."""
     source = job.build("data")
+    source.marker = job.build("scenario").marks
     if job.ranks.first:
         source.show = job.show
 

@@ -13,6 +13,7 @@ from renate.data.kept.raw import rows_in
 from renate.data.raw.chunks import RawChunk, chunks_of
 from renate.data.raw.reader import RawReader
 from renate.data.tables.csv_files.dialect import Dialect
+from renate.data.tables.matching import index_columns
 from renate.errors import ConfigError, DataError, nearest
 from renate.fitting.trainer import device_of
 from renate.jobs.builders import dtype_of
@@ -183,9 +184,10 @@ class Prediction:
             return
 
         wanted = self.reader.columns
-        spread = {name.rpartition("[")[0] for name in wanted if name.endswith("]")}
+        spread = self.reader.spread_names
         missing = [name for name in wanted if name not in there]
-        known = {*wanted, *spread, *self.targets, *self.keep}
+        index = index_columns(chunk.table.schema)
+        known = {*wanted, *spread, *self.targets, *self.keep, *index}
         odd = [name for name in there if name not in known]
         if odd and (not missing or spread):
             raise DataError(

@@ -117,6 +117,11 @@ def test_arguments(asked: list[Any], arguments: Any, key: str, expected: Any) ->
         ({"alpha": 0.5}, "updater.alpha", 0.5),
         ({"updater": "DER", "beta": 0.25}, "updater.beta", 0.25),
         ({"updater": "Joint", "reset": False}, "updater.reset", False),
+        (
+            {"updater": "Offline-ER", "loss_weight_new_data": 0.25},
+            "updater.loss_weight_new_data",
+            0.25,
+        ),
         ({"loss_weight": 2.0}, "updater.loss_weight", 2.0),
         ({"loss_normalization": 0}, "updater.loss_normalization", 0),
         ({"early_stopping": True}, "trainer.patience", 3),
@@ -560,6 +565,7 @@ def test_every_documented_argument_has_a_test_that_shows_it() -> None:
 
 def test_every_documented_key_has_a_test_that_shows_it() -> None:
     shown = parameters_of(test_keys)
+    shown += parameters_of(test_keys_of_offline_er_and_gdumb).replace('"', "'")
     keys = {*COMMON, *REPLAY, *SPECIAL}
     for method in METHODS:
         if method.name in BUILT:

@@ -260,3 +260,6 @@ def test_the_package_has_renates_top_names() -> None:
     from renate import defaults
 
     assert (defaults.SEED, defaults.TASK_ID) == (0, "default_task")
+    assert (defaults.BATCH_SIZE, defaults.MEMORY_SIZE, defaults.OPTIMIZER) == (32, 32, "Adam")
+    with pytest.raises(AttributeError, match="'renate.defaults' has no attribute 'BATCHSIZE'"):
+        _ = defaults.BATCHSIZE

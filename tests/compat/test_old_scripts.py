@@ -44,6 +44,23 @@ def test_two_updates_without_tuning(
         assert len(loaded.labels) == 10
 
 
+def test_outputs_are_where_the_page_says(renate_config: Path, workdir: Path) -> None:
+    """As its page "Renate's output" loads the updated model, by either release's words."""
+    from renate.defaults import current_state_folder, hpo_file, input_state_folder, model_file
+
+    run_script(bring("run_hpo", workdir))
+    model_fn = run_script(renate_config)["model_fn"]
+    loaded = renate.load_model("out3", model=model_fn())
+    inputs = torch.rand(4, 64)
+    for folder in (current_state_folder, input_state_folder):
+        model = model_fn(model_file(folder("out3/")))
+        assert torch.equal(model(inputs), loaded(inputs))
+
+    with Path(hpo_file("out3")).open() as file:
+        assert len(list(csv.DictReader(file))) == 3
+    assert model_file("s3://bucket/first/") == "s3://bucket/first/model.ckpt"
+
+
 def test_the_same_script_again_trains_nothing(
     renate_config: Path, workdir: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

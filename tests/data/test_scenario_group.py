@@ -15,17 +15,23 @@ from renate.build import build
 from renate.data.batch import Columns, length
 from renate.data.scenarios import (
     BlurryClassIncremental,
+    DataIncremental,
     FeatureSorting,
     HueShift,
     Scenario,
 )
 from renate.data.scenarios.sorting import softly_sorted
+from renate.data.table import File, Table
 from renate.errors import ConfigError, DataError
 from renate.launchers.composing.conf import options_of
 
 OPTIONS = sorted(options_of("scenario"))
 ROWS = 200
 CLASSES = 10
+
+
+# What an option needs to be said
+SAID: dict[str, dict[str, Any]] = {"data_incremental": {"domains": ["a", "b", "c"]}}
 
 
 def columns() -> Columns:
@@ -38,14 +44,23 @@ def columns() -> Columns:
 def made(option: str, **given: Any) -> Scenario:
     node = OmegaConf.to_container(OmegaConf.load(options_of("scenario")[option]))
     assert isinstance(node, dict)
-    scenario: Scenario = build({**node, **given}, "scenario")
+    scenario: Scenario = build({**node, **SAID.get(option, {}), **given}, "scenario")
     return scenario
+
+
+def marked(scenario: Scenario) -> Columns:
+    """Rows as a source gives them to a scenario: of three files, here."""
+    whole = columns()
+    rows = ROWS // 4
+    files = [File("x/a.csv", rows, "1"), File("x/b.csv", rows, "2"), File("c/0.csv", 2 * rows, "3")]
+    table = Table(whole["inputs"], whole["targets"].numpy(), files=tuple(files))
+    return whole | scenario.marks(table, "data.train")
 
 
 def ids(scenario: Scenario, part: str = "train", seed: int = 0) -> list[list[int]]:
     chunks = range(scenario.chunks)
     return [
-        scenario.cut(columns(), i, part=part, seed=seed, num_classes=CLASSES)["id"].tolist()
+        scenario.cut(marked(scenario), i, part=part, seed=seed, num_classes=CLASSES)["id"].tolist()
         for i in chunks
     ]
 
@@ -67,7 +82,7 @@ class TestEveryScenario:
     def test_columns_keep_their_names_kinds_and_rows_together(self, option: str) -> None:
         whole = columns()
         scenario = made(option)
-        chunk = scenario.cut(whole, 0, part="train", seed=0, num_classes=CLASSES)
+        chunk = scenario.cut(marked(scenario), 0, part="train", seed=0, num_classes=CLASSES)
         assert chunk.keys() == whole.keys()
         assert chunk["inputs"].dtype == torch.uint8
         assert chunk["inputs"].shape[1:] == (3, 4, 4)
@@ -157,9 +172,29 @@ def test_a_blurry_chunk_has_a_few_of_all_others() -> None:
     assert ids(scenario) != ids(scenario, seed=1)
 
 
+def test_a_domain_is_a_file_or_a_folder_of_files() -> None:
+    grouped = DataIncremental(domains=None, groupings=[["c"], ["b", "a"]])
+    assert ids(grouped) == [[*range(100, 200)], [*range(100)]]
+    assert ids(DataIncremental(domains=["b"], groupings=None)) == [[*range(50, 100)]], "a subset"
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: DataIncremental(None, None), "give either scenario.domains"),
+        (lambda: DataIncremental(["a", "a"], None), "each at most once"),
+        (lambda: DataIncremental(None, [["a"], []]), "expected a domain or more"),
+        (
+            lambda: ids(DataIncremental(["a", "bb"], None)),
+            "data.train: no row of the domain 'bb': no file .*, did you mean 'b'",
+        ),
+        (lambda: ids(DataIncremental(["x", "a"], None)), "x/a.csv is of the domains x and a"),
+        (
+            lambda: DataIncremental(["a"], None).marks(
+                Table(torch.zeros(2, 1), np.zeros(2)), "data.train"
+            ),
+            "data.train: scenario=data_incremental cuts by file, and these rows come from none",
+        ),
         (lambda: FeatureSorting(2, 0, 1.5), "scenario.randomness=1.5: expected 0 to 1"),
         (lambda: ids(FeatureSorting(2, 7, 0.0)), "scenario.feature=7: an example has 3 features"),
         (lambda: ids(FeatureSorting(500, 0, 0.0)), "200 examples for scenario.chunks=500"),

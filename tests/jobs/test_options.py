@@ -31,6 +31,9 @@ NEEDS = {
         "+model.num_classes=null",
         "+model.in_features=null",
     ],
+    ("model", "tabular"): [
+        *("data=files", "data.train=a.parquet", "data.target=label", "data.categories=embed"),
+    ],
     ("model", "text_bag"): TEXTS,
     ("model", "text_transformer"): TEXTS,
     ("model", "resnet18"): ["model.width=4"],
@@ -53,6 +56,9 @@ NEEDS = {
         "tuner.proposer.scheduler=syne_tune.optimizer.baselines.RandomSearch"
     ],
     ("tuner", "grid"): ["optimizer.lr=0.1,0.05"],
+    ("scenario", "data_incremental"): [
+        *("scenario.domains=[a]", "data=files", "data.train=a.parquet", "data.target=label"),
+    ],
     ("scenario", "hue_shift"): [
         *("data=files", "data.train=images.parquet", "data.target=label", "model.hidden_sizes=[4]"),
     ],

@@ -17,6 +17,7 @@ PRECISIONS = (
     "transformer-engine",
     "transformer-engine-float16",
 )
+LONGEST_TAG = 100
 COUNTS = (  # key of the trainer, its least value, and the one below that means something
     ("max_epochs", 1, None),
     ("max_steps", 1, -1),
@@ -49,8 +50,23 @@ def check_values(config: DictConfig) -> None:
             f"trainer.report_every={every}: expected a number of steps, 1 or more, or null"
         )
 
+    _check_words(config)
     _check_trainer(config.trainer)
     check_objective(config)
+
+
+def _check_words(config: DictConfig) -> None:
+    """Tags and notes: what is printed where jobs and versions are listed."""
+    for tag in config.tags or []:
+        if not isinstance(tag, str) or not tag.isprintable() or not 0 < len(tag) <= LONGEST_TAG:
+            raise ConfigError(
+                f"tags={list(config.tags)}: {tag!r}: expected words of at most {LONGEST_TAG} "
+                "printable characters, tags=[nightly,eu]; a number in quotes: tags=['7']"
+            )
+
+    notes = config.notes
+    if notes is not None and (not isinstance(notes, str) or not notes.isprintable()):
+        raise ConfigError(f"notes={notes!r}: expected one line of printable characters")
 
 
 def _check_trainer(trainer: DictConfig) -> None:

@@ -3,6 +3,7 @@
 from renate.data.scenarios.base import NoScenario, Scenario, disjoint, tensor_of
 from renate.data.scenarios.blurry import BlurryClassIncremental
 from renate.data.scenarios.class_incremental import ClassIncremental
+from renate.data.scenarios.data_incremental import DataIncremental
 from renate.data.scenarios.iid import IID
 from renate.data.scenarios.permutation import Permutation
 from renate.data.scenarios.rotation import Rotation, rotate
@@ -12,6 +13,7 @@ __all__ = [
     "IID",
     "BlurryClassIncremental",
     "ClassIncremental",
+    "DataIncremental",
     "FeatureSorting",
     "HueShift",
     "NoScenario",

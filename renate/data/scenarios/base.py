@@ -1,11 +1,13 @@
 """How one data set is cut into chunks, each the data of one update."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from renate.data.batch import Columns, length, select
+from renate.data.table import Table
 from renate.errors import ConfigError, DataError
 from renate.seeds import derive
 
@@ -16,7 +18,10 @@ class Scenario(ABC):
 
     Attributes:
         chunks: How many.
+        own: Columns that cutting needs, see `marks`, and no chunk has.
     """
+
+    own: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, chunks: int) -> None:
         if chunks < 1:
@@ -39,12 +44,24 @@ class Scenario(ABC):
             )
 
         chunk = self.take(columns, index, part, seed, num_classes)
+        if self.own:
+            chunk = {name: column for name, column in chunk.items() if name not in self.own}
+
         if part == "test" and not length(chunk):
             raise DataError(
                 f"chunk {index} of {self.chunks} has no test examples: data.test lacks its classes"
             )
 
         return chunk
+
+    def marks(self, table: Table, key: str) -> Columns:
+        """Return columns that only cutting needs, `own`, of rows as a source has read them.
+
+        Args:
+            table: The rows.
+            key: What they are, for messages.
+        """
+        return {}
 
     @abstractmethod
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:

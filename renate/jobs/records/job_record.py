@@ -46,6 +46,8 @@ class JobRecord:
         home: Of a job elsewhere: the URL of its folder in the object store.
         sweep: Of a sweep that is one job: what its machine is told of it.
         back: Of such a sweep: how the outcome of each part comes back.
+        tags: The user's words for it.
+        notes: The user's line about it.
         further: What else the file holds, from another release or a launcher of its own.
     """
 
@@ -67,6 +69,8 @@ class JobRecord:
     home: str | None = None
     sweep: dict[str, Any] | None = None
     back: Sequence[Mapping[str, Any]] | None = None
+    tags: Sequence[str] | None = None
+    notes: str | None = None
     further: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -107,7 +111,7 @@ class JobRecord:
 
         for key in (key for key in OPTIONAL if key not in found):
             value = getattr(self, key)
-            if value is not None and value is not False:
+            if value is not None and value is not False and value != []:
                 found[key] = value
 
         return found | dict(self.further)
@@ -133,4 +137,6 @@ OPTIONAL: dict[str, Check] = {
     "home": string,
     "sweep": object_of,
     "back": objects,
+    "tags": strings,
+    "notes": string,
 }

@@ -115,9 +115,11 @@ def lineage_of(job: Job, data: Data, seconds: float) -> dict[str, Any]:
     if job.content is not None:
         content = {"content": job.content}
 
+    said = {"tags": list(job.config.get("tags") or []), "notes": job.config.get("notes")}
     return {
         "recipe": job.record.recipe,
         **content,
+        **{key: value for key, value in said.items() if value},
         "stream": job.prefix or None,
         "overrides": list(job.record.overrides),
         "seed": job.config["seed"],

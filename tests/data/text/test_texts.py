@@ -160,7 +160,9 @@ def test_pairs_know_which_text_is_which(workdir: Path) -> None:
     model = renate.load_model("./state")
     asked = {"left": ["goal match", "atom cell"], "right": ["atom cell", "goal match"]}
     assert model.predict(asked) == ["science", "sports"]
-    with pytest.raises(DataError, match="no column 'right', did you mean 'rigt'"):
+    with pytest.raises(
+        DataError, match="no column 'right', which the state has, did you mean 'rigt'"
+    ):
         model.predict({"left": ["a"], "rigt": ["b"]})
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from renate.data.fingerprint import contents, expand
+from renate.data.kept.fresh import unread
+from renate.data.kept.trained import Trained
 from renate.data.table import File
 from renate.data.tables.choice import check_names
 from renate.data.tables.csv_files.dialect import Dialect
@@ -31,12 +33,14 @@ class Rows:
         reads: What was read of each.
         columns: The columns that were asked for.
         target: The column to predict.
+        skipped: Files that weren't read, as the state has trained on them.
     """
 
     files: Sequence[str]
     reads: Sequence[Read]
     columns: Sequence[str]
     target: str
+    skipped: tuple[File, ...] = ()
 
     @property
     def counts(self) -> list[int]:
@@ -79,13 +83,26 @@ def read_named(
     columns: Sequence[str],
     target: str,
     dialect: Dialect,
+    trained: Trained | None,
 ) -> tuple[Rows, dict[str, Rows]]:
     """Read the training files, and name -> test files.
+
+    Args:
+        train: The former.
+        test: The latter, or those of one; None: rows of the training files are to be held out.
+        columns: The columns that are taken.
+        target: The column to predict.
+        dialect: How CSV is written.
+        trained: What the state has trained on and needn't be read again, where no row of it is held
+            out; None reads all.
 
     Raises:
         DataError: No such file, or one that can't be read, lacks a column, or has empty values.
     """
     found = expand(train, "data.train")
+    content = dict(zip(found, contents(found, None), strict=True))
+    skipped = unread(content, trained, needed=test is None)
+    found = [file for file in found if file not in skipped]
     named: Mapping[str, Paths] = {}
     if isinstance(test, Mapping):
         named = test
@@ -100,10 +117,11 @@ def read_named(
     for file, read in reads.items():
         _check(file, read, columns, target)
 
-    def rows(files: list[str]) -> Rows:
-        return Rows(files, [reads[file] for file in files], columns, target)
+    def rows(files: list[str], skipped: tuple[File, ...] = ()) -> Rows:
+        return Rows(files, [reads[file] for file in files], columns, target, skipped)
 
-    return rows(found), {name: rows(files) for name, files in tests.items()}
+    whole = rows(found, tuple(skipped.values()))
+    return whole, {name: rows(files) for name, files in tests.items()}
 
 
 def _check(file: str, read: Read, columns: Sequence[str], target: str) -> None:

@@ -79,7 +79,9 @@ class Texts(Source):
             ConfigError: `target` isn't that of the state.
         """
         check_target(self.target, self.known.target if self.known else None)
-        train, tests = read_named(self.train, self.test, self.columns, self.target, self.dialect)
+        train, tests = read_named(
+            self.train, self.test, self.columns, self.target, self.dialect, self.trained
+        )
         table = self._table(train)
         if self.test is None:
             return table, self.test_size
@@ -100,6 +102,7 @@ class Texts(Source):
             target=self.target,
             target_kind=rows.target_kind,
             where=rows.where,
+            skipped=rows.skipped,
         )
 
     def _check(self, file: str, table: Any) -> None:

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import renate
+from renate.data.fingerprint import Hashes
+from renate.data.kept.trained import Trained, key_of
 from renate.data.text.source import Texts
 from renate.errors import ConfigError, DataError
 from renate.jobs.identity.data_files import files_of
@@ -123,6 +125,23 @@ def test_three_weekly_updates_and_predictions_as_evaluated(workdir: Path) -> Non
     assert pq.read_table("answers.parquet")["prediction"].to_pylist() == answers
 
 
+def test_where_tests_are_given_old_texts_are_not_read_again(workdir: Path) -> None:
+    write(workdir / "test.jsonl", rows_of(9))
+    asked = [*ASKED, *QUICK, "data.train=week*.jsonl", "data.test=test.jsonl", "state.url=./state"]
+    write(workdir / "week1.jsonl", rows_of(1))
+    command(*asked, "state.first=true", cwd=workdir)
+    write(workdir / "week2.jsonl", rows_of(2))
+    texts = workdir / "week1.jsonl"
+    content = Hashes(workdir / "hashes.json").of(texts)
+    state = State("./state")
+    trained = Trained.read(state, state.manifest(1))
+    assert trained.version_of([key_of(content)]) == 1
+    said = command(*asked, cwd=workdir)
+    assert "data: 1 new file of 2, 1 was trained on by version 1" in said.stdout + said.stderr
+    seen = state.manifest(2).lineage["data"]["train"]
+    assert [(Path(name).name, rows) for name, _, rows in seen if rows] == [("week2.jsonl", 150)]
+
+
 @pytest.mark.slow
 def test_pairs_know_which_text_is_which(workdir: Path) -> None:
     """The label is the topic of the second text, whatever the first is about."""
@@ -141,7 +160,9 @@ def test_pairs_know_which_text_is_which(workdir: Path) -> None:
     model = renate.load_model("./state")
     asked = {"left": ["goal match", "atom cell"], "right": ["atom cell", "goal match"]}
     assert model.predict(asked) == ["science", "sports"]
-    with pytest.raises(DataError, match="no column 'right', did you mean 'rigt'"):
+    with pytest.raises(
+        DataError, match="no column 'right', which the state has, did you mean 'rigt'"
+    ):
         model.predict({"left": ["a"], "rigt": ["b"]})
 
 

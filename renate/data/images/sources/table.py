@@ -75,7 +75,9 @@ class ImageTable(Source):
             ConfigError: `target` isn't that of the state.
         """
         check_target(self.target, self.known.target if self.known else None)
-        train, tests = read_named(self.train, self.test, [self.image], self.target, self.dialect)
+        train, tests = read_named(
+            self.train, self.test, [self.image], self.target, self.dialect, self.trained
+        )
         table = self._table(train, None)
         if self.test is None:
             return table, self.test_size
@@ -105,6 +107,7 @@ class ImageTable(Source):
             target=self.target,
             target_kind=rows.target_kind,
             where=rows.where,
+            skipped=rows.skipped,
         )
         return reader.table(whole, columns, [self.image, *hashes], like)
 

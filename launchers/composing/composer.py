@@ -65,7 +65,7 @@ class Composer:
         with self._merged(number, parsed) as (config, full):
             added = frozenset(o.key_or_group for o in parsed if o.is_add())
             self.schema.check(config, full.hydra.runtime.choices, added)
-            _leave_out_target(config)
+            _leave_out_what_the_state_knows(config)
             _check_nothing_is_missing(config)
             resolve(config)
             config._set_parent(None)
@@ -92,8 +92,8 @@ class Composer:
         return choices
 
     def is_group(self, key: str) -> bool:
-        """Whether a key of an override is a group of options."""
-        return bool(self.loader.repository.group_exists(key))
+        """Whether a key of an override is a group of options; `group@place` is one too."""
+        return bool(self.loader.repository.group_exists(key.partition("@")[0]))
 
     @contextmanager
     def _merged(
@@ -167,10 +167,14 @@ def _class_of(full: DictConfig, kind: str) -> str:
     return str(full.hydra[kind]._target_)
 
 
-def _leave_out_target(config: DictConfig) -> None:
-    """Rows to predict for have no target to name."""
-    if config.job.name == "predict" and OmegaConf.is_missing(config.data, "target"):
-        config.data.target = None
+def _leave_out_what_the_state_knows(config: DictConfig) -> None:
+    """Of rows to predict for the state says which columns are what; there is no target to name."""
+    if config.job.name != "predict":
+        return
+
+    for key in config.data:
+        if key != "train" and OmegaConf.is_missing(config.data, key):
+            config.data[key] = None
 
 
 def _check_nothing_is_missing(config: DictConfig) -> None:

@@ -20,6 +20,7 @@ from ..base import ComposedJob
 from ..composing.launcher import HydraLauncher, link_latest
 from ..composing.session import launcher_for
 from ..terminal import report
+from .request.space import place_of
 from .tuned_stream import tune
 from .tuned_update import is_tuned
 
@@ -148,11 +149,11 @@ def combinations(parsed: Sequence[Override]) -> list[list[str]]:
     for override in parsed:
         line: Any = override.input_line
         if not override.is_sweep_override():
-            choices[override.key_or_group] = [line]
+            choices[place_of(override)] = [line]
         elif override.is_discrete_sweep():
             key = override.get_key_element()
             values = override.sweep_string_iterator()
-            choices[override.key_or_group] = [f"{key}={value}" for value in values]
+            choices[place_of(override)] = [f"{key}={value}" for value in values]
         else:
             raise ConfigError(
                 f"{line}: a domain without end; a grid needs choices, as "

@@ -59,7 +59,7 @@ class Files(Source):
         standardize: Whether numeric columns are brought to mean 0 and deviation 1, as those of the
             first update's training examples; the scales are kept in the version. Null does so
             where there is a `TableEncoder`.
-        missing: See `Rules`, as the next four, and those of texts.
+        missing: See `Rules`, as the next four.
         missing_target: What becomes of rows without a target: `error`, or `drop`.
         csv: See `Dialect`.
         weight: The column of each example's weight in the loss, 0 or more; null weighs all alike.
@@ -68,10 +68,7 @@ class Files(Source):
         group: The columns of whose equal values all examples stay on one side.
         time: The column by which the newest examples are held out.
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
-        tokenizer: Of columns of free text; null trains one on the first update's.
-        vocab_size: See `Rules`, as the next two.
-        lowercase: See there.
-        max_length: See there.
+        tokenizer: See `Rules`, as the next three.
         hub: The Hub's data set that the files come from, for who hasn't got them.
     """
 
@@ -138,15 +135,13 @@ class Files(Source):
         """Let the encoder be the state's; only at a first update data say whether there is one."""
         if known is not None and known.target == target_of(self._table_encoder()):
             self.encoder = self._table_encoder()
-
         super().take_up(known)
 
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
         """Read all files, and match the columns of the test files to those of `train`.
 
         Raises:
-            DataError: No such file, or one that can't be read, lacks a column, or holds what can't
-                be used.
+            DataError: No such file, or one that can't be read or used, or lacks a column.
             ConfigError: `target` or `inputs` aren't those of the state.
         """
         train = expand(self.train, "data.train")

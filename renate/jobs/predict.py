@@ -13,6 +13,7 @@ from renate.data.kept.raw import rows_in
 from renate.data.raw.chunks import RawChunk, chunks_of
 from renate.data.raw.reader import RawReader
 from renate.data.tables.csv_files.dialect import Dialect
+from renate.data.tables.matching import index_columns
 from renate.errors import ConfigError, DataError, nearest
 from renate.fitting.trainer import device_of
 from renate.jobs.builders import dtype_of
@@ -57,6 +58,10 @@ def run(job: Job) -> dict[str, Any]:
     }
 
 
+# They name images one by one, and a table of answers has nothing to stand beside
+OF_IMAGE_FILES = "renate.data.images.sources."
+
+
 def files_of(job: Job) -> list[str]:
     """The files of `data.train`.
 
@@ -65,7 +70,8 @@ def files_of(job: Job) -> list[str]:
         DataError: A pattern that matches nothing.
     """
     node = job.config["data"]
-    own = str(node["_target_"]).startswith("renate.data.")
+    target = str(node["_target_"])
+    own = target.startswith("renate.data.") and not target.startswith(OF_IMAGE_FILES)
     if not own or not is_patterns(node.get("train")):
         raise ConfigError(
             f"data._target_={node['_target_']}: job=predict reads files, data=files "
@@ -178,9 +184,10 @@ class Prediction:
             return
 
         wanted = self.reader.columns
-        spread = {name.rpartition("[")[0] for name in wanted if name.endswith("]")}
+        spread = self.reader.spread_names
         missing = [name for name in wanted if name not in there]
-        known = {*wanted, *spread, *self.targets, *self.keep}
+        index = index_columns(chunk.table.schema)
+        known = {*wanted, *spread, *self.targets, *self.keep, *index}
         odd = [name for name in there if name not in known]
         if odd and (not missing or spread):
             raise DataError(

@@ -19,7 +19,7 @@ from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
 from renate.jobs.building.beginning import begin, made_anew
 from renate.jobs.building.network import model_node, sizes
-from renate.jobs.building.weighting import check_weights
+from renate.jobs.building.weighting import balance, check_weights
 from renate.jobs.checks.probe import examples_of, probe
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_new
@@ -235,6 +235,9 @@ def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fi
     own = updater.start(model, share)
     # Data that the updater leaves as it is, several processes deal out anew in each epoch.
     rows = chunk.train if own is None else own
+    if own is not None:
+        balance(updater, job.config["loss"].get("weight"), own)
+
     batches = batches_of(
         job,
         rows,

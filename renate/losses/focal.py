@@ -15,6 +15,9 @@ class Focal(nn.Module):
         gamma: How much less: 0 or more.
         weight: Of each class, [K]; the mean is divided by them, as torch's cross-entropy does. None
             weighs all alike.
+
+    Attributes:
+        reduction: `mean`; `none` gives the loss of each example, [B].
     """
 
     weight: Tensor | None
@@ -25,10 +28,11 @@ class Focal(nn.Module):
             raise ValueError(f"gamma={gamma}: expected 0 or more")
 
         self.gamma = gamma
+        self.reduction = "mean"
         self.register_buffer("weight", weight)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean, a scalar.
+        """Return the mean, a scalar; see `reduction`.
 
         Args:
             logits: [B, K].
@@ -42,11 +46,14 @@ class Focal(nn.Module):
 
         surprise = F.cross_entropy(logits, targets, reduction="none")
         loss = modulated(surprise, self.gamma)
-        if self.weight is None:
-            return loss.mean()
+        weights = torch.ones_like(loss)
+        if self.weight is not None:
+            weights = self.weight[targets]
 
-        weights = self.weight[targets]
-        return (weights * loss).sum() / weights.sum()
+        loss = weights * loss
+        if self.reduction == "none":
+            return loss
+        return loss.sum() / weights.sum()
 
 
 class BinaryFocal(nn.Module):
@@ -59,6 +66,9 @@ class BinaryFocal(nn.Module):
         gamma: How much less: 0 or more.
         alpha: The weight of labels that an example has, 0 to 1; those that it has not weigh
             1 - alpha. None weighs both alike.
+
+    Attributes:
+        reduction: `mean`; `none` gives the loss of each label of each example, [B, K].
     """
 
     def __init__(self, gamma: float, alpha: float | None = None) -> None:
@@ -70,9 +80,10 @@ class BinaryFocal(nn.Module):
 
         self.gamma = gamma
         self.alpha = alpha
+        self.reduction = "mean"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean over labels and examples, a scalar.
+        """Return the mean over labels and examples, a scalar; see `reduction`.
 
         Args:
             logits: [B, K].
@@ -82,6 +93,8 @@ class BinaryFocal(nn.Module):
         loss = modulated(surprise, self.gamma)
         if self.alpha is not None:
             loss = loss * (self.alpha * targets + (1 - self.alpha) * (1 - targets))
+        if self.reduction == "none":
+            return loss
         return loss.mean()
 
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from renate.errors import ConfigError
+from renate.losses.focal import Focal
 
 # Whose own weights of classes divide their mean too, as torch has it
-OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss)
+OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, Focal)
 
 
 def weighted_mean(

@@ -21,7 +21,6 @@ class OfflineER(Updater):
     """
 
     seen: Tensor
-
     weighs = True
 
     def __init__(self, loss_weight_new_data: float | None, replay_batch_size: float) -> None:

@@ -565,6 +565,7 @@ def test_every_documented_argument_has_a_test_that_shows_it() -> None:
 
 def test_every_documented_key_has_a_test_that_shows_it() -> None:
     shown = parameters_of(test_keys)
+    shown += parameters_of(test_keys_of_offline_er_and_gdumb).replace('"', "'")
     keys = {*COMMON, *REPLAY, *SPECIAL}
     for method in METHODS:
         if method.name in BUILT:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from safetensors.torch import load
 from torch import nn
 
@@ -24,6 +25,8 @@ from renate.jobs.running.execute import execute
 from renate.launchers.base import ComposedJob
 from renate.launchers.composing.conf import CONF
 from renate.launchers.sweeps.from_python import composed
+from renate.launchers.sweeps.sweeper import combinations
+from renate.launchers.sweeps.tuned_update import Tuning
 from renate.state.versions import State
 
 LR = 0.5
@@ -121,6 +124,42 @@ def test_warmups_that_cant_be_right(changes: dict[str, Any], message: str) -> No
         rates_of(config_of("warmup", then={}) | changes, 1)
 
 
+THEN = "lr_scheduler@lr_scheduler.then"
+
+
+def test_both_choices_of_one_group_reach_each_job(workdir: Path) -> None:
+    """The second, for a place within the first, doesn't take its place."""
+    for lines in (
+        ["lr_scheduler=warmup", f"{THEN}=cosine,step"],
+        [f"{THEN}=cosine,step", "seed=3"],
+    ):
+        parsed = OverridesParser.create().parse_overrides(lines)
+        others = [line for line in lines if not line.startswith(THEN)]
+        found = [sorted(job) for job in combinations(parsed)]
+        assert found == [sorted([*others, f"{THEN}={name}"]) for name in ("cosine", "step")]
+
+    (workdir / "conf" / "experiment").mkdir(parents=True)
+    typo = "# @package _global_\nlr_scheduler: {then: {T_mx: 3}}\n"
+    (workdir / "conf" / "experiment" / "typo.yaml").write_text(typo)
+    job = job_of("lr_scheduler=warmup", f"{THEN}=cosine")
+    assert job.config.lr_scheduler.then._target_.endswith("CosineAnnealingLR")
+    assert job.config.lr_scheduler.then.interval == "step"
+    tuned = ["lr_scheduler=warmup", f"{THEN}=cosine,none", "tuner=random", "search_space=lr"]
+    launcher, tuning = composed(tuned)
+    launcher.close()
+    assert isinstance(tuning, Tuning)
+    assert {*tuning.request.space.domains} == {THEN, "optimizer.lr"}
+    with pytest.raises(ConfigError, match="then.T_mx=3: no such key, did you mean 'T_max'"):
+        job_of("lr_scheduler=warmup", f"{THEN}=cosine", "experiment=typo")
+
+
+def job_of(*lines: str) -> ComposedJob:
+    launcher, job = composed(list(lines))
+    launcher.close()
+    assert isinstance(job, ComposedJob)
+    return job
+
+
 def fitted(job: ComposedJob, folder: Path) -> dict[str, torch.Tensor]:
     """The weights that a job leaves, which goes on where it was interrupted."""
     directory = JobDirectory(folder)
@@ -131,7 +170,7 @@ def fitted(job: ComposedJob, folder: Path) -> dict[str, torch.Tensor]:
     return load(bytes(state.read(state.manifest(1), "model.safetensors")))
 
 
-AFTER_COSINE = ["lr_scheduler@lr_scheduler.then=cosine", "lr_scheduler.interval=step"]
+AFTER_COSINE = [f"{THEN}=cosine", "lr_scheduler.interval=step"]
 
 
 @pytest.mark.parametrize(
@@ -157,9 +196,7 @@ def test_an_interrupted_fit_goes_on_with_the_same_rates(
             "optimizer.momentum": 0.9,
         }
     )
-    launcher, job = composed([*lines, f"lr_scheduler={given[0]}", *given[1:]])
-    launcher.close()
-    assert isinstance(job, ComposedJob)
+    job = job_of(*lines, f"lr_scheduler={given[0]}", *given[1:])
     whole = fitted(job, workdir / "whole")
 
     for step in (3, 9, 14):  # of 7 an epoch: twice within one, once between two

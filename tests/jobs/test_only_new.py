@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from renate.data.files import Files
 from renate.data.kept.trained import Trained
 from renate.errors import ConfigError, DataError, JobError, NothingNewError
 from renate.jobs import chunks
+from renate.jobs import update as jobs_update
+from renate.jobs.config_yaml import dump
+from renate.jobs.running.execute import execute
+from renate.launchers.sweeps.from_python import composed
 from renate.state.versions import State
 from tests.command import renate as command
 
@@ -252,6 +257,73 @@ def test_a_sweep_on_what_is_old_is_refused_and_not_answered_with_old_figures(
 
 
 @pytest.mark.slow
+def prepared(*more: str) -> Any:
+    _, job = composed([*QUICK, *more])
+    job.directory.prepare(dump(job.config), replace(job.record, publish=True))
+    return job
+
+
+@pytest.mark.slow
+def test_a_killed_update_goes_on_with_the_same_files(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: Any) -> None:
+        raise SystemExit
+
+    write(Path("in/1.csv"), 0)
+    update("state.first=true")
+    write(Path("in/2.csv"), ROWS)
+    job = prepared()
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs_update, "publish", dies)
+        with pytest.raises(SystemExit):
+            execute(job.directory.path)
+    assert composed(list(QUICK))[1].id == job.id, "the same command is the same job"
+    assert execute(job.directory.path).version == 2
+    state = State("s")
+    trained = Trained.read(state, state.manifest())
+    assert sorted(v for part in trained.parts for v in part.versions.values()) == [1, 2]
+    assert update().version == 2, "and is published"
+
+
+@pytest.mark.slow
+def test_of_two_commands_at_once_one_wins_and_the_other_goes_on_from_it(workdir: Path) -> None:
+    write(Path("in/1.csv"), 0)
+    update("state.first=true")
+    write(Path("in/2.csv"), ROWS)
+    early = prepared()
+    late = prepared(f"data.train=[in/1.csv,{write(Path('other/3.csv'), 2 * ROWS)}]")
+    assert execute(early.directory.path).version == 2
+    lost = execute(late.directory.path)
+    assert lost.failed
+    assert "update again from version 2" in lost.reason
+    shutil.copy("other/3.csv", "in/3.csv")
+    done = command(*QUICK, cwd=workdir)
+    assert "data: 1 new file of 3, 2 were trained on by versions 1 to 2" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_comes_between_composing_and_reading_is_trained_on_and_known(workdir: Path) -> None:
+    write(Path("in/1.csv"), 0)
+    update("state.first=true")
+    write(Path("in/2.csv"), ROWS)
+    job = prepared()
+    write(Path("in/3.csv"), 2 * ROWS)
+    assert execute(job.directory.path).version == 2
+    done = command(*QUICK, cwd=workdir)
+    assert "all 3 files of data.train were trained on by versions 1 to 2" in done.stdout
+
+
+@pytest.mark.slow
+def test_an_older_version_has_seen_less(workdir: Path) -> None:
+    write(Path("in/1.csv"), 0)
+    update("state.first=true")
+    write(Path("in/2.csv"), ROWS)
+    update()
+    done = command(*QUICK, "state.version=1", "state.next_url=t", cwd=workdir)
+    assert "data: 1 new file of 2, 1 was trained on by version 1" in done.stderr
+
+
 def test_all_trials_train_on_the_new_files(workdir: Path) -> None:
     write(Path("in/1.csv"), 0)
     update("state.first=true")

@@ -31,6 +31,9 @@ NEEDS = {
         "+model.num_classes=null",
         "+model.in_features=null",
     ],
+    ("model", "tabular"): [
+        *("data=files", "data.train=a.parquet", "data.target=label", "data.categories=embed"),
+    ],
     ("model", "text_bag"): TEXTS,
     ("model", "text_transformer"): TEXTS,
     ("model", "resnet18"): ["model.width=4"],

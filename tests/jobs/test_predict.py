@@ -259,6 +259,22 @@ def test_two_jobs_do_not_write_one_file(state: Path) -> None:
     assert "output=o.csv: two jobs of the sweep would write it" in said
 
 
+def test_what_is_copied_may_be_of_any_kind(state: Path) -> None:
+    """Lists of several lengths, and an index of pandas beside them."""
+    frame = rows(3).drop_columns("label").to_pandas()
+    frame["more"] = [[1.0], [], [2.0, 3.0]]
+    frame.index = [7, 8, 9]
+    frame.to_parquet("in/1.parquet")
+    predict("data.train=in/1.parquet", "output=out.jsonl", "job.keep=[more,id]")
+    found = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert [row["more"] for row in found] == [[1.0], [], [2.0, 3.0]]
+    image = pa.array([{"bytes": b"x", "path": None}] * 3)
+    pq.write_table(rows(3).append_column("image", image), "in/1.parquet")
+    with pytest.raises(JobError, match="column 'image' holds bytes, which .jsonl can't"):
+        predict("data.train=in/1.parquet", "output=out.jsonl", "job.keep=[image,id]")
+    assert [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()] == found
+
+
 def test_surplus_columns_may_be_left_out(state: Path) -> None:
     pq.write_table(rows(3), "in/1.parquet")
     predict("data.train=in/1.parquet", "output=out.parquet", "job.surplus=ignore")

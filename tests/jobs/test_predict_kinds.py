@@ -114,7 +114,8 @@ def test_texts(workdir: Path) -> None:
     rows = [{"text": f"{words[n % 2][n % 3]} day {n}", "label": n % 2} for n in range(80)]
     Path("train.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     asked = ["data=text", "data.train=train.jsonl", "model=text_bag", "transform=none"]
-    renate.run([*asked, "state.first=true", "state.url=s", "trainer.max_epochs=1"])
+    columns = ["data.text=text", "data.target=label"]
+    renate.run([*asked, *columns, "state.first=true", "state.url=s", "trainer.max_epochs=1"])
     model = renate.load_model("s")
     run_here("job=predict", "state.url=s", *asked[:2], "output=out.jsonl", "job.keep=[text]")
     lines = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from renate.errors import ConfigError
 from renate.jobs.builders import check_fits
 from renate.losses.focal import BinaryFocal, Focal
+from renate.losses.weighted import weighted_mean
 from renate.problems.base import Problem
 from renate.problems.classification import Classification
 from renate.problems.multi_label import MultiLabel
@@ -107,3 +108,16 @@ def test_a_loss_of_another_problem_is_refused(loss: torch.nn.Module, problem: Pr
         ConfigError, match=f"{type(loss).__name__} is not of problem={problem.name}"
     ):
         check_fits(loss, "loss", problem, problem.loss)
+
+
+def test_examples_may_have_weights() -> None:
+    """As many times as an example weighs is as often as it is there."""
+    weights = torch.tensor([2.0, 1.0, 0.0, 1.0])
+    rows = [0, 0, 1, 3]
+    for loss, targets in (
+        (Focal(2.0), CLASSES),
+        (Focal(2.0, torch.tensor([0.5, 2.0, 1.0])), CLASSES),
+        (BinaryFocal(2.0, 0.25), FLAGS),
+    ):
+        found = weighted_mean(loss, LOGITS, targets, weights)
+        torch.testing.assert_close(found, loss(LOGITS[rows], targets[rows]))

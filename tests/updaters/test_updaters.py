@@ -12,6 +12,7 @@ from torch import nn
 from renate.build import build
 from renate.data.batch import Batch, BatchTransform, length
 from renate.errors import ConfigError
+from renate.jobs.building.weighting import balance
 from renate.launchers.composing.conf import CONF
 from renate.memory.store.memory import Memory
 from renate.problems.classification import Classification
@@ -286,3 +287,25 @@ def test_gdumb_refuses_what_it_cant_train_on(model: nn.Module) -> None:
     memory.bind(seed=0, transform=BatchTransform(), rank=0, ranks=2)
     with pytest.raises(ConfigError, match="2 processes .* trainer.devices=1"):
         updater_of("gdumb", memory).start(model, batch_of(0).raw)
+
+
+@pytest.mark.parametrize("name", ["der", "offline_er", "gdumb"])
+def test_examples_that_weigh_nothing_have_no_say(name: str, model: nn.Module) -> None:
+    updater = updater_of(name, memory_of())
+    batch = batch_of(1)
+    weights = torch.tensor([1.0] * 4 + [0.0] * 4)
+    raw = batch.raw | {"weights": weights}
+    loss = updater.loss(model, BatchTransform()(raw))
+    expected = F.cross_entropy(model(batch.inputs[:4]), batch.targets[:4])
+    torch.testing.assert_close(loss, expected)
+
+
+def test_balanced_weights_follow_what_is_trained_on(model: nn.Module) -> None:
+    updater = updater_of("gdumb", memory_of())
+    updater.problem = Classification()
+    updater.problem.restore([0, 1, 2], {})
+    updater.criterion = nn.CrossEntropyLoss(weight=torch.ones(3))
+    balance(updater, "balanced", {"targets": torch.tensor([0, 0, 0, 1])})
+    assert updater.criterion.weight.tolist() == pytest.approx([4 / 6, 2.0, 1.0])
+    balance(updater, None, {"targets": torch.tensor([0, 1, 2])})
+    assert updater.criterion.weight.tolist() == pytest.approx([4 / 6, 2.0, 1.0])

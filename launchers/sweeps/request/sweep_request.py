@@ -24,7 +24,7 @@ from ...composing.checks.objective import problem_option
 from ...composing.composer import Composer
 from ...composing.identity import NotFirstError
 from .settings import LIMITS, check_settings
-from .space import domain_of, space_of
+from .space import domain_of, place_of, space_of
 
 
 class SweepRequest:
@@ -95,7 +95,7 @@ class SweepRequest:
     def _domains(self, parsed: Sequence[Override]) -> dict[str, Domain]:
         """Those of the search space, less what the command line says itself."""
         swept = [o for o in parsed if o.is_sweep_override()]
-        given = {o.key_or_group for o in parsed}
+        given = {place_of(o) for o in parsed}
         lines: dict[str, str] = {}
         option = self.settings.hydra.runtime.choices.search_space
 
@@ -119,7 +119,7 @@ class SweepRequest:
                     "a,b"
                 )
 
-        return {o.key_or_group: domain_of(o) for o in overrides}
+        return {place_of(o): domain_of(o) for o in overrides}
 
     def _auto(self, swept: Sequence[Override]) -> dict[str, str]:
         """The search spaces of the updaters to choose from, else the learning rate alone."""

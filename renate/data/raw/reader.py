@@ -47,6 +47,11 @@ class RawReader:
             return {}
         return {column.name: column.kind for column in self.inputs.columns}
 
+    @property
+    def spread_names(self) -> set[str]:
+        """Columns of lists, of which each place is an input: `x` of `x[0]`, `x[1]`."""
+        return {name.rpartition("[")[0] for name in self.columns if name.endswith("]")}
+
     def read(self, table: Any, where: str, first: int = 0) -> Any:
         """Return an Arrow table's rows as the encoder takes them, or where there is none as they
         are stored.
@@ -60,7 +65,8 @@ class RawReader:
             DataError: A column is missing, of another kind, or has a value that can't be used.
         """
         wanted = self.columns
-        table = spread(where, table)
+        needed = {*wanted, *self.spread_names}
+        table = spread(where, table, but=[n for n in table.column_names if n not in needed])
         there = [name for name in wanted if name in table.column_names]
         others = [name for name in table.column_names if name not in wanted]
         # Where one is missing the others may be what it is called here

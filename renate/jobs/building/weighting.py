@@ -15,7 +15,7 @@ BALANCED = "balanced"
 def class_weights(problem: Problem, train: Columns) -> Tensor:
     """Return n / (k n_c) for each class c, float32 [K], as scikit-learn's `balanced` has it.
 
-    n is the number of this update's training examples, n_c that of class c, and k the number of
+    n is the number of the training examples, n_c that of class c, and k the number of
     classes that they have. Classes of which there are none, which only the memory has, weigh 1.
 
     Raises:
@@ -31,6 +31,19 @@ def class_weights(problem: Problem, train: Columns) -> Tensor:
     weights = torch.ones(problem.classes, dtype=torch.float64)
     weights[there] = counts.sum() / (there.sum() * counts[there])
     return weights.float()
+
+
+def balance(updater: Updater, asked: object, rows: Columns) -> None:
+    """Let `loss.weight=balanced` be of what an updater trains on, where that isn't the new data.
+
+    Args:
+        updater: Its criterion's weights are changed in place.
+        asked: `loss.weight`.
+        rows: What it trains on.
+    """
+    if asked == BALANCED:
+        weight: Tensor = updater.criterion.get_buffer("weight")
+        weight.copy_(class_weights(updater.problem, rows))
 
 
 def check_weights(updater: Updater, memory: Memory, train: Columns, mix: object) -> None:

@@ -161,6 +161,15 @@ class Writer:
         return write
 
 
+def _holds_bytes(kind: Any) -> bool:
+    """Whether an Arrow type is bytes, or has such in it, as the Hub's images do."""
+    import pyarrow as pa
+
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return True
+    return any(_holds_bytes(kind.field(place).type) for place in range(kind.num_fields))
+
+
 def _printable(table: Any, suffix: str, *, lists: bool) -> Any:
     """A table as text files can hold it: in CSV lists are JSON.
 
@@ -171,7 +180,7 @@ def _printable(table: Any, suffix: str, *, lists: bool) -> Any:
 
     for index, field in enumerate(table.schema):
         kind = field.type
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if _holds_bytes(kind):
             raise DataError(f"job.keep: column '{field.name}' holds bytes, which {suffix} can't")
         if pa.types.is_nested(kind) and lists:
             values = [

@@ -130,32 +130,44 @@ def _feed_of(
     except ValueError as error:
         raise StateError(f"{where}: {error}: was this state made by renate?") from error
 
-    return Feed(inputs, encoder, **_reading_of(state, manifest, inputs))
+    config = _data_of(state, manifest)
+    resized = _resizing(config, manifest, inputs)
+    return Feed(inputs, encoder, *resized, date_format=_date_format(config))
 
 
-def _reading_of(state: State, manifest: Manifest, inputs: Inputs | None) -> dict[str, Any]:
-    """How the version's data were read, as its config says: the size that images were resized to
-    and how, and how dates were written in texts. What isn't said is as by default.
-    """
+def _data_of(state: State, manifest: Manifest) -> dict[str, Any]:
+    """The group `data` of a version's config; empty where it can't be told."""
     try:
         config: Any = parse(bytes(state.read(manifest, "config.yaml")).decode())
-        data: Any = config["data"]
-        resized = data.get("image_size") is not None
-        fit = data.get("image_fit", FITS[0])
-        written = (data.get("csv") or {}).get("date_format")
-    except (ValueError, KeyError, TypeError, AttributeError, YAMLError):
+        data = config["data"]
+    except (ValueError, KeyError, TypeError, YAMLError):
         return {}
 
-    found: dict[str, Any] = {}
-    if isinstance(written, str) and len(written) <= LONGEST_FORMAT and "${" not in written:
-        found["date_format"] = written
+    return dict(data) if isinstance(data, dict) else {}
 
-    has_images = inputs is not None and [column.kind for column in inputs.columns] == ["image"]
-    if inputs is not None and has_images and resized:
-        if fit not in FITS:
-            raise StateError(f"{manifest}: data.image_fit={fit}: expected {', '.join(FITS)}")
 
-        # A stranger may say whether to resize, and how; the size is that of the inputs
-        found |= {"image_size": list(inputs.shape[1:]), "image_fit": fit}
+def _date_format(data: dict[str, Any]) -> str | None:
+    """How dates were written in texts; None where as ISO 8601 has them."""
+    dialect = data.get("csv")
+    written = dialect.get("date_format") if isinstance(dialect, dict) else None
+    fits = isinstance(written, str) and len(written) <= LONGEST_FORMAT and "${" not in written
+    return written if fits else None
 
-    return found
+
+def _resizing(
+    data: dict[str, Any], manifest: Manifest, inputs: Inputs | None
+) -> tuple[list[int] | None, str]:
+    """The size that images were resized to, as the version's config says, and how; None where they
+    were taken as they are.
+    """
+    if inputs is None or [column.kind for column in inputs.columns] != ["image"]:
+        return None, FITS[0]
+    if data.get("image_size") is None:
+        return None, FITS[0]
+
+    fit = data.get("image_fit", FITS[0])
+    if fit not in FITS:
+        raise StateError(f"{manifest}: data.image_fit={fit}: expected {', '.join(FITS)}")
+
+    # A stranger may say whether to resize, and how; the size is that of the inputs
+    return list(inputs.shape[1:]), fit

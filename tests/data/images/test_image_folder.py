@@ -152,14 +152,21 @@ def test_three_weekly_updates_and_predictions_as_evaluated(workdir: Path) -> Non
     assert after["accuracy"] > 0.9
     model = renate.load_model("./state")
     assert model.labels == ["blue", "green", "red"]
-    right = 0
-    for label in COLOURS:
-        for path in sorted(Path("held", label).iterdir()):
-            image = Image.open(path)
-            pixels = np.asarray(ImageOps.fit(image, (8, 8), Image.Resampling.BILINEAR))
-            tensor = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
-            right += model.predict(tensor) == [label]
+    paths = [path for label in COLOURS for path in sorted(Path("held", label).iterdir())]
+    answers = model.predict([Image.open(path) for path in paths])
+    right = sum(a == path.parent.name for a, path in zip(answers, paths, strict=True))
+    pixels = np.asarray(ImageOps.fit(Image.open(paths[0]), (8, 8), Image.Resampling.BILINEAR))
+    tensor = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
+    assert model.predict(tensor) == answers[:1], "as training brought them to their size"
     assert right / 24 == pytest.approx(after["accuracy"], abs=1e-6)
+
+
+def test_a_table_of_answers_has_nothing_to_stand_beside(workdir: Path) -> None:
+    write_folder(Path("photos"), 10)
+    asked = ["data=image_folder", "data.train=photos", "state.url=./state"]
+    command(*asked, "state.first=true", "trainer.max_epochs=1", cwd=workdir)
+    refused = command("job=predict", *asked, "output=a.csv", cwd=workdir, code=1)
+    assert "job=predict reads files, data=files" in refused.stderr.splitlines()[-1]
 
 
 def test_another_size_and_another_class_are_told(workdir: Path) -> None:

@@ -109,6 +109,7 @@ WORDS = ["the parcel came late", "nobody was at home again", "all is well with t
         ([f"{n},5" for n in range(40)], "holds '0,5': data.csv.decimal=comma reads 3,14, data.kin"),
         ([f"{n}%" for n in range(40)], "holds '0%': make numbers of such values"),
         ([f"€ {n}" for n in range(40)], "holds '€ 0': make numbers of such values"),
+        ([f"{n % 9} °C" for n in range(40)], "holds '0 °C': make numbers of such values"),
         ([f"1.{n:03d},50" for n in range(40)], "data.csv.thousands and data.csv.decimal say what"),
         ([*NUMBERS, "unknown"], "row 40 (the first is 0), column 'x' holds 'unknown', most others"),
         ([*NUMBERS, "unknown"], "data.csv.missing=['unknown'] takes it as missing, data.kinds={x:"),

@@ -131,7 +131,8 @@ def test_embedded_categories_train_and_predict(workdir: Path) -> None:
     assert scores(2)["accuracy"] > 0.8
     raw = {"city": ["Köln"], "weight": [3.5], "express": [False], "ordered": ["2026-01-20"]}
     assert renate.load_model("./state").predict(raw)[0] in ("yes", "no")
-    refused = command(*ON, "model=tabular", "data.train=1.csv", cwd=workdir, code=1)
+    write_week("3.csv", 3, ["München", "Kiel", "Köln"])
+    refused = command(*ON, "model=tabular", "data.train=3.csv", cwd=workdir, code=1)
     assert "categories='one_hot', that of the state 'embed'" in refused.stderr
 
 

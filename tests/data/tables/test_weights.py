@@ -15,7 +15,6 @@ from torch import nn
 from renate.data.base import Data
 from renate.errors import ConfigError, DataError
 from renate.jobs.building.weighting import class_weights
-from renate.losses.focal import Focal
 from renate.losses.weighted import weighted_mean
 from renate.problems.classification import Classification
 from renate.problems.regression import Regression
@@ -64,8 +63,8 @@ def test_no_weight_at_all_is_no_loss() -> None:
     assert float(loss.detach()) == 0
     assert outputs.grad is not None
     assert not outputs.grad.any()
-    with pytest.raises(ConfigError, match="data.weight: Focal gives no loss of each example"):
-        weighted_mean(Focal(2.0), outputs, targets, torch.ones(12))
+    with pytest.raises(ConfigError, match="data.weight: Sequential gives no loss of each example"):
+        weighted_mean(nn.Sequential(), outputs, targets, torch.ones(12))
 
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
@@ -130,7 +129,7 @@ def accuracy(version: int) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("updater", ["er", "derpp"])
+@pytest.mark.parametrize("updater", ["er", "derpp", "der", "offline_er", "gdumb"])
 def test_replay_weighs_past_examples_too(updater: str, workdir: Path) -> None:
     write("good.parquet", [1.0] * 100, seed=9)
     write("1.parquet", [0.0, 0.0, 1.0] * 60, seed=1)

@@ -118,6 +118,10 @@ def test_three_weekly_updates_and_predictions_as_evaluated(workdir: Path) -> Non
         assert torch.allclose(model([text])[0], row, atol=1e-6), "padding has no say"
     assert model.predict({"text": texts}) == answers, "by the column's name, too"
 
+    asked = ["job=predict", *ASKED[:3], "data.train=test.jsonl", "output=answers.parquet"]
+    command(*asked, "state.url=./state", cwd=workdir)
+    assert pq.read_table("answers.parquet")["prediction"].to_pylist() == answers
+
 
 @pytest.mark.slow
 def test_pairs_know_which_text_is_which(workdir: Path) -> None:

@@ -16,7 +16,7 @@ from renate.data.tables.values import Places
 from renate.errors import ConfigError, DataError, nearest
 
 POSSIBLE = {
-    "number": ("number", "category"),
+    "number": ("number", "boolean", "category"),
     "boolean": ("boolean", "number", "category"),
     "text": ("text", "category", "date", "number", "boolean"),
     "date": ("date",),

@@ -12,7 +12,7 @@ from renate.errors import DataError
 
 # Numbers that a program wouldn't read as such, and what makes them so.
 COMMA = r"^-?[0-9.' ]*[0-9],[0-9]+$"
-SIGNED = r"^[-+]?\s*([€$£]\s*[0-9][0-9.,' ]*|[0-9][0-9.,' ]*\s*[%€$£])$"
+SIGNED = r"^[-+]?\s*([€$£¥]\s*[0-9][0-9.,' ]*|[0-9][0-9.,' ]*\s*([%‰€$£¥]|°[CF]?))$"
 GROUPED = r"-?[0-9]{1,3}(,[0-9]{3})+"
 # A spelling that a number would lose: a postcode, a telephone number.
 CODE = r"^(\+|0)[0-9]+$"
@@ -108,6 +108,8 @@ class TextColumn:
         return "category"
 
     def _without(self) -> str:
+        if not self.others:
+            return "and give others"
         return f"data.inputs=[{','.join(self.others[:20])}]"
 
     def _empty(self) -> str:

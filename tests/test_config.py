@@ -33,6 +33,7 @@ EXPERIMENTS = sorted(
 # What an option can't do without.
 NEEDS = {
     ("job", "evaluate"): ["state.url=./state"],
+    ("job", "predict"): ["state.url=./state", "output=answers.csv"],
     ("data", "text"): ["data.train=new.parquet", "data.text=text", "data.target=label"],
     ("data", "hf"): ["data.name=./somewhere"],
     ("data", "image_folder"): ["data.train=photos"],

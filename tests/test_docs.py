@@ -32,7 +32,7 @@ ELSEWHERE = ("make ", "pip install ", "git clone ", "python benchmarks/")
 # How-tos that train for a minute or more; that their commands compose is looked at in any case.
 LONG = ("run", "tune", "sagemaker")
 # What `make test` doesn't wait for
-SLOW = (*LONG, "extending", "images", "models", "output", "predict", "tables", "text")
+SLOW = (*LONG, "README", "extending", "images", "models", "output", "predict", "tables", "text")
 # Twenty trials, in README and in the how-to on tuning, which runs it
 DEMO = ["renate experiment=demo_tuning"]
 
@@ -182,6 +182,7 @@ def run(workdir: Path, lines: list[str]) -> None:
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if snippets(p)], ids=lambda p: p.stem)
 def test_python(page: Path, workdir: Path) -> None:
     for block in snippets(page):

@@ -38,6 +38,7 @@ def blobs(s3: Proxy, method: str) -> int:
     return sum(each["method"] == method and "/blobs/" in each["path"] for each in s3.log)
 
 
+@pytest.mark.slow
 def test_data_and_state_in_s3(s3: Proxy, moto: str, workdir: Path) -> None:
     """Two weeks: the second finds only its own data new, reads the first's state, and uploads
     what changed.

@@ -247,6 +247,7 @@ def test_stop_and_go_on(
     assert first + second == 8
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_says_why(
     aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
 ) -> None:
@@ -266,6 +267,7 @@ def test_a_job_that_fails_says_why(
     assert described.failure_reason == f"AlgorithmError: renate: {said}, exit code: 1"
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_named(
     aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
 ) -> None:

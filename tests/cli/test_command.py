@@ -133,6 +133,7 @@ def test_jobs_verbs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not result.job_dir.exists()
 
 
+@pytest.mark.slow
 def test_verbs_of_a_job_that_runs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (workdir / "my_naps.py").write_text(
         "import time\nimport pytorch_lightning as pl\n\nclass Sleep(pl.Callback):\n"
@@ -185,6 +186,7 @@ def test_a_failure_is_waited_for(workdir: Path, capsys: pytest.CaptureFixture[st
     assert run(capsys, "jobs", "logs", "latest").splitlines()[-1] == last
 
 
+@pytest.mark.slow
 def test_an_experiment_repository(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One Python file and one YAML make an algorithm, without touching this repository."""
     assert run(capsys, "init", "mine") == "cd mine && renate experiment=first\n"

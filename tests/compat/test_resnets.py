@@ -55,6 +55,7 @@ def test_the_one_of_cifar_is_ours() -> None:
     assert torch.allclose(outputs(ours, inputs), outputs(theirs, inputs), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_they_are_made_again_by_model_fn(name: str) -> None:
     node = {

@@ -127,6 +127,7 @@ def distance(one: State, two: State) -> float:
     return max(float((a[k] - b[k]).abs().max()) for k in a)
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_batches_twice_as_large(
     workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -409,6 +409,7 @@ class ByTwos(Sweeper):
 """
 
 
+@pytest.mark.slow
 def test_a_third_partys_sweeper(workdir: Path) -> None:
     """Also: two jobs in two batches on one warm worker."""
     plugin = workdir / "site" / "hydra_plugins" / "by_twos.py"

@@ -84,6 +84,7 @@ def kept(url: str) -> tuple[torch.Tensor, int]:
     return light.sort().values, memory.count
 
 
+@pytest.mark.slow
 def test_it_is_an_option_like_every_other(repository: Path) -> None:
     quick = ["memory=brightest", "updater=er", "trainer.max_epochs=1", "data.val_size=0"]
     quick += ["state.url=./state", "model.hidden_sizes=[8]", "objective.metric=null"]

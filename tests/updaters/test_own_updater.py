@@ -36,6 +36,7 @@ def repository(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workdir
 
 
+@pytest.mark.slow
 def test_copies_follow_predict_and_grow(repository: Path) -> None:
     once = [
         "data=files",

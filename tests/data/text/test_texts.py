@@ -86,6 +86,7 @@ def scores(url: str, part: str = "after") -> dict[str, float]:
     return found
 
 
+@pytest.mark.slow
 def test_three_weekly_updates_and_predictions_as_evaluated(workdir: Path) -> None:
     test = rows_of(9)
     write(workdir / "test.jsonl", test)

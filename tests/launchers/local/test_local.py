@@ -36,6 +36,7 @@ def wait_for(condition: object, seconds: float = 180.0) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_six_jobs_on_one_state_and_one_published(workdir: Path) -> None:
     package.run([*QUICK, "state.url=./state", "state.first=true"])
     sweep = ["updater=fine_tuning,er", "seed=1,2,3", "backend.workers=2"]
@@ -98,6 +99,7 @@ def test_a_killed_worker_fails_its_job_alone(workdir: Path) -> None:
     assert workers(workdir) == []
 
 
+@pytest.mark.slow
 def test_interrupt_and_resume(workdir: Path) -> None:
     # The second is in the middle then
     arguments = ["trainer.max_epochs=2,120,3", "model.hidden_sizes=[64]"]
@@ -133,6 +135,7 @@ def test_no_worker_outlives_a_killed_command(workdir: Path) -> None:
     assert not list((workdir / "runs").glob("*/result.json")), "an interrupted job is no failed one"
 
 
+@pytest.mark.slow
 def test_timeout(workdir: Path) -> None:
     done = renate(
         "trainer.max_epochs=100000", "backend.timeout=4", cwd=workdir, code=1, own_process=True

@@ -27,6 +27,7 @@ def toy(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return [*asked, "backend=toy", f"backend.staging={workdir}/store"]
 
 
+@pytest.mark.slow
 def test_both_files_travel(toy: list[str], workdir: Path) -> None:
     command(*toy, "state.url=./state", "state.first=true", cwd=workdir)
     sent = {path.name for path in (workdir / "store" / "data").rglob("*") if path.is_file()}

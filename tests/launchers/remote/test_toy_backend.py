@@ -25,6 +25,7 @@ def toy(workdir: Path) -> list[str]:
     return [*QUICK, "backend=toy", f"backend.staging={workdir}/store"]
 
 
+@pytest.mark.slow
 def test_updates_of_a_local_state(toy: list[str], workdir: Path) -> None:
     first = renate(*toy, "state.url=./state", "state.first=true", cwd=workdir)
     assert "submitted as toy-" in first.stderr

@@ -50,6 +50,7 @@ def content(url: Path) -> dict[str, bytes]:
     return files | {"rows": json.dumps(rows).encode()}
 
 
+@pytest.mark.slow
 def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -> None:
     done = renate(*TUNED, "state.url=./state", "state.first=true", cwd=workdir, own_process=True)
     assert "stopped at epoch 1, val_accuracy" in done.stderr
@@ -153,6 +154,7 @@ def test_killed_sweeps_end_like_an_undisturbed_one(kills: int, tmp_path: Path) -
     assert content(killed / "state") == content(whole / "state")
 
 
+@pytest.mark.slow
 def test_ctrl_c_publishes_nothing_and_says_how_to_go_on(workdir: Path) -> None:
     arguments = [*SMALL, "search_space=er", "tuner=random", "state.url=./state", "state.first=true"]
     process = subprocess.Popen(
@@ -306,6 +308,7 @@ def test_a_stream_by_the_winner_of_its_first_update(workdir: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_update_of_a_stream(workdir: Path) -> None:
     stream = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "state.url=./state"]
     grid = [
@@ -412,6 +415,7 @@ def test_an_engine_that_is_not_installed(workdir: Path) -> None:
     assert not (workdir / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_study_that_is_shared(workdir: Path) -> None:
     pytest.importorskip("optuna")
     shared = [

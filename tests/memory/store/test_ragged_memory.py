@@ -52,6 +52,7 @@ def filled(memory: Memory, sizes: list[int], first: int = 0) -> int:
 sizes_of_batches = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     sizes=sizes_of_batches,

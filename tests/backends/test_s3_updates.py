@@ -127,23 +127,31 @@ def test_the_page_as_typed(s3: Proxy, moto: str, workdir: Path) -> None:
     given.create_bucket(
         Bucket="my-bucket", CreateBucketConfiguration={"LocationConstraint": REGION}
     )
-    given.put_object(
-        Bucket="my-bucket",
-        Key="new/a.parquet",
-        Body=write_table(workdir / "a", seed=1).read_bytes(),
-    )
-    given.close()
+
+    def bring(week: str, seed: int) -> None:
+        content = write_table(workdir / week, seed=seed).read_bytes()
+        given.put_object(Bucket="my-bucket", Key=f"new/{week}.parquet", Body=content)
+
     (block,) = re.findall(
         r"```bash\n(.*?)```", (ROOT / "docs" / "how_to" / "s3.md").read_text(), re.DOTALL
     )
-    script = block.replace("renate ", f"{shlex.join(RENATE)} ")
+    first, *later = block.replace("renate ", f"{shlex.join(RENATE)} ").splitlines()
     home = os.environ | {"HOME": str(workdir)}  # where the cache is
-    done = subprocess.run(
-        ["bash", "-e", "-c", script], cwd=workdir, env=home, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2].startswith("version 1: ")
-    assert done.stdout.splitlines()[-1].startswith("version 2: ")
+
+    def run(script: str) -> str:
+        done = subprocess.run(
+            ["bash", "-e", "-c", script], cwd=workdir, env=home, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    bring("a", 1)
+    run(first)
+    bring("b", 2)
+    printed = run("\n".join(later)).splitlines()
+    given.close()
+    assert printed[-2].startswith("version 1: ")
+    assert printed[-1].startswith("version 2: ")
     assert list((workdir / ".cache" / "renate" / "blobs").iterdir())
 
 

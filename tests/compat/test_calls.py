@@ -308,6 +308,7 @@ def test_avalanches_er_is_ours_and_said_so(
     assert capsys.readouterr().err.count("without Avalanche") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ER", "DER", "er", "FineTuning", "Joint"])
 def test_default_spaces_are_tuned_as_they_are(asked: list[Any], name: str) -> None:
     space = config_space(name)

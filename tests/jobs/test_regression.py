@@ -131,6 +131,7 @@ def test_a_stream_shows_errors_by_their_name(workdir: Path) -> None:
     assert results[-1].metrics["average_rmse"] > 1
 
 
+@pytest.mark.slow
 def test_what_can_not_be(workdir: Path) -> None:
     houses(workdir / "1.parquet", 1)
     data = ["data=files", "data.target=price", "data.train=1.parquet"]

@@ -116,6 +116,7 @@ def pin_both(state: State, done: list[str]) -> None:
     done.append("pinned")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", [first_update, update, go_back, collect, pin_both])
 def test_power_fails_before_every_step(
     tmp_path: Path, act: Callable[[State, list[str]], None]

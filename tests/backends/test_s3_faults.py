@@ -73,6 +73,7 @@ def check(state: State, number: int, *, large: bool) -> None:
     assert found == {name: b"kept" if data is None else data for name, data in meant.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [pytest.param(f, marks=() if f in GATE else pytest.mark.slow) for f in FAULTS]
 )

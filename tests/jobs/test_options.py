@@ -81,6 +81,7 @@ def test_no_group_is_forgotten() -> None:
     assert {group for group, _ in OPTIONS} == set(GROUPS) > ALONE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "option"),
     [

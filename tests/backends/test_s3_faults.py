@@ -33,7 +33,6 @@ FAULTS = {
 }
 # Whom a single such fault never stops: the request is made again, by obstore or by us.
 SURVIVED = {"500", "503", "dropped", "stalled", "lost reply"}
-GATE = ("503", "403", "dropped", "lost reply", "cut upload")  # one of each kind
 LARGE = b"large" * (9 << 18)  # goes up in two parts
 
 
@@ -74,9 +73,7 @@ def check(state: State, number: int, *, large: bool) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "fault", [pytest.param(f, marks=() if f in GATE else pytest.mark.slow) for f in FAULTS]
-)
+@pytest.mark.parametrize("fault", FAULTS)
 def test_every_request_of_an_update_fails_once(
     s3: Proxy, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:

@@ -67,10 +67,6 @@ NEEDS = {
 }
 # What needs a package that isn't in `dev`
 ELSEWHERE = {("logger", "mlflow"): "mlflow", ("logger", "wandb"): "wandb"}
-# What imports transformers; large networks of one class, of which one option does
-LONG = {("model", "text_transformer"), ("model", "vit")}
-LONG |= {("model", f"resnet{depth}_224px") for depth in (18, 34, 50)}
-LONG |= {("model", "resnet34_32px"), ("model", "resnet50_32px")}
 TUNED = {
     "tuner": ["search_space=lr", "tuner.max_trials=2"],
     "search_space": ["tuner=random", "tuner.max_trials=2"],
@@ -84,11 +80,7 @@ def test_no_group_is_forgotten() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "option"),
-    [
-        pytest.param(group, option, marks=[pytest.mark.slow] * ((group, option) in LONG))
-        for group, option in OPTIONS
-        if group not in ALONE and option != BRIDGE
-    ],
+    [(group, option) for group, option in OPTIONS if group not in ALONE and option != BRIDGE],
     ids=str,
 )
 def test_runs(group: str, option: str, workdir: Path) -> None:

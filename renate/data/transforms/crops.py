@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from renate.data.transforms.images import images, sampled, span, uniform
+from renate.data.transforms.images import images, pixels_of, sampled, span, uniform
 from renate.errors import DataError
 
 
@@ -91,9 +91,7 @@ class Resize(nn.Module):
 
     def __init__(self, size: Sequence[int]) -> None:
         super().__init__()
-        if len(size) != 2 or min(size) < 1:
-            raise ValueError(f"size={list(size)}: expected [height, width], both 1 or more")
-        self.size = list(size)
+        self.size = pixels_of(size)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return images [B, C, *size] of the same dtype; of integers rounded.
@@ -121,9 +119,7 @@ class CenterCrop(nn.Module):
 
     def __init__(self, size: Sequence[int]) -> None:
         super().__init__()
-        if len(size) != 2 or min(size) < 1:
-            raise ValueError(f"size={list(size)}: expected [height, width], both 1 or more")
-        self.size = list(size)
+        self.size = pixels_of(size)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return [B, C, *size].

@@ -58,6 +58,13 @@ def span(values: Sequence[float], name: str, least: float, most: float = math.in
     return found
 
 
+def pixels_of(size: Sequence[int]) -> list[int]:
+    """Return [height, width] that are a size. Raises ValueError."""
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size={list(size)}: expected [height, width], both 1 or more")
+    return list(size)
+
+
 def chosen(inputs: Tensor, p: float) -> Tensor:
     """Return which examples of a batch are changed, bool [B, 1, 1, 1]."""
     return torch.rand(len(inputs), 1, 1, 1, device=inputs.device) < p

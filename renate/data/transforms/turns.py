@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -9,46 +10,47 @@ from torch import Tensor, nn
 from renate.data.transforms.images import chance, chosen, images, sampled, span, uniform
 
 
-class RandomHorizontalFlip(nn.Module):
+class _RandomFlip(nn.Module):
+    """Reverse one side of each image [B, C, H, W] with probability p.
+
+    Args:
+        p: Between 0 and 1.
+    """
+
+    side: ClassVar[int]
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = chance(p)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the images [B, C, H, W], each as it was or reversed.
+
+        Raises:
+            DataError: The inputs aren't images.
+        """
+        inputs = images(inputs, type(self).__name__)
+        return torch.where(chosen(inputs, self.p), inputs.flip(self.side), inputs)
+
+
+class RandomHorizontalFlip(_RandomFlip):
     """Mirror each image [B, C, H, W] with probability p.
 
     Args:
         p: Between 0 and 1.
     """
 
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = chance(p)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the images [B, C, H, W], each as it was or with its columns in reverse order.
-
-        Raises:
-            DataError: The inputs aren't images.
-        """
-        inputs = images(inputs, "RandomHorizontalFlip")
-        return torch.where(chosen(inputs, self.p), inputs.flip(-1), inputs)
+    side = -1
 
 
-class RandomVerticalFlip(nn.Module):
+class RandomVerticalFlip(_RandomFlip):
     """Turn each image [B, C, H, W] upside down with probability p.
 
     Args:
         p: Between 0 and 1.
     """
 
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = chance(p)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the images [B, C, H, W], each as it was or with its rows in reverse order.
-
-        Raises:
-            DataError: The inputs aren't images.
-        """
-        inputs = images(inputs, "RandomVerticalFlip")
-        return torch.where(chosen(inputs, self.p), inputs.flip(-2), inputs)
+    side = -2
 
 
 class RandomRotation(nn.Module):

@@ -34,7 +34,51 @@ MOST_LAYERS = 1000
 SPARE = 1024
 
 
-def of_architecture(architecture: Mapping[str, Any], **sizes: int) -> nn.Module:
+POOLINGS = ("first", "mean")
+
+
+def check_pooling(pooling: str) -> str:
+    """Return how an encoder's outputs become one vector, if it is one of `POOLINGS`.
+
+    Raises:
+        ConfigError: It isn't.
+    """
+    if pooling not in POOLINGS:
+        raise ConfigError(f"model.pooling={pooling}: expected one of {', '.join(POOLINGS)}")
+    return pooling
+
+
+def begun(
+    checkpoint: str | None,
+    architecture: Mapping[str, Any],
+    kept: Mapping[str, Any] | None,
+    **sizes: Any,
+) -> tuple[Any, dict[str, Any]]:
+    """Make the encoder that a model's settings ask for.
+
+    Args:
+        checkpoint: See `of_checkpoint`; None draws random weights.
+        architecture: See `of_architecture`, with `sizes`.
+        kept: A checkpoint's architecture as a version keeps it, which needs no files; it comes
+            before the others.
+        **sizes: What the data say of an encoder with random weights.
+
+    Returns:
+        The encoder, and the arguments that a version keeps besides those of the model's config.
+
+    Raises:
+        ConfigError: There is no such architecture or checkpoint.
+    """
+    if kept is not None:
+        return of_architecture(kept), {}
+    if checkpoint is None:
+        return of_architecture(architecture, **sizes), {}
+
+    encoder: Any = of_checkpoint(checkpoint)
+    return encoder, {"config": plain(encoder.config.to_dict())}
+
+
+def of_architecture(architecture: Mapping[str, Any], **sizes: Any) -> nn.Module:
     """Make an encoder with random weights.
 
     Args:

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from renate.errors import ConfigError
-from renate.models.encoders import SPARE, of_architecture, of_checkpoint, plain
+from renate.models.encoders import SPARE, begun, check_pooling
 from renate.models.texts import ids_of, mask_of
-
-POOLINGS = ("first", "mean")
 
 
 class TextTransformer(nn.Module):
@@ -50,26 +48,17 @@ class TextTransformer(nn.Module):
         super().__init__()
         if vocab_size is None or max_length is None or padding_id is None:
             raise ValueError("vocab_size is null, and the data has no texts: data=text reads them")
-        if pooling not in POOLINGS:
-            raise ConfigError(f"model.pooling={pooling}: expected one of {', '.join(POOLINGS)}")
-
-        self.kept: dict[str, Any] = {}
-        if config is not None:
-            self.encoder = of_architecture(config)
-        elif checkpoint is not None:
-            self.encoder = of_checkpoint(checkpoint)
-            self.kept = {"config": plain(self.encoder.config.to_dict())}
-        else:
-            self.encoder = of_architecture(
-                architecture,
-                vocab_size=vocab_size,
-                # some begin to count behind the id of padding
-                max_position_embeddings=max_length + padding_id + 1,
-                pad_token_id=padding_id,
-            )
-
+        self.pooling = check_pooling(pooling)
+        self.encoder, self.kept = begun(
+            checkpoint,
+            architecture,
+            config,
+            vocab_size=vocab_size,
+            # some begin to count behind the id of padding
+            max_position_embeddings=max_length + padding_id + 1,
+            pad_token_id=padding_id,
+        )
         self._check(checkpoint, vocab_size, max_length)
-        self.pooling = pooling
         self.takes_types = "token_type_ids" in inspect.signature(self.encoder.forward).parameters
         self.head = nn.Linear(self.encoder.config.hidden_size, num_classes)
 

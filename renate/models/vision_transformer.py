@@ -6,9 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from renate.errors import ConfigError
-from renate.models.encoders import of_architecture, of_checkpoint, plain
-
-POOLINGS = ("first", "mean")
+from renate.models.encoders import begun, check_pooling
 
 
 class VisionTransformer(nn.Module):
@@ -42,26 +40,21 @@ class VisionTransformer(nn.Module):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if pooling not in POOLINGS:
-            raise ConfigError(f"model.pooling={pooling}: expected one of {', '.join(POOLINGS)}")
+        self.pooling = check_pooling(pooling)
         if len(input_shape) != 3:
             raise ConfigError(
                 f"model.input_shape={list(input_shape)}: expected images, [channels, height, width]"
             )
 
-        self.kept: dict[str, Any] = {}
         channels, height, width = (int(size) for size in input_shape)
-        if config is not None:
-            self.encoder = of_architecture(config)
-        elif checkpoint is not None:
-            self.encoder = of_checkpoint(checkpoint)
-            self.kept = {"config": plain(self.encoder.config.to_dict())}
-        else:
-            sizes: Any = {"image_size": [height, width], "num_channels": channels}
-            self.encoder = of_architecture(architecture, **sizes)
-
+        self.encoder, self.kept = begun(
+            checkpoint,
+            architecture,
+            config,
+            image_size=[height, width],
+            num_channels=channels,
+        )
         self._check(checkpoint, channels, [height, width])
-        self.pooling = pooling
         self.head = nn.Linear(self.encoder.config.hidden_size, num_classes)
 
     def _check(self, checkpoint: str | None, channels: int, size: list[int]) -> None:

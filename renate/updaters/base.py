@@ -32,6 +32,8 @@ class Updater(nn.Module, ABC):
         fields: Per-example values besides inputs and targets that the updater keeps in the memory.
         weighs: Whether `loss` takes examples' weights into account (`data.weight`), as
             `mean_loss` does.
+        problems: The options of conf/problem that it can learn, and what is derived from them;
+            empty where it learns any.
     """
 
     memory: Memory
@@ -40,6 +42,7 @@ class Updater(nn.Module, ABC):
     rebuild: Callable[[], nn.Module] | None = None
     fields: ClassVar[tuple[str, ...]] = ()
     weighs: ClassVar[bool] = False
+    problems: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -110,6 +113,11 @@ class Updater(nn.Module, ABC):
             new data.
         """
         return None
+
+    def after_backward(self, model: nn.Module) -> None:
+        """Called before each optimizer step, when the parameters' gradients are complete: of all
+        accumulated batches, averaged over processes, unscaled, not clipped yet. May change them.
+        """
 
     def after_step(self, model: nn.Module) -> None:
         """Called after each optimizer step, as for copies of the model that follow it slowly."""

@@ -203,6 +203,7 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
         load_updater(job, updater, saved, model, data.problem.outputs)
 
     check_weights(updater, memory, chunk.train, job.config["transform"].get("mix"))
+    updater.test_transform = transform(job, "test", device)
     updater.rebuild = lambda: made_anew(job, node, example.inputs)
     probe(model, updater, example, data.problem.outputs)
     # A model that was built by another's files says how to build it without them

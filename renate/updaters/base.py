@@ -29,6 +29,8 @@ class Updater(nn.Module, ABC):
         problem: What is predicted: how many outputs there are, and whether they are classes.
         rebuild: Makes the model anew, as it was before any update; None where no job is there to do
             so.
+        test_transform: Makes batches of columns as they are measured, without what is random; None
+            where no job is there to say.
         fields: Per-example values besides inputs and targets that the updater keeps in the memory.
         weighs: Whether `loss` takes examples' weights into account (`data.weight`), as
             `mean_loss` does.
@@ -40,6 +42,7 @@ class Updater(nn.Module, ABC):
     criterion: nn.Module
     problem: Problem
     rebuild: Callable[[], nn.Module] | None = None
+    test_transform: Callable[[Columns], Batch] | None = None
     fields: ClassVar[tuple[str, ...]] = ()
     weighs: ClassVar[bool] = False
     problems: ClassVar[tuple[str, ...]] = ()

@@ -246,15 +246,15 @@ def test_mir_replays_what_the_step_would_harm_most() -> None:
     with torch.no_grad():
         for parameter, each in zip(ahead.parameters(), gradients, strict=True):
             parameter -= 0.3 * each
-    rises = [
-        (
-            float(F.cross_entropy(ahead(held["inputs"][r]), held["targets"][r]))
-            - float(F.cross_entropy(small.model(held["inputs"][r]), held["targets"][r])),
-            r,
-        )
-        for r in rows.tolist()
-    ]
-    worst = [row for _, row in sorted(rises, reverse=True)[:3]]
+    rises = {}
+    with torch.no_grad():
+        for row in rows.tolist():
+            before, after = (
+                F.cross_entropy(each(held["inputs"][row]), held["targets"][row])
+                for each in (small.model, ahead)
+            )
+            rises[row] = float(after - before)
+    worst = sorted(rises, key=lambda row: -rises[row])[:3]
     expected = F.cross_entropy(
         small.model(torch.cat([batch.inputs, held["inputs"][worst]])),
         torch.cat([batch.targets, held["targets"][worst]]),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import yaml
 from torch import Tensor, nn
 
@@ -102,6 +103,7 @@ class Small:
     updater: Updater
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    processes: int = 1
 
     @classmethod
     def of(
@@ -149,10 +151,21 @@ class Small:
         assert loss.shape == ()
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
+        if self.processes > 1:
+            self.average_gradients()
         self.updater.after_backward(self.model)
         self.optimizer.step()
         self.updater.after_step(self.model)
         return float(loss.detach())
+
+    def average_gradients(self) -> None:
+        """What ddp does in the backward."""
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= self.processes
 
     def update(
         self, data: Columns, *, batch_size: int = 8, epochs: int = 1, seed: int = 0

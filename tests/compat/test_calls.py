@@ -300,6 +300,45 @@ def test_keys_of_offline_er_and_gdumb(asked: list[Any]) -> None:
     assert (config.memory.capacity, config.memory.greedy, config.updater.reset) == (90, True, False)
 
 
+@pytest.mark.parametrize(
+    ("updater", "space", "key", "expected"),
+    [
+        ("POD-ER", {}, "alpha", 1.0),
+        ("POD-ER", {"distillation_type": "gap"}, "pooling", "gap"),
+        ("POD-ER", {"normalize": 0}, "normalize", False),
+        ("POD-ER", {"loss_weight": 2.0}, "loss_weight", 2.0),
+        ("Super-ER", {"der_alpha": 0.2}, "der.alpha", 0.2),
+        ("Super-ER", {"der_beta": 0.3}, "der.beta", 0.3),
+        ("Super-ER", {"sp_shrink_factor": 0.5}, "shrink.factor", 0.5),
+        ("Super-ER", {"sp_sigma": 0.1}, "shrink.sigma", 0.1),
+        ("Super-ER", {"cls_alpha": 0.4}, "cls.alpha", 0.4),
+        ("Super-ER", {}, "cls.stable_frequency", 0.7),
+        ("Super-ER", {"cls_stable_model_update_weight": 0.5}, "cls.stable_decay", 0.5),
+        ("Super-ER", {"cls_plastic_model_update_weight": 0.5}, "cls.plastic_decay", 0.5),
+        ("Super-ER", {"cls_stable_model_update_probability": 1.0}, "cls.stable_frequency", 1.0),
+        ("Super-ER", {"cls_plastic_model_update_probability": 0.3}, "cls.plastic_frequency", 0.3),
+        ("Super-ER", {"pod_alpha": 0.6}, "pod.alpha", 0.6),
+        ("Super-ER", {"pod_distillation_type": "width"}, "pod.pooling", "width"),
+        ("Super-ER", {"pod_normalize": 1}, "pod.normalize", True),
+        ("Super-ER", {"memory_batch_size": 9}, "replay_batch_size", 9),
+        ("Avalanche-EWC", {}, "strength", 0.4),
+        ("Avalanche-EWC", {"ewc_lambda": 3.0}, "strength", 3.0),
+        ("Avalanche-LwF", {"alpha": 0.5}, "alpha", 0.5),
+        ("Avalanche-LwF", {"temperature": 4.0}, "temperature", 4.0),
+    ],
+)
+def test_keys_of_the_other_updaters(
+    asked: list[Any], updater: str, space: Any, key: str, expected: Any
+) -> None:
+    config = config_of(asked, space, updater=updater)
+    assert OmegaConf.select(config, f"updater.{key}") == expected
+
+
+def test_what_repeated_distillation_keeps(asked: list[Any]) -> None:
+    assert config_of(asked, {"memory_size": 90}, updater="RD").memory.capacity == 90
+    assert config_of(asked, updater="Avalanche-EWC").memory._target_.endswith("NoMemory")
+
+
 def test_avalanches_er_is_ours_and_said_so(
     asked: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -566,6 +605,7 @@ def test_every_documented_argument_has_a_test_that_shows_it() -> None:
 
 def test_every_documented_key_has_a_test_that_shows_it() -> None:
     shown = parameters_of(test_keys)
+    shown += parameters_of(test_keys_of_the_other_updaters)
     shown += parameters_of(test_keys_of_offline_er_and_gdumb).replace('"', "'")
     keys = {*COMMON, *REPLAY, *SPECIAL}
     for method in METHODS:

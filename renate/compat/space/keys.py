@@ -33,6 +33,7 @@ SPECIAL = (
     "mask_unused_classes",
     "ema_memory_update_gamma",
 )
+FLAGS = ("normalize", "pod_normalize")  # 0 or 1 in Renate
 WHOLE = ("batch_size", "max_epochs", "memory_size", "memory_batch_size", "loss_normalization")
 
 
@@ -59,7 +60,9 @@ class Translation:
     defaults: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.defaults = shipped("compat", "job")
+        common = dict(shipped("compat", "job"))
+        own = common.pop("of_methods")
+        self.defaults = common | own.get(self.method.name, {})
         self._check()
 
     @property
@@ -115,6 +118,8 @@ class Translation:
             argument.check(value, "config_space: ")
         if value is None:
             return "null"
+        if key in FLAGS and value in (0, 1):
+            return str(bool(value)).lower()
 
         points = int(self.defaults["reverse_log_values"])
         return as_override(key, value, integer=integer, points=points, say=self.say)

@@ -43,6 +43,14 @@ def pooled(features: Tensor, pooling: str) -> Tensor:
     return torch.cat([of_height, of_width], 1)
 
 
+def check_pooling(pooling: str) -> None:
+    """Raises ValueError for what `pooled` doesn't know."""
+    if pooling not in POOLINGS:
+        raise ValueError(
+            f"pooling={pooling!r}: expected {', '.join(POOLINGS)}{nearest(str(pooling), POOLINGS)}"
+        )
+
+
 def with_weights(model: nn.Module) -> list[str]:
     """Return the names of a network's parts that have weights, all but the last, which is its
     head.

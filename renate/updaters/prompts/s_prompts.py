@@ -1,21 +1,19 @@
 """A prompt for each domain, which is told by its features."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from renate.data.batch import Batches, Columns
+from renate.data.batch import Columns
 from renate.data.model_inputs import ModelInputs
 from renate.models.prompting.pooled import Prompts
 from renate.updaters.prompts.centres import centres_of
 from renate.updaters.prompts.growing import Growing
 from renate.updaters.prompts.prompted import Prompted, encoder_of, query_of, uniform
 from renate.updaters.shared.bounds import at_least_1
+from renate.updaters.shared.passes import seen_as
 from renate.updaters.shared.processes import check_alone
 
 NO_ANSWER = -100.0  # a domain's head for labels that came later
-ROWS = 256  # examples at a time whose features are clustered
 
 
 class SPrompts(Prompted):
@@ -76,9 +74,7 @@ class SPrompts(Prompted):
 
     def _centres(self, model: nn.Module, data: Columns) -> Tensor:
         """The centres [C, D] of new data's features."""
-        transform: Any = self.test_transform or self.memory.transform
-        batches = Batches(data, ROWS, transform)
-        features = torch.cat([query_of(model, batch.inputs).float() for batch in batches])
+        features = seen_as(self, model, data, lambda batch: query_of(model, batch.inputs).float())
         return centres_of(features, self.clusters).to(self.centres)
 
     def prompts(self, query: Tensor, *, training: bool) -> tuple[Prompts, Tensor | float]:

@@ -22,7 +22,7 @@ from renate.tuning.space import Config, Domain
 from ...base import ComposedJob
 from ...composing.checks.objective import problem_option
 from ...composing.composer import Composer
-from ...composing.identity import NotFirstError
+from ...composing.starting import NotFirstError
 from .settings import LIMITS, check_settings
 from .space import domain_of, place_of, space_of
 

@@ -50,6 +50,7 @@ class Saved:
             updater.
         scores: Its scores on the tests at hand, where they are known already (in a stream).
         trust: Modules of the user's own that its config may name.
+        newest: The newest version of its state, where that is another one.
     """
 
     state: State | Relayed
@@ -57,6 +58,12 @@ class Saved:
     deploy: dict[str, Any]
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     trust: Sequence[str] = ()
+    newest: int | None = None
+
+    @property
+    def next(self) -> int:
+        """The number of the version that comes of it."""
+        return 1 + max(self.manifest.version or 0, self.newest or 0)
 
     @classmethod
     def read(

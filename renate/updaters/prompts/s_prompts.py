@@ -10,8 +10,7 @@ from renate.updaters.prompts.centres import centres_of
 from renate.updaters.prompts.growing import Growing
 from renate.updaters.prompts.prompted import Prompted, encoder_of, query_of, uniform
 from renate.updaters.shared.bounds import at_least_1
-from renate.updaters.shared.passes import seen_as
-from renate.updaters.shared.processes import check_alone
+from renate.updaters.shared.passes import check_alone, seen_as
 
 NO_ANSWER = -100.0  # a domain's head for labels that came later
 
@@ -56,7 +55,7 @@ class SPrompts(Prompted):
         Raises:
             ConfigError: Several processes would each find others.
         """
-        check_alone(self, "clusters")
+        check_alone(self.memory, f"{type(self).__name__} clusters all new data")
         if int(self.updates):
             head = encoder_of(model).head
             self.weights = torch.cat([self.weights, head.weight.detach()[:, None]], dim=1)

@@ -18,6 +18,7 @@ from renate.fitting.trainer import check_precision, device_of
 from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
 from renate.jobs.building.beginning import begin, made_anew
+from renate.jobs.building.masking import note_classes
 from renate.jobs.building.network import model_node, sizes
 from renate.jobs.building.weighting import balance, check_weights
 from renate.jobs.checks.probe import examples_of, probe
@@ -71,19 +72,25 @@ def run(job: Job) -> dict[str, Any]:
 
     parent = job.ranks.broadcast(lambda: _parent(job, at))
     saved = Saved.read(at, parent, job.ranks, trusted(job)) if parent else None
+    if saved and job.record.parent is not None:
+        saved.newest = job.record.parent.newest
     scenario: Scenario = job.build("scenario")
     try:
         data = load_new(job, saved, cut=scenario.chunks > 1)
     except NothingNewError as error:
         if parent is None or not publishes or not goes_on(config):
             raise
-        newest = parent
-        answer = job.ranks.broadcast(lambda: result_of_version(at, newest))
-        return answer | {"already": newest.version, "nothing_new": str(error)}
+        used = parent
+        answer = job.ranks.broadcast(lambda: result_of_version(at, used))
+        return answer | {"already": used.version, "nothing_new": str(error)}
 
     content.note(job, data)
 
-    if publishes and (same := job.ranks.broadcast(lambda: already(job, at, parent))) is not None:
+    newest = saved.newest if saved else None
+    same = None
+    if publishes:
+        same = job.ranks.broadcast(lambda: already(job, at, parent, newest))
+    if same is not None:
         return same
 
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
@@ -166,12 +173,14 @@ def update(
     if job.ranks.first:
         lineage = lineage_of(job, data, seconds)
         source = None
+        base = None
         if saved:
             source = (at, saved.manifest)
+            base = saved.newest
 
         files = state_files(job, learning.node, data, model, updater, metrics)
         files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
-        candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage)
+        candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage, base=base)
     return Updated(before, after, outcome.value, outcome.counts | {"seconds": seconds}, candidate)
 
 
@@ -202,6 +211,7 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
         load_memory(job, memory, model, updater, saved, data.problem)
         load_updater(job, updater, saved, model, data.problem.outputs)
 
+    note_classes(updater, chunk.train["targets"])
     check_weights(updater, memory, chunk.train, job.config["transform"].get("mix"))
     updater.test_transform = transform(job, "test", device)
     updater.rebuild = lambda: made_anew(job, node, example.inputs)

@@ -20,7 +20,14 @@ from renate.problems.multi_label import MultiLabel
 from renate.problems.regression import Regression
 from renate.updaters.base import Updater
 
-UPDATERS = sorted(p.stem for p in (CONF / "updater").glob("*.yaml"))
+# Those change a model's layers during a fit, or take transformers' encoders alone: they have suites
+# of their own, in the folders of these names
+OTHERS = ("renate.updaters.adapters.", "renate.updaters.prompts.")
+UPDATERS = sorted(
+    p.stem
+    for p in (CONF / "updater").glob("*.yaml")
+    if not yaml.safe_load(p.read_text())["_target_"].startswith(OTHERS)
+)
 FEATURES = 5
 
 

@@ -25,6 +25,8 @@ def updater_of(name: str, memory: Memory, **changes: Any) -> Updater:
     updater: Updater = build(node, "updater")
     updater.memory = memory
     updater.criterion = nn.CrossEntropyLoss()
+    updater.problem = Classification()
+    updater.problem.restore([0, 1, 2], {})
     return updater
 
 

@@ -26,6 +26,7 @@ from renate.jobs.saved.from_state import (
 )
 from renate.jobs.saved.given import maker_of
 from renate.models.own.calling import adapt
+from renate.state.aliases.standing import manifest_of
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import Updater
@@ -44,7 +45,8 @@ def load_model(
 
     Args:
         url: The state.
-        version: A number or the name of a pin; None is the newest.
+        version: A number, `latest`, or the name of an alias or a pin; None is the version in use,
+            `current`.
         model: A network to load the weights into, where the state can't name its class
             (`renate.run(model=…)`, a config file's `model_fn`).
         trust: Modules of your own that the state's config may name besides renate's models and
@@ -55,8 +57,7 @@ def load_model(
         ConfigError: The state's config names a class that it may not.
     """
     state = State(url)
-    manifest = state.manifest(state.resolve(str(version)) if version is not None else None)
-    return predictor_of(state, manifest, model=model, trust=trust)
+    return predictor_of(state, manifest_of(state, version), model=model, trust=trust)
 
 
 def predictor_of(

@@ -6,15 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batch, Batches, BatchTransform, Columns
-from renate.data.items.served import in_order, read_all
+from renate.data.items.served import read_all
 from renate.errors import ConfigError
-from renate.models.own.untouched import untouched
 from renate.updaters.shared.anew import begin_anew
 from renate.updaters.shared.bounds import at_least_1
 from renate.updaters.shared.distillation import double_distillation
 from renate.updaters.shared.logits import KeepsLogits
-
-ROWS = 1000  # whose logits are computed at a time
+from renate.updaters.shared.passes import seen_as
 
 
 class RepeatedDistillation(KeepsLogits):
@@ -74,7 +72,7 @@ class RepeatedDistillation(KeepsLogits):
         if not len(self.memory):
             raise ConfigError(
                 "updater=repeated_distillation trains on its memory alone, and a "
-                f"{self.memory.policy.name} keeps nothing: memory=reservoir"
+                f"{self.memory.policy.name} keeps nothing: memory=class_balanced"
             )
 
         begin_anew(self, model)
@@ -87,7 +85,9 @@ class RepeatedDistillation(KeepsLogits):
         optimizer = torch.optim.Adam(
             [each for each in expert.parameters() if each.requires_grad], self.expert_lr
         )
-        transform = self._transform()
+        transform = self.memory.transform
+        assert isinstance(transform, BatchTransform), "the job binds it"
+
         expert.train()
         for _ in range(self.expert_epochs):
             for batch in Batches(data, self.expert_batch_size, transform, order):
@@ -96,19 +96,9 @@ class RepeatedDistillation(KeepsLogits):
                 loss.backward()
                 optimizer.step()
 
-    def _transform(self) -> BatchTransform:
-        transform = self.memory.transform
-        assert isinstance(transform, BatchTransform), "bind() comes first"
-        return transform
-
     def _logits(self, model: nn.Module, columns: Columns) -> Tensor:
         """Of each row, float32 [N, K] on the CPU."""
-        transform = self.test_transform or self._transform()
-        with untouched(model):
-            parts = [
-                model(transform(part).inputs).float().cpu() for part in in_order(columns, ROWS)
-            ]
-        return torch.cat(parts)
+        return seen_as(self, model, columns, lambda batch: model(batch.inputs).float())
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return how far the outputs for examples of the memory are from the kept logits, a

@@ -11,7 +11,7 @@ from renate.data.batch import Batch, Columns
 from renate.updaters.distillation.pooled_features import FIELD, PooledFeatures, check_pooling
 from renate.updaters.distillation.shrink import Shrinking, shrink_and_perturb
 from renate.updaters.shared.averages import AveragedCopy
-from renate.updaters.shared.distillation import surer
+from renate.updaters.shared.distillation import better_of
 from renate.updaters.shared.logits import KeepsLogits
 from renate.updaters.shared.weights import Weighted, replay_count
 
@@ -38,7 +38,7 @@ class PODTerm:
 
 @dataclass(frozen=True)
 class CLSTerm:
-    """The weight of staying close to the surer of two copies that follow the model (alpha), how
+    """The weight of staying close to the better of two copies that follow the model (alpha), how
     much of each stays when it follows, and at which share of the steps it does.
     """
 
@@ -68,7 +68,6 @@ class SuperER(KeepsLogits, Weighted):
 
     fields = ("logits", FIELD)
     weighs = True
-    problems = ("classification",)
 
     def __init__(
         self,
@@ -119,7 +118,8 @@ class SuperER(KeepsLogits, Weighted):
         if len(self.memory):
             past = self.memory.sample(replay_count(self.replay_batch_size, batch))
             now, features_now = self.features(model, past.inputs)
-            close = surer(self.stable(past.inputs), self.plastic(past.inputs), past.targets)
+            stable = self.stable(past.inputs)
+            close = better_of(self.criterion, stable, self.plastic(past.inputs), past.targets)
             terms = [
                 (self.der.alpha, self.distance(now, past.logits)),
                 (self.der.beta, self.mean_loss(now, past.targets, past.weights)),

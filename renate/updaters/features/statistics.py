@@ -10,6 +10,7 @@ from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError
 from renate.updaters.base import Updater
 from renate.updaters.shared.features import features_of, freeze_all, head_of
+from renate.updaters.shared.processes import check_alone
 
 BEHIND = 100.0  # how far behind all others a class stands of which no example was seen
 
@@ -78,12 +79,7 @@ class FeatureStatistics(Updater):
         Raises:
             ConfigError: Several processes would each have sums of their own.
         """
-        if self.memory.ranks > 1:
-            raise ConfigError(
-                f"updater: {type(self).__name__} adds up what one process sees, and there are "
-                f"{self.memory.ranks}: trainer.devices=1"
-            )
-
+        check_alone(self, "adds up")
         self.rows = length(data)
         self.taken.zero_()
 

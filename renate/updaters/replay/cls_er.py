@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch
 from renate.data.model_inputs import ModelInputs, join
-from renate.losses.weighted import example_losses
 from renate.updaters.base import Updater
 from renate.updaters.shared.averages import AveragedCopy
+from renate.updaters.shared.distillation import better_of
 
 
 class CLSER(Updater):
@@ -70,7 +70,9 @@ class CLSER(Updater):
             return loss
 
         past = self.memory.sample(self.replay_batch_size)
-        distance = F.mse_loss(model(past.inputs), self._better(past))
+        stable = self.stable(past.inputs)
+        close = better_of(self.criterion, stable, self.plastic(past.inputs), past.targets)
+        distance = F.mse_loss(model(past.inputs), close)
 
         targets = torch.cat([batch.targets, past.targets])
         weights = batch.weights
@@ -81,16 +83,6 @@ class CLSER(Updater):
         self.memory.add(batch)
 
         return loss + self.consistency * distance
-
-    @torch.no_grad()
-    def _better(self, past: Batch) -> Tensor:
-        """Outputs [B, K] of the copy that loses less, example by example."""
-        stable = self.stable(past.inputs)
-        plastic = self.plastic(past.inputs)
-        loses_less = example_losses(self.criterion, stable, past.targets) < example_losses(
-            self.criterion, plastic, past.targets
-        )
-        return torch.where(loses_less[:, None], stable, plastic)
 
     def after_step(self, model: nn.Module) -> None:
         """Let both copies follow."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renate.data.model_inputs import ModelInputs
+from renate.losses.weighted import example_losses
 
 
 class Teacher:
@@ -50,15 +51,18 @@ def double_distillation(now: Tensor, then: Tensor) -> Tensor:
     return 0.5 * F.mse_loss(now, then - then.mean(1, keepdim=True))
 
 
-def surer(first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
-    """Return of each example the logits [B, K], of two models, that give its target the larger
-    probability (Arani et al., 2022, https://arxiv.org/abs/2201.12604, algorithm 1).
+@torch.no_grad()
+def better_of(criterion: nn.Module, first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
+    """Return of each example the outputs [B, K], of two models, that lose less (Arani et al., 2022,
+    https://arxiv.org/abs/2201.12604, algorithm 1).
 
     Args:
-        first: Logits [B, K]; they win a tie.
-        second: Logits [B, K].
-        targets: Classes, int64 [B].
+        criterion: A loss that gives one of each example where asked to.
+        first: Outputs [B, K].
+        second: Outputs [B, K]; they win a tie.
+        targets: As the criterion takes them.
     """
-    index = targets[:, None]
-    better = first.softmax(1).gather(1, index) >= second.softmax(1).gather(1, index)
-    return torch.where(better, first, second)
+    loses_less = example_losses(criterion, first, targets) < example_losses(
+        criterion, second, targets
+    )
+    return torch.where(loses_less[:, None], first, second)

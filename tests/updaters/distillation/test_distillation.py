@@ -12,7 +12,7 @@ from renate.data.batch import BatchTransform
 from renate.errors import ConfigError
 from renate.updaters.distillation.repeated_distillation import _completed
 from renate.updaters.distillation.shrink import Shrinking, shrink_and_perturb
-from renate.updaters.shared.distillation import double_distillation, surer
+from renate.updaters.shared.distillation import better_of, double_distillation
 from tests.updaters.made import batch_of, fit, memory_of, network, updater_of
 
 REPLAYING = {
@@ -226,20 +226,21 @@ def test_outputs_that_came_later_get_the_experts_centred_by_themselves() -> None
     assert found.tolist() == [[1.0, -1.0, 2.0, -2.0], [1.0, 2.0, 3.0, 4.0]]
 
 
-def test_double_distillation_and_the_surer_model() -> None:
+def test_double_distillation_and_the_better_model() -> None:
     now = torch.tensor([[1.0, 0.0]])
     then = torch.tensor([[6.0, 2.0]])
     assert float(double_distillation(now, then)) == 0.5 * ((1 - 2) ** 2 + (0 + 2) ** 2) / 2
     first = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
     second = torch.tensor([[1.0, 0.0], [0.0, 3.0]])
-    assert surer(first, second, torch.tensor([0, 1])).tolist() == [[2.0, 0.0], [0.0, 3.0]]
+    found = better_of(nn.CrossEntropyLoss(), first, second, torch.tensor([0, 1]))
+    assert found.tolist() == [[2.0, 0.0], [0.0, 3.0]]
 
 
 def test_repeated_distillation_refuses_what_it_cant_train_on() -> None:
     model = network()
     updater = distilling()
     updater.memory = memory_of("none")
-    with pytest.raises(ConfigError, match="a NoMemory keeps nothing: memory=reservoir"):
+    with pytest.raises(ConfigError, match="a NoMemory keeps nothing: memory=class_balanced"):
         updater.start(model, batch_of(0).raw)
     updater.memory = memory_of()
     updater.memory.bind(seed=0, transform=BatchTransform(), rank=0, ranks=2)

@@ -5,12 +5,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
-from renate.data.model_inputs import join
 from renate.errors import ConfigError
 from renate.models.own.untouched import untouched
 from renate.updaters.base import Updater
 from renate.updaters.regularization.example_gradients import example_gradients
 from renate.updaters.shared.bounds import at_least_1
+from renate.updaters.shared.replay import with_past
 
 
 class GSS(Updater):
@@ -26,6 +26,7 @@ class GSS(Updater):
     """
 
     fields = ("score",)
+    weighs = True
 
     def __init__(self, compared: int, replay_batch_size: int) -> None:
         super().__init__()
@@ -50,15 +51,9 @@ class GSS(Updater):
         """Return the criterion, a scalar, of the batch and of past examples, if there are any, as
         one batch; then offer the new ones, with their scores, to the memory.
         """
-        inputs = batch.inputs
-        targets = batch.targets
         scores = self.scores(model, batch)
-        if len(self.memory):
-            past = self.memory.sample(self.replay_batch_size)
-            inputs = join(inputs, past.inputs)
-            targets = torch.cat([targets, past.targets])
-
-        loss = self.mean_loss(model(inputs), targets, None)
+        inputs, targets, weights = with_past(self.memory, batch, self.replay_batch_size)
+        loss = self.mean_loss(model(inputs), targets, weights)
         self.memory.add(batch, score=scores)
 
         return loss
@@ -81,4 +76,5 @@ class GSS(Updater):
         return F.normalize(torch.cat([each.flatten(1) for each in gradients], 1), dim=1)
 
     def _loss_of_one(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return self.mean_loss(outputs, target, None)
+        loss: Tensor = self.criterion(outputs, target)
+        return loss

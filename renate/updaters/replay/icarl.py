@@ -8,10 +8,11 @@ from renate.data.batch import Batch, Columns, select
 from renate.data.items.served import read_all
 from renate.data.model_inputs import ModelInputs
 from renate.updaters.base import Updater
+from renate.updaters.replay.herding import herded_by_class
 from renate.updaters.shared.distillation import Teacher
 from renate.updaters.shared.features import features_of, head_of
-from renate.updaters.shared.herding import herded_by_class
-from renate.updaters.shared.passes import both, check_alone, seen_as
+from renate.updaters.shared.passes import both, seen_as
+from renate.updaters.shared.processes import check_alone
 
 UNSEEN = -2.0  # below each cosine
 
@@ -49,7 +50,7 @@ class ICaRL(Updater):
 
     def start(self, model: nn.Module, data: Columns) -> Columns:
         """Keep the model as it is, to learn from, and return the new data with all exemplars."""
-        check_alone(self.memory, "updater=icarl chooses exemplars among all new data")
+        check_alone(self, "chooses exemplars among")
         self.by_means = False
         data = read_all(data)
         self.new = torch.zeros_like(self.seen)

@@ -10,6 +10,7 @@ import torch
 
 from renate.data.fingerprint import expand, is_patterns
 from renate.data.kept.raw import rows_in
+from renate.data.named.once import read_once
 from renate.data.raw.chunks import RawChunk, chunks_of
 from renate.data.raw.reader import RawReader
 from renate.data.tables.csv_files.dialect import Dialect
@@ -25,6 +26,7 @@ from renate.jobs.predicting.predictor import Predictor
 from renate.jobs.saved.deploy import predictor_of
 from renate.jobs.saved.given import maker_of
 from renate.jobs.saved.published import trusted
+from renate.state.aliases.standing import manifest_of
 from renate.threads import Threads
 
 READ = 8192  # rows that are read at a time, about
@@ -38,7 +40,7 @@ def run(job: Job) -> dict[str, Any]:
     url = job.config["state"]["url"]
     state = job.state(url)
     wanted = config["version"]
-    manifest = state.manifest(state.resolve(str(wanted)) if wanted is not None else None)
+    manifest = manifest_of(state, wanted)
 
     files = files_of(job)
     path = output_of(job, files)
@@ -78,7 +80,11 @@ def files_of(job: Job) -> list[str]:
             "data.train='in/*.parquet'; of anything else renate.load_model(…).predict(…) does"
         )
 
-    return expand(node["train"], "data.train")
+    files, said = read_once(expand(node["train"], "data.train"), "data.train")
+    for text in said:
+        job.emit({"event": "report", "text": text, "always": True})
+
+    return files
 
 
 def output_of(job: Job, files: list[str]) -> Path:

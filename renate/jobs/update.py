@@ -83,19 +83,25 @@ def run(job: Job) -> dict[str, Any]:
 
     parent = job.ranks.broadcast(lambda: _parent(job, at))
     saved = Saved.read(at, parent, job.ranks, trusted(job)) if parent else None
+    if saved and job.record.parent is not None:
+        saved.newest = job.record.parent.newest
     scenario: Scenario = job.build("scenario")
     try:
         data = load_new(job, saved, cut=scenario.chunks > 1)
     except NothingNewError as error:
         if parent is None or not publishes or not goes_on(config):
             raise
-        newest = parent
-        answer = job.ranks.broadcast(lambda: result_of_version(at, newest))
-        return answer | {"already": newest.version, "nothing_new": str(error)}
+        used = parent
+        answer = job.ranks.broadcast(lambda: result_of_version(at, used))
+        return answer | {"already": used.version, "nothing_new": str(error)}
 
     content.note(job, data)
 
-    if publishes and (same := job.ranks.broadcast(lambda: already(job, at, parent))) is not None:
+    newest = saved.newest if saved else None
+    same = None
+    if publishes:
+        same = job.ranks.broadcast(lambda: already(job, at, parent, newest))
+    if same is not None:
         return same
 
     done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
@@ -183,12 +189,14 @@ def update(
     if job.ranks.first:
         lineage = lineage_of(job, data, seconds)
         source = None
+        base = None
         if saved:
             source = (at, saved.manifest)
+            base = saved.newest
 
         files = state_files(job, learning.node, data, model, updater, metrics)
         files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
-        candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage)
+        candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage, base=base)
     counts = counts | {"seconds": seconds} | state_size(candidate)
     return Updated(before, after, outcome.value, counts, candidate, right=right)
 

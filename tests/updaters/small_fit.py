@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import yaml
 from torch import Tensor, nn
 
@@ -19,7 +20,14 @@ from renate.problems.multi_label import MultiLabel
 from renate.problems.regression import Regression
 from renate.updaters.base import Updater
 
-UPDATERS = sorted(p.stem for p in (CONF / "updater").glob("*.yaml"))
+# Those change a model's layers during a fit, or take transformers' encoders alone: they have suites
+# of their own, in the folders of these names
+OTHERS = ("renate.updaters.adapters.", "renate.updaters.prompts.")
+UPDATERS = sorted(
+    p.stem
+    for p in (CONF / "updater").glob("*.yaml")
+    if not yaml.safe_load(p.read_text())["_target_"].startswith(OTHERS)
+)
 FEATURES = 5
 
 
@@ -102,6 +110,7 @@ class Small:
     updater: Updater
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    processes: int = 1
 
     @classmethod
     def of(
@@ -149,10 +158,21 @@ class Small:
         assert loss.shape == ()
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
+        if self.processes > 1:
+            self.average_gradients()
         self.updater.after_backward(self.model)
         self.optimizer.step()
         self.updater.after_step(self.model)
         return float(loss.detach())
+
+    def average_gradients(self) -> None:
+        """What ddp does in the backward."""
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= self.processes
 
     def update(
         self, data: Columns, *, batch_size: int = 8, epochs: int = 1, seed: int = 0

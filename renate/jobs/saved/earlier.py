@@ -59,18 +59,28 @@ def published(job: Job, to: State) -> dict[str, Any] | None:
     return result_of_version(to, manifest)
 
 
-def already(job: Job, at: State, parent: Manifest | None) -> dict[str, Any] | None:
+def already(
+    job: Job, at: State, parent: Manifest | None, newest: int | None
+) -> dict[str, Any] | None:
     """The newest version's result, if it came from this recipe and the data just read, and may
     count.
+
+    Args:
+        job: The job.
+        at: The state.
+        parent: The version that it starts from.
+        newest: The newest version's number, where that is another one.
     """
     if not job.record.unread or not job.config["resume"]:
         return None
     if parent is None or not goes_on(job.config["state"]):
         return None
-    if parent.lineage.get("stream") or not content.is_of(job, parent):
+
+    last = parent if newest is None else at.manifest(newest)
+    if last.lineage.get("stream") or not content.is_of(job, last):
         return None
 
-    return result_of_version(at, parent) | {"already": parent.version}
+    return result_of_version(at, last) | {"already": last.version}
 
 
 def result_of_version(to: State, manifest: Manifest) -> dict[str, Any]:

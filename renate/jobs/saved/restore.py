@@ -51,6 +51,7 @@ class Saved:
         scores: Its scores on the tests at hand, where they are known already (in a stream).
         right: Which of its answers to the tests at hand are right, where that is known already.
         trust: Modules of the user's own that its config may name.
+        newest: The newest version of its state, where that is another one.
     """
 
     state: State | Relayed
@@ -59,6 +60,12 @@ class Saved:
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     right: dict[str, torch.Tensor] = field(default_factory=dict)
     trust: Sequence[str] = ()
+    newest: int | None = None
+
+    @property
+    def next(self) -> int:
+        """The number of the version that comes of it."""
+        return 1 + max(self.manifest.version or 0, self.newest or 0)
 
     @classmethod
     def read(

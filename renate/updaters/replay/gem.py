@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns, length, select
-from renate.errors import ConfigError
 from renate.updaters.base import Updater
 from renate.updaters.shared.gradients import gradient_at_hand, gradient_of, set_gradient
+from renate.updaters.shared.passes import check_alone
 
 RIDGE = 1e-6  # on the diagonal of the quadratic programme, as a share of what stands there
 
@@ -49,14 +49,9 @@ class GEM(Updater):
         """Look which past examples are of which update; the new data is what is trained on.
 
         Raises:
-            ConfigError: Several processes would each hold to what is in their own memory.
+            ConfigError: There are several processes, each with a part of the memory.
         """
-        if self.memory.ranks > 1:
-            raise ConfigError(
-                f"updater=gem holds to each earlier update's examples, and {self.memory.ranks} "
-                "processes would hold to their own alone: trainer.devices=1, or updater=agem"
-            )
-
+        check_alone(self.memory, "updater=gem holds to all of each earlier update's examples")
         kept = self.memory.columns().get("update")
         self.past = []
         if kept is not None:

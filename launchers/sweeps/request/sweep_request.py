@@ -22,12 +22,8 @@ from renate.tuning.space import Config, Domain
 from ...base import ComposedJob
 from ...composing.checks.objective import problem_option
 from ...composing.composer import Composer
-<<<<<<< HEAD
-from ...composing.identity import NotFirstError
-from ..overrides import place_of
-=======
 from ...composing.starting import NotFirstError
->>>>>>> w-D
+from ..overrides import place_of
 from .settings import LIMITS, check_settings
 from .space import domain_of, space_of
 

@@ -15,6 +15,9 @@ WEIGHTS = {
 LOSS = {name: WEIGHTS[name] for name in ("loss_weight", "loss_normalization")}
 COPIES = ("stable", "plastic")
 
+PROMPTS = {"prompt_sim_loss_weight": "updater.match_weight"}
+EACH = "LearningToPrompt: each example picks its own prompts, whatever per_batch_prompt says"
+
 
 @dataclass(frozen=True)
 class Method:
@@ -105,9 +108,9 @@ METHODS = (
         replays=False,  # nothing is drawn from its memory besides a batch: it is what is trained on
         keys={"memory_size": "memory.capacity", "reset": "updater.reset"},
     ),
-    Method("LearningToPrompt", "l2p", replays=False, instead="FineTuning"),
-    Method("LearningToPromptReplay", "l2p_replay", instead="ER"),
-    Method("SPeft", "s_prompts", replays=False, instead="FineTuning"),
+    Method("LearningToPrompt", "l2p", replays=False, keys=PROMPTS, note=EACH),
+    Method("LearningToPromptReplay", "l2p_replay", keys=PROMPTS, note=EACH),
+    Method("SPeft", "s_prompts", replays=False),
     Method(
         "Avalanche-EWC",
         "ewc",

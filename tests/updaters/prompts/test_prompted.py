@@ -346,6 +346,19 @@ def test_bounds(name: str, changes: dict[str, Any], said: str) -> None:
         updater_of(name, image(), **changes)
 
 
+def test_a_models_own_settings_of_its_prompts_come_first() -> None:
+    model = image()
+    model.prompt_settings = {"pool_size": 6, "length": 2}
+    updater = updater_of("l2p", model)
+    assert updater.pool.shape == (6, 2, 16)
+    model.prompt_settings = {"pool_size": 1}
+    with pytest.raises(ConfigError, match="of its prompts selected=2: expected at most pool_size"):
+        updater_of("l2p", model)
+    model.prompt_settings = {"clusters": 2}
+    with pytest.raises(ConfigError, match="its prompts have a clusters, which L2P hasn't"):
+        updater_of("l2p", model)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_models_that_take_no_prompts_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="Linear takes no prompts: model=vit for images"):

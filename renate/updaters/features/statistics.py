@@ -10,7 +10,7 @@ from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError
 from renate.updaters.base import Updater
 from renate.updaters.shared.features import features_of, freeze_all, head_of
-from renate.updaters.shared.processes import check_alone
+from renate.updaters.shared.passes import check_alone
 
 BEHIND = 100.0  # how far behind all others a class stands of which no example was seen
 

@@ -11,8 +11,7 @@ from renate.updaters.prompts.encoder import encoder_of, query_of
 from renate.updaters.prompts.growing import Growing, uniform
 from renate.updaters.prompts.prompted import Prompted
 from renate.updaters.shared.bounds import at_least_1
-from renate.updaters.shared.passes import seen_as
-from renate.updaters.shared.processes import check_alone
+from renate.updaters.shared.passes import check_alone, seen_as
 
 NO_ANSWER = -100.0  # a domain's head for labels that came later
 

@@ -79,7 +79,7 @@ class FeatureStatistics(Updater):
         Raises:
             ConfigError: Several processes would each have sums of their own.
         """
-        check_alone(self, "adds up")
+        check_alone(self.memory, f"{type(self).__name__} adds up all new data")
         self.rows = length(data)
         self.taken.zero_()
 

@@ -56,7 +56,7 @@ class SPrompts(Prompted):
         Raises:
             ConfigError: Several processes would each find others.
         """
-        check_alone(self, "clusters")
+        check_alone(self.memory, "updater=s_prompts clusters all new data")
         if int(self.updates):
             head = encoder_of(model).head
             self.weights = torch.cat([self.weights, head.weight.detach()[:, None]], dim=1)

@@ -1,7 +1,7 @@
 """One update: state version n + new data -> state version n+1. Start reading here."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -24,6 +24,8 @@ from renate.jobs.checks.probe import examples_of, probe
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_new
 from renate.jobs.context import Job
+from renate.jobs.detecting.detect import asked, waited
+from renate.jobs.detecting.reference import reference_files
 from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
@@ -33,7 +35,10 @@ from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
+from renate.jobs.scoring.judged import judging_of
 from renate.jobs.scoring.measured import flat, measure_of, old_and_new, score
+from renate.jobs.scoring.regression_set import carried_on
+from renate.jobs.scoring.verdicts import gate_of, told
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -58,6 +63,7 @@ class Updated:
     counts: dict[str, float]
     candidate: Manifest | None
     version: int | None = None
+    gate: dict[str, Any] = field(default_factory=dict)
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -84,6 +90,10 @@ def run(job: Job) -> dict[str, Any]:
         return answer | {"already": used.version, "nothing_new": str(error)}
 
     content.note(job, data)
+    decision = asked(job, data, saved)
+    if decision is not None and not decision.is_due:
+        assert parent is not None
+        return waited(job, at, parent, decision)
 
     newest = saved.newest if saved else None
     same = None
@@ -97,9 +107,9 @@ def run(job: Job) -> dict[str, Any]:
     if job.ranks.first and publishes:
         done.version = publish(to, job.record.id).version
 
-    return result_of(
-        done.value, done.after, done.before if parent else {}, done.counts, to, done.version
-    )
+    before = done.before if parent else {}
+    result = result_of(done.value, done.after, before, done.counts, to, done.version)
+    return result | done.gate
 
 
 def _parent(job: Job, at: State) -> Manifest | None:
@@ -154,33 +164,44 @@ def update(
     at `to`.
     """
     began = time.monotonic()
+    judging = judging_of(job, data, chunk, at, to, saved)
     learning = _prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
     measure.parts = old_and_new(data.problem, saved)
-    before = _scores_before(job, learning, measure, chunk, saved)
+    published = measure
+    if saved and not saved.scores:
+        published = measure_as_published(job, measure, saved)
+    if judging and job.ranks.first:
+        judging.look_before(published, model, updater)
+    before = _scores_before(job, learning, published, chunk, saved)
 
     outcome = _trained(job, learning, measure, chunk)
 
     after = score(measure, model, updater, chunk.tests, job.ranks)
     log_to_all(job, flat(after), int(outcome.counts["steps"]))
+    verdict = None
+    if judging and job.ranks.first:
+        verdict = judging.verdict(measure, model, updater)
+        for line in told(verdict):
+            job.emit({"event": "report", "text": line, "always": True})
+
     merge(learning.memory, job.ranks)
     seconds = time.monotonic() - began
 
     metrics = {"before": before, "after": after, "counts": outcome.counts, "value": outcome.value}
     candidate = None
     if job.ranks.first:
-        lineage = lineage_of(job, data, seconds)
-        source = None
-        base = None
-        if saved:
-            source = (at, saved.manifest)
-            base = saved.newest
-
+        lineage = lineage_of(job, data, seconds) | gate_of(verdict)
+        source = (at, saved.manifest) if saved else None
+        base = saved.newest if saved else None
         files = state_files(job, learning.node, data, model, updater, metrics)
+        kept = judging.files(chunk.val) if judging else carried_on(saved)
+        files = chain(files, kept, reference_files(job, saved, chunk.train, chunk.val))
         files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
         candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage, base=base)
-    return Updated(before, after, outcome.value, outcome.counts | {"seconds": seconds}, candidate)
+    counts = outcome.counts | {"seconds": seconds}
+    return Updated(before, after, outcome.value, counts, candidate, gate=gate_of(verdict))
 
 
 def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learning:
@@ -224,8 +245,6 @@ def _scores_before(
     """Of the version in use, as it was published; of an untrained model at a first update."""
     if saved and saved.scores:
         return saved.scores
-    if saved:
-        measure = measure_as_published(job, measure, saved)
     return score(measure, learning.model, learning.updater, chunk.tests, job.ranks)
 
 

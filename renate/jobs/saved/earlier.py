@@ -7,6 +7,7 @@ from renate.jobs.context import Job
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
 from renate.jobs.scoring.measured import flat
+from renate.state.aliases.verdict import KEY
 from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
 from renate.state.publish import publish
@@ -92,4 +93,5 @@ def result_of_version(to: State, manifest: Manifest) -> dict[str, Any]:
         before = found["before"]
 
     counts = found["counts"] | {"seconds": manifest.lineage.get("seconds", 0.0)}
-    return result_of(found["value"], found["after"], before, counts, to, manifest.version)
+    result = result_of(found["value"], found["after"], before, counts, to, manifest.version)
+    return result | {key: manifest.lineage[key] for key in (KEY,) if key in manifest.lineage}

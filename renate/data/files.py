@@ -4,20 +4,20 @@ Pillow.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from renate.data.base import Source
-from renate.data.fingerprint import contents, expand
+from renate.data.fingerprint import contents
 from renate.data.images.column import ImageColumn
 from renate.data.images.rules import ImageRules
 from renate.data.kept.encoders import KeptEncoder, target_of
-from renate.data.kept.fresh import check_unchanged, unread
-from renate.data.kept.reading import check_test_size, named_tests
+from renate.data.kept.fresh import check_unchanged
+from renate.data.kept.reading import check_test_size
 from renate.data.kept.trained import AGAIN
+from renate.data.named.found import found_files
 from renate.data.table import File, Readable, Table
 from renate.data.tables.choice import ColumnChoice, check_names
 from renate.data.tables.csv_files.dialect import Dialect
@@ -144,25 +144,25 @@ class Files(Source):
             DataError: No such file, or one that can't be read or used, or lacks a column.
             ConfigError: `target` or `inputs` aren't those of the state.
         """
-        train = expand(self.train, "data.train")
-        before = dict(zip(train, contents(train, self._cache), strict=True))
-        named = named_tests(self.test)
-        tests = {name: expand(paths, "data.test") for name, paths in named.items()}
-        skipped = unread(before, self.trained, needed=self.test is None)
-        train = [file for file in train if file not in skipped]
+        named = found_files(
+            self.train, self.test, self._cache, self.trained, copies=self.seen == AGAIN
+        )
         # together, so that a column of CSV is text in all of them or in none
-        files = list(dict.fromkeys([*train, *chain(*tests.values())]))
-        reads = read_files(files, self.dialect, self._spelt).items()
+        reads = read_files(named.all, self.dialect, self._spelt).items()
         found = {
             file: read._replace(table=spread(file, read.table, but=self.roles.targets))
             for file, read in reads
         }
-        table = self._table(train, found)._replace(skipped=tuple(skipped.values()))
-        check_unchanged(table.files, before)
+        table = self._table(named.train, found)._replace(skipped=named.skipped)
+        check_unchanged(table.files, named.contents)
+        table = table.noted(named.notes)
         if self.test is None:
             return table, self.test_size
 
-        return table, {name: self._table(files, found, like=table) for name, files in tests.items()}
+        return table, {
+            name: self._table(files, found, like=table).noted(named.test_notes[name])
+            for name, files in named.tests.items()
+        }
 
     @property
     def _spelt(self) -> set[str]:

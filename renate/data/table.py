@@ -1,6 +1,6 @@
 """Labelled examples as a source has them, before they are split and encoded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -76,6 +76,10 @@ class Table(NamedTuple):
     identity: Mapping[str, Any] | None = None
     times: np.ndarray[Any, Any] | None = None
     held_by: tuple[str, ...] = ()
+
+    def noted(self, said: Sequence[str]) -> "Table":
+        """Return it with more to tell the user."""
+        return self._replace(notes=(*said, *self.notes))
 
 
 # What `read` may return for a table: one, or its first two fields.

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,35 +15,12 @@ from renate.data.items.served import in_order
 from renate.errors import JobError
 from renate.fitting.measured.values import EACH, Share, check_defined, numbers_of
 from renate.libraries.torchmetrics import is_of_curves
+from renate.models.own.untouched import untouched
 from renate.problems.base import Problem
 from renate.threads import Threads, Work, computing_with
 from renate.updaters.base import Updater
 
 TOGETHER = 1 << 18  # logits that metrics are given at a time, at least
-
-
-@contextmanager
-def untouched(*modules: nn.Module) -> Iterator[None]:
-    """Let modules compute in evaluation mode and leave each part's mode and buffers as they were.
-
-    Tensors that their code keeps for later aren't spoilt for training, as `inference_mode` would.
-    """
-    parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
-    modes = [part.training for part in parts]
-    buffers = [(b, b.detach().clone()) for module in modules for b in module.buffers()]
-    for module in modules:
-        module.eval()
-
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, mode in zip(parts, modes, strict=True):
-            part.training = mode
-
-        with torch.no_grad():
-            for buffer, kept in buffers:
-                buffer.copy_(kept)
 
 
 def widened(logits: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 
 from renate.data.fingerprint import expand, is_patterns
 from renate.data.kept.raw import rows_in
+from renate.data.named.once import read_once
 from renate.data.raw.chunks import RawChunk, chunks_of
 from renate.data.raw.reader import RawReader
 from renate.data.tables.csv_files.dialect import Dialect
@@ -79,7 +80,11 @@ def files_of(job: Job) -> list[str]:
             "data.train='in/*.parquet'; of anything else renate.load_model(…).predict(…) does"
         )
 
-    return expand(node["train"], "data.train")
+    files, said = read_once(expand(node["train"], "data.train"), "data.train")
+    for text in said:
+        job.emit({"event": "report", "text": text, "always": True})
+
+    return files
 
 
 def output_of(job: Job, files: list[str]) -> Path:

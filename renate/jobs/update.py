@@ -18,6 +18,7 @@ from renate.fitting.trainer import check_precision, device_of
 from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
 from renate.jobs.building.beginning import begin, made_anew
+from renate.jobs.building.masking import note_classes
 from renate.jobs.building.network import model_node, sizes
 from renate.jobs.building.weighting import balance, check_weights
 from renate.jobs.checks.probe import examples_of, probe
@@ -231,7 +232,9 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
         load_memory(job, memory, model, updater, saved, data.problem)
         load_updater(job, updater, saved, model, data.problem.outputs)
 
+    note_classes(updater, chunk.train["targets"])
     check_weights(updater, memory, chunk.train, job.config["transform"].get("mix"))
+    updater.test_transform = transform(job, "test", device)
     updater.rebuild = lambda: made_anew(job, node, example.inputs)
     probe(model, updater, example, data.problem.outputs)
     # A model that was built by another's files says how to build it without them

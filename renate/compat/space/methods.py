@@ -12,6 +12,8 @@ WEIGHTS = {
     "loss_weight": "updater.loss_weight",
     "loss_normalization": "updater.loss_normalization",
 }
+LOSS = {name: WEIGHTS[name] for name in ("loss_weight", "loss_normalization")}
+COPIES = ("stable", "plastic")
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,56 @@ METHODS = (
         "weighted_er",
         note="Avalanche-ER: the updater ER of this package, without Avalanche",
     ),
-    Method("POD-ER", "pod_er", instead="DER"),
-    Method("CLS-ER", "cls_er", instead="DER"),
-    Method("Super-ER", "super_er", instead="DER"),
+    Method(
+        "POD-ER",
+        "pod_er",
+        keys=WEIGHTS | {"distillation_type": "updater.pooling", "normalize": "updater.normalize"},
+        instead="DER",
+    ),
+    Method(
+        "CLS-ER",
+        "cls_er",
+        keys={
+            "beta": "updater.consistency",
+            **{f"{copy}_model_update_weight": f"updater.{copy}_decay" for copy in COPIES},
+            **{f"{copy}_model_update_probability": f"updater.{copy}_frequency" for copy in COPIES},
+        },
+        instead="DER",
+    ),
+    Method(
+        "Super-ER",
+        "super_er",
+        keys=LOSS
+        | {
+            "der_alpha": "updater.der.alpha",
+            "der_beta": "updater.der.beta",
+            "sp_shrink_factor": "updater.shrink.factor",
+            "sp_sigma": "updater.shrink.sigma",
+            "cls_alpha": "updater.cls.alpha",
+            **{f"cls_{copy}_model_update_weight": f"updater.cls.{copy}_decay" for copy in COPIES},
+            **{
+                f"cls_{copy}_model_update_probability": f"updater.cls.{copy}_frequency"
+                for copy in COPIES
+            },
+            "pod_alpha": "updater.pod.alpha",
+            "pod_distillation_type": "updater.pod.pooling",
+            "pod_normalize": "updater.pod.normalize",
+        },
+        instead="DER",
+    ),
     Method(
         "Offline-ER",
         "offline_er",
         keys={"loss_weight_new_data": "updater.loss_weight_new_data"},
     ),
-    Method("RD", "repeated_distillation", instead="DER"),
+    Method(
+        "RD",
+        "repeated_distillation",
+        replays=False,  # as GDumb's, its memory is what is trained on
+        keys={"memory_size": "memory.capacity"},
+        instead="DER",
+        note="RD: its expert is trained by updater.expert_epochs, expert_lr and expert_batch_size",
+    ),
     Method(
         "GDumb",
         "gdumb",
@@ -65,8 +108,24 @@ METHODS = (
     Method("LearningToPrompt", "l2p", replays=False, instead="FineTuning"),
     Method("LearningToPromptReplay", "l2p_replay", instead="ER"),
     Method("SPeft", "s_prompts", replays=False, instead="FineTuning"),
-    Method("Avalanche-EWC", "ewc", replays=False, instead="FineTuning"),
-    Method("Avalanche-LwF", "lwf", replays=False, instead="FineTuning"),
+    Method(
+        "Avalanche-EWC",
+        "ewc",
+        replays=False,
+        keys={"ewc_lambda": "updater.strength"},
+        instead="FineTuning",
+        note="Avalanche-EWC: the updater ewc of this package, with one running Fisher information",
+        memory="none",
+    ),
+    Method(
+        "Avalanche-LwF",
+        "lwf",
+        replays=False,
+        keys={"alpha": "updater.alpha", "temperature": "updater.temperature"},
+        instead="FineTuning",
+        note="Avalanche-LwF: the updater lwf of this package, without Avalanche",
+        memory="none",
+    ),
     Method("Avalanche-iCaRL", "icarl", instead="ER"),
 )
 

@@ -1,16 +1,15 @@
 """Tables of which some columns are taken by name, and a target: of texts, of paths of images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from renate.data.fingerprint import contents, expand
-from renate.data.kept.fresh import unread
+from renate.data.fingerprint import contents
 from renate.data.kept.trained import Trained
+from renate.data.named.found import found_files
 from renate.data.table import File
 from renate.data.tables.choice import check_names
 from renate.data.tables.csv_files.dialect import Dialect
@@ -34,6 +33,7 @@ class Rows:
         columns: The columns that were asked for.
         target: The column to predict.
         skipped: Files that weren't read, as the state has trained on them.
+        notes: What to tell the user.
     """
 
     files: Sequence[str]
@@ -41,6 +41,7 @@ class Rows:
     columns: Sequence[str]
     target: str
     skipped: tuple[File, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> list[int]:
@@ -84,6 +85,8 @@ def read_named(
     target: str,
     dialect: Dialect,
     trained: Trained | None,
+    *,
+    copies: bool,
 ) -> tuple[Rows, dict[str, Rows]]:
     """Read the training files, and name -> test files.
 
@@ -95,33 +98,23 @@ def read_named(
         dialect: How CSV is written.
         trained: What the state has trained on and needn't be read again, where no row of it is held
             out; None reads all.
+        copies: Whether a file is read that holds what another one holds.
 
     Raises:
         DataError: No such file, or one that can't be read, lacks a column, or has empty values.
     """
-    found = expand(train, "data.train")
-    content = dict(zip(found, contents(found, None), strict=True))
-    skipped = unread(content, trained, needed=test is None)
-    found = [file for file in found if file not in skipped]
-    named: Mapping[str, Paths] = {}
-    if isinstance(test, Mapping):
-        named = test
-    elif test is not None:
-        named = {"test": test}
-
-    tests = {str(name): expand(paths, "data.test") for name, paths in named.items()}
-
+    found = found_files(train, test, None, trained, copies=copies)
     # together, so that a column of CSV is text in all of them or in none
-    files = list(dict.fromkeys([*found, *chain(*tests.values())]))
-    reads = read_files(files, dialect, columns)
+    reads = read_files(found.all, dialect, columns)
     for file, read in reads.items():
         _check(file, read, columns, target)
 
-    def rows(files: list[str], skipped: tuple[File, ...] = ()) -> Rows:
-        return Rows(files, [reads[file] for file in files], columns, target, skipped)
+    def rows(files: list[str], notes: list[str]) -> Rows:
+        read = [reads[file] for file in files]
+        return Rows(files, read, columns, target, notes=tuple(notes))
 
-    whole = rows(found, tuple(skipped.values()))
-    return whole, {name: rows(files) for name, files in tests.items()}
+    whole = replace(rows(found.train, found.notes), skipped=found.skipped)
+    return whole, {name: rows(part, found.test_notes[name]) for name, part in found.tests.items()}
 
 
 def _check(file: str, read: Read, columns: Sequence[str], target: str) -> None:

@@ -80,7 +80,13 @@ class Texts(Source):
         """
         check_target(self.target, self.known.target if self.known else None)
         train, tests = read_named(
-            self.train, self.test, self.columns, self.target, self.dialect, self.trained
+            self.train,
+            self.test,
+            self.columns,
+            self.target,
+            self.dialect,
+            self.trained,
+            copies=self.seen == AGAIN,
         )
         table = self._table(train)
         if self.test is None:
@@ -102,6 +108,7 @@ class Texts(Source):
             target=self.target,
             target_kind=rows.target_kind,
             where=rows.where,
+            notes=rows.notes,
             skipped=rows.skipped,
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 from renate.data.fingerprint import contents, expand
 from renate.data.kept.trained import NEW, Trained, key_of
 from renate.data.kept.trained import nothing_new as in_short
+from renate.data.named.once import read_once
 from renate.jobs.directory import JobDirectory
 from renate.jobs.identity.data_files import files_of
 from renate.state.manifest import Manifest
@@ -87,7 +88,7 @@ def nothing_new(
         return None
 
     cache = data.get("cache_dir")
-    files = expand(files_of(data, ())["train"], "data.train")
+    files, _ = read_once(expand(files_of(data, ())["train"], "data.train"), "data.train")
     held = contents(files, Path(cache) if cache else None)
     versions = [trained.version_of([key_of(content)]) for content in held]
     known = [number for number in versions if number is not None]

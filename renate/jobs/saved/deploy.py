@@ -68,16 +68,17 @@ def predictor_of(
     deploy = deploy_of(state, manifest)
     where = f"version {manifest.version} of {url}"
     model = _network(deploy["model"], tensors_of(state, manifest, "model"), where, model, trust)
+    problem = problem_from(deploy, where, trust)
     updater: Updater | None = None
     if deploy["updater"]:
         updater = from_state(deploy["updater"], "updater", Updater, where, trust)
+        updater.problem = problem
         updater.setup(model)
         load_into(updater, tensors_of(state, manifest, "updater"), where)
 
     transform = transform_from(deploy, "cpu", where, trust)
     assert manifest.version is not None
 
-    problem = problem_from(deploy, where, trust)
     feed = _feed_of(state, manifest, deploy, where, trust)
 
     return Predictor(model, updater, transform, problem, manifest.version, feed)

@@ -49,7 +49,8 @@ def measure_of(
     for metric in metrics.values():
         measure_alone(metric)
 
-    if job.config["loss"].get("weight") == BALANCED:  # that is of training data
+    weighs = job.config["loss"].get("weight") == BALANCED
+    if weighs or job.config["trainer"].get("mask_unused_classes"):  # these are of training data
         criterion = criterion_of(job, problem)
 
     trainer = job.config["trainer"]

@@ -13,8 +13,9 @@ from renate.data.images.rules import ImageRules
 from renate.data.images.sources.listing import Classes, files_below, tests_of
 from renate.data.images.sources.reading import ImageReader, placeholder
 from renate.data.kept.fresh import unread
-from renate.data.kept.reading import check_test_size
-from renate.data.kept.trained import AGAIN
+from renate.data.kept.reading import check_test_size, key_of
+from renate.data.kept.trained import AGAIN, NEW
+from renate.data.named.once import copies_among, place_of, told_of
 from renate.data.table import File, Readable, Table
 
 
@@ -68,25 +69,32 @@ class ImageFolder(Source):
         files = self.files()
         tests = tests_of(files)
         check_test_size(tests or None, self.test_size)
-        table = self._table(files["train"], None, only_new=bool(tests))
+        table = self._table(files["train"], "data.train", None, only_new=bool(tests))
         if not tests:
             return table, self.test_size
 
-        return table, {name: self._table(part, table.inputs) for name, part in tests.items()}
+        return table, {
+            name: self._table(part, key_of(name), table.inputs) for name, part in tests.items()
+        }
 
-    def _table(self, classes: Classes, like: Any, *, only_new: bool = False) -> Table:
+    def _table(self, classes: Classes, role: str, like: Any, *, only_new: bool = False) -> Table:
         """The images of all classes.
 
         Args:
             classes: label -> images.
+            role: The config key that names them.
             like: The training images, for a test table; else None.
             only_new: Whether those that the state has trained on needn't be looked at.
         """
         reader = ImageReader(self.rules, self.cache_dir, self.known, self.show)
-        listed = [(path, label) for label, files in classes.items() for path in files]
+        listed, notes = images_once(classes, role)
         content = dict(zip(paths_of(listed), contents(paths_of(listed), reader.cache), strict=True))
         skipped = {}
         if like is None:
+            if self.seen == NEW:
+                listed, said = _without_copies(listed, content)
+                notes += said
+            content = {path: content[path] for path in paths_of(listed)}
             skipped = unread(content, self.trained, needed=not only_new)
 
         # In a list: copies of one image in two classes may lie in one place
@@ -104,10 +112,53 @@ class ImageFolder(Source):
             ),
             target="label",
             target_kind="text",
+            notes=tuple(notes),
             where="the folders' names",
             skipped=tuple(skipped.values()),
         )
         return reader.table(whole, [("image", ImageFiles(paths))], hashes, like)
+
+
+def images_once(classes: Classes, key: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return (path, label) of each image, each once in its class, and what to say.
+
+    Args:
+        classes: label -> images.
+        key: The config key that names them.
+    """
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    count = 0
+    folders: dict[str, str] = {}
+    for label, files in classes.items():
+        for path in files:
+            # Links among folders are followed here; one to an image is a copy
+            folder, _, name = path.rpartition("/")
+            if folder not in folders:
+                folders[folder] = place_of(folder)
+            found.setdefault((f"{folders[folder]}/{name}", label), (path, label))
+            count += 1
+
+    listed = list(found.values())
+    if len(listed) == count:
+        return listed, []
+
+    return listed, [
+        f"{key}: {count - len(listed)} of {count} images are named more than once: each is read "
+        "once"
+    ]
+
+
+def _without_copies(
+    listed: list[tuple[str, str]], content: Mapping[str, str]
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """The images without those that are as another of their class, and what to say."""
+    by_label: dict[str, list[str]] = {}
+    for path, label in listed:
+        by_label.setdefault(label, []).append(path)
+
+    copies = {label: copies_among(paths, content) for label, paths in by_label.items()}
+    together = {copy: first for found in copies.values() for copy, first in found.items()}
+    return [(path, label) for path, label in listed if path not in copies[label]], told_of(together)
 
 
 def paths_of(listed: Sequence[tuple[str, str]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from renate.data.images.rules import ImageRules
 from renate.data.images.sources.reading import ImageReader, placeholder
 from renate.data.kept.reading import check_test_size
 from renate.data.kept.trained import AGAIN
+from renate.data.named.once import without_copies
 from renate.data.named.rows import Paths, Rows, check_target, read_named
-from renate.data.table import Readable, Table
+from renate.data.table import File, Readable, Table
 from renate.data.tables.columns import is_image, is_text
 from renate.data.tables.csv_files.dialect import Dialect
 from renate.data.tables.parquet import Read
@@ -75,30 +76,54 @@ class ImageTable(Source):
             ConfigError: `target` isn't that of the state.
         """
         check_target(self.target, self.known.target if self.known else None)
+        # Tables of equal content may name images of their own, in their folders
         train, tests = read_named(
-            self.train, self.test, [self.image], self.target, self.dialect, self.trained
+            self.train,
+            self.test,
+            [self.image],
+            self.target,
+            self.dialect,
+            self.trained,
+            copies=True,
         )
-        table = self._table(train, None)
+        table = self._table(self._without_copies(train), None)
         if self.test is None:
             return table, self.test_size
 
         return table, {name: self._table(rows, table.inputs) for name, rows in tests.items()}
 
-    def _table(self, rows: Rows, like: Any) -> Table:
+    def _without_copies(self, rows: Rows) -> Rows:
+        """The training rows without the tables that hold, and name, what another does."""
+        if self.seen == AGAIN:
+            return rows
+
+        content = {file.name: file.content for file, _ in self._listed(rows)}
+        files, said = without_copies(rows.files, content)
+        read = dict(zip(rows.files, rows.reads, strict=True))
+        notes = (*rows.notes, *said)
+        return replace(rows, files=files, reads=[read[file] for file in files], notes=notes)
+
+    def _listed(self, rows: Rows) -> list[tuple[File, Any]]:
+        """Each table, its content with that of the images that it names, and its column of
+        images.
+        """
         reader = ImageReader(self.rules, self.cache_dir, self.known, self.show)
-        columns = []
-        hashes: list[str] = []
-        files = []
+        found = []
         for kept, read in zip(rows.kept(reader.cache), rows.reads, strict=True):
             column = self._images(kept.name, read)
-            columns.append((f"{kept.name}: column '{self.image}'", column))
             if isinstance(column, ImageFiles):
                 named = contents(column.paths, reader.cache)
                 kept = kept._replace(content=_together([kept.content, *named]), sha256=None)
+            found.append((kept, column))
 
-            hashes.append(kept.content)
-            files.append(kept)
+        return found
 
+    def _table(self, rows: Rows, like: Any) -> Table:
+        reader = ImageReader(self.rules, self.cache_dir, self.known, self.show)
+        listed = self._listed(rows)
+        files = [file for file, _ in listed]
+        hashes = [file.content for file in files]
+        columns = [(f"{file.name}: column '{self.image}'", column) for file, column in listed]
         whole = Table(
             placeholder(sum(rows.counts)),
             rows.targets(),
@@ -106,6 +131,7 @@ class ImageTable(Source):
             files=tuple(files),
             target=self.target,
             target_kind=rows.target_kind,
+            notes=rows.notes,
             where=rows.where,
             skipped=rows.skipped,
         )

@@ -43,6 +43,8 @@ class ImageTable(Source):
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
         csv: See `Dialect`.
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
+        max_ram: Bytes of images that still lie in memory once some are held out; more lie in mapped
+            files in `cache_dir`. Null is no bound.
     """
 
     train: Paths
@@ -57,6 +59,7 @@ class ImageTable(Source):
     cache_dir: str | None
     csv: Mapping[str, Any] | None = None
     seen: str = AGAIN
+    max_ram: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

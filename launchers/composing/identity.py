@@ -107,7 +107,8 @@ def _is_next(job: str, state: dict[str, Any]) -> bool:
 def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str]) -> str:
     """A hash of all that a result depends on, but for the version that the job starts from."""
     asked = _by_name({key: value for key, value in plain.items() if key not in NO_IDENTITY})
-    named = files_of(resolved["data"], trust)
+    predicts = resolved["job"]["name"] == "predict"
+    named = files_of(resolved["data"], trust, labelled=not predicts)
     files = {f"data.{key}": patterns for key, patterns in sorted(named.items())}
     parts = [
         PASSED.sub(r"\1", json.dumps(asked, sort_keys=True, default=str)),

@@ -19,11 +19,13 @@ class RawChunk(NamedTuple):
         file: Its name.
         first: The number of the first of them there.
         table: Arrow table.
+        names: What each row is called, for messages; empty where that is its number.
     """
 
     file: str
     first: int
     table: Any
+    names: Sequence[str] = ()
 
 
 def chunks_of(

@@ -158,7 +158,7 @@ class ImageTable(Source):
         if folder is None:
             folder = file.rpartition("/")[0]
 
-        paths = [_path(folder, path) for path in column.to_pylist()]
+        paths = [path_in(folder, path) for path in column.to_pylist()]
         lost = [row for row, path in enumerate(paths) if "://" not in path and not _is_file(path)]
         if lost:
             raise DataError(
@@ -175,7 +175,8 @@ def _together(contents: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(contents).encode()).hexdigest()
 
 
-def _path(folder: str, path: str) -> str:
+def path_in(folder: str, path: str) -> str:
+    """Return where a path leads that a table has, whose own are relative to a folder."""
     if "://" in path or path.startswith(("/", "~")) or not folder:
         return path if "://" in path else str(Path(path).expanduser())
     return f"{folder.rstrip('/')}/{path}"

@@ -422,7 +422,8 @@ def notes(peer_versions: dict[str, str], rotations: int) -> list[str]:
             "measuring training "
             "batches: less than its defaults do.",
             "- avalanche as documented: the same with `--as-documented`: its own SplitMNIST and "
-            "RotatedMNIST with their default transforms, its default evaluator and logger.",
+            "RotatedMNIST, whose examples are transformed one by one, its default evaluator and "
+            "logger.",
             "- Avalanche fills its memory after a task, so that nothing is replayed in the first; "
             "its DER++ makes one "
             "replay draw and one forward pass, where the others make two and three.",

@@ -4,7 +4,7 @@ Most jobs are one process alone.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -112,6 +112,12 @@ class Ranks:
         found: list[float] = sums.tolist()
 
         return found
+
+    def sum_in_place(self, tensors: Iterable[Tensor]) -> None:
+        """Let tensors that each process has become their sums over all processes."""
+        if not self.alone:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
 
     @torch.no_grad()
     def broadcast_module(self, module: nn.Module) -> None:

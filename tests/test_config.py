@@ -40,6 +40,7 @@ NEEDS = {
         "data.target=label",
         "output=predicted.parquet",
     ],
+    ("memory", "gradient_diverse"): ["updater=gss"],
     ("data", "text"): ["data.train=new.parquet", "data.text=text", "data.target=label"],
     ("data", "hf"): ["data.name=./somewhere"],
     ("data", "image_folder"): ["data.train=photos"],
@@ -51,11 +52,6 @@ NEEDS = {
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
     ("lr_scheduler", "multistep"): ["lr_scheduler.milestones=[1]"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
-    ("search_space", "derpp"): ["updater=derpp"],
-    ("search_space", "der"): ["updater=der"],
-    ("search_space", "offline_er"): ["updater=offline_er"],
-    ("search_space", "weighted_er"): ["updater=weighted_er"],
-    ("search_space", "weighted_derpp"): ["updater=weighted_derpp"],
     ("tuner", "syne_tune/any"): [
         "search_space=lr",
         "tuner.proposer.scheduler=syne_tune.optimizer.baselines.RandomSearch",
@@ -64,6 +60,12 @@ NEEDS = {
         "backend.instance_type=ml.m5.xlarge",
         "backend.role=arn:aws:iam::1:role/r",
     ],
+}
+# A search space that is called as an updater is of its settings
+NEEDS |= {
+    (group, option): [f"updater={option}"]
+    for group, option in OPTIONS
+    if group == "search_space" and ("updater", option) in OPTIONS
 }
 NEEDS |= {pair: ["search_space=lr"] for pair in OPTIONS if pair[0] == "tuner" and pair not in NEEDS}
 

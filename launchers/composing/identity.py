@@ -17,14 +17,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.build import is_own, targets
 from renate.data.fingerprint import Hashes, fingerprint
-from renate.errors import ConfigError, NoVersionError
+from renate.errors import ConfigError
 from renate.jobs.identity.already import came_from, counts, goes_on, nothing_new
 from renate.jobs.identity.data_files import files_of, labels_of
 from renate.jobs.identity.sources import Sources
 from renate.jobs.passed_objects import FILE
 from renate.jobs.records import JobRecord, ParentVersion
+from renate.state.aliases.standing import Standing, standing
 from renate.state.manifest import Manifest
 from renate.state.versions import State
+
+from .starting import check_first, start_of
 
 # Where a job runs and what watches it doesn't change its result.
 ELSEWHERE = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
@@ -53,9 +56,12 @@ def identify(config: DictConfig) -> JobRecord:
     recipe = _recipe(plain, resolved, config.trust)
     state = resolved["state"]
     job = resolved["job"]["name"]
-    newest = None
+    newest: Manifest | None = None
+    now = Standing(None, None, 0, 0)
     if state["url"]:
-        newest = State(state["url"]).newest()
+        found = State(state["url"])
+        newest = found.newest()
+        now = standing(found)
 
     if state["version"] is not None and newest is None:
         raise ConfigError(
@@ -64,16 +70,11 @@ def identify(config: DictConfig) -> JobRecord:
 
     if state["url"]:
         again = came_from(newest, recipe) and bool(config.resume)
-        _check_first(state, job, newest, again=again)
+        check_first(state, job, newest, again=again)
 
     parent: ParentVersion | None = None
     if newest is not None and job != "stream":
-        start = newest
-        if state["version"] is not None:
-            start = _chosen(state, job, newest)
-
-        assert start.version is not None  # no candidate
-        parent = ParentVersion(state["url"], start.version, start.sha256)
+        parent = start_of(state, job, newest, now)
 
     where = f"{recipe}/{parent and parent.sha256}/{state['url']}/{state['next_url']}"
     unread = job == "predict" or not _is_known(resolved["data"])
@@ -82,9 +83,11 @@ def identify(config: DictConfig) -> JobRecord:
         already = newest.version
 
     nothing: str | None = None
-    if already is None and not unread and newest is not None and _is_next(job, state):
-        nothing = nothing_new(newest, state["url"], resolved["data"], resolved["scenario"])
-        already = newest.version if nothing else None
+    used = now.current
+    if already is None and not unread and used is not None and _is_next(job, state):
+        # What a version was trained on that isn't in use is as new as ever
+        nothing = nothing_new(used, state["url"], resolved["data"], resolved["scenario"])
+        already = used.version if nothing else None
 
     return JobRecord(
         id=hashlib.sha256(where.encode()).hexdigest()[:10],
@@ -145,53 +148,6 @@ def _by_name(node: Any) -> Any:
         found.pop(OUTPUT)
 
     return found
-
-
-def _chosen(state: dict[str, Any], job: str, newest: Manifest) -> Manifest:
-    """The version that `state.version` names.
-
-    Raises:
-        ConfigError: What comes of it would have no place.
-        StateError: There is no such version.
-    """
-    if job != "update":
-        raise ConfigError(
-            f"state.version={state['version']}: only an update starts from it; job=evaluate "
-            "job.version=…"
-        )
-
-    found = State(state["url"])
-    start = found.manifest(found.resolve(str(state["version"])))
-    if start.version != newest.version and state["next_url"] is None:
-        raise ConfigError(
-            f"state.version={state['version']}: {state['url']} has gone on to version "
-            f"{newest.version}, "
-            "so what comes of it must go elsewhere: give state.next_url=…"
-        )
-
-    return start
-
-
-class NotFirstError(ConfigError):
-    """`state.first=true`, and the state has versions."""
-
-
-def _check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, again: bool) -> None:
-    """`again`: the newest version is this very job's, which was interrupted, or is asked for
-    once more.
-    """
-    if newest is None and not state["first"] and job == "update":
-        raise NoVersionError(
-            f"state.url={state['url']} holds no version yet: if this is the first update, add "
-            "state.first=true, "
-            "else correct the URL"
-        )
-
-    if newest is not None and state["first"] and not again:
-        raise NotFirstError(
-            f"state.first=true, but {state['url']} holds version {newest.version} already: leave "
-            "state.first out"
-        )
 
 
 def _is_known(node: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from renate.errors import ConfigError
 from renate.jobs import passed_objects
 from renate.jobs.identity.data_files import check_all_named, files_of, is_local, moved_to
 from renate.jobs.records import JobRecord
+from renate.state.aliases.standing import manifest_of
 from renate.state.store import Store, open_store
 from renate.state.versions import State
 
@@ -201,11 +202,10 @@ def _version_for(state: State, job: ComposedJob) -> list[int]:
     if job.config.job.name == "update" and parent is not None:
         return [parent.version]
 
-    wanted = job.config.job.get("version")
-    if wanted is not None:
-        return [state.resolve(str(wanted))]
+    if job.config.job.name in ("update", "stream"):
+        return state.versions()[-1:]
 
-    return state.versions()[-1:]
+    return [manifest_of(state, job.config.job.get("version")).base + 1]
 
 
 def put_once(store: Store, key: str, content: Path | bytes) -> bool:

@@ -107,6 +107,7 @@ class StateReturn:
                     job=manifest.job,
                     parent=self._parent(local, manifest),
                     lineage={},
+                    base=manifest.base,
                 )
                 if self.remote.startswith(f"{self.staging}/"):
                     keep(self.staging, self.remote.removeprefix(f"{self.staging}/"), manifest)

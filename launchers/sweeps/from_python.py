@@ -7,7 +7,8 @@ from renate.errors import ConfigError
 from ..base import ComposedJob
 from ..composing.launcher import HydraLauncher
 from ..composing.session import opened
-from .tuned_update import Tuning, is_tuned
+from .overrides import is_tuned
+from .tuned_update import Tuning
 
 
 def composed(overrides: Sequence[str]) -> tuple[HydraLauncher, ComposedJob | Tuning]:

@@ -1,13 +1,11 @@
 """The one sweeper: every run goes through it, a single run is a sweep of one."""
 
-import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -20,9 +18,7 @@ from ..base import ComposedJob
 from ..composing.launcher import HydraLauncher, link_latest
 from ..composing.session import launcher_for
 from ..terminal import report
-from .request.space import place_of
-from .tuned_stream import tune
-from .tuned_update import is_tuned
+from .overrides import combinations, is_tuned
 
 Outcome = list[tuple[ComposedJob, JobResult]]
 
@@ -61,6 +57,8 @@ class RenateSweeper(Sweeper):
         if not isinstance(launcher, HydraLauncher):
             return self._by_batch(launcher, combinations(parsed))
         if is_tuned(self.settings, parsed):
+            from .tuned_stream import tune  # lazy: most commands need none of what tunes
+
             tune(launcher, self.settings, parsed)
             return []
 
@@ -137,27 +135,3 @@ def _check_streams(jobs: Sequence[ComposedJob]) -> None:
                 f"state.url={url}: each stream needs a state of its own, and there are several: "
                 f"leave state.url out, or give 'state.url={url}-${{{key}}}'"
             )
-
-
-def combinations(parsed: Sequence[Override]) -> list[list[str]]:
-    """The grid: one list of overrides per job, in the order of Hydra's own sweeper.
-
-    Raises:
-        ConfigError: A domain without end.
-    """
-    choices: dict[str, list[str]] = {}
-    for override in parsed:
-        line: Any = override.input_line
-        if not override.is_sweep_override():
-            choices[place_of(override)] = [line]
-        elif override.is_discrete_sweep():
-            key = override.get_key_element()
-            values = override.sweep_string_iterator()
-            choices[place_of(override)] = [f"{key}={value}" for value in values]
-        else:
-            raise ConfigError(
-                f"{line}: a domain without end; a grid needs choices, as "
-                f"{override.key_or_group}=0.1,0.01"
-            )
-
-    return [list(job) for job in itertools.product(*choices.values())]

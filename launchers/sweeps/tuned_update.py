@@ -39,15 +39,6 @@ from .trials import JobTrials
 from .winner_command import again
 
 
-def is_tuned(settings: DictConfig, parsed: Sequence[Override]) -> bool:
-    """Whether a command asks for a tuner: it names one, or a search space, or a domain without
-    end.
-    """
-    choices = settings.hydra.runtime.choices
-    endless = any(o.is_sweep_override() and not o.is_discrete_sweep() for o in parsed)
-    return choices.tuner != "auto" or choices.search_space is not None or endless
-
-
 class Tuning:
     """One tuned update.
 

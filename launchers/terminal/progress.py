@@ -5,21 +5,15 @@ no terminal.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from rich.progress import (
-    BarColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import (
-    Progress as Bars,
-)
+from typing import TYPE_CHECKING
 
 from renate.jobs.records import PROGRESS, REPORT, Event, JobResult
 
 from .console import PlainConsole
+
+if TYPE_CHECKING:  # a job that shows no bars doesn't wait for them to be imported
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 
 class Progress:
@@ -42,6 +36,9 @@ class Progress:
         if not self.console.is_terminal or self.quiet:
             yield
             return
+
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
 
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
         with Bars(

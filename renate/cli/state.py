@@ -1,6 +1,4 @@
-"""`renate state ls | show | verify | publish | rollback | pin | unpin | gc | import`: look after a
-state.
-"""
+"""`renate state ls | show | verify | publish | promote | …`: look after a state."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from rich.table import Table
 
+from renate.cli import aliases
 from renate.compat.states import command as import_command
 from renate.errors import JobError, NoVersionError
 from renate.jobs.directory import JobDirectory
@@ -15,6 +14,9 @@ from renate.jobs.saved.shown_inputs import shown_inputs
 from renate.launchers.terminal.console import cell, stdout
 from renate.state import pins as pinning
 from renate.state import publish as publishing
+from renate.state.aliases.move import take_away
+from renate.state.aliases.standing import names_of, resolve
+from renate.state.aliases.verdict import KEY
 from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect
 from renate.state.manifest import Manifest
@@ -48,10 +50,14 @@ def run(argv: list[str]) -> None:
     )
     added = verb("publish", "make a job's candidate the next version", "job")
     added.add_argument("--url", help="the state; default: where the job's config says")
+    added = verb(
+        "promote", "let an alias name a version: `current` is the one in use", "url", "version?"
+    )
+    aliases.add_arguments(added)
     verb("rollback", "publish an old version's content as a new version", "url", "version")
     verb("pin", "give a version a name; gc keeps what has one", "url", "name", "version")
     verb("unpin", "take a name away", "url", "name")
-    added = verb("gc", "remove old versions that have no pin, and what nothing needs", "url")
+    added = verb("gc", "remove old versions that have no name, and what nothing needs", "url")
     added.add_argument("--keep", type=int, default=3, help="newest versions to keep; default 3")
     added.add_argument(
         "--grace-days", type=float, default=1.0, help="spare what is younger; default 1"
@@ -60,6 +66,8 @@ def run(argv: list[str]) -> None:
     asked = parser.parse_args(argv)
     if asked.verb == "import":
         import_command.run(asked)
+    elif asked.verb == "promote":
+        aliases.promote(asked)
     else:
         globals()[asked.verb](asked)
 
@@ -67,7 +75,7 @@ def run(argv: list[str]) -> None:
 def ls(asked: argparse.Namespace) -> None:
     """Versions, pins and candidates, a line each."""
     state = State(asked.url)
-    pins = pinning.pins(state)
+    pins = pinning.pins(state) | names_of(state)
     numbers = existing(state)
     measured = None
     if numbers:
@@ -149,13 +157,18 @@ def existing(state: State) -> list[int]:
 def show(asked: argparse.Namespace) -> None:
     """One version: lineage, metrics, files."""
     state = State(asked.url)
-    manifest = state.manifest(state.resolve(asked.version) if asked.version else None)
+    manifest = state.manifest(resolve(state, asked.version) if asked.version else None)
     out = stdout()
     out.print(f"version    {manifest.version} of {state.url}", markup=False)
     for name in ("created", "job", "parent"):
         out.print(f"{name:10s} {getattr(manifest, name) or '–'}", markup=False)
 
+    for line in aliases.lines_of(state, manifest):
+        out.print(line, markup=False)
+
     for name, value in manifest.lineage.items():
+        if name == KEY:
+            continue
         shown = value
         if name == "tags" and isinstance(value, list):
             shown = " ".join(map(str, value))
@@ -176,7 +189,7 @@ def show(asked: argparse.Namespace) -> None:
 def verify(asked: argparse.Namespace) -> None:
     """Read every byte of a version, or of all. Raises CorruptError."""
     state = State(asked.url)
-    for number in [state.resolve(asked.version)] if asked.version else existing(state):
+    for number in [resolve(state, asked.version)] if asked.version else existing(state):
         manifest = state.verify(number)
         size = sum(blob.size for blob in manifest.files.values())
         print(f"version {number}: {len(manifest.files)} files, {size:,} bytes, as published")
@@ -234,21 +247,25 @@ def _publish_own(own: State, to: State, job: str) -> Manifest:
 def rollback(asked: argparse.Namespace) -> None:
     """Publish an old version's content as a new version."""
     state = State(asked.url)
-    manifest = publishing.rollback(state, state.resolve(asked.version))
+    manifest = publishing.rollback(state, resolve(state, asked.version))
     print(f"version {manifest.version} has the content of version {asked.version}")
 
 
 def pin(asked: argparse.Namespace) -> None:
     """Give a version a name."""
     state = State(asked.url)
-    number = state.resolve(asked.version)
+    number = resolve(state, asked.version)
     pinning.pin(state, asked.name, number)
     print(f"{asked.name} is version {number}")
 
 
 def unpin(asked: argparse.Namespace) -> None:
     """Take a name away."""
-    pinning.unpin(State(asked.url), asked.name)
+    state = State(asked.url)
+    if asked.name in names_of(state):
+        take_away(state, asked.name)
+    else:
+        pinning.unpin(state, asked.name)
     print(f"{asked.name} is gone")
 
 

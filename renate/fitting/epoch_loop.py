@@ -22,6 +22,7 @@ HOOKS = (
     "on_before_optimizer_step",
     "on_train_batch_end",
 )
+OF_LEARNER = "on_before_optimizer_step"  # the short loop calls it, too
 PRECISIONS = (
     precisions.Precision,
     precisions.DoublePrecision,
@@ -78,7 +79,7 @@ class EpochLoop(_TrainingEpochLoop):
         trainer = self.trainer
         learner = trainer.lightning_module
         precision = trainer.precision_plugin
-        hooks = (*HOOKS, "backward")
+        hooks = [hook for hook in (*HOOKS, "backward") if hook != OF_LEARNER]
         heard = [c for c in trainer.callbacks if any(_hears(c, hook) for hook in HOOKS)]
 
         return (
@@ -162,6 +163,7 @@ class EpochLoop(_TrainingEpochLoop):
 
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
+                learner.on_before_optimizer_step(optimizer)
                 if clip:
                     learner.configure_gradient_clipping(optimizer, clip, algorithm)
 

@@ -13,8 +13,8 @@ from renate.data.batch import Batches
 from renate.data.items.served import first_of
 from renate.fitting.callback import FitCallback
 from renate.fitting.learner import Learner
-from renate.fitting.measure import untouched
 from renate.generators import generators, set_generators
+from renate.models.own.untouched import untouched
 from renate.threads import Threads, computing_with, work_of
 
 EXAMPLES = 2  # enough to count by what a model does with one

@@ -110,6 +110,10 @@ class Learner(QuickHookName, pl.LightningModule):
 
         return loss
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let the updater see the gradients, unscaled and before they are clipped."""
+        self.updater.after_backward(self.model)
+
     def check_loss(self, value: Tensor | float) -> None:
         """Return if a loss, or a mean of losses, is a number.
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,35 +15,12 @@ from renate.data.items.served import in_order
 from renate.errors import JobError
 from renate.fitting.measured.values import EACH, Share, check_defined, numbers_of
 from renate.libraries.torchmetrics import is_of_curves
+from renate.models.own.untouched import untouched
 from renate.problems.base import Problem
 from renate.threads import Threads, Work, computing_with
 from renate.updaters.base import Updater
 
 TOGETHER = 1 << 18  # logits that metrics are given at a time, at least
-
-
-@contextmanager
-def untouched(*modules: nn.Module) -> Iterator[None]:
-    """Let modules compute in evaluation mode and leave each part's mode and buffers as they were.
-
-    Tensors that their code keeps for later aren't spoilt for training, as `inference_mode` would.
-    """
-    parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
-    modes = [part.training for part in parts]
-    buffers = [(b, b.detach().clone()) for module in modules for b in module.buffers()]
-    for module in modules:
-        module.eval()
-
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, mode in zip(parts, modes, strict=True):
-            part.training = mode
-
-        with torch.no_grad():
-            for buffer, kept in buffers:
-                buffer.copy_(kept)
 
 
 def widened(logits: Tensor) -> Tensor:
@@ -82,6 +59,9 @@ class Measure:
         outputs: How many of the model's outputs count, None for all: the version in use has none
             for newer labels.
         parts: Name -> some of the classes; what of their examples is right is told apart.
+        notes_right: Whether it notes which answers are right.
+        right: Of the columns measured last, whether each answer is right, bool [N]; None where
+            that isn't noted, or answers aren't one of several classes.
         threads: What the process may compute with on a CPU; None leaves torch's setting. The work
             of the first batch says how many threads the others get.
     """
@@ -94,6 +74,8 @@ class Measure:
     outputs: int | None = None
     threads: Threads | None = None
     parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    notes_right: bool = False
+    right: Tensor | None = field(default=None, init=False)
 
     def __call__(
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None = None
@@ -130,6 +112,8 @@ class Measure:
         rows = length(columns)
         counted: list[Tensor] = []
         right = {name: Share() for name in self.parts}
+        each: list[Tensor] = []
+        every = range(self.problem.classes if self.notes_right else 0)
         for logits, targets in self._predictions(model, updater, columns):
             loss += self.criterion(logits, targets) * len(targets)
             answers = self.problem.scored(widened(logits))
@@ -139,9 +123,12 @@ class Measure:
                 share.take(logits, targets, self.parts[name])
             for metric in self.metrics.values():
                 metric.update(answers, truths)
+            if every:
+                each.append(self.problem.correct(logits, targets, every).cpu())
             if classes is not None:
                 known += self.problem.correct(logits, targets, classes).sum()
 
+        self.right = torch.cat(each) if each else None
         result = self._computed(counted, rows)
         result["loss"] = float(loss) / rows
         shares = {name: share.value for name, share in right.items()}

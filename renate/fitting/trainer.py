@@ -39,6 +39,7 @@ OURS = (
     "threads",
     "compile",
     "profile",
+    "mask_unused_classes",
 )
 
 # What the Trainer is always given here, and who cares for it instead.

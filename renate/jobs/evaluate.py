@@ -19,6 +19,7 @@ from renate.jobs.saved.published import (
 from renate.jobs.saved.restore import Saved
 from renate.jobs.scoring.measured import flat, measure_of, score
 from renate.jobs.stream import tests_of
+from renate.state.aliases.standing import manifest_of
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def run(job: Job) -> dict[str, Any]:
     url = job.config["state"]["url"]
     wanted = job.config["job"]["version"]
     state = job.state(url)
-    manifest = state.manifest(state.resolve(str(wanted)) if wanted is not None else None)
+    manifest = manifest_of(state, wanted)
     saved = Saved.read(state, manifest, trust=trusted(job))
     check_command(job, saved)
 

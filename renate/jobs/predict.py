@@ -29,6 +29,7 @@ from renate.jobs.predicting.predictor import Predictor
 from renate.jobs.saved.deploy import predictor_of
 from renate.jobs.saved.given import maker_of
 from renate.jobs.saved.published import trusted
+from renate.state.aliases.standing import manifest_of
 from renate.threads import Threads
 
 READ = 8192  # rows that are read at a time, about
@@ -42,7 +43,7 @@ def run(job: Job) -> dict[str, Any]:
     url = job.config["state"]["url"]
     state = job.state(url)
     wanted = config["version"]
-    manifest = state.manifest(state.resolve(str(wanted)) if wanted is not None else None)
+    manifest = manifest_of(state, wanted)
 
     files = files_of(job)
     path = output_of(job, files)

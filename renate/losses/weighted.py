@@ -12,6 +12,37 @@ from renate.losses.focal import Focal
 OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, Focal)
 
 
+def lacks_reduction(criterion: nn.Module) -> str:
+    """Say that a criterion gives nothing but its mean."""
+    return (
+        f"{type(criterion).__name__} gives no loss of each example: take one with loss.reduction, "
+        "as torch's have"
+    )
+
+
+def example_losses(criterion: nn.Module, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of each example, [B]: the mean over what it has of them.
+
+    Args:
+        criterion: A loss whose `reduction` is the mean, as torch's have it.
+        outputs: [B, K].
+        targets: As the criterion takes them.
+
+    Raises:
+        ConfigError: The criterion gives no loss of each example.
+    """
+    if getattr(criterion, "reduction", None) != "mean":
+        raise ConfigError(f"loss: {lacks_reduction(criterion)}")
+
+    single = copy(criterion)
+    single.reduction = "none"  # type: ignore[assignment]
+    losses: Tensor = single(outputs, targets)
+    if losses.ndim > 1:
+        losses = losses.flatten(1).mean(1)
+
+    return losses
+
+
 def weighted_mean(
     criterion: nn.Module, outputs: Tensor, targets: Tensor, weights: Tensor
 ) -> Tensor:
@@ -29,17 +60,9 @@ def weighted_mean(
         ConfigError: The criterion gives no loss of each example.
     """
     if getattr(criterion, "reduction", None) != "mean":
-        raise ConfigError(
-            f"data.weight: {type(criterion).__name__} gives no loss of each example: take one with "
-            "loss.reduction, as torch's have"
-        )
+        raise ConfigError(f"data.weight: {lacks_reduction(criterion)}")
 
-    single = copy(criterion)
-    single.reduction = "none"  # type: ignore[assignment]
-    losses: Tensor = single(outputs, targets)
-    if losses.ndim > 1:
-        losses = losses.flatten(1).mean(1)
-
+    losses = example_losses(criterion, outputs, targets)
     total = weights
     of_classes = getattr(criterion, "weight", None)
     if isinstance(criterion, OF_CLASSES) and of_classes is not None:

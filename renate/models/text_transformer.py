@@ -4,15 +4,16 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError
 from renate.models.encoders import SPARE, begun, check_pooling
+from renate.models.prompting.pooled import PooledEncoder
 from renate.models.texts import ids_of, mask_of
 
 
-class TextTransformer(nn.Module):
+class TextTransformer(PooledEncoder):
     """An encoder of texts, the mean of its outputs or the first one, and a linear head.
 
     Args:
@@ -31,8 +32,6 @@ class TextTransformer(nn.Module):
     Attributes:
         kept: Arguments that a version keeps besides those of its config.
     """
-
-    encoder: Any
 
     def __init__(
         self,
@@ -86,22 +85,14 @@ class TextTransformer(nn.Module):
                 "tokens at most"
             )
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Return logits [B, num_classes] of `ids` [B, L], `ids_lengths` [B] and, of pairs, `types`
-        [B, L]; what is behind a row's length counts for nothing.
+    def arguments(self, inputs: ModelInputs) -> tuple[dict[str, Tensor], Tensor]:
+        """Return what the encoder takes of `ids` [B, L], `ids_lengths` [B] and, of pairs, `types`
+        [B, L], and which tokens count; what is behind a row's length doesn't.
         """
-        ids = ids_of(inputs)
-        mask = mask_of(inputs)
+        texts: Any = inputs
+        ids = ids_of(texts)
+        mask = mask_of(texts)
         given = {"input_ids": ids, "attention_mask": mask.long()}
-        if "types" in inputs and self.takes_types:
-            given["token_type_ids"] = inputs["types"]
-
-        outputs = self.encoder(**given).last_hidden_state
-        pooled = outputs[:, 0]
-        if self.pooling == "mean":
-            weights = mask.to(outputs.dtype)
-            summed = torch.einsum("blw,bl->bw", outputs, weights)
-            pooled = summed / weights.sum(1, keepdim=True).clamp(min=1)
-
-        logits: Tensor = self.head(pooled)
-        return logits
+        if "types" in texts and self.takes_types:
+            given["token_type_ids"] = texts["types"]
+        return given, mask

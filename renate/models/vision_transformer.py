@@ -5,11 +5,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from renate.data.model_inputs import ModelInputs, single
 from renate.errors import ConfigError
 from renate.models.encoders import begun, check_pooling
+from renate.models.prompting.pooled import PooledEncoder
 
 
-class VisionTransformer(nn.Module):
+class VisionTransformer(PooledEncoder):
     """An encoder of image patches (Dosovitskiy et al., 2021, https://arxiv.org/abs/2010.11929), the
     first of its outputs or their mean, and a linear head.
 
@@ -27,8 +29,6 @@ class VisionTransformer(nn.Module):
     Attributes:
         kept: Arguments that a version keeps besides those of its config.
     """
-
-    encoder: Any
 
     def __init__(
         self,
@@ -85,16 +85,9 @@ class VisionTransformer(nn.Module):
                 "such patches"
             )
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """[B, C, H, W] float -> logits [B, num_classes]."""
-        outputs = self.encoder(pixel_values=inputs).last_hidden_state
-        if self.pooling == "mean":
-            pooled = outputs.mean(1)
-        else:
-            pooled = outputs[:, 0]
-
-        logits: Tensor = self.head(pooled)
-        return logits
+    def arguments(self, inputs: ModelInputs) -> tuple[dict[str, Tensor], None]:
+        """Return what the encoder takes of images, float [B, C, H, W]; all patches count."""
+        return {"pixel_values": single(inputs, "model=vit")}, None
 
 
 def _pair(size: int | Sequence[int]) -> list[int]:

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from renate.errors import StateError
+from renate.state.aliases.log import named_versions, note_doomed, sweep
+from renate.state.aliases.standing import standing
 from renate.state.blobs import parallel
 from renate.state.manifest import Manifest, Tombstone, now
 from renate.state.versions import State, version_key
+
+KILLED = 3600.0  # seconds; whoever moves an alias has done so, or was killed
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,8 @@ class Removed:
 
 
 def gc(state: State, *, keep: int, grace: float) -> Removed:
-    """Remove versions neither pinned nor among the newest `keep`, then the blobs that nothing
-    names.
+    """Remove versions that are neither pinned, nor named by an alias, nor among the newest `keep`,
+    then the blobs that nothing names.
 
     Args:
         keep: Versions to keep, at least 1.
@@ -40,8 +44,9 @@ def gc(state: State, *, keep: int, grace: float) -> Removed:
     # The order matters. Blobs first: what is uploaded later is not in the list. Pins before
     # manifests: a candidate that is published in between is seen as the one or as the other.
     before = time.time() - grace
+    sweep(state, min(before, time.time() - KILLED))
     blobs = [entry for entry in state.store.list("blobs") if entry.modified < before]
-    held = list(state.pinned().values())
+    held = [*state.pinned().values(), *_in_use(state)]
     ages = {entry.key: entry.modified for entry in state.store.list("versions")}
     numbers = state.numbers()
 
@@ -71,6 +76,13 @@ def gc(state: State, *, keep: int, grace: float) -> Removed:
     )
 
 
+def _in_use(state: State) -> set[int]:
+    """The versions that an alias names, or that a gate has told apart."""
+    now = standing(state)
+    told = [found.version for found in (now.current, now.candidate) if found is not None]
+    return named_versions(state) | {version for version in told if version is not None}
+
+
 def _check_complete(state: State, numbers: Sequence[int]) -> None:
     """Return if every version up to the newest has a manifest, or a tombstone.
 
@@ -88,11 +100,23 @@ def _check_complete(state: State, numbers: Sequence[int]) -> None:
 def _bury(state: State, doomed: dict[int, Manifest]) -> list[int | Manifest]:
     """Put a tombstone in the place of each doomed version.
 
-    What was pinned in the meantime comes back, and leaves `doomed`.
+    What an alias was moved to in the meantime is spared; what was pinned comes back. Both leave
+    `doomed`.
 
     Returns:
         What is pinned afterwards.
     """
+    marks = note_doomed(state, doomed)
+    try:
+        return _buried(state, doomed)
+    finally:
+        state.store.delete(marks)
+
+
+def _buried(state: State, doomed: dict[int, Manifest]) -> list[int | Manifest]:
+    for number in named_versions(state) & doomed.keys():
+        del doomed[number]
+
     for number, manifest in doomed.items():
         tombstone = Tombstone(number, manifest.sha256, manifest.writer, manifest.job, now())
         state.store.replace(version_key(number), tombstone.encode())

@@ -3,6 +3,7 @@
 import re
 
 from renate.errors import GoneError, StateError, nearest
+from renate.state.aliases.log import last_moves
 from renate.state.manifest import FORMAT, strict_json
 from renate.state.versions import JOB, LATEST, State
 
@@ -20,6 +21,11 @@ def pin(state: State, name: str, version: int) -> None:
             f"'{name}' is no name for a pin: expected letters, digits, '.', '_' and '-', not "
             "digits alone, "
             f"not '{LATEST}', not beginning with '{JOB}'"
+        )
+
+    if name in ("current", "candidate") or name in last_moves(state):
+        raise StateError(
+            f"'{name}' is an alias: renate state promote {state.url} {version} --alias {name}"
         )
 
     state.manifest(version)

@@ -34,7 +34,13 @@ Source = tuple[State, Manifest]
 
 
 def stage(
-    state: State, files: Files, *, job: str, parent: Source | None, lineage: dict[str, Any]
+    state: State,
+    files: Files,
+    *,
+    job: str,
+    parent: Source | None,
+    lineage: dict[str, Any],
+    base: int | None = None,
 ) -> Manifest:
     """Upload a complete candidate and pin it as the job's; staging the same job again replaces it.
 
@@ -46,10 +52,12 @@ def stage(
         job: Names the candidate.
         parent: What the update started from, and where that is; None for a first update.
         lineage: Plain JSON.
+        base: The newest version here that it knows of, where the parent is here and is an older
+            one; None: the parent.
 
     Returns:
-        The candidate. Its base is the parent's number; 0 for a first update; where the parent is
-        elsewhere, the number that is the newest here now.
+        The candidate. Its base is the parent's number, or `base`; 0 for a first update; where the
+        parent is elsewhere, the number that is the newest here now.
 
     Raises:
         StateError: Nothing was staged: the store refused, or the time ran out.
@@ -58,7 +66,7 @@ def stage(
     started = time.monotonic()
     key = job_key(job)
     strict_json(lineage)
-    base, origin = _origin(state, parent, job)
+    known, origin = _origin(state, parent, job, base)
     blobs = put_all(_placing(state, parent), files)
     state.store.sync("blobs")
 
@@ -68,7 +76,7 @@ def stage(
             f"{state.url}: staging took over {hours}, so gc may take its blobs; run the job again"
         )
 
-    raw = Manifest(None, base, origin, uuid4().hex, now(), job, lineage, blobs).encode()
+    raw = Manifest(None, known, origin, uuid4().hex, now(), job, lineage, blobs).encode()
     state.store.replace(key, raw)
     if parent and _same(state, parent):
         try:
@@ -92,6 +100,7 @@ def adopt(
     job: str,
     parent: Source | None,
     lineage: dict[str, Any],
+    base: int | None = None,
 ) -> Manifest:
     """Stage here what was staged or published at another URL, with further files that replace its
     own; see `stage`.
@@ -109,7 +118,8 @@ def adopt(
                 yield name, None if same else bytes(store.read(manifest, name))
         yield from more.items()
 
-    return stage(state, every(), job=job, parent=parent, lineage={**manifest.lineage, **lineage})
+    known = {**manifest.lineage, **lineage}
+    return stage(state, every(), job=job, parent=parent, lineage=known, base=base)
 
 
 def publish(state: State, job: str) -> Manifest:
@@ -170,9 +180,9 @@ def rollback(state: State, to: int) -> Manifest:
         for name, blob in target.files.items()
     )
     job = f"rollback-{to}-{uuid4().hex[:8]}"
-    stage(
-        state, files, job=job, parent=(state, newest), lineage={**target.lineage, "rollback_to": to}
-    )
+    # What a gate said of it then isn't asked again: whoever goes back has decided
+    lineage = {key: value for key, value in target.lineage.items() if key != "gate"}
+    stage(state, files, job=job, parent=(state, newest), lineage={**lineage, "rollback_to": to})
 
     try:
         return publish(state, job)
@@ -203,7 +213,9 @@ def drop(state: State, job: str) -> None:
     remove(state, f"{JOB}{job}", job, [c.job or "" for c in candidates(state)], "candidate of job")
 
 
-def _origin(state: State, parent: Source | None, job: str) -> tuple[int, Parent | None]:
+def _origin(
+    state: State, parent: Source | None, job: str, base: int | None
+) -> tuple[int, Parent | None]:
     """Return the base and the parent of a candidate, after a look whether the parent is still
     there.
     """
@@ -214,7 +226,7 @@ def _origin(state: State, parent: Source | None, job: str) -> tuple[int, Parent 
     source, manifest = parent
     number = manifest.base + 1
     if _same(state, parent):
-        return number, Parent(None, number, manifest.sha256)
+        return max(number, base or 0), Parent(None, number, manifest.sha256)
 
     return (state.numbers() or [0])[-1], Parent(source.url, number, manifest.sha256)
 

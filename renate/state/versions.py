@@ -115,28 +115,6 @@ class State:
 
         return found
 
-    def resolve(self, name: str) -> int:
-        """Turn a number, `latest` or a pin's name into a number; that the version still exists
-        isn't checked.
-
-        Raises:
-            NoVersionError: No pin has this name, or there is no version yet.
-        """
-        if name.isdecimal():
-            return int(name)
-        if name == LATEST:
-            return self.manifest().base + 1
-
-        pins = {pin: version for pin, version in self.pinned().items() if isinstance(version, int)}
-        if name not in pins:
-            names = sorted([LATEST, *pins])
-            close = nearest(name, names)
-            raise NoVersionError(
-                f"{self.url}: no pin '{name}', expected a number, {' or '.join(names)}{close}"
-            )
-
-        return pins[name]
-
     def held(self, pin: str) -> int | Manifest | None:
         """What a pin keeps from gc: a version's number, or a job's candidate; None: there is no
         such pin.

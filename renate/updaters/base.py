@@ -29,17 +29,23 @@ class Updater(nn.Module, ABC):
         problem: What is predicted: how many outputs there are, and whether they are classes.
         rebuild: Makes the model anew, as it was before any update; None where no job is there to do
             so.
+        test_transform: Makes batches of columns as they are measured, without what is random; None
+            where no job is there to say.
         fields: Per-example values besides inputs and targets that the updater keeps in the memory.
         weighs: Whether `loss` takes examples' weights into account (`data.weight`), as
             `mean_loss` does.
+        problems: The options of conf/problem that it can learn, and what is derived from them;
+            empty where it learns any.
     """
 
     memory: Memory
     criterion: nn.Module
     problem: Problem
     rebuild: Callable[[], nn.Module] | None = None
+    test_transform: Callable[[Columns], Batch] | None = None
     fields: ClassVar[tuple[str, ...]] = ()
     weighs: ClassVar[bool] = False
+    problems: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -110,6 +116,11 @@ class Updater(nn.Module, ABC):
             new data.
         """
         return None
+
+    def after_backward(self, model: nn.Module) -> None:
+        """Called before each optimizer step, when the parameters' gradients are complete: of all
+        accumulated batches, averaged over processes, unscaled, not clipped yet. May change them.
+        """
 
     def after_step(self, model: nn.Module) -> None:
         """Called after each optimizer step, as for copies of the model that follow it slowly."""

@@ -1,11 +1,10 @@
 """Experience replay."""
 
-import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batch
-from renate.data.model_inputs import join
 from renate.updaters.base import Updater
+from renate.updaters.shared.replay import with_past
 
 
 class ER(Updater):
@@ -30,16 +29,7 @@ class ER(Updater):
         """Return the criterion, a scalar, of the batch and of past examples, if there are any, as
         one batch; then offer the new ones to the memory.
         """
-        inputs = batch.inputs
-        targets = batch.targets
-        weights = batch.weights
-        if len(self.memory):
-            past = self.memory.sample(self.replay_batch_size)
-            inputs = join(inputs, past.inputs)
-            targets = torch.cat([targets, past.targets])
-            if weights is not None and past.weights is not None:
-                weights = torch.cat([weights, past.weights])
-
+        inputs, targets, weights = with_past(self.memory, batch, self.replay_batch_size)
         loss = self.mean_loss(model(inputs), targets, weights)
         self.memory.add(batch)
 

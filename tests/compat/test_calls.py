@@ -24,9 +24,6 @@ from tests.compat.scripts import HERE, bring
 
 syne_tune = pytest.importorskip("syne_tune.config_space")
 ROLE = "arn:aws:iam::123456789012:role/renate"
-# Done when their method is built; until then each is refused by name.
-BUILT = [method.name for method in METHODS if method.option in options_of("updater")]
-WAITING = pytest.mark.xfail(strict=True, raises=ConfigError, reason="comes with its own issue")
 
 
 @pytest.fixture
@@ -166,7 +163,8 @@ def test_arguments(asked: list[Any], arguments: Any, key: str, expected: Any) ->
         ),
         ({"learning_rate_scheduler": "CosineAnnealingLR"}, "lr_scheduler.T_max", None),
         ({"learning_rate_scheduler": None}, "lr_scheduler", {}),
-        ({"mask_unused_classes": False}, "updater.alpha", 1.0),
+        ({"mask_unused_classes": False}, "trainer.mask_unused_classes", False),
+        ({"mask_unused_classes": True}, "trainer.mask_unused_classes", True),
         ({"ema_memory_update_gamma": 1.0}, "updater.alpha", 1.0),
     ],
 )
@@ -268,26 +266,13 @@ def test_the_space_of_the_page(asked: list[Any], capsys: pytest.CaptureFixture[s
     assert said.count("memory_batch_size: whole numbers from 1 to 32 are drawn") == 1
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(m.name, marks=[] if m.name in BUILT else WAITING) for m in METHODS]
-)
+@pytest.mark.parametrize("name", [method.name for method in METHODS])
 def test_updaters(asked: list[Any], name: str) -> None:
     for spelling in (name, name.replace("-", ""), name.lower()):
         config = config_of(asked, updater=spelling)
         method = next(method for method in METHODS if method.name == name)
         file = options_of("updater")[method.option]
         assert config.updater._target_ in file.read_text()
-
-
-@pytest.mark.parametrize(
-    "method", [m for m in METHODS if m.name not in BUILT], ids=lambda m: m.name
-)
-def test_updaters_that_come_later_are_refused_by_name(asked: list[Any], method: Any) -> None:
-    with pytest.raises(ConfigError) as error:
-        config_of(asked, updater=method.name)
-    assert f"updater='{method.name}': this package hasn't got it yet" in str(error.value)
-    assert f"updater='{method.instead}'" in str(error.value)
-    assert method.instead in BUILT
 
 
 def test_keys_of_offline_er_and_gdumb(asked: list[Any]) -> None:
@@ -298,6 +283,56 @@ def test_keys_of_offline_er_and_gdumb(asked: list[Any]) -> None:
 
     config = config_of(asked, {"memory_size": 90, "reset": False}, updater="GDumb")
     assert (config.memory.capacity, config.memory.greedy, config.updater.reset) == (90, True, False)
+
+
+@pytest.mark.parametrize(
+    ("updater", "space", "key", "expected"),
+    [
+        ("POD-ER", {}, "alpha", 1.0),
+        ("POD-ER", {"distillation_type": "gap"}, "pooling", "gap"),
+        ("POD-ER", {"normalize": 0}, "normalize", False),
+        ("POD-ER", {"loss_weight": 2.0}, "loss_weight", 2.0),
+        ("Super-ER", {"der_alpha": 0.2}, "der.alpha", 0.2),
+        ("Super-ER", {"der_beta": 0.3}, "der.beta", 0.3),
+        ("Super-ER", {"sp_shrink_factor": 0.5}, "shrink.factor", 0.5),
+        ("Super-ER", {"sp_sigma": 0.1}, "shrink.sigma", 0.1),
+        ("Super-ER", {"cls_alpha": 0.4}, "cls.alpha", 0.4),
+        ("Super-ER", {}, "cls.stable_frequency", 0.7),
+        ("Super-ER", {"cls_stable_model_update_weight": 0.5}, "cls.stable_decay", 0.5),
+        ("Super-ER", {"cls_plastic_model_update_weight": 0.5}, "cls.plastic_decay", 0.5),
+        ("Super-ER", {"cls_stable_model_update_probability": 1.0}, "cls.stable_frequency", 1.0),
+        ("Super-ER", {"cls_plastic_model_update_probability": 0.3}, "cls.plastic_frequency", 0.3),
+        ("Super-ER", {"pod_alpha": 0.6}, "pod.alpha", 0.6),
+        ("Super-ER", {"pod_distillation_type": "width"}, "pod.pooling", "width"),
+        ("Super-ER", {"pod_normalize": 1}, "pod.normalize", True),
+        ("Super-ER", {"memory_batch_size": 9}, "replay_batch_size", 9),
+        ("CLS-ER", {}, "consistency", 0.1),
+        ("CLS-ER", {"beta": 0.4}, "consistency", 0.4),
+        ("CLS-ER", {"stable_model_update_weight": 0.5}, "stable_decay", 0.5),
+        ("CLS-ER", {"plastic_model_update_weight": 0.5}, "plastic_decay", 0.5),
+        ("CLS-ER", {"stable_model_update_probability": 1.0}, "stable_frequency", 1.0),
+        ("CLS-ER", {"plastic_model_update_probability": 0.3}, "plastic_frequency", 0.3),
+        ("LearningToPrompt", {"prompt_sim_loss_weight": 0.3}, "match_weight", 0.3),
+        ("LearningToPromptReplay", {"memory_batch_size": 6}, "replay_batch_size", 6),
+        ("LearningToPromptReplay", {}, "match_weight", 0.5),
+        ("Avalanche-EWC", {}, "strength", 0.4),
+        ("Avalanche-EWC", {"ewc_lambda": 3.0}, "strength", 3.0),
+        ("Avalanche-LwF", {"alpha": 0.5}, "alpha", 0.5),
+        ("Avalanche-LwF", {"temperature": 4.0}, "temperature", 4.0),
+    ],
+)
+def test_keys_of_the_other_updaters(
+    asked: list[Any], updater: str, space: Any, key: str, expected: Any
+) -> None:
+    config = config_of(asked, space, updater=updater)
+    assert OmegaConf.select(config, f"updater.{key}") == expected
+
+
+def test_what_repeated_distillation_keeps(asked: list[Any]) -> None:
+    assert config_of(asked, {"memory_size": 90}, updater="RD").memory.capacity == 90
+    for name in ("Avalanche-iCaRL", "LearningToPromptReplay"):
+        assert config_of(asked, {"memory_size": 70}, updater=name).memory.capacity == 70
+    assert config_of(asked, updater="Avalanche-EWC").memory._target_.endswith("NoMemory")
 
 
 def test_avalanches_er_is_ours_and_said_so(
@@ -453,7 +488,7 @@ def test_a_state_that_isnt_there_is_an_error(asked: list[Any]) -> None:
         ({"optimizer": "Adam", "momentum": 0.9}, {}, "momentum']=0.9: Adam has none"),
         ({"batch_size": 32.5}, {}, "'batch_size']=32.5: expected a whole number"),
         ({"memory_batch_size": 8, "batch_memory_frac": 0.5}, {}, "give one of them"),
-        ({"mask_unused_classes": True}, {}, "this package has only False"),
+        ({"mask_unused_classes": 3}, {}, "'mask_unused_classes']=3: expected True or False"),
         ({"ema_memory_update_gamma": 0.9}, {}, "this package has only 1.0"),
         ({"learning_rate_scheduler": "step"}, {}, "expected one of StepLR"),
         ({"learning_rate_scheduler_gamma": 1}, {}, "there is no learning_rate_scheduler"),
@@ -566,10 +601,10 @@ def test_every_documented_argument_has_a_test_that_shows_it() -> None:
 
 def test_every_documented_key_has_a_test_that_shows_it() -> None:
     shown = parameters_of(test_keys)
+    shown += parameters_of(test_keys_of_the_other_updaters)
     shown += parameters_of(test_keys_of_offline_er_and_gdumb).replace('"', "'")
     keys = {*COMMON, *REPLAY, *SPECIAL}
     for method in METHODS:
-        if method.name in BUILT:
-            keys |= {*method.keys}
+        keys |= {*method.keys}
     missing = sorted(key for key in keys if f"'{key}'" not in shown)
     assert not missing

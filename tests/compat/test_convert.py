@@ -130,7 +130,6 @@ def test_scenarios(files: Path, workdir: Path, scenario: Any, key: str, expected
             "no such scenar",
         ),
         ("scenarios/class-incremental.json", {"num_tasks": 5}, "2 entries, num_tasks=5"),
-        ("updaters/er.json", {"updater": "RD"}, "this package hasn't got it yet"),
         ("updaters/er.json", {"memorysize": 3}, "did you mean 'memory_size'"),
         (
             "suites/quick/er.json",

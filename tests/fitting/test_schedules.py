@@ -25,7 +25,7 @@ from renate.jobs.running.execute import execute
 from renate.launchers.base import ComposedJob
 from renate.launchers.composing.conf import CONF
 from renate.launchers.sweeps.from_python import composed
-from renate.launchers.sweeps.sweeper import combinations
+from renate.launchers.sweeps.overrides import combinations
 from renate.launchers.sweeps.tuned_update import Tuning
 from renate.state.versions import State
 

@@ -47,11 +47,7 @@ NEEDS = {
     ("lr_scheduler", "multistep"): ["lr_scheduler.milestones=[1]"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("memory", "infinite"): ["updater=joint"],
-    ("search_space", "derpp"): ["updater=derpp"],
-    ("search_space", "der"): ["updater=der"],
-    ("search_space", "offline_er"): ["updater=offline_er"],
-    ("search_space", "weighted_er"): ["updater=weighted_er"],
-    ("search_space", "weighted_derpp"): ["updater=weighted_derpp"],
+    ("memory", "gradient_diverse"): ["updater=gss"],
     ("tuner", "syne_tune/any"): [
         "tuner.proposer.scheduler=syne_tune.optimizer.baselines.RandomSearch"
     ],
@@ -64,6 +60,12 @@ NEEDS = {
     ],
     ("transform", "none"): ["data=files", "data.train=a.parquet", "data.target=label"],
     ("transform", "cifar10"): ["data=files", "data.train=images.parquet", "data.target=label"],
+}
+# A search space that is called as an updater is of its settings
+NEEDS |= {
+    (group, option): [f"updater={option}"]
+    for group, option in OPTIONS
+    if group == "search_space" and ("updater", option) in OPTIONS
 }
 # What needs a package that isn't in `dev`
 ELSEWHERE = {("logger", "mlflow"): "mlflow", ("logger", "wandb"): "wandb"}

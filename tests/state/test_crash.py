@@ -15,6 +15,8 @@ from typing import Any
 import obstore
 import pytest
 
+from renate.state.aliases.move import move_alias
+from renate.state.aliases.standing import standing
 from renate.state.gc import gc
 from renate.state.pins import pin, pins
 from renate.state.publish import candidates, publish, rollback
@@ -116,8 +118,15 @@ def pin_both(state: State, done: list[str]) -> None:
     done.append("pinned")
 
 
+def promote_both(state: State, done: list[str]) -> None:
+    move_alias(state, "current", 1)
+    done.append("promoted 1")
+    move_alias(state, "current", 2)
+    done.append("promoted 2")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("act", [first_update, update, go_back, collect, pin_both])
+@pytest.mark.parametrize("act", [first_update, update, go_back, collect, pin_both, promote_both])
 def test_power_fails_before_every_step(
     tmp_path: Path, act: Callable[[State, list[str]], None]
 ) -> None:
@@ -158,6 +167,15 @@ def check(state: State, done: list[str], before: int) -> None:
         for candidate in candidates(state):  # none where only the removal of its pin was lost
             assert read_all(state, state.check(candidate))["a"] == b"new"
         assert publish(state, "week").version == before + 1
+    used = standing(state).current
+    if used is not None:
+        state.verify(used.version)
+    if "promoted 2" in done:
+        assert used is not None
+        assert used.version == 2
+    elif "promoted 1" in done:
+        assert used is not None
+        assert used.version in (1, 2)
     if "pinned" in done:
         assert pins(state) == {"p": 2}
     for candidate in candidates(state):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from renate.errors import ConflictError, CorruptError, StateError
+from renate.state.aliases.standing import resolve
 from renate.state.gc import gc
 from renate.state.pins import pin, pins
 from renate.state.publish import candidates, drop, publish, rollback, stage
@@ -58,7 +59,7 @@ def story(url: str) -> State:
         publish(state, "loser")
     assert candidates(state) == [loser]
     pin(state, "p", 2)
-    assert (pins(state), state.resolve("p"), state.resolve("latest")) == ({"p": 2}, 2, 3)
+    assert (pins(state), resolve(state, "p"), resolve(state, "latest")) == ({"p": 2}, 2, 3)
     assert read_all(state, rollback(state, 2)) == {"model": b"n" * 1000, "memory": b"x" * 1000}
     drop(state, "loser")
     assert gc(state, keep=1, grace=0).versions == [1, 3]

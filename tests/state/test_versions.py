@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from renate.errors import CorruptError, GoneError, NoVersionError, StateError
+from renate.state.aliases.standing import resolve
 from renate.state.gc import gc
 from renate.state.pins import pin
 from renate.state.publish import rollback
@@ -24,7 +25,7 @@ def test_an_empty_url(state: State, root: Path) -> None:
     with pytest.raises(NoVersionError, match="holds no version yet"):
         state.verify()
     with pytest.raises(NoVersionError, match=r"no pin 'x', expected a number, latest$"):
-        state.resolve("x")
+        resolve(state, "x")
     assert not root.exists()
 
 
@@ -49,14 +50,14 @@ def test_names_of_versions(state: State) -> None:
     publish_next(state, a=b"1")
     publish_next(state, a=b"2")
     pin(state, "production", 1)
-    assert [state.resolve(name) for name in ("1", "latest", "production", "77")] == [1, 2, 1, 77]
+    assert [resolve(state, name) for name in ("1", "latest", "production", "77")] == [1, 2, 1, 77]
     message = (
         r"no pin 'prodution', expected a number, latest or production, did you mean 'production'\?$"
     )
     with pytest.raises(NoVersionError, match=message):
-        state.resolve("prodution")
+        resolve(state, "prodution")
     with pytest.raises(NoVersionError, match=r"no pin '\.\./versions/1'"):
-        state.resolve("../versions/1")
+        resolve(state, "../versions/1")
 
 
 def test_stray_files_are_no_versions(state: State, root: Path) -> None:
@@ -198,7 +199,7 @@ def test_reading_changes_nothing(state: State, root: Path) -> None:
     reader = State(state.url)
     reader.verify()
     reader.pinned()
-    reader.resolve("p")
+    resolve(reader, "p")
     reader.versions()
     assert snapshot(root) == before
 

@@ -1,6 +1,5 @@
-"""Each updater's loss against the formula of its paper, and the suite that every updater passes."""
+"""Each updater's loss against the formula of its paper."""
 
-import inspect
 from typing import Any
 
 import pytest
@@ -17,17 +16,7 @@ from renate.launchers.composing.conf import CONF
 from renate.memory.store.memory import Memory
 from renate.problems.classification import Classification
 from renate.updaters.base import Updater
-
-UPDATERS = sorted(p.stem for p in (CONF / "updater").glob("*.yaml"))
-
-
-def memory_of(option: str = "reservoir", **changes: Any) -> Memory:
-    node = yaml.safe_load((CONF / "memory" / f"{option}.yaml").read_text()) | changes
-    node.pop("backfill", None)  # the job's, as the next
-    max_ram = node.pop("max_ram", None)
-    memory = Memory(build(node, "memory"), max_ram)
-    memory.bind(seed=0, transform=BatchTransform())
-    return memory
+from tests.updaters.small_fit import memory_of
 
 
 def updater_of(name: str, memory: Memory, **changes: Any) -> Updater:
@@ -36,6 +25,8 @@ def updater_of(name: str, memory: Memory, **changes: Any) -> Updater:
     updater: Updater = build(node, "updater")
     updater.memory = memory
     updater.criterion = nn.CrossEntropyLoss()
+    updater.problem = Classification()
+    updater.problem.restore([0, 1, 2], {})
     return updater
 
 
@@ -52,44 +43,6 @@ def batch_of(seed: int, rows: int = 8) -> Batch:
 def model() -> nn.Module:
     torch.manual_seed(0)
     return nn.Linear(5, 3)
-
-
-@pytest.mark.parametrize("name", UPDATERS)
-class TestEveryUpdater:
-    def test_loss_is_a_finite_scalar_with_gradients(self, name: str, model: nn.Module) -> None:
-        updater = updater_of(name, memory_of("infinite" if name == "joint" else "reservoir"))
-        updater.setup(model)
-        own = updater.start(model, batch_of(0, 40).raw)
-        assert own is None or set(own) >= {"inputs", "targets"}
-        for step in range(3):
-            loss = updater.loss(model, batch_of(step))
-            assert loss.shape == ()
-            assert loss.isfinite()
-            loss.backward()
-        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
-        updater.finish(model, batch_of(0, 40).raw)
-
-    def test_predict_gives_one_logit_per_class(self, name: str, model: nn.Module) -> None:
-        updater = updater_of(name, memory_of("none"))
-        assert updater.predict(model, batch_of(0).inputs).shape == (8, 3)
-
-    def test_state_survives(self, name: str, model: nn.Module) -> None:
-        updater = updater_of(name, memory_of("none"))
-        other = updater_of(name, memory_of("none"))
-        updater.setup(model)
-        other.setup(model)
-        other.load_state_dict(updater.state_dict())
-        saved = updater.state_dict()
-        loaded = other.state_dict()
-        assert saved.keys() == loaded.keys()
-        assert all(torch.equal(saved[name], loaded[name]) for name in saved)
-
-    def test_yaml_names_every_argument(self, name: str) -> None:
-        node = yaml.safe_load((CONF / "updater" / f"{name}.yaml").read_text())
-        updater = updater_of(name, memory_of("none"))
-        parameters = inspect.signature(type(updater)).parameters.values()
-        named = {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
-        assert named == set(node) - {"_target_", "defaults"}
 
 
 def test_fine_tuning_is_the_plain_loss(model: nn.Module) -> None:

@@ -14,16 +14,6 @@ from renate.tuning.space import Domain, Space
 from ...composing.composer import Composer
 
 
-def place_of(override: Override) -> str:
-    """What an override sets: its key, or the group and where an option of it goes, as
-    `lr_scheduler@lr_scheduler.then`.
-    """
-    key = str(override.key_or_group)
-    if override.package is None:
-        return key
-    return f"{key}@{override.package}"
-
-
 def domain_of(override: Override) -> Domain:
     """The domain that an override gives its key.
 

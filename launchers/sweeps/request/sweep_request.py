@@ -22,9 +22,10 @@ from renate.tuning.space import Config, Domain
 from ...base import ComposedJob
 from ...composing.checks.objective import problem_option
 from ...composing.composer import Composer
-from ...composing.identity import NotFirstError
+from ...composing.starting import NotFirstError
+from ..overrides import place_of
 from .settings import LIMITS, check_settings
-from .space import domain_of, place_of, space_of
+from .space import domain_of, space_of
 
 
 class SweepRequest:

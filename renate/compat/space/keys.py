@@ -33,6 +33,7 @@ SPECIAL = (
     "mask_unused_classes",
     "ema_memory_update_gamma",
 )
+FLAGS = ("normalize", "pod_normalize")  # 0 or 1 in Renate
 WHOLE = ("batch_size", "max_epochs", "memory_size", "memory_batch_size", "loss_normalization")
 
 
@@ -59,7 +60,9 @@ class Translation:
     defaults: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.defaults = shipped("compat", "job")
+        common = dict(shipped("compat", "job"))
+        own = common.pop("of_methods")
+        self.defaults = common | own.get(self.method.name, {})
         self._check()
 
     @property
@@ -85,6 +88,9 @@ class Translation:
                 lines += self._line(key, ours)
 
         lines += self._early_stopping()
+        if self.config.get("mask_unused_classes"):
+            lines.append("trainer.mask_unused_classes=true")
+
         for name in self.description.arguments:
             if name in self.config:
                 lines.append(f"config_file.{name}={self._text(name, self.config[name])}")
@@ -115,6 +121,8 @@ class Translation:
             argument.check(value, "config_space: ")
         if value is None:
             return "null"
+        if key in FLAGS and value in (0, 1):
+            return str(bool(value)).lower()
 
         points = int(self.defaults["reverse_log_values"])
         return as_override(key, value, integer=integer, points=points, say=self.say)
@@ -193,11 +201,14 @@ class Translation:
                     f"{self.description.path}{nearest(str(key), known)}"
                 )
 
-        for key, built in (("mask_unused_classes", False), ("ema_memory_update_gamma", 1.0)):
-            if key in self.config and self.config[key] != built:
-                raise ConfigError(
-                    f"config_space['{key}']={self.config[key]}: this package has only {built}"
-                )
+        key = "ema_memory_update_gamma"
+        if key in self.config and self.config[key] != 1.0:
+            raise ConfigError(
+                f"config_space['{key}']={self.config[key]}: this package has only 1.0"
+            )
+        key = "mask_unused_classes"
+        if self.config.get(key, False) not in (True, False):
+            raise ConfigError(f"config_space['{key}']={self.config[key]}: expected True or False")
 
         inside = self.config.get("max_epochs")
         both = self.max_epochs is not None and inside is not None

@@ -11,8 +11,8 @@ from renate.data.batch import Batch, BatchTransform, Columns
 from renate.data.items.served import first_of
 from renate.data.model_inputs import ModelInputs, device_of
 from renate.errors import ConfigError
-from renate.fitting.measure import untouched
 from renate.generators import generators, set_generators
+from renate.models.own.untouched import untouched
 from renate.updaters.base import Updater
 
 EXAMPLES = 2  # one alone would hide a forgotten batch dimension

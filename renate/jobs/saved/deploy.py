@@ -26,6 +26,7 @@ from renate.jobs.saved.from_state import (
 )
 from renate.jobs.saved.given import maker_of
 from renate.models.own.calling import adapt
+from renate.state.aliases.standing import manifest_of
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import Updater
@@ -44,7 +45,8 @@ def load_model(
 
     Args:
         url: The state.
-        version: A number or the name of a pin; None is the newest.
+        version: A number, `latest`, or the name of an alias or a pin; None is the version in use,
+            `current`.
         model: A network to load the weights into, where the state can't name its class
             (`renate.run(model=…)`, a config file's `model_fn`).
         trust: Modules of your own that the state's config may name besides renate's models and
@@ -55,8 +57,7 @@ def load_model(
         ConfigError: The state's config names a class that it may not.
     """
     state = State(url)
-    manifest = state.manifest(state.resolve(str(version)) if version is not None else None)
-    return predictor_of(state, manifest, model=model, trust=trust)
+    return predictor_of(state, manifest_of(state, version), model=model, trust=trust)
 
 
 def predictor_of(
@@ -67,16 +68,17 @@ def predictor_of(
     deploy = deploy_of(state, manifest)
     where = f"version {manifest.version} of {url}"
     model = _network(deploy["model"], tensors_of(state, manifest, "model"), where, model, trust)
+    problem = problem_from(deploy, where, trust)
     updater: Updater | None = None
     if deploy["updater"]:
         updater = from_state(deploy["updater"], "updater", Updater, where, trust)
+        updater.problem = problem
         updater.setup(model)
         load_into(updater, tensors_of(state, manifest, "updater"), where)
 
     transform = transform_from(deploy, "cpu", where, trust)
     assert manifest.version is not None
 
-    problem = problem_from(deploy, where, trust)
     feed = _feed_of(state, manifest, deploy, where, trust)
 
     return Predictor(model, updater, transform, problem, manifest.version, feed)

@@ -6,6 +6,7 @@ from renate.errors import StateError
 from renate.jobs.context import Job
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
+from renate.jobs.scoring.cost import state_size
 from renate.jobs.scoring.measured import flat
 from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
@@ -58,18 +59,28 @@ def published(job: Job, to: State) -> dict[str, Any] | None:
     return result_of_version(to, manifest)
 
 
-def already(job: Job, at: State, parent: Manifest | None) -> dict[str, Any] | None:
+def already(
+    job: Job, at: State, parent: Manifest | None, newest: int | None
+) -> dict[str, Any] | None:
     """The newest version's result, if it came from this recipe and the data just read, and may
     count.
+
+    Args:
+        job: The job.
+        at: The state.
+        parent: The version that it starts from.
+        newest: The newest version's number, where that is another one.
     """
     if not job.record.unread or not job.config["resume"]:
         return None
     if parent is None or not goes_on(job.config["state"]):
         return None
-    if parent.lineage.get("stream") or not content.is_of(job, parent):
+
+    last = parent if newest is None else at.manifest(newest)
+    if last.lineage.get("stream") or not content.is_of(job, last):
         return None
 
-    return result_of_version(at, parent) | {"already": parent.version}
+    return result_of_version(at, last) | {"already": last.version}
 
 
 def result_of_version(to: State, manifest: Manifest) -> dict[str, Any]:
@@ -81,5 +92,6 @@ def result_of_version(to: State, manifest: Manifest) -> dict[str, Any]:
     if manifest.parent:
         before = found["before"]
 
-    counts = found["counts"] | {"seconds": manifest.lineage.get("seconds", 0.0)}
+    seconds = {"seconds": manifest.lineage.get("seconds", 0.0)}
+    counts = found["counts"] | seconds | state_size(manifest)
     return result_of(found["value"], found["after"], before, counts, to, manifest.version)

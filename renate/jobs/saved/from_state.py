@@ -15,6 +15,7 @@ from renate.build import FROM_STATE, build
 from renate.data.batch import BatchTransform
 from renate.data.kept.encoders import KeptEncoder
 from renate.errors import RenateError, StateError
+from renate.jobs.building.masking import SEEN
 from renate.jobs.building.network import OUTPUT, arguments_in, settings_in
 from renate.models.own.calling import adapt
 from renate.problems.base import Problem
@@ -231,9 +232,10 @@ def load_into(
     Raises:
         StateError: Naming the first tensor that is missing, left over, or of another shape.
     """
-    if isinstance(module, Updater):  # states of before kept the loss's tensors too
+    if isinstance(module, Updater):  # what a fit alone needs; states of before kept the loss's too
         own = module.state_dict()
-        tensors = {k: v for k, v in tensors.items() if k in own or not k.startswith(OF_CONFIG)}
+        of_fits = (OF_CONFIG, SEEN)
+        tensors = {k: v for k, v in tensors.items() if k in own or not k.startswith(of_fits)}
 
     if callable(begin := getattr(module, "begin_from", None)):
         begin(tensors)

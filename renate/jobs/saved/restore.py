@@ -17,6 +17,7 @@ from renate.data.kept.split import Split
 from renate.data.kept.trained import Trained
 from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError, CorruptError, StateError
+from renate.jobs.building.masking import SEEN, carry_over
 from renate.jobs.building.network import build_model
 from renate.jobs.checks.probe import materialise
 from renate.jobs.config_yaml import load as parse
@@ -48,14 +49,23 @@ class Saved:
         deploy: model.json: the model's config with its sizes, labels, test transform, predicting
             updater.
         scores: Its scores on the tests at hand, where they are known already (in a stream).
+        right: Which of its answers to the tests at hand are right, where that is known already.
         trust: Modules of the user's own that its config may name.
+        newest: The newest version of its state, where that is another one.
     """
 
     state: State | Relayed
     manifest: Manifest
     deploy: dict[str, Any]
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    right: dict[str, torch.Tensor] = field(default_factory=dict)
     trust: Sequence[str] = ()
+    newest: int | None = None
+
+    @property
+    def next(self) -> int:
+        """The number of the version that comes of it."""
+        return 1 + max(self.manifest.version or 0, self.newest or 0)
 
     @classmethod
     def read(
@@ -210,13 +220,16 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, out
     now = job.config["updater"].get("_target_")
 
     if wrote is not None and wrote != now:
-        if before:
+        if before.keys() - {SEEN}:
             text = (
                 f"the state's updater was {wrote}: what it kept is left behind, {now} begins anew"
             )
             job.emit({"event": "report", "text": text, "always": True})
-        before = {k: v.clone() for k, v in updater.own_state().items()}
+        seen = {k: v for k, v in tensors.items() if k == SEEN}
+        own = {k: v.clone() for k, v in updater.own_state().items() if k != SEEN}
+        before = own | seen
 
+    carry_over(updater, before, saved.problem.outputs)
     if saved.problem.outputs < outputs:
         _grow(updater, model, before, outputs)
     else:

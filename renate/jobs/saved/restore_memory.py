@@ -5,11 +5,11 @@ from torch import nn
 
 from renate.data.batch import BatchTransform, Columns, length, select
 from renate.errors import CorruptError
-from renate.fitting.measure import untouched
 from renate.jobs.builders import transform
 from renate.jobs.context import Job
 from renate.jobs.saved.restore import Saved
 from renate.memory.store.memory import Memory
+from renate.models.own.untouched import untouched
 from renate.problems.base import Problem
 from renate.updaters.base import Updater
 

@@ -93,7 +93,7 @@ def files_carried_on(
     number = 1
     if saved is not None:
         trained = saved.trained
-        number += saved.manifest.version or 0
+        number = saved.next
         if HISTORY in saved.manifest.files:
             yield HISTORY, None
 

@@ -17,7 +17,7 @@ from renate.state.store.objects import Entry, Store
 
 STAGING = "staging"
 UNFINISHED = r"#\d+$"  # how obstore calls a file that it is writing
-FOLDERS = ("blobs", "versions", "pins", STAGING)
+FOLDERS = ("blobs", "versions", "pins", "aliases", STAGING)
 
 
 class Folder(Store):

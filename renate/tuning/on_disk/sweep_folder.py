@@ -127,6 +127,7 @@ def publish_best(folder: Path) -> Manifest:
         job=record.id,
         parent=parent,
         lineage=lineage,
+        base=given.newest if given is not None else None,
     )
 
     return publish(state, record.id)

@@ -1,5 +1,7 @@
 """Logits of past examples, kept beside them."""
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ class KeepsLogits(Updater):
     Logits are stored as seen when the example came. A subclass offers them with each batch.
     """
 
-    fields = ("logits",)
+    fields: ClassVar[tuple[str, ...]] = ("logits",)
     widths_differ = False
 
     def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -31,12 +33,13 @@ class KeepsLogits(Updater):
         if len(self.memory):  # NaN: the head had no such output when the example came
             self.memory.widen("logits", self.problem.outputs, float("nan"))
 
-    def start(self, model: nn.Module, data: Columns) -> None:
+    def start(self, model: nn.Module, data: Columns) -> Columns | None:
         """Look whether some stored logits have NaN in place of outputs that came later; the new
         data is what is trained on.
         """
         kept = self.memory.columns().get("logits")
         self.widths_differ = kept is not None and bool(kept.isnan().any())
+        return None
 
     def distance(self, now: Tensor, then: Tensor) -> Tensor:
         """Return the mean square of what outputs [B, K] differ by now and then, a scalar."""

@@ -1,0 +1,1 @@
+"""Encoders of transformers below a head, which may be given prompts."""

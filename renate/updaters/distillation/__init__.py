@@ -1,0 +1,1 @@
+"""What keeps outputs or features as an earlier model had them."""

@@ -1,0 +1,138 @@
+"""All of Renate's kinds of replay at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from renate.data.batch import Batch, Columns
+from renate.updaters.distillation.pooled_features import FIELD, PooledFeatures, check_pooling
+from renate.updaters.distillation.shrink import Shrinking, shrink_and_perturb
+from renate.updaters.shared.averages import AveragedCopy
+from renate.updaters.shared.distillation import better_of
+from renate.updaters.shared.logits import KeepsLogits
+from renate.updaters.shared.weights import Weighted, replay_count
+
+
+@dataclass(frozen=True)
+class DERTerms:
+    """The weights of staying close to stored logits (alpha) and of predicting stored targets
+    (beta).
+    """
+
+    alpha: float
+    beta: float
+
+
+@dataclass(frozen=True)
+class PODTerm:
+    """The weight of staying close to stored features (alpha), and which, as of pod_er."""
+
+    alpha: float
+    modules: Sequence[str] | None
+    pooling: str
+    normalize: bool
+
+
+@dataclass(frozen=True)
+class CLSTerm:
+    """The weight of staying close to the better of two copies that follow the model (alpha), how
+    much of each stays when it follows, and at which share of the steps it does.
+    """
+
+    alpha: float
+    stable_decay: float
+    stable_frequency: float
+    plastic_decay: float
+    plastic_frequency: float
+
+
+class SuperER(KeepsLogits, Weighted):
+    """DER++, POD-ER and CLS-ER in one loss, on one draw of past examples, from weights that are
+    shrunk and perturbed at each update but the first.
+
+    As Renate 0.5 has it; the terms' papers are those of derpp, pod_er and cls_er, unlike which it
+    predicts by the model itself.
+
+    Args:
+        der: `alpha` and `beta`, see `DERTerms`.
+        pod: `alpha`, `modules`, `pooling` and `normalize`, see `PODTerm`.
+        cls: `alpha`, decays and frequencies, see `CLSTerm`.
+        shrink: `factor` and `sigma`, see `Shrinking`.
+        loss_weight: See `Weighted`.
+        loss_normalization: See `Weighted`.
+        replay_batch_size: See `Weighted`; one draw for all terms.
+    """
+
+    fields = ("logits", FIELD)
+    weighs = True
+
+    def __init__(
+        self,
+        der: dict[str, Any],
+        pod: dict[str, Any],
+        cls: dict[str, Any],
+        shrink: dict[str, Any],
+        loss_weight: float,
+        loss_normalization: int,
+        replay_batch_size: float,
+    ) -> None:
+        super().__init__(loss_weight, loss_normalization, replay_batch_size)
+        self.der = DERTerms(**der)
+        self.pod = PODTerm(**pod)
+        self.cls = CLSTerm(**cls)
+        self.shrink = Shrinking(**shrink)
+        self.check_weights(self.der.alpha, self.der.beta, self.pod.alpha, self.cls.alpha)
+        check_pooling(self.pod.pooling)
+
+    def setup(self, model: nn.Module) -> None:
+        """Tap the modules, and make both copies."""
+        pod = self.pod
+        self.features = PooledFeatures(model, pod.modules, pod.pooling, pod.normalize)
+        self.stable = AveragedCopy(model, self.cls.stable_decay, self.cls.stable_frequency)
+        self.plastic = AveragedCopy(model, self.cls.plastic_decay, self.cls.plastic_frequency)
+
+    def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return the loaded model's `logits` and `features` of past examples, float32."""
+        outputs, features = self.features(model, batch.inputs)
+        return {"logits": outputs.float(), FIELD: self.features.kept(features)}
+
+    def start(self, model: nn.Module, data: Columns) -> None:
+        """Check the memory's features, and shrink the weights where something was learned before;
+        the new data is what is trained on.
+        """
+        super().start(model, data)
+        self.features.check(self.memory)
+        if len(self.memory):
+            shrink_and_perturb(model, self.shrink)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the weighted sum, a scalar, of the criterion of the batch and of all terms on past
+        examples, if there are any; then offer the batch, its logits and features to the memory.
+        """
+        logits, features = self.features(model, batch.inputs)
+        new = self.mean_loss(logits, batch.targets, batch.weights)
+        terms: list[tuple[float, Tensor]] = []
+        if len(self.memory):
+            past = self.memory.sample(replay_count(self.replay_batch_size, batch))
+            now, features_now = self.features(model, past.inputs)
+            stable = self.stable(past.inputs)
+            close = better_of(self.criterion, stable, self.plastic(past.inputs), past.targets)
+            terms = [
+                (self.der.alpha, self.distance(now, past.logits)),
+                (self.der.beta, self.mean_loss(now, past.targets, past.weights)),
+                (self.pod.alpha, self.features.distance(features_now, past.features)),
+                (self.cls.alpha, nn.functional.mse_loss(now, close)),
+            ]
+
+        kept = self.features.kept(features)
+        self.memory.add(batch, logits=logits.detach(), features=kept)
+        return self.total(new, terms)
+
+    @torch.no_grad()
+    def after_step(self, model: nn.Module) -> None:
+        """Let both copies follow."""
+        self.stable.follow(model)
+        self.plastic.follow(model)

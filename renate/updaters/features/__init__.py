@@ -1,0 +1,1 @@
+"""Heads on frozen features: no gradient, one pass over the data."""

@@ -1,0 +1,63 @@
+"""Random projections and a ridge regression."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from renate.updaters.features.statistics import FeatureStatistics
+
+
+class RanPAC(FeatureStatistics):
+    """Ridge regression onto the classes of randomly projected frozen features.
+
+    McDonnell et al., 2023, https://arxiv.org/abs/2307.02251, eq. 5 to 7 (without its first session
+    of adapting the backbone). The Gram matrix and the sums of each class lie in the state, so any
+    order of any chunks gives the same head.
+
+    Args:
+        width: Of the projection, the paper's M.
+        ridge: Weight of small coefficients, the paper's λ, which it picks on held-out data.
+    """
+
+    projection: Tensor
+    gram: Tensor
+    sums: Tensor
+
+    def __init__(self, width: int, ridge: float) -> None:
+        super().__init__()
+        if width < 1:
+            raise ValueError(f"width={width}: expected 1 or more")
+        if ridge <= 0:
+            raise ValueError(f"ridge={ridge}: expected more than 0")
+        self.width = width
+        self.ridge = ridge
+
+    def make_room(self, outputs: int, width: int) -> None:
+        """Draw the projection [D, M], which every later update goes on with, and register the Gram
+        matrix [M, M] and each class's sum [K, M].
+        """
+        sums = torch.zeros(outputs, self.width, dtype=torch.float64)
+        self.register_buffer("projection", torch.randn(width, self.width))
+        self.register_buffer("gram", torch.zeros(self.width, self.width, dtype=torch.float64))
+        self.register_buffer("sums", sums)
+
+    def projected(self, features: Tensor) -> Tensor:
+        """Return the hidden layer [B, M] of features [B, D]."""
+        return F.relu(features @ self.projection.double())
+
+    def collect(self, features: Tensor, targets: Tensor) -> None:
+        """Add the hidden layer's products, and its sum over each class."""
+        hidden = self.projected(features)
+        self.gram += hidden.T @ hidden
+        self.sums.index_add_(0, targets, hidden)
+
+    def solve(self) -> tuple[Tensor, Tensor]:
+        """Return weights [K, M], and a bias of 0."""
+        ridged = self.gram + self.ridge * torch.eye(self.width).to(self.gram)
+        weights = torch.linalg.solve(ridged, self.sums.T).T
+        return weights, torch.zeros_like(self.counts)
+
+    def scores(self, features: Tensor, head: tuple[Tensor, Tensor]) -> Tensor:
+        """Return what the regression gives for each class."""
+        weights, bias = head
+        return self.projected(features) @ weights.T + bias

@@ -1,0 +1,1 @@
+"""Updaters that train prompts for a frozen encoder of transformers."""

@@ -1,0 +1,1 @@
+"""What keeps weights near those that earlier data needed, without keeping the data."""

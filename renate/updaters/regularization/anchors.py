@@ -1,0 +1,78 @@
+"""Weights that were right for earlier data, and how much each of them mattered."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """Return the parameters of a model that are trained, with their names."""
+    return [(name, each) for name, each in model.named_parameters() if each.requires_grad]
+
+
+class LikeParameters(nn.Module):
+    """A tensor for each trained parameter of a model, kept as module state.
+
+    Args:
+        model: Whose parameters.
+        make: A parameter, detached -> its tensor.
+    """
+
+    def __init__(self, model: nn.Module, make: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        for name, parameter in trained(model):
+            self.register_buffer(name.replace(".", "/"), make(parameter.detach()))
+
+    def tensors(self) -> list[Tensor]:
+        """Return the tensors, in the order of the parameters."""
+        return [*self.buffers()]
+
+
+class Anchors(nn.Module):
+    """What a quadratic penalty Σ importance (weight - anchor)² needs, as EWC, SI and MAS have it.
+
+    An updater makes them in `setup`. Where a head grows, new rows matter nothing yet.
+
+    Args:
+        model: Whose weights are held.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.weights = LikeParameters(model, torch.clone)
+        self.importance = LikeParameters(model, torch.zeros_like)
+
+    def penalty(self, model: nn.Module) -> Tensor:
+        """Return Σ importance (weight - anchor)² over all trained weights, a scalar."""
+        terms = [
+            (importance * (parameter - anchor).square()).sum()
+            for (_, parameter), anchor, importance in self._triples(model)
+        ]
+        return torch.stack(terms).sum()
+
+    @torch.no_grad()
+    def slopes(self, model: nn.Module) -> list[Tensor]:
+        """Return the penalty's gradient at the model's weights, parameter by parameter."""
+        return [
+            2 * importance * (parameter - anchor)
+            for (_, parameter), anchor, importance in self._triples(model)
+        ]
+
+    @torch.no_grad()
+    def move(self, model: nn.Module, importance: Sequence[Tensor], keep: float) -> None:
+        """Drop anchor at the model's weights.
+
+        Args:
+            model: Trained.
+            importance: Of its weights for the data that it was trained on last.
+            keep: Share of the importance so far that is kept; the new one is added.
+        """
+        new = zip(self._triples(model), importance, strict=True)
+        for ((_, parameter), anchor, before), found in new:
+            before.mul_(keep).add_(found)
+            anchor.copy_(parameter)
+
+    def _triples(self, model: nn.Module) -> list[tuple[tuple[str, nn.Parameter], Tensor, Tensor]]:
+        anchors = self.weights.tensors()
+        return [*zip(trained(model), anchors, self.importance.tensors(), strict=True)]

@@ -1,0 +1,83 @@
+"""Synaptic intelligence."""
+
+import torch
+from torch import Tensor, nn
+
+from renate.data.batch import Batch, Columns
+from renate.updaters.base import Updater
+from renate.updaters.regularization.anchors import Anchors, LikeParameters, trained
+from renate.updaters.shared.bounds import at_least_0
+
+
+class SI(Updater):
+    """Hold each weight where it was, the more its way lowered earlier losses; no memory.
+
+    Zenke et al., 2017, https://arxiv.org/abs/1703.04200: the loss is the criterion plus
+    c · Σ Ω (weight - anchor)² (eq. 4). Along the way, each weight's ω adds up minus the criterion's
+    gradient times the step (eq. 3), and after an update Ω <- Ω + ω / (Δ² + ξ), Δ being how far the
+    weight came in it (eq. 5). What would be negative counts as 0.
+
+    Args:
+        c: Strength of the penalty, 0 or more.
+        xi: Keeps Ω small where a weight hardly moved, above 0.
+    """
+
+    weighs = True
+
+    def __init__(self, c: float, xi: float) -> None:
+        super().__init__()
+        at_least_0(c=c)
+        if not xi > 0:
+            raise ValueError(f"xi={xi}: expected more than 0")
+
+        self.c = c
+        self.xi = xi
+        self._before: list[tuple[Tensor, Tensor]] = []  # of each weight: where it is, its gradient
+
+    def setup(self, model: nn.Module) -> None:
+        """Make the anchors, which hold nothing yet, and the sums along the way."""
+        self.anchors = Anchors(model)
+        self.path = LikeParameters(model, torch.zeros_like)
+
+    @torch.no_grad()
+    def start(self, model: nn.Module, data: Columns) -> None:
+        """Begin a way here: where the head grew, its new rows have no earlier anchor."""
+        for (_, parameter), anchor in zip(
+            trained(model), self.anchors.weights.tensors(), strict=True
+        ):
+            anchor.copy_(parameter)
+        for summed in self.path.tensors():
+            summed.zero_()
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the criterion of the batch plus the penalty, a scalar."""
+        loss = self.mean_loss(model(batch.inputs), batch.targets, batch.weights)
+        return loss + self.c * self.anchors.penalty(model)
+
+    @torch.no_grad()
+    def after_backward(self, model: nn.Module) -> None:
+        """Note where each weight is, and the criterion's own gradient there."""
+        self._before = []
+        for (_, parameter), slope in zip(trained(model), self.anchors.slopes(model), strict=True):
+            gradient = torch.zeros_like(parameter)
+            if parameter.grad is not None:
+                gradient = parameter.grad - self.c * slope
+            self._before.append((parameter.clone(), gradient))
+
+    @torch.no_grad()
+    def after_step(self, model: nn.Module) -> None:
+        """Add up what each weight's step lowered the loss by."""
+        steps = zip(trained(model), self._before, self.path.tensors(), strict=True)
+        for (_, parameter), (before, gradient), summed in steps:
+            summed.addcmul_(gradient, parameter - before, value=-1)
+
+    @torch.no_grad()
+    def finish(self, model: nn.Module, data: Columns) -> None:
+        """Add what each weight did for the new data, and drop anchor here."""
+        found = []
+        ways = zip(trained(model), self.anchors.weights.tensors(), self.path.tensors(), strict=True)
+        for (_, parameter), begun, summed in ways:
+            importance = summed / ((parameter - begun).square() + self.xi)
+            found.append(importance.clamp(min=0))
+
+        self.anchors.move(model, found, keep=1.0)

@@ -1,0 +1,1 @@
+"""Updaters that learn from past examples beside the new ones."""

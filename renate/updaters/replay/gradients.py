@@ -1,0 +1,54 @@
+"""Gradients of all of a model's parameters, as one vector."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def trained(model: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that are trained, in the order in which vectors have them."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def gradient_at_hand(model: nn.Module) -> Tensor:
+    """Return what the last backward left, [P]; parameters that had no part count as 0."""
+    parts = []
+    for parameter in trained(model):
+        gradient = parameter.grad
+        if gradient is None:
+            gradient = torch.zeros_like(parameter)
+        parts.append(gradient.flatten())
+
+    return torch.cat(parts)
+
+
+def gradient_of(loss: Tensor, model: nn.Module, *, processes: int = 1) -> Tensor:
+    """Return the gradient of a loss, [P], which leaves what the last backward left as it was.
+
+    Args:
+        loss: A scalar.
+        model: What it is the loss of.
+        processes: How many train the model together; each gets the mean of theirs.
+    """
+    parameters = trained(model)
+    found = torch.autograd.grad(loss, parameters, materialize_grads=True)
+    gradient = torch.cat([each.flatten() for each in found])
+    if processes > 1:
+        dist.all_reduce(gradient)
+        gradient /= processes
+
+    return gradient
+
+
+@torch.no_grad()
+def set_gradient(model: nn.Module, gradient: Tensor) -> None:
+    """Let the optimizer step by a gradient, [P], in place of the one at hand."""
+    begin = 0
+    for parameter in trained(model):
+        size = parameter.numel()
+        part = gradient[begin : begin + size].view_as(parameter)
+        begin += size
+        if parameter.grad is None:
+            parameter.grad = part.clone()
+        else:
+            parameter.grad.copy_(part)

@@ -1,0 +1,91 @@
+"""Maximally interfered retrieval."""
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from renate.data.batch import Batch, select
+from renate.losses.weighted import example_losses
+from renate.updaters.base import Updater
+from renate.updaters.replay.gradients import trained
+from renate.updaters.shared.replay import together
+
+
+class MIR(Updater):
+    """Replay those past examples whose loss the new batch's step would raise most.
+
+    Aljundi et al., 2019, https://arxiv.org/abs/1908.04742, algorithm 1 (ER-MIR), with the rise
+    against the model before the step (MI-1).
+
+    Args:
+        candidates: Past examples that are looked at in each step.
+        replay_batch_size: Those of them that are replayed, besides the new ones.
+        virtual_lr: Learning rate of the step that is tried, best that of the optimizer.
+    """
+
+    weighs = True
+
+    def __init__(self, candidates: int, replay_batch_size: int, virtual_lr: float) -> None:
+        super().__init__()
+        if replay_batch_size < 1:
+            raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
+        if candidates < replay_batch_size:
+            raise ValueError(
+                f"candidates={candidates}: expected replay_batch_size={replay_batch_size} or more"
+            )
+        if virtual_lr <= 0:
+            raise ValueError(f"virtual_lr={virtual_lr}: expected more than 0")
+
+        self.candidates = candidates
+        self.replay_batch_size = replay_batch_size
+        self.virtual_lr = virtual_lr
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the criterion, a scalar, of the batch and of the past examples chosen, if there
+        are any, as one batch; then offer the new ones to the memory.
+        """
+        inputs, targets, weights = batch.inputs, batch.targets, batch.weights
+        if len(self.memory):
+            inputs, targets, weights = together(batch, self._chosen(model, batch))
+
+        loss = self.mean_loss(model(inputs), targets, weights)
+        self.memory.add(batch)
+
+        return loss
+
+    def _chosen(self, model: nn.Module, batch: Batch) -> Batch:
+        """The candidates whose losses rise most."""
+        drawn = self.memory.sample(self.candidates)
+        rows = drawn.slots.unique()  # one that was drawn twice would be chosen twice
+        assert self.memory.transform is not None
+        raw = select(self.memory.columns(), rows)
+        candidates = self.memory.transform(raw)
+
+        rise = self._rise(model, batch, candidates)
+        count = min(self.replay_batch_size, len(rows))
+        worst = rise.topk(count).indices.sort().values.cpu()
+
+        return self.memory.transform(select(raw, worst))
+
+    def _rise(self, model: nn.Module, batch: Batch, past: Batch) -> Tensor:
+        """By how much each past example's loss would rise, [B], were the new batch's step taken.
+
+        Buffers, as the statistics of batch normalisation, are left as they were.
+        """
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        parameters = trained(model)
+        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+        outputs = functional_call(model, buffers, (batch.inputs,))
+        loss = self.mean_loss(outputs, batch.targets, batch.weights)
+        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+
+        with torch.no_grad():
+            stepped = {
+                names[id(parameter)]: parameter - self.virtual_lr * gradient
+                for parameter, gradient in zip(parameters, gradients, strict=True)
+            }
+            before = functional_call(model, buffers, (past.inputs,))
+            after = functional_call(model, buffers | stepped, (past.inputs,))
+            then = example_losses(self.criterion, before, past.targets)
+            return example_losses(self.criterion, after, past.targets) - then

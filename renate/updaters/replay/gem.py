@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns, length, select
 from renate.updaters.base import Updater
 from renate.updaters.replay.gradients import gradient_at_hand, gradient_of, set_gradient
-from renate.updaters.shared.processes import check_alone
+from renate.updaters.shared.passes import check_alone
 
 RIDGE = 1e-6  # on the diagonal of the quadratic programme, as a share of what stands there
 
@@ -51,7 +51,7 @@ class GEM(Updater):
         Raises:
             ConfigError: There are several processes, each with a part of the memory.
         """
-        check_alone(self, "holds to")
+        check_alone(self.memory, "updater=gem holds to all of each earlier update's examples")
         kept = self.memory.columns().get("update")
         self.past = []
         if kept is not None:

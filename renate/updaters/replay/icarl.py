@@ -11,8 +11,7 @@ from renate.updaters.base import Updater
 from renate.updaters.replay.herding import herded_by_class
 from renate.updaters.shared.distillation import Teacher
 from renate.updaters.shared.features import features_of, head_of
-from renate.updaters.shared.passes import both, seen_as
-from renate.updaters.shared.processes import check_alone
+from renate.updaters.shared.passes import both, check_alone, seen_as
 
 UNSEEN = -2.0  # below each cosine
 
@@ -50,7 +49,7 @@ class ICaRL(Updater):
 
     def start(self, model: nn.Module, data: Columns) -> Columns:
         """Keep the model as it is, to learn from, and return the new data with all exemplars."""
-        check_alone(self, "chooses exemplars among")
+        check_alone(self.memory, "updater=icarl chooses exemplars among all new data")
         self.by_means = False
         data = read_all(data)
         self.new = torch.zeros_like(self.seen)

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns
 from renate.data.items.served import in_order
 from renate.data.ragged import Ragged, joined
+from renate.errors import ConfigError
+from renate.memory.store.memory import Memory
 from renate.models.own.untouched import untouched
 from renate.updaters.base import Updater
 
@@ -30,6 +32,23 @@ def seen_as(
 
     with untouched(model):
         return torch.cat([compute(transform(part)).cpu() for part in in_order(columns, ROWS)])
+
+
+def check_alone(memory: Memory, why: str) -> None:
+    """Return if one process has the whole memory.
+
+    Args:
+        memory: The updater's.
+        why: What the updater needs it for, for the message.
+
+    Raises:
+        ConfigError: There are several.
+    """
+    if memory.ranks > 1:
+        raise ConfigError(
+            f"{why}, and {memory.ranks} processes would each have their own share: "
+            "trainer.devices=1"
+        )
 
 
 def both(first: Columns, second: Columns) -> Columns:

@@ -184,9 +184,7 @@ def test_gem_holds_to_each_update_by_itself() -> None:
 def test_gem_needs_all_of_the_memory() -> None:
     small = Small.of("gem")
     small.updater.memory.bind(seed=0, transform=BatchTransform(), rank=0, ranks=2)
-    with pytest.raises(
-        ConfigError, match=r"GEM holds to what one process sees.* 2: trainer.devices=1"
-    ):
+    with pytest.raises(ConfigError, match=r"updater=gem .* 2 processes .* trainer.devices=1"):
         small.updater.start(small.model, columns_of(1))
 
 

@@ -12,8 +12,10 @@ WEIGHTS = {
     "loss_normalization": "updater.loss_normalization",
 }
 LOSS = {name: WEIGHTS[name] for name in ("loss_weight", "loss_normalization")}
-PROMPTS = {"prompt_sim_loss_weight": "updater.match_weight"}
 COPIES = ("stable", "plastic")
+
+PROMPTS = {"prompt_sim_loss_weight": "updater.match_weight"}
+EACH = "LearningToPrompt: each example picks its own prompts, whatever per_batch_prompt says"
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,14 @@ METHODS = (
         replays=False,  # nothing is drawn from its memory besides a batch: it is what is trained on
         keys={"memory_size": "memory.capacity", "reset": "updater.reset"},
     ),
-    Method("LearningToPrompt", "l2p", replays=False, keys=PROMPTS),
+    Method("LearningToPrompt", "l2p", replays=False, keys=PROMPTS, note=EACH),
     Method(
         "LearningToPromptReplay",
         "l2p_replay",
         replays=False,  # it draws a number of examples, never a fraction of the batch
         keys=PROMPTS
         | {"memory_size": "memory.capacity", "memory_batch_size": "updater.replay_batch_size"},
+        note=EACH,
     ),
     Method("SPeft", "s_prompts", replays=False),
     Method(

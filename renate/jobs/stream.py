@@ -56,11 +56,7 @@ def run(job: Job) -> dict[str, Any]:
     shown = Shown(data.problem.metric, data.problem.mode)
     for index in range(len(history), scenario.chunks):
         number = index + 1
-        part = replace(
-            job,
-            prefix=f"update {number}/{scenario.chunks}",
-            record=replace(job.record, id=f"{job.record.id}-{number}"),
-        )
+        part = _part(job, number, scenario.chunks)
         newest = ranks.broadcast(state.newest)
         saved = Saved.read(state, newest, ranks, trusted(job)) if newest else None
         if saved:
@@ -93,6 +89,12 @@ def run(job: Job) -> dict[str, Any]:
         write_matrix(job, history, shown, sizes)
 
     return _outcome(job, state, history, shown, sizes)
+
+
+def _part(job: Job, number: int, chunks: int) -> Job:
+    """The same job, as an update of it is called, from 1."""
+    record = replace(job.record, id=f"{job.record.id}-{number}")
+    return replace(job, prefix=f"update {number}/{chunks}", record=record)
 
 
 def _outcome(

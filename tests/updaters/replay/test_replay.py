@@ -347,7 +347,7 @@ def test_icarl_answers_the_nearest_mean_of_its_exemplars() -> None:
         ("fdr", {"alpha": -1.0}, "alpha=-1.0: expected 0 or more"),
         ("gem", {"margin": -0.1}, "margin=-0.1: expected 0 or more"),
         ("gem", {"examples": 0}, "examples=0: expected 1 or more"),
-        ("mir", {"candidates": 3}, "candidates=3: expected replay_batch_size=10 or more"),
+        ("mir", {"candidates": 3}, "candidates=3: expected replay_batch_size=32 or more"),
         ("mir", {"virtual_lr": 0.0}, "virtual_lr=0.0: expected more than 0"),
         ("cls_er", {"consistency": -1.0}, "consistency=-1.0: expected 0 or more"),
         ("cls_er", {"stable_frequency": 0.0}, "stable_frequency=0.0: expected more than 0"),

@@ -63,10 +63,9 @@ def run(job: Job) -> dict[str, Any]:
             saved.scores = history[-1]["after"]
             saved.right = right
 
-        is_last = number == scenario.chunks
-        seen = number * len(data.test)
         own = cut(job, scenario, data, index)
-        chunk: Chunk = replace(own, tests=tests, is_last=is_last, seen=seen)
+        is_last = number == scenario.chunks
+        chunk: Chunk = replace(own, tests=tests, is_last=is_last, seen=number * len(data.test))
         done = update(part, data, chunk, state, state, saved)
         right = done.right
         if ranks.first:
@@ -81,8 +80,7 @@ def run(job: Job) -> dict[str, Any]:
         summary = summarise(history, shown, sizes)
         log_to_all(part, summary, int(done.counts["steps"]))
         end(part)
-        average = summary[shown.average]
-        text = f"{part.prefix}: average {shown.metric} {average:.4f}"
+        text = f"{part.prefix}: average {shown.metric} {summary[shown.average]:.4f}"
         job.emit({"event": "report", "text": text, "always": True})
 
     if ranks.first:
@@ -92,9 +90,12 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def _part(job: Job, number: int, chunks: int) -> Job:
-    """The same job, as an update of it is called, from 1."""
-    record = replace(job.record, id=f"{job.record.id}-{number}")
-    return replace(job, prefix=f"update {number}/{chunks}", record=record)
+    """The job as which one update of the stream runs."""
+    return replace(
+        job,
+        prefix=f"update {number}/{chunks}",
+        record=replace(job.record, id=f"{job.record.id}-{number}"),
+    )
 
 
 def _outcome(

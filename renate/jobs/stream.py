@@ -64,9 +64,8 @@ def run(job: Job) -> dict[str, Any]:
             saved.right = right
 
         own = cut(job, scenario, data, index)
-        chunk: Chunk = replace(
-            own, tests=tests, is_last=number == scenario.chunks, seen=number * len(data.test)
-        )
+        is_last = number == scenario.chunks
+        chunk: Chunk = replace(own, tests=tests, is_last=is_last, seen=number * len(data.test))
         done = update(part, data, chunk, state, state, saved)
         right = done.right
         if ranks.first:

@@ -71,9 +71,7 @@ def run(job: Job) -> dict[str, Any]:
         if ranks.first:
             publish(state, part.record.id)
 
-        history.append(
-            {"before": done.before, "after": done.after, "counts": done.counts, "value": done.value}
-        )
+        history.append(done.scores)
         if ranks.first:
             write_matrix(job, history, shown, sizes)
 

@@ -56,6 +56,7 @@ def test_what_it_cant_replace() -> None:
         with_continual_norm(nn.Linear(2, 2), groups=1)
 
 
+@pytest.mark.slow
 def test_a_version_of_it_is_loaded_and_goes_on(workdir: Path) -> None:
     small = ("model=continual_norm", "model.settings.width=4", "model.groups=2", "data.limit=60")
     few = ("trainer.max_epochs=1", "state.url=./state")

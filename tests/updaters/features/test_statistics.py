@@ -193,6 +193,42 @@ def test_a_covariance_without_an_inverse_is_solved_as_scikit_learn_does() -> Non
     np.testing.assert_allclose(bias.numpy()[seen], lda.intercept_, rtol=1e-4)
 
 
+@pytest.mark.parametrize("rows", [12, 90])
+def test_the_ridge_is_picked_by_generalised_cross_validation(rows: int) -> None:
+    """Golub et al., eq. 1.6, with the hat matrix written out; more rows than columns, and fewer."""
+    model = network()
+    whole = batch_of(1, rows)
+    updater = updater_of("ranpac", model)
+    updater.ridge = None
+    updater.start(model, whole.raw)
+    updater.loss(model, whole)
+    with torch.no_grad():
+        hidden = updater.projected(features_of(model, whole.inputs, head_of(model, 3)).double())
+    targets = torch.eye(3).double()[whole.targets]
+    errors = {}
+    for power in range(-8, 9):
+        ridged = hidden.T @ hidden + 10.0**power * torch.eye(40)
+        hat = hidden @ torch.linalg.solve(ridged, hidden.T)
+        free = 1 - hat.trace() / rows
+        if free > 1e-3:
+            errors[power] = float((targets - hat @ targets).square().sum() / free**2)
+    best = 10.0 ** min(errors, key=lambda power: errors[power])
+    assert updater.picked() == pytest.approx(best)
+    assert 1e-8 < best < 1e8, "a case with a choice"
+    updater.ridge = best
+    assert 10.0 ** max(range(-8, 9)) == enormous(updater).picked(), "where nothing is free"
+    by_hand = updater.solve()[0]
+    updater.ridge = None
+    assert torch.equal(updater.solve()[0], by_hand)
+
+
+def enormous(updater: Any) -> Any:
+    other = copy.deepcopy(updater)
+    other.gram *= 1e30
+    other.sums *= 1e15
+    return other
+
+
 class Doubled(nn.Module):
     """Changes what its last layer answers."""
 

@@ -36,12 +36,19 @@ class Chunk:
         val: Columns to choose the best epoch by; None where there are none.
         tests: name -> columns to measure on.
         is_last: Whether the whole of what was read has been trained on with it.
+        seen: How many of the tests are of this chunk or an earlier one; None: all of them.
     """
 
     train: Columns
     val: Columns | None
     tests: dict[str, Test] = field(default_factory=dict)
     is_last: bool = True
+    seen: int | None = None
+
+    @property
+    def tests_seen(self) -> list[str]:
+        """The names of the tests of this chunk and of earlier ones."""
+        return list(self.tests)[: self.seen]
 
 
 def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:

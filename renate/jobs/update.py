@@ -1,7 +1,7 @@
 """One update: state version n + new data -> state version n+1. Start reading here."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -34,7 +34,16 @@ from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
-from renate.jobs.scoring.measured import flat, measure_of, old_and_new, score
+from renate.jobs.scoring.cost import begin_peak, peak_memory, state_size
+from renate.jobs.scoring.measured import (
+    Right,
+    flat,
+    flips_between,
+    measure_of,
+    old_and_new,
+    score,
+)
+from renate.jobs.scoring.untrained import with_more_models
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -50,7 +59,8 @@ Scores = dict[str, dict[str, float]]
 class Updated:
     """What an update leaves: scores before and after, counts and seconds, and its candidate.
 
-    Of several processes only the first one has the candidate.
+    Of several processes only the first one has the candidate, and knows which of its answers to
+    the tests are right.
     """
 
     before: Scores
@@ -59,6 +69,7 @@ class Updated:
     counts: dict[str, float]
     candidate: Manifest | None
     version: int | None = None
+    right: Right = field(default_factory=dict)
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -155,20 +166,25 @@ def update(
     at `to`.
     """
     began = time.monotonic()
+    begin_peak(device_of(job.config["trainer"]))
     learning = _prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
     measure.parts = old_and_new(data.problem, saved)
-    before = _scores_before(job, learning, measure, chunk, saved)
+    right_before: Right = {}
+    before = _scores_before(job, learning, measure, chunk, saved, right_before)
 
     outcome = _trained(job, learning, measure, chunk)
 
-    after = score(measure, model, updater, chunk.tests, job.ranks)
+    right: Right = {}
+    after = score(measure, model, updater, chunk.tests, job.ranks, right)
+    flipped = job.ranks.broadcast(lambda: flips_between(right_before, right, chunk.tests_seen))
+    counts = outcome.counts | flipped | peak_memory(learning.device)
     log_to_all(job, flat(after), int(outcome.counts["steps"]))
     merge(learning.memory, job.ranks)
     seconds = time.monotonic() - began
 
-    metrics = {"before": before, "after": after, "counts": outcome.counts, "value": outcome.value}
+    metrics = {"before": before, "after": after, "counts": counts, "value": outcome.value}
     candidate = None
     if job.ranks.first:
         lineage = lineage_of(job, data, seconds)
@@ -181,7 +197,8 @@ def update(
         files = state_files(job, learning.node, data, model, updater, metrics)
         files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
         candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage, base=base)
-    return Updated(before, after, outcome.value, outcome.counts | {"seconds": seconds}, candidate)
+    counts = counts | {"seconds": seconds} | state_size(candidate)
+    return Updated(before, after, outcome.value, counts, candidate, right=right)
 
 
 def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learning:
@@ -222,14 +239,25 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
 
 
 def _scores_before(
-    job: Job, learning: Learning, measure: Measure, chunk: Chunk, saved: Saved | None
+    job: Job, learning: Learning, measure: Measure, chunk: Chunk, saved: Saved | None, right: Right
 ) -> Scores:
-    """Of the version in use, as it was published; of an untrained model at a first update."""
-    if saved and saved.scores:
+    """Of the version in use, as it was published; of untrained models at a first update.
+
+    `right` is given which of that version's answers are right.
+    """
+    model, updater = learning.model, learning.updater
+    if saved is None:
+        first = score(measure, model, updater, chunk.tests, job.ranks)
+        return with_more_models(job, measure, updater, chunk.tests, first)
+
+    known = job.ranks.broadcast(lambda: bool(saved.right))
+    if saved.scores and (known or not measure.problem.classes):
+        right |= saved.right
         return saved.scores
-    if saved:
-        measure = measure_as_published(job, measure, saved)
-    return score(measure, learning.model, learning.updater, chunk.tests, job.ranks)
+
+    measure = measure_as_published(job, measure, saved)
+    found = score(measure, model, updater, chunk.tests, job.ranks, right)
+    return saved.scores or found
 
 
 def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fitted:

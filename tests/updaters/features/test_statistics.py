@@ -216,7 +216,8 @@ def test_the_ridge_is_picked_by_generalised_cross_validation(rows: int) -> None:
     assert updater.picked() == pytest.approx(best)
     assert 1e-8 < best < 1e8, "a case with a choice"
     updater.ridge = best
-    assert 10.0 ** max(range(-8, 9)) == enormous(updater).picked(), "where nothing is free"
+    if rows < 40:
+        assert enormous(updater).picked() == 1e8, "where each choice fits all examples"
     by_hand = updater.solve()[0]
     updater.ridge = None
     assert torch.equal(updater.solve()[0], by_hand)

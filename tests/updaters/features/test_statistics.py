@@ -193,6 +193,28 @@ def test_a_covariance_without_an_inverse_is_solved_as_scikit_learn_does() -> Non
     np.testing.assert_allclose(bias.numpy()[seen], lda.intercept_, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_head_is_solved_once_for_the_same_sums(name: str) -> None:
+    model = network()
+    updater = learned(name, model, batch_of(1, 40), [40])
+    asked = batch_of(3, 9).inputs
+    expected = updater.predict(model, asked)
+    calls = []
+    solve = updater.solve
+    updater.solve = lambda: calls.append(1) or solve()
+    with torch.no_grad():
+        for sums in updater.buffers():
+            sums.copy_(sums.clone())  # as measuring puts them back
+    assert torch.equal(updater.predict(model, asked), expected)
+    assert not calls
+
+    more = batch_of(4, 20)
+    updater.start(model, more.raw)
+    updater.loss(model, more)
+    assert not torch.equal(updater.predict(model, asked), expected)
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("rows", [12, 90])
 def test_the_ridge_is_picked_by_generalised_cross_validation(rows: int) -> None:
     """Golub et al., eq. 1.6, with the hat matrix written out; more rows than columns, and fewer."""

@@ -54,7 +54,9 @@ class Chunk:
 def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     """Read the job's data; from then on the config's objective is that of what is predicted."""
     source = job.build("data")
-    source.marker = job.build("scenario").marks
+    scenario = job.build("scenario")
+    source.marker = scenario.marks
+    source.ends = scenario.ends
     if job.ranks.first:
         source.show = job.show
 
@@ -63,7 +65,7 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
         seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training
     )
     if job.ranks.first:
-        for text in data.notes:
+        for text in [*data.notes, *scenario.notes]:
             job.emit({"event": "report", "text": text, "always": True})
 
     job.config["objective"] = objective_of(job.config["objective"], data.problem)

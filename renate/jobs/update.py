@@ -25,6 +25,8 @@ from renate.jobs.checks.probe import examples_of, probe
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_new
 from renate.jobs.context import Job
+from renate.jobs.detecting.detect import asked, waited
+from renate.jobs.detecting.reference import reference_files
 from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
@@ -35,6 +37,7 @@ from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
 from renate.jobs.scoring.cost import begin_peak, peak_memory, state_size
+from renate.jobs.scoring.judged import Judging, judging_of
 from renate.jobs.scoring.measured import (
     Right,
     flat,
@@ -43,7 +46,9 @@ from renate.jobs.scoring.measured import (
     old_and_new,
     score,
 )
+from renate.jobs.scoring.regression_set import carried_on
 from renate.jobs.scoring.untrained import with_more_models
+from renate.jobs.scoring.verdicts import gate_of, told
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -70,6 +75,7 @@ class Updated:
     candidate: Manifest | None
     version: int | None = None
     right: Right = field(default_factory=dict)
+    gate: dict[str, Any] = field(default_factory=dict)
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -96,6 +102,10 @@ def run(job: Job) -> dict[str, Any]:
         return answer | {"already": used.version, "nothing_new": str(error)}
 
     content.note(job, data)
+    decision = asked(job, data, saved)
+    if decision is not None and not decision.is_due:
+        assert parent is not None
+        return waited(job, at, parent, decision)
 
     newest = saved.newest if saved else None
     same = None
@@ -109,9 +119,9 @@ def run(job: Job) -> dict[str, Any]:
     if job.ranks.first and publishes:
         done.version = publish(to, job.record.id).version
 
-    return result_of(
-        done.value, done.after, done.before if parent else {}, done.counts, to, done.version
-    )
+    before = done.before if parent else {}
+    result = result_of(done.value, done.after, before, done.counts, to, done.version)
+    return result | done.gate
 
 
 def _parent(job: Job, at: State) -> Manifest | None:
@@ -167,12 +177,12 @@ def update(
     """
     began = time.monotonic()
     begin_peak(device_of(job.config["trainer"]))
+    judging = judging_of(job, data, chunk, at, to, saved)
     learning = _prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
     measure.parts = old_and_new(data.problem, saved)
-    right_before: Right = {}
-    before = _scores_before(job, learning, measure, chunk, saved, right_before)
+    before, right_before = _before(job, learning, measure, chunk, saved, judging)
 
     outcome = _trained(job, learning, measure, chunk)
 
@@ -181,13 +191,19 @@ def update(
     flipped = job.ranks.broadcast(lambda: flips_between(right_before, right, chunk.tests_seen))
     counts = outcome.counts | flipped | peak_memory(learning.device)
     log_to_all(job, flat(after), int(outcome.counts["steps"]))
+    verdict = None
+    if judging and job.ranks.first:
+        verdict = judging.verdict(measure, model, updater)
+        for line in told(verdict):
+            job.emit({"event": "report", "text": line, "always": True})
+
     merge(learning.memory, job.ranks)
     seconds = time.monotonic() - began
 
     metrics = {"before": before, "after": after, "counts": counts, "value": outcome.value}
     candidate = None
     if job.ranks.first:
-        lineage = lineage_of(job, data, seconds)
+        lineage = lineage_of(job, data, seconds) | gate_of(verdict)
         source = None
         base = None
         if saved:
@@ -195,10 +211,13 @@ def update(
             base = saved.newest
 
         files = state_files(job, learning.node, data, model, updater, metrics)
+        kept = judging.files(chunk.val) if judging else carried_on(saved)
+        files = chain(files, kept, reference_files(job, saved, chunk.train, chunk.val))
         files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
         candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage, base=base)
     counts = counts | {"seconds": seconds} | state_size(candidate)
-    return Updated(before, after, outcome.value, counts, candidate, right=right)
+    gate = gate_of(verdict)
+    return Updated(before, after, outcome.value, counts, candidate, right=right, gate=gate)
 
 
 def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learning:
@@ -238,26 +257,34 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
     return Learning(number, device, kept, model, updater, memory, example)
 
 
-def _scores_before(
-    job: Job, learning: Learning, measure: Measure, chunk: Chunk, saved: Saved | None, right: Right
-) -> Scores:
-    """Of the version in use, as it was published; of untrained models at a first update.
-
-    `right` is given which of that version's answers are right.
+def _before(
+    job: Job,
+    learning: Learning,
+    measure: Measure,
+    chunk: Chunk,
+    saved: Saved | None,
+    judging: Judging | None,
+) -> tuple[Scores, Right]:
+    """Scores of the version in use, as it was published, and which of its answers are right; the
+    gate looks at them. At a first update the scores are of untrained models.
     """
     model, updater = learning.model, learning.updater
     if saved is None:
         first = score(measure, model, updater, chunk.tests, job.ranks)
-        return with_more_models(job, measure, updater, chunk.tests, first)
+        return with_more_models(job, measure, updater, chunk.tests, first), {}
 
-    known = job.ranks.broadcast(lambda: bool(saved.right))
-    if saved.scores and (known or not measure.problem.classes):
-        right |= saved.right
-        return saved.scores
+    right_is_known = job.ranks.broadcast(lambda: bool(saved.right))
+    known = bool(saved.scores) and (right_is_known or not measure.problem.classes)
+    if not known:
+        measure = measure_as_published(job, measure, saved)
+    if judging and job.ranks.first:
+        judging.look_before(measure, model, updater)
+    if known:
+        return saved.scores, saved.right
 
-    measure = measure_as_published(job, measure, saved)
+    right: Right = {}
     found = score(measure, model, updater, chunk.tests, job.ranks, right)
-    return saved.scores or found
+    return saved.scores or found, right
 
 
 def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fitted:

@@ -130,16 +130,60 @@ def of_stream(
     return found
 
 
+def micro_average(matrix: Matrix, sizes: Sequence[int]) -> float:
+    """Return Σ n_i R[T][i] / Σ n_i: each example counts alike, where chunks differ in size.
+
+    Args:
+        matrix: R.
+        sizes: n_i, test examples of chunk i.
+
+    Raises:
+        ValueError: Fewer sizes than chunks seen, or one below 1.
+    """
+    last = rows_of(matrix)[-1]
+    counted = [int(size) for size in sizes[: len(last)]]
+    if len(counted) < len(last) or min(counted) < 1:
+        raise ValueError(f"sizes={list(sizes)}: expected {len(last)} of 1 or more")
+
+    return sum(n * value for n, value in zip(counted, last, strict=True)) / sum(counted)
+
+
+def flips(old: "Tensor", new: "Tensor") -> dict[str, float]:
+    """Return how answers changed from one version to the next (Yan et al., 2021,
+    https://arxiv.org/abs/2011.09161, section 3).
+
+    Args:
+        old: Whether the old version answers right, bool [N], N of 1 or more.
+        new: The same of the new one.
+
+    Returns:
+        `negative_flip_rate`, the share of all examples that were right and are wrong;
+        `negative_flip_impact`, their share of all that is wrong now; `positive_flip_rate`, the
+        share of all examples that were wrong and are right; `positive_flip_impact`, their share of
+        all that is right now. An impact is 0 where nothing is wrong, or right.
+    """
+    negative = int((old & ~new).sum())
+    positive = int((~old & new).sum())
+    right = int(new.sum())
+    wrong = len(new) - right
+
+    return {
+        "negative_flip_rate": negative / len(new),
+        "negative_flip_impact": negative / max(wrong, 1),
+        "positive_flip_rate": positive / len(new),
+        "positive_flip_impact": positive / max(right, 1),
+    }
+
+
 def negative_flip_rate(old: "Tensor", new: "Tensor", targets: "Tensor") -> float:
-    """Share of examples that the old model had right and the new one has wrong (Yan et al., 2021,
-    arXiv 2011.09161).
+    """Share of examples that the old model had right and the new one has wrong, see `flips`.
 
     Args:
         old: Classes that the old model predicts, int64 [N], N of 1 or more.
         new: Those that the new one does.
         targets: The right ones.
     """
-    return float(((old == targets) & (new != targets)).double().mean())
+    return flips(old == targets, new == targets)["negative_flip_rate"]
 
 
 def mask_logits(logits: "Tensor", classes: Sequence[int]) -> "Tensor":

@@ -40,6 +40,7 @@ NEEDS = {
         "data.target=label",
         "output=predicted.parquet",
     ],
+    ("memory", "gradient_diverse"): ["updater=gss"],
     ("data", "text"): ["data.train=new.parquet", "data.text=text", "data.target=label"],
     ("data", "hf"): ["data.name=./somewhere"],
     ("data", "image_folder"): ["data.train=photos"],

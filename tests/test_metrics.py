@@ -9,12 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from renate.build import build, infer, shipped
 from renate.metrics import (
     average_accuracy,
     backward_transfer,
+    flips,
     forgetting,
     forward_transfer,
     learning_accuracy,
+    micro_average,
     negative_flip_rate,
 )
 
@@ -106,3 +109,52 @@ def test_against_a_reference(matrix: list[list[float]]) -> None:
     assert forgetting(matrix) == pytest.approx(sum(drops) / last if last else 0.0)
     assert backward_transfer(matrix) == pytest.approx(sum(gains) / last if last else 0.0)
     assert -1 <= forgetting(matrix) <= 1
+
+
+def test_each_example_counts_alike_in_the_micro_average() -> None:
+    assert micro_average(MATRIX, [100, 300, 600]) == pytest.approx(
+        (100 * 0.7 + 300 * 0.5 + 600 * 0.95) / 1000
+    )
+    assert micro_average(MATRIX, [7, 7, 7]) == pytest.approx(average_accuracy(MATRIX))
+    assert micro_average(MATRIX[:2], [1, 3, 100]) == pytest.approx((0.6 + 3 * 0.8) / 4)
+    for sizes in ([1, 2], [1, 0, 2]):
+        with pytest.raises(ValueError, match="expected 3 of 1 or more"):
+            micro_average(MATRIX, sizes)
+
+
+def test_flips_by_hand() -> None:
+    """Of ten: four stay right, two turn wrong, three turn right, one stays wrong."""
+    old = torch.tensor([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], dtype=torch.bool)
+    new = torch.tensor([1, 1, 1, 1, 0, 0, 1, 1, 1, 0], dtype=torch.bool)
+    assert flips(old, new) == {
+        "negative_flip_rate": 2 / 10,
+        "negative_flip_impact": 2 / 3,
+        "positive_flip_rate": 3 / 10,
+        "positive_flip_impact": 3 / 7,
+    }
+    assert set(flips(old, old).values()) == {0.0}
+    every = torch.ones(4, dtype=torch.bool)
+    assert flips(~every, every)["negative_flip_impact"] == 0.0, "nothing is wrong now"
+    assert flips(every, ~every)["positive_flip_impact"] == 0.0
+
+
+def test_libraries_differ_where_the_best_was_not_the_first() -> None:
+    """As docs/metrics.md has it: one old task, by Chaudhry, by Avalanche and by Mammoth."""
+    for column, chaudhry, avalanche, mammoth in (
+        ([0.95, 0.90, 0.97], -0.02, -0.02, 0.0),
+        ([0.90, 0.95, 0.85], 0.10, 0.05, 0.10),
+    ):
+        first, best, last = column[0], max(column[:-1]), column[-1]
+        assert forgetting([[value, 0.0, 0.0] for value in column]) * 2 == pytest.approx(chaudhry)
+        assert first - last == pytest.approx(avalanche)
+        assert max(best, last) - last == pytest.approx(mammoth)
+
+
+def test_calibration_by_hand() -> None:
+    """Bins of a fifteenth: two answers of 0.95 of which one is right, two of 0.55 both right."""
+    metric = shipped("metrics", "classification_detailed")["ece"]
+    measured = build(infer(metric, {"num_classes": 2}), "metrics.ece")
+    logits = torch.log(torch.tensor([[0.95, 0.05], [0.95, 0.05], [0.55, 0.45], [0.45, 0.55]]))
+    measured.update(logits, torch.tensor([0, 1, 0, 1]))
+    expected = 0.5 * abs(0.95 - 0.5) + 0.5 * abs(0.55 - 1.0)
+    assert float(measured.compute()) == pytest.approx(expected, abs=1e-6)

@@ -173,4 +173,8 @@ def _count(name: str, value: float) -> str:
         return f"weights of epoch {value:.0f}"
     if name == "seconds":
         return f"{value:.1f} seconds"
+    if name.endswith("_bytes"):
+        return f"{value / 1e6:,.1f} MB {name.removesuffix('_bytes').replace('_', ' ')}"
+    if "_flip_" in name:
+        return f"{name.replace('_', ' ')} {value:.4f}"
     return f"{value:,.0f} {name.replace('_', ' ')}"

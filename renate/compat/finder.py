@@ -62,6 +62,16 @@ TABLE = {
         )
     },
     "renate.benchmark.models.vision_transformer": f"{MODELS}.vision_transformer",
+    **{
+        f"renate.benchmark.models.{name}": f"{MODELS}.prompted:{name}"
+        for name in (
+            "LearningToPromptTransformer",
+            "PromptedTransformer",
+            "SPromptTransformer",
+        )
+    },
+    "renate.benchmark.models.l2p": f"{MODELS}.prompted",
+    "renate.benchmark.models.spromptmodel": f"{MODELS}.prompted",
     "renate.benchmark.models.transformer": f"{MODELS}.transformer",
     "renate.benchmark.datasets.base": f"{DATA}.domains",
     "renate.benchmark.datasets.nlp_datasets": f"{DATA}.nlp_datasets",

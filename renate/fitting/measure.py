@@ -59,6 +59,9 @@ class Measure:
         outputs: How many of the model's outputs count, None for all: the version in use has none
             for newer labels.
         parts: Name -> some of the classes; what of their examples is right is told apart.
+        notes_right: Whether it notes which answers are right.
+        right: Of the columns measured last, whether each answer is right, bool [N]; None where
+            that isn't noted, or answers aren't one of several classes.
         threads: What the process may compute with on a CPU; None leaves torch's setting. The work
             of the first batch says how many threads the others get.
     """
@@ -71,6 +74,8 @@ class Measure:
     outputs: int | None = None
     threads: Threads | None = None
     parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    notes_right: bool = False
+    right: Tensor | None = field(default=None, init=False)
 
     def __call__(
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None = None
@@ -117,6 +122,8 @@ class Measure:
         rows = length(columns)
         counted: list[Tensor] = []
         right = {name: Share() for name in self.parts}
+        each: list[Tensor] = []
+        every = range(self.problem.classes if self.notes_right else 0)
         for logits, targets in self._predictions(model, updater, columns):
             loss += self.criterion(logits, targets) * len(targets)
             answers = self.problem.scored(widened(logits))
@@ -126,9 +133,12 @@ class Measure:
                 share.take(logits, targets, self.parts[name])
             for metric in self.metrics.values():
                 metric.update(answers, truths)
+            if every:
+                each.append(self.problem.correct(logits, targets, every).cpu())
             if classes is not None:
                 known += self.problem.correct(logits, targets, classes).sum()
 
+        self.right = torch.cat(each) if each else None
         result = self._computed(counted, rows)
         result["loss"] = float(loss) / rows
         shares = {name: share.value for name, share in right.items()}

@@ -36,18 +36,27 @@ class Chunk:
         val: Columns to choose the best epoch by; None where there are none.
         tests: name -> columns to measure on.
         is_last: Whether the whole of what was read has been trained on with it.
+        seen: How many of the tests are of this chunk or an earlier one; None: all of them.
     """
 
     train: Columns
     val: Columns | None
     tests: dict[str, Test] = field(default_factory=dict)
     is_last: bool = True
+    seen: int | None = None
+
+    @property
+    def tests_seen(self) -> list[str]:
+        """The names of the tests of this chunk and of earlier ones."""
+        return list(self.tests)[: self.seen]
 
 
 def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     """Read the job's data; from then on the config's objective is that of what is predicted."""
     source = job.build("data")
-    source.marker = job.build("scenario").marks
+    scenario = job.build("scenario")
+    source.marker = scenario.marks
+    source.ends = scenario.ends
     if job.ranks.first:
         source.show = job.show
 
@@ -56,7 +65,7 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
         seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training
     )
     if job.ranks.first:
-        for text in data.notes:
+        for text in [*data.notes, *scenario.notes]:
             job.emit({"event": "report", "text": text, "always": True})
 
     job.config["objective"] = objective_of(job.config["objective"], data.problem)

@@ -16,15 +16,18 @@ from renate.jobs.identity import content
 from renate.jobs.running.loggers import end, log_to_all
 from renate.jobs.saved.published import trusted
 from renate.jobs.saved.restore import Saved
+from renate.jobs.scoring.cost import state_size
 from renate.jobs.scoring.matrix import (
     VALIDATION,
     Shown,
+    Sizes,
     by_chunk,
     matrix_of,
     name_of_test,
     summarise,
     value_of,
 )
+from renate.jobs.scoring.measured import Right
 from renate.jobs.update import update
 from renate.seeds import derive
 from renate.state.contents import metrics_from
@@ -47,6 +50,8 @@ def run(job: Job) -> dict[str, Any]:
     if job.config["objective"]["metric"] is not None:
         tests |= validations_of(job, scenario, data)
 
+    sizes = {name: length(test.columns) for name, test in tests.items()}
+    right: Right = {}
     history = ranks.broadcast(lambda: [scores_of(state, version) for version in published])
     shown = Shown(data.problem.metric, data.problem.mode)
     for index in range(len(history), scenario.chunks):
@@ -60,10 +65,14 @@ def run(job: Job) -> dict[str, Any]:
         saved = Saved.read(state, newest, ranks, trusted(job)) if newest else None
         if saved:
             saved.scores = history[-1]["after"]
+            saved.right = right
 
         is_last = number == scenario.chunks
-        chunk: Chunk = replace(cut(job, scenario, data, index), tests=tests, is_last=is_last)
+        seen = number * len(data.test)
+        own = cut(job, scenario, data, index)
+        chunk: Chunk = replace(own, tests=tests, is_last=is_last, seen=seen)
         done = update(part, data, chunk, state, state, saved)
+        right = done.right
         if ranks.first:
             publish(state, part.record.id)
 
@@ -71,9 +80,9 @@ def run(job: Job) -> dict[str, Any]:
             {"before": done.before, "after": done.after, "counts": done.counts, "value": done.value}
         )
         if ranks.first:
-            write_matrix(job, history, shown)
+            write_matrix(job, history, shown, sizes)
 
-        summary = summarise(history, shown)
+        summary = summarise(history, shown, sizes)
         log_to_all(part, summary, int(done.counts["steps"]))
         end(part)
         average = summary[shown.average]
@@ -81,23 +90,29 @@ def run(job: Job) -> dict[str, Any]:
         job.emit({"event": "report", "text": text, "always": True})
 
     if ranks.first:
-        write_matrix(job, history, shown)
+        write_matrix(job, history, shown, sizes)
 
-    return _outcome(job, state, history, shown)
+    return _outcome(job, state, history, shown, sizes)
 
 
-def _outcome(job: Job, state: State, history: list[dict[str, Any]], shown: Shown) -> dict[str, Any]:
+def _outcome(
+    job: Job, state: State, history: list[dict[str, Any]], shown: Shown, sizes: Sizes
+) -> dict[str, Any]:
     """What a stream answers; all processes must call it."""
     newest = job.ranks.broadcast(state.newest)
     speeds = [row["counts"]["examples_per_second"] for row in history]
+    peaks = [row["counts"].get("peak_memory_bytes") for row in history]
+    known = [peak for peak in peaks if peak is not None]
 
     return {
         "value": value_of(history, shown, job.config["objective"]["metric"]),
-        "metrics": summarise(history, shown),
+        "metrics": summarise(history, shown, sizes),
         "counts": {
             "steps": sum(row["counts"]["steps"] for row in history),
             "examples_per_second": sum(speeds) / len(speeds),
-        },
+        }
+        | ({"peak_memory_bytes": max(known)} if known else {})
+        | state_size(newest),
         "matrix": matrix_of(history, shown.metric),
         "metric": shown.metric,
         "mode": shown.mode,
@@ -198,7 +213,7 @@ def validations_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     }
 
 
-def write_matrix(job: Job, history: list[dict[str, Any]], shown: Shown) -> None:
+def write_matrix(job: Job, history: list[dict[str, Any]], shown: Shown, sizes: Sizes) -> None:
     """Write matrix.json and matrix.csv, and what each update took, into the job's directory."""
     matrix = matrix_of(history, shown.metric)
     names = list(by_chunk(history[0]["after"], shown.metric))
@@ -208,7 +223,7 @@ def write_matrix(job: Job, history: list[dict[str, Any]], shown: Shown) -> None:
         "mode": shown.mode,
         shown.metric: matrix,
         "updates": [row["counts"] for row in history],
-        "metrics": summarise(history, shown),
+        "metrics": summarise(history, shown, sizes),
     }
     write_json(job.directory.path / "matrix.json", content)
 

@@ -36,9 +36,18 @@ from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
-from renate.jobs.scoring.judged import judging_of
-from renate.jobs.scoring.measured import flat, measure_of, old_and_new, score
+from renate.jobs.scoring.cost import begin_peak, peak_memory, state_size
+from renate.jobs.scoring.judged import Judging, judging_of
+from renate.jobs.scoring.measured import (
+    Right,
+    flat,
+    flips_between,
+    measure_of,
+    old_and_new,
+    score,
+)
 from renate.jobs.scoring.regression_set import carried_on
+from renate.jobs.scoring.untrained import with_more_models
 from renate.jobs.scoring.verdicts import gate_of, told
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
@@ -55,7 +64,8 @@ Scores = dict[str, dict[str, float]]
 class Updated:
     """What an update leaves: scores before and after, counts and seconds, and its candidate.
 
-    Of several processes only the first one has the candidate.
+    Of several processes only the first one has the candidate, and knows which of its answers to
+    the tests are right.
     """
 
     before: Scores
@@ -64,6 +74,7 @@ class Updated:
     counts: dict[str, float]
     candidate: Manifest | None
     version: int | None = None
+    right: Right = field(default_factory=dict)
     gate: dict[str, Any] = field(default_factory=dict)
 
 
@@ -165,21 +176,20 @@ def update(
     at `to`.
     """
     began = time.monotonic()
+    begin_peak(device_of(job.config["trainer"]))
     judging = judging_of(job, data, chunk, at, to, saved)
     learning = _prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
     measure.parts = old_and_new(data.problem, saved)
-    published = measure
-    if saved and not saved.scores:
-        published = measure_as_published(job, measure, saved)
-    if judging and job.ranks.first:
-        judging.look_before(published, model, updater)
-    before = _scores_before(job, learning, published, chunk, saved)
+    before, right_before = _before(job, learning, measure, chunk, saved, judging)
 
     outcome = _trained(job, learning, measure, chunk)
 
-    after = score(measure, model, updater, chunk.tests, job.ranks)
+    right: Right = {}
+    after = score(measure, model, updater, chunk.tests, job.ranks, right)
+    flipped = job.ranks.broadcast(lambda: flips_between(right_before, right, chunk.tests_seen))
+    counts = outcome.counts | flipped | peak_memory(learning.device)
     log_to_all(job, flat(after), int(outcome.counts["steps"]))
     verdict = None
     if judging and job.ranks.first:
@@ -190,19 +200,24 @@ def update(
     merge(learning.memory, job.ranks)
     seconds = time.monotonic() - began
 
-    metrics = {"before": before, "after": after, "counts": outcome.counts, "value": outcome.value}
+    metrics = {"before": before, "after": after, "counts": counts, "value": outcome.value}
     candidate = None
     if job.ranks.first:
         lineage = lineage_of(job, data, seconds) | gate_of(verdict)
-        source = (at, saved.manifest) if saved else None
-        base = saved.newest if saved else None
+        source = None
+        base = None
+        if saved:
+            source = (at, saved.manifest)
+            base = saved.newest
+
         files = state_files(job, learning.node, data, model, updater, metrics)
         kept = judging.files(chunk.val) if judging else carried_on(saved)
         files = chain(files, kept, reference_files(job, saved, chunk.train, chunk.val))
         files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
         candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage, base=base)
-    counts = outcome.counts | {"seconds": seconds}
-    return Updated(before, after, outcome.value, counts, candidate, gate=gate_of(verdict))
+    counts = counts | {"seconds": seconds} | state_size(candidate)
+    gate = gate_of(verdict)
+    return Updated(before, after, outcome.value, counts, candidate, right=right, gate=gate)
 
 
 def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learning:
@@ -242,13 +257,34 @@ def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learni
     return Learning(number, device, kept, model, updater, memory, example)
 
 
-def _scores_before(
-    job: Job, learning: Learning, measure: Measure, chunk: Chunk, saved: Saved | None
-) -> Scores:
-    """Of the version in use, as it was published; of an untrained model at a first update."""
-    if saved and saved.scores:
-        return saved.scores
-    return score(measure, learning.model, learning.updater, chunk.tests, job.ranks)
+def _before(
+    job: Job,
+    learning: Learning,
+    measure: Measure,
+    chunk: Chunk,
+    saved: Saved | None,
+    judging: Judging | None,
+) -> tuple[Scores, Right]:
+    """Scores of the version in use, as it was published, and which of its answers are right; the
+    gate looks at them. At a first update the scores are of untrained models.
+    """
+    model, updater = learning.model, learning.updater
+    if saved is None:
+        first = score(measure, model, updater, chunk.tests, job.ranks)
+        return with_more_models(job, measure, updater, chunk.tests, first), {}
+
+    right_is_known = job.ranks.broadcast(lambda: bool(saved.right))
+    known = bool(saved.scores) and (right_is_known or not measure.problem.classes)
+    if not known:
+        measure = measure_as_published(job, measure, saved)
+    if judging and job.ranks.first:
+        judging.look_before(measure, model, updater)
+    if known:
+        return saved.scores, saved.right
+
+    right: Right = {}
+    found = score(measure, model, updater, chunk.tests, job.ranks, right)
+    return saved.scores or found, right
 
 
 def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fitted:

@@ -32,11 +32,13 @@ class Policy(ABC):
     Attributes:
         forgets: Whether anything that was offered may be gone later.
         shared: Whether it knows how to be one memory in several shards.
+        needs: Per-example fields that it decides by, which the updater must offer.
         seed: Of its random numbers; set by the memory, part of the state.
     """
 
     forgets: ClassVar[bool] = True
     shared: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
     seed: int = 0
 
     def __init__(self, capacity: int | None) -> None:

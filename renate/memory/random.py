@@ -18,10 +18,13 @@ _GOLDEN, _A, _B = (
 )
 _S30, _S27, _S31, _S11 = (np.uint64(s) for s in (30, 27, 31, 11))
 
-# Streams: an example's key, a draw, the rank of a class among those with as many examples.
+# Streams: an example's key, a draw, the rank of a class among those with as many examples; by whom
+# one that is kept is challenged, and whether it gives way.
 KEYS = 0
 DRAWS = 1
 CLASSES = 2
+CHOICES = 3
+SWAPS = 4
 BLOCK = 4096  # numbers made at a time
 
 

@@ -24,9 +24,6 @@ from tests.compat.scripts import HERE, bring
 
 syne_tune = pytest.importorskip("syne_tune.config_space")
 ROLE = "arn:aws:iam::123456789012:role/renate"
-# Done when their method is built; until then each is refused by name.
-BUILT = [method.name for method in METHODS if method.option in options_of("updater")]
-WAITING = pytest.mark.xfail(strict=True, raises=ConfigError, reason="comes with its own issue")
 
 
 @pytest.fixture
@@ -269,26 +266,13 @@ def test_the_space_of_the_page(asked: list[Any], capsys: pytest.CaptureFixture[s
     assert said.count("memory_batch_size: whole numbers from 1 to 32 are drawn") == 1
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(m.name, marks=[] if m.name in BUILT else WAITING) for m in METHODS]
-)
+@pytest.mark.parametrize("name", [method.name for method in METHODS])
 def test_updaters(asked: list[Any], name: str) -> None:
     for spelling in (name, name.replace("-", ""), name.lower()):
         config = config_of(asked, updater=spelling)
         method = next(method for method in METHODS if method.name == name)
         file = options_of("updater")[method.option]
         assert config.updater._target_ in file.read_text()
-
-
-@pytest.mark.parametrize(
-    "method", [m for m in METHODS if m.name not in BUILT], ids=lambda m: m.name
-)
-def test_updaters_that_come_later_are_refused_by_name(asked: list[Any], method: Any) -> None:
-    with pytest.raises(ConfigError) as error:
-        config_of(asked, updater=method.name)
-    assert f"updater='{method.name}': this package hasn't got it yet" in str(error.value)
-    assert f"updater='{method.instead}'" in str(error.value)
-    assert method.instead in BUILT
 
 
 def test_keys_of_offline_er_and_gdumb(asked: list[Any]) -> None:
@@ -328,6 +312,9 @@ def test_keys_of_offline_er_and_gdumb(asked: list[Any]) -> None:
         ("CLS-ER", {"plastic_model_update_weight": 0.5}, "plastic_decay", 0.5),
         ("CLS-ER", {"stable_model_update_probability": 1.0}, "stable_frequency", 1.0),
         ("CLS-ER", {"plastic_model_update_probability": 0.3}, "plastic_frequency", 0.3),
+        ("LearningToPrompt", {"prompt_sim_loss_weight": 0.3}, "match_weight", 0.3),
+        ("LearningToPromptReplay", {"memory_batch_size": 6}, "replay_batch_size", 6),
+        ("LearningToPromptReplay", {}, "match_weight", 0.5),
         ("Avalanche-EWC", {}, "strength", 0.4),
         ("Avalanche-EWC", {"ewc_lambda": 3.0}, "strength", 3.0),
         ("Avalanche-LwF", {"alpha": 0.5}, "alpha", 0.5),
@@ -343,6 +330,8 @@ def test_keys_of_the_other_updaters(
 
 def test_what_repeated_distillation_keeps(asked: list[Any]) -> None:
     assert config_of(asked, {"memory_size": 90}, updater="RD").memory.capacity == 90
+    for name in ("Avalanche-iCaRL", "LearningToPromptReplay"):
+        assert config_of(asked, {"memory_size": 70}, updater=name).memory.capacity == 70
     assert config_of(asked, updater="Avalanche-EWC").memory._target_.endswith("NoMemory")
 
 
@@ -616,7 +605,6 @@ def test_every_documented_key_has_a_test_that_shows_it() -> None:
     shown += parameters_of(test_keys_of_offline_er_and_gdumb).replace('"', "'")
     keys = {*COMMON, *REPLAY, *SPECIAL}
     for method in METHODS:
-        if method.name in BUILT:
-            keys |= {*method.keys}
+        keys |= {*method.keys}
     missing = sorted(key for key in keys if f"'{key}'" not in shown)
     assert not missing

@@ -10,7 +10,7 @@ import pytest
 from renate.compat.files.description import describe
 from renate.compat.space.domains import as_override, is_domain
 from renate.compat.space.keys import Translation
-from renate.compat.space.methods import method_for
+from renate.compat.space.methods import method_named
 from renate.errors import ConfigError
 from renate.launchers.sweeps.request.space import domain_in
 from renate.tuning.space import Domain
@@ -132,7 +132,7 @@ def test_whole_keys_get_whole_numbers(
     Path("my_config.py").write_text(CONFIG)
     space = {"width": 3, "learning_rate_scheduler": "StepLR"} | {key: domain}
     translation = Translation(
-        space, method_for("ER"), describe("my_config.py"), None, lambda text: None
+        space, method_named("ER"), describe("my_config.py"), None, lambda text: None
     )
     lines = dict(line.lstrip("+").split("=", 1) for line in translation.overrides())
     assert domain_in("key", lines[WHOLE_KEYS[key]]) == expected
@@ -141,7 +141,7 @@ def test_whole_keys_get_whole_numbers(
 def test_a_choice_of_several_widths_stays_one(workdir: Path) -> None:
     Path("my_config.py").write_text(CONFIG)
     space = {"width": 3, "widths": syne_tune.choice([(8, 8), (8, 4)])}
-    translation = Translation(space, method_for("ER"), describe("my_config.py"), None, print)
+    translation = Translation(space, method_named("ER"), describe("my_config.py"), None, print)
     lines = dict(line.lstrip("+").split("=", 1) for line in translation.overrides())
     assert domain_in("key", lines["config_file.widths"]).choices == ("[8,8]", "[8,4]")
 

@@ -244,7 +244,7 @@ def test_the_page(workdir: Path) -> None:
         ),
         (
             lambda net: by_method.SPeftModelUpdater(net, nn.CrossEntropyLoss()),
-            "updater='SPeft': this package hasn't got it yet",
+            "model: RenateWrapper takes no prompts: model=vit for images",
         ),
         (lambda net: FineTuningModelUpdater("net", nn.CrossEntropyLoss()), "model is a str"),
         (lambda net: FineTuningModelUpdater(net, "loss"), "loss_fn returned a str"),

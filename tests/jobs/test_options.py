@@ -47,6 +47,7 @@ NEEDS = {
     ("lr_scheduler", "multistep"): ["lr_scheduler.milestones=[1]"],
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("memory", "infinite"): ["updater=joint"],
+    ("memory", "gradient_diverse"): ["updater=gss"],
     ("tuner", "syne_tune/any"): [
         "tuner.proposer.scheduler=syne_tune.optimizer.baselines.RandomSearch"
     ],

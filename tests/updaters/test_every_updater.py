@@ -285,7 +285,7 @@ def test_it_forgets_less_than_fine_tuning(name: str) -> None:
         memory = memory_of(memory_option(which), capacity=200)
         small = Small.of(which, model=model, memory=memory, outputs=10, lr=0.1)
         for data in train:
-            small.update(data, batch_size=16, epochs=15)
+            small.update(data, batch_size=16, epochs=8)
         right = [small.answers(part["inputs"]).argmax(1) == part["targets"] for part in test]
         kept[which] = float(right[0].float().mean())
         assert float(right[1].float().mean()) > 0.5 or which == name

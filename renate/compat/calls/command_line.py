@@ -12,7 +12,7 @@ from renate.compat.calls.running import tell_once
 from renate.compat.calls.training import run_training_job
 from renate.compat.files.description import Description, describe
 from renate.compat.names.defaults import TASK_ID, WORKING_DIRECTORY
-from renate.compat.space.methods import method_for
+from renate.compat.space.methods import method_named
 from renate.errors import ConfigError, RenateError
 from renate.launchers.sweeps.request.space import domain_in
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if getattr(asked, name) is not None:
                 tell_once(f"--{name} has no meaning here, and is left out")
 
-        method_for(asked.updater)
+        method_named(asked.updater)
         run_training_job(
             mode=asked.mode if asked.metric else None,
             config_space=space,

@@ -11,7 +11,7 @@ from renate.compat.calls.running import run, tell_once
 from renate.compat.calls.schedulers import limits_of, tuner_of
 from renate.compat.names.defaults import TASK_ID, WORKING_DIRECTORY
 from renate.compat.space.keys import Translation
-from renate.compat.space.methods import method_for
+from renate.compat.space.methods import method_named
 
 
 @by_name(renamed={"state_url": "input_state_url", "next_state_url": "output_state_url"})
@@ -105,7 +105,7 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
     """
     space = dict(config_space or {})
     description = lines.description_of(config_file, source_dir)
-    translation = Translation(space, method_for(updater), description, max_epochs, tell_once)
+    translation = Translation(space, method_named(updater), description, max_epochs, tell_once)
     tell_of_differences(translation, input_state_url)
 
     settings = {

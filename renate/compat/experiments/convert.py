@@ -11,7 +11,7 @@ from renate.compat.calls.running import tell_once
 from renate.compat.files.description import Description
 from renate.compat.space.keys import Translation
 from renate.compat.space.learning_rate import OF_SCHEDULES, SCHEDULE
-from renate.compat.space.methods import method_for
+from renate.compat.space.methods import method_named
 from renate.errors import ConfigError, nearest
 
 # What a file may name besides its own keys -> the folder beside it with such files.
@@ -176,7 +176,7 @@ def _model(content: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
 
 def _updater(content: dict[str, Any], path: Path) -> tuple[dict[str, str], dict[str, Any]]:
     """What is left is a config_space."""
-    method = method_for(content.pop("updater", "ER"))
+    method = method_named(content.pop("updater", "ER"))
     for key in [key for key in content if key in LEFT_OUT or key.startswith(EXPECTED)]:
         if key in ("backend", "job_name"):
             tell_once(f"{key}={content[key]}: not of the experiment, say it in the command")

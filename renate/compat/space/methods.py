@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from renate.errors import ConfigError, nearest
-from renate.launchers.composing.conf import options_of
 
 WEIGHTS = {
     "alpha": "updater.alpha",
@@ -14,6 +13,9 @@ WEIGHTS = {
 }
 LOSS = {name: WEIGHTS[name] for name in ("loss_weight", "loss_normalization")}
 COPIES = ("stable", "plastic")
+
+PROMPTS = {"prompt_sim_loss_weight": "updater.match_weight"}
+EACH = "LearningToPrompt: each example picks its own prompts, whatever per_batch_prompt says"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,6 @@ class Method:
         option: Of our group `updater`.
         replays: Whether it draws from a memory of limited size.
         keys: Key of its own -> ours.
-        instead: What comes nearest, until there is such an option.
         note: What is told when it is used.
         memory: Our option of the group `memory`; None leaves it to the updater.
     """
@@ -34,7 +35,6 @@ class Method:
     option: str
     replays: bool = True
     keys: Mapping[str, str] = field(default_factory=dict)
-    instead: str = "ER"
     note: str | None = None
     memory: str | None = None
 
@@ -53,7 +53,6 @@ METHODS = (
         "POD-ER",
         "pod_er",
         keys=WEIGHTS | {"distillation_type": "updater.pooling", "normalize": "updater.normalize"},
-        instead="DER",
     ),
     Method(
         "CLS-ER",
@@ -63,7 +62,6 @@ METHODS = (
             **{f"{copy}_model_update_weight": f"updater.{copy}_decay" for copy in COPIES},
             **{f"{copy}_model_update_probability": f"updater.{copy}_frequency" for copy in COPIES},
         },
-        instead="DER",
     ),
     Method(
         "Super-ER",
@@ -84,7 +82,6 @@ METHODS = (
             "pod_distillation_type": "updater.pod.pooling",
             "pod_normalize": "updater.pod.normalize",
         },
-        instead="DER",
     ),
     Method(
         "Offline-ER",
@@ -96,7 +93,6 @@ METHODS = (
         "repeated_distillation",
         replays=False,  # as GDumb's, its memory is what is trained on
         keys={"memory_size": "memory.capacity"},
-        instead="DER",
         note="RD: its expert is trained by updater.expert_epochs, expert_lr and expert_batch_size",
     ),
     Method(
@@ -105,15 +101,21 @@ METHODS = (
         replays=False,  # nothing is drawn from its memory besides a batch: it is what is trained on
         keys={"memory_size": "memory.capacity", "reset": "updater.reset"},
     ),
-    Method("LearningToPrompt", "l2p", replays=False, instead="FineTuning"),
-    Method("LearningToPromptReplay", "l2p_replay", instead="ER"),
-    Method("SPeft", "s_prompts", replays=False, instead="FineTuning"),
+    Method("LearningToPrompt", "l2p", replays=False, keys=PROMPTS, note=EACH),
+    Method(
+        "LearningToPromptReplay",
+        "l2p_replay",
+        replays=False,  # it draws a number of examples, never a fraction of the batch
+        keys=PROMPTS
+        | {"memory_size": "memory.capacity", "memory_batch_size": "updater.replay_batch_size"},
+        note=EACH,
+    ),
+    Method("SPeft", "s_prompts", replays=False),
     Method(
         "Avalanche-EWC",
         "ewc",
         replays=False,
         keys={"ewc_lambda": "updater.strength"},
-        instead="FineTuning",
         note="Avalanche-EWC: the updater ewc of this package, with one running Fisher information",
         memory="none",
     ),
@@ -122,11 +124,16 @@ METHODS = (
         "lwf",
         replays=False,
         keys={"alpha": "updater.alpha", "temperature": "updater.temperature"},
-        instead="FineTuning",
         note="Avalanche-LwF: the updater lwf of this package, without Avalanche",
         memory="none",
     ),
-    Method("Avalanche-iCaRL", "icarl", instead="ER"),
+    Method(
+        "Avalanche-iCaRL",
+        "icarl",
+        replays=False,  # its memory is trained on besides the new data, and nothing is drawn
+        keys={"memory_size": "memory.capacity"},
+        note="Avalanche-iCaRL: the updater icarl of this package, without Avalanche",
+    ),
 )
 
 
@@ -136,7 +143,7 @@ def plain(name: str) -> str:
 
 
 def method_named(name: str) -> Method:
-    """Find one of Renate's updaters, whether or not this package has it.
+    """Find one of Renate's updaters.
 
     Raises:
         ConfigError: Renate had none of that name.
@@ -152,19 +159,3 @@ def method_named(name: str) -> Method:
         )
 
     return known[plain(name)]
-
-
-def method_for(name: str) -> Method:
-    """Find one of Renate's updaters that this package has.
-
-    Raises:
-        ConfigError: There is none of that name, or none yet.
-    """
-    method = method_named(name)
-    if method.option not in options_of("updater"):
-        raise ConfigError(
-            f"updater='{method.name}': this package hasn't got it yet; the nearest that it has is "
-            f"updater='{method.instead}'"
-        )
-
-    return method

@@ -21,7 +21,7 @@ from renate.compat.files.passed import PassedData, PassedFunctions, load
 from renate.compat.models.renate_module import RenateModule
 from renate.compat.names.defaults import SEED, TASK_ID, WORKING_DIRECTORY
 from renate.compat.space.keys import Translation
-from renate.compat.space.methods import METHODS, Method, method_for
+from renate.compat.space.methods import METHODS, Method, method_named
 from renate.errors import ConfigError
 from renate.jobs.passed_objects import folder_of
 from renate.jobs.passed_objects.held import Held
@@ -162,7 +162,7 @@ class ModelUpdater:
         if not isinstance(model, nn.Module):
             raise ConfigError(f"{name}: model is a {type(model).__name__}, expected a network")
 
-        return method_for(self.method)
+        return method_named(self.method)
 
     def update(
         self,

@@ -1,4 +1,4 @@
-"""Whether an updater learns what is predicted."""
+"""Whether an updater learns what is predicted, and fits its memory."""
 
 from renate.errors import ConfigError
 from renate.problems.base import Problem
@@ -20,4 +20,19 @@ def check_problem(updater: Updater, problem: Problem) -> None:
             f"problem={problem.name}: {type(updater).__name__} learns "
             f"{' and '.join(updater.problems)} alone: "
             "take an updater that learns any, as updater=er"
+        )
+
+
+def check_offers(updater: Updater) -> None:
+    """Return if an updater offers its memory what the policy decides by.
+
+    Raises:
+        ConfigError: It doesn't.
+    """
+    policy = updater.memory.policy
+    lacking = [name for name in policy.needs if name not in updater.fields]
+    if lacking:
+        raise ConfigError(
+            f"memory: a {policy.name} decides by each example's '{lacking[0]}', which "
+            f"{type(updater).__name__} doesn't offer: memory=reservoir, or updater=gss"
         )

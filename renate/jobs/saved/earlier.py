@@ -6,6 +6,7 @@ from renate.errors import StateError
 from renate.jobs.context import Job
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
+from renate.jobs.scoring.cost import state_size
 from renate.jobs.scoring.measured import flat
 from renate.state.aliases.verdict import KEY
 from renate.state.contents import metrics_from
@@ -92,6 +93,7 @@ def result_of_version(to: State, manifest: Manifest) -> dict[str, Any]:
     if manifest.parent:
         before = found["before"]
 
-    counts = found["counts"] | {"seconds": manifest.lineage.get("seconds", 0.0)}
+    seconds = {"seconds": manifest.lineage.get("seconds", 0.0)}
+    counts = found["counts"] | seconds | state_size(manifest)
     result = result_of(found["value"], found["after"], before, counts, to, manifest.version)
     return result | {key: manifest.lineage[key] for key in (KEY,) if key in manifest.lineage}

@@ -49,6 +49,7 @@ class Saved:
         deploy: model.json: the model's config with its sizes, labels, test transform, predicting
             updater.
         scores: Its scores on the tests at hand, where they are known already (in a stream).
+        right: Which of its answers to the tests at hand are right, where that is known already.
         trust: Modules of the user's own that its config may name.
         newest: The newest version of its state, where that is another one.
     """
@@ -57,6 +58,7 @@ class Saved:
     manifest: Manifest
     deploy: dict[str, Any]
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    right: dict[str, torch.Tensor] = field(default_factory=dict)
     trust: Sequence[str] = ()
     newest: int | None = None
 

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 from renate import metrics
 
 Scores = Mapping[str, Mapping[str, float]]  # test name -> metric -> value
+Sizes = Mapping[str, int]  # test name -> its examples
 
 SEPARATOR = ","  # in a test's name, between its chunk and which of several test sets it is
 # How the scores of a chunk's validation data are named beside those of its tests
 VALIDATION = "validation of "
+NEGATIVE = "negative_flip_rate"  # of each update but the first, see `renate.metrics.flips`
 
 
 class Shown(NamedTuple):
@@ -90,14 +92,35 @@ def value_of(history: list[dict[str, Any]], shown: Shown, objective: str | None)
     if objective.startswith("val_"):
         return fmean(matrix_of(history, objective.removeprefix("val_"), VALIDATION)[-1])
 
-    return summarise(history, shown, VALIDATION)[objective]
+    return summarise(history, shown, part=VALIDATION)[objective]
 
 
-def summarise(history: list[dict[str, Any]], shown: Shown, part: str = "") -> dict[str, float]:
-    """The stream's metrics after the updates so far; see renate/metrics.py for the definitions."""
+def summarise(
+    history: list[dict[str, Any]], shown: Shown, sizes: Sizes | None = None, part: str = ""
+) -> dict[str, float]:
+    """The stream's metrics after the updates so far; see renate/metrics.py for the definitions.
+
+    Args:
+        history: What each update was measured to be.
+        shown: The metric.
+        sizes: Of the tests, for what each example counts alike in; None leaves that out.
+        part: "" for the test data, `VALIDATION` for the validation data.
+    """
     matrix = matrix_of(history, shown.metric, part)
     untrained = list(by_chunk(history[0]["before"], shown.metric, part).values())
     result = metrics.of_stream(matrix, untrained, shown.metric, shown.mode)
+
+    if sizes is not None:
+        found = [(name, n) for name, n in sizes.items() if not name.startswith(VALIDATION)]
+        counted: dict[str, int] = {}
+        for name, n in found:
+            chunk = name.partition(SEPARATOR)[0]
+            counted[chunk] = counted.get(chunk, 0) + n
+        result[f"micro_{shown.average}"] = metrics.micro_average(matrix, [*counted.values()])
+
+    rates = [row["counts"][NEGATIVE] for row in history if NEGATIVE in row.get("counts", {})]
+    if rates:
+        result[NEGATIVE] = fmean(rates)
 
     masked = list(by_chunk(history[-1]["after"], "task_accuracy").values())[: len(matrix)]
     if masked:

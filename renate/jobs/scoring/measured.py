@@ -16,10 +16,13 @@ from renate.jobs.chunks import Test
 from renate.jobs.context import Job
 from renate.jobs.saved.restore import Saved
 from renate.libraries.torchmetrics import measure_alone
+from renate.metrics import flips
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
 from renate.threads import Threads
 from renate.updaters.base import Updater
+
+Right = dict[str, torch.Tensor]  # test name -> whether each answer is right, bool [N]
 
 
 def measure_of(
@@ -106,18 +109,30 @@ def score(
     updater: Updater,
     tests: Mapping[str, Test],
     ranks: Ranks = ALONE,
+    right: Right | None = None,
 ) -> dict[str, dict[str, float]]:
     """Return test name -> metric -> value.
+
+    Args:
+        measure: Measures.
+        model: What is measured.
+        updater: Says how it predicts.
+        tests: On what.
+        ranks: Of several processes the first one measures.
+        right: Is given which answers are right, in the first process.
 
     Raises:
         JobError: One of them is no number.
     """
 
     def measured() -> dict[str, dict[str, float]]:
-        return {
-            name: measure(model, updater, test.columns, test.classes)
-            for name, test in tests.items()
-        }
+        found: dict[str, dict[str, float]] = {}
+        measure.notes_right = right is not None
+        for name, test in tests.items():
+            found[name] = measure(model, updater, test.columns, test.classes)
+            if right is not None and measure.right is not None:
+                right[name] = measure.right
+        return found
 
     scores = ranks.broadcast(measured)
     for test, found in scores.items():
@@ -151,3 +166,14 @@ def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     if len(scores) > 1:
         result |= {f"test_{name}/{test}": v for test, s in scores.items() for name, v in s.items()}
     return result
+
+
+def flips_between(old: Right, new: Right, tests: Sequence[str]) -> dict[str, float]:
+    """Return how answers changed, see `renate.metrics.flips`, over all examples of tests together;
+    nothing where one of both versions wasn't measured on them.
+    """
+    both = [name for name in tests if name in old and name in new]
+    if not both:
+        return {}
+
+    return flips(torch.cat([old[name] for name in both]), torch.cat([new[name] for name in both]))

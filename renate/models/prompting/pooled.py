@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -36,11 +37,14 @@ class PooledEncoder(nn.Module):
         encoder: One of transformers'.
         pooling: Of its outputs: `first` or `mean`.
         head: What is pooled -> outputs.
+        prompt_settings: What the model says of its prompts, which comes before what an updater's
+            config does.
     """
 
     encoder: Any
     pooling: str
     head: nn.Linear
+    prompt_settings: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def arguments(self, inputs: ModelInputs) -> tuple[dict[str, Tensor], Tensor | None]:

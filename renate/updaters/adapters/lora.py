@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from renate.updaters.adapters.low_rank import ADAPTER, LowRank, slot
+from renate.updaters.adapters.injected import ADAPTER, slot
+from renate.updaters.adapters.low_rank import LowRank
 
 
 class LoRA(LowRank):

@@ -1,7 +1,5 @@
 """What updaters share that train low-rank changes of a model's layers."""
 
-import re
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -10,15 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
-from renate.errors import ConfigError
 from renate.extras import load
+from renate.updaters.adapters.injected import inject, join
 from renate.updaters.adapters.layers import layers_to_adapt
 from renate.updaters.base import Updater
 from renate.updaters.shared.bounds import at_least_0, at_least_1
 from renate.updaters.shared.features import head_of
 from renate.updaters.shared.replay import with_past
-
-ADAPTER = "default"  # what peft calls the only one
 
 
 class LowRank(Updater):
@@ -99,23 +95,11 @@ class LowRank(Updater):
         peft = load("peft", "hf", f"updater: {type(self).__name__}")
         head = head_of(model, self.problem.outputs)
         self._trained = {each: each.requires_grad for each in model.parameters()}
-        config = peft.LoraConfig(
-            r=self.rank,
-            lora_alpha=self.alpha,
-            lora_dropout=self.dropout,
-            target_modules="|".join(re.escape(name) for name in self.names),
-        )
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                peft.inject_adapter_in_model(config, model, adapter_name=ADAPTER)
-        except ValueError as error:
-            raise ConfigError(f"updater.layers: {str(error).splitlines()[0]}") from error
-
+        settings = {"r": self.rank, "lora_alpha": self.alpha, "lora_dropout": self.dropout}
+        self.adapted = inject(peft, model, self.names, settings)
         for parameter in head.parameters():
             parameter.requires_grad_(self._trained[parameter])
 
-        self.adapted = {name: model.get_submodule(name) for name in self.names}
         with torch.no_grad():
             for name, adapter in self.adapted.items():
                 self.begin(name, adapter)
@@ -136,16 +120,9 @@ class LowRank(Updater):
         with torch.no_grad():
             for name, adapter in self.adapted.items():
                 self.leave(name, adapter)
-                adapter.merge()
-                parent, _, own = name.rpartition(".")
-                setattr(model.get_submodule(parent), own, adapter.get_base_layer())
+                join(model, name, adapter)
 
         for parameter, trained in self._trained.items():
             parameter.requires_grad_(trained)
         self.adapted = {}
         self._trained = {}
-
-
-def slot(name: str) -> str:
-    """A layer's name as that of a buffer, which has no dots."""
-    return name.replace(".", "/")

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from renate.updaters.adapters.low_rank import ADAPTER, LowRank, slot
+from renate.updaters.adapters.injected import ADAPTER, slot
+from renate.updaters.adapters.low_rank import LowRank
 from renate.updaters.shared.bounds import at_least_0
 
 

@@ -10,7 +10,7 @@ from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError
 from renate.updaters.base import Updater
 from renate.updaters.shared.features import features_of, freeze_all, head_of
-from renate.updaters.shared.processes import check_alone
+from renate.updaters.shared.passes import check_alone
 
 BEHIND = 100.0  # how far behind all others a class stands of which no example was seen
 
@@ -79,7 +79,7 @@ class FeatureStatistics(Updater):
         Raises:
             ConfigError: Several processes would each have sums of their own.
         """
-        check_alone(self, "adds up")
+        check_alone(self.memory, f"{type(self).__name__} adds up all new data")
         self.rows = length(data)
         self.taken.zero_()
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renate.models.prompting.pooled import Prompts
-from renate.updaters.prompts.growing import Growing
-from renate.updaters.prompts.prompted import Prompted, uniform
+from renate.updaters.prompts.growing import Growing, uniform
+from renate.updaters.prompts.prompted import Prompted
 from renate.updaters.shared.bounds import at_least_0, at_least_1
 
 

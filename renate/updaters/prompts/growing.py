@@ -48,3 +48,8 @@ def make_room(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         saved = tensors.get(f"{name}.past")
         if saved is not None and saved.shape[1:] == part.past.shape[1:] and saved.ndim:
             part.past = part.past.new_zeros(saved.shape)
+
+
+def uniform(*shape: int) -> Tensor:
+    """Return fresh prompts or keys, drawn from -1 to 1 as L2P's and DualPrompt's code has them."""
+    return torch.empty(*shape).uniform_(-1, 1)

@@ -5,9 +5,11 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch
 from renate.models.prompting.pooled import Prompts
-from renate.updaters.prompts.prompted import Prompted, uniform
+from renate.updaters.prompts.growing import uniform
+from renate.updaters.prompts.prompted import Prompted
 from renate.updaters.shared.bounds import at_least_0, at_least_1
 from renate.updaters.shared.replay import with_past
+from renate.updaters.shared.weights import check_count, replay_count
 
 
 class L2P(Prompted):
@@ -22,7 +24,8 @@ class L2P(Prompted):
         selected: How many an example picks, the paper's N.
         length: Tokens of a prompt.
         match_weight: Of drawing keys to the examples that picked them, the paper's λ.
-        replay_batch_size: Past examples in each step; 0 keeps and replays none.
+        replay_batch_size: Past examples in each step: a number, or below 1 a fraction of the
+            batch; 0 keeps and replays none.
     """
 
     def __init__(
@@ -31,11 +34,13 @@ class L2P(Prompted):
         selected: int,
         length: int,
         match_weight: float,
-        replay_batch_size: int,
+        replay_batch_size: float,
     ) -> None:
         super().__init__()
         at_least_1(pool_size=pool_size, selected=selected, length=length)
         at_least_0(match_weight=match_weight, replay_batch_size=replay_batch_size)
+        if replay_batch_size:
+            check_count(replay_batch_size)
         if selected > pool_size:
             raise ValueError(f"selected={selected}: expected at most pool_size={pool_size}")
 
@@ -62,7 +67,11 @@ class L2P(Prompted):
         """Return the criterion of the batch and of past examples, if there are any, plus how far
         their keys are, a scalar; then offer the new ones to the memory.
         """
-        inputs, targets, _ = with_past(self.memory, batch, self.replay_batch_size)
+        count = 0
+        if self.replay_batch_size:
+            count = replay_count(self.replay_batch_size, batch)
+
+        inputs, targets, _ = with_past(self.memory, batch, count)
         logits, added = self.outputs(model, inputs, training=True)
         if self.replay_batch_size:
             self.memory.add(batch)

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
 from renate.data.model_inputs import ModelInputs
-from renate.errors import ConfigError
-from renate.models.prompting.pooled import PooledEncoder, Prompts
+from renate.models.prompting.pooled import Prompts
 from renate.models.prompting.prefixes import make_room as make_room_for_prefixes
 from renate.updaters.base import Updater
+from renate.updaters.prompts.encoder import encoder_of, query_of, take_over
 from renate.updaters.prompts.growing import make_room
 from renate.updaters.shared.features import freeze_all
 
@@ -33,6 +33,7 @@ class Prompted(Updater):
             ConfigError: The model has no encoder that takes prompts.
         """
         whole = encoder_of(model)
+        take_over(self, whole.prompt_settings)
         freeze_all(whole.encoder)
         if self.prefixes:
             make_room_for_prefixes(whole.encoder)
@@ -88,28 +89,3 @@ class Prompted(Updater):
         """Carry the prompts over, which new labels don't change."""
         self.begin_from(before)
         super().grow(model, before)
-
-
-def encoder_of(model: nn.Module) -> PooledEncoder:
-    """Return a model that takes prompts.
-
-    Raises:
-        ConfigError: It takes none.
-    """
-    if not isinstance(model, PooledEncoder):
-        raise ConfigError(
-            f"model: {type(model).__name__} takes no prompts: model=vit for images, "
-            "model=text_transformer for texts"
-        )
-    return model
-
-
-def query_of(model: nn.Module, inputs: ModelInputs) -> Tensor:
-    """Return the features of the encoder without any prompts, [B, D], without gradients."""
-    with torch.no_grad():
-        return encoder_of(model).features(inputs)
-
-
-def uniform(*shape: int) -> Tensor:
-    """Return fresh prompts or keys, drawn from -1 to 1 as L2P's and DualPrompt's code has them."""
-    return torch.empty(*shape).uniform_(-1, 1)

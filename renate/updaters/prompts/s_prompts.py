@@ -7,11 +7,11 @@ from renate.data.batch import Columns
 from renate.data.model_inputs import ModelInputs
 from renate.models.prompting.pooled import Prompts
 from renate.updaters.prompts.centres import centres_of
-from renate.updaters.prompts.growing import Growing
-from renate.updaters.prompts.prompted import Prompted, encoder_of, query_of, uniform
+from renate.updaters.prompts.encoder import encoder_of, query_of
+from renate.updaters.prompts.growing import Growing, uniform
+from renate.updaters.prompts.prompted import Prompted
 from renate.updaters.shared.bounds import at_least_1
-from renate.updaters.shared.passes import seen_as
-from renate.updaters.shared.processes import check_alone
+from renate.updaters.shared.passes import check_alone, seen_as
 
 NO_ANSWER = -100.0  # a domain's head for labels that came later
 
@@ -56,7 +56,7 @@ class SPrompts(Prompted):
         Raises:
             ConfigError: Several processes would each find others.
         """
-        check_alone(self, "clusters")
+        check_alone(self.memory, "updater=s_prompts clusters all new data")
         if int(self.updates):
             head = encoder_of(model).head
             self.weights = torch.cat([self.weights, head.weight.detach()[:, None]], dim=1)

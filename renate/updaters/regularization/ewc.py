@@ -59,15 +59,18 @@ class EWC(Updater):
 
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Add the Fisher information of the new data, and drop anchor here."""
-
-        def squared(gradients: Tensor, losses: Tensor) -> Tensor:
-            squares = gradients.square()
-            if self.fisher == "observed":
-                return squares
-            likelihoods = torch.exp(-losses).to(squares)
-            return squares * likelihoods.view(-1, *[1] * (squares.ndim - 1))
-
         found = mean_over_examples(
-            self, model, data, self.criterion, squared, self.fisher_batch_size
+            self,
+            model,
+            data,
+            self.criterion,
+            torch.square,
+            torch.ones_like if self.fisher == "observed" else likelihoods,
+            self.fisher_batch_size,
         )
         self.anchors.move(model, found, self.gamma)
+
+
+def likelihoods(losses: Tensor) -> Tensor:
+    """Return what negative log-likelihoods [B] stand for."""
+    return torch.exp(-losses)

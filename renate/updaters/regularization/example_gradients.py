@@ -15,8 +15,7 @@ from renate.updaters.base import Updater
 from renate.updaters.regularization.anchors import trained
 
 OfExample = Callable[[Tensor, Tensor], Tensor]  # outputs [1, K], target [1, ...] -> scalar
-# (gradients [B, ...] of a parameter, values [B] of the function) -> [B, ...]
-Taken = Callable[[Tensor, Tensor], Tensor]
+OfEach = Callable[[Tensor], Tensor]  # gradients of a parameter, or the function's values -> alike
 
 
 def example_gradients(
@@ -85,7 +84,8 @@ def mean_over_examples(
     model: nn.Module,
     columns: Columns,
     function: OfExample,
-    taken: Taken,
+    taken: OfEach,
+    factor: OfEach,
     batch_size: int,
 ) -> list[Tensor]:
     """Return the mean over examples of something of their gradients, parameter by parameter.
@@ -98,7 +98,8 @@ def mean_over_examples(
         model: Left as it is.
         columns: The examples, raw.
         function: What gradients are of.
-        taken: What is averaged, from gradients [B, ...] and the function's values [B].
+        taken: What is averaged, from gradients [B, ...].
+        factor: What it is multiplied by, from the function's values [B].
         batch_size: Examples at a time: so many times the trained weights are in memory at once.
     """
     transform = updater.test_transform or updater.memory.transform
@@ -115,8 +116,10 @@ def mean_over_examples(
             if weights is None:
                 weights = torch.ones_like(values)
             weight += weights.sum().double().cpu()
+            factors = weights * factor(values)
             for total, gradient in zip(totals, gradients, strict=True):
-                total += torch.einsum("b,b...->...", weights.to(gradient), taken(gradient, values))
+                rows = taken(gradient).flatten(1)
+                total += (factors.to(rows) @ rows).view_as(total)
 
     memory = updater.memory
     Ranks(memory.rank, memory.ranks).sum_in_place([*totals, weight])

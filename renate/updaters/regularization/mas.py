@@ -1,5 +1,6 @@
 """Memory aware synapses."""
 
+import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
@@ -47,7 +48,8 @@ class MAS(Updater):
             model,
             data,
             lambda outputs, target: outputs.square().sum(),
-            lambda gradients, values: gradients.abs(),
+            torch.abs,
+            torch.ones_like,
             self.importance_batch_size,
         )
         self.anchors.move(model, found, keep=1.0)

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
 from renate.updaters.base import Updater
-from renate.updaters.shared.gradients import gradient_at_hand, gradient_of, set_gradient
+from renate.updaters.replay.gradients import gradient_at_hand, gradient_of, set_gradient
+from renate.updaters.shared.bounds import at_least_1
 
 
 class AGEM(Updater):
@@ -22,8 +23,7 @@ class AGEM(Updater):
 
     def __init__(self, replay_batch_size: int) -> None:
         super().__init__()
-        if replay_batch_size < 1:
-            raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
+        at_least_1(replay_batch_size=replay_batch_size)
         self.replay_batch_size = replay_batch_size
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

@@ -1,14 +1,15 @@
 """Experience replay with a fast and a slow memory of the weights."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renate.data.batch import Batch
-from renate.data.model_inputs import ModelInputs, join
+from renate.data.model_inputs import ModelInputs
 from renate.updaters.base import Updater
 from renate.updaters.shared.averages import AveragedCopy
+from renate.updaters.shared.bounds import at_least_0, at_least_1
 from renate.updaters.shared.distillation import better_of
+from renate.updaters.shared.replay import together
 
 
 class CLSER(Updater):
@@ -40,10 +41,8 @@ class CLSER(Updater):
         replay_batch_size: int,
     ) -> None:
         super().__init__()
-        if consistency < 0:
-            raise ValueError(f"consistency={consistency}: expected 0 or more")
-        if replay_batch_size < 1:
-            raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
+        at_least_0(consistency=consistency)
+        at_least_1(replay_batch_size=replay_batch_size)
         check_average("plastic", plastic_frequency, plastic_decay)
         check_average("stable", stable_frequency, stable_decay)
 
@@ -74,12 +73,8 @@ class CLSER(Updater):
         close = better_of(self.criterion, stable, self.plastic(past.inputs), past.targets)
         distance = F.mse_loss(model(past.inputs), close)
 
-        targets = torch.cat([batch.targets, past.targets])
-        weights = batch.weights
-        if weights is not None and past.weights is not None:
-            weights = torch.cat([weights, past.weights])
-
-        loss = self.mean_loss(model(join(batch.inputs, past.inputs)), targets, weights)
+        inputs, targets, weights = together(batch, past)
+        loss = self.mean_loss(model(inputs), targets, weights)
         self.memory.add(batch)
 
         return loss + self.consistency * distance

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns, length, select
 from renate.updaters.base import Updater
-from renate.updaters.shared.gradients import gradient_at_hand, gradient_of, set_gradient
+from renate.updaters.replay.gradients import gradient_at_hand, gradient_of, set_gradient
 from renate.updaters.shared.passes import check_alone
 
 RIDGE = 1e-6  # on the diagonal of the quadratic programme, as a share of what stands there

@@ -8,9 +8,9 @@ from renate.data.batch import Batch, Columns, select
 from renate.data.items.served import read_all
 from renate.data.model_inputs import ModelInputs
 from renate.updaters.base import Updater
+from renate.updaters.replay.herding import herded_by_class
 from renate.updaters.shared.distillation import Teacher
 from renate.updaters.shared.features import features_of, head_of
-from renate.updaters.shared.herding import herded_by_class
 from renate.updaters.shared.passes import both, check_alone, seen_as
 
 UNSEEN = -2.0  # below each cosine

@@ -5,10 +5,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from renate.data.batch import Batch, select
-from renate.data.model_inputs import join
 from renate.losses.weighted import example_losses
 from renate.updaters.base import Updater
-from renate.updaters.shared.gradients import trained
+from renate.updaters.replay.gradients import trained
+from renate.updaters.shared.replay import together
 
 
 class MIR(Updater):
@@ -44,15 +44,9 @@ class MIR(Updater):
         """Return the criterion, a scalar, of the batch and of the past examples chosen, if there
         are any, as one batch; then offer the new ones to the memory.
         """
-        inputs = batch.inputs
-        targets = batch.targets
-        weights = batch.weights
+        inputs, targets, weights = batch.inputs, batch.targets, batch.weights
         if len(self.memory):
-            past = self._chosen(model, batch)
-            inputs = join(inputs, past.inputs)
-            targets = torch.cat([targets, past.targets])
-            if weights is not None and past.weights is not None:
-                weights = torch.cat([weights, past.weights])
+            inputs, targets, weights = together(batch, self._chosen(model, batch))
 
         loss = self.mean_loss(model(inputs), targets, weights)
         self.memory.add(batch)

@@ -21,7 +21,11 @@ def with_past(
     if not count or not len(memory):
         return batch.inputs, batch.targets, batch.weights
 
-    past = memory.sample(count)
+    return together(batch, memory.sample(count))
+
+
+def together(batch: Batch, past: Batch) -> tuple[ModelInputs, Tensor, Tensor | None]:
+    """Return the inputs, targets and weights of two batches as of one, the first one's before."""
     weights = batch.weights
     if weights is not None and past.weights is not None:
         weights = torch.cat([weights, past.weights])

@@ -324,7 +324,7 @@ def test_a_domain_of_one_example() -> None:
     updater.start(model, alike)
     assert updater.predict(model, alike["inputs"]).isfinite().all()
     updater.memory.ranks = 2
-    with pytest.raises(ConfigError, match="there are 2: trainer.devices=1"):
+    with pytest.raises(ConfigError, match="and 2 processes would .* trainer.devices=1"):
         updater.start(model, alike)
 
 
@@ -344,6 +344,19 @@ def test_a_domain_of_one_example() -> None:
 def test_bounds(name: str, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         updater_of(name, image(), **changes)
+
+
+def test_a_models_own_settings_of_its_prompts_come_first() -> None:
+    model = image()
+    model.prompt_settings = {"pool_size": 6, "length": 2}
+    updater = updater_of("l2p", model)
+    assert updater.pool.shape == (6, 2, 16)
+    model.prompt_settings = {"pool_size": 1}
+    with pytest.raises(ConfigError, match="of its prompts selected=2: expected at most pool_size"):
+        updater_of("l2p", model)
+    model.prompt_settings = {"clusters": 2}
+    with pytest.raises(ConfigError, match="its prompts have a clusters, which L2P hasn't"):
+        updater_of("l2p", model)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,7 +14,7 @@ from renate.data.batch import BatchTransform
 from renate.errors import ConfigError
 from renate.models.own.untouched import untouched
 from renate.updaters.replay.gem import project
-from renate.updaters.shared.herding import herded
+from renate.updaters.replay.herding import herded
 from tests.updaters.small_fit import Small, batch_of, columns_of, memory_of, model_of
 
 
@@ -184,7 +184,9 @@ def test_gem_holds_to_each_update_by_itself() -> None:
 def test_gem_needs_all_of_the_memory() -> None:
     small = Small.of("gem")
     small.updater.memory.bind(seed=0, transform=BatchTransform(), rank=0, ranks=2)
-    with pytest.raises(ConfigError, match=r"updater=gem .* 2 processes .* trainer.devices=1"):
+    with pytest.raises(
+        ConfigError, match=r"GEM holds to what one process sees.* 2: trainer.devices=1"
+    ):
         small.updater.start(small.model, columns_of(1))
 
 

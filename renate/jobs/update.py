@@ -11,7 +11,7 @@ from torch import nn
 from renate.data.base import Data
 from renate.data.batch import Batch
 from renate.data.scenarios import Scenario
-from renate.errors import NothingNewError, StateError
+from renate.errors import NothingNewError
 from renate.fitting.fit import Fitted
 from renate.fitting.measure import Measure
 from renate.fitting.trainer import check_precision, device_of
@@ -32,6 +32,7 @@ from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
 from renate.jobs.running.loggers import end, log_to_all
 from renate.jobs.saved.earlier import already, published, result_of, result_of_version
+from renate.jobs.saved.parent import parent_of
 from renate.jobs.saved.published import measure_as_published, trusted
 from renate.jobs.saved.restore import Saved, load_model, load_updater
 from renate.jobs.saved.restore_memory import load_memory
@@ -87,7 +88,7 @@ def run(job: Job) -> dict[str, Any]:
     if publishes and (earlier := job.ranks.broadcast(lambda: published(job, to))) is not None:
         return earlier
 
-    parent = job.ranks.broadcast(lambda: _parent(job, at))
+    parent = job.ranks.broadcast(lambda: parent_of(job, at))
     saved = Saved.read(at, parent, job.ranks, trusted(job)) if parent else None
     if saved and job.record.parent is not None:
         saved.newest = job.record.parent.newest
@@ -122,28 +123,6 @@ def run(job: Job) -> dict[str, Any]:
     before = done.before if parent else {}
     result = result_of(done.value, done.after, before, done.counts, to, done.version)
     return result | done.gate
-
-
-def _parent(job: Job, at: State) -> Manifest | None:
-    """The version that this job was composed for, also where others have been published since.
-
-    Raises:
-        StateError: It is gone, or is another one.
-    """
-    if job.record.starts_from_newest:
-        return at.newest()
-
-    asked = job.record.parent
-    if asked is None:
-        return None
-
-    found = at.manifest(asked.version)
-    if asked.url == job.config["state"]["url"] and found.sha256 != asked.sha256:
-        raise StateError(
-            f"{at.url}: {found} isn't the one that this job was made for: give its command again"
-        )
-
-    return found
 
 
 @dataclass(frozen=True)

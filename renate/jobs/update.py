@@ -49,7 +49,7 @@ from renate.jobs.scoring.measured import (
 )
 from renate.jobs.scoring.regression_set import carried_on
 from renate.jobs.scoring.untrained import with_more_models
-from renate.jobs.scoring.verdicts import gate_of, told
+from renate.jobs.scoring.verdicts import as_it_stands, gate_of, told
 from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
 from renate.seeds import derive
@@ -122,7 +122,7 @@ def run(job: Job) -> dict[str, Any]:
 
     before = done.before if parent else {}
     result = result_of(done.value, done.after, before, done.counts, to, done.version)
-    return result | done.gate
+    return result | as_it_stands(done.gate, to, done.version)
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,11 @@ def test_what_was_moved_while_it_trained_stays(
     monkeypatch.setattr(story, "publish", late)
     _, job = composed([*QUICK, "gate=accuracy", f"data.train={weeks[3]}"])
     job.directory.prepare(dump(job.config), replace(job.record, publish=True))
-    assert execute(job.directory.path).version == 3
+    done = execute(job.directory.path)
+    assert done.version == 3
+    assert done.gate is not None
+    assert done.gate["outcome"] == "hold"
+    assert "current was moved" in done.gate["reasons"][0]
     assert verdict(3).outcome == "promote"
     assert names_of(State("s")) == {"current": 1, "candidate": 3}
 

@@ -231,11 +231,6 @@ class Files(Source):
         else:
             inputs = self._vectors(reads, places, list(wanted))
 
-        asked = self.roles.marks
-        if like is not None:  # when test examples were says in which chunk they are measured
-            asked = {key: names for key, names in asked.items() if key == "time"}
-        marks = marks_of(raw.reads, places, asked, self.dialect.date_format, all_there=like is None)
-
         return Table(
             inputs,
             targets,
@@ -247,8 +242,14 @@ class Files(Source):
             where=where,
             target_names=target_names,
             kept=kept,
-            **marks,
+            **self._marks(raw.reads, places, is_test=like is not None),
         )
+
+    def _marks(self, reads: Sequence[Read], places: Places, *, is_test: bool) -> dict[str, Any]:
+        asked = self.roles.marks
+        if is_test:  # when its examples were says in which chunk they are measured
+            asked = {key: names for key, names in asked.items() if key == "time"}
+        return marks_of(reads, places, asked, self.dialect.date_format, all_there=not is_test)
 
     def _vectors(self, reads: list[Read], places: Places, names: list[str]) -> torch.Tensor:
         """Columns of numbers, float32 [N, C], in memory or mapped."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from renate.data.base import Data, Known
+from renate.data.base import Data, Known, Source
 from renate.data.batch import Columns, length
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.newcomers import in_words, where_they_stand
@@ -53,13 +53,8 @@ class Chunk:
 
 def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     """Read the job's data; from then on the config's objective is that of what is predicted."""
-    source = job.build("data")
     scenario = job.build("scenario")
-    source.marker = scenario.marks
-    source.ends = scenario.ends
-    if job.ranks.first:
-        source.show = job.show
-
+    source = _source_of(job, scenario)
     problem = problem_of(job, known)
     data: Data = source.load(
         seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training
@@ -104,6 +99,17 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
         job.emit({"event": "report", "text": text, "always": True})
 
     return data
+
+
+def _source_of(job: Job, scenario: Scenario) -> Source:
+    """The job's source, which asks a scenario what cutting needs."""
+    source: Source = job.build("data")
+    source.marker = scenario.marks
+    source.ends = scenario.ends
+    if job.ranks.first:
+        source.show = job.show
+
+    return source
 
 
 def load_new(job: Job, saved: Saved | None, *, cut: bool) -> Data:

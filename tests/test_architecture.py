@@ -36,7 +36,7 @@ LAYERS = [
         "renate.state",
         "renate.problems",
     },
-    {"renate.fitting", "renate.tuning"},
+    {"renate.fitting", "renate.gate", "renate.policy", "renate.shift", "renate.tuning"},
     {"renate.jobs"},
     {"renate.launchers"},
     {"renate.cli", "renate.api", "renate.compat"},

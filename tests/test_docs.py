@@ -32,7 +32,19 @@ ELSEWHERE = ("make ", "pip install ", "git clone ", "python benchmarks/")
 # How-tos that train for a minute or more; that their commands compose is looked at in any case.
 LONG = ("run", "tune", "sagemaker")
 # What `make test` doesn't wait for
-SLOW = (*LONG, "README", "extending", "images", "models", "output", "predict", "tables", "text")
+SLOW = (
+    *LONG,
+    "README",
+    "extending",
+    "gate",
+    "schedule",
+    "images",
+    "models",
+    "output",
+    "predict",
+    "tables",
+    "text",
+)
 # Twenty trials, in README and in the how-to on tuning, which runs it
 DEMO = ["renate experiment=demo_tuning"]
 

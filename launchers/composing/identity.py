@@ -37,6 +37,8 @@ CONFIG_FILE = "config_file"
 # Sources of renate's own of which a config doesn't say all that they read
 TELL_LATER = ("renate.data.images.sources.table.ImageTable", "renate.data.hub.HubData")
 OUTPUT = "output"
+# Groups that came later: where none of their options is chosen, a recipe is what it was
+LATER = ("gate", "policy", "shift")
 MOST_FILES = 10_000  # of a folder that an argument names
 # An object of the caller's (`renate.run(model=…)`): what it is counts, not where it lies and how it
 # was pickled.
@@ -77,7 +79,8 @@ def identify(config: DictConfig) -> JobRecord:
         parent = start_of(state, job, newest, now)
 
     where = f"{recipe}/{parent and parent.sha256}/{state['url']}/{state['next_url']}"
-    unread = job == "predict" or not _is_known(resolved["data"])
+    asks = job == "update" and bool(resolved.get("policy"))  # each time anew: time passes
+    unread = job in ("predict", "detect") or asks or not _is_known(resolved["data"])
     already: int | None = None
     if not unread and newest is not None and counts(newest, recipe, state):
         already = newest.version
@@ -109,7 +112,12 @@ def _is_next(job: str, state: dict[str, Any]) -> bool:
 
 def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str]) -> str:
     """A hash of all that a result depends on, but for the version that the job starts from."""
-    asked = _by_name({key: value for key, value in plain.items() if key not in NO_IDENTITY})
+    counting = {
+        key: value
+        for key, value in plain.items()
+        if key not in NO_IDENTITY and (value or key not in LATER)
+    }
+    asked = _by_name(counting)
     predicts = resolved["job"]["name"] == "predict"
     named = files_of(resolved["data"], trust, labelled=not predicts)
     files = {f"data.{key}": patterns for key, patterns in sorted(named.items())}

@@ -204,7 +204,8 @@ def _result_of_version(job: ComposedJob) -> JobResult:
     url = str(job.config.state.url)
     version = job.record.already
     assert version is not None
-    maker = maker_of(State(url).manifest(version), job.directory.path.parent)
+    manifest = State(url).manifest(version)
+    maker = maker_of(manifest, job.directory.path.parent)
     earlier = None
     if maker is not None:
         earlier = maker.result
@@ -216,6 +217,7 @@ def _result_of_version(job: ComposedJob) -> JobResult:
         version=version,
         already=version,
         nothing_new=job.record.nothing_new,
+        gate=manifest.lineage.get("gate"),
         job=str(maker.path) if maker is not None and earlier is not None else None,
     )
 

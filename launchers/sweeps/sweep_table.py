@@ -18,6 +18,7 @@ from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
 
 from ..terminal.console import stdout
+from ..terminal.verdict import gated
 
 SHOWN = 12
 
@@ -178,7 +179,7 @@ class SweepTable:
             if name != self.metric:
                 out.print(f"{name:28s} {value:.4f}", style="dim", markup=False)
 
-        out.print(f"version     {outcome.version} of {outcome.url}", markup=False)
+        out.print(f"version     {outcome.version} of {outcome.url}{gated(outcome)}", markup=False)
         out.print(f"winner      {winner}", markup=False)
 
     def front(self, sweep: Sweep) -> Table:

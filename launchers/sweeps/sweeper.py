@@ -22,6 +22,8 @@ from .overrides import combinations, is_tuned
 
 Outcome = list[tuple[ComposedJob, JobResult]]
 
+WAITING = 10  # exit status of job=detect where no update is due
+
 
 class RenateSweeper(Sweeper):
     """Every combination of the choices on the command line and in `params`; the command line wins.
@@ -104,8 +106,18 @@ def _check_outcome(outcome: Outcome) -> None:
     failed = [result.reason for _, result in outcome if result.failed]
     if failed and len(outcome) == 1:
         raise JobError(failed[0])
+    if len(outcome) == 1 and is_waiting(*outcome[0]):
+        sys.exit(WAITING)
     if failed:
         raise JobError(f"{len(failed)} of {len(outcome)} jobs failed; the first: {failed[0]}")
+
+
+def is_waiting(job: ComposedJob, result: JobResult) -> bool:
+    """Whether a command asked if an update is due, and none is: schedulers go by its exit
+    status.
+    """
+    asked = job.config.job.name == "detect"
+    return asked and result.decision is not None and result.decision.get("decision") == "wait"
 
 
 def _check_streams(jobs: Sequence[ComposedJob]) -> None:

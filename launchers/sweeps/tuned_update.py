@@ -177,6 +177,7 @@ class Tuning:
             version=manifest.version,
             best_trial=best.id,
             best_params=best.config,
+            gate=manifest.lineage.get("gate"),
             pareto=self._pareto(sweep),
         )
         write_json(self.folder / "result.json", outcome.to_json())

@@ -19,6 +19,7 @@ from renate.jobs.saved.given import maker_of
 from ..base import ComposedJob
 from .console import relative, stdout
 from .tables import matrix, number, of_several
+from .verdict import decided, gated
 
 STDOUT = "-"  # as an output
 
@@ -72,6 +73,9 @@ def single(job: ComposedJob, result: JobResult) -> None:
         print_file(Path(result.output))
         return
 
+    for line in decided(result):
+        out.print(line, markup=False)
+
     url = relative(result.url)
     if result.already is not None:
         out.print(already.in_words(result.already, url, result.nothing_new), markup=False)
@@ -115,8 +119,10 @@ def _print_places(out: Console, job: ComposedJob, result: JobResult, url: str) -
         out.print(f"predicted   by version {result.predicted} of {url}", markup=False)
     if result.output is not None:
         out.print(f"output      {relative(result.output)}", markup=False)
+    if result.detected is not None:
+        out.print(f"compared    with version {result.detected} of {url}", markup=False)
     if result.version is not None:
-        out.print(f"version     {result.version} of {url}", markup=False)
+        out.print(f"version     {result.version} of {url}{gated(result)}", markup=False)
 
     folder = str(job.directory.path) if result.already is None else result.job
     if folder is not None:

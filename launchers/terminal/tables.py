@@ -11,6 +11,7 @@ from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from .console import command, relative, stdout
+from .verdict import gated
 
 
 def of_several(jobs: Sequence[tuple[ComposedJob, JobResult]]) -> None:
@@ -67,7 +68,7 @@ def _print_place(out: Console, job: ComposedJob, result: JobResult) -> None:
     path = str(relative(job.directory.path))
     publish = ("state", "publish", path)
     if result.version is not None:
-        said = f"{job.name}: version {result.version} of {relative(result.url)}"
+        said = f"{job.name}: version {result.version} of {relative(result.url)}{gated(result)}"
         if job.config.state.url is None:
             said += f"; as the first of another state: {command([], *publish, '--url', 'URL')}"
         out.print(said, markup=False)

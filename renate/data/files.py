@@ -192,6 +192,12 @@ class Files(Source):
         asked = {str(k) for k, kind in (self.kinds or {}).items() if kind in ("category", "text")}
         return asked | {name for name, kind in stored if kind == "text"}
 
+    def _marks(self, reads: Sequence[Read], places: Places, *, all_there: bool) -> Any:
+        asked = self.roles.marks
+        if not all_there:  # when test examples were says in which chunk they are measured
+            asked = {key: names for key, names in asked.items() if key == "time"}
+        return marks_of(reads, places, asked, self.dialect.date_format, all_there=all_there)
+
     def _table(
         self, files: list[str], found: Mapping[str, Read], like: Table | None = None
     ) -> Table:
@@ -231,6 +237,8 @@ class Files(Source):
         else:
             inputs = self._vectors(reads, places, list(wanted))
 
+        marks = self._marks(raw.reads, places, all_there=like is None)
+
         return Table(
             inputs,
             targets,
@@ -242,14 +250,8 @@ class Files(Source):
             where=where,
             target_names=target_names,
             kept=kept,
-            **self._marks(raw.reads, places, is_test=like is not None),
+            **marks,
         )
-
-    def _marks(self, reads: Sequence[Read], places: Places, *, is_test: bool) -> dict[str, Any]:
-        asked = self.roles.marks
-        if is_test:  # when its examples were says in which chunk they are measured
-            asked = {key: names for key, names in asked.items() if key == "time"}
-        return marks_of(reads, places, asked, self.dialect.date_format, all_there=not is_test)
 
     def _vectors(self, reads: list[Read], places: Places, names: list[str]) -> torch.Tensor:
         """Columns of numbers, float32 [N, C], in memory or mapped."""

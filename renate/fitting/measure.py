@@ -89,6 +89,16 @@ class Measure:
         with untouched(model, updater):
             return self._measured(model, updater, columns, classes)
 
+    def predictions(
+        self, model: nn.Module, updater: Updater, columns: Columns
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield outputs and targets of all columns, in their order, as they are measured."""
+        device = self.transform.device
+        model.to(device)
+        updater.to(device)
+        with untouched(model, updater):
+            yield from self._predictions(model, updater, columns)
+
     def _counted(self, logits: Tensor) -> Tensor:
         """Outputs of which no further one is ever an answer: fresh weights would now and then
         win.

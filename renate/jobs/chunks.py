@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from renate.data.base import Data, Known, Source
+from renate.data.base import Data, Known
 from renate.data.batch import Columns, length
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.newcomers import in_words, where_they_stand
@@ -53,8 +53,13 @@ class Chunk:
 
 def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     """Read the job's data; from then on the config's objective is that of what is predicted."""
+    source = job.build("data")
     scenario = job.build("scenario")
-    source = _source_of(job, scenario)
+    source.marker = scenario.marks
+    source.ends = scenario.ends
+    if job.ranks.first:
+        source.show = job.show
+
     problem = problem_of(job, known)
     data: Data = source.load(
         seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training
@@ -64,27 +69,7 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
             job.emit({"event": "report", "text": text, "always": True})
 
     job.config["objective"] = objective_of(job.config["objective"], data.problem)
-    labels = data.problem.labels
-    kept = None
-    if data.encoder is not None:
-        kept = KeptEncoder.of(data.encoder)
-
-    seen = job.ranks.gather((labels, length(data.train), data.input_shape))
-    encoders = job.ranks.gather(kept)
-    other = next((other for other in seen if other != seen[0]), None)
-
-    if other is not None:
-        raise DataError(
-            f"data.train isn't the same on all hosts: {seen[0][1]} examples of {len(seen[0][0])} "
-            "labels here, "
-            f"{other[1]} of {len(other[0])} there: give each host the same files"
-        )
-
-    if kept is not None and not all(each and kept.same_as(each) for each in encoders):
-        raise DataError(
-            f"data: {kept.target} was fitted otherwise in another process: let fit give the same "
-            "from the same examples, sorted where it goes through a set"
-        )
+    _check_alike(job, data)
 
     if data.new_labels and known is not None and not job.config["model"].get("grow"):
         raise DataError(
@@ -101,15 +86,30 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     return data
 
 
-def _source_of(job: Job, scenario: Scenario) -> Source:
-    """The job's source, which asks a scenario what cutting needs."""
-    source: Source = job.build("data")
-    source.marker = scenario.marks
-    source.ends = scenario.ends
-    if job.ranks.first:
-        source.show = job.show
+def _check_alike(job: Job, data: Data) -> None:
+    """Raises DataError where another process has read other data, or fitted an encoder
+    otherwise.
+    """
+    kept = None
+    if data.encoder is not None:
+        kept = KeptEncoder.of(data.encoder)
 
-    return source
+    seen = job.ranks.gather((data.problem.labels, length(data.train), data.input_shape))
+    encoders = job.ranks.gather(kept)
+    other = next((other for other in seen if other != seen[0]), None)
+
+    if other is not None:
+        raise DataError(
+            f"data.train isn't the same on all hosts: {seen[0][1]} examples of {len(seen[0][0])} "
+            "labels here, "
+            f"{other[1]} of {len(other[0])} there: give each host the same files"
+        )
+
+    if kept is not None and not all(each and kept.same_as(each) for each in encoders):
+        raise DataError(
+            f"data: {kept.target} was fitted otherwise in another process: let fit give the same "
+            "from the same examples, sorted where it goes through a set"
+        )
 
 
 def load_new(job: Job, saved: Saved | None, *, cut: bool) -> Data:

@@ -5,36 +5,29 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-import torch
-from torch import nn
-
 from renate.data.base import Data
-from renate.data.batch import Batch
 from renate.data.scenarios import Scenario
 from renate.errors import NothingNewError, StateError
 from renate.fitting.fit import Fitted
 from renate.fitting.measure import Measure
-from renate.fitting.trainer import check_precision, device_of
-from renate.generators import seed_everything
-from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
-from renate.jobs.building.beginning import begin, made_anew
-from renate.jobs.building.masking import note_classes
-from renate.jobs.building.network import model_node, sizes
-from renate.jobs.building.weighting import balance, check_weights
-from renate.jobs.checks.probe import examples_of, probe
+from renate.fitting.trainer import device_of
+from renate.jobs.building.learning import Learning, prepared
+from renate.jobs.building.weighting import balance
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_new
 from renate.jobs.context import Job
+from renate.jobs.detecting.detect import asked, waited
+from renate.jobs.detecting.reference import reference_files
 from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
 from renate.jobs.running.loggers import end, log_to_all
 from renate.jobs.saved.earlier import already, published, result_of, result_of_version
 from renate.jobs.saved.published import measure_as_published, trusted
-from renate.jobs.saved.restore import Saved, load_model, load_updater
-from renate.jobs.saved.restore_memory import load_memory
+from renate.jobs.saved.restore import Saved
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
 from renate.jobs.scoring.cost import begin_peak, peak_memory, state_size
+from renate.jobs.scoring.judged import Judging, judging_of
 from renate.jobs.scoring.measured import (
     Right,
     flat,
@@ -43,14 +36,13 @@ from renate.jobs.scoring.measured import (
     old_and_new,
     score,
 )
+from renate.jobs.scoring.regression_set import carried_on
 from renate.jobs.scoring.untrained import with_more_models
-from renate.memory.store.memory import Memory
+from renate.jobs.scoring.verdicts import gate_of, told
 from renate.memory.store.shards import merge
-from renate.seeds import derive
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
-from renate.updaters.base import Updater
 
 Scores = dict[str, dict[str, float]]
 
@@ -70,6 +62,7 @@ class Updated:
     candidate: Manifest | None
     version: int | None = None
     right: Right = field(default_factory=dict)
+    gate: dict[str, Any] = field(default_factory=dict)
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -96,6 +89,10 @@ def run(job: Job) -> dict[str, Any]:
         return answer | {"already": used.version, "nothing_new": str(error)}
 
     content.note(job, data)
+    decision = asked(job, data, saved)
+    if decision is not None and not decision.is_due:
+        assert parent is not None
+        return waited(job, at, parent, decision)
 
     newest = saved.newest if saved else None
     same = None
@@ -109,9 +106,9 @@ def run(job: Job) -> dict[str, Any]:
     if job.ranks.first and publishes:
         done.version = publish(to, job.record.id).version
 
-    return result_of(
-        done.value, done.after, done.before if parent else {}, done.counts, to, done.version
-    )
+    before = done.before if parent else {}
+    result = result_of(done.value, done.after, before, done.counts, to, done.version)
+    return result | done.gate
 
 
 def _parent(job: Job, at: State) -> Manifest | None:
@@ -136,29 +133,6 @@ def _parent(job: Job, at: State) -> Manifest | None:
     return found
 
 
-@dataclass(frozen=True)
-class Learning:
-    """What takes part in an update.
-
-    Attributes:
-        number: The update's, from 1.
-        device: Where it trains.
-        node: The model's config with its sizes, as the version keeps it.
-        model: The network, as the state has it; grown where new labels came.
-        updater: The same of the updater, with its memory, loss and problem.
-        memory: The updater's.
-        example: A few examples, by the test transform.
-    """
-
-    number: int
-    device: torch.device
-    node: dict[str, Any]
-    model: nn.Module
-    updater: Updater
-    memory: Memory
-    example: Batch
-
-
 def update(
     job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None
 ) -> Updated:
@@ -167,12 +141,12 @@ def update(
     """
     began = time.monotonic()
     begin_peak(device_of(job.config["trainer"]))
-    learning = _prepared(job, data, chunk, saved)
+    judging = judging_of(job, data, chunk, at, to, saved)
+    learning = prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
     measure.parts = old_and_new(data.problem, saved)
-    right_before: Right = {}
-    before = _scores_before(job, learning, measure, chunk, saved, right_before)
+    before, right_before = _before(job, learning, measure, chunk, saved, judging)
 
     outcome = _trained(job, learning, measure, chunk)
 
@@ -181,13 +155,19 @@ def update(
     flipped = job.ranks.broadcast(lambda: flips_between(right_before, right, chunk.tests_seen))
     counts = outcome.counts | flipped | peak_memory(learning.device)
     log_to_all(job, flat(after), int(outcome.counts["steps"]))
+    verdict = None
+    if judging and job.ranks.first:
+        verdict = judging.verdict(measure, model, updater)
+        for line in told(verdict):
+            job.emit({"event": "report", "text": line, "always": True})
+
     merge(learning.memory, job.ranks)
     seconds = time.monotonic() - began
 
     metrics = {"before": before, "after": after, "counts": counts, "value": outcome.value}
     candidate = None
     if job.ranks.first:
-        lineage = lineage_of(job, data, seconds)
+        lineage = lineage_of(job, data, seconds) | gate_of(verdict)
         source = None
         base = None
         if saved:
@@ -195,69 +175,43 @@ def update(
             base = saved.newest
 
         files = state_files(job, learning.node, data, model, updater, metrics)
+        kept = judging.files(chunk.val) if judging else carried_on(saved)
+        files = chain(files, kept, reference_files(job, saved, chunk.train, chunk.val))
         files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
         candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage, base=base)
     counts = counts | {"seconds": seconds} | state_size(candidate)
-    return Updated(before, after, outcome.value, counts, candidate, right=right)
+    gate = gate_of(verdict)
+    return Updated(before, after, outcome.value, counts, candidate, right=right, gate=gate)
 
 
-def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learning:
-    """Build model, memory and updater, load them, and see that they fit one another."""
-    number = 1
-    if saved:
-        number = (saved.manifest.version or 0) + 1
-
-    settings = job.config["trainer"]
-    check_precision(settings)
-    seed_everything(derive(job.config["seed"], "training", number), settings)
-    device = device_of(settings)
-
-    facts = sizes(data)
-    node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
-    memory = memory_of(job, device, data.problem)
-    updater = updater_of(job, memory, data.problem, chunk.train)
-    example = examples_of(chunk.train, transform(job, "test", device))
-    model = load_model(job, node, facts, saved, example.inputs)
-    begin(job, node, model, example.inputs, is_first=saved is None)
-    if (dtype := dtype_of(settings)) is not None:
-        model.to(dtype)
-        updater.to(dtype)
-
-    updater.setup(model)
-    if saved:
-        load_memory(job, memory, model, updater, saved, data.problem)
-        load_updater(job, updater, saved, model, data.problem.outputs)
-
-    note_classes(updater, chunk.train["targets"])
-    check_weights(updater, memory, chunk.train, job.config["transform"].get("mix"))
-    updater.test_transform = transform(job, "test", device)
-    updater.rebuild = lambda: made_anew(job, node, example.inputs)
-    probe(model, updater, example, data.problem.outputs)
-    # A model that was built by another's files says how to build it without them
-    kept = node | getattr(model, "kept", {})
-    return Learning(number, device, kept, model, updater, memory, example)
-
-
-def _scores_before(
-    job: Job, learning: Learning, measure: Measure, chunk: Chunk, saved: Saved | None, right: Right
-) -> Scores:
-    """Of the version in use, as it was published; of untrained models at a first update.
-
-    `right` is given which of that version's answers are right.
+def _before(
+    job: Job,
+    learning: Learning,
+    measure: Measure,
+    chunk: Chunk,
+    saved: Saved | None,
+    judging: Judging | None,
+) -> tuple[Scores, Right]:
+    """Scores of the version in use, as it was published, and which of its answers are right; the
+    gate looks at them. At a first update the scores are of untrained models.
     """
     model, updater = learning.model, learning.updater
     if saved is None:
         first = score(measure, model, updater, chunk.tests, job.ranks)
-        return with_more_models(job, measure, updater, chunk.tests, first)
+        return with_more_models(job, measure, updater, chunk.tests, first), {}
 
-    known = job.ranks.broadcast(lambda: bool(saved.right))
-    if saved.scores and (known or not measure.problem.classes):
-        right |= saved.right
-        return saved.scores
+    right_is_known = job.ranks.broadcast(lambda: bool(saved.right))
+    known = bool(saved.scores) and (right_is_known or not measure.problem.classes)
+    if not known:
+        measure = measure_as_published(job, measure, saved)
+    if judging and job.ranks.first:
+        judging.look_before(measure, model, updater)
+    if known:
+        return saved.scores, saved.right
 
-    measure = measure_as_published(job, measure, saved)
+    right: Right = {}
     found = score(measure, model, updater, chunk.tests, job.ranks, right)
-    return saved.scores or found
+    return saved.scores or found, right
 
 
 def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fitted:

@@ -48,6 +48,7 @@ class Problem(ABC):
         mode: Which way it is better, `max` or `min`.
         refused: Where losses and metrics stand that would take outputs and targets of this problem
             for something else and give a number all the same.
+        is_right_or_wrong: Whether each answer is the one or the other, so that it is graded 1 or 0.
         labels: What each output stands for, in order; empty until `fit` or `restore`.
     """
 
@@ -56,6 +57,7 @@ class Problem(ABC):
     metric: ClassVar[str]
     mode: ClassVar[str]
     refused: ClassVar[tuple[str, ...]] = ()
+    is_right_or_wrong: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.labels: list[Label] = []
@@ -163,6 +165,13 @@ class Problem(ABC):
     def scored(self, outputs: "Tensor") -> "Tensor":
         """Turn outputs [B, K] into what metrics take: answers."""
         return self.answers(outputs)
+
+    def graded(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """Return how good each answer is [B], more is better: minus the mean absolute error, in the
+        targets' own units; 1 or 0 where answers are right or wrong.
+        """
+        errors = (self.answers(outputs) - self.truths(targets)).abs()
+        return -errors.reshape(len(errors), -1).mean(1)
 
     def counts(self, truths: "Tensor") -> "Tensor | None":
         """Return how many examples each label has, int64 [K]; None where that has no meaning."""

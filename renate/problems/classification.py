@@ -22,6 +22,7 @@ class Classification(Problem):
     metrics = "classification"
     metric = "accuracy"
     mode = "max"
+    is_right_or_wrong = True
     refused = (
         "torch.nn.modules.loss.L1Loss",
         "torch.nn.modules.loss.MSELoss",
@@ -89,6 +90,10 @@ class Classification(Problem):
         from renate.metrics import mask_logits
 
         return mask_logits(outputs, classes).argmax(1) == targets
+
+    def graded(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """Return 1 where the largest logit is the target's, else 0: float64 [B]."""
+        return (outputs.argmax(1) == targets).double()
 
     def scored(self, outputs: "Tensor") -> "Tensor":
         """Return logits that no metric takes for probabilities, as torchmetrics does where all of

@@ -27,6 +27,7 @@ class MultiLabel(Problem):
     metrics = "multi_label"
     metric = "f1_micro"
     mode = "max"
+    is_right_or_wrong = True
     refused = (
         "torch.nn.modules.loss.CrossEntropyLoss",
         "torch.nn.modules.loss.NLLLoss",
@@ -114,6 +115,11 @@ class MultiLabel(Problem):
     def truths(self, targets: "Tensor") -> "Tensor":
         """Return the flags [B, K] as int64."""
         return targets.long()
+
+    def graded(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """Return 1 where all labels are answered rightly, else 0: float64 [B]."""
+        chosen = self.answers(outputs) >= self.threshold
+        return (chosen == (targets > 0)).all(1).double()
 
     def counts(self, truths: "Tensor") -> "Tensor":
         """Return how many examples have each label, int64 [K]."""

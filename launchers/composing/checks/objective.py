@@ -167,7 +167,7 @@ def _check_validation(config: DictConfig, asked: str) -> None:
 
     # null: the source has validation data of its own
     none = OmegaConf.select(config, "data.val_size") == 0
-    if needs and none and config.job.name not in ("evaluate", "predict"):
+    if needs and none and config.job.name not in ("evaluate", "predict", "detect"):
         raise ConfigError(
             f"objective.metric={asked} needs validation data, but "
             f"data.val_size={config.data.val_size}: "

@@ -32,7 +32,7 @@ def check_values(config: DictConfig) -> None:
         ConfigError: Naming key, value, and what was expected.
     """
     check_devices(config.trainer.devices)
-    needs_state = {"evaluate": "evaluate", "predict": "predict by"}
+    needs_state = {"evaluate": "evaluate", "predict": "predict by", "detect": "compare with"}
     if config.job.name in needs_state and config.state.url is None:
         what = needs_state[config.job.name]
         raise ConfigError(f"job={config.job.name} needs state.url=…, the state to {what}")
@@ -42,6 +42,16 @@ def check_values(config: DictConfig) -> None:
         raise ConfigError(
             f"state.next_url={state.next_url}: a stream publishes where it begins, at state.url: "
             "leave one of them out"
+        )
+
+    if config.job.name == "stream" and config.get("policy"):
+        raise ConfigError(
+            "policy: job=stream takes every chunk, as benchmarks do: leave policy out"
+        )
+    if config.job.name == "stream" and config.get("gate"):
+        raise ConfigError(
+            "gate: job=stream goes on from every version, as benchmarks do: leave gate out; of an "
+            "update it says whether its version is used"
         )
 
     every = config.trainer.report_every

@@ -106,6 +106,10 @@ class JobResult:
         best_trial: Its winner.
         best_params: The winner's values.
         pareto: What no other trial beats in all objectives.
+        detected: The version that new data were compared with.
+        decision: Whether an update is due, and why: see `renate.policy.base.Decision`.
+        drift: How the data differ: see `renate.shift.detector.Drift`.
+        gate: Whether the version may be used, and why: see `renate.state.aliases.verdict`.
     """
 
     status: str
@@ -137,6 +141,10 @@ class JobResult:
     best_trial: int | None = None
     best_params: Mapping[str, str] | None = None
     pareto: Sequence[Mapping[str, Any]] | None = None
+    gate: Mapping[str, Any] | None = None
+    detected: int | None = None
+    decision: Mapping[str, Any] | None = None
+    drift: Mapping[str, Any] | None = None
 
     @property
     def failed(self) -> bool:

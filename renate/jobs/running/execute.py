@@ -24,7 +24,13 @@ from renate.jobs.records import COMPLETED, STOPPED, JobResult
 from renate.jobs.running.torchrun import failed
 from renate.ranks import ALONE, Ranks, is_lost
 
-JOBS = ("update", "stream", "evaluate", "predict")
+JOBS = {
+    "update": "renate.jobs.update",
+    "stream": "renate.jobs.stream",
+    "evaluate": "renate.jobs.evaluate",
+    "predict": "renate.jobs.predict",
+    "detect": "renate.jobs.detecting.detect",
+}
 
 
 def execute(
@@ -85,7 +91,7 @@ def _run(directory: JobDirectory, emit: Callable[[Json], None], ranks: Ranks) ->
     ranks.connect(device_of(plain["trainer"]).type)
     job = Job(plain, saved, directory, directory.record, emit, ranks=ranks)
     with reading_from(plain["run_dir"]):
-        outcome: Json = importlib.import_module(f"renate.jobs.{name}").run(job)
+        outcome: Json = importlib.import_module(JOBS[name]).run(job)
 
     return outcome
 

@@ -8,6 +8,7 @@ from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
 from renate.jobs.scoring.cost import state_size
 from renate.jobs.scoring.measured import flat
+from renate.state.aliases.verdict import KEY
 from renate.state.contents import metrics_from
 from renate.state.manifest import Manifest
 from renate.state.publish import publish
@@ -94,4 +95,5 @@ def result_of_version(to: State, manifest: Manifest) -> dict[str, Any]:
 
     seconds = {"seconds": manifest.lineage.get("seconds", 0.0)}
     counts = found["counts"] | seconds | state_size(manifest)
-    return result_of(found["value"], found["after"], before, counts, to, manifest.version)
+    result = result_of(found["value"], found["after"], before, counts, to, manifest.version)
+    return result | {key: manifest.lineage[key] for key in (KEY,) if key in manifest.lineage}

@@ -1,0 +1,1 @@
+"""Whether new data have drifted, and whether an update is due."""

@@ -1,0 +1,1 @@
+"""When an update is due."""

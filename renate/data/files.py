@@ -192,6 +192,12 @@ class Files(Source):
         asked = {str(k) for k, kind in (self.kinds or {}).items() if kind in ("category", "text")}
         return asked | {name for name, kind in stored if kind == "text"}
 
+    def _marks(self, reads: Sequence[Read], places: Places, *, all_there: bool) -> Any:
+        asked = self.roles.marks
+        if not all_there:  # when test examples were says in which chunk they are measured
+            asked = {key: names for key, names in asked.items() if key == "time"}
+        return marks_of(reads, places, asked, self.dialect.date_format, all_there=all_there)
+
     def _table(
         self, files: list[str], found: Mapping[str, Read], like: Table | None = None
     ) -> Table:
@@ -231,10 +237,7 @@ class Files(Source):
         else:
             inputs = self._vectors(reads, places, list(wanted))
 
-        asked = self.roles.marks
-        if like is not None:  # when test examples were says in which chunk they are measured
-            asked = {key: names for key, names in asked.items() if key == "time"}
-        marks = marks_of(raw.reads, places, asked, self.dialect.date_format, all_there=like is None)
+        marks = self._marks(raw.reads, places, all_there=like is None)
 
         return Table(
             inputs,

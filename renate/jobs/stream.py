@@ -56,21 +56,17 @@ def run(job: Job) -> dict[str, Any]:
     shown = Shown(data.problem.metric, data.problem.mode)
     for index in range(len(history), scenario.chunks):
         number = index + 1
-        part = replace(
-            job,
-            prefix=f"update {number}/{scenario.chunks}",
-            record=replace(job.record, id=f"{job.record.id}-{number}"),
-        )
+        part = _part(job, number, scenario.chunks)
         newest = ranks.broadcast(state.newest)
         saved = Saved.read(state, newest, ranks, trusted(job)) if newest else None
         if saved:
             saved.scores = history[-1]["after"]
             saved.right = right
 
-        is_last = number == scenario.chunks
-        seen = number * len(data.test)
         own = cut(job, scenario, data, index)
-        chunk: Chunk = replace(own, tests=tests, is_last=is_last, seen=seen)
+        chunk: Chunk = replace(
+            own, tests=tests, is_last=number == scenario.chunks, seen=number * len(data.test)
+        )
         done = update(part, data, chunk, state, state, saved)
         right = done.right
         if ranks.first:
@@ -85,14 +81,22 @@ def run(job: Job) -> dict[str, Any]:
         summary = summarise(history, shown, sizes)
         log_to_all(part, summary, int(done.counts["steps"]))
         end(part)
-        average = summary[shown.average]
-        text = f"{part.prefix}: average {shown.metric} {average:.4f}"
+        text = f"{part.prefix}: average {shown.metric} {summary[shown.average]:.4f}"
         job.emit({"event": "report", "text": text, "always": True})
 
     if ranks.first:
         write_matrix(job, history, shown, sizes)
 
     return _outcome(job, state, history, shown, sizes)
+
+
+def _part(job: Job, number: int, chunks: int) -> Job:
+    """The job as which one update of the stream runs."""
+    return replace(
+        job,
+        prefix=f"update {number}/{chunks}",
+        record=replace(job.record, id=f"{job.record.id}-{number}"),
+    )
 
 
 def _outcome(

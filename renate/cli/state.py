@@ -218,7 +218,7 @@ def publish(asked: argparse.Namespace) -> None:
     else:
         manifest = publishing.publish(State(url), directory.record.id)
 
-    print(f"version {manifest.version} of {url}")
+    print(f"version {manifest.version} of {url}{aliases.standing_of(State(url), manifest)}")
 
 
 def _publish_own(own: State, to: State, job: str) -> Manifest:

@@ -3,7 +3,9 @@
 import csv
 import importlib.util
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +157,18 @@ def test_what_cant_be_right(workdir: Path, overrides: list[str], message: str) -
 def test_parameters_are_flat() -> None:
     text = "a: {b: 1, c: {d: x, e: [1, 2]}}\nf: null\nlogger: {name: y}\nbackend: {role: z}\n"
     assert parameters_of(text) == {"a.b": 1, "a.c.d": "x", "a.c.e": "[1, 2]", "f": None}
+
+
+@pytest.mark.slow
+def test_mlflow_for_real(workdir: Path) -> None:
+    """Into a database in the job's directory, where nothing says where else."""
+    pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    command("logger=mlflow", *QUICK, cwd=workdir)
+    (path,) = {found.resolve() for found in workdir.glob("runs/*/mlflow.db")}
+    with closing(sqlite3.connect(path)) as database:
+        steps = database.execute("select step from metrics where key = 'val_accuracy'").fetchall()
+        names = {name for (name,) in database.execute("select key from params")}
+
+    assert len(steps) == 2, "one an epoch"
+    assert {"optimizer.lr", "seed"} <= names

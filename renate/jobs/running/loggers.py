@@ -65,6 +65,10 @@ def _built(job: Job, key: str, node: Config) -> Logger:
     if "save_dir" in takes and node.get("save_dir") is None:
         given["save_dir"] = str(job.directory.path)
 
+    if "tracking_uri" in takes and given and node.get("tracking_uri") is None:
+        # MLflow doesn't write into a folder of files any more
+        given["tracking_uri"] = f"sqlite:///{job.directory.path.absolute()}/mlflow.db"
+
     made = build(node, key, trust=trust, **given)
     if not isinstance(made, Logger):
         raise ConfigError(f"{key}: a {type(made).__name__}, expected one of Lightning's loggers")

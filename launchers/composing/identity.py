@@ -118,7 +118,8 @@ def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str
         if key not in NO_IDENTITY and (value or key not in LATER)
     }
     asked = _by_name(counting)
-    named = files_of(resolved["data"], trust)
+    predicts = resolved["job"]["name"] == "predict"
+    named = files_of(resolved["data"], trust, labelled=not predicts)
     files = {f"data.{key}": patterns for key, patterns in sorted(named.items())}
     parts = [
         PASSED.sub(r"\1", json.dumps(asked, sort_keys=True, default=str)),

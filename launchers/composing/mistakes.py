@@ -36,6 +36,8 @@ DOMAINS = {  # what others call them -> Hydra's grammar
     "list": "choice({})",
 }
 
+SHOWN = 3  # options that have a key, in a message of one line
+
 
 @contextmanager
 def one_line(overrides: Sequence[str]) -> Iterator[None]:
@@ -171,8 +173,11 @@ def _options_with(group: str, name: str) -> str:
         return ""
 
     have = "has" if len(found) == 1 else "have"
+    named = ", ".join(found[:SHOWN])
+    if len(found) > SHOWN:
+        named += f" and {len(found) - SHOWN} more"
 
-    return f"; {', '.join(found)} {have} it"
+    return f"; {named} {have} it"
 
 
 def _same_name(name: str, keys: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from renate.data.batch import Columns, select
+from renate.data.batch import Columns
 from renate.data.fingerprint import is_patterns, open_file
 from renate.data.kept.encoders import Encoder as Encoder
 from renate.data.kept.encoders import KeptEncoder, take_up
@@ -28,6 +28,7 @@ from renate.data.kept.reading import (
 from renate.data.kept.sides import Shares, split_of
 from renate.data.kept.split import TEST, TRAIN, VAL, Split
 from renate.data.kept.trained import AGAIN, NEW, SEEN, Trained
+from renate.data.mapped.rows import Scratch, scratch_of
 from renate.data.table import File, Readable, Table, targets_of
 from renate.errors import ConfigError, nearest
 from renate.problems.base import Label, Problem
@@ -112,12 +113,16 @@ class Source(ABC):
     Attributes:
         seen: `new`: no row of a file that the state has trained on is trained on again; `again`:
             all are. A subclass that has it as an argument lets the config say.
+        max_ram: Bytes of a column that still lie in memory; null is no bound. A subclass may have
+            it as an argument, and `cache_dir`.
         trained: Those files, where they aren't to be trained on; else None.
         encoder: What turns the inputs that `read` returns into tensors; None where they are tensors
             already. A subclass sets it, or has it as an argument.
         known: The inputs that the state knows, for `read` to match its columns to; None at a first
             update.
         first: Whether there is no state yet.
+        ends: Gives the time of the newest example of each chunk of a table, where a scenario cuts
+            by time; None gives none.
         marker: Gives further columns of a table, by which a scenario cuts; None gives none.
         show: Takes done, total and a text while reading takes long, in the thread that reads; None
             tells nobody.
@@ -127,11 +132,15 @@ class Source(ABC):
     val_size: float
     limit: int | None
     seen: str = field(default=AGAIN, init=False, repr=False, compare=False)
+    max_ram: float | None = field(default=None, init=False, repr=False, compare=False)
     trained: Trained | None = field(default=None, init=False, repr=False, compare=False)
     known: Inputs | None = field(default=None, init=False, repr=False, compare=False)
     encoder: Encoder | None = field(default=None, init=False, repr=False, compare=False)
     first: bool = field(default=True, init=False, repr=False, compare=False)
     marker: Callable[[Table, str], Columns] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+    ends: Callable[[Table], list[float]] | None = field(
         default=None, init=False, repr=False, compare=False
     )
     show: Callable[[int, int, str], None] | None = field(
@@ -149,9 +158,16 @@ class Source(ABC):
 
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"data.limit={self.limit}: expected 1 or more, or null")
+        if self.max_ram is not None and self.max_ram < 1:
+            raise ConfigError(f"data.max_ram={self.max_ram}: expected bytes, 1 or more, or null")
         if self.seen not in SEEN:
             close = nearest(str(self.seen), SEEN)
             raise ConfigError(f"data.seen={self.seen}: expected {' or '.join(SEEN)}{close}")
+
+    @property
+    def scratch(self) -> Scratch | None:
+        """Where columns go that are larger than `max_ram`, in `cache_dir`; None has no bound."""
+        return scratch_of(getattr(self, "cache_dir", None), self.max_ram)
 
     @abstractmethod
     def read(self) -> tuple[Readable, Mapping[str, Readable] | float]:
@@ -237,7 +253,8 @@ class Source(ABC):
         fitted, new, said = problem_of(targets, known.problem if known else None, problem)
         notes += said
 
-        asked = Shares(fraction, self.val_size, derive(seed, "validation"), training)
+        ends = tuple(self.ends(train)) if self.ends is not None else ()
+        asked = Shares(fraction, self.val_size, derive(seed, "validation"), training, ends)
         before = (known.split if known else None, self.trained)
         split, hashes, rows, said = split_of(train, fitted, new, asked, *before, self.first)
         notes += said
@@ -256,11 +273,12 @@ class Source(ABC):
         if self.marker is not None:
             columns |= self.marker(train, "data.train")
             measured = {n: each | self.marker(tests[n], key_of(n)) for n, each in measured.items()}
+        has_val = bool(split.val) and len(rows[VAL]) > 0
         if fraction:
-            measured["test"] = select(columns, rows[TEST])
+            measured["test"] = part_of(columns, rows[TEST], self.scratch)
         return Data(
-            train=part_of(columns, trained),
-            val=part_of(columns, rows[VAL]) if split.val and len(rows[VAL]) else None,
+            train=part_of(columns, trained, self.scratch),
+            val=part_of(columns, rows[VAL], self.scratch) if has_val else None,
             test=measured,
             problem=fitted,
             new_labels=new,

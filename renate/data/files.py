@@ -4,6 +4,7 @@ Pillow.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from renate.data.kept.encoders import KeptEncoder, target_of
 from renate.data.kept.fresh import check_unchanged
 from renate.data.kept.reading import check_test_size
 from renate.data.kept.trained import AGAIN
+from renate.data.mapped.numbers import mapped_vectors, read_by_parts
 from renate.data.named.found import found_files
 from renate.data.table import File, Readable, Table
 from renate.data.tables.choice import ColumnChoice, check_names
@@ -26,11 +28,11 @@ from renate.data.tables.encoding.raw import RawTables, check_filled
 from renate.data.tables.matching import target_kind_of
 from renate.data.tables.parquet import Read
 from renate.data.tables.read import joined, read_files
-from renate.data.tables.roles.marks import identity_of, times_of, weights_of
+from renate.data.tables.roles.marks import marks_of
 from renate.data.tables.roles.roles import Roles
 from renate.data.tables.standardize import Standardize
 from renate.data.tables.values import Places, spread, vectors
-from renate.errors import ConfigError, DataError
+from renate.errors import ConfigError
 
 Paths = str | Sequence[str]
 
@@ -70,6 +72,8 @@ class Files(Source):
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
         tokenizer: See `Rules`, as the next three.
         hub: The Hub's data set that the files come from, for who hasn't got them.
+        max_ram: Bytes of numbers, or of decoded images, that still lie in memory; more lie in
+            mapped files in `cache_dir`. Null is no bound.
     """
 
     train: Paths
@@ -99,6 +103,7 @@ class Files(Source):
     lowercase: bool = True
     max_length: int = 256
     hub: str | None = None
+    max_ram: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,11 +153,13 @@ class Files(Source):
             self.train, self.test, self._cache, self.trained, copies=self.seen == AGAIN
         )
         # together, so that a column of CSV is text in all of them or in none
-        reads = read_files(named.all, self.dialect, self._spelt).items()
-        found = {
-            file: read._replace(table=spread(file, read.table, but=self.roles.targets))
-            for file, read in reads
-        }
+        found = self._by_parts(named.all)
+        if found is None:
+            found = {
+                file: read._replace(table=spread(file, read.table, but=self.roles.targets))
+                for file, read in read_files(named.all, self.dialect, self._spelt).items()
+            }
+
         table = self._table(named.train, found)._replace(skipped=named.skipped)
         check_unchanged(table.files, named.contents)
         table = table.noted(named.notes)
@@ -164,12 +171,32 @@ class Files(Source):
             for name, files in named.tests.items()
         }
 
+    def _by_parts(self, files: list[str]) -> dict[str, Read] | None:
+        """What was read of the files, their numbers still there; None where they are read whole."""
+        encoded = isinstance(self.encoder, TableEncoder) or self.kinds
+        if self.scratch is None or encoded or self.missing_target == "drop":
+            return None
+
+        found = read_by_parts(files, self.roles, self.scratch)
+        if found is None or not self.first or self.missing == "error":
+            return found
+
+        # Values that are missing are flagged by an encoder, which takes whole columns
+        columns = chain(*(read.unread.values() for read in found.values()))
+        return None if any(column.lacks_some for column in columns) else found
+
     @property
     def _spelt(self) -> set[str]:
         """Columns of CSV that stay as they are spelt: what they hold is known."""
         stored = self.encoder.stored if isinstance(self.encoder, TableEncoder) else ()
         asked = {str(k) for k, kind in (self.kinds or {}).items() if kind in ("category", "text")}
         return asked | {name for name, kind in stored if kind == "text"}
+
+    def _marks(self, reads: Sequence[Read], places: Places, *, all_there: bool) -> Any:
+        asked = self.roles.marks
+        if not all_there:  # when test examples were says in which chunk they are measured
+            asked = {key: names for key, names in asked.items() if key == "time"}
+        return marks_of(reads, places, asked, self.dialect.date_format, all_there=all_there)
 
     def _table(
         self, files: list[str], found: Mapping[str, Read], like: Table | None = None
@@ -192,8 +219,9 @@ class Files(Source):
         rows = [read.table.num_rows for read in reads]
         places = Places(files, rows, kept)
         raw = RawTables(reads, places, self.dialect.date_format)
-        if like is None and self.first:
-            self._choose_encoder(raw, wanted)
+        made = self._table_encoder()
+        if like is None and self.first and raw.are_encoded(wanted, self.encoder, made):
+            self.encoder = made
         if decoded is None:  # what was decoded had no empty value
             self._check_filled(files, reads, list(wanted))
 
@@ -207,8 +235,9 @@ class Files(Source):
         elif isinstance(self.encoder, TableEncoder):
             inputs = raw.cells(self.encoder)
         else:
-            parts = [read.table.select(list(wanted)) for read in reads]
-            inputs = torch.from_numpy(vectors(joined(files, parts), places))
+            inputs = self._vectors(reads, places, list(wanted))
+
+        marks = self._marks(raw.reads, places, all_there=like is None)
 
         return Table(
             inputs,
@@ -221,28 +250,16 @@ class Files(Source):
             where=where,
             target_names=target_names,
             kept=kept,
-            **({} if like is not None else self._marks(raw)),
+            **marks,
         )
 
-    def _marks(self, raw: RawTables) -> dict[str, Any]:
-        """What columns of training data say of each example besides."""
-        found: dict[str, Any] = {}
-        marks = self.roles.marks
-        reads = raw.reads
-        places = raw.places
-        if "weight" in marks:
-            found["weights"] = weights_of(reads, places, marks["weight"][0])
-        if "time" in marks:
-            name = marks["time"][0]
-            found["times"], kind = times_of(reads, places, name, self.dialect.date_format)
-            found["held_by"] = ("time", name, kind)
+    def _vectors(self, reads: list[Read], places: Places, names: list[str]) -> torch.Tensor:
+        """Columns of numbers, float32 [N, C], in memory or mapped."""
+        if self.scratch is not None and reads[0].unread:
+            return mapped_vectors(reads, places, names, self.scratch)
 
-        for key in ("key", "group"):
-            if key in marks:
-                found["identity"] = identity_of(reads, places, marks[key], f"data.{key}")
-                found["held_by"] = (key, *marks[key])
-
-        return found
+        tables = [read.table.select(names) for read in reads]
+        return torch.from_numpy(vectors(joined(places.files, tables), places))
 
     def _matched(
         self, files: list[str], reads: list[Read], like: Table | None
@@ -261,22 +278,6 @@ class Files(Source):
             notes += choice.check(file, read, wanted, origin)
 
         return wanted, notes
-
-    def _choose_encoder(self, raw: RawTables, wanted: Mapping[str, str]) -> None:
-        """At a first update: have an encoder where some column needs one."""
-        forced = isinstance(self.encoder, TableEncoder)
-        encoder = self._table_encoder()
-        if "image" in wanted.values():
-            if forced:
-                raise DataError(
-                    f"{raw.places.title} has images, and data.missing={self.missing}, "
-                    f"data.categories={self.categories} are about numbers and texts: auto, one_hot"
-                )
-            return
-
-        if forced or raw.needs_encoder(wanted, encoder):
-            raw.declare(encoder, wanted)
-            self.encoder = encoder
 
     def _check_filled(self, files: list[str], reads: list[Read], names: list[str]) -> None:
         remedy = "fill them or drop the rows"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from renate.data.kept.inputs import Column, Field, Inputs, measured
 from renate.data.kept.trained import key_of
+from renate.data.mapped.rows import bytes_of_row, parts
 from renate.data.ragged import Ragged
 from renate.errors import DataError
 from renate.problems.base import Targets
@@ -152,17 +153,32 @@ def check(table: Table, key: str) -> None:
         return
     if not isinstance(inputs, Tensor):
         return
-    if not inputs.is_floating_point() or bool(torch.isfinite(inputs).all()):
+    found = _not_finite(inputs)
+    if found is None:
         return
 
-    flat = inputs.reshape(len(inputs), -1)
-    row, place = (~torch.isfinite(flat)).nonzero()[0].tolist()
-    value = float(flat[row, place])
+    row, place = found
+    value = float(inputs[row].reshape(-1)[place])
     shown = "infinite, or too large for float32"
     if value != value:
         shown = "NaN"
 
     raise DataError(f"{_place(table, key, row, place)} is {shown}: clean or fill it first")
+
+
+def _not_finite(inputs: Tensor) -> tuple[int, int] | None:
+    """The first value that isn't finite: its row, and its place there."""
+    if not inputs.is_floating_point():
+        return None
+
+    for part in parts(len(inputs), bytes_of_row(inputs)):
+        flat = inputs[part].reshape(part.stop - part.start, -1)
+        finite = torch.isfinite(flat)
+        if not bool(finite.all()):
+            row, place = (~finite).nonzero()[0].tolist()
+            return part.start + row, place
+
+    return None
 
 
 def _check_column(name: str, column: Tensor | Ragged, key: str) -> None:

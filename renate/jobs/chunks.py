@@ -54,7 +54,9 @@ class Chunk:
 def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     """Read the job's data; from then on the config's objective is that of what is predicted."""
     source = job.build("data")
-    source.marker = job.build("scenario").marks
+    scenario = job.build("scenario")
+    source.marker = scenario.marks
+    source.ends = scenario.ends
     if job.ranks.first:
         source.show = job.show
 
@@ -63,16 +65,36 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
         seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training
     )
     if job.ranks.first:
-        for text in data.notes:
+        for text in [*data.notes, *scenario.notes]:
             job.emit({"event": "report", "text": text, "always": True})
 
     job.config["objective"] = objective_of(job.config["objective"], data.problem)
-    labels = data.problem.labels
+    _check_alike(job, data)
+
+    if data.new_labels and known is not None and not job.config["model"].get("grow"):
+        raise DataError(
+            f"labels {data.new_labels} are new, the state knows {known.problem.labels}: "
+            "model.grow=true grows the "
+            f"model, or correct the data; {where_they_stand(data.newcomers)}"
+        )
+
+    if data.newcomers and training and job.ranks.first:
+        what = "classes" if data.problem.classes else "labels"
+        text = f"new {what}: {in_words(data.newcomers)}"
+        job.emit({"event": "report", "text": text, "always": True})
+
+    return data
+
+
+def _check_alike(job: Job, data: Data) -> None:
+    """Raises DataError where another process has read other data, or fitted an encoder
+    otherwise.
+    """
     kept = None
     if data.encoder is not None:
         kept = KeptEncoder.of(data.encoder)
 
-    seen = job.ranks.gather((labels, length(data.train), data.input_shape))
+    seen = job.ranks.gather((data.problem.labels, length(data.train), data.input_shape))
     encoders = job.ranks.gather(kept)
     other = next((other for other in seen if other != seen[0]), None)
 
@@ -88,20 +110,6 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
             f"data: {kept.target} was fitted otherwise in another process: let fit give the same "
             "from the same examples, sorted where it goes through a set"
         )
-
-    if data.new_labels and known is not None and not job.config["model"].get("grow"):
-        raise DataError(
-            f"labels {data.new_labels} are new, the state knows {known.problem.labels}: "
-            "model.grow=true grows the "
-            f"model, or correct the data; {where_they_stand(data.newcomers)}"
-        )
-
-    if data.newcomers and training and job.ranks.first:
-        what = "classes" if data.problem.classes else "labels"
-        text = f"new {what}: {in_words(data.newcomers)}"
-        job.emit({"event": "report", "text": text, "always": True})
-
-    return data
 
 
 def load_new(job: Job, saved: Saved | None, *, cut: bool) -> Data:

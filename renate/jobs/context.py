@@ -15,6 +15,8 @@ Config = dict[str, Any]
 
 # Settings of a job that stand in the group which they are about.
 OURS = ("grow", "backfill", "max_ram", "interval", "monitor")
+# A source takes it itself.
+TAKEN = {"data": ("max_ram",)}
 
 
 @dataclass
@@ -55,7 +57,8 @@ class Job:
 
     def node(self, group: str) -> Config:
         """What a group's class is given, without what the job does with it."""
-        return {k: v for k, v in self.config[group].items() if k not in OURS}
+        ours = set(OURS) - set(TAKEN.get(group, ()))
+        return {k: v for k, v in self.config[group].items() if k not in ours}
 
     @property
     def candidate(self) -> str | None:

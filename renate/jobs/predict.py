@@ -9,16 +9,19 @@ from typing import Any
 import torch
 
 from renate.data.fingerprint import expand, is_patterns
+from renate.data.images.decode import CorruptError
+from renate.data.images.sources.listing import image_files
 from renate.data.kept.raw import rows_in
 from renate.data.named.once import read_once
 from renate.data.raw.chunks import RawChunk, chunks_of
+from renate.data.raw.image_chunks import file_column, of_files, of_tables
 from renate.data.raw.reader import RawReader
 from renate.data.tables.csv_files.dialect import Dialect
 from renate.data.tables.matching import index_columns
 from renate.errors import ConfigError, DataError, nearest
 from renate.fitting.trainer import device_of
 from renate.jobs.builders import dtype_of
-from renate.jobs.context import Job
+from renate.jobs.context import Config, Job
 from renate.jobs.predicting.aligned import Aligned
 from renate.jobs.predicting.answer_table import AnswerTable
 from renate.jobs.predicting.output import STDOUT, check_output, writing
@@ -60,12 +63,12 @@ def run(job: Job) -> dict[str, Any]:
     }
 
 
-# They name images one by one, and a table of answers has nothing to stand beside
-OF_IMAGE_FILES = "renate.data.images.sources."
+OF_FOLDERS = "renate.data.images.sources.folder.ImageFolder"
+OF_PATHS = "renate.data.images.sources.table.ImageTable"
 
 
 def files_of(job: Job) -> list[str]:
-    """The files of `data.train`.
+    """The files of `data.train`: tables, or images.
 
     Raises:
         ConfigError: The source reads none.
@@ -73,14 +76,18 @@ def files_of(job: Job) -> list[str]:
     """
     node = job.config["data"]
     target = str(node["_target_"])
-    own = target.startswith("renate.data.") and not target.startswith(OF_IMAGE_FILES)
+    own = target.startswith("renate.data.") and not isinstance(node.get("train"), Mapping)
     if not own or not is_patterns(node.get("train")):
         raise ConfigError(
             f"data._target_={node['_target_']}: job=predict reads files, data=files "
             "data.train='in/*.parquet'; of anything else renate.load_model(…).predict(…) does"
         )
 
-    files, said = read_once(expand(node["train"], "data.train"), "data.train")
+    if target == OF_FOLDERS:
+        files, said = image_files(node["train"], "data.train")
+    else:
+        files, said = read_once(expand(node["train"], "data.train"), "data.train")
+
     for text in said:
         job.emit({"event": "report", "text": text, "always": True})
 
@@ -112,6 +119,7 @@ class Prediction:
         surplus = one_of("surplus", job.config["job"]["surplus"], ("error", "ignore"))
         self.ignores = surplus == "ignore"
         self.batch_size = _batch_size(job.config["job"]["batch_size"], trainer["eval_batch_size"])
+        self.skips = data.get("corrupt") == "skip"
         self.dialect = Dialect.of(data.get("csv"))
         self.threads = Threads.of(trainer)
 
@@ -135,6 +143,10 @@ class Prediction:
                 "renate.load_model(…).predict(…) takes them as it was given them"
             )
 
+        self.images = self._column_of_images(data)
+        if data["_target_"] == OF_FOLDERS:
+            self.keep = [file_column(self.images), *self.keep]
+
         inputs = feed.inputs
         target = inputs.target if inputs is not None else None
         self.targets = [target, *target.split(", ")] if target else []
@@ -149,7 +161,7 @@ class Prediction:
         with ExitStack() as opened:
             opened.enter_context(torch.inference_mode())
             write = opened.enter_context(writing(path))
-            chunks = self._parts(chunks_of(files, rows, self.dialect, as_text), files)
+            chunks = self._parts(self._chunks(files, rows, as_text), files)
             for kept, outputs in opened.enter_context(aligned.over(chunks)):
                 write(self.table(outputs, kept))
                 count += len(outputs)
@@ -159,20 +171,78 @@ class Prediction:
 
         return count
 
+    def _column_of_images(self, data: Config) -> str:
+        """The state's column of images, where the source has such; else empty.
+
+        Raises:
+            DataError: The state has other inputs.
+        """
+        if data["_target_"] not in (OF_FOLDERS, OF_PATHS):
+            return ""
+
+        columns = self.reader.columns
+        if list(columns.values()) != ["image"]:
+            raise DataError(
+                f"data.train names images, the state's inputs are {', '.join(list(columns)[:10])}: "
+                "data=files reads them from tables"
+            )
+        return next(iter(columns))
+
+    def _chunks(self, files: list[str], rows: int, as_text: set[str]) -> Iterator[RawChunk]:
+        data = self.job.config["data"]
+        if data["_target_"] == OF_FOLDERS:
+            return of_files(files, self.images)
+
+        chunks = chunks_of(files, rows, self.dialect, as_text)
+        if data["_target_"] == OF_PATHS:
+            return of_tables(chunks, self.images, data["folder"])
+        return chunks
+
     def _parts(
         self, chunks: Iterator[RawChunk], files: list[str]
     ) -> Iterator[tuple[Any, Mapping[str, Any] | torch.Tensor]]:
         """What is copied, and the inputs as they are stored, of each chunk."""
+        numbers = {file: number for number, file in enumerate(files)}
         for chunk in chunks:
-            self.job.tick(files.index(chunk.file), len(files), f"predicting for {chunk.file}")
+            self.job.tick(numbers[chunk.file], len(files), f"predicting for {chunk.file}")
             if not chunk.table.num_rows:
                 continue
 
             self._check(chunk)
-            raw = self.reader.read(chunk.table, chunk.file, chunk.first)
+            try:
+                raw = self._read(chunk)
+            except DataError as error:
+                if not self.skips or not isinstance(error.__cause__, CorruptError):
+                    raise
+                chunk = self._without_corrupt(chunk)
+                if not chunk.table.num_rows:
+                    continue
+                raw = self._read(chunk)
+
             stored = self.predictor.feed.stored(raw)
             assert rows_in(stored, chunk.file) == chunk.table.num_rows
             yield chunk.table.select(self.keep), stored
+
+    def _read(self, chunk: RawChunk) -> Any:
+        return self.reader.read(chunk.table, chunk.file, chunk.first, chunk.names)
+
+    def _without_corrupt(self, chunk: RawChunk) -> RawChunk:
+        """The rows of images that can be decoded; what can't is told."""
+        kept = []
+        for row in range(chunk.table.num_rows):
+            names = chunk.names[row : row + 1]
+            one = RawChunk(chunk.file, chunk.first + row, chunk.table.slice(row, 1), names)
+            try:
+                self._read(one)
+            except DataError as error:
+                if not isinstance(error.__cause__, CorruptError):
+                    raise
+                self.job.emit({"event": "report", "text": f"left out: {error}", "always": True})
+            else:
+                kept.append(row)
+
+        names = [chunk.names[row] for row in kept] if chunk.names else []
+        return chunk._replace(table=chunk.table.take(kept), names=names)
 
     def _check(self, chunk: RawChunk) -> None:
         """Check that what is to be copied is there, and that nothing is there that isn't known.

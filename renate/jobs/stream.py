@@ -63,10 +63,10 @@ def run(job: Job) -> dict[str, Any]:
             saved.scores = history[-1]["after"]
             saved.right = right
 
-        is_last = number == scenario.chunks
-        seen = number * len(data.test)
         own = cut(job, scenario, data, index)
-        chunk: Chunk = replace(own, tests=tests, is_last=is_last, seen=seen)
+        chunk: Chunk = replace(
+            own, tests=tests, is_last=number == scenario.chunks, seen=number * len(data.test)
+        )
         done = update(part, data, chunk, state, state, saved)
         right = done.right
         if ranks.first:
@@ -79,8 +79,7 @@ def run(job: Job) -> dict[str, Any]:
         summary = summarise(history, shown, sizes)
         log_to_all(part, summary, int(done.counts["steps"]))
         end(part)
-        average = summary[shown.average]
-        text = f"{part.prefix}: average {shown.metric} {average:.4f}"
+        text = f"{part.prefix}: average {shown.metric} {summary[shown.average]:.4f}"
         job.emit({"event": "report", "text": text, "always": True})
 
     if ranks.first:

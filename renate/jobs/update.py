@@ -5,23 +5,14 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-import torch
-from torch import nn
-
 from renate.data.base import Data
-from renate.data.batch import Batch
 from renate.data.scenarios import Scenario
 from renate.errors import NothingNewError, StateError
 from renate.fitting.fit import Fitted
 from renate.fitting.measure import Measure
-from renate.fitting.trainer import check_precision, device_of
-from renate.generators import seed_everything
-from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
-from renate.jobs.building.beginning import begin, made_anew
-from renate.jobs.building.masking import note_classes
-from renate.jobs.building.network import model_node, sizes
-from renate.jobs.building.weighting import balance, check_weights
-from renate.jobs.checks.probe import examples_of, probe
+from renate.fitting.trainer import device_of
+from renate.jobs.building.learning import Learning, prepared
+from renate.jobs.building.weighting import balance
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_new
 from renate.jobs.context import Job
@@ -33,8 +24,7 @@ from renate.jobs.identity.already import goes_on
 from renate.jobs.running.loggers import end, log_to_all
 from renate.jobs.saved.earlier import already, published, result_of, result_of_version
 from renate.jobs.saved.published import trusted
-from renate.jobs.saved.restore import Saved, load_model, load_updater
-from renate.jobs.saved.restore_memory import load_memory
+from renate.jobs.saved.restore import Saved
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
 from renate.jobs.scoring.before import measured_before
 from renate.jobs.scoring.cost import begin_peak, peak_memory, state_size
@@ -49,13 +39,10 @@ from renate.jobs.scoring.measured import (
 )
 from renate.jobs.scoring.regression_set import carried_on
 from renate.jobs.scoring.verdicts import gate_of, told
-from renate.memory.store.memory import Memory
 from renate.memory.store.shards import merge
-from renate.seeds import derive
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
 from renate.state.versions import State
-from renate.updaters.base import Updater
 
 Scores = dict[str, dict[str, float]]
 
@@ -152,29 +139,6 @@ def _parent(job: Job, at: State) -> Manifest | None:
     return found
 
 
-@dataclass(frozen=True)
-class Learning:
-    """What takes part in an update.
-
-    Attributes:
-        number: The update's, from 1.
-        device: Where it trains.
-        node: The model's config with its sizes, as the version keeps it.
-        model: The network, as the state has it; grown where new labels came.
-        updater: The same of the updater, with its memory, loss and problem.
-        memory: The updater's.
-        example: A few examples, by the test transform.
-    """
-
-    number: int
-    device: torch.device
-    node: dict[str, Any]
-    model: nn.Module
-    updater: Updater
-    memory: Memory
-    example: Batch
-
-
 def update(
     job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None
 ) -> Updated:
@@ -184,7 +148,7 @@ def update(
     began = time.monotonic()
     begin_peak(device_of(job.config["trainer"]))
     judging = judging_of(job, data, chunk, at, to, saved)
-    learning = _prepared(job, data, chunk, saved)
+    learning = prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
     measure.parts = old_and_new(data.problem, saved)
@@ -226,43 +190,6 @@ def update(
     counts = counts | {"seconds": seconds} | state_size(candidate)
     gate = gate_of(verdict)
     return Updated(before, after, outcome.value, counts, candidate, right=right, gate=gate)
-
-
-def _prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learning:
-    """Build model, memory and updater, load them, and see that they fit one another."""
-    number = 1
-    if saved:
-        number = (saved.manifest.version or 0) + 1
-
-    settings = job.config["trainer"]
-    check_precision(settings)
-    seed_everything(derive(job.config["seed"], "training", number), settings)
-    device = device_of(settings)
-
-    facts = sizes(data)
-    node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
-    memory = memory_of(job, device, data.problem)
-    updater = updater_of(job, memory, data.problem, chunk.train)
-    example = examples_of(chunk.train, transform(job, "test", device))
-    model = load_model(job, node, facts, saved, example.inputs)
-    begin(job, node, model, example.inputs, is_first=saved is None)
-    if (dtype := dtype_of(settings)) is not None:
-        model.to(dtype)
-        updater.to(dtype)
-
-    updater.setup(model)
-    if saved:
-        load_memory(job, memory, model, updater, saved, data.problem)
-        load_updater(job, updater, saved, model, data.problem.outputs)
-
-    note_classes(updater, chunk.train["targets"])
-    check_weights(updater, memory, chunk.train, job.config["transform"].get("mix"))
-    updater.test_transform = transform(job, "test", device)
-    updater.rebuild = lambda: made_anew(job, node, example.inputs)
-    probe(model, updater, example, data.problem.outputs)
-    # A model that was built by another's files says how to build it without them
-    kept = node | getattr(model, "kept", {})
-    return Learning(number, device, kept, model, updater, memory, example)
 
 
 def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fitted:

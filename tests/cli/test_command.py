@@ -44,7 +44,8 @@ def test_help_is_one_screen_with_examples(workdir: Path) -> None:
     for needed in (
         "renate updater=derpp optimizer.lr=0.01",
         "renate init DIR",
-        "updater: der, derpp, er",
+        "updater: agem, ",
+        "derpp, dualprompt, er, ",
         "state.first=true",
     ):
         assert needed in text

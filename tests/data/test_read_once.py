@@ -137,6 +137,7 @@ def test_tables_of_images_are_alike_where_their_images_are() -> None:
     assert "data.train: copy/a.csv holds the same as one/a.csv" in data.notes[0]
 
 
+@pytest.mark.slow
 def test_predictions_for_a_file_that_is_named_twice(here: Path) -> None:
     on = ["data=files", "data.target=label", "state.url=./s", "trainer.max_epochs=1"]
     command(*on, "data.train=1.csv", "state.first=true", cwd=here)

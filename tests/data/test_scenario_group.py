@@ -49,11 +49,18 @@ def made(option: str, **given: Any) -> Scenario:
 
 
 def marked(scenario: Scenario) -> Columns:
-    """Rows as a source gives them to a scenario: of three files, here."""
+    """Rows as a source gives them to a scenario: of three files, each of a moment of its own."""
     whole = columns()
     rows = ROWS // 4
     files = [File("x/a.csv", rows, "1"), File("x/b.csv", rows, "2"), File("c/0.csv", 2 * rows, "3")]
-    table = Table(whole["inputs"], whole["targets"].numpy(), files=tuple(files))
+    table = Table(
+        whole["inputs"],
+        whole["targets"].numpy(),
+        files=tuple(files),
+        times=np.random.default_rng(0).permutation(ROWS),
+        held_by=("time", "when", "date"),
+    )
+    scenario.ends(table)
     return whole | scenario.marks(table, "data.train")
 
 

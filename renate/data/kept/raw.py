@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from renate.data.kept.hashing import Hashes, hash_rows, mixed
+from renate.data.mapped.rows import take_rows
 from renate.data.model_inputs import LENGTHS
 from renate.data.ragged import Ragged
 from renate.errors import DataError
@@ -44,7 +45,7 @@ def take(inputs: Any, rows: Tensor) -> Any:
     if isinstance(inputs, Mapping):
         return {name: take(column, rows) for name, column in inputs.items()}
     if isinstance(inputs, Tensor | Ragged):
-        return inputs.index_select(0, rows)
+        return take_rows(inputs, rows)
     if isinstance(inputs, np.ndarray):
         return inputs[rows.numpy()]
     return [inputs[row] for row in rows.tolist()]

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.batch import WEIGHTS, Columns, length, select
+from renate.data.batch import WEIGHTS, Columns, length
 from renate.data.kept.encoders import target_of
 from renate.data.kept.hashing import Hashes
 from renate.data.kept.inputs import Inputs, compare, scales
 from renate.data.kept.raw import check_storable, hash_inputs, rows_in
+from renate.data.mapped.rows import Scratch, select_rows
 from renate.data.model_inputs import named_columns
 from renate.data.table import (
     File,
@@ -128,9 +129,17 @@ def columns_of(table: Table, problem: Problem, key: str) -> Columns:
     return columns
 
 
-def part_of(columns: Columns, rows: Tensor) -> Columns:
-    """The rows; all of them without a copy, as they may be mapped from a file."""
-    return columns if len(rows) == length(columns) else select(columns, rows)
+def part_of(columns: Columns, rows: Tensor, scratch: Scratch | None) -> Columns:
+    """The rows; all of them without a copy, as they may be mapped from a file.
+
+    Args:
+        columns: Of all rows.
+        rows: int64 [n].
+        scratch: Where rows go that are too large for memory; None has no bound.
+    """
+    if len(rows) == length(columns):
+        return columns
+    return select_rows(columns, rows, scratch)
 
 
 def key_of(name: str) -> str:
@@ -156,10 +165,10 @@ def shared(tests: Mapping[str, Table], train: Table, hashes: Hashes, rows: Tenso
     if tests and train.identity is not None:  # test data may lack its columns
         hashes = hash_inputs(train.inputs, "data.train", order_of(train))
 
-    trained = set(hashes[rows.numpy()].tolist())
+    trained = hashes[rows.numpy()]
     for name, table in tests.items():
-        hashes = hash_inputs(table.inputs, key_of(name), order_of(table)).tolist()
-        count = sum(number in trained for number in hashes)
+        hashes = hash_inputs(table.inputs, key_of(name), order_of(table))
+        count = int(np.isin(hashes, trained).sum())
         if count:
             notes.append(
                 f"{key_of(name)}: {count} of its {len(hashes)} examples are also trained on"

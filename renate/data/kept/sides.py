@@ -28,12 +28,15 @@ class Shares:
         val: `data.val_size`.
         key: Of the validation side of a first update.
         training: Whether the training data will be trained on.
+        ends: The newest time of each chunk, where a scenario cuts by time: of each the newest
+            examples are held out.
     """
 
     test: float
     val: float
     key: int
     training: bool
+    ends: Sequence[float] = ()
 
 
 def split_of(
@@ -127,7 +130,11 @@ def _by_time(
         notes = _check_shares(known, asked)
 
     test = known.test if asked.test else 0.0
-    periods = with_new(known.periods, times, test, known.asked)
+    periods = known.periods
+    for end in asked.ends:
+        periods = with_new(periods, times[times <= end], test, known.asked)
+    if not asked.ends:
+        periods = with_new(periods, times, test, known.asked)
     return replace(known, periods=periods), notes
 
 

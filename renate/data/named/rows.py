@@ -49,9 +49,14 @@ class Rows:
         return [read.table.num_rows for read in self.reads]
 
     @property
+    def places(self) -> Places:
+        """Where the rows come from."""
+        return Places(list(self.files), self.counts)
+
+    @property
     def where(self) -> str:
         """What the target is, for messages."""
-        return f"{Places(list(self.files), self.counts).title}: column '{self.target}'"
+        return f"{self.places.title}: column '{self.target}'"
 
     @property
     def whole(self) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from renate.data.tables import remote
 from renate.data.tables.columns import first_line
 from renate.data.tables.csv_files.dialect import Dialect
-from renate.data.tables.parquet import opened_at, stamp_of
+from renate.data.tables.parquet import BUFFER, opened_at, stamp_of
 from renate.data.tables.read import plain, read_files
 from renate.errors import DataError
 
@@ -19,11 +19,13 @@ class RawChunk(NamedTuple):
         file: Its name.
         first: The number of the first of them there.
         table: Arrow table.
+        names: What each row is called, for messages; empty where that is its number.
     """
 
     file: str
     first: int
     table: Any
+    names: Sequence[str] = ()
 
 
 def chunks_of(
@@ -60,7 +62,7 @@ def _of_parquet(file: str, rows: int) -> Iterator[RawChunk]:
     first = 0
     try:
         stamp = stamp_of(source)
-        with opened_at(source) as parquet:
+        with opened_at(source, BUFFER) as parquet:
             for batch in parquet.iter_batches(rows):
                 yield RawChunk(file, first, plain(pa.Table.from_batches([batch])))
                 first += batch.num_rows

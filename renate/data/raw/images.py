@@ -38,7 +38,13 @@ def is_image(raw: Any) -> bool:
     return hasattr(raw, "convert") and hasattr(raw, "tobytes") and hasattr(raw, "mode")
 
 
-def encoded(images: Sequence[bytes | None], layout: Layout, where: str, first: int = 0) -> Tensor:
+def encoded(
+    images: Sequence[bytes | None],
+    layout: Layout,
+    where: str,
+    first: int = 0,
+    names: Sequence[str] = (),
+) -> Tensor:
     """Return encoded images as they are stored, uint8 [N, C, H, W].
 
     Args:
@@ -46,6 +52,7 @@ def encoded(images: Sequence[bytes | None], layout: Layout, where: str, first: i
         layout: What they become.
         where: Where they are from, for messages.
         first: The number that the first of them has there.
+        names: What each is called in place of that; empty where it's called nothing.
 
     Raises:
         DataError: One that can't be decoded, or is of another size or in colour.
@@ -55,7 +62,8 @@ def encoded(images: Sequence[bytes | None], layout: Layout, where: str, first: i
         for image in images:
             yield pixels(image, layout)
 
-    return _stacked(each(), len(images), layout, where, first)
+    places = names or [_numbered(where, first + row) for row in range(len(images))]
+    return _stacked(each(), places, layout)
 
 
 def of_pillow(images: Sequence[Any], layout: Layout, where: str) -> Tensor:
@@ -73,14 +81,17 @@ def of_pillow(images: Sequence[Any], layout: Layout, where: str) -> Tensor:
 
             yield laid_out(seen, layout)
 
-    return _stacked(each(), len(images), layout, where, 0)
+    return _stacked(each(), [_numbered(where, row) for row in range(len(images))], layout)
 
 
-def _stacked(images: Iterable[bytes], count: int, layout: Layout, where: str, first: int) -> Tensor:
-    found = np.empty((count, *layout.shape), np.uint8)
+def _numbered(where: str, row: int) -> str:
+    return f"{where}: row {row} (the first is 0)"
+
+
+def _stacked(images: Iterable[bytes], places: Sequence[str], layout: Layout) -> Tensor:
+    found = np.empty((len(places), *layout.shape), np.uint8)
     rows = iter(images)
-    for row in range(count):
-        place = f"{where}: row {first + row} (the first is 0)"
+    for row, place in enumerate(places):
         try:
             found[row] = np.frombuffer(next(rows), np.uint8).reshape(layout.shape)
         except InColourError:

@@ -52,7 +52,7 @@ class RawReader:
         """Columns of lists, of which each place is an input: `x` of `x[0]`, `x[1]`."""
         return {name.rpartition("[")[0] for name in self.columns if name.endswith("]")}
 
-    def read(self, table: Any, where: str, first: int = 0) -> Any:
+    def read(self, table: Any, where: str, first: int = 0, names: Sequence[str] = ()) -> Any:
         """Return an Arrow table's rows as the encoder takes them, or where there is none as they
         are stored.
 
@@ -60,6 +60,7 @@ class RawReader:
             table: Its columns are taken by name; others are left alone.
             where: What it is, for messages.
             first: The number of its first row there.
+            names: What its rows are called in place of that, where they are images.
 
         Raises:
             DataError: A column is missing, of another kind, or has a value that can't be used.
@@ -70,13 +71,13 @@ class RawReader:
         there = [name for name in wanted if name in table.column_names]
         others = [name for name in table.column_names if name not in wanted]
         # Where one is missing the others may be what it is called here
-        names = there if len(there) == len(wanted) else [*there, *others]
-        read = Read(table.select(names), {})
+        taken = there if len(there) == len(wanted) else [*there, *others]
+        read = Read(table.select(taken), {})
         choice = ColumnChoice((), None, (), self.inputs, list(wanted.items()))
         choice.check(where, read, wanted, "the state")
 
         if list(wanted.values()) == ["image"]:
-            return self._images(read, names[0], where, first)
+            return self._images(read, taken[0], where, first, names)
 
         numbers = np.arange(first, first + table.num_rows)
         places = Places([where], [table.num_rows], {where: numbers})
@@ -102,9 +103,11 @@ class RawReader:
 
         return torch.from_numpy(found)
 
-    def _images(self, read: Read, name: str, where: str, first: int) -> torch.Tensor:
+    def _images(
+        self, read: Read, name: str, where: str, first: int, names: Sequence[str]
+    ) -> torch.Tensor:
         assert self.inputs is not None
         check_filled(where, read, [name], FILL)
         place = f"{where}: column '{name}'"
         layout = layout_of(self.inputs, self.image_size, self.image_fit)
-        return encoded(images_in(read.table.column(name)), layout, place, first)
+        return encoded(images_in(read.table.column(name)), layout, place, first, names)

@@ -8,6 +8,7 @@ from renate.data.scenarios.iid import IID
 from renate.data.scenarios.permutation import Permutation
 from renate.data.scenarios.rotation import Rotation, rotate
 from renate.data.scenarios.sorting import FeatureSorting, HueShift
+from renate.data.scenarios.time_incremental import TimeIncremental
 
 __all__ = [
     "IID",
@@ -20,6 +21,7 @@ __all__ = [
     "Permutation",
     "Rotation",
     "Scenario",
+    "TimeIncremental",
     "disjoint",
     "rotate",
     "tensor_of",

@@ -6,7 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from renate.data.batch import Columns, length, select
+from renate.data.batch import Columns, length
+from renate.data.mapped.rows import select_rows
 from renate.data.table import Table
 from renate.errors import ConfigError, DataError
 from renate.seeds import derive
@@ -19,6 +20,7 @@ class Scenario(ABC):
     Attributes:
         chunks: How many.
         own: Columns that cutting needs, see `marks`, and no chunk has.
+        notes: What to tell the user, once the data are read.
     """
 
     own: ClassVar[tuple[str, ...]] = ()
@@ -27,6 +29,7 @@ class Scenario(ABC):
         if chunks < 1:
             raise ConfigError(f"scenario.chunks={chunks}: expected 1 or more")
         self.chunks = chunks
+        self.notes: list[str] = []
 
     def cut(
         self, columns: Columns, index: int, *, part: str, seed: int, num_classes: int
@@ -63,6 +66,15 @@ class Scenario(ABC):
         """
         return {}
 
+    def ends(self, table: Table) -> list[float]:
+        """Return the time of the newest example of each chunk, where a scenario cuts by time: of
+        each the newest are held out; none by itself.
+
+        Args:
+            table: The training data as a source has read them.
+        """
+        return []
+
     @abstractmethod
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
         """Return a valid chunk."""
@@ -87,7 +99,7 @@ def disjoint(columns: Columns, index: int, chunks: int, part: str, seed: int) ->
     """One of `chunks` disjoint random parts."""
     generator = torch.Generator().manual_seed(derive(seed, f"parts of {part}"))
     parts = torch.tensor_split(torch.randperm(length(columns), generator=generator), chunks)
-    return select(columns, parts[index].sort().values)
+    return select_rows(columns, parts[index].sort().values)
 
 
 def tensor_of(columns: Columns, scenario: str) -> Tensor:

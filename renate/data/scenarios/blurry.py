@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from renate.data.batch import Columns, length, select
+from renate.data.batch import Columns, length
+from renate.data.mapped.rows import select_rows
 from renate.data.scenarios.class_incremental import ClassIncremental
 from renate.errors import ConfigError
 from renate.seeds import derive
@@ -51,7 +52,7 @@ class BlurryClassIncremental(ClassIncremental):
                 rows = (columns["targets"] == label).nonzero()[:, 0]
                 chosen[self._dealt(rows, chunk, label, part, seed)[index]] = True
 
-        return select(columns, chosen.nonzero()[:, 0])
+        return select_rows(columns, chosen.nonzero()[:, 0])
 
     def _dealt(self, rows: Tensor, home: int, label: int, part: str, seed: int) -> list[Tensor]:
         """One class's rows, chunk by chunk: most stay at home, the rest is dealt to the others."""

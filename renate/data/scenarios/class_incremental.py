@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from renate.data.batch import Columns, select
+from renate.data.batch import Columns
+from renate.data.mapped.rows import select_rows
 from renate.data.scenarios.base import Scenario
 from renate.errors import ConfigError
 from renate.seeds import derive
@@ -81,4 +82,4 @@ class ClassIncremental(Scenario):
             ConfigError: See `classes`.
         """
         wanted = torch.tensor(self.classes(index, seed=seed, num_classes=num_classes))
-        return select(columns, torch.isin(columns["targets"], wanted).nonzero()[:, 0])
+        return select_rows(columns, torch.isin(columns["targets"], wanted).nonzero()[:, 0])

@@ -5,7 +5,8 @@ from pathlib import PurePosixPath
 
 import torch
 
-from renate.data.batch import Columns, select
+from renate.data.batch import Columns
+from renate.data.mapped.rows import select_rows
 from renate.data.scenarios.base import Scenario
 from renate.data.table import Table
 from renate.errors import ConfigError, DataError, nearest
@@ -93,7 +94,7 @@ class DataIncremental(Scenario):
             )
 
         wanted = torch.tensor([self.names.index(name) for name in self.groups[index]])
-        return select(columns, torch.isin(columns[DOMAIN], wanted).nonzero()[:, 0])
+        return select_rows(columns, torch.isin(columns[DOMAIN], wanted).nonzero()[:, 0])
 
 
 def _names_of(file: str) -> list[str]:

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from renate.data.batch import Columns, length, select
+from renate.data.batch import Columns, length
+from renate.data.mapped.rows import select_rows
 from renate.data.model_inputs import PREFIX, names_of
 from renate.data.scenarios.base import Scenario, tensor_of
 from renate.errors import ConfigError, DataError, nearest
@@ -56,7 +57,7 @@ class Sorting(Scenario):
 
         swaps = derive(seed, f"swaps of {part}") % 2**32
         order = softly_sorted(self.scores(columns), self.randomness, swaps)
-        return select(columns, torch.tensor_split(order, self.chunks)[index])
+        return select_rows(columns, torch.tensor_split(order, self.chunks)[index])
 
 
 def softly_sorted(scores: Scores, randomness: float, seed: int) -> Tensor:

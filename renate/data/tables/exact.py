@@ -65,8 +65,7 @@ def _check_distinct(values: Array, rounded: Array, what: str) -> None:
     """
     largest = float(np.abs(values).max())
     whole = largest > EXACT and bool((values == np.floor(values)).all())
-    narrow = float(values.max() - values.min()) < 2**16 * float(np.spacing(np.float32(largest)))
-    if not (whole or narrow):
+    if not is_doubtful(float(values.min()), float(values.max()), whole=whole):
         return
 
     before = np.unique(values)
@@ -77,6 +76,19 @@ def _check_distinct(values: Array, rounded: Array, what: str) -> None:
     same = int(np.flatnonzero(np.diff(before.astype(np.float32)) == 0)[0])
     low, high = before[same : same + 2].tolist()
     raise DataError(f"{what} holds {low!r} and {high!r}, which float32 makes equal: {REMEDY}")
+
+
+def is_doubtful(low: float, high: float, *, whole: bool) -> bool:
+    """Whether float32 may make few of a column's floats.
+
+    Args:
+        low: The least of them.
+        high: The largest.
+        whole: Whether all are whole numbers.
+    """
+    largest = max(abs(low), abs(high))
+    narrow = high - low < 2**16 * float(np.spacing(np.float32(largest)))
+    return narrow or (whole and largest > EXACT)
 
 
 def whole_labels(values: Array, what: str) -> Array:

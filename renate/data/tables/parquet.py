@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from renate.data.tables.columns import first_line, is_image
 from renate.errors import DataError
 
+BUFFER = 2**18  # bytes of a column at a time, where a file is read by parts
+
 
 @dataclass(frozen=True)
 class Unread:
@@ -93,7 +95,7 @@ class Unread:
 
         self.check()
         try:
-            with opened_at(self.source) as file:
+            with opened_at(self.source, BUFFER) as file:
                 yield file
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DataError(f"{self.file}: not readable as parquet: {first_line(error)}") from error
@@ -104,13 +106,13 @@ class Read(NamedTuple):
 
     Attributes:
         table: Arrow table; columns that are unread hold nulls there.
-        unread: name -> column.
+        unread: name -> column: `Unread`, or of numbers `UnreadNumbers`.
         categories: Columns that their writer calls categories; the table has their values.
         sha256: Of the bytes of an object that was downloaded; None of a local file.
     """
 
     table: Any
-    unread: Mapping[str, Unread]
+    unread: Mapping[str, Any]
     categories: frozenset[str] = frozenset()
     sha256: str | None = None
 
@@ -199,14 +201,22 @@ def _other(value: Mapping[str, Any]) -> bytes | None:
     return None if value["bytes"] is None and value.get("path") else b""
 
 
-def opened_at(source: Any) -> Any:
-    """Open a parquet file at a path, or an Arrow buffer that holds one."""
+def opened_at(source: Any, buffer: int = 0) -> Any:
+    """Open a parquet file at a path, or an Arrow buffer that holds one.
+
+    Args:
+        source: The path, or the buffer.
+        buffer: Bytes of each column that are read at a time. By itself pyarrow keeps whatever of
+            the file it has read, until it is closed.
+    """
     import pyarrow as pa
     import pyarrow.parquet
 
     # `ParquetFile` and not `read_table`: no `a=1` of a path becomes a column
     return pyarrow.parquet.ParquetFile(
-        source if isinstance(source, str) else pa.BufferReader(source)
+        source if isinstance(source, str) else pa.BufferReader(source),
+        buffer_size=buffer,
+        pre_buffer=not buffer,
     )
 
 

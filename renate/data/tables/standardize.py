@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from renate.data.base import Encoder
+from renate.data.mapped.rows import bytes_of_row, folder_of, mapped_empty, parts
 from renate.errors import DataError
 
 
@@ -30,11 +31,17 @@ class Standardize(Encoder):
 
     def fit(self, raw: Any) -> None:
         """Learn mean and deviation of vectors [N, C]."""
-        values = _vectors(raw).double()
-        self.mean = values.mean(0)
-        std = values.std(0, correction=0)
+        vectors = _vectors(raw)
+        if folder_of(vectors) is None:
+            values = vectors.double()
+            self.mean = values.mean(0)
+            std = values.std(0, correction=0)
+            largest = values.abs().amax(0)
+        else:
+            self.mean, std, largest = _by_parts(vectors)
+
         # Rounding leaves a constant column a deviation that is none
-        self.std = torch.where(std > 1e-12 * values.abs().amax(0), std, 1.0)
+        self.std = torch.where(std > 1e-12 * largest, std, 1.0)
 
     def encode(self, raw: Any) -> Tensor:
         """Return float32 [N, C] of vectors [N, C].
@@ -49,6 +56,16 @@ class Standardize(Encoder):
                 f"{len(self.mean)}"
             )
 
+        folder = folder_of(values)
+        if folder is None:
+            return self._scaled(values)
+
+        found = mapped_empty(folder, len(values), tuple(values.shape[1:]), torch.float32)
+        for part in parts(len(values), bytes_of_row(values)):
+            found[part] = self._scaled(values[part])
+        return found
+
+    def _scaled(self, values: Tensor) -> Tensor:
         return ((values.double() - self.mean) / self.std).float()
 
     def state(self) -> dict[str, Any]:
@@ -70,6 +87,17 @@ class Standardize(Encoder):
 
         self.mean = mean
         self.std = std
+
+
+def _by_parts(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, deviation and largest size of each column of vectors that are larger than memory."""
+    slices = list(parts(len(vectors), bytes_of_row(vectors)))
+    sums = torch.stack([vectors[part].double().sum(0) for part in slices])
+    mean = sums.sum(0) / len(vectors)
+    squares = torch.stack([(vectors[part].double() - mean).square().sum(0) for part in slices])
+    std = (squares.sum(0) / len(vectors)).sqrt()
+    largest = torch.stack([vectors[part].abs().amax(0) for part in slices]).amax(0).double()
+    return mean, std, largest
 
 
 def _vectors(raw: Any) -> Tensor:

@@ -1,6 +1,6 @@
 """Texts in tables: one column of text, or a pair, and a target."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from renate.data.named.rows import Paths, Rows, check_target, read_named
 from renate.data.table import Readable, Table
 from renate.data.tables.columns import is_text
 from renate.data.tables.csv_files.dialect import Dialect
+from renate.data.tables.roles.marks import marks_of
+from renate.data.tables.roles.roles import Roles
 from renate.data.text.encoder import TextEncoder
 from renate.errors import ConfigError, DataError
 from renate.problems.base import Problem
@@ -35,6 +37,11 @@ class Texts(Source):
         max_length: Tokens that are kept of each example.
         csv: See `Dialect`.
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
+        weight: The column of each example's weight in the loss, 0 or more; null weighs all alike.
+        key: The columns that say what an example is, and so on which side of the hold-out; null
+            takes the texts.
+        group: The columns of whose equal values all examples stay on one side.
+        time: The column by which the newest examples are held out.
     """
 
     train: Paths
@@ -48,9 +55,15 @@ class Texts(Source):
     max_length: int
     csv: Mapping[str, Any] | None = None
     seen: str = AGAIN
+    weight: str | None = None
+    key: str | Sequence[str] | None = None
+    group: str | Sequence[str] | None = None
+    time: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        marks = {key: getattr(self, key) for key in ("weight", "key", "group", "time")}
+        self.marks = Roles.of(self.target, None, marks).marks
         check_test_size(self.test, self.test_size)
         self.dialect = Dialect.of(self.csv)
         self.columns = list(self.text)
@@ -88,13 +101,14 @@ class Texts(Source):
             self.trained,
             copies=self.seen == AGAIN,
         )
-        table = self._table(train)
+        table = self._table(train, self.marks)
         if self.test is None:
             return table, self.test_size
 
-        return table, {name: self._table(rows) for name, rows in tests.items()}
+        when = {key: names for key, names in self.marks.items() if key == "time"}
+        return table, {name: self._table(rows, when, is_test=True) for name, rows in tests.items()}
 
-    def _table(self, rows: Rows) -> Table:
+    def _table(self, rows: Rows, marks: Mapping[str, list[str]], *, is_test: bool = False) -> Table:
         for file, read in zip(rows.files, rows.reads, strict=True):
             self._check(file, read.table)
 
@@ -110,6 +124,7 @@ class Texts(Source):
             where=rows.where,
             notes=rows.notes,
             skipped=rows.skipped,
+            **marks_of(rows.reads, rows.places, marks, None, all_there=not is_test),
         )
 
     def _check(self, file: str, table: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from renate.build import build
 from renate.data.fingerprint import Hashes, expand, is_patterns
-from renate.data.images.sources.listing import files_below
+from renate.data.images.sources.listing import files_below, image_files
 from renate.errors import ConfigError, DataError
 
 OWN = ("renate.data.", "renate.compat.")
@@ -14,7 +14,9 @@ OWN = ("renate.data.", "renate.compat.")
 FOLDERS = "renate.data.images.sources.folder.ImageFolder"
 
 
-def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
+def files_of(
+    node: Mapping[str, Any], trust: Sequence[str], *, labelled: bool = True
+) -> dict[str, Any]:
     """Return key of the config below `data` -> what it names, see `Source.files`.
 
     Of the package's own sources these are `train` and `test`, and a tokenizer.json, and nothing is
@@ -23,10 +25,14 @@ def files_of(node: Mapping[str, Any], trust: Sequence[str]) -> dict[str, Any]:
     Args:
         node: The group `data`, resolved.
         trust: See `renate.build.locate`.
+        labelled: Whether folders of images are those of classes; else they are images to predict
+            for, wherever they lie.
 
     Raises:
         ConfigError: The source can't be built, or names no files.
     """
+    if node.get("_target_") == FOLDERS and not labelled:
+        return {"train": image_files(node["train"], "data.train")[0]}
     if node.get("_target_") == FOLDERS:
         return files_below(node["train"], node.get("test"))
     if node.get("hub") is not None:

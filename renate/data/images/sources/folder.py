@@ -37,6 +37,8 @@ class ImageFolder(Source):
             and says how many.
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
+        max_ram: Bytes of images that still lie in memory once some are held out; more lie in mapped
+            files in `cache_dir`. Null is no bound.
     """
 
     train: Any
@@ -47,6 +49,7 @@ class ImageFolder(Source):
     corrupt: str
     cache_dir: str | None
     seen: str = AGAIN
+    max_ram: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

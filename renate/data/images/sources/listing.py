@@ -8,6 +8,7 @@ from typing import Any
 
 from renate.data.fingerprint import expand
 from renate.data.images.image_files import SUFFIXES, is_image_file
+from renate.data.named.once import read_once
 from renate.errors import DataError
 
 # label -> its images
@@ -46,6 +47,44 @@ def files_below(train: Any, test: Any) -> dict[str, Any]:
     return found
 
 
+def image_files(patterns: Any, key: str) -> tuple[list[str], list[str]]:
+    """Return the images that paths, folders, URLs and globs mean, each once, and what to say.
+
+    Args:
+        patterns: One or a list; of a folder all images below it, whatever folders they lie in.
+        key: The config key that names them.
+
+    Raises:
+        DataError: There is no such file, or it holds no images.
+    """
+    named = [patterns] if isinstance(patterns, str) else list(patterns)
+    return read_once([file for pattern in named for file in _images_of(str(pattern), key)], key)
+
+
+def _images_of(pattern: str, key: str) -> list[str]:
+    if is_image_file(pattern):
+        return expand(pattern, key)
+    if "://" in pattern and not pattern.startswith("file://"):
+        places = [pattern.rstrip("/")]
+    else:
+        path = str(Path(pattern.removeprefix("file://")).expanduser())
+        places = [path] if Path(path).exists() else sorted(glob.glob(path))  # noqa: PTH207
+
+    found = []
+    for place in places:
+        if "://" not in place and not Path(place).is_dir():
+            found += [place] if is_image_file(place) else []
+        else:
+            found += [f"{place}/{name}" for name in images_below(place, key)]
+
+    if not found:
+        raise DataError(
+            f"{key}={pattern}: no such folder or image, or no images in it (files that end in "
+            f"{', '.join(SUFFIXES)}; from {Path.cwd()})"
+        )
+    return found
+
+
 def tests_of(files: Mapping[str, Any]) -> dict[str, Classes]:
     """Name -> classes of the test sets that `files_below` found."""
     test = files.get("test")
@@ -71,7 +110,7 @@ def _classes(folders: Any, key: str) -> Classes:
 
     found: dict[str, list[str]] = {}
     for folder in _folders(folders, key):
-        for label, files in _by_first(folder, _images_below(folder, key), key).items():
+        for label, files in _by_first(folder, images_below(folder, key), key).items():
             found.setdefault(label, []).extend(files)
 
     return dict(sorted(found.items()))
@@ -94,8 +133,8 @@ def _folders(patterns: Any, key: str) -> list[str]:
     return found
 
 
-def _images_below(folder: str, key: str) -> list[str]:
-    """Paths of all images below a folder, relative to it, with slashes, sorted."""
+def images_below(folder: str, key: str) -> list[str]:
+    """Return the paths of all images below a folder, relative to it, with slashes, sorted."""
     if "://" in folder:
         objects = expand(f"{folder}/**/*", key)
         return sorted(file.removeprefix(f"{folder}/") for file in objects if is_image_file(file))
@@ -144,7 +183,7 @@ def _parts_of(train: Any) -> dict[str, Classes]:
         return {}
 
     folder = folders[0]
-    names = _by_first(folder, _images_below(folder, "data.train"), "data.train").keys()
+    names = _by_first(folder, images_below(folder, "data.train"), "data.train").keys()
     if TRAIN not in names or len(names) == 1 or not names <= {TRAIN, *HELD_OUT}:
         return {}
 

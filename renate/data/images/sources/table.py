@@ -43,6 +43,8 @@ class ImageTable(Source):
         cache_dir: Where decoded images are kept; null is ~/.cache/renate.
         csv: See `Dialect`.
         seen: `new` trains on files that no earlier version has trained on, `again` on all.
+        max_ram: Bytes of images that still lie in memory once some are held out; more lie in mapped
+            files in `cache_dir`. Null is no bound.
     """
 
     train: Paths
@@ -57,6 +59,7 @@ class ImageTable(Source):
     cache_dir: str | None
     csv: Mapping[str, Any] | None = None
     seen: str = AGAIN
+    max_ram: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -155,7 +158,7 @@ class ImageTable(Source):
         if folder is None:
             folder = file.rpartition("/")[0]
 
-        paths = [_path(folder, path) for path in column.to_pylist()]
+        paths = [path_in(folder, path) for path in column.to_pylist()]
         lost = [row for row, path in enumerate(paths) if "://" not in path and not _is_file(path)]
         if lost:
             raise DataError(
@@ -172,7 +175,8 @@ def _together(contents: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(contents).encode()).hexdigest()
 
 
-def _path(folder: str, path: str) -> str:
+def path_in(folder: str, path: str) -> str:
+    """Return where a path leads that a table has, whose own are relative to a folder."""
     if "://" in path or path.startswith(("/", "~")) or not folder:
         return path if "://" in path else str(Path(path).expanduser())
     return f"{folder.rstrip('/')}/{path}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from renate.data.kept.encoders import Encoder
 from renate.data.tables.columns import is_text
 from renate.data.tables.encoding.arrow import ISO_ZONED, cells_of
 from renate.data.tables.encoding.cells import Array, CellError
@@ -38,6 +39,36 @@ class RawTables:
     places: Places
     date_format: str | None
 
+    def are_encoded(
+        self, stored: Mapping[str, str], asked: Encoder | None, encoder: TableEncoder
+    ) -> bool:
+        """Whether these columns go through an encoder of tables at a first update; it then is told
+        which there are.
+
+        Args:
+            stored: name -> what files hold it as.
+            asked: The encoder that the config asks for, whatever the columns are.
+            encoder: Would encode them.
+
+        Raises:
+            DataError: It is asked for images, or a column's kind can't be told safely.
+            ConfigError: `data.kinds` names no column, or a kind that it can't be.
+        """
+        forced = isinstance(asked, TableEncoder)
+        if "image" in stored.values():
+            if forced:
+                raise DataError(
+                    f"{self.places.title} has images, and data.missing={encoder.missing}, "
+                    f"data.categories={encoder.categories} are about numbers and texts: auto, "
+                    "one_hot"
+                )
+            return False
+
+        if not forced and not self.needs_encoder(stored, encoder):
+            return False
+        self.declare(encoder, stored)
+        return True
+
     def needs_encoder(self, stored: Mapping[str, str], encoder: TableEncoder) -> bool:
         """Whether inputs are anything else than numbers and booleans of which none is missing.
 
@@ -57,7 +88,11 @@ class RawTables:
         import pyarrow.compute as pc
 
         for read in self.reads:
-            column = read.table.column(name)
+            column = read.column(name)
+            if name in read.unread:  # numbers that are larger than memory: they are read for it
+                if column.lacks_some:
+                    return True
+                continue
             if column.null_count:
                 return True
             if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():

@@ -1,6 +1,6 @@
 """Columns that say something of an example: its weight, what it is, its group, when it was."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,45 @@ from renate.data.tables.values import Places
 from renate.errors import DataError, nearest
 
 Array = np.ndarray[Any, Any]
+
+
+def marks_of(
+    reads: Sequence[Read],
+    places: Places,
+    marks: Mapping[str, list[str]],
+    date_format: str | None,
+    *,
+    all_there: bool,
+) -> dict[str, Any]:
+    """Return what columns say of each example besides, as fields of a `Table`.
+
+    Args:
+        reads: What was read of each file.
+        places: Where its rows come from.
+        marks: See `Roles`.
+        date_format: How dates are written in texts.
+        all_there: Whether the columns must be; else one that isn't says nothing.
+
+    Raises:
+        DataError: A column isn't there, or holds what it can't.
+    """
+    found: dict[str, Any] = {}
+    if not all_there:
+        schemas = [read.table.column_names for read in reads]
+        marks = {k: v for k, v in marks.items() if all({*v} <= {*names} for names in schemas)}
+    if "weight" in marks:
+        found["weights"] = weights_of(reads, places, marks["weight"][0])
+    if "time" in marks:
+        name = marks["time"][0]
+        found["times"], kind = times_of(reads, places, name, date_format)
+        found["held_by"] = ("time", name, kind)
+
+    for key in ("key", "group"):
+        if key in marks:
+            found["identity"] = identity_of(reads, places, marks[key], f"data.{key}")
+            found["held_by"] = (key, *marks[key])
+
+    return found
 
 
 def weights_of(reads: Sequence[Read], places: Places, name: str) -> Array:

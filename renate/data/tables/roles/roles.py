@@ -168,7 +168,7 @@ class Roles:
 
         if not gone.any():
             return read, None
-        if read.unread:
+        if read.unread:  # of numbers none is, where rows may be dropped
             raise DataError(
                 f"{file}: column '{self.targets[0]}' has {int(gone.sum())} empty values: drop "
                 "those rows; of images data.missing_target=drop doesn't"

@@ -64,9 +64,8 @@ def run(job: Job) -> dict[str, Any]:
             saved.right = right
 
         own = cut(job, scenario, data, index)
-        chunk: Chunk = replace(
-            own, tests=tests, is_last=number == scenario.chunks, seen=number * len(data.test)
-        )
+        is_last = number == scenario.chunks
+        chunk: Chunk = replace(own, tests=tests, is_last=is_last, seen=number * len(data.test))
         done = update(part, data, chunk, state, state, saved)
         right = done.right
         if ranks.first:
@@ -89,9 +88,12 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def _part(job: Job, number: int, chunks: int) -> Job:
-    """The same job, as an update of it is called, from 1."""
-    record = replace(job.record, id=f"{job.record.id}-{number}")
-    return replace(job, prefix=f"update {number}/{chunks}", record=record)
+    """The job as which one update of the stream runs."""
+    return replace(
+        job,
+        prefix=f"update {number}/{chunks}",
+        record=replace(job.record, id=f"{job.record.id}-{number}"),
+    )
 
 
 def _outcome(

@@ -6,6 +6,9 @@ from torch import Tensor
 
 from renate.updaters.features.statistics import FeatureStatistics
 
+POWERS = range(-8, 9)  # of 10, that the paper picks the ridge among
+LEAST_FREE = 1e-3  # share of the examples that the fit isn't bound by: below, errors are rounding
+
 
 class RanPAC(FeatureStatistics):
     """Ridge regression onto the classes of randomly projected frozen features.
@@ -16,18 +19,20 @@ class RanPAC(FeatureStatistics):
 
     Args:
         width: Of the projection, the paper's M.
-        ridge: Weight of small coefficients, the paper's λ, which it picks on held-out data.
+        ridge: Weight of small coefficients, the paper's λ; None picks a power of 10 by generalised
+            cross-validation (Golub et al., 1979, https://doi.org/10.1080/00401706.1979.10489751,
+            eq. 1.6), which the sums are enough for, where the paper holds out a part of the data.
     """
 
     projection: Tensor
     gram: Tensor
     sums: Tensor
 
-    def __init__(self, width: int, ridge: float) -> None:
+    def __init__(self, width: int, ridge: float | None) -> None:
         super().__init__()
         if width < 1:
             raise ValueError(f"width={width}: expected 1 or more")
-        if ridge <= 0:
+        if ridge is not None and not ridge > 0:
             raise ValueError(f"ridge={ridge}: expected more than 0")
         self.width = width
         self.ridge = ridge
@@ -53,9 +58,32 @@ class RanPAC(FeatureStatistics):
 
     def solve(self) -> tuple[Tensor, Tensor]:
         """Return weights [K, M], and a bias of 0."""
-        ridged = self.gram + self.ridge * torch.eye(self.width).to(self.gram)
+        ridge = self.ridge
+        if ridge is None:
+            ridge = self.picked()
+
+        ridged = self.gram + ridge * torch.eye(self.width).to(self.gram)
         weights = torch.linalg.solve(ridged, self.sums.T).T
         return weights, torch.zeros_like(self.counts)
+
+    def picked(self) -> float:
+        """Return the power of 10 with the smallest error by generalised cross-validation."""
+        total = float(self.counts.sum())
+        values, vectors = torch.linalg.eigh(self.gram)
+        values = values.clamp(min=0)
+        along = (self.sums @ vectors).square().sum(0)
+
+        errors = {}
+        for power in POWERS:
+            ridged = values + 10.0**power
+            free = 1 - float((values / ridged).sum()) / max(total, 1)
+            # Targets are one-hot, so their squares sum to the number of examples
+            missed = total - float((along * (2 / ridged - values / ridged.square())).sum())
+            if free > LEAST_FREE:
+                errors[power] = missed / free**2
+
+        best = min(errors, key=lambda power: errors[power], default=max(POWERS))
+        return float(10.0**best)
 
     def scores(self, features: Tensor, head: tuple[Tensor, Tensor]) -> Tensor:
         """Return what the regression gives for each class."""

@@ -9,6 +9,7 @@ from renate.data.batch import Batch, Columns, length
 from renate.data.model_inputs import ModelInputs
 from renate.errors import ConfigError
 from renate.updaters.base import Updater
+from renate.updaters.features.solved import Solved
 from renate.updaters.shared.features import features_of, freeze_all, head_of
 from renate.updaters.shared.passes import check_alone
 
@@ -34,7 +35,7 @@ class FeatureStatistics(Updater):
     def __init__(self) -> None:
         super().__init__()
         self.rows = 0
-        self._solved: tuple[tuple[tuple[int, int], ...], tuple[Tensor, Tensor]] | None = None
+        self._solved = Solved()
 
     def setup(self, model: nn.Module) -> None:
         """Freeze the model, and make room for the sums of its features.
@@ -118,8 +119,5 @@ class FeatureStatistics(Updater):
         return (scores - scores.amax(1, keepdim=True)).float()
 
     def _head(self) -> tuple[Tensor, Tensor]:
-        """The head, solved anew where a sum was written to since."""
-        written = tuple((id(sums), sums._version) for sums in self.buffers())
-        if self._solved is None or self._solved[0] != written:
-            self._solved = (written, self.solve())
-        return self._solved[1]
+        """The head, solved anew where a sum has changed since."""
+        return self._solved.of(list(self.buffers()), self.solve)

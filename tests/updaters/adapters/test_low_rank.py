@@ -162,6 +162,31 @@ def test_a_state_gives_a_bit_identical_next_update(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_an_interrupted_update_goes_on_as_if_it_hadnt_been(name: str) -> None:
+    model = network()
+    updater = updater_of(name, model)
+    trained(updater, model, 1)
+    updater.finish(model, batch_of(1).raw)
+    parent = copy.deepcopy((model.state_dict(), updater.own_state()))
+    trained(updater, model, 2, steps=2)
+    reached = copy.deepcopy((model.state_dict(), updater.state_dict()))
+
+    again = network()
+    again.load_state_dict(parent[0])
+    other = updater_of(name, again)
+    load_into(other, parent[1], "here", "updater")
+    torch.manual_seed(99)  # what start draws is replaced by what was reached
+    other.start(again, batch_of(2).raw)
+    again.load_state_dict(reached[0])
+    other.load_state_dict(reached[1])
+    for whole, which in ((model, updater), (again, other)):
+        which.loss(whole, batch_of(3)).backward()
+        which.finish(whole, batch_of(2).raw)
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in model.state_dict().items())
+    assert all(torch.equal(v, other.own_state()[k]) for k, v in updater.own_state().items())
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_growth_keeps_what_is_known_of_the_layers(name: str) -> None:
     model = network()
     updater = updater_of(name, model)

@@ -193,6 +193,65 @@ def test_a_covariance_without_an_inverse_is_solved_as_scikit_learn_does() -> Non
     np.testing.assert_allclose(bias.numpy()[seen], lda.intercept_, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_head_is_solved_once_for_the_same_sums(name: str) -> None:
+    model = network()
+    updater = learned(name, model, batch_of(1, 40), [40])
+    asked = batch_of(3, 9).inputs
+    expected = updater.predict(model, asked)
+    calls = []
+    solve = updater.solve
+    updater.solve = lambda: calls.append(1) or solve()
+    with torch.no_grad():
+        for sums in updater.buffers():
+            sums.copy_(sums.clone())  # as measuring puts them back
+    assert torch.equal(updater.predict(model, asked), expected)
+    assert not calls
+
+    more = batch_of(4, 20)
+    updater.start(model, more.raw)
+    updater.loss(model, more)
+    assert not torch.equal(updater.predict(model, asked), expected)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("rows", [12, 90])
+def test_the_ridge_is_picked_by_generalised_cross_validation(rows: int) -> None:
+    """Golub et al., eq. 1.6, with the hat matrix written out; more rows than columns, and fewer."""
+    model = network()
+    whole = batch_of(1, rows)
+    updater = updater_of("ranpac", model)
+    updater.ridge = None
+    updater.start(model, whole.raw)
+    updater.loss(model, whole)
+    with torch.no_grad():
+        hidden = updater.projected(features_of(model, whole.inputs, head_of(model, 3)).double())
+    targets = torch.eye(3).double()[whole.targets]
+    errors = {}
+    for power in range(-8, 9):
+        ridged = hidden.T @ hidden + 10.0**power * torch.eye(40)
+        hat = hidden @ torch.linalg.solve(ridged, hidden.T)
+        free = 1 - hat.trace() / rows
+        if free > 1e-3:
+            errors[power] = float((targets - hat @ targets).square().sum() / free**2)
+    best = 10.0 ** min(errors, key=lambda power: errors[power])
+    assert updater.picked() == pytest.approx(best)
+    assert 1e-8 < best < 1e8, "a case with a choice"
+    updater.ridge = best
+    if rows < 40:
+        assert enormous(updater).picked() == 1e8, "where each choice fits all examples"
+    by_hand = updater.solve()[0]
+    updater.ridge = None
+    assert torch.equal(updater.solve()[0], by_hand)
+
+
+def enormous(updater: Any) -> Any:
+    other = copy.deepcopy(updater)
+    other.gram *= 1e30
+    other.sums *= 1e15
+    return other
+
+
 class Doubled(nn.Module):
     """Changes what its last layer answers."""
 

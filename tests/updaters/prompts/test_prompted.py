@@ -136,6 +136,39 @@ def test_a_state_gives_a_bit_identical_next_update(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_an_interrupted_update_goes_on_as_if_it_hadnt_been(name: str) -> None:
+    model = image()
+    updater = updater_of(name, model)
+    trained(updater, model, 1)
+    parent = copy.deepcopy((model.state_dict(), updater.own_state(), updater.memory.snapshot()))
+
+    torch.manual_seed(2)
+    updater.start(model, batch_of(2).raw)
+    updater.loss(model, batch_of(2)).backward()
+    with torch.no_grad():
+        for parameter in [*model.parameters(), *updater.parameters()]:
+            if parameter.grad is not None:
+                parameter.sub_(0.1 * parameter.grad)
+    reached = copy.deepcopy((model.state_dict(), updater.state_dict(), updater.memory.snapshot()))
+
+    again = image()
+    again.load_state_dict(parent[0])
+    other = updater_of(name, again)
+    load_into(other, parent[1], "here", "updater")
+    other.memory.revert(parent[2])
+    torch.manual_seed(2)
+    other.start(again, batch_of(2).raw)
+    again.load_state_dict(reached[0])
+    other.load_state_dict(reached[1])
+    other.memory.revert(reached[2])
+    assert other.loss(again, batch_of(3)).item() == updater.loss(model, batch_of(3)).item()
+    for whole, which in ((model, updater), (again, other)):
+        which.finish(whole, batch_of(2).raw)
+    inputs = batch_of(1).inputs
+    assert torch.equal(other.predict(again, inputs), updater.predict(model, inputs))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_growth_keeps_the_prompts(name: str) -> None:
     model = image()
     updater = updater_of(name, model)

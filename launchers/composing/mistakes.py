@@ -20,6 +20,7 @@ from renate.errors import ConfigError, RenateError, nearest
 from .conf import ROOT, groups, options_of
 from .interruptions import interruption_in
 
+SHOWN = 5  # options that have a key, in a message of one line
 GRAMMAR = ("choice", "interval", "range", "tag", "int", "float", "str", "bool")
 DOMAINS = {  # what others call them -> Hydra's grammar
     "log": "tag(log,interval({}))",
@@ -35,8 +36,6 @@ DOMAINS = {  # what others call them -> Hydra's grammar
     "categorical": "choice({})",
     "list": "choice({})",
 }
-
-SHOWN = 3  # options that have a key, in a message of one line
 
 
 @contextmanager

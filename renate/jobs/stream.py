@@ -64,17 +64,14 @@ def run(job: Job) -> dict[str, Any]:
             saved.right = right
 
         own = cut(job, scenario, data, index)
-        chunk: Chunk = replace(
-            own, tests=tests, is_last=number == scenario.chunks, seen=number * len(data.test)
-        )
+        is_last = number == scenario.chunks
+        chunk: Chunk = replace(own, tests=tests, is_last=is_last, seen=number * len(data.test))
         done = update(part, data, chunk, state, state, saved)
         right = done.right
         if ranks.first:
             publish(state, part.record.id)
 
-        history.append(
-            {"before": done.before, "after": done.after, "counts": done.counts, "value": done.value}
-        )
+        history.append(done.scores)
         if ranks.first:
             write_matrix(job, history, shown, sizes)
 

@@ -23,11 +23,12 @@ from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
 from renate.jobs.running.loggers import end, log_to_all
 from renate.jobs.saved.earlier import already, published, result_of, result_of_version
-from renate.jobs.saved.published import measure_as_published, trusted
+from renate.jobs.saved.published import trusted
 from renate.jobs.saved.restore import Saved
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
+from renate.jobs.scoring.before import measured_before
 from renate.jobs.scoring.cost import begin_peak, peak_memory, state_size
-from renate.jobs.scoring.judged import Judging, judging_of
+from renate.jobs.scoring.judged import judging_of
 from renate.jobs.scoring.measured import (
     Right,
     flat,
@@ -37,7 +38,6 @@ from renate.jobs.scoring.measured import (
     score,
 )
 from renate.jobs.scoring.regression_set import carried_on
-from renate.jobs.scoring.untrained import with_more_models
 from renate.jobs.scoring.verdicts import gate_of, told
 from renate.memory.store.shards import merge
 from renate.state.manifest import Manifest
@@ -63,6 +63,12 @@ class Updated:
     version: int | None = None
     right: Right = field(default_factory=dict)
     gate: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What was measured, as a version keeps it."""
+        found = {"before": self.before, "after": self.after}
+        return found | {"counts": self.counts, "value": self.value}
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -146,7 +152,9 @@ def update(
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
     measure.parts = old_and_new(data.problem, saved)
-    before, right_before = _before(job, learning, measure, chunk, saved, judging)
+    before, right_before = measured_before(
+        job, measure, model, updater, chunk.tests, saved, judging
+    )
 
     outcome = _trained(job, learning, measure, chunk)
 
@@ -182,36 +190,6 @@ def update(
     counts = counts | {"seconds": seconds} | state_size(candidate)
     gate = gate_of(verdict)
     return Updated(before, after, outcome.value, counts, candidate, right=right, gate=gate)
-
-
-def _before(
-    job: Job,
-    learning: Learning,
-    measure: Measure,
-    chunk: Chunk,
-    saved: Saved | None,
-    judging: Judging | None,
-) -> tuple[Scores, Right]:
-    """Scores of the version in use, as it was published, and which of its answers are right; the
-    gate looks at them. At a first update the scores are of untrained models.
-    """
-    model, updater = learning.model, learning.updater
-    if saved is None:
-        first = score(measure, model, updater, chunk.tests, job.ranks)
-        return with_more_models(job, measure, updater, chunk.tests, first), {}
-
-    right_is_known = job.ranks.broadcast(lambda: bool(saved.right))
-    known = bool(saved.scores) and (right_is_known or not measure.problem.classes)
-    if not known:
-        measure = measure_as_published(job, measure, saved)
-    if judging and job.ranks.first:
-        judging.look_before(measure, model, updater)
-    if known:
-        return saved.scores, saved.right
-
-    right: Right = {}
-    found = score(measure, model, updater, chunk.tests, job.ranks, right)
-    return saved.scores or found, right
 
 
 def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fitted:

@@ -31,7 +31,7 @@ MISTAKES = {
     ("lr=0.1",): ("lr=0.1: no such key, did you mean 'optimizer.lr'?", ""),
     ("epochs=3",): ("epochs=3: no such key, did you mean 'trainer.max_epochs'?", ""),
     ("updater.alpha=0.3", "updater=er"): (
-        "updater.alpha=0.3: no such key; updater=der, updater=derpp, updater=fdr and ",
+        "updater.alpha=0.3: no such key; updater=der, updater=derpp, updater=fdr, ",
         "",
     ),
     ("data.target=y",): ("data.target=y: no such key; data=", "data=files"),

@@ -60,6 +60,7 @@ def test_updaters_lose_by_it_and_keep_logits_as_they_are(weighted: bool) -> None
     torch.testing.assert_close(kept.sort(0).values, model(batch.inputs).detach().sort(0).values)
 
 
+@pytest.mark.slow
 def test_a_stream_notes_which_classes_it_saw(workdir: Path) -> None:
     for updater in ("derpp", "cls_er"):
         last = [*renate.stream(STREAM | {"updater": updater, "state.url": None})][-1]
@@ -79,6 +80,7 @@ def tensors_of(state: State, version: int) -> dict[str, torch.Tensor]:
     return load(bytes(state.read(state.manifest(version), "updater.safetensors")))
 
 
+@pytest.mark.slow
 def test_it_may_be_turned_on_and_off(workdir: Path) -> None:
     url = {"state.url": "./state", "data.limit": 60, "trainer.max_epochs": 1}
     for number, masks in enumerate((False, True, False, True)):

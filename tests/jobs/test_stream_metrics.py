@@ -81,6 +81,7 @@ def test_what_a_stream_ends_with(ended: Any) -> None:
     assert final["counts"]["state_bytes"] == sum(b.size for b in manifest.files.values())
 
 
+@pytest.mark.slow
 def test_several_untrained_models_change_nothing_but_the_baseline(ended: Any) -> None:
     again = [*renate.stream(STREAM | {"job.untrained_models": 1})][-1]
     assert again.matrix == ended.matrix, "their weights come from generators of their own"
@@ -103,6 +104,7 @@ def test_several_untrained_models_change_nothing_but_the_baseline(ended: Any) ->
     assert final["forward_transfer"] == pytest.approx(sum(gains) / 2)
 
 
+@pytest.mark.slow
 def test_an_update_says_what_flipped(ended: Any) -> None:
     """One update after another: the parent is measured on the same test data."""
     common = {k: v for k, v in STREAM.items() if not k.startswith("scenario")}

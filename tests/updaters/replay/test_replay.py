@@ -184,9 +184,7 @@ def test_gem_holds_to_each_update_by_itself() -> None:
 def test_gem_needs_all_of_the_memory() -> None:
     small = Small.of("gem")
     small.updater.memory.bind(seed=0, transform=BatchTransform(), rank=0, ranks=2)
-    with pytest.raises(
-        ConfigError, match=r"GEM holds to what one process sees.* 2: trainer.devices=1"
-    ):
+    with pytest.raises(ConfigError, match=r"updater=gem .* 2 processes .* trainer.devices=1"):
         small.updater.start(small.model, columns_of(1))
 
 
@@ -349,7 +347,7 @@ def test_icarl_answers_the_nearest_mean_of_its_exemplars() -> None:
         ("fdr", {"alpha": -1.0}, "alpha=-1.0: expected 0 or more"),
         ("gem", {"margin": -0.1}, "margin=-0.1: expected 0 or more"),
         ("gem", {"examples": 0}, "examples=0: expected 1 or more"),
-        ("mir", {"candidates": 3}, "candidates=3: expected replay_batch_size=10 or more"),
+        ("mir", {"candidates": 3}, "candidates=3: expected replay_batch_size=32 or more"),
         ("mir", {"virtual_lr": 0.0}, "virtual_lr=0.0: expected more than 0"),
         ("cls_er", {"consistency": -1.0}, "consistency=-1.0: expected 0 or more"),
         ("cls_er", {"stable_frequency": 0.0}, "stable_frequency=0.0: expected more than 0"),

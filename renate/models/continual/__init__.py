@@ -1,0 +1,1 @@
+"""Continual normalisation, in the place of batch normalisation."""

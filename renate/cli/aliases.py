@@ -54,6 +54,16 @@ def _default(state: State) -> int:
     return newest.base + 1
 
 
+def standing_of(state: State, manifest: Manifest) -> str:
+    """Behind a version that was just published: that it isn't in use; nothing where it is."""
+    used = standing(state).current
+    if used is not None and used.version == manifest.version:
+        return ""
+    verdict = verdict_of(manifest, state.url)
+    said = f", its gate said {verdict.outcome}" if verdict is not None else ""
+    return f", not in use{said}: renate state promote {state.url} {manifest.version}"
+
+
 def lines_of(state: State, manifest: Manifest) -> Iterator[str]:
     """What is to be told of a version: its aliases, who moved them here and why, and the gate's
     verdict.

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 from rich.table import Table
 
 from renate.cli import aliases
+from renate.cli.lineage import lines_of, of_parent
 from renate.compat.states import command as import_command
 from renate.errors import JobError, NoVersionError
 from renate.jobs.directory import JobDirectory
@@ -160,19 +161,15 @@ def show(asked: argparse.Namespace) -> None:
     manifest = state.manifest(resolve(state, asked.version) if asked.version else None)
     out = stdout()
     out.print(f"version    {manifest.version} of {state.url}", markup=False)
-    for name in ("created", "job", "parent"):
+    for name in ("created", "job"):
         out.print(f"{name:10s} {getattr(manifest, name) or '–'}", markup=False)
+    out.print(f"parent     {of_parent(manifest.parent)}", markup=False)
 
     for line in aliases.lines_of(state, manifest):
         out.print(line, markup=False)
 
-    for name, value in manifest.lineage.items():
-        if name == KEY:
-            continue
-        shown = value
-        if name == "tags" and isinstance(value, list):
-            shown = " ".join(map(str, value))
-        out.print(f"{name:10s} {shown}", markup=False)
+    for name, text in lines_of(manifest, but=[KEY]):
+        out.print(f"{name:10s} {text}", markup=False)
 
     for line in shown_inputs(state, manifest):
         out.print(line, markup=False)
@@ -221,7 +218,7 @@ def publish(asked: argparse.Namespace) -> None:
     else:
         manifest = publishing.publish(State(url), directory.record.id)
 
-    print(f"version {manifest.version} of {url}")
+    print(f"version {manifest.version} of {url}{aliases.standing_of(State(url), manifest)}")
 
 
 def _publish_own(own: State, to: State, job: str) -> Manifest:

@@ -7,7 +7,7 @@ from typing import Any
 
 from renate.data.base import Data
 from renate.data.scenarios import Scenario
-from renate.errors import NothingNewError, StateError
+from renate.errors import NothingNewError
 from renate.fitting.fit import Fitted
 from renate.fitting.measure import Measure
 from renate.fitting.trainer import device_of
@@ -23,6 +23,7 @@ from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
 from renate.jobs.running.loggers import end, log_to_all
 from renate.jobs.saved.earlier import already, published, result_of, result_of_version
+from renate.jobs.saved.parent import parent_of
 from renate.jobs.saved.published import trusted
 from renate.jobs.saved.restore import Saved
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
@@ -38,7 +39,7 @@ from renate.jobs.scoring.measured import (
     score,
 )
 from renate.jobs.scoring.regression_set import carried_on
-from renate.jobs.scoring.verdicts import gate_of, told
+from renate.jobs.scoring.verdicts import as_it_stands, gate_of, told
 from renate.memory.store.shards import merge
 from renate.state.manifest import Manifest
 from renate.state.publish import publish, stage
@@ -80,7 +81,7 @@ def run(job: Job) -> dict[str, Any]:
     if publishes and (earlier := job.ranks.broadcast(lambda: published(job, to))) is not None:
         return earlier
 
-    parent = job.ranks.broadcast(lambda: _parent(job, at))
+    parent = job.ranks.broadcast(lambda: parent_of(job, at))
     saved = Saved.read(at, parent, job.ranks, trusted(job)) if parent else None
     if saved and job.record.parent is not None:
         saved.newest = job.record.parent.newest
@@ -114,29 +115,7 @@ def run(job: Job) -> dict[str, Any]:
 
     before = done.before if parent else {}
     result = result_of(done.value, done.after, before, done.counts, to, done.version)
-    return result | done.gate
-
-
-def _parent(job: Job, at: State) -> Manifest | None:
-    """The version that this job was composed for, also where others have been published since.
-
-    Raises:
-        StateError: It is gone, or is another one.
-    """
-    if job.record.starts_from_newest:
-        return at.newest()
-
-    asked = job.record.parent
-    if asked is None:
-        return None
-
-    found = at.manifest(asked.version)
-    if asked.url == job.config["state"]["url"] and found.sha256 != asked.sha256:
-        raise StateError(
-            f"{at.url}: {found} isn't the one that this job was made for: give its command again"
-        )
-
-    return found
+    return result | as_it_stands(done.gate, to, done.version)
 
 
 def update(

@@ -157,7 +157,11 @@ def test_what_was_moved_while_it_trained_stays(
     monkeypatch.setattr(story, "publish", late)
     _, job = composed([*QUICK, "gate=accuracy", f"data.train={weeks[3]}"])
     job.directory.prepare(dump(job.config), replace(job.record, publish=True))
-    assert execute(job.directory.path).version == 3
+    done = execute(job.directory.path)
+    assert done.version == 3
+    assert done.gate is not None
+    assert done.gate["outcome"] == "hold"
+    assert "current was moved" in done.gate["reasons"][0]
     assert verdict(3).outcome == "promote"
     assert names_of(State("s")) == {"current": 1, "candidate": 3}
 
@@ -172,8 +176,24 @@ def test_what_cannot_be_compared_is_told_before_anything_is_trained(weeks: list[
     with pytest.raises(JobError, match="the version in use, which is 1, and this update starts"):
         update(weeks[1], "state.version=2", "data.seen=again")
     assert State("s").versions() == [1, 2]
-    update(weeks[1], "data.val_size=0", "objective.metric=null", "data.seen=again")
-    assert any("examples of test data" in reason for reason in verdict(3).reasons)
+
+
+@pytest.mark.slow
+def test_without_validation_data_it_goes_by_the_tests(workdir: Path) -> None:
+    more = [
+        "data.val_size=0",
+        "objective.metric=null",
+        "data.test_size=0.3",
+        "trainer.max_epochs=2",
+    ]
+    for number in range(2):
+        file = write_table(workdir / f"{number}.parquet", seed=number, rows=300)
+        update(file, *more, f"state.first={number == 0}".lower())
+
+    found = verdict(2)
+    assert found.outcome == "hold", "nothing is kept by which forgetting could be told"
+    assert "forgetting can't be told: the state keeps 0 examples" in found.reasons[-1]
+    assert any("of test data" in name for name in found.measured)
 
 
 @pytest.mark.slow

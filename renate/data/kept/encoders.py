@@ -4,7 +4,7 @@ has fitted.
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
@@ -210,13 +210,35 @@ def take_up(encoder: Encoder | None, known: KeptEncoder | None) -> None:
     for name in sorted(now.settings.keys() | known.settings.keys()):
         ours_value = now.settings.get(name)
         theirs_value = known.settings.get(name)
-        if ours_value != theirs_value:
+        if ours_value == theirs_value:
+            continue
+        if name not in known.settings:
+            if ours_value == _default_of(encoder, name):
+                continue
             raise ConfigError(
-                f"data: {known.target} has {name}={ours_value!r}, that of the state "
-                f"{theirs_value!r}, and what it fitted is kept: give that, or start another state"
+                f"data: {known.target} has {name}={ours_value!r}, that of the state has no {name}, "
+                f"as it was written before there was one: {name}=null, or start another state"
+            )
+        if name not in now.settings:
+            raise ConfigError(
+                f"data: the state's encoder {known.target} has {name}={theirs_value!r}, which its "
+                "class here doesn't know: was the state written by a later release?"
             )
 
+        raise ConfigError(
+            f"data: {known.target} has {name}={ours_value!r}, that of the state "
+            f"{theirs_value!r}, and what it fitted is kept: give that, or start another state"
+        )
+
     restore(encoder, known)
+
+
+def _default_of(encoder: Encoder, name: str) -> Any:
+    """What an encoder's constructor takes where a setting isn't given; MISSING where it must be."""
+    if not is_dataclass(encoder):
+        return MISSING
+    found = next(each for each in fields(encoder) if each.name == name)
+    return found.default
 
 
 def _remedy(encoder: Encoder | None, known: KeptEncoder | None) -> str:

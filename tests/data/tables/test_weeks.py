@@ -66,7 +66,7 @@ def test_three_weeks_of_an_untidy_export(workdir: Path) -> None:
     assert f"{said}columns), 1 date" in " ".join(first.stderr.split())
 
     second = command(*ON, "data.train=2.csv", cwd=workdir)
-    assert "column 'city': 'Ulm' weren't there in training: taken as 'other'" in second.stderr
+    assert "column 'city': 'Ulm' wasn't there in training: taken as 'other'" in second.stderr
     command(*ON, "data.train=3.csv", cwd=workdir)
     state = State("./state")
     kept = [state.manifest(version).files["encoder.json"].sha256 for version in (1, 2, 3)]

@@ -150,4 +150,5 @@ class Categories(ColumnEncoding):
 
         shown = ", ".join(repr(value[:40]) for value in new[:3])
         more = f" and {len(new) - 3} more" if len(new) > 3 else ""
-        return f"column '{self.name}': {shown}{more} weren't there in training: taken as 'other'"
+        was = "wasn't" if len(new) == 1 else "weren't"
+        return f"column '{self.name}': {shown}{more} {was} there in training: taken as 'other'"

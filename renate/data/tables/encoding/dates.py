@@ -112,4 +112,5 @@ class Dates(ColumnEncoding):
             return None
 
         first = np.datetime64(self.origin + int(self.median * YEAR), "us").astype(MICROSECONDS)
-        return f"column '{self.name}': {gone} missing dates are like {str(first)[:10]}, the median"
+        dates = "1 missing date is" if gone == 1 else f"{gone} missing dates are"
+        return f"column '{self.name}': {dates} taken as {str(first)[:10]}, the median"

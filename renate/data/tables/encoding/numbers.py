@@ -88,7 +88,8 @@ class Numbers(ColumnEncoding):
         gone = int(self.missing(cells).sum())
         if not gone or self.flagged:
             return None
-        return f"column '{self.name}': {gone} missing values are {self.median:g}, the median"
+        values = "1 missing value is" if gone == 1 else f"{gone} missing values are"
+        return f"column '{self.name}': {values} taken as {self.median:g}, the median"
 
 
 class Booleans(Numbers):

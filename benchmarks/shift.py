@@ -31,8 +31,8 @@ POWER = (
     "of the two samples."
 )
 Array = np.ndarray[Any, Any]
-Draw = Callable[[np.random.Generator, int], tuple[Array, Array]]
-SETTINGS = {
+Change = Callable[[Array, np.random.Generator, int], tuple[Array, Array]]
+SETTINGS: dict[str, Any] = {
     "level": LEVEL,
     "permutations": 199,
     "classifier": True,
@@ -93,8 +93,10 @@ def digits() -> tuple[Array, Array]:
     return found.images / 16.0, found.target
 
 
-def changes(images: Array, target: Array) -> dict[str, Callable[[Array, Array, Any], Any]]:
-    """Name -> what becomes of drawn rows: (places of the pool, generator) -> images, labels."""
+def changes(images: Array, target: Array) -> dict[str, Change]:
+    """Name -> what becomes of drawn rows: (places of the pool, generator, how many) -> images,
+    labels.
+    """
 
     def blurred(rows: Array) -> Array:
         padded = np.pad(rows, ((0, 0), (1, 1), (1, 1)), mode="edge")

@@ -87,6 +87,8 @@ TABLE = {
     },
     "renate.utils.optimizer": f"{NAMES}.optimizer",
     "renate.benchmark.models.base": f"{MODELS}.benchmarking_module",
+    "renate.shift.mmd_detectors": "renate.compat.shift",
+    "renate.shift.ks_detector": "renate.compat.shift",
 }
 # Packages of Renate's in which there was more than the table has.
 PACKAGES = ("renate.utils", "renate.benchmark", "renate.evaluation", "renate.shift")

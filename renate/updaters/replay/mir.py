@@ -7,8 +7,8 @@ from torch.func import functional_call
 from renate.data.batch import Batch, select
 from renate.losses.weighted import example_losses
 from renate.updaters.base import Updater
-from renate.updaters.replay.gradients import trained
 from renate.updaters.shared.replay import together
+from renate.updaters.shared.trained import trained
 
 
 class MIR(Updater):
@@ -72,18 +72,17 @@ class MIR(Updater):
 
         Buffers, as the statistics of batch normalisation, are left as they were.
         """
-        names = {id(parameter): name for name, parameter in model.named_parameters()}
         parameters = trained(model)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
 
         outputs = functional_call(model, buffers, (batch.inputs,))
         loss = self.mean_loss(outputs, batch.targets, batch.weights)
-        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        gradients = torch.autograd.grad(loss, [*parameters.values()], materialize_grads=True)
 
         with torch.no_grad():
             stepped = {
-                names[id(parameter)]: parameter - self.virtual_lr * gradient
-                for parameter, gradient in zip(parameters, gradients, strict=True)
+                name: parameter - self.virtual_lr * gradient
+                for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True)
             }
             before = functional_call(model, buffers, (past.inputs,))
             after = functional_call(model, buffers | stepped, (past.inputs,))

@@ -11,8 +11,7 @@ from renate.errors import ConfigError
 from renate.updaters.shared.anew import begin_anew
 from renate.updaters.shared.bounds import at_least_1
 from renate.updaters.shared.distillation import double_distillation
-from renate.updaters.shared.logits import KeepsLogits
-from renate.updaters.shared.passes import seen_as
+from renate.updaters.shared.logits import KeepsLogits, logits_of
 
 
 class RepeatedDistillation(KeepsLogits):
@@ -65,9 +64,9 @@ class RepeatedDistillation(KeepsLogits):
         if len(self.memory):
             past = self.memory.columns()
             known = past["logits"]
-            theirs = self._logits(expert, past)
+            theirs = logits_of(self, expert, past)
             self.memory.fill("logits", _completed(known, theirs))
-        self.memory.add_columns(data | {"logits": self._logits(expert, data)})
+        self.memory.add_columns(data | {"logits": logits_of(self, expert, data)})
 
         if not len(self.memory):
             raise ConfigError(
@@ -96,10 +95,6 @@ class RepeatedDistillation(KeepsLogits):
                 loss.backward()
                 optimizer.step()
 
-    def _logits(self, model: nn.Module, columns: Columns) -> Tensor:
-        """Of each row, float32 [N, K] on the CPU."""
-        return seen_as(self, model, columns, lambda batch: model(batch.inputs).float())
-
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return how far the outputs for examples of the memory are from the kept logits, a
         scalar.
@@ -108,7 +103,7 @@ class RepeatedDistillation(KeepsLogits):
 
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Keep the new model's logits in place of its teachers'."""
-        self.memory.fill("logits", self._logits(model, self.memory.columns()))
+        self.memory.fill("logits", logits_of(self, model, self.memory.columns()))
 
 
 def _completed(known: Tensor, theirs: Tensor) -> Tensor:

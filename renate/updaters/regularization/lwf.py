@@ -40,6 +40,10 @@ class LwF(Updater):
         """No class was seen yet."""
         self.register_buffer("seen", torch.zeros(self.problem.outputs, dtype=torch.bool))
 
+    def take_over(self, known: Tensor) -> None:
+        """Stay close to the model on all classes that it knows."""
+        self.seen |= known
+
     def start(self, model: nn.Module, data: Columns) -> None:
         """Take the model as it is for the teacher, unless it has seen nothing."""
         self._teacher = Teacher(model) if bool(self.seen.any()) else None

@@ -1,5 +1,7 @@
 """Maximally interfered retrieval."""
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -68,7 +70,8 @@ class MIR(Updater):
         return self.memory.transform(select(raw, worst))
 
     def _rise(self, model: nn.Module, batch: Batch, past: Batch) -> Tensor:
-        """By how much each past example's loss would rise, [B], were the new batch's step taken.
+        """By how much each past example's loss would rise, [B], were the new batch's step taken;
+        times its weight, where examples have some.
 
         Buffers, as the statistics of batch normalisation, are left as they were.
         """
@@ -84,7 +87,20 @@ class MIR(Updater):
                 name: parameter - self.virtual_lr * gradient
                 for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True)
             }
-            before = functional_call(model, buffers, (past.inputs,))
+            # What is random in the model, as dropout, is the same in both, or it would be the rise
+            with same_draws_again(past.targets.device):
+                before = functional_call(model, buffers, (past.inputs,))
             after = functional_call(model, buffers | stepped, (past.inputs,))
+
             then = example_losses(self.criterion, before, past.targets)
-            return example_losses(self.criterion, after, past.targets) - then
+            rise = example_losses(self.criterion, after, past.targets) - then
+            if past.weights is not None:
+                rise = rise * past.weights
+            return rise
+
+
+def same_draws_again(device: torch.device) -> AbstractContextManager[None]:
+    """Let random numbers go on afterwards as if none had been drawn within."""
+    if device.type == "cpu":
+        return torch.random.fork_rng(devices=[])
+    return torch.random.fork_rng(devices=[device], device_type=device.type)

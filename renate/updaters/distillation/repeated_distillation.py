@@ -9,7 +9,7 @@ from renate.data.batch import Batch, Batches, BatchTransform, Columns
 from renate.data.items.served import read_all
 from renate.errors import ConfigError
 from renate.updaters.shared.anew import begin_anew
-from renate.updaters.shared.bounds import at_least_1
+from renate.updaters.shared.bounds import above_0, at_least_1
 from renate.updaters.shared.distillation import double_distillation
 from renate.updaters.shared.logits import KeepsLogits, logits_of
 
@@ -34,9 +34,7 @@ class RepeatedDistillation(KeepsLogits):
     def __init__(self, expert_epochs: int, expert_lr: float, expert_batch_size: int) -> None:
         super().__init__()
         at_least_1(expert_epochs=expert_epochs, expert_batch_size=expert_batch_size)
-        if not expert_lr > 0:
-            raise ValueError(f"expert_lr={expert_lr}: expected more than 0")
-
+        above_0(expert_lr=expert_lr)
         self.expert_epochs = expert_epochs
         self.expert_lr = expert_lr
         self.expert_batch_size = expert_batch_size

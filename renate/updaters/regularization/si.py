@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns
 from renate.updaters.base import Updater
 from renate.updaters.regularization.anchors import Anchors, LikeParameters
-from renate.updaters.shared.bounds import at_least_0
+from renate.updaters.shared.bounds import above_0, at_least_0
+from renate.updaters.shared.precision import check_precision
 from renate.updaters.shared.trained import trained
 
 
@@ -28,9 +29,7 @@ class SI(Updater):
     def __init__(self, c: float, xi: float) -> None:
         super().__init__()
         at_least_0(c=c)
-        if not xi > 0:
-            raise ValueError(f"xi={xi}: expected more than 0")
-
+        above_0(xi=xi)
         self.c = c
         self.xi = xi
         self._before: list[tuple[Tensor, Tensor]] = []  # of each weight: where it is, its gradient
@@ -42,7 +41,12 @@ class SI(Updater):
 
     @torch.no_grad()
     def start(self, model: nn.Module, data: Columns) -> None:
-        """Begin a way here: where the head grew, its new rows have no earlier anchor."""
+        """Begin a way here: where the head grew, its new rows have no earlier anchor.
+
+        Raises:
+            ConfigError: Weights are of half precision, in which the way's steps vanish.
+        """
+        check_precision(trained(model).values(), "updater=si")
         for parameter, anchor in zip(
             trained(model).values(), self.anchors.weights.tensors(), strict=True
         ):

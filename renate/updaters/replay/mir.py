@@ -9,6 +9,7 @@ from torch.func import functional_call
 from renate.data.batch import Batch, select
 from renate.losses.weighted import example_losses
 from renate.updaters.base import Updater
+from renate.updaters.shared.bounds import above_0, at_least_1
 from renate.updaters.shared.replay import together
 from renate.updaters.shared.trained import trained
 
@@ -29,14 +30,13 @@ class MIR(Updater):
 
     def __init__(self, candidates: int, replay_batch_size: int, virtual_lr: float) -> None:
         super().__init__()
-        if replay_batch_size < 1:
-            raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
+        at_least_1(replay_batch_size=replay_batch_size)
         if candidates < replay_batch_size:
             raise ValueError(
                 f"candidates={candidates}: expected replay_batch_size={replay_batch_size} or more"
             )
-        if virtual_lr <= 0:
-            raise ValueError(f"virtual_lr={virtual_lr}: expected more than 0")
+        at_least_1(candidates=candidates)
+        above_0(virtual_lr=virtual_lr)
 
         self.candidates = candidates
         self.replay_batch_size = replay_batch_size

@@ -40,7 +40,7 @@ class LwF(Updater):
 
     def take_over(self, known: Tensor) -> None:
         """Stay close to the model on all classes that it knows."""
-        self.seen |= known
+        self.seen |= known.to(self.seen.device)
 
     def start(self, model: nn.Module, data: Columns) -> None:
         """Take the model as it is for the teacher, unless it has seen nothing."""

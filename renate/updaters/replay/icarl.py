@@ -52,7 +52,7 @@ class ICaRL(Updater):
         """Keep the model's answers for all classes that it knows, of which the memory must have
         exemplars.
         """
-        self.seen |= known
+        self.seen |= known.to(self.seen.device)
         self.taken_over = known
 
     def start(self, model: nn.Module, data: Columns) -> Columns:
@@ -68,7 +68,8 @@ class ICaRL(Updater):
         self.new[data["targets"].unique().to(self.seen.device)] = True
         self.old = self.seen & ~self.new
         if self.taken_over is not None:
-            check_exemplars(self.memory, self.taken_over & ~self.new, self.problem.labels)
+            known = self.taken_over.to(self.new.device) & ~self.new
+            check_exemplars(self.memory, known, self.problem.labels)
         self.teacher = Teacher(model) if bool(self.old.any()) else None
 
         return both(data, self.memory.columns()) if len(self.memory) else data

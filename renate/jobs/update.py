@@ -197,6 +197,9 @@ def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fi
         problem=updater.problem,
     )
     outcome = fit(job, model, updater, batches, chunk.val, measure, learning.number)
+    # Lightning leaves both on the CPU, wherever they were trained
+    model.to(learning.device)
+    updater.to(learning.device)
     updater.finish(model, share)
 
     check_finite(parts, odd)

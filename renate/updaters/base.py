@@ -87,6 +87,13 @@ class Updater(nn.Module, ABC):
         """
         carry(before, self.own_state(), "updater")
 
+    def take_over(self, known: Tensor) -> None:
+        """Called in place of loading, after `setup`, where another updater wrote the state.
+
+        Args:
+            known: Which of the model's outputs were trained before, bool [K].
+        """
+
     def own_state(self) -> dict[str, Tensor]:
         """What an update leaves to the next: everything but the loss, which the config makes
         anew.

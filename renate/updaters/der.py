@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from renate.data.batch import Batch
+from renate.updaters.shared.bounds import at_least_0, at_least_1
 from renate.updaters.shared.logits import KeepsLogits
 
 
@@ -21,10 +22,8 @@ class DER(KeepsLogits):
 
     def __init__(self, alpha: float, replay_batch_size: int) -> None:
         super().__init__()
-        if alpha < 0:
-            raise ValueError(f"alpha={alpha}: expected 0 or more")
-        if replay_batch_size < 1:
-            raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
+        at_least_0(alpha=alpha)
+        at_least_1(replay_batch_size=replay_batch_size)
 
         self.alpha = alpha
         self.replay_batch_size = replay_batch_size

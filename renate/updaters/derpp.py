@@ -1,9 +1,12 @@
 """Dark experience replay++."""
 
+import math
+
 from torch import Tensor, nn
 
 from renate.data.batch import Batch
 from renate.data.model_inputs import divide
+from renate.updaters.shared.bounds import at_least_1
 from renate.updaters.shared.logits import KeepsLogits
 
 
@@ -23,10 +26,9 @@ class DERpp(KeepsLogits):
 
     def __init__(self, alpha: float, beta: float, replay_batch_size: int) -> None:
         super().__init__()
-        if alpha < 0 or beta < 0:
+        if not (0 <= alpha < math.inf and 0 <= beta < math.inf):
             raise ValueError(f"alpha={alpha}, beta={beta}: expected 0 or more")
-        if replay_batch_size < 1:
-            raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
+        at_least_1(replay_batch_size=replay_batch_size)
 
         self.alpha = alpha
         self.beta = beta

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch
 from renate.updaters.base import Updater
+from renate.updaters.shared.bounds import at_least_1
 from renate.updaters.shared.replay import with_past
 
 
@@ -21,8 +22,7 @@ class ER(Updater):
 
     def __init__(self, replay_batch_size: int) -> None:
         super().__init__()
-        if replay_batch_size < 1:
-            raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
+        at_least_1(replay_batch_size=replay_batch_size)
         self.replay_batch_size = replay_batch_size
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

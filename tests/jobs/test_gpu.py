@@ -22,9 +22,9 @@ SHORT = [
 ]
 
 
-def accuracy(folder: Path, *arguments: str) -> float:
-    renate(*arguments, "run_dir=run", cwd=folder)
-    found = json.loads((job_of(folder / "run") / "result.json").read_text())
+def accuracy(folder: Path, *arguments: str, run: str = "run") -> float:
+    renate(*arguments, f"run_dir={run}", cwd=folder)
+    found = json.loads((job_of(folder / run) / "result.json").read_text())
     return float(found["metrics"]["test_accuracy"])
 
 
@@ -36,6 +36,19 @@ def test_ends_like_on_the_cpu(updater: str, workdir: Path) -> None:
         found[device] = accuracy(
             workdir / device, *SHORT, f"updater={updater}", f"trainer.accelerator={device}"
         )
+    assert found["gpu"] == pytest.approx(found["cpu"], abs=0.03)
+
+
+@pytest.mark.parametrize("updater", ["ewc", "fdr", "icarl", "lwf", "mas", "mir", "si", "slda"])
+def test_what_is_taken_before_and_after_the_fit(updater: str, workdir: Path) -> None:
+    """Teachers, importances, logits and exemplars, of a model that Lightning has moved away."""
+    found = {}
+    for device in ("cpu", "gpu"):
+        folder = workdir / device
+        folder.mkdir()
+        one = [*SHORT, f"updater={updater}", f"trainer.accelerator={device}", "state.url=./state"]
+        accuracy(folder, *one, "state.first=true")
+        found[device] = accuracy(folder, *one, "seed=1", run="next")
     assert found["gpu"] == pytest.approx(found["cpu"], abs=0.03)
 
 

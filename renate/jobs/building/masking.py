@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from renate.errors import ConfigError
+from renate.losses.masked import check_masking
 from renate.updaters.base import Updater
 
 SEEN = "seen_classes"  # the tensor of an updater's state, bool [K], that says which it had
@@ -20,18 +21,15 @@ def begin_masking(updater: Updater) -> None:
         updater: Has its criterion and problem, and is not loaded yet.
 
     Raises:
-        ConfigError: What is predicted isn't one of several classes, or the loss spreads over all.
+        ConfigError: What is predicted isn't one of several classes, or the loss is none among some
+            of them.
     """
     if not updater.problem.classes:
         raise ConfigError(
             "trainer.mask_unused_classes=true is about classes, "
             f"problem={updater.problem.name} has none"
         )
-    if getattr(updater.criterion, "label_smoothing", 0.0):
-        raise ConfigError(
-            "trainer.mask_unused_classes=true: loss.label_smoothing wants something of each class, "
-            "also of those that are masked: loss.label_smoothing=0"
-        )
+    check_masking(updater.criterion, updater.problem.outputs, "trainer.mask_unused_classes=true")
 
     updater.register_buffer(SEEN, torch.zeros(updater.problem.outputs, dtype=torch.bool))
 

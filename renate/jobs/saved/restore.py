@@ -220,12 +220,14 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, out
     now = job.config["updater"].get("_target_")
 
     if wrote is not None and wrote != now:
+        text = f"the state's updater was {wrote}: "
         if before.keys() - {SEEN}:
-            text = (
-                f"the state's updater was {wrote}: what it kept is left behind, {now} begins anew"
-            )
-            job.emit({"event": "report", "text": text, "always": True})
+            text += "what it kept is left behind, "
+        if (before.keys() | updater.own_state().keys()) - {SEEN}:
+            job.emit({"event": "report", "text": f"{text}{now} begins anew", "always": True})
+
         seen = {k: v for k, v in tensors.items() if k == SEEN}
+        updater.take_over(known_of(seen, saved.problem.outputs, outputs))
         own = {k: v.clone() for k, v in updater.own_state().items() if k != SEEN}
         before = own | seen
 
@@ -236,6 +238,17 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, out
         of_config = {k: v for k, v in updater.state_dict().items() if k.startswith(OF_CONFIG)}
         origin = f"the updater of version {saved.manifest.version} of {saved.state.url}"
         load_into(updater, before | of_config, origin, "updater")
+
+
+def known_of(seen: Mapping[str, torch.Tensor], known: int, outputs: int) -> torch.Tensor:
+    """Return which of a model's outputs a version has trained, bool [outputs]: those of the classes
+    that it saw, where it says which, else all that it knows.
+    """
+    trained = torch.zeros(outputs, dtype=torch.bool)
+    trained[:known] = True
+    if SEEN in seen and seen[SEEN].shape == (known,):
+        trained[:known] = seen[SEEN]
+    return trained
 
 
 def _grow(

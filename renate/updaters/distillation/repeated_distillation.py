@@ -9,10 +9,9 @@ from renate.data.batch import Batch, Batches, BatchTransform, Columns
 from renate.data.items.served import read_all
 from renate.errors import ConfigError
 from renate.updaters.shared.anew import begin_anew
-from renate.updaters.shared.bounds import at_least_1
+from renate.updaters.shared.bounds import above_0, at_least_1
 from renate.updaters.shared.distillation import double_distillation
-from renate.updaters.shared.logits import KeepsLogits
-from renate.updaters.shared.passes import seen_as
+from renate.updaters.shared.logits import KeepsLogits, logits_of
 
 
 class RepeatedDistillation(KeepsLogits):
@@ -35,9 +34,7 @@ class RepeatedDistillation(KeepsLogits):
     def __init__(self, expert_epochs: int, expert_lr: float, expert_batch_size: int) -> None:
         super().__init__()
         at_least_1(expert_epochs=expert_epochs, expert_batch_size=expert_batch_size)
-        if not expert_lr > 0:
-            raise ValueError(f"expert_lr={expert_lr}: expected more than 0")
-
+        above_0(expert_lr=expert_lr)
         self.expert_epochs = expert_epochs
         self.expert_lr = expert_lr
         self.expert_batch_size = expert_batch_size
@@ -65,9 +62,9 @@ class RepeatedDistillation(KeepsLogits):
         if len(self.memory):
             past = self.memory.columns()
             known = past["logits"]
-            theirs = self._logits(expert, past)
+            theirs = logits_of(self, expert, past)
             self.memory.fill("logits", _completed(known, theirs))
-        self.memory.add_columns(data | {"logits": self._logits(expert, data)})
+        self.memory.add_columns(data | {"logits": logits_of(self, expert, data)})
 
         if not len(self.memory):
             raise ConfigError(
@@ -96,10 +93,6 @@ class RepeatedDistillation(KeepsLogits):
                 loss.backward()
                 optimizer.step()
 
-    def _logits(self, model: nn.Module, columns: Columns) -> Tensor:
-        """Of each row, float32 [N, K] on the CPU."""
-        return seen_as(self, model, columns, lambda batch: model(batch.inputs).float())
-
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return how far the outputs for examples of the memory are from the kept logits, a
         scalar.
@@ -108,7 +101,7 @@ class RepeatedDistillation(KeepsLogits):
 
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Keep the new model's logits in place of its teachers'."""
-        self.memory.fill("logits", self._logits(model, self.memory.columns()))
+        self.memory.fill("logits", logits_of(self, model, self.memory.columns()))
 
 
 def _completed(known: Tensor, theirs: Tensor) -> Tensor:

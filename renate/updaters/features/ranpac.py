@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renate.updaters.features.statistics import FeatureStatistics
+from renate.updaters.shared.bounds import above_0, at_least_1
 
 POWERS = range(-8, 9)  # of 10, that the paper picks the ridge among
 LEAST_FREE = 1e-3  # share of the examples that the fit isn't bound by: below, errors are rounding
@@ -30,10 +31,10 @@ class RanPAC(FeatureStatistics):
 
     def __init__(self, width: int, ridge: float | None) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width={width}: expected 1 or more")
-        if ridge is not None and not ridge > 0:
-            raise ValueError(f"ridge={ridge}: expected more than 0")
+        at_least_1(width=width)
+        if ridge is not None:
+            above_0(ridge=ridge)
+
         self.width = width
         self.ridge = ridge
 

@@ -12,6 +12,7 @@ from renate.updaters.base import Updater
 from renate.updaters.features.solved import Solved
 from renate.updaters.shared.features import features_of, freeze_all, head_of
 from renate.updaters.shared.passes import check_alone
+from renate.updaters.shared.precision import check_precision
 
 BEHIND = 100.0  # how far behind all others a class stands of which no example was seen
 
@@ -88,8 +89,9 @@ class FeatureStatistics(Updater):
         """Add the batch to the sums, unless this update's examples are all in, and return 0.
 
         Raises:
-            ConfigError: The batch's examples are mixed.
+            ConfigError: The batch's examples are mixed, or the trainer has rounded the sums.
         """
+        check_precision([self.counts], type(self).__name__)
         if batch.targets.ndim != 1:
             raise ConfigError(
                 f"transform.mix: {type(self).__name__} counts whole examples: transform.mix=null"

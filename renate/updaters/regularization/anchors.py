@@ -5,10 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-
-def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """Return the parameters of a model that are trained, with their names."""
-    return [(name, each) for name, each in model.named_parameters() if each.requires_grad]
+from renate.updaters.shared.trained import trained
 
 
 class LikeParameters(nn.Module):
@@ -21,7 +18,7 @@ class LikeParameters(nn.Module):
 
     def __init__(self, model: nn.Module, make: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        for name, parameter in trained(model):
+        for name, parameter in trained(model).items():
             self.register_buffer(name.replace(".", "/"), make(parameter.detach()))
 
     def tensors(self) -> list[Tensor]:
@@ -47,7 +44,7 @@ class Anchors(nn.Module):
         """Return Σ importance (weight - anchor)² over all trained weights, a scalar."""
         terms = [
             (importance * (parameter - anchor).square()).sum()
-            for (_, parameter), anchor, importance in self._triples(model)
+            for parameter, anchor, importance in self._triples(model)
         ]
         return torch.stack(terms).sum()
 
@@ -56,7 +53,7 @@ class Anchors(nn.Module):
         """Return the penalty's gradient at the model's weights, parameter by parameter."""
         return [
             2 * importance * (parameter - anchor)
-            for (_, parameter), anchor, importance in self._triples(model)
+            for parameter, anchor, importance in self._triples(model)
         ]
 
     @torch.no_grad()
@@ -69,10 +66,11 @@ class Anchors(nn.Module):
             keep: Share of the importance so far that is kept; the new one is added.
         """
         new = zip(self._triples(model), importance, strict=True)
-        for ((_, parameter), anchor, before), found in new:
+        for (parameter, anchor, before), found in new:
             before.mul_(keep).add_(found)
             anchor.copy_(parameter)
 
-    def _triples(self, model: nn.Module) -> list[tuple[tuple[str, nn.Parameter], Tensor, Tensor]]:
+    def _triples(self, model: nn.Module) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
         anchors = self.weights.tensors()
-        return [*zip(trained(model), anchors, self.importance.tensors(), strict=True)]
+        parameters = trained(model).values()
+        return [*zip(parameters, anchors, self.importance.tensors(), strict=True)]

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns
 from renate.updaters.base import Updater
 from renate.updaters.regularization.anchors import Anchors
-from renate.updaters.regularization.example_gradients import mean_over_examples
+from renate.updaters.regularization.importance import mean_over_examples
 from renate.updaters.shared.bounds import at_least_0, at_least_1, share
 
 FISHERS = ("observed", "weighted")
@@ -29,8 +29,8 @@ class EWC(Updater):
         fisher: observed: of the targets as they are, the empirical Fisher information. weighted:
             each example's counts by the likelihood of its target, its part of the expectation over
             the model's own answers, as Mammoth has it, whose best known strengths go with that.
-        fisher_batch_size: Examples whose gradients are taken at once; as many times the weights
-            are in memory then.
+        fisher_batch_size: Examples whose gradients are taken at once, as many times the weights
+            are in memory then; where all layers are linear neither holds.
     """
 
     weighs = True

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns
 from renate.ranks import Ranks
 from renate.updaters.base import Updater
-from renate.updaters.shared.bounds import at_least_0
+from renate.updaters.shared.bounds import above_0, at_least_0
 from renate.updaters.shared.distillation import Teacher, softened_cross_entropy
 
 
@@ -29,9 +29,7 @@ class LwF(Updater):
     def __init__(self, alpha: float, temperature: float) -> None:
         super().__init__()
         at_least_0(alpha=alpha)
-        if not temperature > 0:
-            raise ValueError(f"temperature={temperature}: expected more than 0")
-
+        above_0(temperature=temperature)
         self.alpha = alpha
         self.temperature = temperature
         self._teacher: Teacher | None = None
@@ -39,6 +37,10 @@ class LwF(Updater):
     def setup(self, model: nn.Module) -> None:
         """No class was seen yet."""
         self.register_buffer("seen", torch.zeros(self.problem.outputs, dtype=torch.bool))
+
+    def take_over(self, known: Tensor) -> None:
+        """Stay close to the model on all classes that it knows."""
+        self.seen |= known.to(self.seen.device)
 
     def start(self, model: nn.Module, data: Columns) -> None:
         """Take the model as it is for the teacher, unless it has seen nothing."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns
 from renate.updaters.base import Updater
 from renate.updaters.regularization.anchors import Anchors
-from renate.updaters.regularization.example_gradients import mean_over_examples
+from renate.updaters.regularization.importance import mean_over_examples
 from renate.updaters.shared.bounds import at_least_0, at_least_1
 
 
@@ -19,8 +19,8 @@ class MAS(Updater):
 
     Args:
         strength: Of the penalty, 0 or more.
-        importance_batch_size: Examples whose gradients are taken at once; as many times the
-            weights are in memory then.
+        importance_batch_size: Examples whose gradients are taken at once, as many times the weights
+            are in memory then; where all layers are linear neither holds.
     """
 
     weighs = True

@@ -5,8 +5,10 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
 from renate.updaters.base import Updater
-from renate.updaters.regularization.anchors import Anchors, LikeParameters, trained
-from renate.updaters.shared.bounds import at_least_0
+from renate.updaters.regularization.anchors import Anchors, LikeParameters
+from renate.updaters.shared.bounds import above_0, at_least_0
+from renate.updaters.shared.precision import check_precision
+from renate.updaters.shared.trained import trained
 
 
 class SI(Updater):
@@ -27,9 +29,7 @@ class SI(Updater):
     def __init__(self, c: float, xi: float) -> None:
         super().__init__()
         at_least_0(c=c)
-        if not xi > 0:
-            raise ValueError(f"xi={xi}: expected more than 0")
-
+        above_0(xi=xi)
         self.c = c
         self.xi = xi
         self._before: list[tuple[Tensor, Tensor]] = []  # of each weight: where it is, its gradient
@@ -41,9 +41,14 @@ class SI(Updater):
 
     @torch.no_grad()
     def start(self, model: nn.Module, data: Columns) -> None:
-        """Begin a way here: where the head grew, its new rows have no earlier anchor."""
-        for (_, parameter), anchor in zip(
-            trained(model), self.anchors.weights.tensors(), strict=True
+        """Begin a way here: where the head grew, its new rows have no earlier anchor.
+
+        Raises:
+            ConfigError: Weights are of half precision, in which the way's steps vanish.
+        """
+        check_precision(trained(model).values(), "updater=si")
+        for parameter, anchor in zip(
+            trained(model).values(), self.anchors.weights.tensors(), strict=True
         ):
             anchor.copy_(parameter)
         for summed in self.path.tensors():
@@ -58,7 +63,8 @@ class SI(Updater):
     def after_backward(self, model: nn.Module) -> None:
         """Note where each weight is, and the criterion's own gradient there."""
         self._before = []
-        for (_, parameter), slope in zip(trained(model), self.anchors.slopes(model), strict=True):
+        slopes = self.anchors.slopes(model)
+        for parameter, slope in zip(trained(model).values(), slopes, strict=True):
             gradient = torch.zeros_like(parameter)
             if parameter.grad is not None:
                 gradient = parameter.grad - self.c * slope
@@ -67,16 +73,17 @@ class SI(Updater):
     @torch.no_grad()
     def after_step(self, model: nn.Module) -> None:
         """Add up what each weight's step lowered the loss by."""
-        steps = zip(trained(model), self._before, self.path.tensors(), strict=True)
-        for (_, parameter), (before, gradient), summed in steps:
+        steps = zip(trained(model).values(), self._before, self.path.tensors(), strict=True)
+        for parameter, (before, gradient), summed in steps:
             summed.addcmul_(gradient, parameter - before, value=-1)
 
     @torch.no_grad()
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Add what each weight did for the new data, and drop anchor here."""
         found = []
-        ways = zip(trained(model), self.anchors.weights.tensors(), self.path.tensors(), strict=True)
-        for (_, parameter), begun, summed in ways:
+        anchors = self.anchors.weights.tensors()
+        ways = zip(trained(model).values(), anchors, self.path.tensors(), strict=True)
+        for parameter, begun, summed in ways:
             importance = summed / ((parameter - begun).square() + self.xi)
             found.append(importance.clamp(min=0))
 

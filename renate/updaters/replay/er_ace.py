@@ -3,11 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from renate.data.batch import Batch
+from renate.data.batch import Batch, Columns
+from renate.losses.masked import NEVER, check_masking
 from renate.updaters.base import Updater
 from renate.updaters.shared.bounds import at_least_1
-
-NEVER = -1e4  # a logit that no precision's softmax knows from none
 
 
 class ERACE(Updater):
@@ -27,6 +26,14 @@ class ERACE(Updater):
         super().__init__()
         at_least_1(replay_batch_size=replay_batch_size)
         self.replay_batch_size = replay_batch_size
+
+    def start(self, model: nn.Module, data: Columns) -> None:
+        """Look whether the criterion is one among some classes; the new data is what is trained on.
+
+        Raises:
+            ConfigError: It isn't.
+        """
+        check_masking(self.criterion, self.problem.outputs, "updater=er_ace")
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the criterion of the batch among its own classes, plus that of past examples,

@@ -5,8 +5,7 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
 from renate.updaters.shared.bounds import at_least_0, at_least_1
-from renate.updaters.shared.logits import KeepsLogits
-from renate.updaters.shared.passes import seen_as
+from renate.updaters.shared.logits import KeepsLogits, logits_of
 
 NEVER = float("-inf")
 
@@ -54,12 +53,6 @@ class FDR(KeepsLogits):
         distances: Tensor = torch.linalg.vector_norm(after - before, dim=1)
         return distances.mean()
 
-    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return a batch's logits now, float32 [B, K]."""
-        logits: Tensor = model(batch.inputs).float()
-        return logits
-
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Offer the new data to the memory, once, with the logits that they have now."""
-        logits = seen_as(self, model, data, lambda batch: self.logits(model, batch))
-        self.memory.add_columns(data | {"logits": logits})
+        self.memory.add_columns(data | {"logits": logits_of(self, model, data)})

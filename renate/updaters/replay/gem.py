@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns, length, select
 from renate.updaters.base import Updater
 from renate.updaters.replay.gradients import gradient_at_hand, gradient_of, set_gradient
+from renate.updaters.shared.bounds import at_least_0, at_least_1
 from renate.updaters.shared.passes import check_alone
 
 RIDGE = 1e-6  # on the diagonal of the quadratic programme, as a share of what stands there
@@ -31,10 +32,8 @@ class GEM(Updater):
 
     def __init__(self, margin: float, examples: int) -> None:
         super().__init__()
-        if margin < 0:
-            raise ValueError(f"margin={margin}: expected 0 or more")
-        if examples < 1:
-            raise ValueError(f"examples={examples}: expected 1 or more")
+        at_least_0(margin=margin)
+        at_least_1(examples=examples)
 
         self.margin = margin
         self.examples = examples

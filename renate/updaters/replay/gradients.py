@@ -1,19 +1,16 @@
-"""Gradients of all of a model's parameters, as one vector."""
+"""Gradients of all of a model's parameters that are trained, as one vector, in its order."""
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-
-def trained(model: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters that are trained, in the order in which vectors have them."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+from renate.updaters.shared.trained import trained
 
 
 def gradient_at_hand(model: nn.Module) -> Tensor:
     """Return what the last backward left, [P]; parameters that had no part count as 0."""
     parts = []
-    for parameter in trained(model):
+    for parameter in trained(model).values():
         gradient = parameter.grad
         if gradient is None:
             gradient = torch.zeros_like(parameter)
@@ -30,7 +27,7 @@ def gradient_of(loss: Tensor, model: nn.Module, *, processes: int = 1) -> Tensor
         model: What it is the loss of.
         processes: How many train the model together; each gets the mean of theirs.
     """
-    parameters = trained(model)
+    parameters = [*trained(model).values()]
     found = torch.autograd.grad(loss, parameters, materialize_grads=True)
     gradient = torch.cat([each.flatten() for each in found])
     if processes > 1:
@@ -44,7 +41,7 @@ def gradient_of(loss: Tensor, model: nn.Module, *, processes: int = 1) -> Tensor
 def set_gradient(model: nn.Module, gradient: Tensor) -> None:
     """Let the optimizer step by a gradient, [P], in place of the one at hand."""
     begin = 0
-    for parameter in trained(model):
+    for parameter in trained(model).values():
         size = parameter.numel()
         part = gradient[begin : begin + size].view_as(parameter)
         begin += size

@@ -1,7 +1,13 @@
 """Which examples stand best for a class."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from renate.errors import ConfigError
+from renate.memory.store.memory import Memory
+from renate.problems.base import Label
 
 
 def herded(features: Tensor, count: int) -> Tensor:
@@ -45,3 +51,29 @@ def herded_by_class(features: Tensor, targets: Tensor, most: int) -> Tensor:
             chosen.append(rows[herded(features[rows], min(most, len(rows)))])
 
     return torch.cat(chosen)
+
+
+def check_exemplars(memory: Memory, known: Tensor, labels: Sequence[Label]) -> None:
+    """Return if a memory has an example of each class that a model of another updater's knows.
+
+    Args:
+        memory: What that updater left; one that keeps nothing has no exemplars, and needs none.
+        known: The classes, bool [K].
+        labels: Of the classes.
+
+    Raises:
+        ConfigError: It lacks some.
+    """
+    if memory.capacity == 0:
+        return
+
+    lacking = known.clone()
+    if len(memory):
+        lacking[memory.columns()["targets"].unique().to(lacking.device)] = False
+    if bool(lacking.any()):
+        first = labels[int(lacking.int().argmax())]
+        raise ConfigError(
+            "updater=icarl answers by exemplars, and the state's memory has none of "
+            f"{int(lacking.sum())} classes that its model knows, as {first!r}: give examples of "
+            "them in data.train too, take updater=lwf, or start a new state"
+        )

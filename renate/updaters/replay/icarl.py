@@ -8,7 +8,7 @@ from renate.data.batch import Batch, Columns, select
 from renate.data.items.served import read_all
 from renate.data.model_inputs import ModelInputs
 from renate.updaters.base import Updater
-from renate.updaters.replay.herding import herded_by_class
+from renate.updaters.replay.herding import check_exemplars, herded_by_class
 from renate.updaters.shared.distillation import Teacher
 from renate.updaters.shared.features import features_of, head_of
 from renate.updaters.shared.passes import both, check_alone, seen_as
@@ -35,6 +35,7 @@ class ICaRL(Updater):
         super().__init__()
         self.by_means = True
         self.teacher: Teacher | None = None
+        self.taken_over: Tensor | None = None  # what another updater's model knows
 
     def setup(self, model: nn.Module) -> None:
         """Make room for the classes' means, [K, D], and for which of them were seen, bool [K].
@@ -47,14 +48,28 @@ class ICaRL(Updater):
         self.register_buffer("means", torch.zeros(outputs, width))
         self.register_buffer("seen", torch.zeros(outputs, dtype=torch.bool))
 
+    def take_over(self, known: Tensor) -> None:
+        """Keep the model's answers for all classes that it knows, of which the memory must have
+        exemplars.
+        """
+        self.seen |= known.to(self.seen.device)
+        self.taken_over = known
+
     def start(self, model: nn.Module, data: Columns) -> Columns:
-        """Keep the model as it is, to learn from, and return the new data with all exemplars."""
+        """Keep the model as it is, to learn from, and return the new data with all exemplars.
+
+        Raises:
+            ConfigError: There are several processes, or another updater left classes without any.
+        """
         check_alone(self.memory, "updater=icarl chooses exemplars among all new data")
         self.by_means = False
         data = read_all(data)
         self.new = torch.zeros_like(self.seen)
         self.new[data["targets"].unique().to(self.seen.device)] = True
         self.old = self.seen & ~self.new
+        if self.taken_over is not None:
+            known = self.taken_over.to(self.new.device) & ~self.new
+            check_exemplars(self.memory, known, self.problem.labels)
         self.teacher = Teacher(model) if bool(self.old.any()) else None
 
         return both(data, self.memory.columns()) if len(self.memory) else data

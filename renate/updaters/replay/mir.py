@@ -1,5 +1,7 @@
 """Maximally interfered retrieval."""
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -7,8 +9,9 @@ from torch.func import functional_call
 from renate.data.batch import Batch, select
 from renate.losses.weighted import example_losses
 from renate.updaters.base import Updater
-from renate.updaters.replay.gradients import trained
+from renate.updaters.shared.bounds import above_0, at_least_1
 from renate.updaters.shared.replay import together
+from renate.updaters.shared.trained import trained
 
 
 class MIR(Updater):
@@ -27,14 +30,13 @@ class MIR(Updater):
 
     def __init__(self, candidates: int, replay_batch_size: int, virtual_lr: float) -> None:
         super().__init__()
-        if replay_batch_size < 1:
-            raise ValueError(f"replay_batch_size={replay_batch_size}: expected 1 or more")
+        at_least_1(replay_batch_size=replay_batch_size)
         if candidates < replay_batch_size:
             raise ValueError(
                 f"candidates={candidates}: expected replay_batch_size={replay_batch_size} or more"
             )
-        if virtual_lr <= 0:
-            raise ValueError(f"virtual_lr={virtual_lr}: expected more than 0")
+        at_least_1(candidates=candidates)
+        above_0(virtual_lr=virtual_lr)
 
         self.candidates = candidates
         self.replay_batch_size = replay_batch_size
@@ -68,24 +70,37 @@ class MIR(Updater):
         return self.memory.transform(select(raw, worst))
 
     def _rise(self, model: nn.Module, batch: Batch, past: Batch) -> Tensor:
-        """By how much each past example's loss would rise, [B], were the new batch's step taken.
+        """By how much each past example's loss would rise, [B], were the new batch's step taken;
+        times its weight, where examples have some.
 
         Buffers, as the statistics of batch normalisation, are left as they were.
         """
-        names = {id(parameter): name for name, parameter in model.named_parameters()}
         parameters = trained(model)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
 
         outputs = functional_call(model, buffers, (batch.inputs,))
         loss = self.mean_loss(outputs, batch.targets, batch.weights)
-        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        gradients = torch.autograd.grad(loss, [*parameters.values()], materialize_grads=True)
 
         with torch.no_grad():
             stepped = {
-                names[id(parameter)]: parameter - self.virtual_lr * gradient
-                for parameter, gradient in zip(parameters, gradients, strict=True)
+                name: parameter - self.virtual_lr * gradient
+                for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True)
             }
-            before = functional_call(model, buffers, (past.inputs,))
+            # What is random in the model, as dropout, is the same in both, or it would be the rise
+            with same_draws_again(past.targets.device):
+                before = functional_call(model, buffers, (past.inputs,))
             after = functional_call(model, buffers | stepped, (past.inputs,))
+
             then = example_losses(self.criterion, before, past.targets)
-            return example_losses(self.criterion, after, past.targets) - then
+            rise = example_losses(self.criterion, after, past.targets) - then
+            if past.weights is not None:
+                rise = rise * past.weights
+            return rise
+
+
+def same_draws_again(device: torch.device) -> AbstractContextManager[None]:
+    """Let random numbers go on afterwards as if none had been drawn within."""
+    if device.type == "cpu":
+        return torch.random.fork_rng(devices=[])
+    return torch.random.fork_rng(devices=[device], device_type=device.type)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from renate.data.model_inputs import ModelInputs
 from renate.seeds import derive
+from renate.updaters.shared.precision import check_precision
 
 
 class AveragedCopy(nn.Module):
@@ -62,8 +63,13 @@ class AveragedCopy(nn.Module):
 
     @torch.no_grad()
     def follow(self, model: nn.Module) -> None:
-        """Take one step after the model; called after each of the optimizer's."""
+        """Take one step after the model; called after each of the optimizer's.
+
+        Raises:
+            ConfigError: Its weights are of half precision, in which it would stand still.
+        """
         if self._known is None:  # read once: each look at a device waits for it
+            check_precision(self.model.parameters(), "an average of weights over steps")
             self._known = (int(self.steps), int(self.seed))
 
         step = self._known[0] + 1

@@ -1,18 +1,32 @@
-"""Bounds of an updater's arguments."""
+"""Bounds of an updater's arguments. None of them takes infinity, nor what is no number."""
+
+import math
 
 
 def at_least_0(**values: float) -> None:
-    """Raises ValueError for the first value below 0, or that is no number."""
+    """Raises ValueError for the first value below 0."""
     for name, value in values.items():
-        if not value >= 0:
+        if not 0 <= value < math.inf:
             raise ValueError(f"{name}={value}: expected 0 or more")
+
+
+def above_0(**values: float) -> None:
+    """Raises ValueError for the first value that isn't above 0."""
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name}={value}: expected more than 0")
 
 
 def at_least_1(**values: int) -> None:
     """Raises ValueError for the first value that is no whole number of 1 or more."""
     for name, value in values.items():
-        if value < 1 or value != int(value):
-            raise ValueError(f"{name}={value}: expected 1 or more")
+        _check_count(name, value, 1)
+
+
+def count(**values: int) -> None:
+    """Raises ValueError for the first value that is no whole number of 0 or more."""
+    for name, value in values.items():
+        _check_count(name, value, 0)
 
 
 def share(**values: float) -> None:
@@ -20,3 +34,10 @@ def share(**values: float) -> None:
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{name}={value}: expected 0 to 1")
+
+
+def _check_count(name: str, value: float, least: int) -> None:
+    if not value >= least:
+        raise ValueError(f"{name}={value}: expected {least} or more")
+    if not isinstance(value, int):
+        raise ValueError(f"{name}={value}: expected a whole number of {least} or more, as 32")

@@ -7,6 +7,14 @@ from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
 from renate.updaters.base import Updater
+from renate.updaters.shared.passes import seen_as
+
+
+def logits_of(updater: Updater, model: nn.Module, columns: Columns) -> Tensor:
+    """Return a model's logits for examples as they are measured, float32 [N, K] on the CPU; see
+    `seen_as`.
+    """
+    return seen_as(updater, model, columns, lambda batch: model(batch.inputs).float())
 
 
 class KeepsLogits(Updater):

@@ -1,9 +1,12 @@
 """A loss of several terms with a weight each, as Renate 0.5 had it."""
 
+import math
+
 from torch import Tensor
 
 from renate.data.batch import Batch
 from renate.updaters.base import Updater
+from renate.updaters.shared.bounds import at_least_0
 
 
 def replay_count(replay_batch_size: float, batch: Batch) -> int:
@@ -15,8 +18,8 @@ def replay_count(replay_batch_size: float, batch: Batch) -> int:
 
 def check_count(replay_batch_size: float) -> None:
     """Raises ValueError for what is neither a fraction nor a number of examples."""
-    is_whole = replay_batch_size == int(replay_batch_size)
-    if replay_batch_size <= 0 or (replay_batch_size >= 1 and not is_whole):
+    is_fraction = 0 < replay_batch_size < 1
+    if not is_fraction and not (replay_batch_size >= 1 and float(replay_batch_size).is_integer()):
         raise ValueError(
             f"replay_batch_size={replay_batch_size}: expected a fraction between 0 and 1, or a "
             "number of examples"
@@ -36,8 +39,7 @@ class Weighted(Updater):
         self, loss_weight: float, loss_normalization: int, replay_batch_size: float
     ) -> None:
         super().__init__()
-        if loss_weight < 0:
-            raise ValueError(f"loss_weight={loss_weight}: expected 0 or more")
+        at_least_0(loss_weight=loss_weight)
         if loss_normalization not in (0, 1):
             raise ValueError(f"loss_normalization={loss_normalization}: expected 0 or 1")
         check_count(replay_batch_size)
@@ -59,8 +61,8 @@ class Weighted(Updater):
         return loss
 
     def check_weights(self, *weights: float) -> None:
-        """Raises ValueError for a negative weight, or where all are 0."""
-        if min(weights) < 0:
+        """Raises ValueError for a weight that is negative or infinite, or where all are 0."""
+        if not all(0 <= weight < math.inf for weight in weights):
             raise ValueError(f"weights {list(weights)}: expected 0 or more")
         if self.loss_weight + sum(weights) == 0:
             raise ValueError("all weights are 0: nothing would be learned")

@@ -357,3 +357,23 @@ def test_icarl_answers_the_nearest_mean_of_its_exemplars() -> None:
 def test_bounds_of_replay(name: str, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text.replace(".", r"\.")):
         Small.of(name, model=model_of(), **changes)
+
+
+def test_mir_takes_no_dropout_for_interference() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 16), nn.Dropout(0.5), nn.Linear(16, 3))
+    small = Small.of("mir", model=model, memory=memory_of(capacity=30), virtual_lr=1e-9)
+    updater: Any = small.updater
+    past = batch_of(2, rows=30)
+    rise = updater._rise(model.train(), batch_of(1), past)
+    assert rise.abs().max() < 1e-4, "no step, no rise"
+
+
+def test_mir_counts_a_rise_by_the_weight_of_its_example() -> None:
+    small = Small.of("mir", memory=memory_of(capacity=30), virtual_lr=1.0)
+    updater: Any = small.updater
+    weights = torch.rand(24)
+    plain = updater._rise(small.model, batch_of(2), BatchTransform()(columns_of(1)))
+    weighed = BatchTransform()(columns_of(1) | {"weights": weights})
+    torch.testing.assert_close(updater._rise(small.model, batch_of(2), weighed), weights * plain)
+    assert plain.abs().max() > 1e-3

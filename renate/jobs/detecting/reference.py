@@ -30,7 +30,7 @@ def reference_files(
 ) -> Iterator[tuple[str, bytes | None]]:
     """Yield the next version's reference: of the parent's and of this update's examples as many as
     their numbers ask for, so that it is smaller than `shift.keep` where the parent kept fewer.
-    Without `shift.keep` it stays what it was.
+    Without `shift.keep` it stays what it was. All of several processes must call this.
     """
     settings: Mapping[str, Any] = job.config.get("shift") or {}
     has = saved is not None and FILE in saved.manifest.files

@@ -101,6 +101,7 @@ def test_an_update_asks_first(weeks: dict[str, Path]) -> None:
     detect(weeks["same"], "policy=drift", "policy.min_effect=5", code=10)
 
 
+@pytest.mark.slow
 def test_too_few_rows_for_drift_are_no_error_of_a_policy_that_counts(
     weeks: dict[str, Path], workdir: Path
 ) -> None:

@@ -132,6 +132,7 @@ def test_the_regression_set_is_frozen_and_grows(weeks: list[Path]) -> None:
     assert files[0] == files[1]
 
 
+@pytest.mark.slow
 def test_a_first_version_waits_for_a_person_where_only_a_person_decides(workdir: Path) -> None:
     file = write_table(workdir / "a.parquet", seed=1, rows=120)
     first = [*QUICK, f"data.train={file}", "trainer.max_epochs=1", "gate=manual"]

@@ -102,14 +102,23 @@ class RenateSweeper(Sweeper):
 
 
 def _check_outcome(outcome: Outcome) -> None:
-    """Raises JobError where a job failed, in its own words where it was the only one."""
+    """Raises JobError where a job failed, in its own words where it was the only one, and where one
+    that was to say whether an update is due has not.
+    """
     failed = [result.reason for _, result in outcome if result.failed]
     if failed and len(outcome) == 1:
         raise JobError(failed[0])
-    if len(outcome) == 1 and is_waiting(*outcome[0]):
-        sys.exit(WAITING)
     if failed:
         raise JobError(f"{len(failed)} of {len(outcome)} jobs failed; the first: {failed[0]}")
+
+    for job, result in outcome:
+        if job.config.job.name == "detect" and result.decision is None:
+            raise JobError(
+                f"job=detect ended without a decision, {result.reason}: a scheduler that goes by "
+                "its exit status must wait for it"
+            )
+    if all(is_waiting(job, result) for job, result in outcome):
+        sys.exit(WAITING)
 
 
 def is_waiting(job: ComposedJob, result: JobResult) -> bool:

@@ -72,8 +72,14 @@ def _print_place(out: Console, job: ComposedJob, result: JobResult) -> None:
         if job.config.state.url is None:
             said += f"; as the first of another state: {command([], *publish, '--url', 'URL')}"
         out.print(said, markup=False)
-    elif result.completed and result.evaluated is None and result.predicted is None:
+    elif result.completed and not _only_asks(result):
         out.print(f"{job.name}: publish with {command([], *publish)}", markup=False)
+
+
+def _only_asks(result: JobResult) -> bool:
+    """Whether a job has left nothing to publish: it measured, predicted, or compared new data."""
+    known = (result.evaluated, result.predicted, result.detected)
+    return any(version is not None for version in known)
 
 
 def metric_names(results: Sequence[JobResult]) -> list[str]:

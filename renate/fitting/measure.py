@@ -103,11 +103,12 @@ class Measure:
         """Outputs of which no further one is ever an answer: fresh weights would now and then
         win.
         """
-        if self.outputs is None or self.outputs >= logits.shape[1]:
+        width = max(logits.shape[1], self.problem.outputs)
+        if self.outputs is None or self.outputs >= width:
             return logits
 
         known = logits[:, : self.outputs]
-        rest = self.problem.never(known).expand(-1, logits.shape[1] - self.outputs)
+        rest = self.problem.never(known).expand(-1, width - self.outputs)
         return torch.cat([known, rest], 1)
 
     def _measured(

@@ -43,8 +43,16 @@ class Answers:
         )
 
 
-def answers_of(predictions: Iterable[tuple[Tensor, Tensor]], problem: Problem) -> Answers:
+def answers_of(
+    predictions: Iterable[tuple[Tensor, Tensor]], problem: Problem, outputs_known: int | None = None
+) -> Answers:
     """Reduce outputs and targets, batch by batch, to what is compared.
+
+    Args:
+        predictions: Outputs and targets.
+        problem: What is predicted.
+        outputs_known: How many of the outputs the version has; None: all. What stands in the place
+            of the others takes no share of its probabilities.
 
     Raises:
         JobError: A grade is no number.
@@ -60,7 +68,7 @@ def answers_of(predictions: Iterable[tuple[Tensor, Tensor]], problem: Problem) -
         grades.append(each)
         if problem.classes:
             known = True
-            found = problem.probabilities(outputs)
+            found = problem.probabilities(outputs[:, :outputs_known])
             assert found is not None
             confidence.append(found.amax(1).double().cpu().numpy())
             classes.append(targets.long().cpu().numpy())

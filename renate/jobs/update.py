@@ -127,6 +127,7 @@ def update(
     began = time.monotonic()
     begin_peak(device_of(job.config["trainer"]))
     judging = judging_of(job, data, chunk, at, to, saved)
+    reference = list(reference_files(job, saved, chunk.train, chunk.val))
     learning = prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
@@ -163,7 +164,7 @@ def update(
 
         files = state_files(job, learning.node, data, model, updater, metrics)
         kept = judging.files(chunk.val) if judging else carried_on(saved)
-        files = chain(files, kept, reference_files(job, saved, chunk.train, chunk.val))
+        files = chain(files, kept, reference)
         files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
         candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage, base=base)
     counts = counts | {"seconds": seconds} | state_size(candidate)

@@ -21,14 +21,14 @@ class Score:
         now: On the new data, before they are trained on.
         mode: Which way it is better, `max` or `min`.
         errors: How many of the new examples are answered wrongly more than its own score lets one
-            expect; 0 where answers are numbers.
+            expect; None where its metric isn't the share of right ones.
     """
 
     metric: str
     own: float
     now: float
     mode: str
-    errors: float
+    errors: float | None
 
     @property
     def drop(self) -> float:

@@ -45,6 +45,8 @@ class Amount(Policy):
     """
 
     def __init__(self, examples: int) -> None:
+        if type(examples) is not int:
+            raise ConfigError(f"policy.examples={examples}: expected a whole number, 1 or more")
         self.examples = int(at_least("examples", examples, 1))
 
     def decide(self, situation: Situation) -> Decision:
@@ -135,7 +137,14 @@ class Cost(Policy):
 
     def decide(self, situation: Situation) -> Decision:
         """Weigh."""
-        waiting = situation.score().errors * self.per_error
+        score = situation.score()
+        if score.errors is None:
+            raise ConfigError(
+                f"policy: cost counts wrong answers, which {score.metric} says nothing of: ask for "
+                "performance, drift or amount"
+            )
+
+        waiting = score.errors * self.per_error
         training = situation.training_seconds() / 3600 * self.per_hour
         why = f"waiting has cost {waiting:.4g}, an update costs {training:.4g}"
         return Decision(waiting > training, [why])

@@ -17,6 +17,8 @@ Codes = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 AT_ONCE = 2000  # rows of a kernel matrix that are computed together
 PAIRS = 2000  # examples by which the kernel's width is chosen
+FEWEST = 5.0  # that a cell must expect for chi-square's own distribution to hold (Cochran, 1954)
+TABLES = 4999  # that are drawn then
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,53 @@ def numbers(before: Vector, now: Vector) -> Found:
 
 
 def categories(before: Codes, now: Codes) -> Found:
-    """Pearson's chi-square test of two samples of codes; its effect is Cramér's V, 0 to 1."""
-    codes = np.unique(np.concatenate([before, now]))
+    """Pearson's chi-square test of two samples of codes; its effect is Cramér's V, 0 to 1.
+
+    Where a cell expects few examples, the p-value is the share of random tables with the same sums
+    that differ as much: rare categories would raise a false alarm every few times otherwise.
+    """
+    codes, places = np.unique(np.concatenate([before, now]), return_inverse=True)
     if len(codes) < 2:
         return Found(0.0, 1.0, 0.0)
 
-    table = np.array([[(sample == code).sum() for code in codes] for sample in (before, now)])
+    parts = (places[: len(before)], places[len(before) :])
+    table = np.stack([np.bincount(part, minlength=len(codes)) for part in parts])
     found = scipy.stats.chi2_contingency(table, correction=False)
-    effect = np.sqrt(found.statistic / (len(before) + len(now)))
-    return Found(float(found.statistic), float(found.pvalue), float(effect))
+    statistic = float(found.statistic)
+    p_value = float(found.pvalue)
+    if found.expected_freq.min() < FEWEST:
+        p_value = _share_of_tables(table, statistic)
+
+    effect = np.sqrt(statistic / (len(before) + len(now)))
+    return Found(statistic, p_value, float(effect))
+
+
+def _share_of_tables(table: Codes, statistic: float) -> float:
+    """The share of random tables [2, K] with the same sums whose chi-square is at least that.
+
+    A category of one example adds M / N where that is among the N of the second sample, else
+    N / M, so that all such are drawn as one.
+    """
+    first, second = (int(count) for count in table.sum(1))
+    sums = table.sum(0)
+    common = sums[sums > 1]
+    single = int((sums == 1).sum())
+    expected = common * (second / (first + second))
+    weight = 1 / expected + 1 / (common - expected)
+
+    generator = np.random.default_rng(0)
+    step = max(1, AT_ONCE * 1000 // (len(common) + 1))
+    above = 0
+    for begin in range(0, TABLES, step):
+        drawn = generator.multivariate_hypergeometric(
+            [*common, single], second, size=min(step, TABLES - begin), method="marginals"
+        )
+        values = ((drawn[:, :-1] - expected) ** 2 * weight).sum(1)
+        values += drawn[:, -1] * (first / second) + (single - drawn[:, -1]) * (second / first)
+        # Rounding must not tell equal tables apart
+        above += int((values >= statistic * (1 - 1e-9)).sum())
+
+    return (above + 1) / (TABLES + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -18,6 +18,8 @@ NUMBER = "number"
 CATEGORY = "category"
 WIDEST = 256  # places of a vector that are tested one by one
 PROJECTED = 32  # dimensions of what is wider
+AT_ONCE = 64  # examples that are projected at a time
+ROUNDING = 1e-9  # of a mean: what differs by less is the same
 OTHER = "other"
 MISSING = "missing"
 
@@ -136,24 +138,31 @@ def vectors_of(columns: Columns, seed: int) -> Matrix | None:
     if len(names) != len(names_of(columns)) or not names:
         return None
 
-    flat = [columns[name].reshape(len(columns[name]), -1).double() for name in names]
-    together = torch.cat(flat, 1)
-    if together.shape[1] <= PROJECTED:
-        whole: Matrix = together.numpy()
+    flat = [columns[name].reshape(len(columns[name]), -1) for name in names]
+    width = sum(each.shape[1] for each in flat)
+    if width <= PROJECTED:
+        whole: Matrix = torch.cat([each.double() for each in flat], 1).numpy()
         return whole
 
     generator = torch.Generator().manual_seed(seed)
-    shape = (together.shape[1], PROJECTED)
-    chosen = torch.randn(shape, generator=generator, dtype=torch.float64)
-    projected: Matrix = (together @ chosen / together.shape[1] ** 0.5).numpy()
+    chosen = torch.randn((width, PROJECTED), generator=generator, dtype=torch.float64)
+    # A thousand photographs would be gigabytes at once
+    parts = [
+        torch.cat([each[begin : begin + AT_ONCE].double() for each in flat], 1) @ chosen
+        for begin in range(0, len(flat[0]), AT_ONCE)
+    ]
+    projected: Matrix = (torch.cat(parts) / width**0.5).numpy()
     return projected
 
 
 def scaled(before: Matrix, now: Matrix) -> tuple[Matrix, Matrix]:
-    """Return both samples with the reference at mean 0 and deviation 1."""
+    """Return both samples with the reference at mean 0 and deviation 1.
+
+    Where the reference is constant but for rounding, differences stay what they are.
+    """
     mean = before.mean(0)
     spread = before.std(0)
-    spread[spread == 0] = 1.0
+    spread[spread <= ROUNDING * np.abs(mean)] = 1.0
     return (before - mean) / spread, (now - mean) / spread
 
 

@@ -1,5 +1,6 @@
 """The rules of a gate on answers that are known, and its statistics against references."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from renate.gate.answers import Answers, answers_of
 from renate.gate.base import Comparison, Pair
 from renate.gate.statistics import calibration_error, calibration_interval, mean_interval
 from renate.gate.thresholds import Thresholds
+from renate.jobs.scoring.regression_set import FILE, regression_of
 from renate.problems.classification import Classification
 from renate.problems.multi_label import MultiLabel
 from renate.problems.regression import Regression
@@ -199,3 +201,29 @@ def test_grades_of_each_problem() -> None:
     assert graded.grades.tolist() == [1.0, 0.0]
     assert graded.right is not None
     assert graded.right.tolist() == [True, False]
+
+
+def test_classes_that_a_version_lacks_take_nothing_of_its_probabilities() -> None:
+    problem = Classification()
+    problem.restore(["a", "b", "c", "d"], {})
+    # Two known classes; the places of the two new ones hold the smallest known logit
+    logits = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
+    found = answers_of([(logits, torch.tensor([0]))], problem, 2)
+    assert found.confidence is not None
+    assert found.confidence[0] == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-6)
+    every = answers_of([(logits, torch.tensor([0]))], problem)
+    assert every.confidence is not None
+    assert every.confidence[0] < found.confidence[0]
+
+
+def test_a_regression_set_of_no_examples_is_none() -> None:
+    problem = Classification()
+    problem.restore([0, 1], {})
+    like = {"inputs": torch.zeros(3, 2), "targets": torch.zeros(3).long()}
+    manifest = SimpleNamespace(version=1, files={FILE: None})
+    saved: Any = SimpleNamespace(manifest=manifest, state=SimpleNamespace(url="s"))
+    for rows in (0, 2):
+        kept = {name: column[:rows] for name, column in like.items()}
+        saved.tensors = lambda name, kept=kept: kept
+        found = regression_of(saved, like, problem)
+        assert (found is None) == (rows == 0)

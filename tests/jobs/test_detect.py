@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load
 
 import renate
 from renate.errors import ConfigError, JobError
@@ -98,6 +99,31 @@ def test_an_update_asks_first(weeks: dict[str, Path]) -> None:
     assert State("s").versions() == [1, 2]
     # The turned week is part of the reference now
     detect(weeks["same"], "policy=drift", "policy.min_effect=5", code=10)
+
+
+@pytest.mark.slow
+def test_too_few_rows_for_drift_are_no_error_of_a_policy_that_counts(
+    weeks: dict[str, Path], workdir: Path
+) -> None:
+    few = write_table(workdir / "few.parquet", seed=5, rows=12)
+    assert "new examples, policy.examples=1000" in detect(few, "policy=amount", code=10)
+    refused = command(
+        *QUICK, "job=detect", "policy=drift", f"data.train={few}", cwd=workdir, code=1
+    ).stderr
+    assert "too few to compare by: job.detector.min_examples=30" in refused
+
+
+@pytest.mark.slow
+def test_several_processes_carry_the_reference_on(weeks: dict[str, Path]) -> None:
+    two = ["trainer.devices=2", "trainer.accelerator=cpu", "shift=reference"]
+    command(*QUICK, *two, f"data.train={weeks['turned']}", cwd=Path.cwd())
+    state = State("s")
+    first, second = (
+        load(bytes(state.read(state.manifest(number), "reference.safetensors")))
+        for number in (1, 2)
+    )
+    assert len(second["inputs"]) > len(first["inputs"])
+    assert int(second["#seen"]) == len(second["inputs"])
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from safetensors.torch import load
 import renate
 from renate.api import Result
 from renate.data.kept.trained import Trained
-from renate.errors import ConfigError, JobError
+from renate.errors import ConfigError, JobError, NoVersionError
 from renate.jobs import update as story
 from renate.jobs.config_yaml import dump
 from renate.jobs.running.execute import execute
@@ -21,6 +21,7 @@ from renate.launchers.sweeps.from_python import composed
 from renate.state.aliases.move import move_alias
 from renate.state.aliases.standing import names_of
 from renate.state.aliases.verdict import Verdict, verdict_of
+from renate.state.contents import metrics_from
 from renate.state.publish import rollback
 from renate.state.versions import State
 from tests.command import renate as command
@@ -129,6 +130,39 @@ def test_the_regression_set_is_frozen_and_grows(weeks: list[Path]) -> None:
     assert torch.equal(kept(3), second)
     files = [State("s").manifest(n).files["regression.safetensors"] for n in (2, 3)]
     assert files[0] == files[1]
+
+
+@pytest.mark.slow
+def test_a_first_version_waits_for_a_person_where_only_a_person_decides(workdir: Path) -> None:
+    file = write_table(workdir / "a.parquet", seed=1, rows=120)
+    first = [*QUICK, f"data.train={file}", "trainer.max_epochs=1", "gate=manual"]
+    renate.run([*first, "state.first=true"])
+    assert verdict(1).outcome == "hold"
+    with pytest.raises(NoVersionError, match="no version is in use, its gate has promoted none"):
+        renate.load_model("s")
+    with pytest.raises(NoVersionError, match="no version is in use"):
+        renate.run([*first, "seed=2"])
+    command("state", "promote", "s", cwd=workdir)
+    assert renate.load_model("s").version == 1
+
+
+@pytest.mark.slow
+def test_the_version_in_use_answers_as_it_was_published(workdir: Path) -> None:
+    file = write_table(workdir / "a.parquet", seed=1, rows=300)
+    more = write_table(workdir / "b.parquet", seed=2, rows=300)
+    lines = [line for line in QUICK if not line.startswith(("updater", "trainer", "memory"))]
+    lines += ["trainer.max_epochs=1", "optimizer.lr=1e-6", "gate=accuracy", "memory=reservoir"]
+    renate.run([*lines, "updater=ncm", f"data.train={file}", "state.first=true"])
+    asked = ["job=evaluate", f"data.train={more}", "data.target=label", "data.test_size=0.1"]
+    published = renate.run([*lines[:4], *asked, "state.url=s"]).metrics["test_accuracy"]
+    assert published > 0.6, "its prototypes tell the classes apart, and its network doesn't"
+
+    # A network that has learned nothing isn't compared with itself
+    renate.run([*lines, "updater=fine_tuning", f"data.train={more}"])
+    state = State("s")
+    before = metrics_from(state.read(state.manifest(2), "metrics.json"), "s")["before"]
+    assert before["test"]["accuracy"] == pytest.approx(published)
+    assert verdict(2).outcome == "reject"
 
 
 def test_a_person_decides_in_the_end(weeks: list[Path]) -> None:

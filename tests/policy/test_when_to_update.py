@@ -30,6 +30,7 @@ class Known:
     effects: dict[str, float] | None = field(default_factory=dict)
     values: tuple[float, float] | None = (0.9, 0.9)
     mode: str = "max"
+    metric: str = "accuracy"
 
     def new_examples(self) -> int:
         return self.examples
@@ -55,7 +56,10 @@ class Known:
         if self.values is None:
             raise StateError("labels are new")
         own, now = self.values
-        return Score("accuracy", own, now, self.mode, max(0.0, own - now) * self.examples)
+        errors = max(0.0, own - now) * self.examples
+        if self.metric != "accuracy":
+            return Score(self.metric, own, now, self.mode, None)
+        return Score(self.metric, own, now, self.mode, errors)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +114,15 @@ def test_what_cannot_be_told_decides_nothing() -> None:
             policy.decide(Known(effects=None))
     with pytest.raises(StateError, match="labels are new"):
         Cost(1, 1).decide(Known(values=None))
+    with pytest.raises(ConfigError, match="counts wrong answers, which rmse says nothing of"):
+        Cost(1, 1).decide(Known(metric="rmse", mode="min"))
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda: Amount(0), "policy.examples=0: expected a number, 1 or more"),
+        (lambda: Amount(1.5), "policy.examples=1.5: expected a whole number"),  # type: ignore[arg-type]
         (lambda: Time(float("nan")), "policy.days=nan: expected a number, 0 or more"),
         (lambda: Drift(-1), "policy.min_effect=-1"),
         (lambda: Performance("a"), "policy.max_drop=a"),  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from renate.data.ragged import Ragged
 from renate.data.tables.encoding.encoder import TableEncoder
 from renate.errors import ConfigError, DataError
 from renate.shift.detector import Detector, Samples
-from renate.shift.views import PROJECTED, View, vectors_of, views_of
+from renate.shift.views import PROJECTED, View, scaled, vectors_of, views_of
 
 RULES: dict[str, Any] = {
     "missing": "auto",
@@ -88,12 +88,24 @@ def test_what_has_not_moved_is_not_found() -> None:
     assert drift.effect == pytest.approx(1.0, abs=0.2)
 
 
+def test_what_is_constant_but_for_rounding_has_not_moved() -> None:
+    draw = np.random.default_rng(0)
+    before = 0.1 + draw.normal(0, 1e-17, (200, 3))
+    now = 0.1 + np.full((50, 3), 2e-17)
+    first, second = scaled(before, now)
+    assert max(np.abs(first).max(), np.abs(second).max()) < 1e-12
+    assert scaled(before, now + 1)[1] == pytest.approx(1.0)
+
+
 def test_wide_inputs_are_projected_and_texts_left_out() -> None:
     images = {"inputs": torch.randn(6, 1, 8, 8)}
     found = vectors_of(images, seed=1)
     assert found is not None
     assert found.shape == (6, PROJECTED)
     assert np.array_equal(found, vectors_of(images, seed=1))  # type: ignore[arg-type]
+    many = {"inputs": torch.randn(150, 3, 8, 8)}
+    part = {"inputs": many["inputs"][100:]}
+    assert np.allclose(vectors_of(many, seed=1)[100:], vectors_of(part, seed=1))  # type: ignore[index,arg-type]
     assert vectors_of({"inputs.ids": Ragged.of([[1], [2, 3]])}, seed=1) is None
     assert views_of(images, images, None, []) == []
 

@@ -79,3 +79,26 @@ def test_holm_is_its_definition() -> None:
     assert holm(values) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_rare_categories_raise_no_false_alarm() -> None:
+    draw = np.random.default_rng(2)
+    share = 1 / np.arange(1, 301) ** 1.3
+    share /= share.sum()
+    alarms = 0
+    for _ in range(30):
+        before, now = (draw.choice(300, rows, p=share) for rows in (400, 30))
+        alarms += two_sample.categories(before, now).p_value < 0.05
+    assert alarms <= 4, "5 % of 30, and two standard deviations; chi-square alone has every fourth"
+
+
+def test_rare_categories_have_fishers_p_value() -> None:
+    before = np.array([0] * 40 + [1] * 2)
+    now = np.array([0] * 10 + [1] * 3)
+    found = two_sample.categories(before, now)
+    exact = scipy.stats.fisher_exact([[40, 2], [10, 3]]).pvalue
+    assert found.p_value == pytest.approx(exact, abs=0.02)
+
+    # Categories of one example each say nothing
+    found = two_sample.categories(np.arange(50), np.arange(50, 70))
+    assert found.p_value == 1.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from renate.build import build
 from renate.data.base import Data
-from renate.errors import ConfigError, NothingNewError, StateError
+from renate.errors import ConfigError, DataError, NothingNewError, StateError
 from renate.files import replacing
 from renate.jobs.chunks import load_new
 from renate.jobs.context import Job
@@ -45,7 +45,10 @@ def run(job: Job) -> dict[str, Any]:
     situation = JobSituation(job, data, saved, detector)
     # Told in any case where it can be; a policy that goes by it ends with the reason why not
     if FILE in manifest.files:
-        answer["drift"] = strict(situation.drift().to_json())
+        try:
+            answer["drift"] = strict(situation.drift().to_json())
+        except DataError as error:
+            job.emit({"event": "report", "text": f"drift can't be told: {error}", "always": True})
 
     answer["decision"] = policy.decide(situation).to_json()
     return answer | _written(job, answer)

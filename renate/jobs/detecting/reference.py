@@ -29,7 +29,8 @@ def reference_files(
     job: Job, saved: Saved | None, train: Columns, val: Columns | None
 ) -> Iterator[tuple[str, bytes | None]]:
     """Yield the next version's reference: of the parent's and of this update's examples as many as
-    their numbers ask for. Without `shift.keep` it stays what it was.
+    their numbers ask for, so that it is smaller than `shift.keep` where the parent kept fewer.
+    Without `shift.keep` it stays what it was. All of several processes must call this.
     """
     settings: Mapping[str, Any] = job.config.get("shift") or {}
     has = saved is not None and FILE in saved.manifest.files
@@ -54,7 +55,10 @@ def reference_files(
         held_out = held_out and earlier.is_held_out
         share = round(keep * count / (count + seen))
         old = drawn(before, min(share, keep - 1), seed) if share else None
-        kept = drawn(new, keep - (length(old) if old else 0), seed)
+        room = keep - (length(old) if old else 0)
+        if length(before) < min(share, count):  # the parent's stand for more than they are
+            room = max(1, round(length(before) * seen / count))
+        kept = drawn(new, room, seed)
         if old:
             kept = extended(old, kept)
         seen += count

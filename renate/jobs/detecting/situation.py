@@ -1,5 +1,6 @@
 """What a policy may ask of a job: computed once, when it is asked for."""
 
+import math
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from renate.build import build
 from renate.data.base import Data
 from renate.data.batch import Columns, length
-from renate.data.items.stored import drawn, of_examples
+from renate.data.items.stored import drawn, extended, of_examples
 from renate.data.kept.encoders import KeptEncoder
 from renate.errors import ConfigError, StateError
 from renate.fitting.measure import Measure
@@ -19,7 +20,7 @@ from renate.jobs.context import Job
 from renate.jobs.detecting.reference import reference_of
 from renate.jobs.saved.published import measure_as_published, model_of, updater_of
 from renate.jobs.saved.restore import Saved
-from renate.jobs.scoring.measured import measure_of
+from renate.jobs.scoring.measured import check_numbers, measure_of
 from renate.policy.base import Score
 from renate.seeds import derive
 from renate.shift.detector import Detector, Drift, Samples
@@ -29,6 +30,8 @@ from renate.state.contents import metrics_from
 
 TRAINED_ON = "the model's answers aren't compared: the reference was trained on; data.val_size=0.1"
 TARGET = "renate.shift.detector.Detector"
+SHARE = "accuracy"  # the metric that is the share of right answers
+CLOCKS = 3600.0  # seconds by which the clocks of two machines may differ
 
 
 class JobSituation:
@@ -66,15 +69,22 @@ class JobSituation:
 
         if made.tzinfo is None:
             made = made.replace(tzinfo=UTC)
-        return (datetime.now(UTC) - made).total_seconds()
+
+        age = (datetime.now(UTC) - made).total_seconds()
+        if age < -CLOCKS:
+            raise StateError(
+                f"{self.saved.state.url}: {self.saved.manifest} was made at {created}, which is "
+                "still to come: one of two clocks is wrong, so its age can't be told"
+            )
+        return max(0.0, age)
 
     def training_seconds(self) -> float:
         """As its lineage says."""
-        found = self.saved.manifest.lineage.get("seconds")
-        if found is None:
+        found: Any = self.saved.manifest.lineage.get("seconds")
+        if type(found) not in (int, float) or not 0 <= found < math.inf:
             raise StateError(
                 f"{self.saved.state.url}: {self.saved.manifest} doesn't say how long its training "
-                "took"
+                f"took: lineage.seconds is {found!r}"
             )
         return float(found)
 
@@ -156,14 +166,22 @@ class JobSituation:
         after = metrics_from(raw, where)["after"]
         own = [scores[problem.metric] for scores in after.values() if problem.metric in scores]
         if not own:
-            raise StateError(f"{where}: it wasn't measured by {problem.metric}")
+            raise StateError(
+                f"{where}: it wasn't measured by {problem.metric}, so that it has no score of its "
+                "own: give its update data.test, or ask for drift or amount"
+            )
 
         model, updater, measure = self._network
         columns = of_examples(self.data.train)
-        now = measure(model, updater, columns)[problem.metric]
+        if self.data.val is not None:
+            columns = extended(columns, of_examples(self.data.val))
+
+        measured = measure(model, updater, columns)
+        check_numbers("new data", measured)
+        now = measured[problem.metric]
         expected = sum(own) / len(own)
-        errors = 0.0
-        if problem.is_right_or_wrong:
+        errors = None
+        if problem.metric == SHARE:
             errors = max(0.0, expected - now) * length(columns)
         return Score(problem.metric, expected, now, problem.mode, errors)
 

@@ -12,6 +12,7 @@ from renate.jobs.chunks import Test
 from renate.jobs.context import Job
 from renate.jobs.saved.published import measure_as_published
 from renate.jobs.saved.restore import Saved
+from renate.jobs.scoring.as_published import in_use
 from renate.jobs.scoring.judged import Judging
 from renate.jobs.scoring.measured import Right, score
 from renate.seeds import derive
@@ -50,6 +51,7 @@ def measured_before(
     known = bool(saved.scores) and (right_is_known or not measure.problem.classes)
     if not known:
         measure = measure_as_published(job, measure, saved)
+        model, updater = in_use(job, saved, model, updater)
     if judging and job.ranks.first:
         judging.look_before(measure, model, updater)
     if known:

@@ -88,13 +88,13 @@ class Judging:
 
     def verdict(self, measure: Measure, model: nn.Module, updater: Updater) -> Verdict:
         """Compare the candidate, and say whether it may be used."""
-        if self.saved is None:
+        if self.saved is None and self.gate.compares:
             return Verdict(PROMOTE, None, self.move, (FIRST,))
 
         judged = self.gate.judge(self._compared(measure, model, updater))
         return Verdict(
             judged.outcome,
-            self.saved.manifest.version,
+            None if self.saved is None else self.saved.manifest.version,
             self.move,
             lines_of(judged.reasons),
             {one_line(name): value for name, value in [*judged.measured.items()][:MOST]},
@@ -132,7 +132,9 @@ class Judging:
             sets[REGRESSION] = self.regression
 
         return {
-            name: answers_of(measure.predictions(model, updater, columns), self.problem)
+            name: answers_of(
+                measure.predictions(model, updater, columns), self.problem, measure.outputs
+            )
             for name, columns in sets.items()
         }
 
@@ -209,7 +211,7 @@ def _move(job: Job, at: State, to: State, saved: Saved | None) -> int:
     """The last move of `current` where the outcome goes, after a look whether the version that is
     compared is still the one in use.
     """
-    if job.config["state"]["next_url"] not in (None, job.config["state"]["url"]):
+    if to.url != at.url:
         return int(job.ranks.broadcast(lambda: standing(State(to.url)).move))
     if saved is None:
         return 0

@@ -42,6 +42,8 @@ def regression_of(saved: Saved | None, like: Columns, problem: Problem) -> Colum
 
     where = f"version {saved.manifest.version} of {saved.state.url}: '{FILE}'"
     found = from_tensors(saved.tensors(REGRESSION), of_examples(like), where)
+    if not length(found):
+        return None
     targets = found["targets"]
     if problem.classes and bool(((targets < 0) | (targets >= problem.classes)).any()):
         raise StateError(f"{where}: a target is no class: use a state that renate wrote")

@@ -23,7 +23,7 @@ from renate.fitting.trainer import device_of
 from renate.jobs.builders import dtype_of
 from renate.jobs.context import Config, Job
 from renate.jobs.predicting.aligned import Aligned
-from renate.jobs.predicting.answer_table import AnswerTable
+from renate.jobs.predicting.answer_table import AnswerTable, check_outputs
 from renate.jobs.predicting.output import STDOUT, check_output, writing
 from renate.jobs.predicting.predictor import Predictor
 from renate.jobs.saved.deploy import predictor_of
@@ -145,7 +145,7 @@ class Prediction:
 
         self.images = self._column_of_images(data)
         if data["_target_"] == OF_FOLDERS:
-            self.keep = [file_column(self.images), *self.keep]
+            self.keep = list(dict.fromkeys([file_column(self.images), *self.keep]))
 
         inputs = feed.inputs
         target = inputs.target if inputs is not None else None
@@ -163,6 +163,7 @@ class Prediction:
             write = opened.enter_context(writing(path))
             chunks = self._parts(self._chunks(files, rows, as_text), files)
             for kept, outputs in opened.enter_context(aligned.over(chunks)):
+                check_outputs(outputs, count)
                 write(self.table(outputs, kept))
                 count += len(outputs)
 
@@ -273,7 +274,8 @@ class Prediction:
 
 
 def _keep(names: object) -> list[str]:
-    return [str(name) for name in (names if isinstance(names, list | tuple) else [])]
+    listed = names if isinstance(names, list | tuple) else []
+    return list(dict.fromkeys(map(str, listed)))
 
 
 def one_of(key: str, asked: object, choices: tuple[str, ...]) -> str:

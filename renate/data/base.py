@@ -25,12 +25,12 @@ from renate.data.kept.reading import (
     table_of,
     tests_of,
 )
-from renate.data.kept.sides import Shares, split_of
+from renate.data.kept.sides import Shares, check_rule, split_of
 from renate.data.kept.split import TEST, TRAIN, VAL, Split
 from renate.data.kept.trained import AGAIN, NEW, SEEN, Trained
 from renate.data.mapped.rows import Scratch, scratch_of
 from renate.data.table import File, Readable, Table, targets_of
-from renate.errors import ConfigError, nearest
+from renate.errors import ConfigError, NothingNewError, nearest
 from renate.problems.base import Label, Problem
 from renate.seeds import derive
 
@@ -240,7 +240,14 @@ class Source(ABC):
             ConfigError: The state's encoder is another one.
         """
         self._know(known)
-        raw, raw_tests = self.read()
+        try:
+            raw, raw_tests = self.read()
+        except NothingNewError:
+            # What is asked for that the state can't have is told whatever data there are
+            if known is not None and known.split is not None:
+                check_rule(known.split, self, training)
+            raise
+
         train = table_of(raw, "data.train")
         fraction, tests = tests_of(raw_tests)
         notes: list[str] = []

@@ -1,6 +1,7 @@
 """Which examples an update holds out: as the state has it, with what its data add."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from renate.data.kept.raw import hash_inputs
 from renate.data.kept.split import SIDES, TRAIN, VAL, Split, first_split, with_exceptions
 from renate.data.kept.trained import Trained
 from renate.data.table import Table, order_of, targets_of
-from renate.errors import DataError
+from renate.errors import DataError, NothingNewError
 from renate.problems.base import Label, Problem
 
 
@@ -94,17 +95,23 @@ def hashes_of(table: Table, key: str) -> Hashes:
     return hash_inputs(table.inputs, key, order_of(table))
 
 
-def check_rule(known: Split, source: Any, training: bool) -> None:
-    """Return if a source holds out as the state does, as far as that is told without its data.
-
-    Args:
-        known: The state's.
-        source: A `Source` of files.
-        training: Whether the training data would be trained on.
+@contextmanager
+def nothing_new_by_rule(source: Any, known: Split | None, *, training: bool) -> Iterator[None]:
+    """Let a source that reads say that nothing is new only where it holds out as the state does.
 
     Raises:
         DataError: Examples would change sides.
     """
+    try:
+        yield
+    except NothingNewError:
+        if known is not None:
+            _check_rule(known, source, training)
+        raise
+
+
+def _check_rule(known: Split, source: Any, training: bool) -> None:
+    # As far as that is told without data
     marks = source.roles.marks if hasattr(source, "roles") else {}
     held_by = [(key, *names) for key, names in marks.items() if key in ("key", "group", "time")]
     if held_by and known.by_time and held_by[0] == known.by[:2]:

@@ -33,6 +33,7 @@ EXPERIMENTS = sorted(
 # What an option can't do without.
 NEEDS = {
     ("job", "evaluate"): ["state.url=./state"],
+    ("job", "detect"): ["state.url=s"],
     ("job", "predict"): [
         "state.url=./state",
         "data=files",

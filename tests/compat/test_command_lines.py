@@ -145,6 +145,7 @@ def test_every_function_has_its_effect(full: Path) -> None:
     assert rows[-1]["val_loss"] > 0.2, "smoothed targets keep the loss away from 0"
 
 
+@pytest.mark.slow
 def test_an_edited_file_is_another_job(full: Path) -> None:
     once = ["config_file=full.py", "state.url=out", *QUICK]
     command(*once, "state.first=true", cwd=full.parent)

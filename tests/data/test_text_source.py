@@ -170,6 +170,7 @@ def test_a_changed_file_is_a_new_job(texts: Path) -> None:
     assert len({p.name for p in (texts / "runs").iterdir() if not p.is_symlink()}) == 3
 
 
+@pytest.mark.slow
 def test_another_encoder_is_refused(texts: Path) -> None:
     update(texts, 1)
     refused = update(texts, 2, "data.encoder.least=3", code=1).stderr.splitlines()[-1]

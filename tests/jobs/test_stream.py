@@ -50,6 +50,7 @@ def test_golden_numbers(workdir: Path) -> None:
         assert row == pytest.approx(expected, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "place",
     [

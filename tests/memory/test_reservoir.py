@@ -62,6 +62,7 @@ def test_inclusion_is_uniform(batch: int) -> None:
     assert p_value(lambda seed: keyed(seed, 100, 10, batch), 3000, 100, 10) > 0.01
 
 
+@pytest.mark.slow
 def test_the_reference_passes_the_same_test() -> None:
     assert p_value(lambda seed: algorithm_r(seed, 100, 10), 3000, 100, 10) > 0.01
 

@@ -91,6 +91,7 @@ def test_folders_that_cannot_be(make: Any, said: str) -> None:
         folder().load(seed=0)
 
 
+@pytest.mark.slow
 def test_an_identity_follows_content_and_class() -> None:
     def identity() -> str:
         asked = ["data=image_folder", "data.train=photos", "trainer.max_epochs=1"]
@@ -165,14 +166,7 @@ def test_three_weekly_updates_and_predictions_as_evaluated(workdir: Path) -> Non
     assert right / 24 == pytest.approx(after["accuracy"], abs=1e-6)
 
 
-def test_a_table_of_answers_has_nothing_to_stand_beside(workdir: Path) -> None:
-    write_folder(Path("photos"), 10)
-    asked = ["data=image_folder", "data.train=photos", "state.url=./state"]
-    command(*asked, "state.first=true", "trainer.max_epochs=1", cwd=workdir)
-    refused = command("job=predict", *asked, "output=a.csv", cwd=workdir, code=1)
-    assert "job=predict reads files, data=files" in refused.stderr.splitlines()[-1]
-
-
+@pytest.mark.slow
 def test_another_size_and_another_class_are_told(workdir: Path) -> None:
     write_folder(Path("one"), 20)
     asked = ["data=image_folder", "state.url=./state", "trainer.max_epochs=1"]
@@ -186,6 +180,7 @@ def test_another_size_and_another_class_are_told(workdir: Path) -> None:
     assert "pink" in refused
 
 
+@pytest.mark.slow
 def test_where_tests_are_given_old_photos_are_not_decoded_again(workdir: Path) -> None:
     write_folder(Path("held"), 4, 9)
     asked = ["data=image_folder", "data.train=photos/week*", "data.test=held", "state.url=./state"]

@@ -92,6 +92,7 @@ def test_what_is_refused() -> None:
         table("n.parquet").load(seed=0)
 
 
+@pytest.mark.slow
 def test_an_image_that_changed_is_another_update(workdir: Path) -> None:
     """Which no table says, but what was read."""
     write_folder(Path("photos"), 12)

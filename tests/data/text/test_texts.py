@@ -269,6 +269,7 @@ def test_settings_that_cannot_be(settings: dict[str, Any], said: str, workdir: P
         source(workdir, rows_of(1), **settings)
 
 
+@pytest.mark.slow
 def test_other_settings_and_other_models_are_refused(workdir: Path) -> None:
     write(workdir / "a.jsonl", rows_of(1))
     asked = [*ASKED, *QUICK, "data.train=a.jsonl"]

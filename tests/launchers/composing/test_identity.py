@@ -173,6 +173,7 @@ def test_an_update_starts_from_the_version_that_it_was_composed_for(workdir: Pat
     assert parent.version == 1, "version 2 came in between"
 
 
+@pytest.mark.slow
 def test_an_older_version_can_be_the_start(workdir: Path) -> None:
     for seed in range(2):
         renate.run(

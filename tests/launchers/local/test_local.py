@@ -82,6 +82,7 @@ def test_a_failing_job_is_reported_and_the_others_finish(workdir: Path) -> None:
     assert again.stderr.count("finished earlier") == 2
 
 
+@pytest.mark.slow
 def test_a_killed_worker_fails_its_job_alone(workdir: Path) -> None:
     (workdir / "my_killer.py").write_text(
         "import os, signal\nfrom torch import nn\n\n"
@@ -124,6 +125,7 @@ def test_interrupt_and_resume(workdir: Path) -> None:
     assert len(results(workdir)) == 3
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_a_killed_command(workdir: Path) -> None:
     process = subprocess.Popen(
         [*RENATE, "trainer.max_epochs=5000"], cwd=workdir, stderr=subprocess.DEVNULL

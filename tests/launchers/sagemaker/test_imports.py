@@ -41,6 +41,7 @@ def test_the_watch_sees_an_import(tried: Path) -> None:
     assert tried.read_text() == "boto3\n"
 
 
+@pytest.mark.slow
 def test_a_config_is_shown_without_them(tried: Path, workdir: Path) -> None:
     shown = renate(
         "backend=sagemaker",

@@ -262,6 +262,7 @@ def test_the_mean_over_seeds_counts(workdir: Path) -> None:
         ] == [True, True]
 
 
+@pytest.mark.slow
 def test_updaters_with_keys_of_their_own(workdir: Path) -> None:
     renate(
         *SMALL[:2],
@@ -293,6 +294,7 @@ def test_a_stream_as_one_trial(workdir: Path) -> None:
     assert "hpo.csv" in manifest.files
 
 
+@pytest.mark.slow
 def test_a_stream_by_the_winner_of_its_first_update(workdir: Path) -> None:
     stream = ["job=stream", "scenario=class_incremental", "scenario.chunks=2", "state.url=./state"]
     grid = ["optimizer.lr=0.001,0.5", "tuner=grid", "tuner.defaults_first=false"]
@@ -333,6 +335,7 @@ def test_every_update_of_a_stream(workdir: Path) -> None:
     assert "holds version 1, which is not of this stream" in other.stderr
 
 
+@pytest.mark.slow
 def test_several_objectives_give_the_pareto_front(workdir: Path) -> None:
     several = ["objective.others={val_loss:min}", "state.url=./state", "state.first=true"]
     done = renate(*TUNED, *several, cwd=workdir)

@@ -16,7 +16,8 @@ from renate.build import targets
 from renate.data.fingerprint import Hashes
 from renate.errors import ConfigError
 from renate.jobs import passed_objects
-from renate.jobs.identity.data_files import check_all_named, files_of, is_local, moved_to
+from renate.jobs.identity.data_files import check_all_named, files_of, if_remote, is_local, moved_to
+from renate.jobs.identity.other_files import check_travels, moved_weights
 from renate.jobs.records import JobRecord
 from renate.state.aliases.standing import manifest_of
 from renate.state.store import Store, open_store
@@ -88,7 +89,7 @@ class JobUpload:
         """Everything that the job's config names."""
         with open_dict(self.config):
             self.add_state(job)
-            self.add_data()
+            self.add_data(is_first=job.record.parent is None)
             self.add_passed_objects()
             self.add_config_file(self.config)
 
@@ -118,14 +119,19 @@ class JobUpload:
         if self.back is not None or is_local(target):
             self.config.state.next_url = None if is_local(url) else self.state
 
-    def add_data(self) -> None:
-        """Point the data's local files to where they go."""
+    def add_data(self, *, is_first: bool) -> None:
+        """Point the data's local files, and the model's, to where they go."""
         node = self.config.data
         cache = node.get("cache_dir")
         known = Hashes(Path(cache or "~/.cache/renate").expanduser() / "hashes.json")
-        plain: Any = OmegaConf.to_container(node, resolve=True)
-        files = files_of(plain, list(self.config.trust))
-        check_all_named(plain, files)
+        plain: Any = {
+            key: OmegaConf.to_container(self.config[key], resolve=True) for key in ("data", "model")
+        }
+        files = files_of(plain["data"], list(self.config.trust))
+        check_all_named(plain["data"], files)
+        check_travels(plain, is_first=is_first)
+        if moved := moved_weights(plain, self.staging, known, self.data):
+            self.config.model.weights = moved
 
         for key, patterns in files.items():
             moved = moved_to(self.staging, patterns, f"data.{key}", known, self.data)
@@ -250,8 +256,8 @@ def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload
     check_variables(job, settings)
 
     # A local state goes where everything local goes, so that what is sent once can be copied there.
-    remote = _if_remote(state.url)
-    staging = settings.staging or remote or _if_remote(state.next_url)
+    remote = if_remote(state.url)
+    staging = settings.staging or remote or if_remote(state.next_url)
 
     if staging is None:
         raise ConfigError(
@@ -271,12 +277,6 @@ def _check_scheme(key: str, url: str, machine: Machine) -> None:
             f"state.{key}={url}: backend={machine.backend} knows {machine.example} and local "
             "folders"
         )
-
-
-def _if_remote(url: str | None) -> str | None:
-    if not url or is_local(url):
-        return None
-    return url
 
 
 def check_return(upload: JobUpload, settings: DictConfig) -> None:

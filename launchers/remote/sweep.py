@@ -26,7 +26,7 @@ from .returned import folder_of_job
 from .state_return import StateReturn
 
 ORDER = "argv.json"  # in a job's channel: the job is a whole sweep
-MOVED = ("state.url", "state.next_url", "config_file.path")
+MOVED = ("state.url", "state.next_url", "config_file.path", "model.weights")
 
 
 def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:

@@ -25,7 +25,7 @@ from renate.data.kept.reading import (
     table_of,
     tests_of,
 )
-from renate.data.kept.sides import Shares, split_of
+from renate.data.kept.sides import Shares, nothing_new_by_rule, split_of
 from renate.data.kept.split import TEST, TRAIN, VAL, Split
 from renate.data.kept.trained import AGAIN, NEW, SEEN, Trained
 from renate.data.mapped.rows import Scratch, scratch_of
@@ -240,7 +240,8 @@ class Source(ABC):
             ConfigError: The state's encoder is another one.
         """
         self._know(known)
-        raw, raw_tests = self.read()
+        with nothing_new_by_rule(self, known.split if known else None, training=training):
+            raw, raw_tests = self.read()
         train = table_of(raw, "data.train")
         fraction, tests = tests_of(raw_tests)
         notes: list[str] = []
@@ -273,12 +274,11 @@ class Source(ABC):
         if self.marker is not None:
             columns |= self.marker(train, "data.train")
             measured = {n: each | self.marker(tests[n], key_of(n)) for n, each in measured.items()}
-        has_val = bool(split.val) and len(rows[VAL]) > 0
         if fraction:
             measured["test"] = part_of(columns, rows[TEST], self.scratch)
         return Data(
             train=part_of(columns, trained, self.scratch),
-            val=part_of(columns, rows[VAL], self.scratch) if has_val else None,
+            val=part_of(columns, rows[VAL], self.scratch) if len(rows[VAL]) else None,
             test=measured,
             problem=fitted,
             new_labels=new,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from renate.data.tables import remote
-from renate.errors import DataError
+from renate.errors import ConfigError, DataError
 from renate.files import replacing
 
 Patterns = str | Iterable[Any] | Mapping[str, Any] | None
@@ -24,6 +24,32 @@ def is_patterns(value: object) -> bool:
     if isinstance(value, Mapping):
         return "_target_" not in value and all(is_patterns(part) for part in value.values())
     return isinstance(value, list | tuple) and all(is_patterns(part) for part in value)
+
+
+def check_named(patterns: object, key: str) -> None:
+    """Return if a key of the config names files.
+
+    Args:
+        patterns: What it says, see `expand`.
+        key: The key, for messages.
+
+    Raises:
+        ConfigError: It says something else, or nothing.
+    """
+    said = f"{key}={patterns}: expected a path, glob or URL, a list of such, or name -> either"
+    if isinstance(patterns, int | float):
+        if key == "data.test":
+            share = "…"
+            if 0 < patterns < 1:
+                share = str(patterns)
+            said += f"; data.test_size={share} with data.test=null holds a share of data.train out"
+        raise ConfigError(said)
+
+    if not is_patterns(patterns) or not patterns:
+        raise ConfigError(said)
+    if isinstance(patterns, Mapping):
+        for name, part in patterns.items():
+            check_named(part, f"{key}.{name}")
 
 
 def open_file(file: str) -> BinaryIO:

@@ -10,12 +10,14 @@ import torch
 
 from renate.data.fingerprint import expand, is_patterns
 from renate.data.images.decode import CorruptError
+from renate.data.images.rules import ImageRules
 from renate.data.images.sources.listing import image_files
 from renate.data.kept.raw import rows_in
 from renate.data.named.once import read_once
 from renate.data.raw.chunks import RawChunk, chunks_of
-from renate.data.raw.image_chunks import file_column, of_files, of_tables
+from renate.data.raw.image_chunks import file_column, of_files, of_tables, without_corrupt
 from renate.data.raw.reader import RawReader
+from renate.data.tables.columns import strings
 from renate.data.tables.csv_files.dialect import Dialect
 from renate.data.tables.matching import index_columns
 from renate.errors import ConfigError, DataError, nearest
@@ -23,7 +25,7 @@ from renate.fitting.trainer import device_of
 from renate.jobs.builders import dtype_of
 from renate.jobs.context import Config, Job
 from renate.jobs.predicting.aligned import Aligned
-from renate.jobs.predicting.answer_table import AnswerTable
+from renate.jobs.predicting.answer_table import AnswerTable, check_outputs
 from renate.jobs.predicting.output import STDOUT, check_output, writing
 from renate.jobs.predicting.predictor import Predictor
 from renate.jobs.saved.deploy import predictor_of
@@ -119,7 +121,7 @@ class Prediction:
         surplus = one_of("surplus", job.config["job"]["surplus"], ("error", "ignore"))
         self.ignores = surplus == "ignore"
         self.batch_size = _batch_size(job.config["job"]["batch_size"], trainer["eval_batch_size"])
-        self.skips = data.get("corrupt") == "skip"
+        self.skips = ImageRules(corrupt=data.get("corrupt", "error")).skip
         self.dialect = Dialect.of(data.get("csv"))
         self.threads = Threads.of(trainer)
 
@@ -145,7 +147,7 @@ class Prediction:
 
         self.images = self._column_of_images(data)
         if data["_target_"] == OF_FOLDERS:
-            self.keep = [file_column(self.images), *self.keep]
+            self.keep = list(dict.fromkeys([file_column(self.images), *self.keep]))
 
         inputs = feed.inputs
         target = inputs.target if inputs is not None else None
@@ -163,6 +165,7 @@ class Prediction:
             write = opened.enter_context(writing(path))
             chunks = self._parts(self._chunks(files, rows, as_text), files)
             for kept, outputs in opened.enter_context(aligned.over(chunks)):
+                check_outputs(outputs, count)
                 write(self.table(outputs, kept))
                 count += len(outputs)
 
@@ -214,35 +217,28 @@ class Prediction:
             except DataError as error:
                 if not self.skips or not isinstance(error.__cause__, CorruptError):
                     raise
-                chunk = self._without_corrupt(chunk)
+                chunk = without_corrupt(chunk, self._read, self._say)
                 if not chunk.table.num_rows:
                     continue
                 raw = self._read(chunk)
 
             stored = self.predictor.feed.stored(raw)
             assert rows_in(stored, chunk.file) == chunk.table.num_rows
-            yield chunk.table.select(self.keep), stored
+            yield self._kept(chunk), stored
 
     def _read(self, chunk: RawChunk) -> Any:
         return self.reader.read(chunk.table, chunk.file, chunk.first, chunk.names)
 
-    def _without_corrupt(self, chunk: RawChunk) -> RawChunk:
-        """The rows of images that can be decoded; what can't is told."""
-        kept = []
-        for row in range(chunk.table.num_rows):
-            names = chunk.names[row : row + 1]
-            one = RawChunk(chunk.file, chunk.first + row, chunk.table.slice(row, 1), names)
-            try:
-                self._read(one)
-            except DataError as error:
-                if not isinstance(error.__cause__, CorruptError):
-                    raise
-                self.job.emit({"event": "report", "text": f"left out: {error}", "always": True})
-            else:
-                kept.append(row)
+    def _kept(self, chunk: RawChunk) -> Any:
+        """What is copied; of images that are files where they are."""
+        table = chunk.table.select(self.keep)
+        if chunk.names and self.images in self.keep:
+            place = self.keep.index(self.images)
+            table = table.set_column(place, self.images, strings(chunk.names))
+        return table
 
-        names = [chunk.names[row] for row in kept] if chunk.names else []
-        return chunk._replace(table=chunk.table.take(kept), names=names)
+    def _say(self, text: str) -> None:
+        self.job.emit({"event": "report", "text": text, "always": True})
 
     def _check(self, chunk: RawChunk) -> None:
         """Check that what is to be copied is there, and that nothing is there that isn't known.
@@ -273,7 +269,8 @@ class Prediction:
 
 
 def _keep(names: object) -> list[str]:
-    return [str(name) for name in (names if isinstance(names, list | tuple) else [])]
+    listed = names if isinstance(names, list | tuple) else []
+    return list(dict.fromkeys(map(str, listed)))
 
 
 def one_of(key: str, asked: object, choices: tuple[str, ...]) -> str:

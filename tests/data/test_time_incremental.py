@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from renate.data.base import Data
+from renate.data.batch import length
 from renate.data.scenarios import TimeIncremental
 from renate.errors import ConfigError, DataError
 from renate.state.versions import State
 from tests.command import renate as command
 from tests.data.scenes import as_kept, files
+from tests.data.scenes import write as write_table
 
 BEGIN = datetime.datetime(2026, 1, 1)  # a Thursday
 
@@ -112,7 +114,8 @@ def test_calendar_units(unit: str, count: int) -> None:
         left = len(days) - len(expected[min(expected)])
         assert few.notes == [
             f"scenario: the first 1 of {count} {unit}s are used, {left} later examples of "
-            "data.train are left out"
+            "data.train are left out",
+            f"scenario: {left} examples of data.test are later than the last chunk, and left out",
         ]
 
 
@@ -128,6 +131,37 @@ def test_what_is_refused() -> None:
     Path("b.csv").write_text("number,label\n1,a\n2,b\n")
     with pytest.raises(DataError, match="data.test: scenario=time_incremental cuts by time"):
         load(path, TimeIncremental(2, None), test="b.csv", val_size=0)
+
+
+@pytest.mark.usefixtures("workdir")
+def test_times_of_tests_that_no_chunk_has() -> None:
+    path = write("a.csv", [number / 4 for number in range(80)])
+    later = write("b.csv", [number / 4 for number in range(100)])
+    data = load(path, scenario := TimeIncremental(4, None), test={"new": later}, val_size=0)
+    assert scenario.notes == [
+        "scenario: 20 examples of data.test.new are later than the last chunk, and left out"
+    ]
+    scored = [
+        length(scenario.cut(data.test["new"], index, part="test", seed=0, num_classes=2))
+        for index in range(4)
+    ]
+    assert scored == [20] * 4
+
+    early = write("c.csv", [0.5, 1.0])
+    data = load(path, scenario, test=early, val_size=0)
+    assert scenario.notes == []
+    with pytest.raises(DataError, match="data.test lacks examples of its time"):
+        scenario.cut(data.test["test"], 1, part="test", seed=0, num_classes=2)
+
+
+@pytest.mark.usefixtures("workdir")
+@pytest.mark.parametrize("other", [7.5, "2026-01-03T00:00Z"])
+def test_times_of_another_kind_than_those_trained_on(other: Any) -> None:
+    path = write("a.csv", [number / 4 for number in range(80)])
+    table = {"when": [other, other], "number": [1, 2], "label": ["a", "b"]}
+    write_table("b.parquet", table)
+    with pytest.raises(DataError, match=r"data\.test: data\.time=when is (number|instant) there"):
+        load(path, TimeIncremental(4, None), test="b.parquet", val_size=0)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """`data.seen=new`: an update trains on files that no version of its lineage has trained on."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -398,3 +399,22 @@ def test_the_limit_is_taken_of_what_is_new(workdir: Path) -> None:
     second = source(limit=10).load(seed=0, known=known)
     assert len(second.train["targets"]) == 10
     assert np.min([*numbers(second.train)]) >= ROWS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("data.val_size=0.3", "data.val_size=0.3: the state holds out 0.1 for validation"),
+        ("data.test_size=0.4", "data.test_size=0.4: the state holds out 0.2"),
+        ("data.key=x", "the hold-out goes by data.key=[x], in the state by all inputs"),
+        ("data.time=number", "the hold-out goes by data.time=number, in the state by all inputs"),
+    ],
+)
+def test_another_rule_is_told_though_nothing_is_new(workdir: Path, changed: str, said: str) -> None:
+    write(workdir / "in/1.csv", 0)
+    update("state.first=true")
+    assert update("seed=3").version == 1, "the same rule, and nothing new"
+    with pytest.raises((DataError, JobError), match=re.escape(said)):
+        update(changed)
+    assert State("s").versions() == [1]

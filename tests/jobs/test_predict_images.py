@@ -57,7 +57,8 @@ def test_folders_files_and_tables(here: Path) -> None:
     assert len(answers()) == len(paths), "a link is no further image"
     Path("in/link.png").unlink()
     paths[paths.index("in/deep/red/10000.png")] = one
-    predict(here, "data=image_folder", f"data.train={one}", "job.overwrite=true")
+    on = ["data=image_folder", f"data.train={one}", "job.overwrite=true"]
+    predict(here, *on, "job.keep=[file,file]")  # which is there anyway
     assert [row["file"] for row in answers()] == [one]
 
     lines = [f"{Path(path).relative_to('in')},{number}" for number, path in enumerate(paths)]
@@ -84,6 +85,19 @@ def test_images_that_cannot_be_decoded(here: Path) -> None:
     assert "left out: in/green/half.png" in said.stderr
     assert len(answers()) == 6
     assert not any("half" in row["file"] for row in answers())
+
+    refused = predict(here, "data=image_folder", "data.train=in", "data.corrupt=skp", code=1)
+    assert "data.corrupt=skp: expected" in refused.stderr
+
+    lines = ["image", "half.png", *(path.name for path in sorted(Path("in/red").glob("*.png")))]
+    Path("in/red/half.png").write_bytes(whole[:100])
+    Path("in/red/list.csv").write_text("\n".join(lines))
+    Path("in/red/first.csv").write_text("\n".join(lines[:2]))
+    tables = ["data=image_table", "data.image=image", "data.target=label", "data.corrupt=skip"]
+    lists = "data.train=[in/red/first.csv,in/red/list.csv]"
+    said = predict(here, *tables, lists, "job.keep=[image]", "job.overwrite=true")
+    assert said.stderr.count("left out: in/red/half.png") == 2
+    assert [row["image"] for row in answers()] == [f"in/red/{name}" for name in lines[2:]]
 
     Path("empty").mkdir()
     refused = predict(here, "data=image_folder", "data.train=empty", "output=q.jsonl", code=1)

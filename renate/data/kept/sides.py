@@ -1,6 +1,7 @@
 """Which examples an update holds out: as the state has it, with what its data add."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from renate.data.kept.raw import hash_inputs
 from renate.data.kept.split import SIDES, TRAIN, VAL, Split, first_split, with_exceptions
 from renate.data.kept.trained import Trained
 from renate.data.table import Table, order_of, targets_of
-from renate.errors import DataError
+from renate.errors import DataError, NothingNewError
 from renate.problems.base import Label, Problem
 
 
@@ -64,10 +65,12 @@ def split_of(
         DataError: Examples would change sides, or a side would be empty.
         NothingNewError: All files have been trained on.
     """
+    if known is not None:
+        _check_by(train.held_by, known)
+        _check_shares(known, asked)
+
     fresh, notes = fresh_rows(train, trained)
     hashes = hashes_of(train, "data.train")
-    if known is not None:
-        _check_by(train, known)
     if train.times is not None:
         split, said = _by_time(train, train.times, asked, known)
         rows = rows_of_sides(split, hashes, training=asked.training, fresh=fresh, times=train.times)
@@ -92,17 +95,47 @@ def hashes_of(table: Table, key: str) -> Hashes:
     return hash_inputs(table.inputs, key, order_of(table))
 
 
-def _check_by(train: Table, known: Split) -> None:
+@contextmanager
+def nothing_new_by_rule(source: Any, known: Split | None, *, training: bool) -> Iterator[None]:
+    """Let a source that reads say that nothing is new only where it holds out as the state does.
+
+    Raises:
+        DataError: Examples would change sides.
+    """
+    try:
+        yield
+    except NothingNewError:
+        if known is not None:
+            _check_rule(known, source, training)
+        raise
+
+
+def _check_rule(known: Split, source: Any, training: bool) -> None:
+    # As far as that is told without data
+    marks = source.roles.marks if hasattr(source, "roles") else {}
+    held_by = [(key, *names) for key, names in marks.items() if key in ("key", "group", "time")]
+    if held_by and known.by_time and held_by[0] == known.by[:2]:
+        held_by = [known.by]  # what kind its times are isn't told
+
+    _check_by(held_by[0] if held_by else (), known)
+
+    share = 0.0
+    if not source.files().get("test"):
+        share = getattr(source, "test_size", 0.0)
+    _check_shares(known, Shares(share, source.val_size, known.key, training))
+
+
+def _check_by(held_by: tuple[str, ...], known: Split) -> None:
     """Return if the hold-out goes by the same columns as in the state.
 
     Raises:
         DataError: It doesn't, so examples would change sides.
     """
-    if train.held_by == known.by:
+    if held_by == known.by:
         return
 
     raise DataError(
-        f"the hold-out goes by {_in_words(train.held_by)}, in the state by {_in_words(known.by)}, "
+        f"the hold-out goes by {_in_words(held_by)}, in the state by {_in_words(known.by)}, "
         "and no example may change sides: give that, or start another state"
     )
 
@@ -111,7 +144,7 @@ def _in_words(by: tuple[str, ...]) -> str:
     if not by:
         return "all inputs"
     if by[0] == "time":
-        return f"data.time={by[1]} ({by[2]})"
+        return f"data.time={by[1]}{''.join(f' ({kind})' for kind in by[2:])}"
     return f"data.{by[0]}=[{','.join(by[1:])}]"
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from renate.data.mapped.rows import Scratch, mapped_empty
-from renate.data.tables.columns import first_line, to_numpy
+from renate.data.tables.columns import converted, first_line, to_numpy
 from renate.data.tables.exact import float32, is_doubtful
 from renate.data.tables.matching import index_columns
 from renate.data.tables.parquet import BUFFER, Read, opened_at, stamp_of
@@ -218,11 +218,12 @@ def mapped_vectors(
     ranges = [_Range() for _ in names]
     begin = 0
 
-    for table in _tables(reads, names):
+    for file, table in _tables(reads, names):
         rows = found[begin : begin + table.num_rows].numpy()
         begin += table.num_rows
         for index, name in enumerate(names):
-            column = table.column(name).cast(schema.field(name).type)
+            where = f"{file}: column '{name}'"
+            column = converted(table.column(name), schema.field(name).type, where)
             values = to_numpy(numbers(column, name, places))
             if values.dtype == np.float64:
                 with np.errstate(over="ignore"):  # infinite then, which the source's check refuses
@@ -233,17 +234,18 @@ def mapped_vectors(
 
     for index, (name, what) in enumerate(zip(names, whats, strict=True)):
         if ranges[index].is_doubtful:
-            columns = [table.column(name) for table in _tables(reads, [name])]
+            columns = [table.column(name) for _, table in _tables(reads, [name])]
             kind = schema.field(name).type
             float32(np.concatenate([to_numpy(column.cast(kind)) for column in columns]), what)
 
     return found
 
 
-def _tables(reads: Sequence[Read], names: Sequence[str]) -> Iterator[Any]:
+def _tables(reads: Sequence[Read], names: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for read in reads:
         source = next(column.source for column in read.unread.values())
-        yield from source.tables(names)
+        for table in source.tables(names):
+            yield source.file, table
 
 
 class _Range:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from renate.data.tables.columns import first_line
 from renate.errors import DataError
 
 PART = 2**24  # bytes that are worked on at a time
@@ -57,14 +58,17 @@ def mapped_empty(folder: Path, rows: int, shape: tuple[int, ...], dtype: torch.d
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix="columns-") as file:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix="columns-", delete=False) as file:
+            flat = torch.from_file(file.name, shared=True, size=numel, dtype=dtype)
+            # While it has a name it takes no room: who is killed leaves nothing large
+            Path(file.name).unlink()
             # Room is asked for at once: a write into a mapped file has no way to say that it failed
             os.posix_fallocate(file.fileno(), 0, numel * dtype.itemsize)
-            flat = torch.from_file(file.name, shared=True, size=numel, dtype=dtype)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise DataError(
             f"{folder}: {numel * dtype.itemsize / 1e9:.1f} GB of columns can't be kept there "
-            f"({error.strerror or error}): make room, or name another folder by data.cache_dir"
+            f"({reason}): make room, or name another folder by data.cache_dir"
         ) from error
 
     return flat.view((rows, *shape))

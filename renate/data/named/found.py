@@ -4,7 +4,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from renate.data.fingerprint import contents, expand
+from renate.data.fingerprint import check_named, contents, expand
 from renate.data.kept.fresh import unread
 from renate.data.kept.reading import key_of, named_tests
 from renate.data.kept.trained import Trained
@@ -52,9 +52,14 @@ def found_files(
         copies: Whether a training file is read that holds what another one holds.
 
     Raises:
+        ConfigError: What should name files is something else.
         DataError: A pattern that matches nothing.
         NothingNewError: The state has trained on all of them.
     """
+    check_named(train, "data.train")
+    if test is not None and test != {}:
+        check_named(test, "data.test")
+
     found, notes = read_once(expand(train, "data.train"), "data.train")
     content = dict(zip(found, contents(found, cache), strict=True))
     if not copies:

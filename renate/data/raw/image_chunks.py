@@ -1,12 +1,14 @@
 """Images that are files of their own, some at a time, as rows of tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from renate.data.fingerprint import open_file
+from renate.data.images.decode import CorruptError
 from renate.data.images.sources.table import path_in
 from renate.data.raw.chunks import RawChunk
 from renate.data.tables.columns import is_text, strings
+from renate.errors import DataError
 
 ROWS = 256  # images that are in memory, encoded, at a time
 
@@ -55,6 +57,37 @@ def of_tables(chunks: Iterator[RawChunk], column: str, folder: str | None) -> It
             table = part.set_column(names.index(column), column, _bytes_of(paths))
             shown = [str(path) for path in paths]
             yield RawChunk(chunk.file, chunk.first + begin, table, shown)
+
+
+def without_corrupt(
+    chunk: RawChunk, read: Callable[[RawChunk], Any], say: Callable[[str], None]
+) -> RawChunk:
+    """Return the rows of images that can be decoded.
+
+    Args:
+        chunk: Rows.
+        read: Decodes the images of some.
+        say: Is told of each that can't be.
+
+    Raises:
+        DataError: Something else is wrong with a row.
+    """
+    import pyarrow as pa
+
+    kept = []
+    for row in range(chunk.table.num_rows):
+        names = chunk.names[row : row + 1]
+        try:
+            read(RawChunk(chunk.file, chunk.first + row, chunk.table.slice(row, 1), names))
+        except DataError as error:
+            if not isinstance(error.__cause__, CorruptError):
+                raise
+            say(f"left out: {error}")
+        else:
+            kept.append(row)
+
+    names = [chunk.names[row] for row in kept] if chunk.names else []
+    return chunk._replace(table=chunk.table.take(pa.array(kept, pa.int64())), names=names)
 
 
 def _values(table: Any, column: str) -> list[str | None]:

@@ -20,10 +20,12 @@ class Scenario(ABC):
     Attributes:
         chunks: How many.
         own: Columns that cutting needs, see `marks`, and no chunk has.
+        cut_by: What test data lack of which a chunk has none.
         notes: What to tell the user, once the data are read.
     """
 
     own: ClassVar[tuple[str, ...]] = ()
+    cut_by: ClassVar[str] = "its classes"
 
     def __init__(self, chunks: int) -> None:
         if chunks < 1:
@@ -52,7 +54,8 @@ class Scenario(ABC):
 
         if part == "test" and not length(chunk):
             raise DataError(
-                f"chunk {index} of {self.chunks} has no test examples: data.test lacks its classes"
+                f"chunk {index} of {self.chunks} has no test examples: data.test lacks "
+                f"{self.cut_by}"
             )
 
         return chunk

@@ -32,6 +32,7 @@ class TimeIncremental(Scenario):
     """
 
     own = (PERIOD,)
+    cut_by = "examples of its time"
 
     def __init__(self, chunks: int, every: str | None) -> None:
         super().__init__(chunks)
@@ -42,6 +43,7 @@ class TimeIncremental(Scenario):
             )
         self.every = every
         self.found: list[float] = []
+        self.kind = ""
 
     def ends(self, table: Table) -> list[float]:
         """Return the time of the newest example of each chunk, by the training data.
@@ -49,17 +51,19 @@ class TimeIncremental(Scenario):
         Raises:
             DataError: The data have no times, no dates, or not as many periods.
         """
+        self.notes = []
         if table.times is None:
             raise DataError(
                 "scenario=time_incremental cuts by time: data=files data.time=COLUMN says when "
                 "each example was"
             )
 
+        self.kind = table.held_by[2]
         if self.every is None:
             self.found = _equal_ends(table.times, self.chunks)
             return self.found
 
-        if table.held_by[2] == "number":
+        if self.kind == "number":
             raise DataError(
                 f"scenario.every={self.every}: data.time={table.held_by[1]} holds numbers, "
                 "expected dates; scenario.every=null cuts by count"
@@ -87,14 +91,27 @@ class TimeIncremental(Scenario):
         number of chunks.
 
         Raises:
-            DataError: The rows have no times.
+            DataError: The rows have no times, or of another kind than those that are trained on.
         """
         if table.times is None:
             raise DataError(
                 f"{key}: scenario=time_incremental cuts by time, and these rows have none: give "
                 "them the column of data.time"
             )
-        return {PERIOD: torch.from_numpy(np.searchsorted(np.array(self.found), table.times))}
+
+        if table.held_by[2] != self.kind:
+            raise DataError(
+                f"{key}: data.time={table.held_by[1]} is {table.held_by[2]} there, in data.train "
+                f"{self.kind}: which is earlier can't be told, write both alike"
+            )
+
+        place = np.searchsorted(np.array(self.found), table.times)
+        later = int((place == len(self.found)).sum())
+        if later and key != "data.train":
+            self.notes.append(
+                f"scenario: {later:,} examples of {key} are later than the last chunk, and left out"
+            )
+        return {PERIOD: torch.from_numpy(place)}
 
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
         """Return the rows of a chunk's period, in their order.

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from renate.errors import DataError
+
 Array = np.ndarray[Any, Any]
 
 
@@ -51,6 +53,28 @@ def _booleans(chunk: Any) -> Array:
     bits = np.frombuffer(chunk.buffers()[1], np.uint8)
     values = np.unpackbits(bits, count=chunk.offset + len(chunk), bitorder="little")
     return values[chunk.offset :].astype(bool)
+
+
+def converted(column: Any, kind: Any, where: str) -> Any:
+    """Return a column in the kind in which other files have it.
+
+    Args:
+        column: Of Arrow.
+        kind: Of Arrow.
+        where: Its file and name, for messages.
+
+    Raises:
+        DataError: It holds a value that this kind can't.
+    """
+    import pyarrow as pa
+
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"{where} is {column.type}, in another file {kind}, which can't hold all of it "
+            f"({first_line(error)}): write both alike"
+        ) from error
 
 
 def strings(values: Sequence[str]) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from renate.data.tables import remote
-from renate.data.tables.columns import first_line, is_text, strings
+from renate.data.tables.columns import converted, first_line, is_text, strings
 from renate.data.tables.csv_files.dialect import Dialect
 from renate.data.tables.csv_files.text import read_csv, unpacked
 from renate.data.tables.csv_files.typed import typed
@@ -203,7 +203,8 @@ def joined(files: Sequence[str], tables: Sequence[Any]) -> Any:
     """Return one table of several with the same columns in the same order.
 
     Raises:
-        DataError: Columns of one name that are of kinds which can't be one.
+        DataError: Columns of one name that are of kinds which can't be one, or hold what the
+            other's can't.
     """
     import pyarrow as pa
 
@@ -220,4 +221,11 @@ def joined(files: Sequence[str], tables: Sequence[Any]) -> Any:
                 f"{file}: its columns differ in kind from {files[0]}: {first_line(error)}"
             ) from error
 
-    return pa.concat_tables(tables, promote_options="permissive")
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowInvalid:
+        for file, table in zip(files, tables, strict=True):
+            for name in table.column_names:
+                kind = schema.field(name).type
+                converted(table.column(name), kind, f"{file}: column '{name}'")
+        raise

@@ -5,6 +5,7 @@ Before it runs, its recipe says what it is; where only reading the data tells wh
 job compares those too (`renate.jobs.identity.content`).
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def nothing_new(
         return None
 
     trained = Trained.read(State(url), version)
-    if not trained.parts:
+    if not trained.parts or not _holds_out_alike(State(url), version, data):
         return None
 
     cache = data.get("cache_dir")
@@ -96,6 +97,35 @@ def nothing_new(
         return None
 
     return in_short(known)
+
+
+def _holds_out_alike(state: State, version: Manifest, data: Mapping[str, Any]) -> bool:
+    """Whether a config holds out what a version does; where it may not, the job says what is wrong.
+
+    Args:
+        state: Where the version is.
+        version: Keeps what it holds out.
+        data: The group `data`, resolved; its source is one of renate's own.
+    """
+    kept = json.loads(bytes(state.read(version, "model.json")))
+    split = kept.get("split") if isinstance(kept, dict) else None
+    if not isinstance(split, dict):
+        return split is None
+
+    asked: list[str] = []
+    for key in ("key", "group", "time"):
+        names = data.get(key)
+        if names is not None:
+            listed = names if isinstance(names, list) else [names]
+            asked = [key, *map(str, listed)]
+
+    by = split.get("by", [])
+    if asked[:1] == ["time"]:
+        by = by[:2]  # then comes of which kind its times are
+    if asked != by or data.get("val_size") != split.get("asked"):
+        return False
+
+    return bool(files_of(data, ()).get("test")) or data.get("test_size") == split.get("test")
 
 
 def in_words(version: int, url: str, nothing: str | None = None) -> str:

@@ -149,3 +149,10 @@ def moved_to(staging: str, patterns: Any, key: str, known: Hashes, data: dict[st
 def is_local(url: str) -> bool:
     """Whether a URL is a folder of this machine."""
     return "://" not in url or url.startswith("file://")
+
+
+def if_remote(url: str | None) -> str | None:
+    """Return a URL if it is one of another machine; else None."""
+    if not url or is_local(url):
+        return None
+    return url

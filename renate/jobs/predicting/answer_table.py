@@ -5,11 +5,30 @@ from typing import Any
 
 from torch import Tensor
 
-from renate.errors import ConfigError
+from renate.errors import ConfigError, JobError
 from renate.problems.base import Problem
 
 ANSWER = "prediction"
 PROBABILITY = "probability"
+
+
+def check_outputs(outputs: Tensor, first: int = 0) -> None:
+    """Return if outputs [N, K] say something: of NaN any label would be made.
+
+    Args:
+        outputs: Of the model; minus infinity is a class that isn't possible.
+        first: The number of the first row.
+
+    Raises:
+        JobError: They don't.
+    """
+    odd = (outputs.isnan() | outputs.isposinf()).any(1)
+    if bool(odd.any()):
+        raise JobError(
+            f"row {first + int(odd.nonzero()[0])} of the inputs (the first is 0): the model's "
+            "output is NaN or infinite: are its values far from those that it was trained on, or "
+            "is trainer.precision too low?"
+        )
 
 
 class AnswerTable:

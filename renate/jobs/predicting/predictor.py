@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from renate.data.batch import BatchTransform
 from renate.data.kept.raw import rows_in
 from renate.errors import ConfigError
+from renate.jobs.predicting.answer_table import check_outputs
 from renate.jobs.predicting.feed import Columns, Feed, moved
 from renate.jobs.predicting.raw_input import RawInput, raw_input
 from renate.problems.base import Problem
@@ -105,7 +106,9 @@ class Predictor(nn.Module):
         columns = self.feed.encoded(raw)
         if not rows_in(columns, "inputs"):
             return torch.zeros(0, self.problem.outputs)
-        return torch.cat([*self.batches(columns, batch_size)])
+        found = torch.cat([*self.batches(columns, batch_size)])
+        check_outputs(found)
+        return found
 
     def predict(self, raw: Any, *, batch_size: int = BATCH, probabilities: bool = False) -> Any:
         """Return the answer for each raw input: a label, the labels that it has, a number, or

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from renate.data.fingerprint import expand
+from renate.data.fingerprint import check_named, expand
 from renate.data.images.image_files import SUFFIXES, is_image_file
 from renate.data.named.once import read_once
 from renate.errors import DataError
@@ -27,8 +27,13 @@ def files_below(train: Any, test: Any) -> dict[str, Any]:
         test: The same, or name -> such; None takes those that `train` has.
 
     Raises:
+        ConfigError: What should name folders is something else.
         DataError: A folder that isn't there, or holds no classes.
     """
+    check_named(train, "data.train")
+    if test is not None:
+        check_named(test, "data.test")
+
     found: dict[str, Any] = {}
     parts = _parts_of(train)
     if parts:
@@ -141,11 +146,26 @@ def images_below(folder: str, key: str) -> list[str]:
 
     found = []
     for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(place).relative_to(folder)
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not _leads_back(folder, inside / name)
+        ]
         found += [(inside / name).as_posix() for name in files if is_image_file(name)]
 
     return sorted(found)
+
+
+def _leads_back(folder: str, inside: Path) -> bool:
+    """Whether a folder below another is a link to one of those on the way to it: two such links
+    would be followed without end.
+    """
+    if not (folder / inside).is_symlink():
+        return False
+
+    target = os.path.realpath(folder / inside)
+    return any(os.path.realpath(folder / above) == target for above in inside.parents)
 
 
 def _by_first(folder: str, images: Iterable[str], key: str) -> dict[str, list[str]]:

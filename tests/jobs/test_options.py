@@ -55,6 +55,9 @@ NEEDS = {
     ("scenario", "data_incremental"): [
         *("scenario.domains=[a]", "data=files", "data.train=a.parquet", "data.target=label"),
     ],
+    ("scenario", "time_incremental"): [
+        *("data=files", "data.train=timed.parquet", "data.target=label", "data.time=day"),
+    ],
     ("scenario", "hue_shift"): [
         *("data=files", "data.train=images.parquet", "data.target=label", "model.hidden_sizes=[4]"),
     ],
@@ -93,6 +96,8 @@ def test_runs(group: str, option: str, workdir: Path) -> None:
     write_flags(workdir / "flags.parquet")
     texts = {"text": [f"{'good' if n % 2 else 'bad'} day {n}" for n in range(200)]}
     pq.write_table(pa.table(texts | {"label": [n % 2 for n in range(200)]}), "texts.parquet")
+    days = {"x": [n % 7 / 7 for n in range(200)], "day": [n // 10 for n in range(200)]}
+    pq.write_table(pa.table(days | {"label": [n % 2 for n in range(200)]}), "timed.parquet")
     if option in ("cifar10", "hue_shift"):
         write_images(workdir / "images.parquet")
     (workdir / "my_net.py").write_text(

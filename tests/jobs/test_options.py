@@ -112,7 +112,7 @@ def test_runs(group: str, option: str, workdir: Path) -> None:
         id(NEEDS.get((group, option))), "accuracy"
     )
     assert 0 <= result.metrics[f"test_{metric}"] <= 1.5
-    assert renate.load_model(result.state_url, trust=["my_net"]).version == 1
+    assert renate.load_model(result.state_url, 1, trust=["my_net"]).version == 1
 
 
 def write_flags(path: Path) -> None:

@@ -70,6 +70,7 @@ def test_data_and_state_in_s3(s3: Proxy, moto: str, workdir: Path) -> None:
     assert {parent.files[name].sha256 for name in ("model.json", "model.safetensors")} <= kept
 
 
+@pytest.mark.slow
 def test_the_next_version_goes_elsewhere(s3: Proxy, workdir: Path) -> None:
     """From a local state to S3 and on to another prefix; each is complete by itself."""
     quick = QUICK | {"data.limit": 200, "trainer.max_epochs": 1}

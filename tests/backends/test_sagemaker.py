@@ -286,6 +286,7 @@ def test_a_killed_process_is_named(
     assert "about to die\n" in (job / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_requirements_never_replace_torch(
     aws: Services, on: Callable[..., list[str]], url: str, workdir: Path
 ) -> None:

@@ -359,6 +359,7 @@ def wait_for(look: Callable[[], Any]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_submit_and_leave(aws: Services, workdir: Path) -> None:
     aws.configure(capacity_delay=60)
     url = f"s3://{aws.bucket}/{workdir.name}/state"
@@ -382,6 +383,7 @@ def test_submit_and_leave(aws: Services, workdir: Path) -> None:
     assert Service(None).job(name).training_job_status == "InProgress"
 
 
+@pytest.mark.slow
 def test_ctrl_c_asks_whether_to_stop(aws: Services, workdir: Path) -> None:
     aws.configure(capacity_delay=60)
     url = f"s3://{aws.bucket}/{workdir.name}/state"

@@ -266,6 +266,7 @@ def test_the_space_of_the_page(asked: list[Any], capsys: pytest.CaptureFixture[s
     assert said.count("memory_batch_size: whole numbers from 1 to 32 are drawn") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [method.name for method in METHODS])
 def test_updaters(asked: list[Any], name: str) -> None:
     for spelling in (name, name.replace("-", ""), name.lower()):
@@ -285,6 +286,7 @@ def test_keys_of_offline_er_and_gdumb(asked: list[Any]) -> None:
     assert (config.memory.capacity, config.memory.greedy, config.updater.reset) == (90, True, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("updater", "space", "key", "expected"),
     [

@@ -116,6 +116,7 @@ def test_a_sweep_over_an_argument(full: Path) -> None:
     assert widths == {4, 12}
 
 
+@pytest.mark.slow
 def test_an_argument_is_tuned(full: Path) -> None:
     command(
         *("config_file=full.py", "hidden=int(interval(4,64))", "tuner=random"),

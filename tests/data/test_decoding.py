@@ -392,6 +392,7 @@ def test_a_process_that_decodes_loads_neither_torch_nor_numpy() -> None:
     assert not {"torch", "numpy", "pyarrow"} & modules(code)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
 def test_loading_loads_no_pandas(name: str) -> None:
     code = f"from tests.data.scenes import files; files({name!r}).load(seed=0)"

@@ -55,6 +55,7 @@ def test_scales_are_those_of_the_training_side_of_the_first_update() -> None:
     )
 
 
+@pytest.mark.slow
 def test_updates_evaluations_and_predictions_use_the_kept_scales(workdir: Path) -> None:
     first = write("1.parquet", 1)
     second = write("2.parquet", 2, shift=5e5)

@@ -61,6 +61,7 @@ def kept(url: str, name: str, version: int | None = None) -> Any:
     return json.loads(bytes(state.read(state.manifest(version), name)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("updater", ["er", "derpp"])
 def test_three_updates(texts: Path, updater: str) -> None:
     for week in (1, 2, 3):
@@ -155,6 +156,7 @@ def test_a_new_label_and_fields_that_were_missing(texts: Path) -> None:
     assert "logits" in kept("./state", "memory/meta.json")["schema"]
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_a_new_job(texts: Path) -> None:
     (texts / "words.txt").write_text("\n".join(sum(TOPICS.values(), [])))
     lines = [

@@ -78,6 +78,7 @@ def test_a_label_may_come_later(updater: str, workdir: Path) -> None:
         assert expected > 0.75
 
 
+@pytest.mark.slow
 def test_columns_of_flags_tune_and_stream(workdir: Path) -> None:
     columns("1.parquet", 1)
     data = ["data=files", "data.target=[a,b,c]", "data.train=1.parquet"]

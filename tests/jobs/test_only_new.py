@@ -119,6 +119,7 @@ def renate_known(data: Any, trained: Trained) -> Any:
     return Known(data.problem, data.inputs, data.split, trained=trained)
 
 
+@pytest.mark.slow
 def test_old_and_new_files_train_what_the_new_ones_alone_do(workdir: Path) -> None:
     write(Path("in/1.csv"), 0)
     update("state.first=true")
@@ -325,6 +326,7 @@ def test_an_older_version_has_seen_less(workdir: Path) -> None:
     assert "data: 1 new file of 2, 1 was trained on by version 1" in done.stderr
 
 
+@pytest.mark.slow
 def test_all_trials_train_on_the_new_files(workdir: Path) -> None:
     write(Path("in/1.csv"), 0)
     update("state.first=true")

@@ -88,6 +88,7 @@ def test_diabetes_in_python_comes_near_a_linear_model(workdir: Path) -> None:
     assert result.metrics["test_r2"] > 0.25
 
 
+@pytest.mark.slow
 def test_a_sweep_takes_the_least_error(workdir: Path) -> None:
     houses(workdir / "1.parquet", 1)
     data = ["data=files", "data.target=price", "data.train=1.parquet"]
@@ -106,6 +107,7 @@ def test_a_sweep_takes_the_least_error(workdir: Path) -> None:
     assert "0.05" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_stream_shows_errors_by_their_name(workdir: Path) -> None:
     houses(workdir / "1.parquet", 1)
     data = [

@@ -91,6 +91,7 @@ def test_a_state_moves_to_another_url(week: Path) -> None:
     assert renate.run(WEEKLY | {"state.url": "./b"}).version == 2
 
 
+@pytest.mark.slow
 def test_load_model_needs_no_config(week: Path) -> None:
     result = renate.run(WEEKLY | {"state.first": True})
     code = (

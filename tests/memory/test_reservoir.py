@@ -57,6 +57,7 @@ def p_value(sample: Callable[[int], set[int]], runs: int, n: int, capacity: int)
     return float(chi2.sf(statistic, n - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [7, 32, 100])
 def test_inclusion_is_uniform(batch: int) -> None:
     assert p_value(lambda seed: keyed(seed, 100, 10, batch), 3000, 100, 10) > 0.01

@@ -141,6 +141,7 @@ def test_names_of_test_sets_are_told_from_classes() -> None:
     assert listing.tests_of({}) == {}
 
 
+@pytest.mark.slow
 def test_three_weekly_updates_and_predictions_as_evaluated(workdir: Path) -> None:
     write_folder(Path("held"), 8, 9, (11, 7))
     for week in (1, 2, 3):

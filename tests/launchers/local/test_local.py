@@ -161,6 +161,7 @@ def test_a_frozen_worker_is_noticed(workdir: Path) -> None:
     assert workers(workdir) == []
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_workers_too(workdir: Path) -> None:
     process = subprocess.Popen(
         [*RENATE, "trainer.max_epochs=5000"], cwd=workdir, stderr=subprocess.DEVNULL

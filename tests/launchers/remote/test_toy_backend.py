@@ -76,6 +76,7 @@ def test_a_job_that_fails_says_why(toy: list[str], workdir: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("renate: the loss is")
 
 
+@pytest.mark.slow
 def test_objects_of_the_caller_travel_with_a_job(
     toy: list[str], workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_config_is_shown_without_them(tried: Path, workdir: Path) -> None:
     assert tried.read_text() == ""
 
 
+@pytest.mark.slow
 def test_a_container_runs_without_them(
     tried: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,7 @@ def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -
     assert len(read(state, state.manifest())) == 16, "an untuned update keeps the history"
 
 
+@pytest.mark.slow
 def test_the_second_update_begins_with_the_best_of_the_first(workdir: Path) -> None:
     renate(*TUNED, "state.url=./state", "state.first=true", cwd=workdir)
     best = json.loads((the_sweep(workdir) / "result.json").read_text())["best_params"]

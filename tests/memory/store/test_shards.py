@@ -113,6 +113,7 @@ def test_everything_is_kept_where_there_is_no_bound() -> None:
     assert sum(shards) == 2 * 51
 
 
+@pytest.mark.slow
 def test_uniform_over_the_processes_data_however_uneven_their_shares() -> None:
     counts = np.zeros(45)
     seeds = 400

@@ -84,7 +84,8 @@ def _of_table(before: Columns, now: Columns, encoded: Sequence[Mapping[str, Any]
             embedded += 1
             found.append(_category(column["name"], samples[0], samples[1]))
         elif column["kind"] == CATEGORY:
-            samples = [_codes(part[:, place : place + width], column) for part in parts]  # type: ignore[index]
+            slices = [part[:, place : place + width] for part in parts]  # type: ignore[index]
+            samples = [_codes(part, column) for part in slices]
             found.append(_category(column["name"], samples[0], samples[1]))
         elif width:
             slices = [part[:, place : place + width] for part in parts]  # type: ignore[index]

@@ -16,10 +16,26 @@ from renate.data.base import Data, Known
 from renate.data.files import Files
 from renate.data.kept.inputs import Inputs
 from renate.data.kept.split import Split
+from renate.data.text.source import Texts
 from renate.problems.classification import Classification
 
 TABLE = {"x": [0.5, 1.5, -1.0, 2.0], "flag": [True, False, True, True], "label": [7, 3, 7, 3]}
 SHARED = {"batch_size": 4, "val_size": 0, "limit": None}
+
+
+def texts(**settings: Any) -> Texts:
+    """A source of texts by a tokenizer of its own; `train`, `test`, `text` and `target` are
+    given.
+    """
+    plain: dict[str, Any] = {
+        "test_size": 0.25,
+        "tokenizer": None,
+        "vocab_size": 300,
+        "lowercase": True,
+        "max_length": 8,
+        **SHARED,
+    }
+    return Texts(**plain | settings)
 
 
 def files(train: Any = "a.parquet", **changes: Any) -> Files:

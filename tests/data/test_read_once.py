@@ -12,7 +12,7 @@ from renate.data.text.source import Texts
 from tests.command import renate as command
 from tests.data.images.scenes_of_images import folder, write_folder
 from tests.data.images.scenes_of_images import table as image_table
-from tests.data.scenes import files, load
+from tests.data.scenes import files, load, texts
 
 TWICE = "data.train: 1.csv is named more than once: read once"
 COPY = "data.train: 2.csv holds the same as 1.csv: read once; data.seen=again takes them all"
@@ -29,22 +29,9 @@ def here(workdir: Path) -> Path:
     return workdir
 
 
-def texts(train: Any, **changes: Any) -> Texts:
-    plain: dict[str, Any] = {
-        "train": train,
-        "test": train,
-        "test_size": 0.25,
-        "text": "label",
-        "target": "x",
-        "tokenizer": None,
-        "vocab_size": 300,
-        "lowercase": True,
-        "max_length": 8,
-        "batch_size": 4,
-        "val_size": 0,
-        "limit": None,
-    }
-    return Texts(**plain | changes)
+def labels(train: Any, **settings: Any) -> Texts:
+    """The labels of tables as if they were texts."""
+    return texts(train=train, test=train, text="label", target="x", **settings)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +54,7 @@ def test_the_names_of_one_file(train: list[str], seen: str) -> None:
     assert data.notes[:1] == [TWICE]
     assert TWICE.replace("train", "test") in data.notes
 
-    words = texts(train, seen=seen).read()
+    words = labels(train, seen=seen).read()
     assert [len(words[0].targets), len(words[1]["test"].targets)] == [20, 20]
     assert words[0].notes == (TWICE,)
     assert words[1]["test"].notes == (TWICE.replace("train", "test"),)
@@ -84,7 +71,7 @@ def test_files_of_one_content() -> None:
     assert len(again.train["targets"]) == 60
     assert not any("holds the same" in note for note in again.notes)
 
-    table, _ = texts(["1.csv", "2.csv"], seen="new").read()
+    table, _ = labels(["1.csv", "2.csv"], seen="new").read()
     assert (len(table.targets), table.notes) == (20, (COPY,))
 
 

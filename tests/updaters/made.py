@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import yaml
-from torch import nn
+from torch import Tensor, nn
 
 from renate.build import build
 from renate.data.batch import Batch, BatchTransform
@@ -47,6 +47,34 @@ def batch_of(seed: int, rows: int = 8, shape: tuple[int, ...] = (5,)) -> Batch:
 def network(outputs: int = 3, seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, outputs))
+
+
+class Branches(nn.Module):
+    """Takes a way that depends on the batch's values, which no transform of functions follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(5, 3)
+        self.other = nn.Linear(5, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        layer = self.one if float(inputs.sum()) > 0 else self.other
+        outputs: Tensor = layer(inputs)
+        return outputs
+
+
+def steps_on(updater: Any, model: nn.Module, batch: Batch, steps: int) -> list[float]:
+    """Losses of so many steps on one batch, between an updater's `start` and `finish`."""
+    parameters = [*model.parameters(), *updater.parameters()]
+    optimizer = torch.optim.SGD([p for p in parameters if p.requires_grad], lr=0.1)
+    losses = []
+    for _ in range(steps):
+        loss = updater.loss(model, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
 
 
 def fit(updater: Any, model: nn.Module, batches: list[Batch], rate: float = 0.1) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from renate.data.batch import Batch
+from renate.updaters.base import Updater
 from renate.updaters.shared.trained import trained
 
 
@@ -74,3 +76,28 @@ class Anchors(nn.Module):
         anchors = self.weights.tensors()
         parameters = trained(model).values()
         return [*zip(parameters, anchors, self.importance.tensors(), strict=True)]
+
+
+class HoldsWeights(Updater):
+    """An updater whose loss is the criterion plus the penalty of weights that left their anchors.
+
+    A subclass says in `finish` how much each weight matters, and drops anchor there.
+
+    Args:
+        strength: Of the penalty.
+    """
+
+    weighs = True
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def setup(self, model: nn.Module) -> None:
+        """Make the anchors, which hold nothing yet."""
+        self.anchors = Anchors(model)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the criterion of the batch plus the penalty, a scalar."""
+        loss = self.mean_loss(model(batch.inputs), batch.targets, batch.weights)
+        return loss + self.strength * self.anchors.penalty(model)

@@ -3,16 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from renate.data.batch import Batch, Columns
-from renate.updaters.base import Updater
-from renate.updaters.regularization.anchors import Anchors
+from renate.data.batch import Columns
+from renate.updaters.regularization.anchors import HoldsWeights
 from renate.updaters.regularization.importance import mean_over_examples
 from renate.updaters.shared.bounds import at_least_0, at_least_1, share
 
 FISHERS = ("observed", "weighted")
 
 
-class EWC(Updater):
+class EWC(HoldsWeights):
     """Hold each weight where it was, the more the surer earlier data were of it; no memory.
 
     Kirkpatrick et al., 2017, https://arxiv.org/abs/1612.00796, eq. 3, with one running Fisher
@@ -33,29 +32,17 @@ class EWC(Updater):
             are in memory then; where all layers are linear neither holds.
     """
 
-    weighs = True
-
     def __init__(self, strength: float, gamma: float, fisher: str, fisher_batch_size: int) -> None:
-        super().__init__()
+        super().__init__(strength)
         at_least_0(strength=strength)
         share(gamma=gamma)
         at_least_1(fisher_batch_size=fisher_batch_size)
         if fisher not in FISHERS:
             raise ValueError(f"fisher={fisher!r}: expected {' or '.join(FISHERS)}")
 
-        self.strength = strength
         self.gamma = gamma
         self.fisher = fisher
         self.fisher_batch_size = fisher_batch_size
-
-    def setup(self, model: nn.Module) -> None:
-        """Make the anchors, which hold nothing yet."""
-        self.anchors = Anchors(model)
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the criterion of the batch plus the penalty, a scalar."""
-        loss = self.mean_loss(model(batch.inputs), batch.targets, batch.weights)
-        return loss + self.strength * self.anchors.penalty(model)
 
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Add the Fisher information of the new data, and drop anchor here."""

@@ -1,16 +1,15 @@
 """Memory aware synapses."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from renate.data.batch import Batch, Columns
-from renate.updaters.base import Updater
-from renate.updaters.regularization.anchors import Anchors
+from renate.data.batch import Columns
+from renate.updaters.regularization.anchors import HoldsWeights
 from renate.updaters.regularization.importance import mean_over_examples
 from renate.updaters.shared.bounds import at_least_0, at_least_1
 
 
-class MAS(Updater):
+class MAS(HoldsWeights):
     """Hold each weight where it was, the more the outputs depend on it; no memory, no targets.
 
     Aljundi et al., 2018, https://arxiv.org/abs/1711.09601: the loss is the criterion plus
@@ -23,23 +22,11 @@ class MAS(Updater):
             are in memory then; where all layers are linear neither holds.
     """
 
-    weighs = True
-
     def __init__(self, strength: float, importance_batch_size: int) -> None:
-        super().__init__()
+        super().__init__(strength)
         at_least_0(strength=strength)
         at_least_1(importance_batch_size=importance_batch_size)
-        self.strength = strength
         self.importance_batch_size = importance_batch_size
-
-    def setup(self, model: nn.Module) -> None:
-        """Make the anchors, which hold nothing yet."""
-        self.anchors = Anchors(model)
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the criterion of the batch plus the penalty, a scalar."""
-        loss = self.mean_loss(model(batch.inputs), batch.targets, batch.weights)
-        return loss + self.strength * self.anchors.penalty(model)
 
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Add what the outputs for the new data depend on, and drop anchor here."""

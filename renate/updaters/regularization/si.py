@@ -3,15 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from renate.data.batch import Batch, Columns
-from renate.updaters.base import Updater
-from renate.updaters.regularization.anchors import Anchors, LikeParameters
+from renate.data.batch import Columns
+from renate.updaters.regularization.anchors import HoldsWeights, LikeParameters
 from renate.updaters.shared.bounds import above_0, at_least_0
 from renate.updaters.shared.precision import check_precision
 from renate.updaters.shared.trained import trained
 
 
-class SI(Updater):
+class SI(HoldsWeights):
     """Hold each weight where it was, the more its way lowered earlier losses; no memory.
 
     Zenke et al., 2017, https://arxiv.org/abs/1703.04200: the loss is the criterion plus
@@ -24,19 +23,16 @@ class SI(Updater):
         xi: Keeps Ω small where a weight hardly moved, above 0.
     """
 
-    weighs = True
-
     def __init__(self, c: float, xi: float) -> None:
-        super().__init__()
+        super().__init__(strength=c)
         at_least_0(c=c)
         above_0(xi=xi)
-        self.c = c
         self.xi = xi
         self._before: list[tuple[Tensor, Tensor]] = []  # of each weight: where it is, its gradient
 
     def setup(self, model: nn.Module) -> None:
         """Make the anchors, which hold nothing yet, and the sums along the way."""
-        self.anchors = Anchors(model)
+        super().setup(model)
         self.path = LikeParameters(model, torch.zeros_like)
 
     @torch.no_grad()
@@ -54,11 +50,6 @@ class SI(Updater):
         for summed in self.path.tensors():
             summed.zero_()
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the criterion of the batch plus the penalty, a scalar."""
-        loss = self.mean_loss(model(batch.inputs), batch.targets, batch.weights)
-        return loss + self.c * self.anchors.penalty(model)
-
     @torch.no_grad()
     def after_backward(self, model: nn.Module) -> None:
         """Note where each weight is, and the criterion's own gradient there."""
@@ -67,7 +58,7 @@ class SI(Updater):
         for parameter, slope in zip(trained(model).values(), slopes, strict=True):
             gradient = torch.zeros_like(parameter)
             if parameter.grad is not None:
-                gradient = parameter.grad - self.c * slope
+                gradient = parameter.grad - self.strength * slope
             self._before.append((parameter.clone(), gradient))
 
     @torch.no_grad()

@@ -11,27 +11,15 @@ from renate.data.base import Data
 from renate.data.batch import WEIGHTS
 from renate.data.text.source import Texts
 from renate.errors import ConfigError, DataError
+from tests.data.scenes import texts
 
 pytestmark = pytest.mark.usefixtures("workdir")
 ROWS = 60
 
 
-def texts(**changes: Any) -> Texts:
-    plain: dict[str, Any] = {
-        "train": "a.jsonl",
-        "test": None,
-        "test_size": 0.25,
-        "text": "text",
-        "target": "label",
-        "tokenizer": None,
-        "vocab_size": 300,
-        "lowercase": True,
-        "max_length": 8,
-        "batch_size": 4,
-        "val_size": 0,
-        "limit": None,
-    }
-    return Texts(**plain | changes)
+def marked(**changes: Any) -> Texts:
+    plain = {"train": "a.jsonl", "test": None, "text": "text", "target": "label"}
+    return texts(**plain | changes)
 
 
 @pytest.fixture(autouse=True)
@@ -55,25 +43,25 @@ def lengths(data: Data) -> tuple[int, int]:
 
 
 def test_weights(rows: list[dict[str, Any]]) -> None:
-    data = texts(weight="importance", test="a.jsonl").load(seed=0)
+    data = marked(weight="importance", test="a.jsonl").load(seed=0)
     assert data.train[WEIGHTS].tolist() == [row["importance"] for row in rows]
     assert WEIGHTS not in data.test["test"], "what is measured counts each example once"
 
 
 def test_groups_and_keys_stay_on_one_side() -> None:
     for key in ("group", "key"):
-        data = texts(**{key: "who"}).load(seed=0)
+        data = marked(**{key: "who"}).load(seed=0)
         train, test = lengths(data)
         assert train + test == ROWS
         assert train % (ROWS // 10) == 0, "users of six rows each, whole"
         assert data.split is not None
         assert data.split.by == (key, "who")
 
-    assert lengths(texts().load(seed=0))[0] % (ROWS // 10), "by their texts they are torn apart"
+    assert lengths(marked().load(seed=0))[0] % (ROWS // 10), "by their texts they are torn apart"
 
 
 def test_the_newest_are_tested_on(rows: list[dict[str, Any]]) -> None:
-    data = texts(time="when").load(seed=0)
+    data = marked(time="when").load(seed=0)
     days = np.array([row["when"] for row in rows])
     newest = np.sort(days)[-round(0.25 * ROWS)]
     assert lengths(data) == (int((days < newest).sum()), int((days >= newest).sum()))
@@ -81,8 +69,8 @@ def test_the_newest_are_tested_on(rows: list[dict[str, Any]]) -> None:
 
 def test_what_is_refused() -> None:
     with pytest.raises(DataError, match="no column 'weigth', which data.weight names"):
-        texts(weight="weigth").load(seed=0)
+        marked(weight="weigth").load(seed=0)
     with pytest.raises(ConfigError, match="data.key and data.time each say which"):
-        texts(key="who", time="when")
+        marked(key="who", time="when")
     with pytest.raises(ConfigError, match="data.group=label is data.target"):
-        texts(group="label")
+        marked(group="label")

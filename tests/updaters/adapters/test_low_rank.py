@@ -16,6 +16,7 @@ from renate.jobs.saved.from_state import load_into
 from renate.launchers.composing.conf import CONF
 from renate.memory.store.memory import Memory
 from renate.problems.classification import Classification
+from tests.updaters.made import steps_on
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("peft")
@@ -53,16 +54,7 @@ def trained(updater: Any, model: nn.Module, seed: int, steps: int = 5) -> list[f
     """A few steps of an update, between `start` and `finish`."""
     torch.manual_seed(seed)
     updater.start(model, batch_of(seed).raw)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(parameters, lr=0.1)
-    losses = []
-    for _ in range(steps):
-        loss = updater.loss(model, batch_of(seed))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
+    return steps_on(updater, model, batch_of(seed), steps)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,6 +20,7 @@ from renate.models.vision_transformer import VisionTransformer
 from renate.problems.classification import Classification
 from renate.updaters.prompts.coda_prompt import apart, orthonormal
 from renate.updaters.prompts.growing import Growing
+from tests.updaters.made import steps_on
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("transformers")
@@ -76,15 +77,7 @@ def batch_of(seed: int, rows: int = 12) -> Batch:
 def trained(updater: Any, model: nn.Module, seed: int, steps: int = 4) -> list[float]:
     torch.manual_seed(seed)
     updater.start(model, batch_of(seed).raw)
-    parameters = [*model.parameters(), *updater.parameters()]
-    optimizer = torch.optim.SGD([p for p in parameters if p.requires_grad], lr=0.1)
-    losses = []
-    for _ in range(steps):
-        loss = updater.loss(model, batch_of(seed))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = steps_on(updater, model, batch_of(seed), steps)
     updater.finish(model, batch_of(seed).raw)
     return losses
 

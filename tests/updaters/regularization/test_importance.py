@@ -11,7 +11,7 @@ from renate.data.batch import BatchTransform
 from renate.models.own.untouched import untouched
 from renate.updaters.regularization.importance import mean_over_examples
 from renate.updaters.regularization.linear_layers import linear_layers
-from tests.updaters.made import memory_of, updater_of
+from tests.updaters.made import Branches, memory_of, updater_of
 
 ROWS = 21
 
@@ -56,20 +56,6 @@ class Tokens(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         outputs: Tensor = self.head(self.of_each(inputs[..., None]).tanh().mean(1))
-        return outputs
-
-
-class Chooses(nn.Module):
-    """What an example gets depends on the batch, but for batches of one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one = nn.Linear(5, 3)
-        self.other = nn.Linear(5, 3)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        layer = self.one if float(inputs.sum()) > 0 else self.other
-        outputs: Tensor = layer(inputs)
         return outputs
 
 
@@ -121,7 +107,7 @@ MODELS: dict[str, tuple[Any, list[str]]] = {
     "several rows": (Tokens, ["head"]),
     "as many classes as rows": (lambda: OfLabels(4), ["first"]),
     "as many classes as rows of a batch": (lambda: OfLabels(ROWS), ["first"]),
-    "a way of the batch's": (Chooses, []),
+    "a way of the batch's": (Branches, []),
 }
 
 

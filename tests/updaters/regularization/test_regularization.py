@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from renate.errors import ConfigError
 from renate.updaters.regularization.example_gradients import example_gradients
-from tests.updaters.made import batch_of, fit, memory_of, network, updater_of
+from tests.updaters.made import Branches, batch_of, fit, memory_of, network, updater_of
 
 QUADRATIC = ["ewc", "mas", "si"]
 
@@ -202,20 +202,6 @@ def test_growth_keeps_what_was_there_and_holds_nothing_new(name: str) -> None:
     else:
         assert {key.rpartition(".")[2] for key in grown} == {"2/weight", "2/bias"}
         assert not after["anchors.importance.2/weight"][3:].any()
-
-
-class Branches(nn.Module):
-    """Takes a way that depends on values, which no transform of functions follows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one = nn.Linear(5, 3)
-        self.other = nn.Linear(5, 3)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        layer = self.one if float(inputs.sum()) > 0 else self.other
-        outputs: Tensor = layer(inputs)
-        return outputs
 
 
 @pytest.mark.parametrize("make", [network, Branches])

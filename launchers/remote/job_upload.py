@@ -40,6 +40,8 @@ class Machine:
         store: The object store that its jobs can reach, in words.
         scheme: How its URLs begin.
         entry: Further files of every job, by name.
+        shared: Whether jobs see the files and the environment of this machine as they are here:
+            then code, data and states are used where they lie.
     """
 
     backend: str
@@ -47,6 +49,7 @@ class Machine:
     store: str
     scheme: str
     entry: Mapping[str, Path] = field(default_factory=dict)
+    shared: bool = False
 
     @property
     def example(self) -> str:
@@ -89,6 +92,9 @@ class JobUpload:
         """Everything that the job's config names."""
         with open_dict(self.config):
             self.add_state(job)
+            if self.machine.shared:
+                return
+
             self.add_data(is_first=job.record.parent is None)
             self.add_passed_objects()
             self.add_config_file(self.config)
@@ -97,6 +103,9 @@ class JobUpload:
         """Point a local state to where it goes, and say how the outcome comes back."""
         name = job.config.job.name
         node = job.config.state
+        if self.machine.shared and node.url is not None:
+            return
+
         own = str(job.directory.path / "state")  # where no state is given
         url = node.url or own
         target = node.next_url or node.url or own
@@ -250,10 +259,10 @@ def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload
         raise ConfigError(f"backend={machine.backend}: {here}: backend=local")
     state = job.config.state
     for key in ("url", "next_url"):
-        if state[key] is not None and not is_local(state[key]):
+        if state[key] is not None and not is_local(state[key]) and not machine.shared:
             _check_scheme(key, str(state[key]), machine)
 
-    check_variables(job, settings)
+    check_variables(job, settings, machine)
 
     # A local state goes where everything local goes, so that what is sent once can be copied there.
     remote = if_remote(state.url)
@@ -265,7 +274,7 @@ def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload
             f"state.url={machine.example}, or for a local state backend.staging={machine.example}"
         )
 
-    base = str(remote or staging).rstrip("/")
+    base = str(staging if machine.shared else remote or staging).rstrip("/")
     folder = JobFolder(f"{base}/jobs/{job.id}")
 
     return JobUpload(machine, folder, str(staging).rstrip("/"), copy.deepcopy(job.config))
@@ -288,8 +297,11 @@ def check_return(upload: JobUpload, settings: DictConfig) -> None:
         )
 
 
-def check_variables(job: ComposedJob, settings: DictConfig) -> None:
+def check_variables(job: ComposedJob, settings: DictConfig, machine: Machine) -> None:
     """Raises ConfigError where the job would lack a variable that its config takes a value from."""
+    if machine.shared:
+        return
+
     for key, name in variables(job.config):
         if not key.startswith("backend.") and name not in settings.environment:
             raise ConfigError(

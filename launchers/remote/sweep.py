@@ -44,7 +44,7 @@ def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobU
     known = list(job.record.back or [])
 
     for number, part in enumerate(job.parts):
-        check_variables(part, settings)
+        check_variables(part, settings, machine)
         own = part.config.state.url is None and not tuned  # each job has a state of its own
         one = JobUpload(machine, upload.folder, upload.staging, copy.deepcopy(part.config))
         if own:

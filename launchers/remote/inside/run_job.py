@@ -48,6 +48,7 @@ def main() -> int:
     parser.add_argument("--run", required=True)
     parser.add_argument("--hosts", default="localhost")
     parser.add_argument("--host", type=int, default=0)
+    parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--interface")
     given = parser.parse_args()
 
@@ -61,7 +62,7 @@ def main() -> int:
         directory.prepare(config, replace(told.record, cwd=str(Path.cwd())), resume=True)
         count = processes_of(yaml.safe_load(config), len(visible_gpus()))
         names = given.hosts.split(",")
-        group = Group(count, len(names), given.host, names[0], PORT, given.interface)
+        group = Group(count, len(names), given.host, names[0], given.port, given.interface)
         if group.hosts > 1:
             wait_for_name(group.master)
 

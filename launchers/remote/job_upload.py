@@ -40,8 +40,9 @@ class Machine:
         store: The object store that its jobs can reach, in words.
         scheme: How its URLs begin.
         entry: Further files of every job, by name.
-        shared: Whether jobs see the files and the environment of this machine as they are here:
-            then code, data and states are used where they lie.
+        shared: Whether jobs see the files of this machine where they are here: then code, data and
+            states are used where they lie.
+        inherits: Whether jobs have this command's environment.
     """
 
     backend: str
@@ -50,6 +51,7 @@ class Machine:
     scheme: str
     entry: Mapping[str, Path] = field(default_factory=dict)
     shared: bool = False
+    inherits: bool = False
 
     @property
     def example(self) -> str:
@@ -274,7 +276,8 @@ def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload
             f"state.url={machine.example}, or for a local state backend.staging={machine.example}"
         )
 
-    base = str(staging if machine.shared else remote or staging).rstrip("/")
+    # A folder that jobs see is nearer than an object store
+    base = str(staging if is_local(str(staging)) else remote or staging).rstrip("/")
     folder = JobFolder(f"{base}/jobs/{job.id}")
 
     return JobUpload(machine, folder, str(staging).rstrip("/"), copy.deepcopy(job.config))
@@ -299,7 +302,7 @@ def check_return(upload: JobUpload, settings: DictConfig) -> None:
 
 def check_variables(job: ComposedJob, settings: DictConfig, machine: Machine) -> None:
     """Raises ConfigError where the job would lack a variable that its config takes a value from."""
-    if machine.shared:
+    if machine.inherits:
         return
 
     for key, name in variables(job.config):

@@ -56,7 +56,15 @@ GIVEN = {
 
 
 def script_of(
-    *, title: str, folder: Path, python: str, program: str, place: Path, name: str, nodes: int
+    *,
+    title: str,
+    folder: Path,
+    python: str,
+    program: str,
+    channel: Path,
+    directory: Path,
+    name: str,
+    nodes: int,
 ) -> str:
     """The script.
 
@@ -65,17 +73,18 @@ def script_of(
         folder: Where it runs.
         python: The interpreter.
         program: `run_job` or `run_sweep`.
-        place: The submission's own folder; what an interrupted run left is below it.
+        channel: What the job is given.
+        directory: Where its files go; it goes on from what an interrupted run left there.
         name: The submission's.
         nodes: How many train together.
     """
     module = f"renate.launchers.remote.inside.{program}"
-    words = [python, "-u", "-m", module, str(place / "channel")]
-    command = shlex.join([*words, str(place / "job"), "--run", name])
+    words = [python, "-u", "-m", module, str(channel)]
+    command = shlex.join([*words, str(directory), "--run", name])
 
     if nodes > 1:
         each = shlex.join(words)
-        own = f'{shlex.quote(str(place / "job"))}-"$SLURM_PROCID"'
+        own = f'{shlex.quote(str(directory))}/"$SLURM_PROCID"'
         hosts = '--hosts "$hosts" --host "$SLURM_PROCID" --port "$port"'
         run = f"exec {each} {own} --run {shlex.quote(name)} {hosts}"
         command = (

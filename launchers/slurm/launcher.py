@@ -1,8 +1,9 @@
 """Each job as a batch job of a SLURM cluster.
 
 What all remote backends do is `remote/launcher.py`. A submission has a folder of its own below
-`backend.staging`: `machines/<name>/` with `channel/` (what the job is given), `job/` (where it
-runs, and whose checkpoint it goes on from when it is queued again), `output.txt`, and `slurm_id`.
+`backend.staging`: `machines/<name>/` with `channel/` (what the job is given), `output.txt`, and
+`slurm_id`. A job runs in `jobs/<id>/checkpoints/`, and goes on from what is there when it is queued
+again, or submitted again.
 """
 
 import os
@@ -87,7 +88,8 @@ class SlurmLauncher(RemoteLauncher):
             folder=folder,
             python=str(self.backend.python or sys.executable),
             program="run_sweep" if ORDER in upload.channel else "run_job",
-            place=place,
+            channel=channel,
+            directory=Path(upload.folder.url, "checkpoints"),
             name=name,
             nodes=1 if ORDER in upload.channel else int(self.backend.nodes),
         )
@@ -114,4 +116,4 @@ class SlurmLauncher(RemoteLauncher):
 def machine_of(settings: Any) -> Machine:
     """What jobs find on a node."""
     shared = settings.working_copy == "shared"
-    return Machine("slurm", "../channel", "S3", "s3://", shared=shared)
+    return Machine("slurm", "../channel", "S3", "s3://", shared=shared, inherits=True)

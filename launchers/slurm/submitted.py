@@ -147,7 +147,7 @@ class SlurmJobs(SubmittedJobs):
         submission = _submission(found)
         how_to_stop = command([], "jobs", "stop", found.name, "--backend", "slurm")
         shared = submission.folder.config().backend.get("working_copy") == "shared"
-        machine = Machine("slurm", "../channel", "S3", "s3://", shared=shared)
+        machine = Machine("slurm", "../channel", "S3", "s3://", shared=shared, inherits=True)
         return wait(submission, _follower(submission), run_dir, machine, how_to_stop)
 
 

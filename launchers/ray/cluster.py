@@ -102,25 +102,21 @@ class Actors:
         self.idle: list[Any] = []
         self.busy: dict[str, tuple[Any, Any]] = {}  # submission -> its actor, and its answer to be
 
-    def start(self, task: Task, *, outlives: bool) -> None:
+    def leave(self, task: Task) -> None:
+        """Have an actor run a task that outlives this command."""
+        actor = self._new(lifetime="detached")
+        self.ray.get(actor.begin.remote(task))  # what wasn't begun would end with this process
+
+    def start(self, task: Task) -> None:
         """Have an actor run a task: an idle one, or a new one."""
-        if not outlives:
-            self._take_back()
-        actor = None if outlives or not self.idle else self.idle.pop()
-        if actor is None:
-            more: dict[str, Any] = {"lifetime": "detached"} if outlives else {}
-            actor = (
-                self.ray.remote(Runner)
-                .options(
-                    name=PREFIX + secrets.token_hex(5),
-                    max_concurrency=4,  # it answers while it runs a job
-                    max_restarts=0,
-                    **self.options,
-                    **more,
-                )
-                .remote()
-            )
+        self._take_back()
+        actor = self.idle.pop() if self.idle else self._new()
         self.busy[task.name] = (actor, actor.run.remote(task))
+
+    def _new(self, **more: Any) -> Any:
+        asked = self.options | more | {"name": PREFIX + secrets.token_hex(5), "max_restarts": 0}
+        # Of several at a time: it answers while it runs a job
+        return self.ray.remote(Runner).options(max_concurrency=4, **asked).remote()
 
     def _take_back(self) -> None:
         """See which have ended; a job says so a moment before its actor is free, which is waited

@@ -107,10 +107,13 @@ class RayLauncher(RemoteLauncher):
             environment={str(k): str(v) for k, v in self.backend.environment.items()},
             cpus=max(1, int(self.backend.cpus_per_job)),
             sweep=ORDER in upload.channel,
-            outlives=not self.backend.wait,
         )
+        if not self.backend.wait:
+            self.actors.leave(task)
+            return True
+
         with self.lock:
-            self.actors.start(task, outlives=task.outlives)
+            self.actors.start(task)
         return True
 
     def look(self, name: str, upload: JobUpload) -> RemoteJob | None:

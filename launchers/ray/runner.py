@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,7 +47,6 @@ class Task:
         environment: Variables, on top of the node's.
         cpus: That it may use.
         sweep: Whether it is a whole sweep.
-        outlives: Whether its actor is no command's, and so ends with it.
     """
 
     name: str
@@ -59,7 +59,6 @@ class Task:
     environment: dict[str, str] = field(default_factory=dict)
     cpus: int = 1
     sweep: bool = False
-    outlives: bool = False
 
 
 class Runner:
@@ -101,6 +100,18 @@ class Runner:
             self.worker.kill()
             self.worker = None
 
+    def begin(self, task: Task) -> None:
+        """Run a job whose command doesn't wait for it; this actor ends with it."""
+
+        def to_its_end() -> None:
+            try:
+                self.run(task)
+            finally:
+                os._exit(0)  # nobody else holds the actor
+
+        self.task = task
+        threading.Thread(target=to_its_end).start()
+
     def run(self, task: Task) -> str:
         """Run a job to its end, which goes to its folder; returns why it has left no result."""
         self.task = task
@@ -115,8 +126,6 @@ class Runner:
             self.task = None
             self.directory = None
             self.swept = None
-            if task.outlives:
-                _end_this_actor()
 
     def _run(self, task: Task, folder: Path) -> str:
         channel = folder / "channel"
@@ -207,12 +216,3 @@ class Runner:
         with suppress(FileNotFoundError):
             (place / "stop").unlink()
         return "" if code in (0, 1) else f"the sweep's process ended with {code}"
-
-
-def _end_this_actor() -> None:
-    import threading
-
-    from ray.actor import exit_actor
-
-    # Of several threads only one may leave, and this one has an answer to give first
-    threading.Timer(5.0, exit_actor).start()

@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
@@ -13,30 +12,27 @@ CPUS = 2  # of each node
 SETTINGS = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
-@dataclass(frozen=True)
 class RayCluster:
-    """A running one.
+    """A running one: a head that runs nothing, and a node that can be lost.
 
-    Attributes:
+    Args:
         cluster: Ray's own, for tests.
     """
 
-    cluster: Any
+    def __init__(self, cluster: Any) -> None:
+        self.cluster = cluster
+        self.node = cluster.add_node(num_cpus=CPUS)
+        cluster.wait_for_nodes()
 
     @property
     def address(self) -> str:
         """Of its head, HOST:PORT."""
         return str(self.cluster.address)
 
-    def add_node(self) -> Any:
-        """Another node, once it is up."""
-        node = self.cluster.add_node(num_cpus=CPUS, resources={"spare": 1})
-        self.cluster.wait_for_nodes()
-        return node
-
-    def lose(self, node: Any) -> None:
-        """Kill a node with all that runs on it."""
-        self.cluster.remove_node(node, allow_graceful=False)
+    def lose_node(self) -> None:
+        """Kill the node with all that runs on it; then another one comes up."""
+        self.cluster.remove_node(self.node, allow_graceful=False)
+        self.node = self.cluster.add_node(num_cpus=CPUS)
 
 
 def why_not() -> str | None:
@@ -52,7 +48,7 @@ def ray_cluster() -> Iterator[RayCluster]:
 
         cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": CPUS, "include_dashboard": False},
+            head_node_args={"num_cpus": 0, "include_dashboard": False},
         )
         try:
             yield RayCluster(cluster)

@@ -18,8 +18,9 @@ from renate.jobs.records import JobResult
 from ..base import ComposedJob, SubmittedJobs
 from ..remote import code_archive
 from ..remote.backend import PreparedJob, RemoteJob
-from ..remote.job_upload import JobUpload, Machine
+from ..remote.job_upload import JobUpload
 from ..remote.launcher import RemoteLauncher
+from ..remote.machine import Machine
 from ..remote.sweep import ORDER
 from .cluster import LOST, Actors, check_extra, check_resources, connect
 from .runner import Task

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from renate.errors import JobError, nearest
-from renate.jobs.records import LOG, REPORT, JobResult
+from renate.jobs.records import JobResult
 
 from ..base import ComposedJob, SubmittedJobs
 from ..remote.backend import RemoteJob
-from ..remote.follow import ASK, Follower, so_far
-from ..remote.job_upload import Machine
+from ..remote.follow import ASK, Follower, lines
+from ..remote.machine import Machine
 from ..remote.wait import Submission, wait
 from ..terminal.console import command
 from .cluster import every
@@ -51,18 +51,8 @@ class RayJobs(SubmittedJobs):
     def lines(self, name: str, *, follow: bool) -> Iterator[str]:
         """See the base."""
         submission = self._find(name)[1]
-        if not follow:
-            for event in so_far(submission.folder, submission.name):
-                if event.kind in (REPORT, LOG):
-                    yield from event.text.splitlines()
-            return
-
-        for heard in self._follower(submission).events():
-            if isinstance(heard, JobResult):
-                if heard.failed:
-                    yield f"renate: {heard.error}"
-            elif heard.kind in (REPORT, LOG):
-                yield from heard.text.splitlines()
+        follower = self._follower(submission) if follow else None
+        return lines(submission.folder, submission.name, follower)
 
     def stop(self, name: str) -> str:
         """See the base."""

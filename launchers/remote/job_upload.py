@@ -5,7 +5,7 @@ Its own config points to where it goes.
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,38 +25,9 @@ from renate.state.versions import State
 
 from ..base import ComposedJob
 from ..composing.identity import CONFIG_FILE
-from ..composing.secrets import variables
 from .job_folder import JobFolder
-from .state_return import StateReturn, send
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a backend's jobs find where they run.
-
-    Attributes:
-        backend: The backend's name, for messages.
-        channel: The folder of a job's own files there, `config.yaml` among them.
-        store: The object store that its jobs can reach, in words.
-        scheme: How its URLs begin.
-        entry: Further files of every job, by name.
-        shared: Whether jobs see the files of this machine where they are here: then code, data and
-            states are used where they lie.
-        inherits: Whether jobs have this command's environment.
-    """
-
-    backend: str
-    channel: str
-    store: str
-    scheme: str
-    entry: Mapping[str, Path] = field(default_factory=dict)
-    shared: bool = False
-    inherits: bool = False
-
-    @property
-    def example(self) -> str:
-        """A URL as it expects them."""
-        return f"{self.scheme}bucket/prefix"
+from .machine import Machine, check_scheme, check_variables
+from .outcome.state_return import StateReturn, send
 
 
 @dataclass
@@ -262,7 +233,7 @@ def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload
     state = job.config.state
     for key in ("url", "next_url"):
         if state[key] is not None and not is_local(state[key]) and not machine.shared:
-            _check_scheme(key, str(state[key]), machine)
+            check_scheme(key, str(state[key]), machine)
 
     check_variables(job, settings, machine)
 
@@ -283,14 +254,6 @@ def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload
     return JobUpload(machine, folder, str(staging).rstrip("/"), copy.deepcopy(job.config))
 
 
-def _check_scheme(key: str, url: str, machine: Machine) -> None:
-    if not url.startswith(machine.scheme):
-        raise ConfigError(
-            f"state.{key}={url}: backend={machine.backend} knows {machine.example} and local "
-            "folders"
-        )
-
-
 def check_return(upload: JobUpload, settings: DictConfig) -> None:
     """Raises ConfigError where an outcome is to come back and nobody waits for it."""
     if upload.back is not None and not settings.wait:
@@ -298,16 +261,3 @@ def check_return(upload: JobUpload, settings: DictConfig) -> None:
             f"backend.wait=false: nobody would bring the outcome to {upload.back.url}: "
             f"give state.next_url={upload.machine.example}"
         )
-
-
-def check_variables(job: ComposedJob, settings: DictConfig, machine: Machine) -> None:
-    """Raises ConfigError where the job would lack a variable that its config takes a value from."""
-    if machine.inherits:
-        return
-
-    for key, name in variables(job.config):
-        if not key.startswith("backend.") and name not in settings.environment:
-            raise ConfigError(
-                f"{key} needs {name} in the job's environment, where nothing of this machine's is: "
-                f"+backend.environment.{name}=…; who may describe the job can read it"
-            )

@@ -20,8 +20,9 @@ from renate.files import replacing
 from ..base import ComposedJob, SubmittedJobs
 from ..remote import code_archive
 from ..remote.backend import PreparedJob, RemoteJob
-from ..remote.job_upload import JobUpload, Machine
+from ..remote.job_upload import JobUpload
 from ..remote.launcher import RemoteLauncher
+from ..remote.machine import Machine
 from ..remote.sweep import ORDER
 from . import scheduler
 from .batch import check_options, options_of, script_of

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from renate.errors import JobError, nearest
-from renate.jobs.records import LOG, REPORT, JobResult
+from renate.jobs.records import JobResult
 
 from ..base import ComposedJob, SubmittedJobs
 from ..remote.backend import RemoteJob
-from ..remote.follow import ASK, Follower, so_far
-from ..remote.job_upload import Machine
+from ..remote.follow import ASK, Follower, lines
+from ..remote.machine import Machine
 from ..remote.wait import Submission, wait
 from ..terminal.console import command
 from . import scheduler
@@ -120,18 +120,10 @@ class SlurmJobs(SubmittedJobs):
         """See the base."""
         found = find(name)
         submission = _submission(found)
-        if found.alive and not follow:
-            for event in so_far(submission.folder, found.name):
-                if event.kind in (REPORT, LOG):
-                    yield from event.text.splitlines()
-            return
-
-        for heard in _follower(submission).events():
-            if isinstance(heard, JobResult):
-                if heard.failed:
-                    yield f"renate: {heard.error}"
-            elif heard.kind in (REPORT, LOG):
-                yield from heard.text.splitlines()
+        follower = None
+        if follow or not found.alive:
+            follower = _follower(submission)
+        return lines(submission.folder, found.name, follower)
 
     def stop(self, name: str) -> str:
         """See the base."""

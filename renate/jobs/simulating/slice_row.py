@@ -55,7 +55,7 @@ class SliceRow:
         verdict: What the gate said of it: `promote`, `hold` or `reject`; None without a gate or an
             update.
         verdict_reasons: Why, joined by `; `; None without a verdict.
-        in_use: The version in use from then on.
+        in_use: The version in use from then on; None where there is none yet.
         seconds: What the update took; 0 where there was none.
     """
 
@@ -70,7 +70,7 @@ class SliceRow:
     updated: int | None
     verdict: str | None
     verdict_reasons: str | None
-    in_use: int
+    in_use: int | None
     seconds: float
 
 

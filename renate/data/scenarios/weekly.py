@@ -1,6 +1,7 @@
 """Weeks of images in which things change: they turn, classes appear, labels are wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,8 +24,8 @@ class Weekly(Scenario):
         rotation_per_week: Degrees, counter-clockwise, by which images are turned further in each
             week of `rotation_weeks`; afterwards they stay as they are.
         rotation_weeks: The first and the last week in which they turn, from 1.
-        new_classes_at: Week -> indices of the classes that come in it for the first time; all
-            others are there from the beginning.
+        new_classes_at: Weeks, each with the indices of the classes that come in it for the first
+            time, [[20, [8, 9]]]; all others are there from the beginning.
         mislabelled_weeks: Weeks whose labels are wrong.
         mislabelled: The share of their labels that are: each is another class that has come by
             then.
@@ -36,7 +37,7 @@ class Weekly(Scenario):
         per_week: int | None,
         rotation_per_week: float,
         rotation_weeks: Sequence[int],
-        new_classes_at: Mapping[int, Sequence[int]],
+        new_classes_at: Sequence[Sequence[Any]],
         mislabelled_weeks: Sequence[int],
         mislabelled: float,
     ) -> None:
@@ -67,16 +68,21 @@ class Weekly(Scenario):
             raise ConfigError(f"scenario.{key}: {week!r}: expected a week, 1 to {self.chunks}")
         return week
 
-    def _arrivals(self, new_classes_at: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    def _arrivals(self, new_classes_at: Sequence[Sequence[Any]]) -> dict[int, int]:
         """Class -> the week in which it comes, of those that aren't there from the beginning."""
         found: dict[int, int] = {}
-        for week, classes in new_classes_at.items():
+        for pair in new_classes_at:
+            if len(pair) != 2 or not isinstance(pair[1], Sequence):
+                raise ConfigError(
+                    f"scenario.new_classes_at: {pair}: expected a week and the indices of classes, "
+                    "[[20, [8, 9]]]"
+                )
+            week, classes = pair
             for label in classes:
-                fits = type(label) is int and label >= 0 and label not in found
-                if not fits:
+                if type(label) is not int or label < 0 or label in found:
                     raise ConfigError(
-                        f"scenario.new_classes_at: {week}: {label!r}: expected indices of classes, "
-                        "each once: {20: [8, 9]}"
+                        f"scenario.new_classes_at: week {week}, {label!r}: expected indices of "
+                        "classes, each once"
                     )
                 found[label] = self._week("new_classes_at", week)
         return found
@@ -96,7 +102,7 @@ class Weekly(Scenario):
         if (self.arrivals or self.mislabelled_weeks) and not num_classes:
             raise ConfigError(
                 "scenario=weekly: new_classes_at and mislabelled_weeks are about classes, and what "
-                "is predicted here has none: {} and []"
+                "is predicted here has none: [] for both"
             )
         odd = [label for label in self.arrivals if label >= num_classes]
         if odd:

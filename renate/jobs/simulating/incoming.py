@@ -19,6 +19,7 @@ from renate.errors import ConfigError, DataError
 from renate.jobs.chunks import problem_of
 from renate.jobs.context import Job
 from renate.jobs.simulating.slices import Arrivals, Calendar, arrivals_of
+from renate.problems.base import Problem
 from renate.seeds import derive
 
 
@@ -76,7 +77,7 @@ class Incoming:
                 f"job.first_slices={first}: the data come in {len(found)} slices, and one more "
                 "than that is needed to predict"
             )
-        found._check_labels(first)
+        found.check_labels(first)
         return found
 
     def __len__(self) -> int:
@@ -109,14 +110,21 @@ class Incoming:
         table = self.arrivals.table
         return f"{_digest(hashes_of(table, 'data.train'))}-{_digest(table.targets)}"
 
-    def _check_labels(self, first: int) -> None:
+    def first_problem(self, first: int) -> Problem:
+        """Return what is predicted, as the first version will know it."""
+        return learned(self._targets(1, first), None, problem_of(self.job, None))[0]
+
+    def check_labels(self, first: int) -> None:
         """Return if the model can take every label that ever comes: a simulation of hours needn't
         end with one that it can't.
+
+        Raises:
+            DataError: It can't.
         """
+        problem = self.first_problem(first)
         if self.job.config["model"].get("grow"):
             return
 
-        problem, _, _ = learned(self._targets(1, first), None, problem_of(self.job, None))
         for number in range(first + 1, len(self) + 1):
             new = copy(problem).fit(self._targets(number, number))
             if new:

@@ -41,7 +41,6 @@ class Scorer:
         """Return the score and the number of wrong answers; None for what isn't defined.
 
         Raises:
-            ConfigError: The metric isn't measured.
             JobError: The score is no number.
         """
         model, updater = self._loaded(saved, data)
@@ -50,8 +49,6 @@ class Scorer:
         measure = measure_of(job, device, data.problem, updater.criterion)
         measure = measure_as_published(job, measure, saved)
         name = self.metric_of(data.problem)
-        self._check_known(name, measure)
-
         columns = all_of(data)
         counted = {SHARE} if data.problem.metric == SHARE else set()
         found = self._measured(measure, {name, *counted}, model, updater, columns)
@@ -81,18 +78,11 @@ class Scorer:
             self.job.emit({"event": "report", "text": text, "always": True})
             return None
 
-    def _check_known(self, name: str, measure: Measure) -> None:
-        known = [*measure.metrics, LOSS]
-        if name not in known:
-            raise ConfigError(
-                f"job.metric={name}: not measured{nearest(name, known)} ({', '.join(known)})"
-            )
-
     def mode_of(self, problem: Problem) -> str:
         """Which way the score is better.
 
         Raises:
-            ConfigError: Nothing says so.
+            ConfigError: It isn't measured, or nothing says which way it is better.
         """
         name = self.metric_of(problem)
         if name == problem.metric:
@@ -101,7 +91,12 @@ class Scorer:
             return "min"
 
         metrics = measure_of(self.job, "cpu", problem, criterion_of(self.job, problem)).metrics
-        better = getattr(metrics.get(name), "higher_is_better", None)
+        if name not in metrics:
+            known = [*metrics, LOSS]
+            raise ConfigError(
+                f"job.metric={name}: not measured{nearest(name, known)} ({', '.join(known)})"
+            )
+        better = getattr(metrics[name], "higher_is_better", None)
         if better is None:
             raise ConfigError(
                 f"job.metric={name}: nothing says whether more or less of it is better: choose "

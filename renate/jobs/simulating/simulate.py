@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from renate.data.base import Data
-from renate.errors import ConfigError, StateError, nearest
+from renate.errors import StateError
 from renate.jobs.chunks import Chunk, Test, objective_of
 from renate.jobs.context import Job
 from renate.jobs.detecting.detect import policy_of
@@ -23,9 +23,10 @@ from renate.jobs.saved.published import trusted
 from renate.jobs.saved.restore import Saved
 from renate.jobs.simulating.incoming import Incoming
 from renate.jobs.simulating.scored import Scorer
+from renate.jobs.simulating.settings import Settings
 from renate.jobs.simulating.situation import Clock, SimulatedSituation
 from renate.jobs.simulating.slice_row import BETWEEN, CSV, PARQUET, SliceRow, read_rows, write_rows
-from renate.jobs.simulating.summary import Costs, summary_of
+from renate.jobs.simulating.summary import summary_of
 from renate.jobs.update import update
 from renate.policy.base import UPDATE, WAIT, Decision, Policy
 from renate.state.aliases.standing import standing
@@ -34,8 +35,6 @@ from renate.state.manifest import Manifest
 from renate.state.publish import publish
 from renate.state.versions import State
 
-LEAVE_OUT = "leave_out"
-NOT_PROMOTED = (LEAVE_OUT, "again")
 VALIDATION = "validation"  # what the tests of an update are called: a version's own score
 RECORD = "content.json"
 
@@ -48,7 +47,9 @@ def run(job: Job) -> dict[str, Any]:
     incoming = Incoming.read(job, settings.first)
     _note_content(job, incoming)
 
-    player = Player(job, settings, policy, state, incoming, Scorer(job))
+    scorer = Scorer(job)
+    scorer.mode_of(incoming.first_problem(settings.first))  # which says so if it can't be
+    player = Player(job, settings, policy, state, incoming, scorer)
     rows = read_rows(job.directory.path)
     for number in range(len(rows) + 1, len(incoming) + 1):
         job.directory.check()
@@ -59,48 +60,6 @@ def run(job: Job) -> dict[str, Any]:
         job.emit({"event": "report", "text": _told(row, len(incoming)), "always": True})
 
     return player.outcome(rows)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The group `job`, checked.
-
-    Attributes:
-        first: How many slices the first version is trained on.
-        window: How many of the last slices policies compare; None: all since the last update.
-        leaves_out: Whether data of an update that wasn't promoted aren't trained on again.
-        costs: Of wrong answers and of training.
-    """
-
-    first: int
-    window: int | None
-    leaves_out: bool
-    costs: Costs
-
-    @classmethod
-    def of(cls, job: Job) -> "Settings":
-        """Read it.
-
-        Raises:
-            ConfigError: What can't be.
-        """
-        node = job.config["job"]
-        for name in ("first_slices", "window"):
-            value = node[name]
-            is_whole = type(value) is int and value >= 1
-            if not is_whole and (name == "first_slices" or value is not None):
-                raise ConfigError(f"job.{name}={value}: expected a whole number, 1 or more")
-
-        rule = node["not_promoted"]
-        if rule not in NOT_PROMOTED:
-            raise ConfigError(
-                f"job.not_promoted={rule}: expected {' or '.join(NOT_PROMOTED)}"
-                f"{nearest(str(rule), NOT_PROMOTED)}"
-            )
-        if not job.ranks.alone:
-            raise ConfigError("job=simulate runs in one process: trainer.devices=1")
-
-        return cls(node["first_slices"], node["window"], rule == LEAVE_OUT, Costs.of(node["cost"]))
 
 
 @dataclass

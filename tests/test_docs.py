@@ -38,6 +38,7 @@ SLOW = (
     "extending",
     "gate",
     "schedule",
+    "simulate",
     "images",
     "models",
     "output",

@@ -13,7 +13,7 @@ PLAIN: dict[str, Any] = {
     "weeks": 10,
     "per_week": None,
     "rotation_per_week": 0.0,
-    "rotation_weeks": [1, 10],
+    "rotation_weeks": None,
     "new_classes_at": [],
     "mislabelled_weeks": [],
     "mislabelled": 1.0,

@@ -23,7 +23,7 @@ class Weekly(Scenario):
         per_week: At most so many examples in a week; None takes all there are.
         rotation_per_week: Degrees, counter-clockwise, by which images are turned further in each
             week of `rotation_weeks`; afterwards they stay as they are.
-        rotation_weeks: The first and the last week in which they turn, from 1.
+        rotation_weeks: The first and the last week in which they turn, from 1; None: all.
         new_classes_at: Weeks, each with the indices of the classes that come in it for the first
             time, [[20, [8, 9]]]; all others are there from the beginning.
         mislabelled_weeks: Weeks whose labels are wrong.
@@ -36,7 +36,7 @@ class Weekly(Scenario):
         weeks: int,
         per_week: int | None,
         rotation_per_week: float,
-        rotation_weeks: Sequence[int],
+        rotation_weeks: Sequence[int] | None,
         new_classes_at: Sequence[Sequence[Any]],
         mislabelled_weeks: Sequence[int],
         mislabelled: float,
@@ -48,6 +48,8 @@ class Weekly(Scenario):
             raise ConfigError(
                 f"scenario.mislabelled={mislabelled}: expected a share above 0 and at most 1"
             )
+        if rotation_weeks is None:
+            rotation_weeks = [1, weeks]
         if len(rotation_weeks) != 2 or rotation_weeks[0] > rotation_weeks[1]:
             raise ConfigError(
                 f"scenario.rotation_weeks={list(rotation_weeks)}: expected the first week and the "

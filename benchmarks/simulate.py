@@ -90,7 +90,7 @@ def flights(folder: Path) -> Year:
             *("data.time=time_hour", f"data.inputs=[{','.join(INPUTS)}]", "job.metric=auroc"),
             *("metrics=classification_detailed", "objective.metric=val_auroc", "job.window=1"),
             *("model.hidden_sizes=[64]", "optimizer=adam", "trainer.max_epochs=3"),
-            *("data.batch_size=128", "memory.capacity=5000"),
+            "data.batch_size=128",
         ),
         2000,
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,9 @@ class Incoming:
         source.given = self.arrivals.between(first, last)
         if not training:
             source.limit = None
+            if known is not None and known.split is not None:
+                # Of what isn't trained on nothing has to be held out, however few there are
+                known = replace(known, split=replace(known.split, asked=0.0, val=0.0))
 
         return source.load(
             seed=derive(self.job.config["seed"], "split"),

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from renate.data.base import Data
-from renate.errors import StateError
+from renate.errors import StateError, TooFewError
 from renate.jobs.chunks import Chunk, Test, objective_of
 from renate.jobs.context import Job
 from renate.jobs.detecting.detect import policy_of
@@ -28,7 +28,7 @@ from renate.jobs.simulating.situation import Clock, SimulatedSituation
 from renate.jobs.simulating.slice_row import BETWEEN, CSV, PARQUET, SliceRow, read_rows, write_rows
 from renate.jobs.simulating.summary import summary_of
 from renate.jobs.update import update
-from renate.policy.base import UPDATE, WAIT, Decision, Policy
+from renate.policy.base import WAIT, Decision, Policy
 from renate.state.aliases.standing import standing
 from renate.state.aliases.verdict import PROMOTE, verdict_of
 from renate.state.manifest import Manifest
@@ -172,10 +172,18 @@ class Player:
         return self.incoming.arrivals.slices[number - 1].ends
 
     def _updated(self, part: Job, row: SliceRow, saved: Saved | None, begin: int) -> SliceRow:
-        """Update by all slices since the last one, and see what its gate says."""
+        """Update by all slices since the last one, and see what its gate says.
+
+        Where these are too few for one to be held out, they wait for those that come.
+        """
         manifest = self._published(part)
         if manifest is None:
-            manifest = self._trained(part, row, saved, begin)
+            try:
+                manifest = self._trained(part, row, saved, begin)
+            except TooFewError as error:
+                if saved is None:
+                    raise
+                return replace(row, reasons=BETWEEN.join([row.reasons, f"not yet: {error}"]))
 
         verdict = verdict_of(manifest, self.state.url)
         used = standing(self.state).current
@@ -253,7 +261,7 @@ def _told(row: SliceRow, slices: int) -> str:
     """A row for a terminal."""
     score = "not scored" if row.score is None else f"score {row.score:.4f}"
     text = f"slice {row.slice}/{slices}, until {row.time[:10]}: {score}, {row.decision}"
-    if row.decision == UPDATE:
+    if row.updated is not None:
         text += f": version {row.updated}"
     if row.verdict is not None:
         text += f", {row.verdict} by its gate"

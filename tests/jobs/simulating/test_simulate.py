@@ -153,6 +153,36 @@ def test_the_gate_decides_what_predicts_next(uninterrupted: Path) -> None:
     assert (result["metric"], result["mode"], result["version"]) == ("accuracy", "max", 1)
 
 
+@pytest.mark.slow
+def test_what_isnt_defined_has_no_score(workdir: Path) -> None:
+    """In a week of one class there is no AUROC; wrong answers are counted all the same."""
+    weeks = [week(0), week(1), week(2, classes=1), week(3)]
+    file = written(workdir / "all.parquet", weeks)
+    command(
+        *(*QUICK, "job=simulate", f"data.train={file}", "policy=never", "job.metric=auroc"),
+        "metrics=classification_detailed",
+        cwd=workdir,
+    )
+    rows = played(workdir / "runs")
+    assert [row.score is None for row in rows] == [True, False, True, False]
+    assert all(row.errors is not None for row in rows[1:])
+    result = json.loads(next((workdir / "runs").glob("*/result.json")).read_text())
+    assert (result["metric"], result["mode"]) == ("auroc", "max")
+    known = [row.score for row in rows if row.score is not None]
+    assert result["metrics"]["prequential_auroc"] == pytest.approx(np.mean(known))
+
+
+def test_too_few_to_hold_one_out_wait_for_more(workdir: Path) -> None:
+    weeks = [week(0), week(1).slice(0, 1), week(2)]
+    file = written(workdir / "all.parquet", weeks)
+    command(*QUICK, "job=simulate", f"data.train={file}", cwd=workdir)
+    rows = played(workdir / "runs")
+    assert [row.updated for row in rows] == [1, None, 2]
+    assert rows[1].decision == "update"
+    assert "not yet: data.val_size=0.1 leaves none of 1 examples to train on" in rows[1].reasons
+    assert [row.version for row in rows] == [None, 1, 1]
+
+
 class KilledError(Exception):
     """What a test ends a job by."""
 

@@ -12,6 +12,7 @@ YEAR = (
     *("experiment=weekly", "scenario.weeks=12", "scenario.rotation_weeks=[4,8]"),
     *("scenario.rotation_per_week=6", "scenario.new_classes_at=[[9,[8,9]]]"),
     *("scenario.mislabelled_weeks=[10]", "job.first_slices=3", "trainer.threads=1"),
+    *("trainer.max_epochs=8", "memory.capacity=500"),
 )
 SEEDS = 5
 

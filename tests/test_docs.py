@@ -39,6 +39,7 @@ SLOW = (
     "extending",
     "gate",
     "schedule",
+    "simulate",
     "images",
     "models",
     "output",

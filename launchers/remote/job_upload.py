@@ -84,13 +84,13 @@ class JobUpload:
         target = node.next_url or node.url or own
 
         if name != "evaluate" and is_local(target) and job.record.candidate is None:
-            parent = None if name == "stream" else url
+            parent = None if name in ("stream", "simulate") else url
             publish = node.url is None or job.record.publish
             self.back = StateReturn(target, self.state, parent, publish, self.staging)
 
         if is_local(url):
             state = State(url)
-            if name == "stream":
+            if name in ("stream", "simulate"):
                 wanted = state.versions()
             else:
                 wanted = _version_for(state, job)
@@ -190,7 +190,7 @@ def _version_for(state: State, job: ComposedJob) -> list[int]:
     if job.config.job.name == "update" and parent is not None:
         return [parent.version]
 
-    if job.config.job.name in ("update", "stream"):
+    if job.config.job.name in ("update", "stream", "simulate"):
         return state.versions()[-1:]
 
     return [manifest_of(state, job.config.job.get("version")).base + 1]

@@ -124,6 +124,7 @@ class Source(ABC):
         ends: Gives the time of the newest example of each chunk of a table, where a scenario cuts
             by time; None gives none.
         marker: Gives further columns of a table, by which a scenario cuts; None gives none.
+        given: Rows that `read` has given before, for training and validation alone; None reads.
         show: Takes done, total and a text while reading takes long, in the thread that reads; None
             tells nobody.
     """
@@ -143,6 +144,7 @@ class Source(ABC):
     ends: Callable[[Table], list[float]] | None = field(
         default=None, init=False, repr=False, compare=False
     )
+    given: Table | None = field(default=None, init=False, repr=False, compare=False)
     show: Callable[[int, int, str], None] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -241,7 +243,7 @@ class Source(ABC):
         """
         self._know(known)
         with nothing_new_by_rule(self, known.split if known else None, training=training):
-            raw, raw_tests = self.read()
+            raw, raw_tests = self.read() if self.given is None else (self.given, None)
         train = table_of(raw, "data.train")
         fraction, tests = tests_of(raw_tests)
         notes: list[str] = []

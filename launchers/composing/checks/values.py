@@ -44,6 +44,8 @@ def check_values(config: DictConfig) -> None:
             "leave one of them out"
         )
 
+    if config.job.name == "simulate":
+        _check_simulation(config)
     if config.job.name == "stream" and config.get("policy"):
         raise ConfigError(
             "policy: job=stream takes every chunk, as benchmarks do: leave policy out"
@@ -63,6 +65,21 @@ def check_values(config: DictConfig) -> None:
     _check_words(config)
     _check_trainer(config.trainer)
     check_objective(config)
+
+
+def _check_simulation(config: DictConfig) -> None:
+    """What a simulation has no use for."""
+    for key in ("url", "version", "next_url"):
+        if config.state[key] is not None:
+            raise ConfigError(
+                f"state.{key}={config.state[key]}: job=simulate keeps its versions in its job's "
+                "folder, and begins with none: leave it out"
+            )
+    if config.output is not None:
+        raise ConfigError(
+            f"output={config.output}: job=simulate writes simulation.csv and .parquet into its "
+            "job's folder: leave it out"
+        )
 
 
 def _check_words(config: DictConfig) -> None:

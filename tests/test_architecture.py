@@ -197,10 +197,12 @@ def test_the_python_api_does_without_the_command_line(path: Path) -> None:
 
 def test_command_line_starts_without_torch() -> None:
     code = (
-        "import sys, renate, renate.cli, renate.cli.overrides, "
-        "renate.launchers.sagemaker.launcher\n"
+        "import sys, renate, renate.cli, renate.cli.overrides, renate.cli.report, "
+        "renate.launchers.sagemaker.launcher, renate.launchers.terminal.pages, "
+        "renate.jobs.reporting.assembled, renate.report.written\n"
         "from renate.launchers.composing.session import register_plugins; register_plugins()\n"
-        "print([m for m in ('torch', 'pytorch_lightning', 'torchmetrics', 'sklearn', 'pyarrow', 'matplotlib') if "
+        "print([m for m in ('torch', 'pytorch_lightning', 'torchmetrics', 'sklearn', 'pyarrow', 'matplotlib', "
+        "'jinja2') if "
         "m in sys.modules])"
     )
     out = subprocess.run(

@@ -42,6 +42,7 @@ SLOW = (
     "models",
     "output",
     "predict",
+    "report",
     "tables",
     "text",
 )

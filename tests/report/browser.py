@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PLAYWRIGHTS = ".cache/ms-playwright/chromium-*/chrome-linux*/chrome"
@@ -26,9 +26,9 @@ def find_chromium() -> str | None:
 class Page:
     """A tab, what it has asked for, and what it has complained of."""
 
-    def __init__(self, read: int, write: int) -> None:
-        self.read = os.fdopen(read, "rb", buffering=0)
-        self.write = os.fdopen(write, "wb", buffering=0)
+    def __init__(self, read: BinaryIO, write: BinaryIO) -> None:
+        self.read = read
+        self.write = write
         self.rest = b""
         self.sent = 0
         self.session: str | None = None
@@ -136,11 +136,12 @@ def browser(program: str) -> Iterator[Page]:
         os.close(to_it)
         os.close(from_it)
         try:
-            page = Page(mine, ours)
-            yield page
-            page.session = None
-            page.ask("Browser.close")
-            process.wait(SLOWEST)
+            with os.fdopen(mine, "rb", 0) as read, os.fdopen(ours, "wb", 0) as write:
+                page = Page(read, write)
+                yield page
+                page.session = None
+                page.ask("Browser.close")
+                process.wait(SLOWEST)
         finally:
             process.kill()
             process.wait()

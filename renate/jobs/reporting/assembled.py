@@ -206,20 +206,27 @@ def report_of_sweep(folder: Path, run_dir: Path | None = None) -> Report:
 
 
 def report_of_runs(
-    title: str, runs: Sequence[Run], measure: Measure | None, command: str
+    title: str, runs: Sequence[Run], measure: Measure | None, shared: list[str]
 ) -> Report:
-    """Return what there is to tell of several jobs side by side."""
+    """Return what there is to tell of several jobs side by side.
+
+    Args:
+        title: What they are called together.
+        runs: The jobs.
+        measure: The metric of their matrices; None where nobody knows.
+        shared: Overrides that all of them have.
+    """
     return Report(
         COMPARISON,
         title=title,
         source=title,
         measure=measure,
         runs=runs,
-        command=command,
+        command=_command(shared),
     )
 
 
-def run_of(directory: JobDirectory, result: JobResult, name: str, group: str) -> Run:
+def run_of(result: JobResult, name: str, group: str) -> Run:
     """Return one of several jobs."""
     return Run(
         name,

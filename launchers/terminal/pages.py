@@ -24,8 +24,8 @@ FOLDER = "report"
 PAGE = "report.html"
 AUTO = "auto"
 NONE = "none"
-DRAWN = ("stream",)  # jobs that have a page of their own
-COMPARED = ("stream", "update")  # several of them have one together
+DRAWN = ("stream", "simulate")  # jobs that have a page of their own
+COMPARED = ("stream", "simulate", "update")  # several of them have one together
 
 Outcome = Sequence[tuple[ComposedJob, JobResult]]
 
@@ -87,9 +87,12 @@ def of_state(progress: Progress, url: str, folder: Path) -> None:
 def _of_several(progress: Progress, jobs: Outcome) -> None:
     def collect() -> "Report":
         from renate.jobs.reporting.assembled import report_of_runs, run_of
-        from renate.report.facts import Measure
+        from renate.report.versions import Measure
 
-        runs = [run_of(result, job.name, without_seed(job.name)) for job, result in jobs]
+        runs = [
+            run_of(job.directory.path, result, job.name, without_seed(job.name))
+            for job, result in jobs
+        ]
         known = [result for _, result in jobs if result.metric is not None]
         measure = None
         if known:

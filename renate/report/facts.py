@@ -4,154 +4,16 @@ missing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
-from renate.state.aliases.verdict import Verdict
-from renate.state.measured.answer_counts import AnswerCounts
+from renate.report.versions import Measure, Update
 from renate.tuning.space import Space
 from renate.tuning.trial import Trial
-
-Scores = Mapping[str, Mapping[str, float]]  # test -> metric -> value
 
 STATE = "state"
 STREAM = "stream"
 SWEEP = "sweep"
 COMPARISON = "comparison"
 SIMULATION = "simulation"
-
-
-@dataclass(frozen=True)
-class Measure:
-    """The metric that a report is about.
-
-    Attributes:
-        name: `accuracy`.
-        mode: Which way it is better, `max` or `min`; None where nobody knows, and then nothing is
-            called better or worse.
-    """
-
-    name: str
-    mode: str | None
-
-    @property
-    def title(self) -> str:
-        """Its name at the beginning of a sentence."""
-        return self.name[:1].upper() + self.name[1:].replace("_", " ")
-
-    @property
-    def is_share(self) -> bool:
-        """Whether it lies between 0 and 1, and is read in percent."""
-        return self.name.startswith(("accuracy", "task_accuracy", "f1"))
-
-    def text(self, value: float | None) -> str:
-        """A value for people; a dash where there is none."""
-        if value is None:
-            return "–"
-        if self.is_share:
-            return f"{100 * value:.1f} %"
-        return f"{value:.4g}"
-
-    def difference(self, value: float) -> str:
-        """A difference of two values, without its sign."""
-        if self.is_share:
-            return f"{100 * abs(value):.1f} points"
-        return f"{abs(value):.4g}"
-
-    def gain(self, before: float, after: float) -> float | None:
-        """How much better a value is than another; None where nobody knows which way is better."""
-        if self.mode is None:
-            return None
-        return after - before if self.mode == "max" else before - after
-
-
-@dataclass(frozen=True)
-class ClassChange:
-    """What became of one class by an update.
-
-    Attributes:
-        label: Its index.
-        before: The share of its test examples that the version before answers rightly.
-        after: The same of the outcome.
-        examples: So many examples.
-    """
-
-    label: int
-    before: float
-    after: float
-    examples: int
-
-    @property
-    def change(self) -> float:
-        """How much the share rose."""
-        return self.after - self.before
-
-
-@dataclass(frozen=True)
-class Update:
-    """One version, and the update that made it.
-
-    Attributes:
-        version: Its number.
-        created: When, in ISO 8601.
-        parent: The version that it was begun from, in words; None for the first.
-        before: Scores of the version in use then; empty at a first update.
-        after: Scores of this version.
-        parent_version: The parent's number, where it is of this state.
-        untrained: At a first update, the scores of networks that nobody has trained.
-        counts: Steps and the like.
-        size: Bytes of all its files.
-        seconds: The update's; None where the records don't say.
-        verdict: The gate's; None where none was asked.
-        aliases: Names that are here now.
-        moves: Who moved an alias here, and why: lines.
-        answers: `before` and `after` -> what was answered for what on the tests; absent where that
-            was not recorded.
-        memory: Examples of each label that it keeps, in the order of the outputs; None where
-            unknown.
-        trained: The same of what it was trained on, without the memory.
-        job: The job that made it.
-        lineage: (name, text) of where it comes from.
-    """
-
-    version: int
-    created: str
-    parent: str | None
-    before: Scores
-    after: Scores
-    parent_version: int | None = None
-    untrained: Scores = field(default_factory=dict)
-    counts: Mapping[str, float] = field(default_factory=dict)
-    size: int = 0
-    seconds: float | None = None
-    verdict: Verdict | None = None
-    aliases: Sequence[str] = ()
-    moves: Sequence[str] = ()
-    answers: Mapping[str, AnswerCounts] = field(default_factory=dict)
-    memory: Sequence[int] | None = None
-    trained: Sequence[int] | None = None
-    job: str | None = None
-    lineage: Sequence[tuple[str, str]] = ()
-
-    def mean(self, metric: str, *, before: bool = False) -> float | None:
-        """A metric's mean over the tests that have it; None where none has."""
-        scores = self.before if before else self.after
-        known = [score[metric] for score in scores.values() if metric in score]
-        return fmean(known) if known else None
-
-    def by_class(self) -> list["ClassChange"]:
-        """Each class that has test examples before and now, the largest fall first; none where
-        that was not recorded.
-        """
-        if set(self.answers) != {"before", "after"}:
-            return []
-
-        before = self.answers["before"].by_class()
-        found = [
-            ClassChange(each, before[each][0] / before[each][1], right / examples, examples)
-            for each, (right, examples) in self.answers["after"].by_class().items()
-            if each in before
-        ]
-        return sorted(found, key=lambda one: one.change)
 
 
 @dataclass(frozen=True)
@@ -235,6 +97,38 @@ class DriftCheck:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """What happened in a simulation when a slice of data came.
+
+    Attributes:
+        number: From 1.
+        time: When it had wholly come, ISO 8601.
+        examples: How many it has.
+        score: What the version in use was worth on it before any was trained on it; None where
+            there was none, or the metric isn't defined on it.
+        decision: `update` or `wait`.
+        reasons: Why.
+        updated: The version that an update then made; None where there was no update.
+        verdict: What its gate said; None without a gate or an update.
+        verdict_reasons: Why.
+        in_use: The version in use from then on; None where there is none yet.
+        seconds: What the update took; 0 where there was none.
+    """
+
+    number: int
+    time: str
+    examples: int
+    score: float | None
+    decision: str
+    reasons: str
+    updated: int | None
+    verdict: str | None
+    verdict_reasons: str
+    in_use: int | None
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Run:
     """One of several jobs that are compared.
 
@@ -246,6 +140,7 @@ class Run:
         rows: Of a stream: its matrix.
         seconds: How long it took; None where unknown.
         error: Why it failed.
+        slices: Of a simulation: what happened when each slice came.
     """
 
     name: str
@@ -255,6 +150,7 @@ class Run:
     rows: Sequence[Sequence[float]] = ()
     seconds: float | None = None
     error: str | None = None
+    slices: Sequence[Slice] = ()
 
 
 @dataclass(frozen=True)
@@ -275,6 +171,7 @@ class Report:
         curves: What was reported on the way.
         tuning: Of a sweep.
         runs: Of several jobs.
+        slices: Of a simulation.
         drift: What looked at new data, the oldest first.
         changed: (key, before, now) of the newest version's config and its parent's.
         settings: (key, value) of the newest version's config, the most telling ones.
@@ -296,6 +193,7 @@ class Report:
     curves: Sequence[Curve] = ()
     tuning: Tuning | None = None
     runs: Sequence[Run] = ()
+    slices: Sequence[Slice] = ()
     drift: Sequence[DriftCheck] = ()
     changed: Sequence[tuple[str, str, str]] = ()
     settings: Sequence[tuple[str, str]] = ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from renate.report import tables
 from renate.report.facts import Report
-from renate.report.figures import classes, comparison, costs, drift, progress, tuning
+from renate.report.figures import classes, comparison, costs, drift, progress, simulation, tuning
 from renate.report.figures.style import Drawn
 from renate.report.importance import importance_of
 from renate.report.tables import Table
@@ -46,6 +46,12 @@ def sections(report: Report) -> list[Section]:
             "Over the updates",
             [*progress.matrix(report), *progress.over_updates(report)],
             [*tables.stream_metrics(report)],
+        ),
+        _section(
+            "slices",
+            "Slice by slice",
+            [*simulation.over_slices(report), *simulation.of_policies(report)],
+            [*tables.slices(report)],
         ),
         _section(
             "jobs",

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from renate.report.facts import STREAM, Measure, Report, Tuning, Update
+from renate.report.facts import SIMULATION, STREAM, Report, Tuning
+from renate.report.versions import Measure, Update
 from renate.tuning.trial import Trial
 
 MOST_PAIRS = 12  # confusions that are named
@@ -161,10 +162,11 @@ def confusions(report: Report) -> Iterator[Table]:
 
 
 def stream_metrics(report: Report) -> Iterator[Table]:
-    """What a stream ends with."""
-    if report.kind == STREAM and report.metrics:
+    """What a stream or a simulation ends with."""
+    if report.kind in (STREAM, SIMULATION) and report.metrics:
         rows = [[words(name), number(value)] for name, value in report.metrics.items()]
-        yield Table("metrics", "What the stream ends with", ["metric", "value"], rows)
+        title = f"What the {report.kind} ends with"
+        yield Table("metrics", title, ["metric", "value"], rows)
 
 
 def trials(tuning: Tuning) -> Table:
@@ -219,6 +221,28 @@ def runs(report: Report) -> Iterator[Table]:
         for run in report.runs
     ]
     yield Table("runs", "Jobs", ["overrides", "status", *names, "seconds"], rows)
+
+
+def slices(report: Report) -> Iterator[Table]:
+    """What happened when each slice of a simulation came."""
+    rows = [
+        [
+            number(each.number, str(each.number)),
+            words(each.time[:10]),
+            number(each.examples, f"{each.examples:,}"),
+            number(each.score, tone=""),
+            words(each.decision),
+            number(each.updated, str(each.updated)),
+            words(each.verdict or "–"),
+            number(each.in_use, str(each.in_use)),
+            number(each.seconds),
+            words("; ".join(filter(None, (each.reasons, each.verdict_reasons))) or "–"),
+        ]
+        for each in report.slices
+    ]
+    columns = ["slice", "until", "examples", "score", "decision", "made", "gate", "in use"]
+    if rows:
+        yield Table("slices", "Slices", [*columns, "seconds", "reasons"], rows)
 
 
 def drift(report: Report) -> Iterator[Table]:

@@ -11,7 +11,7 @@ from renate.files import replacing
 from renate.report import tables
 from renate.report.facts import Report
 from renate.report.figures.style import EXTRA, WHO, Drawn, check_installed, style_sheet
-from renate.report.headline import headline
+from renate.report.first_lines.headline import headline
 from renate.report.sections import sections
 
 HERE = Path(__file__).parent

@@ -105,7 +105,13 @@ class Page:
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
         """Write what is seen, or the whole page, as PNG."""
-        found = self.ask("Page.captureScreenshot", captureBeyondViewport=whole)
+        more: dict[str, Any] = {}
+        if whole:
+            size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+            width, height = self.value(size)
+            clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+            more = {"clip": clip, "captureBeyondViewport": True}
+        found = self.ask("Page.captureScreenshot", **more)
         path.write_bytes(base64.b64decode(found["data"]))
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from renate.report.facts import STATE, STREAM, Matrix, Measure, Report, Update
+from renate.report.facts import STATE, STREAM, Matrix, Report
+from renate.report.versions import Measure, Update
 from renate.state.aliases.verdict import PROMOTE, REJECT, Verdict
 from renate.state.measured.answer_counts import BINS, AnswerCounts, Bin
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from renate.fitting.measured.answer_counter import AnswerCounter
@@ -24,6 +24,7 @@ def counted(logits: torch.Tensor, targets: torch.Tensor, parts: int = 1) -> Answ
     return found
 
 
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 999), rows=st.integers(1, 60), classes=st.integers(2, 6))
 def test_as_counted_by_hand(seed: int, rows: int, classes: int) -> None:
     generator = torch.Generator().manual_seed(seed)

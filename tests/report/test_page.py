@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from renate.errors import JobError
-from renate.report.facts import Curve, DriftCheck, Measure, Report
+from renate.report.facts import Curve, DriftCheck, Report
 from renate.report.figures import classes
-from renate.report.headline import BAD, GOOD, headline
+from renate.report.first_lines.headline import headline
+from renate.report.first_lines.line import BAD, GOOD
+from renate.report.versions import Measure
 from renate.report.written import write_report
 from renate.state.aliases.verdict import HOLD, REJECT
 from tests.report.made import LABELS, answers, bare, state, stream, update

@@ -11,21 +11,23 @@ from renate.jobs.directory import JobDirectory
 from renate.jobs.records import UNFINISHED, JobRecord, JobResult, ReportRow
 from renate.jobs.reporting.configs import changed, config_of, telling
 from renate.jobs.reporting.drift import checks_in
+from renate.jobs.reporting.simulations import slices_of
 from renate.jobs.reporting.sweeps import tuning_of
 from renate.jobs.reporting.versions import deploy_of, measure_of, updates_of
 from renate.jobs.scoring.matrix import Shown, by_chunk, summarise
 from renate.report.facts import (
     COMPARISON,
+    SIMULATION,
     STATE,
     STREAM,
     SWEEP,
     Curve,
     Matrix,
-    Measure,
     Report,
     Run,
-    Update,
+    Slice,
 )
+from renate.report.versions import Measure, Update
 from renate.state.aliases.standing import standing
 from renate.state.manifest import Manifest
 from renate.state.versions import State
@@ -111,7 +113,7 @@ def _changed(
 
 
 def _is_of_stream(update: Update) -> bool:
-    return any(name == "stream" for name, _ in update.lineage)
+    return any(name == "stream" and text.startswith("update ") for name, text in update.lineage)
 
 
 def _with_matrix(report: Report, measure: Measure) -> Report:
@@ -163,7 +165,27 @@ def report_of_job(directory: JobDirectory, run_dir: Path | None = None) -> Repor
     if report.kind == STREAM:
         report = replace(report, metrics=result.metrics)
 
+    slices = slices_of(directory.path)
+    if slices:
+        report = _of_simulation(report, record, result, slices)
+
     return report
+
+
+def _of_simulation(
+    report: Report, record: JobRecord, result: JobResult, slices: Sequence[Slice]
+) -> Report:
+    measure = report.measure
+    if result.metric is not None:
+        measure = Measure(result.metric, result.mode)
+    return replace(
+        report,
+        kind=SIMULATION,
+        title=f"simulation {record.id}",
+        measure=measure,
+        metrics=result.metrics,
+        slices=slices,
+    )
 
 
 def _title(record: JobRecord, report: Report) -> str:
@@ -226,8 +248,8 @@ def report_of_runs(
     )
 
 
-def run_of(result: JobResult, name: str, group: str) -> Run:
-    """Return one of several jobs."""
+def run_of(folder: Path, result: JobResult, name: str, group: str) -> Run:
+    """Return one of several jobs, which ran in a folder."""
     return Run(
         name,
         group,
@@ -236,6 +258,7 @@ def run_of(result: JobResult, name: str, group: str) -> Run:
         rows=[list(row) for row in result.matrix or []],
         seconds=result.seconds,
         error=result.error,
+        slices=slices_of(folder),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from renate.build import locate
 from renate.errors import ConfigError
-from renate.report.facts import Measure, Update
+from renate.report.versions import Measure, Update
 from renate.state.aliases.log import all_moves
 from renate.state.aliases.standing import names_of
 from renate.state.aliases.verdict import verdict_of

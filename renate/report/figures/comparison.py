@@ -25,7 +25,8 @@ def shown_metric(report: Report) -> str | None:
     names = [name for run in report.runs for name in run.metrics if "/" not in name]
     wanted = []
     if report.measure is not None:
-        wanted = [f"average_{report.measure.name}", f"test_{report.measure.name}"]
+        kinds = ("prequential", "average", "test")
+        wanted = [f"{kind}_{report.measure.name}" for kind in kinds]
     return next((name for name in [*wanted, *names] if name in names), None)
 
 

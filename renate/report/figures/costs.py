@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from renate.report.facts import Report, Update
+from renate.report.facts import Report
 from renate.report.figures.lines import legend_above, line
 from renate.report.figures.style import LIGHT, Drawn, canvas, finished, thinned
+from renate.report.versions import Update
 from renate.state.aliases.verdict import HOLD, PROMOTE, REJECT
 
 if TYPE_CHECKING:

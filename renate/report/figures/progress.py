@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from renate.report.facts import Measure, Report, Update
+from renate.report.facts import Report
 from renate.report.figures.heat import heat
 from renate.report.figures.lines import legend_above, line, marks
 from renate.report.figures.style import (
@@ -15,6 +15,7 @@ from renate.report.figures.style import (
     finished,
     thinned,
 )
+from renate.report.versions import Measure, Update
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

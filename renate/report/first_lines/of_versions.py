@@ -1,72 +1,23 @@
-"""The first lines of a report: what got better, what was forgotten, whether the model shipped."""
+"""Whether a version is better, what it forgot, and whether it shipped."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
-from renate.report.facts import COMPARISON, STREAM, SWEEP, ClassChange, Matrix, Measure, Report
-from renate.report.facts import Update as Version
-from renate.report.figures.comparison import groups_of, shown_metric
+from renate.report.facts import Matrix, Report
+from renate.report.first_lines.line import BAD, GOOD, OPEN, PLAIN, Line
+from renate.report.versions import ClassChange, Measure
+from renate.report.versions import Update as Version
 from renate.state.aliases.verdict import HOLD, PROMOTE, REJECT
 from renate.state.versions import spans
-from renate.tuning.base import COMPLETED, FAILED, STOPPED
 
 CERTAIN = 2.0  # standard errors beyond which a difference is told
-FEWEST_JUDGED = 3  # versions whose verdicts are counted
 SMALLEST = 0.01  # share of a class beyond which its fall is told
-GOOD, BAD, OPEN, PLAIN = "good", "bad", "open", "plain"
+FEWEST_JUDGED = 3  # versions whose verdicts are counted
 
 
-@dataclass(frozen=True)
-class Line:
-    """A sentence, and how it is meant.
-
-    Attributes:
-        about: One or two words before it.
-        text: The sentence.
-        tone: `good`, `bad`, `open` or `plain`.
-    """
-
-    about: str
-    text: str
-    tone: str = PLAIN
-
-
-def headline(report: Report) -> list[Line]:
-    """Return what a stranger is to understand at once."""
-    lines: list[Line] = []
-    if report.kind == COMPARISON:
-        return _of_runs(report)
-    if report.kind == SWEEP and report.tuning is not None:
-        lines.append(_of_tuning(report))
-    if report.kind == STREAM and report.matrix is not None and report.measure is not None:
-        lines += _of_stream(report, report.measure, report.matrix)
-    elif report.newest is not None:
-        lines += _of_update(report, report.newest)
-    if report.newest is not None:
-        lines.append(_shipped(report, report.newest))
-    lines += _history(report)
-
-    return lines
-
-
-def _history(report: Report) -> list[Line]:
-    """What gates said of earlier versions, where there are some."""
-    judged = [update for update in report.updates if update.verdict is not None]
-    if len(judged) < FEWEST_JUDGED:
-        return []
-
-    said = []
-    for outcome, words in ((PROMOTE, "promoted"), (HOLD, "held"), (REJECT, "rejected")):
-        own = [each.version for each in judged if each.verdict and each.verdict.outcome == outcome]
-        if own:
-            said.append(f"{len(own)} {words} ({spans(own)})")
-    text = f"Of {len(judged)} versions that a gate has judged: {'; '.join(said)}."
-    return [Line("History", text)]
-
-
-def _of_update(report: Report, newest: Version) -> list[Line]:
+def of_update(report: Report, newest: Version) -> list[Line]:
+    """Whether the newest version is better than the one before, and what it forgot."""
     if report.measure is None:
         return [Line("Measured", "No version was measured: there were no test data.", OPEN)]
 
@@ -165,7 +116,8 @@ def _on_tests(measure: Measure, newest: Version) -> Line:
     return Line("Forgotten", f"{fallen} of {len(changes)} test sets fell, the most {said}.", BAD)
 
 
-def _of_stream(report: Report, measure: Measure, matrix: Matrix) -> list[Line]:
+def of_stream(measure: Measure, matrix: Matrix) -> list[Line]:
+    """What a stream has learned and what it has forgotten."""
     rows = matrix.rows
     seen = len(rows)
     average = fmean(rows[-1][:seen])
@@ -198,7 +150,8 @@ def _of_stream(report: Report, measure: Measure, matrix: Matrix) -> list[Line]:
     return [result, Line("Forgotten", said, BAD if worst > 0 else PLAIN)]
 
 
-def _shipped(report: Report, newest: Version) -> Line:
+def shipped(report: Report, newest: Version) -> Line:
+    """Whether the newest version is in use, and why not."""
     used = f"version {report.used} is in use" if report.used else "no version is in use"
     if newest.verdict is None:
         if report.used == newest.version:
@@ -217,74 +170,16 @@ def _shipped(report: Report, newest: Version) -> Line:
     return Line(names[outcome], said, tone)
 
 
-def _of_tuning(report: Report) -> Line:
-    tuning = report.tuning
-    assert tuning is not None
-    count = {
-        status: sum(trial.status == status for trial in tuning.trials)
-        for status in (COMPLETED, STOPPED, FAILED)
-    }
-    counted = ", ".join(
-        f"{number} {words}"
-        for number, words in (
-            (count[COMPLETED], "completed"),
-            (count[STOPPED], "stopped early"),
-            (count[FAILED], "failed"),
-        )
-        if number
-    )
-    asked = f"{len(tuning.trials)} trials: {counted or 'none ended yet'}"
-    if tuning.best is None or tuning.best.value is None:
-        return Line("No winner", f"{asked}; none has completed.", BAD)
+def history(report: Report) -> list[Line]:
+    """What gates said of earlier versions, where there are some."""
+    judged = [update for update in report.updates if update.verdict is not None]
+    if len(judged) < FEWEST_JUDGED:
+        return []
 
-    values = ", ".join(f"{key}={value}" for key, value in tuning.best.config.items())
-    said = f"Trial {tuning.best.id} has {tuning.metric} {tuning.best.value:.4g} with {values}"
-    return Line("Best", f"{said}. {asked}.", GOOD)
-
-
-def _of_runs(report: Report) -> list[Line]:
-    metric = shown_metric(report)
-    failed = [run for run in report.runs if run.status == FAILED]
-    lines = []
-    if metric is not None:
-        lines.append(_best_group(report, metric))
-    if failed:
-        why = failed[0].error or "no reason is known"
-        said = f"{len(failed)} of {len(report.runs)} jobs; {failed[0].name}: {why}"
-        lines.append(Line("Failed", said, BAD))
-    said = "Several jobs side by side publish nothing: renate state publish JOB does."
-    if not any(run.rows for run in report.runs):
-        lines.append(Line("Not shipped", said, OPEN))
-
-    return lines
-
-
-def _best_group(report: Report, metric: str) -> Line:
-    groups = groups_of(report, metric)
-    mode = report.measure.mode if report.measure is not None else None
-    means = {name: fmean(values) for name, values in groups.items()}
-    if mode is None or len(means) < 2:
-        said = "; ".join(f"{name}: {mean:.4g}" for name, mean in list(means.items())[:4])
-        return Line(metric, f"{said}.")
-
-    ranked = sorted(means, key=lambda name: means[name], reverse=mode == "max")
-    best, second = ranked[:2]
-    said = (
-        f"{best} has {metric} {_with_spread(groups[best])}, {second} {_with_spread(groups[second])}"
-    )
-    spread = _spread(groups[best]) + _spread(groups[second])
-    runs = len(groups[best])
-    if runs > 1 and abs(means[best] - means[second]) <= spread:
-        return Line("No clear winner", f"{said}: within what seeds differ by.")
-    seeds = f", means of {runs} seeds" if runs > 1 else ", one seed each: chance may decide"
-    return Line("Best", f"{said}{seeds}.", GOOD)
-
-
-def _spread(values: Sequence[float]) -> float:
-    return stdev(values) if len(values) > 1 else 0.0
-
-
-def _with_spread(values: Sequence[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.4g}"
-    return f"{fmean(values):.4g} ± {stdev(values):.2g}"
+    said = []
+    for outcome, words in ((PROMOTE, "promoted"), (HOLD, "held"), (REJECT, "rejected")):
+        own = [each.version for each in judged if each.verdict and each.verdict.outcome == outcome]
+        if own:
+            said.append(f"{len(own)} {words} ({spans(own)})")
+    text = f"Of {len(judged)} versions that a gate has judged: {'; '.join(said)}."
+    return [Line("History", text)]

@@ -36,7 +36,14 @@ LAYERS = [
         "renate.state",
         "renate.problems",
     },
-    {"renate.fitting", "renate.gate", "renate.policy", "renate.shift", "renate.tuning"},
+    {
+        "renate.fitting",
+        "renate.gate",
+        "renate.policy",
+        "renate.report",
+        "renate.shift",
+        "renate.tuning",
+    },
     {"renate.jobs"},
     {"renate.launchers"},
     {"renate.cli", "renate.api", "renate.compat"},
@@ -184,6 +191,8 @@ def test_cloud_and_engines_stay_in_their_rooms(path: Path) -> None:
     found = {m.split(".")[0] for m in imports(path)}
     if not module.startswith("renate.tuning"):
         assert not found & {"syne_tune", "optuna"}
+    if not module.startswith("renate.report"):
+        assert not found & {"matplotlib", "jinja2"}
     if not module.startswith(("renate.launchers.sagemaker", "renate.object_store.credentials")):
         assert not found & {"boto3", "botocore", "sagemaker"}
 
@@ -196,10 +205,12 @@ def test_the_python_api_does_without_the_command_line(path: Path) -> None:
 
 def test_command_line_starts_without_torch() -> None:
     code = (
-        "import sys, renate, renate.cli, renate.cli.overrides, "
-        "renate.launchers.sagemaker.launcher\n"
+        "import sys, renate, renate.cli, renate.cli.overrides, renate.cli.report, "
+        "renate.launchers.sagemaker.launcher, renate.launchers.terminal.pages, "
+        "renate.jobs.reporting.assembled, renate.report.written\n"
         "from renate.launchers.composing.session import register_plugins; register_plugins()\n"
-        "print([m for m in ('torch', 'pytorch_lightning', 'torchmetrics', 'sklearn', 'pyarrow') if "
+        "print([m for m in ('torch', 'pytorch_lightning', 'torchmetrics', 'sklearn', 'pyarrow', 'matplotlib', "
+        "'jinja2') if "
         "m in sys.modules])"
     )
     out = subprocess.run(

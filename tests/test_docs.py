@@ -44,6 +44,7 @@ SLOW = (
     "models",
     "output",
     "predict",
+    "report",
     "tables",
     "text",
 )

@@ -30,6 +30,7 @@ from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
 
 from ..composing.launcher import HydraLauncher, link_latest
+from ..terminal import ends
 from ..terminal.console import command, relative, stdout
 from .engines import engines_for
 from .request import LIMITS, SweepRequest
@@ -93,19 +94,25 @@ class Tuning:
                 raise self.request.refused
             if newest is None or not (nothing := self.base.record.nothing_new):
                 return None
-            stdout().print(in_words(newest.base + 1, self.record.to, nothing), markup=False)
-            return JobResult(COMPLETED, version=newest.version, url=self.record.to)
+            known = JobResult(COMPLETED, version=newest.version, url=self.record.to)
+            self._end(known, [in_words(newest.base + 1, self.record.to, nothing)])
+            return known
 
-        out = stdout()
-        out.print(tuned_in_words(newest.version or 0, self.record.to), markup=False)
+        lines = [tuned_in_words(newest.version or 0, self.record.to)]
         # Named by what it started from, which wasn't this version.
         maker = maker_of(newest, self.folder.parent)
         known = JobResult(COMPLETED)
         if maker is not None:
-            out.print(f"job         {relative(maker.path)}", markup=False)
+            lines.append(f"job         {relative(maker.path)}")
             known = maker.result or known
 
-        return replace(known, status=COMPLETED, version=newest.version, url=self.record.to)
+        known = replace(known, status=COMPLETED, version=newest.version, url=self.record.to)
+        self._end(known, lines)
+        return known
+
+    def _end(self, outcome: JobResult, lines: Sequence[str]) -> None:
+        words = partial(stdout().print, "\n".join(lines), markup=False)
+        ends.of_one(self.launcher.progress, self.record.id, self.folder, outcome, words)
 
     def check(self) -> None:
         """Find out what can be wrong with the tuner, and write nothing."""
@@ -181,9 +188,9 @@ class Tuning:
             pareto=self._pareto(sweep),
         )
         write_json(self.folder / "result.json", outcome.to_json())
-        self.table.end(
-            sweep, best, outcome, again(self.record, self.fixed, self.request.space, best)
-        )
+        winner = again(self.record, self.fixed, self.request.space, best)
+        words = partial(self.table.end, sweep, best, outcome, winner)
+        ends.of_one(self.launcher.progress, self.record.id, self.folder, outcome, words)
 
         return outcome
 
@@ -247,6 +254,7 @@ class Tuning:
             total=self.tuner["max_trials"],
             secondary=list(secondary),
         )
+        self.table.progress = self.launcher.progress
         self.trials = JobTrials(
             self.launcher,
             self.folders.job,

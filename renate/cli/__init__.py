@@ -12,6 +12,7 @@ VERBS = {
     "init": "start a repository of experiments",
     "state": "look at versions, publish, roll back, pin, clean up",
     "jobs": "look at jobs, follow and stop them, here or on SageMaker",
+    "report": "one page with pictures of a state, a job or a sweep",
     "convert": "take over an experiment file of Renate 0.5",
 }
 

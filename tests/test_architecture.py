@@ -38,6 +38,7 @@ LAYERS = [
     },
     {"renate.fitting", "renate.gate", "renate.policy", "renate.shift", "renate.tuning"},
     {"renate.jobs"},
+    {"renate.export"},
     {"renate.launchers"},
     {"renate.cli", "renate.api", "renate.compat"},
     {"renate"},

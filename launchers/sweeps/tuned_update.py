@@ -30,6 +30,7 @@ from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
 
 from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.registering import check_registered, registered, registry_for
 from ..terminal.console import command, relative, stdout
 from .engines import engines_for
 from .request import LIMITS, SweepRequest
@@ -129,6 +130,7 @@ class Tuning:
                 f"new one, which goes on with what tuner.storage={self.tuner['storage']} holds"
             )
 
+        registry_for(config)
         engines = self._engines()  # before anything is written
         if not config.resume or self._is_of_the_past():
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -180,10 +182,12 @@ class Tuning:
             gate=manifest.lineage.get("gate"),
             pareto=self._pareto(sweep),
         )
+        outcome = registered(self.base.config, outcome)
         write_json(self.folder / "result.json", outcome.to_json())
         self.table.end(
             sweep, best, outcome, again(self.record, self.fixed, self.request.space, best)
         )
+        check_registered([outcome])
 
         return outcome
 

@@ -8,6 +8,8 @@ from typing import Any
 from torch import nn
 
 from renate.data.base import Data
+from renate.data.contract.text import FILE as CONTRACT
+from renate.data.contract.text import to_json
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.trained import Trained
 from renate.jobs.context import Job
@@ -107,6 +109,18 @@ def files_carried_on(
         trained = trained.extended((key for file in files for key in file.keys), number)
 
     yield from trained.files()
+    yield from _contract_files(data, saved)
+
+
+def _contract_files(data: Data, saved: Saved | None) -> Iterator[tuple[str, bytes | None]]:
+    """Yield what later data are held against; that of the parent where nothing has changed, also
+    where this update didn't look at it.
+    """
+    before = saved.contract if saved is not None else None
+    kept = data.contract or before
+    if kept is None:
+        return
+    yield CONTRACT, None if kept == before else to_json(kept)
 
 
 def lineage_of(job: Job, data: Data, seconds: float) -> dict[str, Any]:

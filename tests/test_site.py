@@ -26,7 +26,8 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path / "site")]
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr
+    assert "WARNING  -" not in done.stderr
+    assert "WARNING -" not in done.stderr
 
     site = tmp_path / "site"
     for page in site.rglob("*.html"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from renate.errors import ConfigError, RenateError, StateError, nearest
 from renate.export.beside import write_beside
@@ -80,6 +80,7 @@ def export(
     form: str,
     version: int | str | None = None,
     *,
+    model: nn.Module | None = None,
     trust: Sequence[str] = (),
 ) -> Exported:
     """Write a version in a format into a folder that isn't there yet, or is empty.
@@ -89,6 +90,7 @@ def export(
         output: The folder.
         form: One of `FORMATS`.
         version: A number, `latest`, or the name of an alias or a pin; None is the version in use.
+        model: See `renate.load_model`.
         trust: Modules of the user's that the version's config may name.
 
     Raises:
@@ -106,7 +108,7 @@ def export(
 
     state = State(url)
     manifest = manifest_of(state, version)
-    predictor = predictor_of(state, manifest, model=None, trust=trust)
+    predictor = predictor_of(state, manifest, model=model, trust=trust)
     examples = examples_of(state, manifest, predictor)
     source = _source(state, manifest, predictor, examples)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -117,7 +117,7 @@ def rows_as_tensors(kind: str, url: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", MADE)
+@pytest.mark.parametrize("kind", ["numbers", "images", "texts", "number"])
 @pytest.mark.parametrize("form", ["torch_export", "onnx"])
 def test_answers_are_the_versions(
     states: dict[str, str], kind: str, form: str, tmp_path: Path
@@ -163,7 +163,7 @@ print(json.dumps(sorted(with_renate)[:1]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["numbers", "texts", "mixed", "number"])
+@pytest.mark.parametrize("kind", ["texts", "mixed"])
 def test_sagemakers_container_calls_its_script(
     states: dict[str, str], kind: str, tmp_path: Path
 ) -> None:

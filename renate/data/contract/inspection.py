@@ -72,6 +72,7 @@ class Inspection:
         self.rules = rules
         self.where = where
         self.seen: dict[str, Seen] = {}
+        self.strange: dict[str, None] = {}
 
     def look(
         self,
@@ -91,7 +92,15 @@ class Inspection:
         Raises:
             DataError: A value that isn't in the contract, where that fails.
         """
+        if not self.contract.columns or not self.rules:
+            return inputs
+
         views = views_of(inputs, columns, encoder)
+        if not views.keys() & self.contract.columns.keys():
+            # Tensors without names may be continued by columns that have some, or the reverse
+            self.strange |= dict.fromkeys(views)
+            return inputs
+
         for name, wanted in self.contract.columns.items():
             seen = self.seen.setdefault(name, Seen())
             view = views.get(name)
@@ -141,7 +150,15 @@ class Inspection:
         for name, wanted in self.contract.columns.items():
             self._conclude_missing(name, wanted)
         self._fail()
-        return [f"{self.where}: {self._said(name, f)}" for name, f in self._findings()]
+        said = [f"{self.where}: {self._said(name, f)}" for name, f in self._findings()]
+        if self.strange:
+            ours = ", ".join(list(self.strange)[:SHOWN])
+            theirs = ", ".join(list(self.contract.columns)[:SHOWN])
+            said.append(
+                f"{self.where}: of its columns ({ours}) none is in the contract ({theirs}): they "
+                "aren't held against it"
+            )
+        return said
 
     def _conclude_missing(self, name: str, wanted: ColumnContract) -> None:
         seen = self.seen.get(name, Seen())

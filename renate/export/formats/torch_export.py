@@ -38,7 +38,9 @@ def program_of(source: "Source") -> ExportedProgram:
     for name in source.inputs:
         shape: dict[int, Any] = {0: batch}
         if name in source.varying:
-            shape[1] = Dim("length")
+            # At most as many as a network has places for, which the tracer finds; that it didn't
+            # take the length for a constant shows when the export is compared
+            shape[1] = Dim.AUTO
         shapes.append(shape)
 
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """What an update leaves behind, file by file."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -116,11 +117,15 @@ def _contract_files(data: Data, saved: Saved | None) -> Iterator[tuple[str, byte
     """Yield what later data are held against; that of the parent where nothing has changed, also
     where this update didn't look at it.
     """
-    before = saved.contract if saved is not None else None
-    kept = data.contract or before
-    if kept is None:
+    before = saved.manifest.files.get(CONTRACT) if saved is not None else None
+    if data.contract is None:
+        if before is not None:
+            yield CONTRACT, None
         return
-    yield CONTRACT, None if kept == before else to_json(kept)
+
+    raw = to_json(data.contract)
+    is_same = before is not None and before.sha256 == hashlib.sha256(raw).hexdigest()
+    yield CONTRACT, None if is_same else raw
 
 
 def lineage_of(job: Job, data: Data, seconds: float) -> dict[str, Any]:

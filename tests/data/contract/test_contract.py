@@ -112,6 +112,21 @@ def test_images_have_their_shape_and_tensors_their_range() -> None:
     assert float(after.max()) <= 2.0
 
 
+def test_columns_of_other_names_are_not_held_against_it() -> None:
+    """As a state that was begun with tensors may go on with a table."""
+    contract = Contract({"inputs": ColumnContract("tensor", range=(0.0, 1.0))})
+    names = (("a", "number"), ("b", "number"))
+    after, said = inspected(torch.full((3, 2), 9.0), contract, FAIL, names)
+    assert float(after.sum()) == 54
+    assert said == [
+        "data.train: of its columns (a, b) none is in the contract (inputs): they aren't held "
+        "against it"
+    ]
+    partial = Contract({"a": ColumnContract("number"), "c": ColumnContract("number")})
+    with pytest.raises(DataError, match="column 'c' isn't there"):
+        inspected(torch.full((3, 2), 9.0), partial, FAIL, names)
+
+
 def test_missing_shares_are_of_all_rows_looked_at() -> None:
     contract = Contract({"t": ColumnContract("text", missing=0.45)})
     inspection = Inspection(contract, rules_of(missing="warn"), "inputs")

@@ -45,6 +45,7 @@ LAYERS = [
         "renate.tuning",
     },
     {"renate.jobs"},
+    {"renate.export"},
     {"renate.launchers"},
     {"renate.cli", "renate.api", "renate.compat"},
     {"renate"},

@@ -37,6 +37,9 @@ SLOW = (
     *LONG,
     "README",
     "extending",
+    "contract",
+    "tutorial",
+    "export",
     "gate",
     "schedule",
     "simulate",
@@ -79,7 +82,9 @@ def write_files(page: Path, folder: Path) -> None:
     ):
         path = folder / block.partition("\n")[0].removeprefix("# ")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block)
+        name, head, *rest = block.splitlines(keepends=True)
+        # Hydra reads its own lines up to the first that isn't one
+        path.write_text("".join([head, name, *rest] if head.startswith("# @") else [block]))
 
 
 def is_cloud(command: str) -> bool:

@@ -30,6 +30,7 @@ from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
 
 from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.registering import check_registered, registered, registry_for
 from ..terminal import ends
 from ..terminal.console import command, relative, stdout
 from .engines import engines_for
@@ -136,6 +137,7 @@ class Tuning:
                 f"new one, which goes on with what tuner.storage={self.tuner['storage']} holds"
             )
 
+        registry_for(config)
         engines = self._engines()  # before anything is written
         if not config.resume or self._is_of_the_past():
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -187,10 +189,12 @@ class Tuning:
             gate=manifest.lineage.get("gate"),
             pareto=self._pareto(sweep),
         )
+        outcome = registered(self.base.config, outcome)
         write_json(self.folder / "result.json", outcome.to_json())
         winner = again(self.record, self.fixed, self.request.space, best)
         words = partial(self.table.end, sweep, best, outcome, winner)
         ends.of_one(self.launcher.progress, self.record.id, self.folder, outcome, words)
+        check_registered([outcome])
 
         return outcome
 

@@ -58,6 +58,12 @@ def check_values(config: DictConfig) -> None:
             "update it says whether its version is used"
         )
 
+    if config.job.name == "stream" and config.get("publish"):
+        raise ConfigError(
+            "publish: job=stream makes its versions for a benchmark: leave publish out, and take "
+            "one of them to a registry by renate export"
+        )
+
     every = config.trainer.report_every
     if every is not None and (not isinstance(every, int) or every < 1):
         raise ConfigError(

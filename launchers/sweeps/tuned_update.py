@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.directory import JobDirectory, Json, write_json
+from renate.jobs.directory import JobDirectory, write_json
 from renate.jobs.identity.already import (
     came_from,
     in_words,
@@ -38,7 +38,7 @@ from .request import LIMITS, SweepRequest
 from .sweep_table import SweepTable
 from .trial_folders import TrialFolders
 from .trials import JobTrials
-from .winner_command import again
+from .winner import again, pareto
 
 
 class Tuning:
@@ -187,7 +187,7 @@ class Tuning:
             best_trial=best.id,
             best_params=best.config,
             gate=manifest.lineage.get("gate"),
-            pareto=self._pareto(sweep),
+            pareto=pareto(self.record, sweep),
         )
         outcome = registered(self.base.config, outcome)
         write_json(self.folder / "result.json", outcome.to_json())
@@ -197,19 +197,6 @@ class Tuning:
         check_registered([outcome])
 
         return outcome
-
-    def _pareto(self, sweep: Sweep) -> list[Json] | None:
-        """What no other trial beats in all objectives, where there are several."""
-        if not self.record.secondary:
-            return None
-
-        names = [self.record.metric, *self.record.secondary]
-        front: list[Json] = []
-        for trial in sweep.front():
-            values = dict(zip(names, (trial.value, *trial.secondary), strict=True))
-            front.append({"trial": trial.id, "config": trial.config, **values})
-
-        return front
 
     def _is_of_the_past(self) -> bool:
         """Whether the folder holds a finished sweep on data of which nobody knows if they are

@@ -216,6 +216,11 @@ class Source(ABC):
 
         self.take_up(known.encoder)
 
+    def _shares(self, train: Table, test: float, seed: int, training: bool) -> Shares:
+        """What the config says of the split."""
+        ends = tuple(self.ends(train)) if self.ends is not None else ()
+        return Shares(test, self.val_size, derive(seed, "validation"), training, ends)
+
     def load(
         self,
         *,
@@ -254,8 +259,7 @@ class Source(ABC):
         fitted, new, said = problem_of(targets, known.problem if known else None, problem)
         notes += said
 
-        ends = tuple(self.ends(train)) if self.ends is not None else ()
-        asked = Shares(fraction, self.val_size, derive(seed, "validation"), training, ends)
+        asked = self._shares(train, fraction, seed, training)
         before = (known.split if known else None, self.trained)
         split, hashes, rows, said = split_of(train, fitted, new, asked, *before, self.first)
         notes += said
@@ -268,6 +272,7 @@ class Source(ABC):
                 self.encoder.fit(take(train.inputs, trained))
             train, tests, inputs, said = checked(train, tests, self.encoder, self.known)
             notes += said
+        fitted.take_encoder(self.encoder)
 
         columns = columns_of(train, fitted, "data.train")
         measured = {name: columns_of(table, fitted, key_of(name)) for name, table in tests.items()}

@@ -44,10 +44,10 @@ class SI(HoldsWeights):
         """
         check_precision(trained(model).values(), "updater=si")
         for parameter, anchor in zip(
-            trained(model).values(), self.anchors.weights.tensors(), strict=True
+            trained(model).values(), self.anchors.weights.tensors(model), strict=True
         ):
             anchor.copy_(parameter)
-        for summed in self.path.tensors():
+        for summed in self.path.tensors(model):
             summed.zero_()
 
     @torch.no_grad()
@@ -64,7 +64,7 @@ class SI(HoldsWeights):
     @torch.no_grad()
     def after_step(self, model: nn.Module) -> None:
         """Add up what each weight's step lowered the loss by."""
-        steps = zip(trained(model).values(), self._before, self.path.tensors(), strict=True)
+        steps = zip(trained(model).values(), self._before, self.path.tensors(model), strict=True)
         for parameter, (before, gradient), summed in steps:
             summed.addcmul_(gradient, parameter - before, value=-1)
 
@@ -72,8 +72,8 @@ class SI(HoldsWeights):
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Add what each weight did for the new data, and drop anchor here."""
         found = []
-        anchors = self.anchors.weights.tensors()
-        ways = zip(trained(model).values(), anchors, self.path.tensors(), strict=True)
+        anchors = self.anchors.weights.tensors(model)
+        ways = zip(trained(model).values(), anchors, self.path.tensors(model), strict=True)
         for parameter, begun, summed in ways:
             importance = summed / ((parameter - begun).square() + self.xi)
             found.append(importance.clamp(min=0))

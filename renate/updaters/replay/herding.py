@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from renate.data.batch import Columns
 from renate.errors import ConfigError
 from renate.memory.store.memory import Memory
 from renate.problems.base import Label
+from renate.updaters.base import Updater
+from renate.updaters.shared.features import directions_of
+from renate.updaters.shared.passes import seen_as
 
 
 def herded(features: Tensor, count: int) -> Tensor:
@@ -77,3 +82,23 @@ def check_exemplars(memory: Memory, known: Tensor, labels: Sequence[Label]) -> N
             f"{int(lacking.sum())} classes that its model knows, as {first!r}: give examples of "
             "them in data.train too, take updater=lwf, or start a new state"
         )
+
+
+def directions_in(updater: Updater, model: nn.Module, columns: Columns) -> Tensor:
+    """Return the features of examples as they are measured, each of length 1, float32 [N, D] on the
+    CPU; see `seen_as` and `directions_of`.
+    """
+    outputs = updater.problem.outputs
+    return seen_as(updater, model, columns, lambda b: directions_of(model, b.inputs, outputs))
+
+
+def class_means(features: Tensor, targets: Tensor, classes: int) -> Tensor:
+    """Return the direction of each class's mean, [K, D], 0 where there is no example of it.
+
+    Args:
+        features: Of exemplars, [N, D].
+        targets: Their classes, [N].
+        classes: K.
+    """
+    sums = features.new_zeros(classes, features.shape[1])
+    return F.normalize(sums.index_add_(0, targets.to(features.device), features), dim=1)

@@ -8,12 +8,7 @@ from renate.data.batch import Batch, Columns, select
 from renate.data.items.served import read_all
 from renate.data.model_inputs import ModelInputs
 from renate.updaters.base import Updater
-from renate.updaters.replay.herding import (
-    check_exemplars,
-    class_means,
-    directions_in,
-    herded_by_class,
-)
+from renate.updaters.replay import herding
 from renate.updaters.shared.distillation import Teacher, shares_of_classes
 from renate.updaters.shared.features import directions_of, head_of
 from renate.updaters.shared.passes import both, check_alone
@@ -74,7 +69,7 @@ class ICaRL(Updater):
         self.old = self.seen & ~self.new
         if self.taken_over is not None:
             known = self.taken_over.to(self.new.device) & ~self.new
-            check_exemplars(self.memory, known, self.problem.labels)
+            herding.check_exemplars(self.memory, known, self.problem.labels)
         self.teacher = Teacher(model) if bool(self.old.any()) else None
 
         return both(data, self.memory.columns()) if len(self.memory) else data
@@ -98,17 +93,19 @@ class ICaRL(Updater):
         self.teacher = None
         self.seen |= self.new
         data = read_all(data)
-        features = directions_in(self, model, data)
+        features = herding.directions_in(self, model, data)
         most = len(features)
         if self.memory.capacity is not None:
             most = -(-self.memory.capacity // int(self.seen.sum()))
 
-        self.memory.add_columns(select(data, herded_by_class(features, data["targets"], most)))
+        self.memory.add_columns(
+            select(data, herding.herded_by_class(features, data["targets"], most))
+        )
         self.means.zero_()
         if len(self.memory):
             exemplars = self.memory.columns()
-            features = directions_in(self, model, exemplars)
-            self.means.copy_(class_means(features, exemplars["targets"], len(self.seen)))
+            features = herding.directions_in(self, model, exemplars)
+            self.means.copy_(herding.class_means(features, exemplars["targets"], len(self.seen)))
         self.by_means = True
 
     def predict(self, model: nn.Module, inputs: ModelInputs) -> Tensor:

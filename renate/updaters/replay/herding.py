@@ -84,6 +84,16 @@ def check_exemplars(memory: Memory, known: Tensor, labels: Sequence[Label]) -> N
         )
 
 
+def exemplars_among(features: Tensor, targets: Tensor, memory: Memory, classes: int) -> Tensor:
+    """Return the rows of those examples that a memory is offered, see `herded_by_class`: of each
+    class as many as it has room for, of so many classes.
+    """
+    most = len(features)
+    if memory.capacity is not None:
+        most = -(-memory.capacity // classes)
+    return herded_by_class(features, targets, most)
+
+
 def directions_in(updater: Updater, model: nn.Module, columns: Columns) -> Tensor:
     """Return the features of examples as they are measured, each of length 1, float32 [N, D] on the
     CPU; see `seen_as` and `directions_of`.

@@ -94,13 +94,9 @@ class ICaRL(Updater):
         self.seen |= self.new
         data = read_all(data)
         features = herding.directions_in(self, model, data)
-        most = len(features)
-        if self.memory.capacity is not None:
-            most = -(-self.memory.capacity // int(self.seen.sum()))
-
-        self.memory.add_columns(
-            select(data, herding.herded_by_class(features, data["targets"], most))
-        )
+        targets = data["targets"]
+        best = herding.exemplars_among(features, targets, self.memory, int(self.seen.sum()))
+        self.memory.add_columns(select(data, best))
         self.means.zero_()
         if len(self.memory):
             exemplars = self.memory.columns()

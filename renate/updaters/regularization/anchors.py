@@ -1,6 +1,6 @@
 """Weights that were right for earlier data, and how much each of them mattered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +24,9 @@ class LikeParameters(nn.Module):
         for name, parameter in trained(model).items():
             self.register_buffer(slot(name), make(parameter.detach()))
 
-    def tensors(self, model: nn.Module) -> list[Tensor]:
-        """Return those of the parameters that are trained, in their order."""
-        return [self.get_buffer(slot(name)) for name in trained(model)]
+    def tensors(self, names: Iterable[str]) -> list[Tensor]:
+        """Return those of parameters, by their names in the model."""
+        return [self.get_buffer(slot(name)) for name in names]
 
     def follow(self, kept: dict[str, Tensor], prefix: str) -> None:
         """Make room for tensors of parameters that were trained before and are frozen now, and let
@@ -96,9 +96,9 @@ class Anchors(nn.Module):
             anchor.copy_(parameter)
 
     def _triples(self, model: nn.Module) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
-        anchors = self.weights.tensors(model)
-        parameters = trained(model).values()
-        return [*zip(parameters, anchors, self.importance.tensors(model), strict=True)]
+        found = trained(model)
+        anchors = self.weights.tensors(found)
+        return [*zip(found.values(), anchors, self.importance.tensors(found), strict=True)]
 
 
 class HoldsWeights(Updater):

@@ -84,16 +84,6 @@ def check_exemplars(memory: Memory, known: Tensor, labels: Sequence[Label]) -> N
         )
 
 
-def exemplars_among(features: Tensor, targets: Tensor, memory: Memory, classes: int) -> Tensor:
-    """Return the rows of those examples that a memory is offered, see `herded_by_class`: of each
-    class as many as it has room for, of so many classes.
-    """
-    most = len(features)
-    if memory.capacity is not None:
-        most = -(-memory.capacity // classes)
-    return herded_by_class(features, targets, most)
-
-
 def directions_in(updater: Updater, model: nn.Module, columns: Columns) -> Tensor:
     """Return the features of examples as they are measured, each of length 1, float32 [N, D] on the
     CPU; see `seen_as` and `directions_of`.
@@ -102,13 +92,27 @@ def directions_in(updater: Updater, model: nn.Module, columns: Columns) -> Tenso
     return seen_as(updater, model, columns, lambda b: directions_of(model, b.inputs, outputs))
 
 
-def class_means(features: Tensor, targets: Tensor, classes: int) -> Tensor:
-    """Return the direction of each class's mean, [K, D], 0 where there is no example of it.
+def exemplars_among(updater: Updater, model: nn.Module, data: Columns, classes: int) -> Tensor:
+    """Return the rows of new examples that an updater's memory is offered, see `herded_by_class`.
 
     Args:
-        features: Of exemplars, [N, D].
-        targets: Their classes, [N].
-        classes: K.
+        updater: Whose.
+        model: Gives the features.
+        data: The new examples.
+        classes: How many the memory has room for; of each as many examples as of another.
     """
-    sums = features.new_zeros(classes, features.shape[1])
-    return F.normalize(sums.index_add_(0, targets.to(features.device), features), dim=1)
+    features = directions_in(updater, model, data)
+    most = len(features)
+    if updater.memory.capacity is not None:
+        most = -(-updater.memory.capacity // classes)
+    return herded_by_class(features, data["targets"], most)
+
+
+def exemplar_means(updater: Updater, model: nn.Module) -> Tensor:
+    """Return the direction of the mean of each class's examples in an updater's memory, [K, D], 0
+    where there is none.
+    """
+    exemplars = updater.memory.columns()
+    features = directions_in(updater, model, exemplars)
+    sums = features.new_zeros(updater.problem.outputs, features.shape[1])
+    return F.normalize(sums.index_add_(0, exemplars["targets"], features), dim=1)

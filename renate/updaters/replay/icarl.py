@@ -8,7 +8,7 @@ from renate.data.batch import Batch, Columns, select
 from renate.data.items.served import read_all
 from renate.data.model_inputs import ModelInputs
 from renate.updaters.base import Updater
-from renate.updaters.replay import herding
+from renate.updaters.replay.herding import check_exemplars, exemplar_means, exemplars_among
 from renate.updaters.shared.distillation import Teacher, shares_of_classes
 from renate.updaters.shared.features import directions_of, head_of
 from renate.updaters.shared.passes import both, check_alone
@@ -69,7 +69,7 @@ class ICaRL(Updater):
         self.old = self.seen & ~self.new
         if self.taken_over is not None:
             known = self.taken_over.to(self.new.device) & ~self.new
-            herding.check_exemplars(self.memory, known, self.problem.labels)
+            check_exemplars(self.memory, known, self.problem.labels)
         self.teacher = Teacher(model) if bool(self.old.any()) else None
 
         return both(data, self.memory.columns()) if len(self.memory) else data
@@ -93,15 +93,11 @@ class ICaRL(Updater):
         self.teacher = None
         self.seen |= self.new
         data = read_all(data)
-        features = herding.directions_in(self, model, data)
-        targets = data["targets"]
-        best = herding.exemplars_among(features, targets, self.memory, int(self.seen.sum()))
+        best = exemplars_among(self, model, data, int(self.seen.sum()))
         self.memory.add_columns(select(data, best))
         self.means.zero_()
         if len(self.memory):
-            exemplars = self.memory.columns()
-            features = herding.directions_in(self, model, exemplars)
-            self.means.copy_(herding.class_means(features, exemplars["targets"], len(self.seen)))
+            self.means.copy_(exemplar_means(self, model))
         self.by_means = True
 
     def predict(self, model: nn.Module, inputs: ModelInputs) -> Tensor:

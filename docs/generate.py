@@ -107,12 +107,19 @@ def updaters() -> str:
             f"`{path.stem}`",
             text.replace("|", "\\|"),
             paper_in(text),
-            ", ".join(updater.problems) or "any",
+            problems_of(updater),
             memory,
             ", ".join(f"`{key}: {value}`" for key, value in node.items()) or "–",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def problems_of(updater: type[Updater]) -> str:
+    """What an updater learns."""
+    if updater.problems:
+        return ", ".join(updater.problems)
+    return "any" if updater.generates else "any but next_token"
 
 
 def paper_in(text: str) -> str:

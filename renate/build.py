@@ -45,6 +45,7 @@ FROM_STATE = (
     "renate.data.tables.standardize.",
     "renate.data.tables.encoding.encoder.",
     "renate.data.text.encoder.",
+    "renate.data.text.prompt_encoder.",
     "renate.problems.",
     "torch.nn.",
 )

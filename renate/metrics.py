@@ -186,6 +186,23 @@ def negative_flip_rate(old: "Tensor", new: "Tensor", targets: "Tensor") -> float
     return flips(old == targets, new == targets)["negative_flip_rate"]
 
 
+def exact_matches(outputs: "Tensor", targets: "Tensor", end: int) -> "Tensor":
+    """Return which answers a causal language model generates greedily, token by token, bool [B].
+
+    As long as all tokens so far are the answer's, the next one generated is the largest logit after
+    the answer's own tokens; so the whole is the answer if each of these is, its end included. No
+    answer that was cut before its end is matched.
+
+    Args:
+        outputs: Logits [B, V, A] of each place of the answers, after the answers' own tokens.
+        targets: Ids of the answers' tokens [B, A]; below 0 behind their ends.
+        end: The id of the token that ends an answer.
+    """
+    counted = targets >= 0
+    right = (outputs.argmax(1) == targets) | ~counted
+    return right.all(1) & ((targets == end) & counted).any(1)
+
+
 def mask_logits(logits: "Tensor", classes: Sequence[int]) -> "Tensor":
     """Return logits [B, C] with every class but `classes` at -inf: task-incremental prediction."""
     import torch

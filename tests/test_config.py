@@ -42,6 +42,7 @@ NEEDS = {
         "output=predicted.parquet",
     ],
     ("memory", "gradient_diverse"): ["updater=gss"],
+    ("data", "prompts"): ["data.train=new.parquet", "data.prompt=text", "data.target=label"],
     ("data", "text"): ["data.train=new.parquet", "data.text=text", "data.target=label"],
     ("data", "hf"): ["data.name=./somewhere"],
     ("data", "image_folder"): ["data.train=photos"],

@@ -217,6 +217,11 @@ class Source(ABC):
             measured = {n: each | self.marker(tests[n], key_of(n)) for n, each in measured.items()}
         return columns, measured
 
+    def _shares(self, train: Table, test: float, seed: int, training: bool) -> Shares:
+        """What the config says of the split."""
+        ends = tuple(self.ends(train)) if self.ends is not None else ()
+        return Shares(test, self.val_size, derive(seed, "validation"), training, ends)
+
     def load(
         self,
         *,
@@ -256,8 +261,7 @@ class Source(ABC):
         fitted, new, said = problem_of(targets, known.problem if known else None, problem)
         notes += said
 
-        ends = tuple(self.ends(train)) if self.ends is not None else ()
-        asked = Shares(fraction, self.val_size, derive(seed, "validation"), training, ends)
+        asked = self._shares(train, fraction, seed, training)
         before = (known.split if known else None, self.trained)
         split, hashes, rows, said = split_of(train, fitted, new, asked, *before, self.first)
         notes += said
@@ -272,6 +276,7 @@ class Source(ABC):
                 self.encoder.fit(take(train.inputs, trained))
             train, tests, inputs, said = checked(train, tests, self.encoder, self.known)
             notes += said
+        fitted.take_encoder(self.encoder)
 
         columns, measured = self._columns(train, tests, fitted)
         if fraction:

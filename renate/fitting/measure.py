@@ -125,13 +125,16 @@ class Measure:
             metric.to(device).reset()
 
         rows = length(columns)
+        terms = 0
         counted: list[Tensor] = []
         right = {name: Share() for name in self.parts}
         each: list[Tensor] = []
         every = range(self.problem.classes if self.notes_answers else 0)
         counter = AnswerCounter(self.problem, self.outputs)
         for logits, targets in self._predictions(model, updater, columns):
-            loss += self.criterion(logits, targets) * len(targets)
+            count = self.problem.terms(targets)
+            loss += self.criterion(logits, targets) * count
+            terms += count
             answers = self.problem.scored(widened(logits))
             truths = self.problem.truths(targets)
             counted += self._label_counts(truths)
@@ -148,7 +151,7 @@ class Measure:
         self.right = torch.cat(each) if each else None
         self.counted = counter.counts()
         result = self._computed(counted, rows)
-        result["loss"] = float(loss) / rows
+        result["loss"] = float(loss) / terms
         shares = {name: share.value for name, share in right.items()}
         result |= {f"accuracy/{name}": v for name, v in shares.items() if v is not None}
         if classes is not None:

@@ -52,6 +52,7 @@ def begun(
     checkpoint: str | None,
     architecture: Mapping[str, Any],
     kept: Mapping[str, Any] | None,
+    auto: str = "AutoModel",
     **sizes: Any,
 ) -> tuple[Any, dict[str, Any]]:
     """Make the encoder that a model's settings ask for.
@@ -61,6 +62,7 @@ def begun(
         architecture: See `of_architecture`, with `sizes`.
         kept: A checkpoint's architecture as a version keeps it, which needs no files; it comes
             before the others.
+        auto: The class of transformers' that makes it.
         **sizes: What the data say of an encoder with random weights.
 
     Returns:
@@ -70,19 +72,22 @@ def begun(
         ConfigError: There is no such architecture or checkpoint.
     """
     if kept is not None:
-        return of_architecture(kept), {}
+        return of_architecture(kept, auto), {}
     if checkpoint is None:
-        return of_architecture(architecture, **sizes), {}
+        return of_architecture(architecture, auto, **sizes), {}
 
-    encoder: Any = of_checkpoint(checkpoint)
+    encoder: Any = of_checkpoint(checkpoint, auto)
     return encoder, {"config": plain(encoder.config.to_dict())}
 
 
-def of_architecture(architecture: Mapping[str, Any], **sizes: Any) -> nn.Module:
+def of_architecture(
+    architecture: Mapping[str, Any], auto: str = "AutoModel", **sizes: Any
+) -> nn.Module:
     """Make an encoder with random weights.
 
     Args:
         architecture: `model_type`, as transformers knows it, and what its config takes.
+        auto: The class of transformers' that makes it.
         **sizes: More of the same.
 
     Raises:
@@ -107,10 +112,11 @@ def of_architecture(architecture: Mapping[str, Any], **sizes: Any) -> nn.Module:
 
     made = transformers.AutoConfig.for_model(kind, **(given | sizes))
     with _quiet(transformers):
-        return _bare(transformers.AutoModel.from_config(made, attn_implementation="sdpa"))
+        maker = getattr(transformers, auto)
+        return _bare(maker.from_config(made, attn_implementation="sdpa"))
 
 
-def of_checkpoint(name: str) -> nn.Module:
+def of_checkpoint(name: str, auto: str = "AutoModel") -> nn.Module:
     """Make an encoder with the weights of a folder, or of a name of the Hub.
 
     Raises:
@@ -119,7 +125,7 @@ def of_checkpoint(name: str) -> nn.Module:
     transformers = load("transformers", "hf", f"model.checkpoint={name}")
     try:
         with _quiet(transformers):
-            model, found = transformers.AutoModel.from_pretrained(
+            model, found = getattr(transformers, auto).from_pretrained(
                 name,
                 trust_remote_code=False,
                 attn_implementation="sdpa",
@@ -142,6 +148,30 @@ def of_checkpoint(name: str) -> nn.Module:
         )
 
     return _bare(model)
+
+
+def check_tokens(network: Any, checkpoint: str | None, vocab_size: int, max_length: int) -> None:
+    """Return if the tokenizer's ids and lengths are those of a network of transformers.
+
+    Raises:
+        ConfigError: They aren't.
+    """
+    rows = network.get_input_embeddings().num_embeddings
+    if not rows - SPARE <= vocab_size <= rows:
+        raise ConfigError(
+            f"model.checkpoint={checkpoint} has {rows:,} tokens, the tokenizer {vocab_size:,}: "
+            f"data.tokenizer={checkpoint} takes its own"
+        )
+
+    longest = getattr(network.config, "max_position_embeddings", None) or max_length
+    # RoBERTa's count begins behind the id of padding, and its 512 places are called 514
+    if longest % 2**7 == 2 and checkpoint is not None:
+        longest -= 2
+    if max_length > longest:
+        raise ConfigError(
+            f"data.max_length={max_length}: model.checkpoint={checkpoint} takes {longest} "
+            "tokens at most"
+        )
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:

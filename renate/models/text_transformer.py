@@ -7,8 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from renate.data.model_inputs import ModelInputs
-from renate.errors import ConfigError
-from renate.models.encoders import SPARE, begun, check_pooling
+from renate.models.encoders import begun, check_pooling, check_tokens
 from renate.models.prompting.pooled import PooledEncoder
 from renate.models.texts import ids_of, mask_of
 
@@ -57,33 +56,9 @@ class TextTransformer(PooledEncoder):
             max_position_embeddings=max_length + padding_id + 1,
             pad_token_id=padding_id,
         )
-        self._check(checkpoint, vocab_size, max_length)
+        check_tokens(self.encoder, checkpoint, vocab_size, max_length)
         self.takes_types = "token_type_ids" in inspect.signature(self.encoder.forward).parameters
         self.head = nn.Linear(self.encoder.config.hidden_size, num_classes)
-
-    def _check(self, checkpoint: str | None, vocab_size: int, max_length: int) -> None:
-        """Check that the tokenizer's ids and lengths are those of the encoder.
-
-        Raises:
-            ConfigError: They aren't.
-        """
-        made = self.encoder.config
-        rows = self.encoder.get_input_embeddings().num_embeddings
-        if not rows - SPARE <= vocab_size <= rows:
-            raise ConfigError(
-                f"model.checkpoint={checkpoint} has {rows:,} tokens, the tokenizer {vocab_size:,}: "
-                f"data.tokenizer={checkpoint} takes its own"
-            )
-
-        longest = getattr(made, "max_position_embeddings", None) or max_length
-        # RoBERTa's count begins behind the id of padding, and its 512 places are called 514
-        if longest % 2**7 == 2 and checkpoint is not None:
-            longest -= 2
-        if max_length > longest:
-            raise ConfigError(
-                f"data.max_length={max_length}: model.checkpoint={checkpoint} takes {longest} "
-                "tokens at most"
-            )
 
     def arguments(self, inputs: ModelInputs) -> tuple[dict[str, Tensor], Tensor]:
         """Return what the encoder takes of `ids` [B, L], `ids_lengths` [B] and, of pairs, `types`

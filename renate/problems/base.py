@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from renate.data.kept.encoders import Encoder
+
     Array = np.ndarray[Any, Any]
 
 Label = int | str
@@ -49,6 +51,8 @@ class Problem(ABC):
         refused: Where losses and metrics stand that would take outputs and targets of this problem
             for something else and give a number all the same.
         is_right_or_wrong: Whether each answer is the one or the other, so that it is graded 1 or 0.
+        generates: Whether answers are texts that a model generates, of which the inputs hold those
+            that it is trained on.
         labels: What each output stands for, in order; empty until `fit` or `restore`.
     """
 
@@ -58,6 +62,7 @@ class Problem(ABC):
     mode: ClassVar[str]
     refused: ClassVar[tuple[str, ...]] = ()
     is_right_or_wrong: ClassVar[bool] = False
+    generates: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.labels: list[Label] = []
@@ -76,6 +81,18 @@ class Problem(ABC):
     def outputs(self) -> int:
         """How many outputs the model needs."""
         return len(self.labels)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one example's outputs."""
+        return (self.outputs,)
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Shape of one encoded target."""
+        if self.classes:
+            return ()
+        return (self.outputs,)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -114,6 +131,13 @@ class Problem(ABC):
         new = [label for label in found if label not in known]
         self.labels = self.labels + new
         return new
+
+    def take_encoder(self, encoder: "Encoder | None") -> None:  # noqa: B027
+        """Called once the inputs' encoder is fitted or restored, before any target is encoded.
+
+        Args:
+            encoder: The source's; None where it has none.
+        """
 
     @abstractmethod
     def encode(self, targets: Targets) -> "Array":
@@ -172,6 +196,10 @@ class Problem(ABC):
         """
         errors = (self.answers(outputs) - self.truths(targets)).abs()
         return -errors.reshape(len(errors), -1).mean(1)
+
+    def terms(self, targets: "Tensor") -> int:
+        """Return how many terms the criterion's mean has for these encoded targets."""
+        return len(targets)
 
     def counts(self, truths: "Tensor") -> "Tensor | None":
         """Return how many examples each label has, int64 [K]; None where that has no meaning."""

@@ -34,6 +34,8 @@ class Updater(nn.Module, ABC):
         fields: Per-example values besides inputs and targets that the updater keeps in the memory.
         weighs: Whether `loss` takes examples' weights into account (`data.weight`), as
             `mean_loss` does.
+        generates: Whether it can learn texts that are generated, whose outputs are [B, K, L]:
+            `problem=next_token`.
         problems: The options of conf/problem that it can learn, and what is derived from them;
             empty where it learns any.
     """
@@ -45,6 +47,7 @@ class Updater(nn.Module, ABC):
     test_transform: Callable[[Columns], Batch] | None = None
     fields: ClassVar[tuple[str, ...]] = ()
     weighs: ClassVar[bool] = False
+    generates: ClassVar[bool] = False
     problems: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

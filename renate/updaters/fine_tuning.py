@@ -10,6 +10,7 @@ class FineTuning(Updater):
     """Train on the new data alone."""
 
     weighs = True
+    generates = True
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the criterion of the batch, a scalar; the memory has no part."""

@@ -176,13 +176,13 @@ def test_a_last_row_joins_the_batch_before(rows: int, sizes: list[int]) -> None:
 )
 def test_what_no_update_can_use_is_refused_before_it(model: nn.Module, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        probe(model, updater(), BatchTransform()(COLUMNS), 3)
+        probe(model, updater(), BatchTransform()(COLUMNS), (3,))
 
 
 def test_a_probe_leaves_everything_as_it_was() -> None:
     model = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 3))
     before = torch.get_rng_state()
-    probe(model, updater(), BatchTransform()(COLUMNS), 3)
+    probe(model, updater(), BatchTransform()(COLUMNS), (3,))
     assert torch.equal(before, torch.get_rng_state())
     assert all(part.training for part in model.modules())
 
@@ -191,7 +191,7 @@ def test_weights_of_a_loss_must_be_as_many_as_labels() -> None:
     made = updater()
     made.criterion = nn.CrossEntropyLoss(weight=torch.ones(2))
     with pytest.raises(ConfigError, match=r"loss\.weight has 2 values, the data 3 labels"):
-        probe(nn.Linear(4, 3), made, BatchTransform()(COLUMNS), 3)
+        probe(nn.Linear(4, 3), made, BatchTransform()(COLUMNS), (3,))
 
 
 def test_lazy_modules_take_their_shapes() -> None:

@@ -79,7 +79,7 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
     check_weights(updater, memory, chunk.train, job.config["transform"].get("mix"))
     updater.test_transform = transform(job, "test", device)
     updater.rebuild = lambda: made_anew(job, node, example.inputs)
-    probe(model, updater, example, data.problem.outputs)
+    probe(model, updater, example, data.problem.output_shape)
     # A model that was built by another's files says how to build it without them
     kept = node | getattr(model, "kept", {})
     return Learning(number, device, kept, model, updater, memory, example)

@@ -11,6 +11,11 @@ def check_problem(updater: Updater, problem: Problem) -> None:
     Raises:
         ConfigError: It doesn't.
     """
+    if problem.generates and not updater.generates:
+        raise ConfigError(
+            f"problem={problem.name}: {type(updater).__name__} doesn't learn texts that are "
+            "generated; those that do set `generates`, as updater=er, lora, o_lora and joint"
+        )
     if not updater.problems:
         return
 

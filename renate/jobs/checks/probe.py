@@ -55,17 +55,17 @@ def materialise(model: nn.Module, inputs: ModelInputs) -> nn.Module:
     return model
 
 
-def probe(model: nn.Module, updater: Updater, batch: Batch, outputs: int) -> None:
+def probe(model: nn.Module, updater: Updater, batch: Batch, outputs: tuple[int, ...]) -> None:
     """Compute a loss of a few examples, which leaves modes, buffers and generators as they were.
 
     Args:
         model: Moved to where the batch is.
         updater: Says how outputs are predicted; its criterion is tried.
         batch: A few examples.
-        outputs: How many are needed.
+        outputs: The shape that those of an example need.
 
     Raises:
-        ConfigError: The outputs aren't of shape [B, outputs], the loss can't take them, or a tensor
+        ConfigError: The outputs aren't of that shape, the loss can't take them, or a tensor
             can't be kept.
     """
     _check_kept({"model": model, "updater": updater})
@@ -83,9 +83,10 @@ def probe(model: nn.Module, updater: Updater, batch: Batch, outputs: int) -> Non
         set_generators(before)
 
 
-def _check_logits(logits: Any, rows: int, outputs: int) -> None:
+def _check_logits(logits: Any, rows: int, outputs: tuple[int, ...]) -> None:
+    shape = ", ".join(map(str, outputs))
     expected = (
-        f"expected outputs of shape [B, {outputs}], one per label, or number, that the data has"
+        f"expected outputs of shape [B, {shape}], one per label, or number, that the data has"
     )
     if not isinstance(logits, Tensor):
         found = type(logits).__name__
@@ -96,7 +97,7 @@ def _check_logits(logits: Any, rows: int, outputs: int) -> None:
             "its name or its place"
         )
 
-    if tuple(logits.shape) != (rows, outputs):
+    if tuple(logits.shape) != (rows, *outputs):
         raise ConfigError(
             f"model: forward gives {list(logits.shape)} for {rows} examples, {expected}: "
             "give the last layer that many outputs"

@@ -22,7 +22,7 @@ def check_outputs(outputs: Tensor, first: int = 0) -> None:
     Raises:
         JobError: They don't.
     """
-    odd = (outputs.isnan() | outputs.isposinf()).any(1)
+    odd = (outputs.isnan() | outputs.isposinf()).flatten(1).any(1)
     if bool(odd.any()):
         raise JobError(
             f"row {first + int(odd.nonzero()[0])} of the inputs (the first is 0): the model's "

@@ -81,6 +81,7 @@ def predictor_of(
     assert manifest.version is not None
 
     feed = _feed_of(state, manifest, deploy, where, trust)
+    problem.take_encoder(feed.encoder)
 
     made = Predictor(model, updater, transform, problem, manifest.version, feed)
     made.contract = contract_of(state, manifest)

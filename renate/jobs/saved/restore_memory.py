@@ -70,10 +70,10 @@ def _check_targets(memory: Memory, problem: Problem) -> None:
 
     classes = problem.classes
 
-    if targets is not None and not classes and tuple(targets.shape[1:]) != (problem.outputs,):
+    if targets is not None and not classes and tuple(targets.shape[1:]) != problem.target_shape:
         raise CorruptError(
-            f"the memory holds targets of shape {list(targets.shape[1:])}, the state has "
-            f"{problem.outputs} outputs: "
+            f"the memory holds targets of shape {list(targets.shape[1:])}, the state's are "
+            f"{list(problem.target_shape)}: "
             "bring it back from a copy"
         )
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
+import torch
 from torch import nn
 
 from renate.errors import ConfigError, nearest
@@ -57,10 +59,26 @@ def layers_to_adapt(
     return chosen
 
 
+def shape_of(layer: nn.Module) -> torch.Size:
+    """Return the shape of a layer's weight as that of the change: [out, in], or [out, in, height,
+    width].
+    """
+    weight: Any = layer.weight
+    if _is_transposed(layer):
+        return torch.Size(weight.shape[::-1])
+    return torch.Size(weight.shape)
+
+
 def _fits(layer: nn.Module) -> bool:
     if isinstance(layer, nn.Conv2d):
         return layer.groups == 1
-    return isinstance(layer, nn.Linear)
+    return isinstance(layer, nn.Linear) or _is_transposed(layer)
+
+
+def _is_transposed(layer: nn.Module) -> bool:
+    """Whether it is GPT-2's linear layer, whose weight is [in, out]."""
+    kind = type(layer)
+    return (kind.__module__, kind.__qualname__) == ("transformers.pytorch_utils", "Conv1D")
 
 
 def _is_named(name: str, pattern: str) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns
 from renate.extras import load
 from renate.updaters.adapters.injected import inject, join
-from renate.updaters.adapters.layers import layers_to_adapt
+from renate.updaters.adapters.layers import layers_to_adapt, shape_of
 from renate.updaters.base import Updater
 from renate.updaters.shared.bounds import at_least_0, at_least_1, count
 from renate.updaters.shared.features import head_of
@@ -33,6 +33,7 @@ class LowRank(Updater):
     """
 
     weighs = True
+    generates = True
 
     def __init__(
         self,
@@ -66,8 +67,7 @@ class LowRank(Updater):
         found = layers_to_adapt(model, self.problem.outputs, self.layers)
         self.names = tuple(found)
         for name, layer in found.items():
-            weight: Any = layer.weight
-            self.make_room(name, weight.shape)
+            self.make_room(name, shape_of(layer))
 
     @abstractmethod
     def make_room(self, name: str, shape: torch.Size) -> None:

@@ -1,7 +1,5 @@
 """All of Renate's kinds of replay at once."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,43 +8,11 @@ from torch import Tensor, nn
 from renate.data.batch import Batch, Columns
 from renate.updaters.distillation.pooled_features import FIELD, PooledFeatures, check_pooling
 from renate.updaters.distillation.shrink import Shrinking, shrink_and_perturb
+from renate.updaters.distillation.terms import CLSTerm, DERTerms, PODTerm
 from renate.updaters.shared.averages import AveragedCopy
 from renate.updaters.shared.distillation import better_of
 from renate.updaters.shared.logits import KeepsLogits
 from renate.updaters.shared.weights import Weighted, replay_count
-
-
-@dataclass(frozen=True)
-class DERTerms:
-    """The weights of staying close to stored logits (alpha) and of predicting stored targets
-    (beta).
-    """
-
-    alpha: float
-    beta: float
-
-
-@dataclass(frozen=True)
-class PODTerm:
-    """The weight of staying close to stored features (alpha), and which, as of pod_er."""
-
-    alpha: float
-    modules: Sequence[str] | None
-    pooling: str
-    normalize: bool
-
-
-@dataclass(frozen=True)
-class CLSTerm:
-    """The weight of staying close to the better of two copies that follow the model (alpha), how
-    much of each stays when it follows, and at which share of the steps it does.
-    """
-
-    alpha: float
-    stable_decay: float
-    stable_frequency: float
-    plastic_decay: float
-    plastic_frequency: float
 
 
 class SuperER(KeepsLogits, Weighted):

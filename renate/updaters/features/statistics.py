@@ -14,6 +14,7 @@ from renate.updaters.shared.features import features_of, freeze_all, head_of
 from renate.updaters.shared.passes import check_alone
 from renate.updaters.shared.precision import check_precision
 
+PLACE = "place"  # the column of a fit that says which of the new examples a row is, int64 [N]
 BEHIND = 100.0  # how far behind all others a class stands of which no example was seen
 
 
@@ -21,12 +22,12 @@ class FeatureStatistics(Updater):
     """A head that follows from sums over the frozen model's features, each example counted once.
 
     The sums are float64, so that neither their order nor the chunks matter; classes are rows, so
-    that they grow. Later epochs of a fit change nothing. The model's own head stays as it is and
-    has no say.
+    that they grow. A later epoch adds only what those before it left out, as they do with
+    `trainer.limit_train_batches`. The model's own head stays as it is and has no say.
 
     Attributes:
         counts: Examples of each class, [K].
-        taken: Examples of this update that are counted.
+        taken: How many examples the last update counted; during a fit, which ones, bool [N].
     """
 
     problems = ("classification",)
@@ -35,7 +36,6 @@ class FeatureStatistics(Updater):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows = 0
         self._solved = Solved()
 
     def setup(self, model: nn.Module) -> None:
@@ -75,18 +75,18 @@ class FeatureStatistics(Updater):
     def scores(self, features: Tensor, head: tuple[Tensor, Tensor]) -> Tensor:
         """Return each class's score [B, K] of features, float64 [B, D]."""
 
-    def start(self, model: nn.Module, data: Columns) -> None:
-        """Count the new data's examples, which are all that this update adds.
+    def start(self, model: nn.Module, data: Columns) -> Columns:
+        """Return the new data with the place of each example, by which it is counted once.
 
         Raises:
             ConfigError: Several processes would each have sums of their own.
         """
         check_alone(self.memory, f"{type(self).__name__} adds up all new data")
-        self.rows = length(data)
-        self.taken.zero_()
+        self.taken = torch.zeros(length(data), dtype=torch.bool, device=self.counts.device)
+        return data | {PLACE: torch.arange(length(data))}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Add the batch to the sums, unless this update's examples are all in, and return 0.
+        """Add those of the batch to the sums that aren't in them yet, and return 0.
 
         Raises:
             ConfigError: The batch's examples are mixed, or the trainer has rounded the sums.
@@ -97,14 +97,20 @@ class FeatureStatistics(Updater):
                 f"transform.mix: {type(self).__name__} counts whole examples: transform.mix=null"
             )
 
-        if int(self.taken) < self.rows:
+        places = batch.fields[PLACE]
+        new = ~self.taken[places]
+        if bool(new.any()):
             with torch.no_grad():
                 features = features_of(model, batch.inputs, head_of(model, self.problem.outputs))
-                self.taken += len(batch)
-                self.counts += torch.bincount(batch.targets, minlength=len(self.counts))
-                self.collect(features.double(), batch.targets)
+                self.taken[places] = True
+                self.counts += torch.bincount(batch.targets[new], minlength=len(self.counts))
+                self.collect(features[new].double(), batch.targets[new])
 
         return self.nothing * 0
+
+    def finish(self, model: nn.Module, data: Columns) -> None:
+        """Keep how many examples were counted, and no longer which."""
+        self.taken = self.taken.sum()
 
     def predict(self, model: nn.Module, inputs: ModelInputs) -> Tensor:
         """Return each class's score [B, K], 0 for the best; a class of which no example was seen
@@ -122,4 +128,5 @@ class FeatureStatistics(Updater):
 
     def _head(self) -> tuple[Tensor, Tensor]:
         """The head, solved anew where a sum has changed since."""
-        return self._solved.of(list(self.buffers()), self.solve)
+        sums = [each for name, each in self.named_buffers() if name != "taken"]
+        return self._solved.of(sums, self.solve)

@@ -1,6 +1,6 @@
 """Weights that were right for earlier data, and how much each of them mattered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +20,35 @@ class LikeParameters(nn.Module):
 
     def __init__(self, model: nn.Module, make: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
+        self._shapes = {slot(name): each.shape for name, each in model.named_parameters()}
         for name, parameter in trained(model).items():
-            self.register_buffer(name.replace(".", "/"), make(parameter.detach()))
+            self.register_buffer(slot(name), make(parameter.detach()))
 
-    def tensors(self) -> list[Tensor]:
-        """Return the tensors, in the order of the parameters."""
-        return [*self.buffers()]
+    def tensors(self, names: Iterable[str]) -> list[Tensor]:
+        """Return those of parameters, by their names in the model."""
+        return [self.get_buffer(slot(name)) for name in names]
+
+    def follow(self, kept: dict[str, Tensor], prefix: str) -> None:
+        """Make room for tensors of parameters that were trained before and are frozen now, and let
+        those be as they were made that were frozen before and are trained now.
+
+        Args:
+            kept: What a state keeps, by name. The latter are added to it.
+            prefix: How the names of this module's own begin there.
+        """
+        before = {name.removeprefix(prefix) for name in kept if name.startswith(prefix)}
+        own = {name for name, _ in self.named_buffers()}
+        for name in sorted((before - own) & self._shapes.keys()):
+            self.register_buffer(
+                name, torch.zeros(self._shapes[name], dtype=kept[prefix + name].dtype)
+            )
+        for name in own - before:
+            kept[prefix + name] = self.get_buffer(name).clone()
+
+
+def slot(name: str) -> str:
+    """Return a parameter's name as that of a buffer, which has no dots."""
+    return name.replace(".", "/")
 
 
 class Anchors(nn.Module):
@@ -73,15 +96,17 @@ class Anchors(nn.Module):
             anchor.copy_(parameter)
 
     def _triples(self, model: nn.Module) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
-        anchors = self.weights.tensors()
-        parameters = trained(model).values()
-        return [*zip(parameters, anchors, self.importance.tensors(), strict=True)]
+        found = trained(model)
+        anchors = self.weights.tensors(found)
+        return [*zip(found.values(), anchors, self.importance.tensors(found), strict=True)]
 
 
 class HoldsWeights(Updater):
     """An updater whose loss is the criterion plus the penalty of weights that left their anchors.
 
-    A subclass says in `finish` how much each weight matters, and drops anchor there.
+    A subclass says in `finish` how much each weight matters, and drops anchor there. Where
+    `model.freeze` changes from one update to the next, weights that are frozen now keep what is
+    known of them, and those that no longer are begin as if they had never mattered.
 
     Args:
         strength: Of the penalty.
@@ -101,3 +126,18 @@ class HoldsWeights(Updater):
         """Return the criterion of the batch plus the penalty, a scalar."""
         loss = self.mean_loss(model(batch.inputs), batch.targets, batch.weights)
         return loss + self.strength * self.anchors.penalty(model)
+
+    def grow(self, model: nn.Module, before: dict[str, Tensor]) -> None:
+        """Carry the anchors over, also of weights that are frozen now."""
+        self.begin_from(before)
+        super().grow(model, before)
+
+    def begin_from(self, kept: dict[str, Tensor]) -> None:
+        """Get ready for a state in which other weights may have been trained.
+
+        Args:
+            kept: The state's tensors by name; those that it can't have are added.
+        """
+        for name, part in self.named_modules():
+            if isinstance(part, LikeParameters):
+                part.follow(kept, f"{name}.")

@@ -42,12 +42,12 @@ class SI(HoldsWeights):
         Raises:
             ConfigError: Weights are of half precision, in which the way's steps vanish.
         """
-        check_precision(trained(model).values(), "updater=si")
-        for parameter, anchor in zip(
-            trained(model).values(), self.anchors.weights.tensors(), strict=True
-        ):
+        found = trained(model)
+        check_precision(found.values(), "updater=si")
+        anchors = self.anchors.weights.tensors(found)
+        for parameter, anchor in zip(found.values(), anchors, strict=True):
             anchor.copy_(parameter)
-        for summed in self.path.tensors():
+        for summed in self.path.tensors(found):
             summed.zero_()
 
     @torch.no_grad()
@@ -64,16 +64,18 @@ class SI(HoldsWeights):
     @torch.no_grad()
     def after_step(self, model: nn.Module) -> None:
         """Add up what each weight's step lowered the loss by."""
-        steps = zip(trained(model).values(), self._before, self.path.tensors(), strict=True)
+        found = trained(model)
+        steps = zip(found.values(), self._before, self.path.tensors(found), strict=True)
         for parameter, (before, gradient), summed in steps:
             summed.addcmul_(gradient, parameter - before, value=-1)
 
     @torch.no_grad()
     def finish(self, model: nn.Module, data: Columns) -> None:
         """Add what each weight did for the new data, and drop anchor here."""
+        weights = trained(model)
+        anchors = self.anchors.weights.tensors(weights)
+        ways = zip(weights.values(), anchors, self.path.tensors(weights), strict=True)
         found = []
-        anchors = self.anchors.weights.tensors()
-        ways = zip(trained(model).values(), anchors, self.path.tensors(), strict=True)
         for parameter, begun, summed in ways:
             importance = summed / ((parameter - begun).square() + self.xi)
             found.append(importance.clamp(min=0))

@@ -39,13 +39,17 @@ def gradient_of(loss: Tensor, model: nn.Module, *, processes: int = 1) -> Tensor
 
 @torch.no_grad()
 def set_gradient(model: nn.Module, gradient: Tensor) -> None:
-    """Let the optimizer step by a gradient, [P], in place of the one at hand."""
+    """Let the optimizer step by a gradient, [P], in place of the one at hand.
+
+    A parameter that has none, and whose part is 0, still has none afterwards: of a gradient of 0 an
+    optimizer makes a step by weight decay and momentum.
+    """
     begin = 0
     for parameter in trained(model).values():
         size = parameter.numel()
         part = gradient[begin : begin + size].view_as(parameter)
         begin += size
-        if parameter.grad is None:
-            parameter.grad = part.clone()
-        else:
+        if parameter.grad is not None:
             parameter.grad.copy_(part)
+        elif bool(part.any()):
+            parameter.grad = part.clone()

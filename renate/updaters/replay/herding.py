@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from renate.data.batch import Columns
 from renate.errors import ConfigError
 from renate.memory.store.memory import Memory
 from renate.problems.base import Label
+from renate.updaters.base import Updater
+from renate.updaters.shared.features import directions_of
+from renate.updaters.shared.passes import seen_as
 
 
 def herded(features: Tensor, count: int) -> Tensor:
@@ -77,3 +82,37 @@ def check_exemplars(memory: Memory, known: Tensor, labels: Sequence[Label]) -> N
             f"{int(lacking.sum())} classes that its model knows, as {first!r}: give examples of "
             "them in data.train too, take updater=lwf, or start a new state"
         )
+
+
+def directions_in(updater: Updater, model: nn.Module, columns: Columns) -> Tensor:
+    """Return the features of examples as they are measured, each of length 1, float32 [N, D] on the
+    CPU; see `seen_as` and `directions_of`.
+    """
+    outputs = updater.problem.outputs
+    return seen_as(updater, model, columns, lambda b: directions_of(model, b.inputs, outputs))
+
+
+def exemplars_among(updater: Updater, model: nn.Module, data: Columns, classes: int) -> Tensor:
+    """Return the rows of new examples that an updater's memory is offered, see `herded_by_class`.
+
+    Args:
+        updater: Whose.
+        model: Gives the features.
+        data: The new examples.
+        classes: How many the memory has room for; of each as many examples as of another.
+    """
+    features = directions_in(updater, model, data)
+    most = len(features)
+    if updater.memory.capacity is not None:
+        most = -(-updater.memory.capacity // classes)
+    return herded_by_class(features, data["targets"], most)
+
+
+def exemplar_means(updater: Updater, model: nn.Module) -> Tensor:
+    """Return the direction of the mean of each class's examples in an updater's memory, [K, D], 0
+    where there is none.
+    """
+    exemplars = updater.memory.columns()
+    features = directions_in(updater, model, exemplars)
+    sums = features.new_zeros(updater.problem.outputs, features.shape[1])
+    return F.normalize(sums.index_add_(0, exemplars["targets"], features), dim=1)

@@ -8,10 +8,10 @@ from renate.data.batch import Batch, Columns, select
 from renate.data.items.served import read_all
 from renate.data.model_inputs import ModelInputs
 from renate.updaters.base import Updater
-from renate.updaters.replay.herding import check_exemplars, herded_by_class
-from renate.updaters.shared.distillation import Teacher
-from renate.updaters.shared.features import features_of, head_of
-from renate.updaters.shared.passes import both, check_alone, seen_as
+from renate.updaters.replay.herding import check_exemplars, exemplar_means, exemplars_among
+from renate.updaters.shared.distillation import Teacher, shares_of_classes
+from renate.updaters.shared.features import directions_of, head_of
+from renate.updaters.shared.passes import both, check_alone
 
 UNSEEN = -2.0  # below each cosine
 
@@ -79,9 +79,7 @@ class ICaRL(Updater):
         targets, old ones against the model as it was.
         """
         logits = model(batch.inputs)
-        wanted = batch.targets
-        if wanted.ndim == 1:  # else mixed ones
-            wanted = F.one_hot(wanted, logits.shape[1]).to(logits.dtype)
+        wanted = shares_of_classes(batch.targets, logits)
         if self.teacher is not None:
             wanted = torch.where(self.old, self.teacher(batch.inputs).sigmoid(), wanted)
 
@@ -95,31 +93,12 @@ class ICaRL(Updater):
         self.teacher = None
         self.seen |= self.new
         data = read_all(data)
-        features = self._features_of(model, data)
-        most = len(features)
-        if self.memory.capacity is not None:
-            most = -(-self.memory.capacity // int(self.seen.sum()))
-
-        self.memory.add_columns(select(data, herded_by_class(features, data["targets"], most)))
-        self._take_means(model)
-        self.by_means = True
-
-    def _take_means(self, model: nn.Module) -> None:
-        """Normalised, of the exemplars' normalised features; 0 where there are none."""
+        best = exemplars_among(self, model, data, int(self.seen.sum()))
+        self.memory.add_columns(select(data, best))
         self.means.zero_()
         if len(self.memory):
-            exemplars = self.memory.columns()
-            features = self._features_of(model, exemplars).to(self.means)
-            self.means.index_add_(0, exemplars["targets"].to(self.means.device), features)
-            self.means.copy_(F.normalize(self.means, dim=1))
-
-    def _features_of(self, model: nn.Module, columns: Columns) -> Tensor:
-        return seen_as(self, model, columns, lambda batch: self._features(model, batch.inputs))
-
-    def _features(self, model: nn.Module, inputs: ModelInputs) -> Tensor:
-        """Normalised, float32 [B, D]."""
-        features = features_of(model, inputs, head_of(model, len(self.seen)))
-        return F.normalize(features.float(), dim=1)
+            self.means.copy_(exemplar_means(self, model))
+        self.by_means = True
 
     def predict(self, model: nn.Module, inputs: ModelInputs) -> Tensor:
         """Return the cosine of the features with each class's mean, [B, K]; the network's outputs
@@ -130,5 +109,5 @@ class ICaRL(Updater):
             outputs: Tensor = model(inputs)
             return outputs
 
-        cosines = self._features(model, inputs) @ self.means.float().T
+        cosines = directions_of(model, inputs, len(self.seen)) @ self.means.float().T
         return cosines.masked_fill(~known, UNSEEN)

@@ -66,3 +66,15 @@ def better_of(criterion: nn.Module, first: Tensor, second: Tensor, targets: Tens
         criterion, second, targets
     )
     return torch.where(loses_less[:, None], first, second)
+
+
+def shares_of_classes(targets: Tensor, logits: Tensor) -> Tensor:
+    """Return what probabilities [B, K] targets stand for, in the precision of logits [B, K].
+
+    Args:
+        targets: Classes [B], or of mixed examples the shares of several [B, K].
+        logits: Of the same examples.
+    """
+    if targets.ndim > 1:
+        return targets
+    return F.one_hot(targets, logits.shape[1]).to(logits.dtype)

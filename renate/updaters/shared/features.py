@@ -1,6 +1,7 @@
 """A model's features: what its last layer takes."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renate.data.model_inputs import ModelInputs
@@ -52,6 +53,20 @@ def features_of(model: nn.Module, inputs: ModelInputs, head: nn.Linear) -> Tenso
         )
 
     return calls[-1][0]
+
+
+def directions_of(model: nn.Module, inputs: ModelInputs, outputs: int) -> Tensor:
+    """Return what a model's head is given, each example's of length 1, float32 [B, D]; 0 stays 0.
+
+    Args:
+        model: See `features_of`, as `inputs`.
+        inputs: Of a batch.
+        outputs: Of the model, by which its head is found.
+
+    Raises:
+        ConfigError: See `features_of` and `head_of`.
+    """
+    return F.normalize(features_of(model, inputs, head_of(model, outputs)).float(), dim=1)
 
 
 def _same(answer: Tensor, outputs: Tensor) -> bool:

@@ -234,3 +234,26 @@ def test_layers_that_are_never_called_are_left_alone() -> None:
     block = nn.TransformerEncoderLayer(8, 2, 16)
     model = nn.Sequential(nn.Linear(4, 8), nn.MultiheadAttention(8, 2), block, nn.Linear(8, 3))
     assert updater_of("lora", model).names == ("0",)
+
+
+@pytest.mark.parametrize("name", ["lora", "o_lora"])
+def test_the_transposed_layers_of_gpt2(name: str) -> None:
+    """After a fit the weights alone give what the adapters gave, and the next one goes on there."""
+    from transformers.pytorch_utils import Conv1D
+
+    torch.manual_seed(0)
+    model = nn.Sequential(Conv1D(6, 16), nn.Tanh(), nn.Linear(6, 3))
+    updater = updater_of(name, model)
+    inputs = torch.randn(5, 16)
+    for _ in range(2):
+        before = model(inputs)
+        updater.start(model, {})
+        if name == "lora":
+            torch.testing.assert_close(model(inputs), before)
+        with torch.no_grad():
+            for adapter in updater.adapted.values():
+                adapter.lora_B["default"].weight.normal_()
+        expected = model(inputs)
+        updater.finish(model, {})
+        assert type(model[0]) is Conv1D
+        torch.testing.assert_close(model(inputs), expected)

@@ -60,14 +60,19 @@ def batch_of(seed: int, rows: int, classes: int = 3) -> Batch:
 def learned(name: str, model: nn.Module, whole: Batch, sizes: list[int]) -> Any:
     """After an update over batches of these sizes, and an epoch too many."""
     updater = updater_of(name, model)
-    updater.start(model, whole.raw)
+    columns = updater.start(model, whole.raw)
     for _ in range(2):
         for rows in torch.split(torch.arange(len(whole)), sizes):
-            part = {key: column[rows] for key, column in whole.raw.items()}
+            part = {key: column[rows] for key, column in columns.items()}
             loss = updater.loss(model, BatchTransform()(part))
             loss.backward()
     updater.finish(model, whole.raw)
     return updater
+
+
+def learn(updater: Any, model: nn.Module, whole: Batch) -> None:
+    """One step on all of an update's examples."""
+    updater.loss(model, BatchTransform()(updater.start(model, whole.raw)))
 
 
 def theirs(name: str, updater: Any, features: Any, targets: Any, asked: Any) -> tuple[Any, Any]:
@@ -104,6 +109,38 @@ def test_equals_scikit_learn_whatever_the_chunks(name: str, sizes: list[int]) ->
     np.testing.assert_allclose(scores.numpy(), expected, atol=1e-4)
     assert (scores.argmax(1).numpy() == answers).mean() == 1
     assert len(set(answers)) == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_example_counts_once_whatever_part_an_epoch_has(name: str) -> None:
+    """As with `trainer.limit_train_batches` and three epochs, each of which is shuffled anew."""
+    model = network()
+    whole = batch_of(1, 90)
+    updater = updater_of(name, model)
+    columns = updater.start(model, whole.raw)
+    generator = torch.Generator().manual_seed(3)
+    seen = torch.zeros(90, dtype=torch.bool)
+    for _ in range(3):
+        order = torch.randperm(90, generator=generator)
+        for rows in order[:40].split(8):
+            part = {key: column[rows] for key, column in columns.items()}
+            updater.loss(model, BatchTransform()(part))
+            seen[rows] = True
+
+    updater.finish(model, whole.raw)
+    assert 40 < int(seen.sum()) < 90
+    assert int(updater.taken) == int(updater.counts.sum()) == int(seen.sum())
+    head = head_of(model, 3)
+    asked = batch_of(2, 50).inputs
+    with torch.no_grad():
+        scores = updater.predict(model, asked)
+        features = features_of(model, whole.inputs, head).double().numpy()[seen.numpy()]
+        questions = features_of(model, asked, head).double().numpy()
+
+    targets = whole.targets[seen].numpy()
+    expected, _ = theirs(name, updater, features, targets, questions)
+    expected = expected - expected.max(1, keepdims=True)
+    np.testing.assert_allclose(scores.numpy(), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -145,8 +182,7 @@ def test_a_second_update_goes_on_where_new_labels_came(name: str) -> None:
     updater = updater_of(name, larger, 5)
     updater.grow(larger, before)
     second = batch_of(2, 60, classes=5)
-    updater.start(larger, second.raw)
-    updater.loss(larger, second)
+    learn(updater, larger, second)
     assert (
         updater.counts.tolist()
         == torch.bincount(torch.cat([first.targets, second.targets]), minlength=5).tolist()
@@ -168,8 +204,7 @@ def test_a_state_gives_the_same_answers(name: str) -> None:
 
     more = batch_of(4, 20)
     for each in (updater, other):
-        each.start(model, more.raw)
-        each.loss(model, more)
+        learn(each, model, more)
     assert torch.equal(other.predict(model, asked), updater.predict(model, asked))
 
 
@@ -179,8 +214,7 @@ def test_a_covariance_without_an_inverse_is_solved_as_scikit_learn_does() -> Non
     whole = batch_of(1, 6)
     updater = updater_of("slda", model)
     updater.shrinkage = 0.0
-    updater.start(model, whole.raw)
-    updater.loss(model, whole)
+    learn(updater, model, whole)
     with torch.no_grad():
         features = features_of(model, whole.inputs, head_of(model, 3)).double().numpy()
     with warnings.catch_warnings():
@@ -209,8 +243,7 @@ def test_a_head_is_solved_once_for_the_same_sums(name: str) -> None:
     assert not calls
 
     more = batch_of(4, 20)
-    updater.start(model, more.raw)
-    updater.loss(model, more)
+    learn(updater, model, more)
     assert not torch.equal(updater.predict(model, asked), expected)
     assert len(calls) == 1
 
@@ -222,8 +255,7 @@ def test_the_ridge_is_picked_by_generalised_cross_validation(rows: int) -> None:
     whole = batch_of(1, rows)
     updater = updater_of("ranpac", model)
     updater.ridge = None
-    updater.start(model, whole.raw)
-    updater.loss(model, whole)
+    learn(updater, model, whole)
     with torch.no_grad():
         hidden = updater.projected(features_of(model, whole.inputs, head_of(model, 3)).double())
     targets = torch.eye(3).double()[whole.targets]
@@ -269,9 +301,8 @@ def test_what_has_no_head_is_refused() -> None:
     model = Doubled()
     updater = updater_of("ncm", model)
     batch = batch_of(1, 4)
-    updater.start(model, batch.raw)
     with pytest.raises(ConfigError, match="Doubled changes what that answers"):
-        updater.loss(model, batch)
+        learn(updater, model, batch)
 
 
 def test_several_processes_and_mixed_examples_are_refused() -> None:

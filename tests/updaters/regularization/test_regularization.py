@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renate.errors import ConfigError
+from renate.jobs.saved.from_state import load_into
 from renate.updaters.regularization.example_gradients import example_gradients
+from renate.updaters.shared.trained import trained
 from tests.updaters.made import Branches, batch_of, fit, memory_of, network, updater_of
 
 QUADRATIC = ["ewc", "mas", "si"]
@@ -121,7 +123,9 @@ def test_si() -> None:
 
     for now, wanted in zip(weights_of(model), anchors, strict=True):
         torch.testing.assert_close(now, wanted)
-    for found, wanted in zip(updater.anchors.importance.tensors(), importance, strict=True):
+    for found, wanted in zip(
+        updater.anchors.importance.tensors(trained(model)), importance, strict=True
+    ):
         torch.testing.assert_close(found, wanted)
     assert max(float(weight.max()) for weight in importance) > 1e-3
 
@@ -227,7 +231,7 @@ def test_examples_that_weigh_nothing_have_no_part_in_the_fisher() -> None:
         updater.setup(model)
         raw = batch_of(1).raw | {"weights": torch.tensor([1.0] * 4 + [0.0] * 4)}
         updater.finish(model, {name: column[rows] for name, column in raw.items()})
-        found.append(updater.anchors.importance.tensors())
+        found.append(updater.anchors.importance.tensors(trained(model)))
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -239,6 +243,68 @@ def test_frozen_weights_are_left_alone() -> None:
     updater.setup(model)
     fit(updater, model, [batch_of(0)])
     assert {*updater.anchors.importance.state_dict()} == {"2/weight", "2/bias"}
+
+
+@pytest.mark.parametrize("name", QUADRATIC)
+def test_what_is_frozen_may_change_between_updates(name: str) -> None:
+    """All weights, then the last layer's alone, then all: none is forgotten meanwhile."""
+    model = network()
+    states = []
+    updaters = []
+    for number, trains_first in enumerate((True, False, True)):
+        model[0].requires_grad_(trains_first)
+        updater = updater_of(name, memory_of("none"))
+        updater.setup(model)
+        if states:
+            load_into(updater, dict(states[-1]), "here", "updater")
+        fit(updater, model, [batch_of(number), batch_of(number + 10)])
+        states.append({key: each.clone() for key, each in updater.own_state().items()})
+        updaters.append(updater)
+
+    first, second, third = states
+    assert first.keys() == second.keys() == third.keys()
+    frozen = {key for key in first if key.endswith(("0/weight", "0/bias"))}
+    assert all(torch.equal(first[key], second[key]) for key in frozen)
+    assert any(not torch.equal(second[key], third[key]) for key in frozen)
+    assert not torch.equal(
+        first["anchors.importance.2/weight"], second["anchors.importance.2/weight"]
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1
+    wanted = holding(
+        model,
+        [third[f"anchors.weights.{key}"] for key in ("0/weight", "0/bias", "2/weight", "2/bias")],
+        [
+            third[f"anchors.importance.{key}"]
+            for key in ("0/weight", "0/bias", "2/weight", "2/bias")
+        ],
+    )
+    torch.testing.assert_close(updaters[-1].anchors.penalty(model), wanted)
+
+
+@pytest.mark.parametrize("name", QUADRATIC)
+def test_what_was_frozen_at_first_has_not_mattered_yet(name: str) -> None:
+    model = network()
+    model[0].requires_grad_(False)
+    updater = updater_of(name, memory_of("none"))
+    updater.setup(model)
+    fit(updater, model, [batch_of(0)])
+    before = {key: each.clone() for key, each in updater.own_state().items()}
+
+    larger = network(outputs=5, seed=1)
+    for grown, network_ in ((False, model), (True, larger)):
+        network_.requires_grad_(True)
+        other = updater_of(name, memory_of("none"), labels=5 if grown else 3)
+        other.setup(network_)
+        if grown:
+            other.grow(network_, dict(before))
+        else:
+            load_into(other, dict(before), "here", "updater")
+        assert not other.own_state()["anchors.importance.0/weight"].any()
+        assert torch.equal(other.own_state()["anchors.weights.0/weight"], network_[0].weight)
+        kept = other.own_state()["anchors.importance.2/weight"][:3]
+        assert torch.equal(kept, before["anchors.importance.2/weight"])
 
 
 @pytest.mark.parametrize(

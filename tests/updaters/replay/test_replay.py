@@ -181,6 +181,25 @@ def test_gem_holds_to_each_update_by_itself() -> None:
     assert went_against > 2
 
 
+@pytest.mark.parametrize("name", ["agem", "gem"])
+def test_what_has_no_gradient_gets_none(name: str) -> None:
+    """A branch of the model that neither new nor past examples went through stays, whatever the
+    weight decay.
+    """
+    small = Small.of(name, memory=memory_of(capacity=40))
+    small.update(columns_of(1, rows=12))
+    unused = nn.Linear(3, 3)
+    small.model.register_module("unused", unused)
+    small.model.forward = lambda inputs: nn.Sequential(*[*small.model][:3])(inputs)  # type: ignore[method-assign]
+    small.optimizer = torch.optim.SGD(
+        small.model.parameters(), lr=0.1, weight_decay=0.5, momentum=0.9
+    )
+    before = unused.weight.clone()
+    small.update(columns_of(2, rows=24), batch_size=4)
+    assert unused.weight.grad is None
+    assert torch.equal(unused.weight, before)
+
+
 def test_gem_needs_all_of_the_memory() -> None:
     small = Small.of("gem")
     small.updater.memory.bind(seed=0, transform=BatchTransform(), rank=0, ranks=2)

@@ -160,6 +160,17 @@ def test_nothing_new_is_already_published(workdir: Path) -> None:
     assert update("optimizer.lr=0.5").version == 1
 
 
+def test_another_target_is_told_though_nothing_is_new(workdir: Path) -> None:
+    """By the command, and by the job that `resume=false` starts."""
+    write(Path("in/1.csv"), 0)
+    update("state.first=true")
+    for more in ([], ["resume=false"]):
+        done = command(*QUICK, "data.target=x", *more, cwd=workdir, code=1)
+        said = "data.target=x: the state's target is 'label': rename the column, or start another"
+        assert said in " ".join(done.stderr.split())
+    assert State("s").versions() == [1]
+
+
 @pytest.mark.slow
 def test_again_and_resume_false_train_on_all(workdir: Path) -> None:
     write(Path("in/1.csv"), 0)

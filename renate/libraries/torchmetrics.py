@@ -1,11 +1,14 @@
 """What is changed inside torchmetrics."""
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
+
+TRANSFORMERS = "transformers"
 
 
 def measure_alone(metric: Any) -> None:
@@ -21,26 +24,56 @@ def measure_alone(metric: Any) -> None:
 
 
 @contextmanager
-def without_scipy_signal() -> Iterator[None]:
-    """Import the block's modules without `scipy.signal`, which takes a second of CPU time.
+def without_unused_imports() -> Iterator[None]:
+    """Import the block's modules without `scipy.signal` and `transformers`, which take a second
+    of CPU time each.
 
-    Torchmetrics loads it for nothing but to give it back a name that another package, SRMRpy,
-    looks for.
+    Torchmetrics loads the first for nothing but to give it back a name that another package,
+    SRMRpy, looks for, and the second, where it is installed, for one metric of texts: its classes
+    come when something is asked of them.
     """
-    name = "scipy.signal"
-    if name in sys.modules or importlib.util.find_spec("srmrpy") is not None:
-        yield
-        return
+    stand_ins: dict[str, ModuleType] = {}
+    if importlib.util.find_spec("srmrpy") is None:
+        signal = ModuleType("scipy.signal")
+        signal.hamming = None  # type: ignore[attr-defined]
+        stand_ins["scipy.signal"] = signal
+    if importlib.util.find_spec(TRANSFORMERS) is not None:
+        stand_ins[TRANSFORMERS] = _Transformers(TRANSFORMERS)
 
-    stand_in = ModuleType(name)
-    stand_in.hamming = None  # type: ignore[attr-defined]
-    sys.modules[name] = stand_in
+    stand_ins = {name: module for name, module in stand_ins.items() if name not in sys.modules}
+    sys.modules.update(stand_ins)
 
     try:
         yield
     finally:
-        if sys.modules.get(name) is stand_in:
-            del sys.modules[name]
+        for name, module in stand_ins.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+
+class _OnDemand(type):
+    """Classes that hand on all that is asked of them to the class of their name in transformers."""
+
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(cls._itself(), name)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return cls._itself()(*args, **kwargs)
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls._itself())
+
+    def _itself(cls) -> Any:
+        return getattr(importlib.import_module(TRANSFORMERS), cls.__name__)
+
+
+class _Transformers(ModuleType):
+    """Stands in for transformers while torchmetrics takes names from it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # who looks through all modules asks for these
+            raise AttributeError(name)
+        return _OnDemand(name, (), {})
 
 
 def is_of_curves(metric: Any) -> bool:

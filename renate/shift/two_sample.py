@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.stats
 
 Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
@@ -40,9 +39,11 @@ def numbers(before: Vector, now: Vector) -> Found:
     """The test of Kolmogorov and Smirnov; its effect is the distance of Wasserstein in standard
     deviations of `before` (of both together, where that is 0).
     """
-    found = scipy.stats.ks_2samp(before, now)
+    from scipy import stats  # lazy: most updates ask for no test
+
+    found = stats.ks_2samp(before, now)
     spread = float(before.std()) or float(np.concatenate([before, now]).std())
-    distance = float(scipy.stats.wasserstein_distance(before, now))
+    distance = float(stats.wasserstein_distance(before, now))
     return Found(float(found.statistic), float(found.pvalue), distance / spread if spread else 0.0)
 
 
@@ -52,13 +53,15 @@ def categories(before: Codes, now: Codes) -> Found:
     Where a cell expects few examples, the p-value is the share of random tables with the same sums
     that differ as much: rare categories would raise a false alarm every few times otherwise.
     """
+    from scipy import stats
+
     codes, places = np.unique(np.concatenate([before, now]), return_inverse=True)
     if len(codes) < 2:
         return Found(0.0, 1.0, 0.0)
 
     parts = (places[: len(before)], places[len(before) :])
     table = np.stack([np.bincount(part, minlength=len(codes)) for part in parts])
-    found = scipy.stats.chi2_contingency(table, correction=False)
+    found = stats.chi2_contingency(table, correction=False)
     statistic = float(found.statistic)
     p_value = float(found.pvalue)
     if found.expected_freq.min() < FEWEST:
@@ -170,6 +173,7 @@ def classifier(before: Matrix, now: Matrix, *, seed: int) -> Found:
     each and asked about the other half, so that the binomial test is exact. The effect is its
     accuracy above chance, 0 to 1.
     """
+    from scipy import stats
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -184,7 +188,7 @@ def classifier(before: Matrix, now: Matrix, *, seed: int) -> Found:
     asked = [model.predict(part[half:]) for part in samples]
     right = int((asked[0] == 0).sum() + (asked[1] == 1).sum())
     total = 2 * (count - half)
-    test = scipy.stats.binomtest(right, total, 0.5, alternative="greater")
+    test = stats.binomtest(right, total, 0.5, alternative="greater")
     accuracy = right / total
     return Found(accuracy, float(test.pvalue), max(0.0, 2 * accuracy - 1))
 

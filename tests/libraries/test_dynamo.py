@@ -11,9 +11,9 @@ START = """
 import sys
 import torch
 from renate.libraries.torch import load_dynamo_on_demand
-from renate.libraries.torchmetrics import without_scipy_signal
+from renate.libraries.torchmetrics import without_unused_imports
 load_dynamo_on_demand()
-with without_scipy_signal():
+with without_unused_imports():
     import pytorch_lightning
     from lightning_fabric.wrappers import _unwrap_compiled
     from pytorch_lightning.utilities.compile import OptimizedModule

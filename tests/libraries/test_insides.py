@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from pytorch_lightning.loops import training_epoch_loop
 from renate.fitting.epoch_loop import EpochLoop
 from renate.libraries import hydra, lightning, numpy, omegaconf, torchmetrics
 from renate.libraries.torch import forget_default_device
+from tests.command import renate
 
 LOOP = "pytorch_lightning.loops.training_epoch_loop:_TrainingEpochLoop"
 NODE = "omegaconf.base:Node"
@@ -162,8 +164,8 @@ def test_torchmetrics_asks_by_that_name_whether_to_wait() -> None:
 
 SCIPY = """
 import sys
-from renate.libraries.torchmetrics import without_scipy_signal
-with without_scipy_signal():
+from renate.libraries.torchmetrics import without_unused_imports
+with without_unused_imports():
     import renate.jobs.running.execute, torchmetrics
 assert "scipy.signal" not in sys.modules, "torchmetrics loads it unasked"
 import scipy, scipy.signal
@@ -179,6 +181,60 @@ def test_scipy_signal_stays_out_until_it_is_wanted() -> None:
     pytest.importorskip("scipy")
     done = subprocess.run([sys.executable, "-c", SCIPY], capture_output=True, text=True)
     assert done.stdout == "the real one\n", done.stderr
+
+
+TRANSFORMERS = """
+import sys
+from renate.libraries.torchmetrics import without_unused_imports
+with without_unused_imports():
+    import renate.jobs.running.execute, torchmetrics
+assert "transformers" not in sys.modules, "torchmetrics loads it unasked"
+from torchmetrics.functional.text import bert
+assert not isinstance(3, bert.AutoTokenizer)
+import transformers
+assert bert.AutoModel.from_pretrained == transformers.AutoModel.from_pretrained
+print("the real one")
+"""
+
+
+@pytest.mark.slow
+def test_transformers_stays_out_until_it_is_wanted() -> None:
+    pytest.importorskip("transformers")
+    done = subprocess.run([sys.executable, "-c", TRANSFORMERS], capture_output=True, text=True)
+    assert done.stdout == "the real one\n", done.stderr
+
+
+UNUSED = {
+    "pandas",
+    "scipy.stats",
+    "scipy.signal",
+    "sklearn",
+    "sympy",
+    "torch._inductor",
+    "transformers",
+    "peft",
+}
+OWN = """
+import sys
+from pathlib import Path
+from pytorch_lightning import Callback
+
+class Imported(Callback):
+    def on_fit_end(self, trainer, pl_module):
+        Path("imported.txt").write_text("\\n".join(sys.modules))
+"""
+
+
+@pytest.mark.slow
+def test_an_update_imports_nothing_heavy_that_it_has_no_use_for(tmp_path: Path) -> None:
+    """Each of them takes between a third of a second and a second and a half of every start."""
+    (tmp_path / "own.py").write_text(OWN)
+    small = ["data=digits", "data.limit=64", "trainer.max_steps=1"]
+    renate("+callbacks.own._target_=own.Imported", *small, cwd=tmp_path, own_process=True)
+
+    imported = set((tmp_path / "imported.txt").read_text().splitlines())
+    assert {"torch", "renate.jobs.update"} <= imported
+    assert not UNUSED & imported
 
 
 def test_hydra_takes_what_was_registered() -> None:

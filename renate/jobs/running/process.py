@@ -250,7 +250,13 @@ def _set_libraries(was: Names) -> None:
     import numpy as np
     import torch
 
-    torch.use_deterministic_algorithms(was["deterministic"], warn_only=was["warn_only"])
+    asked = (was["deterministic"], was["warn_only"])
+    now = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    if now != asked:  # the call loads the compiler: a second
+        torch.use_deterministic_algorithms(asked[0], warn_only=asked[1])
     torch.set_default_dtype(was["dtype"])
     forget_default_device()
     torch.set_float32_matmul_precision(was["precision"])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from renate.libraries.torch import load_dynamo_on_demand
-from renate.libraries.torchmetrics import without_scipy_signal
+from renate.libraries.torchmetrics import without_unused_imports
 
 if TYPE_CHECKING:
     from renate.jobs.records import JobResult
@@ -39,7 +39,7 @@ def serve(events: int) -> None:
         with lock:
             os.write(events, json.dumps(event).encode() + b"\n")
 
-    with _beating(emit), without_scipy_signal():  # the imports take seconds
+    with _beating(emit), without_unused_imports():  # the imports take seconds
         load_dynamo_on_demand()
 
         from renate.jobs.directory import JobDirectory
@@ -85,7 +85,7 @@ def attend(path: Path, wires: Path) -> "JobResult":
     emit({"event": "started", "pid": os.getpid()})
     try:
         with _beating(emit), _logging(path / (f"log-{rank}.txt" if rank else "log.txt")):
-            with without_scipy_signal():
+            with without_unused_imports():
                 load_dynamo_on_demand()
 
                 from renate.jobs.running.execute import execute

@@ -164,6 +164,9 @@ class Files(Source):
 
         table = self._table(named.train, found)._replace(skipped=named.skipped)
         check_unchanged(table.files, named.contents)
+        if isinstance(self.encoder, TableEncoder):
+            self.encoder.scratch = self.scratch
+
         table = table.noted(named.notes)
         if self.test is None:
             return table, self.test_size
@@ -179,7 +182,7 @@ class Files(Source):
         if self.scratch is None or encoded or self.missing_target == "drop":
             return None
 
-        found = read_by_parts(files, self.roles, self.scratch)
+        found = read_by_parts(files, self.dialect, self.roles, self.scratch)
         if found is None or not self.first or self.missing == "error":
             return found
 

@@ -160,6 +160,7 @@ def test_nothing_new_is_already_published(workdir: Path) -> None:
     assert update("optimizer.lr=0.5").version == 1
 
 
+@pytest.mark.slow
 def test_another_target_is_told_though_nothing_is_new(workdir: Path) -> None:
     """By the command, and by the job that `resume=false` starts."""
     write(Path("in/1.csv"), 0)

@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from renate.compat.files.data import DataModuleFn
+from renate.compat.files.served import is_random, served
 from renate.data.batch import Batches, BatchTransform
 from renate.data.items.served import Served, first_of, in_order, read_ahead, read_all
+from renate.data.table import described
 from renate.errors import DataError
 from renate.state.versions import State
 from renate.training import run_training_job
@@ -102,8 +104,8 @@ class Sizes(Dataset[Any]):
 
 def column(items: Dataset[Any], shape: tuple[int, ...] | None, workers: int) -> dict[str, Any]:
     rows = len(items)  # type: ignore[arg-type]
-    served = Served(items, torch.arange(rows), shape, torch.float32, workers, "", "data.train")
-    return {"inputs": served, "targets": torch.arange(rows)}
+    inputs = Served(items, torch.arange(rows), shape, torch.float32, workers, "", "data.train")
+    return {"inputs": inputs, "targets": torch.arange(rows)}
 
 
 @pytest.fixture(autouse=True)
@@ -180,6 +182,54 @@ def test_items_of_several_sizes_keep_them() -> None:
     assert read["inputs.item_shape"].tolist() == [[2, n + 1] for n in range(5)]
     rows = read["inputs.item"].list()
     assert rows == [Sizes()[row][0].reshape(-1).tolist() for row in range(5)]
+
+
+class Mappings(Dataset[Any]):
+    """Random tokens, another number of them each time, beside something of a fixed size."""
+
+    def __init__(self, odd: Any = None) -> None:
+        self.odd = odd
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, row: int) -> Any:
+        if row == 4 and self.odd is not None:
+            return self.odd, 0
+        count = int(torch.randint(1, 5, ()))
+        return {"ids": torch.full((count,), row), "more": torch.rand(2).double()}, row % 2
+
+
+def test_random_mappings_are_served_by_name() -> None:
+    part = served(Mappings(), "data.train", workers=0, random=is_random(Mappings()))
+    assert part.why == "items that are another one each time they are read"
+    assert [column.name for column in described(part.sample).columns] == ["ids", "more"]
+    columns = {"inputs": part.inputs, "targets": torch.arange(6)}
+
+    batches = Batches(columns, 4, BatchTransform(), torch.Generator().manual_seed(0))
+    epochs = [list(batches) for _ in range(2)]
+    for epoch in epochs:
+        rows = [row for batch in epoch for row in batch.raw["inputs.ids"].list()]
+        assert sorted(row[0] for row in rows) == list(range(6))
+        assert all(len(set(row)) == 1 and len(row) < 5 for row in rows)
+        assert sorted(epoch[0].inputs) == ["ids", "ids_lengths", "more"]
+        assert epoch[0].inputs["more"].dtype == torch.float32
+    drawn = [epoch[0].raw["inputs.more"] for epoch in epochs]
+    assert not torch.equal(*drawn)
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        ({"ids": torch.ones(2)}, "item 4 has ids, item 0 ids, more: expected the same of all"),
+        (torch.ones(3), "item 4 has one tensor, item 0 ids, more"),
+        ({"ids": torch.ones(2), "more": torch.ones(2)}, "item 4's 'ids' is torch.float32 .2., it"),
+        ({"ids": torch.ones(2).long(), "more": torch.ones(1, 2)}, "item 4's 'more' is torch.float"),
+    ],
+)
+def test_mappings_that_cant_be_served(odd: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        served(Mappings(odd), "data.train", workers=0, random=True)
 
 
 def test_what_is_read_is_said() -> None:

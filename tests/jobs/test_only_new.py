@@ -161,18 +161,6 @@ def test_nothing_new_is_already_published(workdir: Path) -> None:
 
 
 @pytest.mark.slow
-def test_another_target_is_told_though_nothing_is_new(workdir: Path) -> None:
-    """By the command, and by the job that `resume=false` starts."""
-    write(Path("in/1.csv"), 0)
-    update("state.first=true")
-    for more in ([], ["resume=false"]):
-        done = command(*QUICK, "data.target=x", *more, cwd=workdir, code=1)
-        said = "data.target=x: the state's target is 'label': rename the column, or start another"
-        assert said in " ".join(done.stderr.split())
-    assert State("s").versions() == [1]
-
-
-@pytest.mark.slow
 def test_again_and_resume_false_train_on_all(workdir: Path) -> None:
     write(Path("in/1.csv"), 0)
     update("state.first=true")
@@ -419,6 +407,7 @@ def test_the_limit_is_taken_of_what_is_new(workdir: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
+        ("data.target=x", "data.target=x: the state's target is 'label': rename the column, or"),
         ("data.val_size=0.3", "data.val_size=0.3: the state holds out 0.1 for validation"),
         ("data.test_size=0.4", "data.test_size=0.4: the state holds out 0.2"),
         ("data.key=x", "the hold-out goes by data.key=[x], in the state by all inputs"),

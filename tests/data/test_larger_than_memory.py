@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from renate.data.base import Data, Known
+from renate.data.mapped import from_csv
 from renate.data.mapped.rows import Scratch, folder_of, mapped_empty, take_rows
 from renate.data.scenarios import ClassIncremental
 from renate.data.tables.standardize import Standardize
@@ -91,6 +92,22 @@ def test_csv_is_the_same_as_in_memory(more: dict[str, Any]) -> None:
     assert [path.stat().st_mtime_ns for path in kept] == stamps, "written once"
 
     check_same(*both(write("3.csv", numbers(3)), as_kept(one), **given))
+
+
+def test_csv_that_changes_while_it_is_read_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write("1.csv", numbers(0))
+    typed = from_csv._typed
+
+    def changed(*given: Any) -> Any:
+        write("1.csv", numbers(1))
+        return typed(*given)
+
+    monkeypatch.setattr(from_csv, "_typed", changed)
+    with pytest.raises(DataError, match=r"1.csv: it has changed while it was read: start again"):
+        files("1.csv", max_ram=1000, test=None).load(seed=0)
+    assert not [*Path("cache").glob("csv-*"), *Path("cache").glob(".csv-*")]
 
 
 def test_csv_as_it_is_written_elsewhere() -> None:

@@ -101,9 +101,14 @@ def _written(file: str, content: str, schema: Any, dialect: Dialect, folder: Pat
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, pq.ParquetWriter(str(temporary), schema) as writer:
-            for block in _blocks(file, dialect):
-                writer.write_table(_typed(block, schema, dialect))
+        with replacing(path) as temporary:
+            with pq.ParquetWriter(str(temporary), schema) as writer:
+                for block in _blocks(file, dialect):
+                    writer.write_table(_typed(block, schema, dialect))
+
+            # Else it would stand for a content that it hasn't, whenever that comes again
+            if contents([file], folder) != [content]:
+                raise DataError(f"{file}: it has changed while it was read: start again")
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise DataError(

@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from renate.compat.files.data import DataModuleFn
-from renate.compat.files.served import is_random, served
+from renate.compat.files.load_served import load_served
+from renate.compat.files.served import ServedPart, is_random, served
+from renate.data.base import Known
 from renate.data.batch import Batches, BatchTransform
 from renate.data.items.served import Served, first_of, in_order, read_ahead, read_all
 from renate.data.table import described
@@ -230,6 +232,48 @@ def test_random_mappings_are_served_by_name() -> None:
 def test_mappings_that_cant_be_served(odd: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         served(Mappings(odd), "data.train", workers=0, random=True)
+
+
+class Grown(Sizes):
+    """More of them, each another one, from one on."""
+
+    def __init__(self, begin: int) -> None:
+        self.begin = begin
+
+    def __len__(self) -> int:
+        return 200
+
+    def __getitem__(self, row: int) -> Any:
+        number = self.begin + row
+        return torch.full((2, 1 + number % 3), float(number)), number % 2
+
+
+def numbers(columns: Any) -> set[int]:
+    return {int(row[0]) for row in read_all(columns)["inputs.item"].list()}
+
+
+def test_items_of_several_sizes_are_held_out_by_what_they_hold() -> None:
+    """Where the module gives no test data; and stay so in the next update, wherever they are."""
+
+    def load_of(begin: int, known: Known | None = None, **parts: ServedPart) -> Any:
+        train = served(Grown(begin), "data.train", workers=0, random=False)
+        given = {"seed": 0, "known": known, "problem": None, "training": True}
+        return load_served({"train": train, **parts}, test_size=0.2, **given)
+
+    first = load_of(0)
+    held = numbers(first.test["test"])
+    assert 20 < len(held) < 60
+    assert held | numbers(first.train) == set(range(200))
+    assert not held & numbers(first.train)
+    assert "test_… is measured on held-out training data" in first.notes[-1]
+
+    known = Known(first.problem, first.inputs, first.split)
+    second = load_of(100, known)
+    assert numbers(second.test["test"]) & set(range(200)) == held & set(range(100, 300))
+    test = served(Grown(900), "data.test", workers=0, random=False)
+    third = load_of(100, known, test=test)
+    assert not numbers(third.train) & held, "what was held out before isn't trained on"
+    assert len(numbers(third.test["test"])) == 200
 
 
 def test_what_is_read_is_said() -> None:

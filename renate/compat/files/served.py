@@ -36,12 +36,14 @@ class ServedPart:
         targets: Of all items.
         sample: The first items as a table, for what is kept of the inputs.
         why: What the items are, for the log.
+        contents: SHA-256 of each input, uint8 [N, 32]; None where they are random.
     """
 
     inputs: Served
     targets: np.ndarray[Any, Any]
     sample: Table
     why: str
+    contents: Tensor | None
 
 
 def is_random(items: Dataset[Any]) -> bool:
@@ -192,7 +194,12 @@ def served(items: Dataset[Any], key: str, *, workers: int, random: bool) -> Serv
         () if alone else fields,
     )
     targets = as_column([look.target for look in found], key)
-    return ServedPart(column, targets, _sample(column, targets), RANDOM if random else SEVERAL)
+    sample = _sample(column, targets)
+    if random:
+        return ServedPart(column, targets, sample, RANDOM, None)
+
+    contents = np.stack([np.frombuffer(look.content, np.uint8) for look in found])
+    return ServedPart(column, targets, sample, SEVERAL, torch.from_numpy(contents))
 
 
 def _as_it_is(look: Any) -> Any:

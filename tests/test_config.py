@@ -111,6 +111,23 @@ def test_option(group: str, option: str) -> None:
         assert callable(locate(target, key))
 
 
+@pytest.mark.parametrize(
+    ("option", "changed"),
+    [
+        ("cpu", {"accelerator": "cpu"}),
+        ("gpu", {"accelerator": "gpu"}),
+        ("mps", {"accelerator": "mps"}),
+        ("ddp", {"accelerator": "gpu", "devices": -1}),
+    ],
+)
+def test_trainers_differ_from_the_default_by_where_they_run(
+    option: str, changed: dict[str, Any]
+) -> None:
+    config = compose(f"trainer={option}", "trainer.max_epochs=3").config.trainer
+    usual = compose("trainer.max_epochs=3").config.trainer
+    assert dict(config) == dict(usual) | changed
+
+
 @pytest.mark.parametrize("updater", [option for group, option in OPTIONS if group == "updater"])
 def test_every_updater_has_a_search_space(updater: str) -> None:
     assert ("search_space", updater) in OPTIONS

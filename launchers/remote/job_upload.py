@@ -16,7 +16,8 @@ from renate.build import targets
 from renate.data.fingerprint import Hashes
 from renate.errors import ConfigError
 from renate.jobs import passed_objects
-from renate.jobs.identity.data_files import check_all_named, files_of, if_remote, is_local, moved_to
+from renate.jobs.identity.data_files import check_all_named, files_of, if_remote, is_local
+from renate.jobs.identity.image_tables import moved_files
 from renate.jobs.identity.other_files import check_travels, moved_weights
 from renate.jobs.records import JobRecord
 from renate.state.aliases.standing import manifest_of
@@ -115,10 +116,7 @@ class JobUpload:
         if moved := moved_weights(plain, self.staging, known, self.data):
             self.config.model.weights = moved
 
-        for key, patterns in files.items():
-            moved = moved_to(self.staging, patterns, f"data.{key}", known, self.data)
-            if moved == patterns:
-                continue
+        for key, moved in moved_files(plain["data"], files, self.staging, known, self.data).items():
             if key not in node:
                 raise ConfigError(
                     f"data: files() of {node._target_} names '{key}', which is no key of the "
@@ -169,8 +167,13 @@ class JobUpload:
             say: Is told of what was uploaded.
         """
         store = open_store(self.staging)
+        there: dict[str, set[str]] = {}
         for key, file in self.data.items():
-            if put_once(store, key, file):
+            folder = key.rpartition("/")[0]
+            if folder not in there:
+                there[folder] = {entry.key for entry in store.list(folder)}
+            if key not in there[folder]:
+                store.put(key, file.read_bytes())
                 say(f"uploaded {file} to {self.staging}/{key}")
 
         if self.send and self.send[1]:
@@ -196,12 +199,10 @@ def _version_for(state: State, job: ComposedJob) -> list[int]:
     return [manifest_of(state, job.config.job.get("version")).base + 1]
 
 
-def put_once(store: Store, key: str, content: Path | bytes) -> bool:
-    """Write an object whose key says its content, unless it is there; whether it was written."""
-    if any(entry.key == key for entry in store.list(key.rpartition("/")[0])):
-        return False
-    store.put(key, content if isinstance(content, bytes) else content.read_bytes())
-    return True
+def put_once(store: Store, key: str, content: bytes) -> None:
+    """Write an object whose key says its content, unless it is there."""
+    if not any(entry.key == key for entry in store.list(key.rpartition("/")[0])):
+        store.put(key, content)
 
 
 def pack(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload:

@@ -72,7 +72,7 @@ def _runs_here(argv: list[str]) -> bool:
     """Whether the arguments are likely to end in a job on this machine, as far as they tell
     before they are read.
     """
-    elsewhere = ("backend=", "hydra/launcher=", "trainer.devices=")
+    elsewhere = ("backend=", "hydra/launcher=", "trainer.devices=", "trainer=ddp")
     return all(
         line == "-m" or line == "--multirun" or line[0] != "-" for line in argv if line
     ) and not any(line.startswith(elsewhere) and line != "backend=local" for line in argv)

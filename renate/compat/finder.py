@@ -87,6 +87,10 @@ TABLE = {
     },
     "renate.utils.optimizer": f"{NAMES}.optimizer",
     "renate.benchmark.models.base": f"{MODELS}.benchmarking_module",
+    **{
+        f"renate.shift.detector.{name}": f"renate.compat.shift:{name}"
+        for name in ("ShiftDetector", "ShiftDetectorWithFeatureExtractor")
+    },
     "renate.shift.mmd_detectors": "renate.compat.shift",
     "renate.shift.ks_detector": "renate.compat.shift",
 }

@@ -20,6 +20,7 @@ from renate.data.kept.reading import check_test_size
 from renate.data.kept.trained import AGAIN
 from renate.data.mapped.numbers import mapped_vectors, read_by_parts
 from renate.data.named.found import found_files
+from renate.data.named.rows import check_target
 from renate.data.table import File, Readable, Table
 from renate.data.tables.choice import ColumnChoice, check_names
 from renate.data.tables.csv_files.dialect import Dialect
@@ -149,6 +150,7 @@ class Files(Source):
             DataError: No such file, or one that can't be read or used, or lacks a column.
             ConfigError: `target` or `inputs` aren't those of the state.
         """
+        check_target(", ".join(self.roles.targets), self.known.target if self.known else None)
         named = found_files(
             self.train, self.test, self._cache, self.trained, copies=self.seen == AGAIN
         )
@@ -162,6 +164,9 @@ class Files(Source):
 
         table = self._table(named.train, found)._replace(skipped=named.skipped)
         check_unchanged(table.files, named.contents)
+        if isinstance(self.encoder, TableEncoder):
+            self.encoder.scratch = self.scratch
+
         table = table.noted(named.notes)
         if self.test is None:
             return table, self.test_size
@@ -177,7 +182,7 @@ class Files(Source):
         if self.scratch is None or encoded or self.missing_target == "drop":
             return None
 
-        found = read_by_parts(files, self.roles, self.scratch)
+        found = read_by_parts(files, self.dialect, self.roles, self.scratch)
         if found is None or not self.first or self.missing == "error":
             return found
 

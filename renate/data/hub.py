@@ -37,7 +37,7 @@ class HubData(Source):
         test_size: The fraction that is held out where there is no test split.
         target: The column to predict.
         inputs: The columns to predict from; null takes all others.
-        text: In place of `inputs`, a column of texts or a pair, for a tokenizer: see `Texts`.
+        text: In place of `inputs`, a column of texts or several, for a tokenizer: see `Texts`.
         tokens: `Texts`' own settings.
         image_size: [height, width] to resize images to; null: all are of one size.
         image_fit: How an image of another shape gets there: `stretch`, `crop` or `pad`.

@@ -36,6 +36,7 @@ from renate.state.aliases.standing import manifest_of
 from renate.threads import Threads
 
 READ = 8192  # rows that are read at a time, about
+MARKS = ("key", "group", "weight")  # keys of `data` whose columns are no inputs
 PRINTED = "predictions.jsonl"  # in the job's directory, of output=-
 
 
@@ -54,7 +55,7 @@ def run(job: Job) -> dict[str, Any]:
     model = job.build("model") if given else None
     predictor = predictor_of(state, manifest, model=model, trust=trusted(job))
     every = one_of("probabilities", config["probabilities"], ("best", "all")) == "all"
-    table = AnswerTable(predictor.problem, every=every, keep=_keep(config["keep"]))
+    table = AnswerTable(predictor.problem, every=every, keep=_listed(config["keep"]))
 
     count = Prediction(job, predictor, table).into(path, files)
     seconds = time.monotonic() - began
@@ -118,9 +119,11 @@ class Prediction:
         trainer = job.config["trainer"]
         self.job = job
         self.table = table
-        self.keep = _keep(job.config["job"]["keep"])
+        self.keep = _listed(job.config["job"]["keep"])
         surplus = one_of("surplus", job.config["job"]["surplus"], ("error", "ignore"))
-        self.ignores = surplus == "ignore"
+        # Where the command names its inputs, others are left out, as they are in training
+        self.ignores = surplus == "ignore" or data.get("inputs") is not None
+        self.no_inputs = [name for key in MARKS for name in _listed(data.get(key))]
         self.batch_size = _batch_size(job.config["job"]["batch_size"], trainer["eval_batch_size"])
         self.skips = ImageRules(corrupt=data.get("corrupt", "error")).skip
         self.dialect = Dialect.of(data.get("csv"))
@@ -264,7 +267,7 @@ class Prediction:
         spread = self.reader.spread_names
         missing = [name for name in wanted if name not in there]
         index = index_columns(chunk.table.schema)
-        known = {*wanted, *spread, *self.targets, *self.keep, *index}
+        known = {*wanted, *spread, *self.targets, *self.no_inputs, *self.keep, *index}
         odd = [name for name in there if name not in known]
         if odd and (not missing or spread):
             raise DataError(
@@ -273,9 +276,13 @@ class Prediction:
             )
 
 
-def _keep(names: object) -> list[str]:
-    listed = names if isinstance(names, list | tuple) else []
-    return list(dict.fromkeys(map(str, listed)))
+def _listed(names: object) -> list[str]:
+    """One name, several, or none, each once."""
+    if names is None:
+        return []
+    if isinstance(names, list | tuple):
+        return list(dict.fromkeys(map(str, names)))
+    return [str(names)]
 
 
 def one_of(key: str, asked: object, choices: tuple[str, ...]) -> str:

@@ -13,11 +13,11 @@ class TextBag(nn.Module):
     """The mean of a text's token embeddings, through a multi-layer perceptron; the order of tokens
     has no say (Joulin et al., 2017, https://arxiv.org/abs/1607.01759, with hidden layers).
 
-    Of a pair of texts each has a mean of its own.
+    Of several texts each has a mean of its own.
 
     Args:
         vocab_size: Tokens.
-        num_texts: 1, or 2 for pairs.
+        num_texts: How many texts an example has.
         num_classes: Outputs.
         width: Of an embedding.
         hidden_sizes: Widths of the hidden layers.
@@ -52,8 +52,8 @@ class TextBag(nn.Module):
         self.head = nn.Linear(sizes[-1], num_classes)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Return logits [B, num_classes] of `ids` [B, L], `ids_lengths` [B] and, of pairs, `types`
-        [B, L]; what is behind a row's length counts for nothing.
+        """Return logits [B, num_classes] of `ids` [B, L], `ids_lengths` [B] and, of several texts,
+        `types` [B, L]; what is behind a row's length counts for nothing.
         """
         ids = ids_of(inputs)
         mask = mask_of(inputs)

@@ -61,13 +61,15 @@ class TextTransformer(PooledEncoder):
         self.head = nn.Linear(self.encoder.config.hidden_size, num_classes)
 
     def arguments(self, inputs: ModelInputs) -> tuple[dict[str, Tensor], Tensor]:
-        """Return what the encoder takes of `ids` [B, L], `ids_lengths` [B] and, of pairs, `types`
-        [B, L], and which tokens count; what is behind a row's length doesn't.
+        """Return what the encoder takes of `ids` [B, L], `ids_lengths` [B] and, of several texts,
+        `types` [B, L], and which tokens count; what is behind a row's length doesn't. Texts beyond
+        those that the encoder tells apart are of its last type.
         """
         texts: Any = inputs
         ids = ids_of(texts)
         mask = mask_of(texts)
         given = {"input_ids": ids, "attention_mask": mask.long()}
         if "types" in texts and self.takes_types:
-            given["token_type_ids"] = texts["types"]
+            known = getattr(self.encoder.config, "type_vocab_size", 0)
+            given["token_type_ids"] = texts["types"].clamp(max=max(known, 1) - 1)
         return given, mask

@@ -9,6 +9,9 @@ from renate.shift.two_sample import Found, Matrix, categories, classifier, holm,
 from renate.shift.views import NUMBER, View, scaled
 
 FEWEST_PERMUTATIONS = 19
+# Renate had its detectors' base classes in a module of this name: as below a package, `import` asks
+# renate/compat/finder.py for what isn't here
+__path__: list[str] = []
 
 
 @dataclass(frozen=True)

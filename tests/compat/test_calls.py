@@ -477,6 +477,26 @@ def test_a_state_that_isnt_there_is_an_error(asked: list[Any]) -> None:
         config_of(asked, input_state_url="mistyped", output_state_url="out")
 
 
+@pytest.mark.parametrize("momentum", [None, 0.9, syne_tune.choice([0.5, 0.9])])
+def test_optimizers_are_tuned_too(asked: list[Any], momentum: Any) -> None:
+    """Momentum is SGD's alone, whether it is given or tuned."""
+    space = {
+        "optimizer": syne_tune.choice(["SGD", "Adam"]),
+        "learning_rate": syne_tune.loguniform(1e-3, 0.1),
+        "weight_decay": 0.01,
+    }
+    config = config_of(asked, space | ({} if momentum is None else {"momentum": momentum}))
+    assert config.optimizer.weight_decay == 0.01
+    found = asked[-1].request.space
+    assert str(found.domains["optimizer"]) == "choice(sgd, adam)"
+    assert str(found.domains["optimizer.lr"]) == "tag(log, interval(0.001, 0.1))"
+    assert "optimizer.lr" not in found.conditions
+    if momentum is None:
+        assert "optimizer.momentum" not in found.domains
+    else:
+        assert found.conditions["optimizer.momentum"] == ("optimizer", frozenset({"sgd"}))
+
+
 @pytest.mark.parametrize(
     ("space", "arguments", "message"),
     [
@@ -511,7 +531,13 @@ def test_a_state_that_isnt_there_is_an_error(asked: list[Any]) -> None:
         ({"learning_rate": syne_tune.uniform(0, 1)}, {"n_workers": 0}, "n_workers=0: expected"),
         ({"learning_rate": syne_tune.uniform(0, 1)}, {"max_time": 0}, "max_time=0: expected"),
         ({"learning_rate": syne_tune.uniform(0, 1)}, {"max_cost": 1}, "price_per_hour"),
-        ({"optimizer": syne_tune.choice(["SGD", "Adam"])}, {}, "tune one optimizer's keys"),
+        ({"optimizer": syne_tune.choice(["SGD", "Adm"])}, {}, "'Adm': expected one of Adam, SGD"),
+        ({"optimizer": syne_tune.uniform(0, 1)}, {}, "expected one of Adam, SGD, AdamW"),
+        (
+            {"optimizer": syne_tune.choice(["AdamW", "Adam"]), "momentum": 0.9},
+            {},
+            "momentum']=0.9: AdamW and Adam has none",
+        ),
     ],
 )
 def test_what_cant_be_right(asked: list[Any], space: Any, arguments: Any, message: str) -> None:

@@ -94,3 +94,30 @@ def test_tuning(renate_config: Path, workdir: Path) -> None:
         assert all(row[f"config_{key}"] for row in rows), key
     assert {row["update_id"] for row in rows} == {"0"}
     assert Path("out3/model.ckpt").is_file()
+
+
+@pytest.mark.slow
+def test_optimizers_are_tuned_and_listed_as_renate_called_them(
+    renate_config: Path, workdir: Path
+) -> None:
+    import syne_tune.config_space as syne_tune
+
+    from renate.training import run_training_job
+
+    run_training_job(
+        config_space={
+            "optimizer": syne_tune.choice(["SGD", "Adam"]),
+            "momentum": 0.9,
+            "learning_rate": syne_tune.loguniform(0.001, 0.1),
+        },
+        mode="max",
+        metric="val_accuracy",
+        max_epochs=1,
+        config_file="renate_config.py",
+        output_state_url="out",
+        max_num_trials_finished=5,
+    )
+    with Path("out/hpo.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["config_optimizer"] for row in rows} == {"SGD", "Adam"}
+    assert {row["config_momentum"] for row in rows} == {"0.9"}

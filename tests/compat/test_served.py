@@ -13,8 +13,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from renate.compat.files.data import DataModuleFn
+from renate.compat.files.load_served import load_served
+from renate.compat.files.served import ServedPart, is_random, served
+from renate.data.base import Known
 from renate.data.batch import Batches, BatchTransform
 from renate.data.items.served import Served, first_of, in_order, read_ahead, read_all
+from renate.data.table import described
 from renate.errors import DataError
 from renate.state.versions import State
 from renate.training import run_training_job
@@ -102,8 +106,8 @@ class Sizes(Dataset[Any]):
 
 def column(items: Dataset[Any], shape: tuple[int, ...] | None, workers: int) -> dict[str, Any]:
     rows = len(items)  # type: ignore[arg-type]
-    served = Served(items, torch.arange(rows), shape, torch.float32, workers, "", "data.train")
-    return {"inputs": served, "targets": torch.arange(rows)}
+    inputs = Served(items, torch.arange(rows), shape, torch.float32, workers, "", "data.train")
+    return {"inputs": inputs, "targets": torch.arange(rows)}
 
 
 @pytest.fixture(autouse=True)
@@ -180,6 +184,96 @@ def test_items_of_several_sizes_keep_them() -> None:
     assert read["inputs.item_shape"].tolist() == [[2, n + 1] for n in range(5)]
     rows = read["inputs.item"].list()
     assert rows == [Sizes()[row][0].reshape(-1).tolist() for row in range(5)]
+
+
+class Mappings(Dataset[Any]):
+    """Random tokens, another number of them each time, beside something of a fixed size."""
+
+    def __init__(self, odd: Any = None) -> None:
+        self.odd = odd
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, row: int) -> Any:
+        if row == 4 and self.odd is not None:
+            return self.odd, 0
+        count = int(torch.randint(1, 5, ()))
+        return {"ids": torch.full((count,), row), "more": torch.rand(2).double()}, row % 2
+
+
+def test_random_mappings_are_served_by_name() -> None:
+    part = served(Mappings(), "data.train", workers=0, random=is_random(Mappings()))
+    assert part.why == "items that are another one each time they are read"
+    assert [column.name for column in described(part.sample).columns] == ["ids", "more"]
+    columns = {"inputs": part.inputs, "targets": torch.arange(6)}
+
+    batches = Batches(columns, 4, BatchTransform(), torch.Generator().manual_seed(0))
+    epochs = [list(batches) for _ in range(2)]
+    for epoch in epochs:
+        rows = [row for batch in epoch for row in batch.raw["inputs.ids"].list()]
+        assert sorted(row[0] for row in rows) == list(range(6))
+        assert all(len(set(row)) == 1 and len(row) < 5 for row in rows)
+        assert sorted(epoch[0].inputs) == ["ids", "ids_lengths", "more"]
+        assert epoch[0].inputs["more"].dtype == torch.float32
+    drawn = [epoch[0].raw["inputs.more"] for epoch in epochs]
+    assert not torch.equal(*drawn)
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        ({"ids": torch.ones(2)}, "item 4 has ids, item 0 ids, more: expected the same of all"),
+        (torch.ones(3), "item 4 has one tensor, item 0 ids, more"),
+        ({"ids": torch.ones(2), "more": torch.ones(2)}, "item 4's 'ids' is torch.float32 .2., it"),
+        ({"ids": torch.ones(2).long(), "more": torch.ones(1, 2)}, "item 4's 'more' is torch.float"),
+    ],
+)
+def test_mappings_that_cant_be_served(odd: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        served(Mappings(odd), "data.train", workers=0, random=True)
+
+
+class Grown(Sizes):
+    """More of them, each another one, from one on."""
+
+    def __init__(self, begin: int) -> None:
+        self.begin = begin
+
+    def __len__(self) -> int:
+        return 200
+
+    def __getitem__(self, row: int) -> Any:
+        number = self.begin + row
+        return torch.full((2, 1 + number % 3), float(number)), number % 2
+
+
+def numbers(columns: Any) -> set[int]:
+    return {int(row[0]) for row in read_all(columns)["inputs.item"].list()}
+
+
+def test_items_of_several_sizes_are_held_out_by_what_they_hold() -> None:
+    """Where the module gives no test data; and stay so in the next update, wherever they are."""
+
+    def load_of(begin: int, known: Known | None = None, **parts: ServedPart) -> Any:
+        train = served(Grown(begin), "data.train", workers=0, random=False)
+        given = {"seed": 0, "known": known, "problem": None, "training": True}
+        return load_served({"train": train, **parts}, test_size=0.2, **given)
+
+    first = load_of(0)
+    held = numbers(first.test["test"])
+    assert 20 < len(held) < 60
+    assert held | numbers(first.train) == set(range(200))
+    assert not held & numbers(first.train)
+    assert "test_… is measured on held-out training data" in first.notes[-1]
+
+    known = Known(first.problem, first.inputs, first.split)
+    second = load_of(100, known)
+    assert numbers(second.test["test"]) & set(range(200)) == held & set(range(100, 300))
+    test = served(Grown(900), "data.test", workers=0, random=False)
+    third = load_of(100, known, test=test)
+    assert not numbers(third.train) & held, "what was held out before isn't trained on"
+    assert len(numbers(third.test["test"])) == 200
 
 
 def test_what_is_read_is_said() -> None:

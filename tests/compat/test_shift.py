@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from renate.errors import DataError
+from renate.shift.detector import Detector, ShiftDetector, ShiftDetectorWithFeatureExtractor
 from renate.shift.ks_detector import KolmogorovSmirnovCovariateShiftDetector
 from renate.shift.mmd_detectors import MMDCovariateShiftDetector
 
@@ -64,3 +65,28 @@ def test_what_cant_be_compared_is_refused(kind: type) -> None:
     odd[2, 1] = float("nan")
     with pytest.raises(DataError, match="example 2: a feature that is no number"):
         detector.score(TensorDataset(odd, torch.zeros(5)))
+
+
+def test_the_bases_are_found_beside_the_detector_of_this_package() -> None:
+    assert Detector.__module__ == "renate.shift.detector"
+    assert all(issubclass(kind, ShiftDetector) for kind in DETECTORS)
+    with pytest.raises(ImportError, match="cannot import name 'Nothing'"):
+        from renate.shift.detector import Nothing  # noqa: F401
+
+
+def test_a_detector_of_ones_own() -> None:
+    """On the base class as Renate had it: `fit` and `score` extract, a subclass compares."""
+
+    class Distance(ShiftDetectorWithFeatureExtractor):
+        def _fit_with_features(self, X: torch.Tensor) -> None:  # noqa: N803
+            self.mean = X.mean(0)
+
+        def _score_with_features(self, X: torch.Tensor) -> float:  # noqa: N803
+            return float((X.mean(0) - self.mean).norm())
+
+    detector = Distance(nn.Linear(4, 2), batch_size=30, num_preprocessing_workers=0)
+    detector.fit(drawn(0))
+    assert detector.score(drawn(0)) == pytest.approx(0.0, abs=1e-6)
+    assert detector.score(drawn(0, mean=3.0)) > 0.1
+    with pytest.raises(NotImplementedError, match="ShiftDetector has no fit"):
+        ShiftDetector().fit(drawn(0))

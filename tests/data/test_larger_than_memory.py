@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from renate.data.base import Data, Known
+from renate.data.mapped import from_csv
 from renate.data.mapped.rows import Scratch, folder_of, mapped_empty, take_rows
 from renate.data.scenarios import ClassIncremental
 from renate.data.tables.standardize import Standardize
@@ -73,6 +74,77 @@ def test_the_same_as_in_memory(given: dict[str, Any], more: dict[str, Any]) -> N
     later = numbers(3) | {"b": numbers(3)["b"] + 10}
     write("3.parquet", {name: later[name] for name in sorted(later)})
     check_same(*both("3.parquet", as_kept(one), **given, **more))
+
+
+@pytest.mark.parametrize("more", [{}, {"inputs": ["small", "a"]}, {"weight": "week", "test": None}])
+def test_csv_is_the_same_as_in_memory(more: dict[str, Any]) -> None:
+    """Also where the second file alone says that a column has fractions."""
+    other = numbers(1) | {"a": numbers(1)["a"] + 0.5}
+    named = [write("1.csv", numbers(0)), write("2.csv", other)]
+    given = {"test": write("test.csv", numbers(2, 500))} | more
+    one, other_data = both(named, **given)
+    check_same(one, other_data)
+    assert folder_of(other_data.train["inputs"]) is not None
+    kept = sorted(Path("cache").glob("csv-*.parquet"))
+    assert len(kept) == 2 + (given["test"] is not None)
+    stamps = [path.stat().st_mtime_ns for path in kept]
+    check_same(*both(named, **given))
+    assert [path.stat().st_mtime_ns for path in kept] == stamps, "written once"
+
+    check_same(*both(write("3.csv", numbers(3)), as_kept(one), **given))
+
+
+def test_csv_that_changes_while_it_is_read_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write("1.csv", numbers(0))
+    typed = from_csv._typed
+
+    def changed(*given: Any) -> Any:
+        write("1.csv", numbers(1))
+        return typed(*given)
+
+    monkeypatch.setattr(from_csv, "_typed", changed)
+    with pytest.raises(DataError, match=r"1.csv: it has changed while it was read: start again"):
+        files("1.csv", max_ram=1000, test=None).load(seed=0)
+    assert not [*Path("cache").glob("csv-*"), *Path("cache").glob(".csv-*")]
+
+
+def test_csv_as_it_is_written_elsewhere() -> None:
+    lines = [f"{n / 7:.3f};{n % 5};{n % 2}".replace(".", ",") for n in range(400)]
+    Path("a.csv").write_text("\ufeffx;y;label\n" + "\n".join(lines))
+    csv = {"separator": "semicolon", "decimal": "comma"}
+    one, other = both("a.csv", csv=csv, test=None)
+    check_same(one, other)
+    assert folder_of(other.train["inputs"]) is not None
+    with pytest.raises(DataError, match="a.csv: not readable as csv: its columns are separated"):
+        files("a.csv", max_ram=1000).load(seed=0)
+
+
+@pytest.mark.parametrize("odd", ["12x", ""])
+def test_csv_of_something_else_is_read_whole(odd: str) -> None:
+    lines = [f"{n},{'red' if n % 3 else 'blue'},{n % 2}" for n in range(400)]
+    lines[7] = f"{odd},blue,1"
+    Path("a.csv").write_text("x,y,label\n" + "\n".join(lines))
+    given = {"test": None, "standardize": None, "kinds": {"x": "category"} if odd else None}
+    one, other = both("a.csv", **given)
+    check_same(one, other)
+    assert not list(Path("cache").glob("csv-*"))
+    assert folder_of(other.train["inputs"]) is not None, "what is made of it is mapped"
+
+
+def test_an_unseen_category_is_named_by_its_row_in_mapped_vectors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("renate.data.mapped.rows.PART", 1000)
+    colours = ["red", "blue"] * 200
+    write("1.parquet", {"x": range(400), "y": colours, "label": [0, 1, 1, 0] * 100})
+    source = files("1.parquet", unseen="error", max_ram=1000, test=None)
+    source.load(seed=0)
+    assert source.encoder is not None
+    odd = np.array([*colours[:-1], "green"], object)
+    with pytest.raises(DataError, match="row 399 .the first is 0., column 'y' holds 'green'"):
+        source.encoder.encode({"x": np.arange(400), "y": odd})
 
 
 def test_kinds_that_differ_between_files() -> None:

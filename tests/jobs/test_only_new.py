@@ -407,6 +407,7 @@ def test_the_limit_is_taken_of_what_is_new(workdir: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
+        ("data.target=x", "data.target=x: the state's target is 'label': rename the column, or"),
         ("data.val_size=0.3", "data.val_size=0.3: the state holds out 0.1 for validation"),
         ("data.test_size=0.4", "data.test_size=0.4: the state holds out 0.2"),
         ("data.key=x", "the hold-out goes by data.key=[x], in the state by all inputs"),

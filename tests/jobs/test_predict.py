@@ -281,6 +281,15 @@ def test_surplus_columns_may_be_left_out(state: Path) -> None:
     assert pq.read_table("out.parquet").column_names == ["prediction", "probability"]
 
 
+def test_columns_that_training_left_out_are_left_out(state: Path) -> None:
+    pq.write_table(rows(3), "in/1.parquet")
+    with pytest.raises(JobError, match="column 'id' is none of the state's inputs"):
+        predict("data.train=in/1.parquet", "output=out.parquet", "data.target=label")
+    for more in ("data.group=id", "data.key=[id]", "data.weight=id", "data.inputs=[a,b,flag]"):
+        predict("data.train=in/1.parquet", "output=out.parquet", "job.overwrite=true", more)
+        assert pq.read_table("out.parquet").column_names == ["prediction", "probability"]
+
+
 @pytest.mark.slow
 def test_csv_and_json_are_read_too(state: Path) -> None:
     table = rows(6).drop_columns(["label"])

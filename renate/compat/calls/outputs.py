@@ -10,7 +10,7 @@ from safetensors.torch import load
 
 from renate.api import Result
 from renate.compat.space.domains import is_domain
-from renate.compat.space.keys import Translation
+from renate.compat.space.keys import OPTIMIZERS, Translation
 from renate.errors import StateError
 from renate.state.store import Store, open_store
 from renate.state.versions import State
@@ -106,6 +106,9 @@ def _rows(history: list[Row], translation: Translation, settings: Mapping[str, A
             name = theirs.get(key, "")
             if key == "optimizer.momentum":
                 name = "momentum"
+            if key == "optimizer":
+                name = key
+                value = next(theirs for theirs, ours in OPTIMIZERS.items() if ours == value)
             if key.startswith("config_file."):
                 name = key.removeprefix("config_file.")
             if name:

@@ -158,7 +158,15 @@ class DataModuleFn(Source):
         if known is None and self.model == MODEL:
             problem = self._problem_of_the_model(problem)
         if isinstance(parts["train"], ServedPart):
-            return load_served(parts, seed=seed, known=known, problem=problem)
+            check_test_size(None, self.test_size)
+            return load_served(
+                parts,
+                test_size=self.test_size,
+                seed=seed,
+                known=known,
+                problem=problem,
+                training=training,
+            )
 
         _, tests = self.read()
         if known is not None and known.split is None and not isinstance(tests, float):

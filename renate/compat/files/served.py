@@ -1,11 +1,13 @@
 """Data sets that can't be columns: items of several shapes, or another one each time."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from renate.data.items.served import Served, first_of, seeded
@@ -16,9 +18,13 @@ from renate.data.tables.targets import as_column, as_target
 from renate.errors import DataError
 from renate.seeds import derive
 
+ALONE = ""  # the name of an input that is one tensor
 LOOKED_AT = 20  # items that are read twice, to see whether they are the same each time
 RANDOM = "items that are another one each time they are read"
 SEVERAL = "items of several shapes"
+
+
+Layout = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
 
 
 @dataclass(frozen=True)
@@ -30,12 +36,14 @@ class ServedPart:
         targets: Of all items.
         sample: The first items as a table, for what is kept of the inputs.
         why: What the items are, for the log.
+        contents: SHA-256 of each input, uint8 [N, 32]; None where they are random.
     """
 
     inputs: Served
     targets: np.ndarray[Any, Any]
     sample: Table
     why: str
+    contents: Tensor | None
 
 
 def is_random(items: Dataset[Any]) -> bool:
@@ -74,6 +82,22 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(torch.equal(first, second))
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What there is to know of an item.
+
+    Attributes:
+        layout: name -> shape and dtype of each tensor of its input; of one that is no mapping
+            `ALONE`.
+        target: Its target.
+        content: A hash of its input.
+    """
+
+    layout: dict[str, tuple[tuple[int, ...], torch.dtype]]
+    target: Any
+    content: bytes
+
+
 class _Looks(Dataset[Any]):
     """What there is to know of each item before it is trained on."""
 
@@ -93,11 +117,12 @@ class _Looks(Dataset[Any]):
             if not isinstance(item, tuple | list) or len(item) != 2:
                 return f"{where} is {type(item).__name__}, expected (input, target)"
             if isinstance(item[0], dict):
-                return f"{where} is a mapping: items that are random must be one tensor each"
-
-            tensor = as_tensor(item[0], where)
-            if tensor.dtype == torch.float64:
-                tensor = tensor.float()
+                tensors = {
+                    str(name): _single(value, f"{where}: '{name}'")
+                    for name, value in sorted(item[0].items())
+                }
+            else:
+                tensors = {ALONE: _single(item[0], where)}
             target = as_target(item[1], where)
         except DataError as error:
             return str(error)
@@ -105,8 +130,17 @@ class _Looks(Dataset[Any]):
             reason = (str(error).splitlines() or ["no message"])[0]
             return f"{where}: {type(error).__name__}: {reason}"
 
-        content = hashlib.sha256(tensor.contiguous().numpy().tobytes()).digest()
-        return tuple(tensor.shape), tensor.dtype, target, content
+        content = hashlib.sha256()
+        for tensor in tensors.values():
+            content.update(tensor.contiguous().numpy().tobytes())
+
+        layout = {name: (tuple(each.shape), each.dtype) for name, each in tensors.items()}
+        return _Look(layout, target, content.digest())
+
+
+def _single(value: Any, where: str) -> Tensor:
+    tensor = as_tensor(value, where)
+    return tensor.float() if tensor.dtype == torch.float64 else tensor
 
 
 def served(items: Dataset[Any], key: str, *, workers: int, random: bool) -> ServedPart:
@@ -138,35 +172,34 @@ def served(items: Dataset[Any], key: str, *, workers: int, random: bool) -> Serv
     if not found:
         raise DataError(f"{key} has no examples")
 
-    shapes = {look[0] for look in found}
-    kinds = {look[1] for look in found}
-    ranks = {len(shape) for shape in shapes}
-    if len(kinds) > 1 or len(ranks) > 1:
-        row = next(i for i, look in enumerate(found) if _kind(look) != _kind(found[0]))
-        raise DataError(
-            f"{key}: item {row} is {found[row][1]} {list(found[row][0])}, item 0 is {found[0][1]} "
-            f"{list(found[0][0])}: only the sizes may differ"
-        )
-
-    digest = hashlib.sha256(repr((sorted(shapes), kinds)).encode())
+    _check_alike([look.layout for look in found], key)
+    shapes = {name: sorted({look.layout[name][0] for look in found}) for name in found[0].layout}
+    digest = _begun(found[0].layout, shapes)
     for look in found:
-        digest.update(look[3])
+        digest.update(look.content)
 
-    item_shape = None
-    if len(shapes) == 1:
-        item_shape = found[0][0]
-
+    fields = tuple(
+        (name, shapes[name][0] if len(shapes[name]) == 1 else None, dtype)
+        for name, (_, dtype) in found[0].layout.items()
+    )
+    alone = fields[0][0] == ALONE
     column = Served(
         items,
         torch.arange(len(found)),
-        item_shape,
-        found[0][1],
+        fields[0][1] if alone else None,
+        fields[0][2],
         workers,
         digest.hexdigest(),
         key,
+        () if alone else fields,
     )
-    targets = as_column([look[2] for look in found], key)
-    return ServedPart(column, targets, _sample(column, targets), RANDOM if random else SEVERAL)
+    targets = as_column([look.target for look in found], key)
+    sample = _sample(column, targets)
+    if random:
+        return ServedPart(column, targets, sample, RANDOM, None)
+
+    contents = np.stack([np.frombuffer(look.content, np.uint8) for look in found])
+    return ServedPart(column, targets, sample, SEVERAL, torch.from_numpy(contents))
 
 
 def _as_it_is(look: Any) -> Any:
@@ -174,8 +207,46 @@ def _as_it_is(look: Any) -> Any:
     return look
 
 
-def _kind(look: Any) -> tuple[Any, int]:
-    return look[1], len(look[0])
+def _begun(layout: Layout, shapes: Mapping[str, Any]) -> Any:
+    """A hash that says what inputs are like."""
+    if ALONE in layout:
+        return hashlib.sha256(repr((shapes[ALONE], {layout[ALONE][1]})).encode())
+
+    kinds = {name: dtype for name, (_, dtype) in layout.items()}
+    return hashlib.sha256(repr((shapes, kinds)).encode())
+
+
+def _check_alike(layouts: Sequence[Layout], key: str) -> None:
+    """Return if inputs differ in their sizes alone.
+
+    Raises:
+        DataError: They are of several kinds, or what a mapping holds differs otherwise than in its
+            length.
+    """
+    first = layouts[0]
+    if not first:
+        raise DataError(f"{key}: item 0 is an empty mapping, expected tensors by name")
+
+    for row, layout in enumerate(layouts):
+        if layout.keys() != first.keys():
+            raise DataError(
+                f"{key}: item {row} has {', '.join(layout) or 'one tensor'}, item 0 "
+                f"{', '.join(first) or 'one tensor'}: expected the same of all"
+            )
+
+        for name, (shape, dtype) in layout.items():
+            shape_of_first, dtype_of_first = first[name]
+            which = "" if name == ALONE else f"'s '{name}'"
+            if dtype != dtype_of_first or len(shape) != len(shape_of_first):
+                raise DataError(
+                    f"{key}: item {row}{which} is {dtype} {list(shape)}, item 0{which} is "
+                    f"{dtype_of_first} {list(shape_of_first)}: only the sizes may differ"
+                )
+            if name != ALONE and shape != shape_of_first and len(shape) != 1:
+                raise DataError(
+                    f"{key}: item {row}{which} is {list(shape)}, item 0{which} is "
+                    f"{list(shape_of_first)}: in a mapping only lists may differ in length"
+                )
 
 
 def _sample(column: Served, targets: np.ndarray[Any, Any]) -> Table:

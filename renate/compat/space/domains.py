@@ -30,6 +30,13 @@ def is_range(value: Any) -> bool:
     return is_domain(value) and hasattr(value, "lower")
 
 
+def choices_of(value: Any) -> list[Any]:
+    """Return the values of a domain that is a choice, each once; none of any other."""
+    if isinstance(value, Domain):
+        return [yaml.safe_load(text) for text in value.choices]
+    return list(dict.fromkeys(getattr(value, "categories", ())))
+
+
 def as_override(key: str, value: Any, *, integer: bool, points: int, say: Say) -> str:
     """Return a value of a config_space as the right side of an override.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from renate.build import shipped
 from renate.compat.files.description import EITHER, Description
-from renate.compat.space.domains import as_override, is_domain, is_range
+from renate.compat.space.domains import as_override, choices_of, is_domain, is_range
 from renate.compat.space.learning_rate import OF_SCHEDULES, SCHEDULE, schedule_of
 from renate.compat.space.methods import Method
 from renate.errors import ConfigError, nearest
@@ -156,29 +156,38 @@ class Translation:
         if "optimizer_fn" in self.description.functions:
             return ["optimizer=config_file"]
 
-        name = self.config.get("optimizer", self.defaults["optimizer"])
-        if is_domain(name):
-            raise ConfigError(
-                f"config_space['optimizer']={name}: tune one optimizer's keys, or write "
-                "optimizer_fn"
-            )
-        if name not in OPTIMIZERS:
-            raise ConfigError(
-                f"config_space['optimizer']={name!r}: expected one of {', '.join(OPTIMIZERS)}"
-                f"{nearest(str(name), OPTIMIZERS)}"
-            )
+        asked = self.config.get("optimizer", self.defaults["optimizer"])
+        names = choices_of(asked) if is_domain(asked) else [asked]
+        for name in names or [asked]:
+            if name not in tuple(OPTIMIZERS):  # it may be anything
+                raise ConfigError(
+                    f"config_space['optimizer']={name!r}: expected one of {', '.join(OPTIMIZERS)}"
+                    f"{nearest(str(name), OPTIMIZERS)}"
+                )
+
+        option = OPTIMIZERS[names[0]]
+        if len(names) > 1:
+            option = f"choice({','.join(OPTIMIZERS[name] for name in names)})"
 
         momentum = self.config.get("momentum", self.defaults["momentum"])
-        if name == "SGD":
-            text = self._text("momentum", momentum)
-            return [f"optimizer={OPTIMIZERS[name]}", f"optimizer.momentum={text}"]
+        if "SGD" in names:
+            return [f"optimizer={option}", *self._momentum(momentum, alone=len(names) == 1)]
         if is_domain(momentum) or momentum:
             raise ConfigError(
-                f"config_space['momentum']={momentum}: {name} has none; optimizer='SGD', or leave "
-                "it out"
+                f"config_space['momentum']={momentum}: {' and '.join(names)} has none; "
+                "optimizer='SGD', or leave it out"
             )
 
-        return [f"optimizer={OPTIMIZERS[name]}"]
+        return [f"optimizer={option}"]
+
+    def _momentum(self, momentum: Any, *, alone: bool) -> list[str]:
+        """That of SGD. Beside other optimizers, which have none, it is a domain, so that only
+        trials of SGD have it; or none is there, which is what SGD has by itself.
+        """
+        text = self._text("momentum", momentum)
+        if alone or is_domain(momentum):
+            return [f"optimizer.momentum={text}"]
+        return [f"optimizer.momentum=choice({text})"] if momentum else []
 
     def _schedule(self) -> list[str]:
         if "lr_scheduler_fn" in self.description.functions:

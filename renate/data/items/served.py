@@ -22,6 +22,8 @@ from renate.errors import DataError
 from renate.libraries.numpy import generator_state, seed_generator, set_generator_state
 from renate.seeds import derive
 
+# name, shape (None where it differs from item to item) and dtype
+Field = tuple[str, tuple[int, ...] | None, torch.dtype]
 # What the inputs become where items differ in shape: their values, and the shape of each.
 VALUES = "item"
 SHAPE = "item_shape"
@@ -36,11 +38,12 @@ class Served:
     Attributes:
         items: (input, target) each.
         rows: Which of them, int64 [N].
-        item_shape: Of each input; None where they differ.
-        dtype: Of the inputs.
+        item_shape: Of each input; None where they differ, or are mappings.
+        dtype: Of the inputs; of mappings see `fields`.
         workers: Processes that read; 0 reads in this one.
         content: Hash of all items, as they are under a fixed seed.
         key: What they are, for messages.
+        fields: The tensors of each input, where they are mappings.
     """
 
     items: Dataset[Any]
@@ -50,6 +53,7 @@ class Served:
     workers: int
     content: str
     key: str
+    fields: tuple[Field, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -104,42 +108,56 @@ class _Inputs(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.column)
 
-    def __getitem__(self, row: int) -> Tensor | _Failed:
+    def __getitem__(self, row: int) -> Any:
         column = self.column
         where = f"{column.key}: item {row}"
         try:
             with seeded(derive(self.seed, "item", row)):
-                found = as_tensor(column.items[row][0], where)
+                found = column.items[row][0]
+
+            if not column.fields:
+                return _checked(found, where, column.item_shape, column.dtype)
+
+            names = [name for name, _, _ in column.fields]
+            if not isinstance(found, dict) or sorted(found) != sorted(names):
+                return _Failed(f"{where}: expected a mapping of {', '.join(names)}, as before")
+            return {
+                name: _checked(found[name], f"{where}: '{name}'", shape, dtype)
+                for name, shape, dtype in column.fields
+            }
         except DataError as error:
             return _Failed(str(error))
         except Exception as error:  # whatever the user's code raises
             reason = (str(error).splitlines() or ["no message"])[0]
             return _Failed(f"{where}: {type(error).__name__}: {reason}")
 
-        if found.dtype == torch.float64:
-            found = found.float()
 
-        same = column.item_shape is None or tuple(found.shape) == column.item_shape
-        if not same or found.dtype != column.dtype:
-            expected = "any shape" if column.item_shape is None else list(column.item_shape)
-            return _Failed(
-                f"{where} is {found.dtype} {list(found.shape)} this time, expected {column.dtype} "
-                f"of {expected}, as it was when the data were read first"
-            )
-        if found.is_floating_point() and not bool(torch.isfinite(found).all()):
-            return _Failed(f"{where}: its input holds NaN or infinity: clean or fill it first")
+def _checked(value: Any, where: str, shape: tuple[int, ...] | None, dtype: torch.dtype) -> Tensor:
+    """An input as a tensor.
 
-        return found
+    Raises:
+        DataError: It isn't as the inputs were when the data were read first.
+    """
+    found = as_tensor(value, where)
+    if found.dtype == torch.float64:
+        found = found.float()
+
+    same = shape is None or tuple(found.shape) == shape
+    if not same or found.dtype != dtype:
+        expected = "any shape" if shape is None else list(shape)
+        raise DataError(
+            f"{where} is {found.dtype} {list(found.shape)} this time, expected {dtype} "
+            f"of {expected}, as it was when the data were read first"
+        )
+    if found.is_floating_point() and not bool(torch.isfinite(found).all()):
+        raise DataError(f"{where}: its input holds NaN or infinity: clean or fill it first")
+
+    return found
 
 
-def _columns_of(parts: list[Tensor | _Failed]) -> dict[str, Any] | _Failed:
-    """Items as columns: one tensor, or where they differ in shape their values and shapes."""
-    for part in parts:
-        if isinstance(part, _Failed):
-            return part
-
-    tensors = [part for part in parts if isinstance(part, Tensor)]
-    return {COLUMN: tensors}
+def _together(items: list[Any]) -> list[Any] | _Failed:
+    """The items of a part; or why one of them can't be read."""
+    return next((item for item in items if isinstance(item, _Failed)), items)
 
 
 def is_served(columns: Mapping[str, Any]) -> bool:
@@ -171,7 +189,7 @@ def read_ahead(
         _Inputs(column, seed),
         batch_sampler=[column.rows[part].tolist() for part in parts],
         num_workers=count,
-        collate_fn=_columns_of,
+        collate_fn=_together,
         generator=torch.Generator(),  # else starting to read would be a draw from everybody's
     )
     others = {name: each for name, each in columns.items() if name != COLUMN}
@@ -179,17 +197,24 @@ def read_ahead(
         if isinstance(found, _Failed):
             raise DataError(found.reason)
 
-        inputs = _stored(found[COLUMN], column.item_shape is not None)
+        inputs = _stored(found, column)
         yield inputs | {name: each.index_select(0, part) for name, each in others.items()}
 
 
-def _stored(tensors: list[Tensor], alike: bool) -> dict[str, Any]:
-    if alike:
-        return {COLUMN: torch.stack(tensors)}
+def _stored(items: list[Any], column: Served) -> dict[str, Any]:
+    if column.fields:
+        return {
+            f"{PREFIX}{name}": Ragged.of([item[name] for item in items], dtype)
+            if shape is None
+            else torch.stack([item[name] for item in items])
+            for name, shape, dtype in column.fields
+        }
+    if column.item_shape is not None:
+        return {COLUMN: torch.stack(items)}
 
     return {
-        f"{PREFIX}{VALUES}": Ragged.of([each.reshape(-1) for each in tensors], tensors[0].dtype),
-        f"{PREFIX}{SHAPE}": torch.tensor([list(each.shape) for each in tensors]),
+        f"{PREFIX}{VALUES}": Ragged.of([each.reshape(-1) for each in items], items[0].dtype),
+        f"{PREFIX}{SHAPE}": torch.tensor([list(each.shape) for each in items]),
     }
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from renate.data.mapped.from_csv import as_parquet, numbers_in
 from renate.data.mapped.rows import Scratch, mapped_empty
 from renate.data.tables.columns import converted, first_line, to_numpy
+from renate.data.tables.csv_files.dialect import Dialect
 from renate.data.tables.exact import float32, is_doubtful
-from renate.data.tables.matching import index_columns
 from renate.data.tables.parquet import BUFFER, Read, opened_at, stamp_of
 from renate.data.tables.read import joined, plain
 from renate.data.tables.roles.roles import Roles
@@ -31,13 +32,15 @@ class NumbersFile:
     """A parquet file whose columns of numbers stay there until they are needed.
 
     Attributes:
-        file: Its path.
+        file: What was named, for messages.
+        path: Of the parquet file, which is that one or holds the same.
         names: Of these columns.
         rows: How many it has.
         stamp: When its other columns were read.
     """
 
     file: str
+    path: str
     names: tuple[str, ...]
     rows: int
     stamp: tuple[int, ...]
@@ -51,11 +54,11 @@ class NumbersFile:
         import pyarrow as pa
 
         rows = max(1, min(ROWS, VALUES // len(names)))
-        with opened(self.file) as file:
+        with opened(self.path) as file:
             for batch in file.iter_batches(rows, columns=list(names)):
                 yield plain(pa.Table.from_batches([batch]).select(list(names)))
 
-        if stamp_of(self.file) != self.stamp:
+        if stamp_of(self.path) != self.stamp:
             raise DataError(f"{self.file}: it has changed while it was read: start again")
 
     @cached_property
@@ -120,15 +123,21 @@ def opened(file: str) -> Iterator[Any]:
         raise DataError(f"{file}: not readable as parquet: {first_line(error)}") from error
 
 
-def read_by_parts(files: Sequence[str], roles: Roles, scratch: Scratch) -> dict[str, Read] | None:
+def read_by_parts(
+    files: Sequence[str], dialect: Dialect, roles: Roles, scratch: Scratch
+) -> dict[str, Read] | None:
     """Read all columns but those of numbers, which stay in the files; None where they fit into
     memory, or other columns than numbers would be inputs.
 
     Args:
         files: Paths and URLs.
+        dialect: How CSV is written.
         roles: What the columns are for; those that aren't inputs alone are read.
         scratch: Says what fits.
     """
+    parquet = as_parquet(files, dialect, roles, scratch)
+    if parquet is not None:
+        return {file: _read(file, path, roles) for file, path in parquet.items()}
     if not all(file.lower().endswith(".parquet") and "://" not in file for file in files):
         return None
 
@@ -136,50 +145,28 @@ def read_by_parts(files: Sequence[str], roles: Roles, scratch: Scratch) -> dict[
     for file in files:
         with opened(file) as found:
             schema = found.schema_arrow
-            names = _numbers_in(schema, roles)
+            names = numbers_in(schema, roles)
             if names is None:
                 return None
             size += found.metadata.num_rows * len(names) * np.float32().itemsize
 
     if size <= scratch.max_ram:
         return None
-    return {file: _read(file, roles) for file in files}
+    return {file: _read(file, file, roles) for file in files}
 
 
-def _numbers_in(schema: Any, roles: Roles) -> tuple[str, ...] | None:
-    """The columns of numbers that would be inputs; None where there are others, or none."""
+def _read(file: str, path: str, roles: Roles) -> Read:
     import pyarrow as pa
 
-    index = index_columns(schema)
-    names = [name for name in schema.names if name not in roles.no_inputs and name not in index]
-    if roles.inputs is not None:
-        names = [name for name in roles.inputs if name in schema.names]
-
-    # A point in a name reads as a path into a struct
-    unique = len(set(schema.names)) == len(schema.names)
-    if not names or not unique or any("." in name for name in schema.names):
-        return None
-
-    types = [schema.field(name).type for name in names]
-    is_number = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
-    if not all(any(test(kind) for test in is_number) for kind in types):
-        return None
-
-    return tuple(names)
-
-
-def _read(file: str, roles: Roles) -> Read:
-    import pyarrow as pa
-
-    stamp = stamp_of(file)
-    with opened(file) as found:
+    stamp = stamp_of(path)
+    with opened(path) as found:
         schema = found.schema_arrow
         marked = {name for named in roles.marks.values() for name in named}
-        names = [name for name in _numbers_in(schema, roles) or () if name not in marked]
+        names = [name for name in numbers_in(schema, roles) or () if name not in marked]
         rows = found.metadata.num_rows
         rest = plain(found.read(columns=[name for name in schema.names if name not in names]))
 
-    source = NumbersFile(file, tuple(names), rows, stamp)
+    source = NumbersFile(file, path, tuple(names), rows, stamp)
     nothing = pa.py_buffer(bytes(rows * 8))  # of all columns: none of them has a value there
     columns = []
     fields = []

@@ -86,13 +86,6 @@ class ColumnChoice:
     def _check_state(self, names: Sequence[str]) -> None:
         """Check what the config says against the state's inputs."""
         assert self.known is not None
-        if self.known.target is not None and self.known.target != ", ".join(self.targets):
-            raise ConfigError(
-                f"data.target={', '.join(self.targets)}: the state's target is "
-                f"'{self.known.target}': "
-                "rename the column, or start another state"
-            )
-
         asked = self._asked(names)
         if self.inputs is not None and set(asked) != set(names):
             odd = sorted(set(asked) ^ set(names))[0]

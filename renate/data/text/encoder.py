@@ -1,4 +1,4 @@
-"""One text, or a pair of texts, as the ids that a model takes."""
+"""One text, or several, as the ids that a model takes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from renate.errors import ConfigError, DataError, nearest
 
 @dataclass(kw_only=True)
 class TextEncoder(Encoder):
-    """Ids of tokens, as one ragged input `ids`; of a pair also `types`, 0 for the first text's
-    tokens and 1 for the second's.
+    """Ids of tokens, as one ragged input `ids`; of several texts also `types`, which say which
+    text a token is of: 0 for the first, 1 for the second, …
 
     Raw are texts, or, by name, those of each column.
 
     Args:
-        texts: Names of one or two columns.
+        texts: Names of one column or more.
         tokenizer: See `Tokenizer`, as the next three.
         vocab_size: Tokens at most of one that is trained here.
         lowercase: Whether capitals are small ones.
@@ -41,8 +41,10 @@ class TextEncoder(Encoder):
 
     def __post_init__(self) -> None:
         self.texts = [str(name) for name in self.texts]
-        if not 1 <= len(self.texts) <= 2 or len(set(self.texts)) < len(self.texts):
-            raise ConfigError(f"data.text={self.texts}: expected one column of text, or a pair")
+        if not self.texts or len(set(self.texts)) < len(self.texts):
+            raise ConfigError(
+                f"data.text={self.texts}: expected one column of text, or several others"
+            )
 
         self.tokens = Tokenizer(self.tokenizer, self.vocab_size, self.lowercase, self.max_length)
 
@@ -58,7 +60,7 @@ class TextEncoder(Encoder):
 
     @property
     def facts(self) -> dict[str, int]:
-        """`vocab_size`, by which ids are bounded, `max_length`, and `num_texts`, 1 or 2."""
+        """`vocab_size`, by which ids are bounded, `max_length`, and `num_texts`."""
         return self.tokens.facts | {"num_texts": len(self.texts)}
 
     def fit(self, raw: Any) -> None:
@@ -66,7 +68,7 @@ class TextEncoder(Encoder):
         self.tokens.fit([text for texts in self._texts(raw) for text in texts])
 
     def encode(self, raw: Any) -> dict[str, Ragged]:
-        """Return the ids of each example's tokens, and of a pair their types.
+        """Return the ids of each example's tokens, and of several texts their types.
 
         Raises:
             DataError: What isn't text, or has other columns.
@@ -75,7 +77,7 @@ class TextEncoder(Encoder):
         if len(texts) == 1:
             found = {"ids": self.tokens.encode(texts[0])}
         else:
-            ids, types = self.tokens.encode_pairs(*texts)
+            ids, types = self.tokens.encode_several(texts)
             found = {"ids": ids, "types": types}
 
         self.encoded += len(texts[0])
@@ -93,9 +95,9 @@ class TextEncoder(Encoder):
             return [raw[name] for name in self.texts]
 
         if len(self.texts) > 1:
+            named = ", ".join(f"'{name}': […]" for name in self.texts)
             raise DataError(
-                f"expected the texts by name, {{'{self.texts[0]}': […], "
-                f"'{self.texts[1]}': […]}}, found a {type(raw).__name__}"
+                f"expected the texts by name, {{{named}}}, found a {type(raw).__name__}"
             )
         if not isinstance(raw, list | tuple | np.ndarray):
             raise DataError(f"expected a list of texts, found a {type(raw).__name__}")

@@ -1,4 +1,4 @@
-"""Texts in tables: one column of text, or a pair, and a target."""
+"""Texts in tables: one column of text, or several, and a target."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Texts(Source):
         train: A path, a glob, or a list of them; also URLs such as s3://bucket/new/*.parquet.
         test: The same, or name -> such; null holds `test_size` of `train` out.
         test_size: The fraction that is held out where `test` is null, the same for every seed.
-        text: The column of texts, or two of them, which are read as a pair.
+        text: The column of texts, or several, which are read one after the other.
         target: The column to predict.
         tokenizer: A folder that transformers has saved, a tokenizer.json or a name of the Hub; null
             trains one on the first update's texts. Either is kept in the version.

@@ -10,6 +10,7 @@ import torch
 
 from renate.data.ragged import Ragged
 from renate.data.text.pretrained import read_pretrained
+from renate.data.text.several import Frame
 from renate.errors import ConfigError, DataError
 from renate.extras import load
 
@@ -146,6 +147,47 @@ class Tokenizer:
         check_texts(second)
         ids, types = self._encoded(list(zip(first, second, strict=True)), ("ids", "type_ids"))
         return ids, types
+
+    def encode_several(self, columns: Sequence[Sequence[str]]) -> tuple[Ragged, Ragged]:
+        """Return the ids of the texts of each row, one after the other, and which text each token
+        is of, from 0; int64, at most `max_length`. Two are a pair.
+
+        Args:
+            columns: Two or more, as long as each other.
+
+        Raises:
+            DataError: One of them is no text.
+            ConfigError: `max_length` is too short for so many.
+        """
+        if len(columns) == 2:
+            return self.encode_pairs(*columns)
+
+        for texts in columns:
+            check_texts(texts)
+
+        ready = self._ready()
+        frame = Frame.of(ready)
+        frame.room(len(columns), self.max_length)
+        self.truncated = 0
+        ids: list[np.ndarray[Any, Any]] = [np.empty(0, np.int64)]
+        types = [*ids]
+        for start in range(0, len(columns[0]), TOGETHER):
+            parts = [list(texts[start : start + TOGETHER]) for texts in columns]
+            alone = [
+                [found.ids for found in ready.encode_batch_fast(part, add_special_tokens=False)]
+                for part in parts
+            ]
+            for row_ids, row_types, is_cut in frame.rows(alone, self.max_length):
+                ids.append(row_ids)
+                types.append(row_types)
+                self.truncated += is_cut
+
+        lengths = torch.tensor([len(row) for row in ids[1:]], dtype=torch.int64)
+        together = [torch.from_numpy(np.concatenate(rows)) for rows in (ids, types)]
+        return (
+            Ragged.packed(together[0], lengths, self._padding),
+            Ragged.packed(together[1], lengths, 0),
+        )
 
     def _encoded(self, texts: Sequence[Any], fields: Sequence[str]) -> list[Ragged]:
         self.truncated = 0

@@ -85,7 +85,7 @@ def nothing_new(
         return None
 
     trained = Trained.read(State(url), version)
-    if not trained.parts or not _holds_out_alike(State(url), version, data):
+    if not trained.parts or not _asks_alike(State(url), version, data):
         return None
 
     cache = data.get("cache_dir")
@@ -99,16 +99,25 @@ def nothing_new(
     return in_short(known)
 
 
-def _holds_out_alike(state: State, version: Manifest, data: Mapping[str, Any]) -> bool:
-    """Whether a config holds out what a version does; where it may not, the job says what is wrong.
+def _asks_alike(state: State, version: Manifest, data: Mapping[str, Any]) -> bool:
+    """Whether a config predicts and holds out what a version does; where it may not, the job says
+    what is wrong.
 
     Args:
         state: Where the version is.
-        version: Keeps what it holds out.
+        version: Keeps what it predicts, and what it holds out.
         data: The group `data`, resolved; its source is one of renate's own.
     """
     kept = json.loads(bytes(state.read(version, "model.json")))
-    split = kept.get("split") if isinstance(kept, dict) else None
+    if not isinstance(kept, dict):
+        return False
+
+    inputs = kept.get("inputs")
+    known = inputs.get("target") if isinstance(inputs, dict) else None
+    if known is not None and data.get("target") is not None and known != _target_of(data["target"]):
+        return False
+
+    split = kept.get("split")
     if not isinstance(split, dict):
         return split is None
 
@@ -126,6 +135,13 @@ def _holds_out_alike(state: State, version: Manifest, data: Mapping[str, Any]) -
         return False
 
     return bool(files_of(data, ()).get("test")) or data.get("test_size") == split.get("test")
+
+
+def _target_of(target: Any) -> str:
+    """What a version calls the target, or several, that a config names."""
+    if isinstance(target, list):
+        return ", ".join(map(str, target))
+    return str(target)
 
 
 def in_words(version: int, url: str, nothing: str | None = None) -> str:

@@ -1,11 +1,11 @@
 """Which files a job's data are read from: what its identity depends on, and what travels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from renate.build import build
-from renate.data.fingerprint import Hashes, expand, is_patterns
+from renate.data.fingerprint import expand, is_patterns
 from renate.data.images.sources.listing import files_below, image_files
 from renate.errors import ConfigError, DataError
 
@@ -121,7 +121,13 @@ def check_all_named(node: Mapping[str, Any], files: Mapping[str, Any]) -> None:
             )
 
 
-def moved_to(staging: str, patterns: Any, key: str, known: Hashes, data: dict[str, Path]) -> Any:
+def moved_to(
+    staging: str,
+    patterns: Any,
+    key: str,
+    digest: Callable[[Path], str],
+    data: dict[str, Path],
+) -> Any:
     """Return what a key of the data is where its local files lie below a URL.
 
     One file stays one, a glob becomes a list; what is remote already stays as it is.
@@ -130,23 +136,23 @@ def moved_to(staging: str, patterns: Any, key: str, known: Hashes, data: dict[st
         staging: The URL.
         patterns: A path, glob or URL, a list of such, or name -> either.
         key: The config key, for messages.
-        known: Remembers contents.
+        digest: Gives the hash that a file lies below.
         data: Gets the local files, by key below `staging`.
 
     Raises:
         DataError: A pattern that matches nothing.
     """
     if isinstance(patterns, Mapping):
-        return {name: moved_to(staging, part, key, known, data) for name, part in patterns.items()}
+        return {name: moved_to(staging, part, key, digest, data) for name, part in patterns.items()}
     if isinstance(patterns, list):
-        moved = [moved_to(staging, part, key, known, data) for part in patterns]
+        moved = [moved_to(staging, part, key, digest, data) for part in patterns]
         return [url for part in moved for url in (part if isinstance(part, list) else [part])]
     if not is_local(patterns):
         return patterns
 
     urls = []
     for file in map(Path, expand(patterns, key)):
-        place = f"data/{known.of(file)}/{file.name}"
+        place = f"data/{digest(file)}/{file.name}"
         data[place] = file
         urls.append(f"{staging}/{place}")
 

@@ -118,7 +118,8 @@ def test_what_travels_keeps_its_classes() -> None:
     uploaded: dict[str, Path] = {}
     copies = Path("copies").resolve()
     moved = {
-        key: moved_to(f"file://{copies}", part, key, known, uploaded) for key, part in files.items()
+        key: moved_to(f"file://{copies}", part, key, known.of, uploaded)
+        for key, part in files.items()
     }
     for place, file in uploaded.items():
         (copies / place).parent.mkdir(parents=True, exist_ok=True)

@@ -58,13 +58,18 @@ def test_texts_are_ids_beside_numbers() -> None:
 
 
 @pytest.mark.usefixtures("workdir")
-def test_two_texts_are_a_pair_and_three_are_too_many() -> None:
+def test_two_texts_are_a_pair_and_three_are_told_apart() -> None:
     write("a.csv", 1, texts=2)
     data = files("a.csv", vocab_size=300).load(seed=0)
     assert sorted(data.train) == ["inputs.ids", "inputs.numbers", "inputs.types", "targets"]
     write("a.csv", 1, texts=3)
-    with pytest.raises(DataError, match="note0, note1, note2 are free texts, and at most two"):
-        files("a.csv").load(seed=0)
+    source = files("a.csv", vocab_size=300)
+    data = source.load(seed=0)
+    types = data.train["inputs.types"]
+    assert {number for row in types.list() for number in row} == {0, 1, 2}
+    assert types.lengths.equal(data.train["inputs.ids"].lengths)
+    assert source.encoder is not None
+    assert source.encoder.facts["num_texts"] == 3
 
 
 def test_the_model_takes_the_mean_of_the_tokens() -> None:

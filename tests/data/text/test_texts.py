@@ -257,9 +257,9 @@ def test_an_empty_text_is_named_and_one_without_a_character_is_a_text(workdir: P
     ("settings", "said"),
     [
         ({"text": ["text", "label"]}, "holds data.target=label"),
-        ({"text": []}, "expected one column of text, or a pair"),
-        ({"text": ["a", "a"]}, "expected one column of text, or a pair"),
-        ({"text": ["a", "b", "c"]}, "expected one column of text, or a pair"),
+        ({"text": []}, "expected one column of text, or several others"),
+        ({"text": ["a", "a"]}, "expected one column of text, or several others"),
+        ({"text": ["a", "b", "a"]}, "expected one column of text, or several others"),
         ({"vocab_size": 10}, "data.vocab_size=10: expected 259 or more"),
         ({"test_size": 0.0}, "data.test_size=0.0"),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from renate.data.text.several import shares
 from renate.data.text.tokenizer import LEAST_VOCABULARY, Tokenizer
 from renate.errors import ConfigError, DataError
 
@@ -93,6 +94,37 @@ def test_pairs(fitted: Tokenizer) -> None:
     assert types.list()[0] == [0] * len(one) + [1] * (len(other) - 1)
     assert len(second) == 16
     assert second[-2:] == fitted.encode(["bank"]).list()[0][-2:], "the longer text is cut first"
+
+
+@pytest.mark.parametrize("texts", [("the goal", "a cell", "bank"), ("", "stock of a bank", "an")])
+def test_several_stand_as_a_pair_does(fitted: Tokenizer, texts: tuple[str, ...]) -> None:
+    """Each text's own ids between the tokens that the tokenizer puts around a pair."""
+    ids, types = fitted.encode_several([[text] for text in texts])
+    alone = [fitted.encode([text]).list()[0] for text in texts]
+    assert ids.list()[0] == alone[0] + [token for row in alone[1:] for token in row[1:]]
+    widths = [len(alone[0]), *(len(row) - 1 for row in alone[1:])]
+    assert types.list()[0] == [n for n, width in enumerate(widths) for _ in range(width)]
+    assert fitted.truncated == 0
+    pair = [["the goal"], ["a cell"]]
+    assert [c.list() for c in fitted.encode_several(pair)] == [
+        c.list() for c in fitted.encode_pairs(*pair)
+    ]
+
+
+def test_the_longest_of_several_are_cut_first(fitted: Tokenizer) -> None:
+    ids, types = fitted.encode_several([["x " * 40], ["bank"], ["y " * 40]])
+    assert fitted.truncated == 1
+    assert len(ids.list()[0]) == 16
+    whole = fitted.encode(["bank"]).list()[0][1:]
+    kept = types.list()[0]
+    assert kept.count(1) == len(whole)
+    assert abs(kept.count(0) - 1 - kept.count(2)) <= 1
+    assert shares([3, 10, 4], 17) == [3, 10, 4]
+    assert shares([9, 1, 5], 9) == [4, 1, 4]
+    short = made(max_length=8)
+    short.fit(TEXTS)
+    with pytest.raises(ConfigError, match="data.max_length=8: 4 texts and what stands between"):
+        short.encode_several([["a"]] * 4)
 
 
 def test_the_same_from_the_same_texts_in_any_process(fitted: Tokenizer) -> None:

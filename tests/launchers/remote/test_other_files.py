@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from renate.state.versions import State
 from tests.command import renate as command
 from tests.data.images.scenes_of_images import write_folder
 
@@ -61,12 +62,50 @@ def test_folders_stay_behind(toy: list[str], workdir: Path) -> None:
     assert "model.checkpoint=./tok is a folder" in refused(toy, workdir, *texts, *checkpoint)
 
 
-def test_images_that_a_table_names_stay_behind(toy: list[str], workdir: Path) -> None:
-    write_folder(Path("photos"), 2)
-    lines = [f"{path.name},{path.parent.name}" for path in Path("photos").rglob("*.png")]
+def images_of_a_table(place: str, *, absolute: bool = False) -> list[str]:
+    """A table that names images by paths; what a command says of it."""
+    write_folder(Path("photos"), 8)
+    lines = [
+        f"{path.absolute() if absolute else f'./{path.relative_to(place)}'},{path.parent.name}"
+        for path in sorted(Path("photos").rglob("*.png"))
+    ]
     Path("photos/a.csv").write_text("\n".join(["image,label", *lines]))
-    table = ["data=image_table", "data.train=photos/a.csv", "data.image=image", "data.target=label"]
-    said = refused(toy, workdir, *table)
-    assert said.startswith("renate: data.train: photos/a.csv names images of this machine (")
-    assert "data=image_folder takes images along" in said
-    assert "data.folder=photos is a folder" in refused(toy, workdir, *table, "data.folder=photos")
+    return ["data=image_table", "data.train=photos/a.csv", "data.image=image", "data.target=label"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", [None, "photos/"])
+def test_images_travel_with_the_table_that_names_them(
+    toy: list[str], workdir: Path, folder: str | None
+) -> None:
+    asked = images_of_a_table("photos")
+    if folder is not None:
+        Path("tables").mkdir()
+        shutil.move("photos/a.csv", "tables/a.csv")
+        asked += ["data.train=tables/a.csv", f"data.folder={folder}"]
+
+    on = [*toy, *asked, *QUICK, "state.url=./s"]
+    command(*on, "state.first=true", cwd=workdir)
+    sent = sorted(path for path in (workdir / "store/data").rglob("*") if path.is_file())
+    assert len(sent) == 25
+    assert len({path.relative_to(workdir / "store/data").parts[0] for path in sent}) == 1
+    assert State("s").manifest().version == 1
+
+    first = next(Path("photos").rglob("*.png"))
+    shutil.copy(next(Path("photos").rglob("1001.png")), first)
+    command(*on, cwd=workdir)
+    assert State("s").manifest().version == 2, "another image is another table"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("absolute", "photos/a.csv: row 0 (the first is 0) names /"),
+        ("gone", "which isn't there: data.folder=… says what paths are relative to"),
+    ],
+)
+def test_images_that_cant_travel(toy: list[str], workdir: Path, change: str, said: str) -> None:
+    asked = images_of_a_table("photos", absolute=change == "absolute")
+    if change == "gone":
+        next(Path("photos").rglob("*.png")).unlink()
+    assert said in refused(toy, workdir, *asked)

@@ -1,6 +1,7 @@
 """Images that a table names by their paths, or holds."""
 
 import hashlib
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -179,6 +180,8 @@ def path_in(folder: str, path: str) -> str:
     """Return where a path leads that a table has, whose own are relative to a folder."""
     if "://" in path or path.startswith(("/", "~")) or not folder:
         return path if "://" in path else str(Path(path).expanduser())
+    if "://" in folder:  # a store has no './'
+        path = posixpath.normpath(path)
     return f"{folder.rstrip('/')}/{path}"
 
 

@@ -3,6 +3,8 @@
 import gzip
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,32 @@ def read_csv(source: Any, dialect: Dialect) -> Any:
     import pyarrow as pa
     from pyarrow import csv
 
+    buffer, names, options = _begun(source, dialect)
+    with _said(names):
+        return csv.read_csv(pa.BufferReader(buffer), **options)
+
+
+def blocks_of_csv(source: str, dialect: Dialect) -> Iterator[Any]:
+    """Read the same some rows at a time: yield Arrow tables, one at least.
+
+    Raises:
+        ValueError: It is written otherwise.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    buffer, names, options = _begun(source, dialect)
+    with _said(names), csv.open_csv(pa.BufferReader(buffer), **options) as reader:
+        yield pa.Table.from_batches([], schema=reader.schema)
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+
+def _begun(source: Any, dialect: Dialect) -> tuple[Any, list[str], dict[str, Any]]:
+    """The content in UTF-8, the names of its columns, and what pyarrow is told."""
+    import pyarrow as pa
+    from pyarrow import csv
+
     buffer = source
     if isinstance(source, str):
         buffer = pa.memory_map(source).read_buffer()
@@ -59,13 +87,20 @@ def read_csv(source: Any, dialect: Dialect) -> Any:
         raise ValueError(f"{error}: data.csv.encoding=latin-1, if it is that") from error
 
     converting = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+    return (
+        buffer,
+        names,
+        {"read_options": reading, "parse_options": parsing, "convert_options": converting},
+    )
+
+
+@contextmanager
+def _said(names: list[str]) -> Iterator[None]:
+    """Say which column isn't UTF-8."""
+    import pyarrow as pa
+
     try:
-        return csv.read_csv(
-            pa.BufferReader(buffer),
-            read_options=reading,
-            parse_options=parsing,
-            convert_options=converting,
-        )
+        yield
     except pa.ArrowInvalid as error:
         odd = re.search(r"column #(\d+).*invalid UTF8", str(error))
         if odd is None:

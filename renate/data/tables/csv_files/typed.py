@@ -55,7 +55,7 @@ def typed(
     for name in dict.fromkeys(name for table in tables.values() for name in table.column_names):
         holders = [file for file, table in tables.items() if name in table.column_names]
         chunks = [chunk for file in holders for chunk in tables[file].column(name).chunks]
-        texts = _without(pa.chunked_array(chunks, pa.string()), dialect.missing)
+        texts = without(pa.chunked_array(chunks, pa.string()), dialect.missing)
         values = texts
         if name not in as_text:
             values = _values(texts, dialect)
@@ -72,7 +72,7 @@ def typed(
     return result
 
 
-def _without(texts: Any, missing: Collection[str]) -> Any:
+def without(texts: Any, missing: Collection[str]) -> Any:
     """Return the texts, null where they only say that there is no value."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -113,24 +113,97 @@ def _values(texts: Any, dialect: Dialect) -> Any:
     text.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    trimmed = pc.utf8_trim_whitespace(texts)
-    missing = pc.or_(pc.is_in(trimmed, strings(MISSING)), pc.is_null(trimmed))
-    # Also of no rows at all: what they are like is the other files' to say
-    if pc.all(missing).as_py():
-        empty = pc.all(pc.equal(pc.fill_null(trimmed, strings([""])[0]), strings([""])[0])).as_py()
-        return pa.chunked_array([pa.nulls(len(texts))]) if empty else None
+    found = Spelling(dialect)
+    found.widen(texts)
+    kind = found.kind
+    if kind is None:
+        return None
+    if pa.types.is_null(kind):
+        return pa.chunked_array([pa.nulls(len(texts))])
+    return found.cast(texts, kind)
 
-    filled = pc.if_else(missing, pa.nulls(1, pa.string())[0], _plainly(trimmed, dialect))
-    for pattern, kind in ((WHOLE, pa.int64()), (NUMBER, pa.float64()), (BOOLEAN, pa.bool_())):
-        if pc.all(pc.match_substring_regex(filled, pattern)).as_py():
+
+class Spelling:
+    """What a column of text may be, by all of its values that were looked at.
+
+    Args:
+        dialect: How numbers are written.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.rows = 0
+        self.is_missing = True
+        self.is_empty = True
+        # Of each kind in order, whether all values look like it, and whether it can hold them
+        self.fits = dict.fromkeys((WHOLE, NUMBER, BOOLEAN), True)
+        self.holds = dict.fromkeys((WHOLE, NUMBER, BOOLEAN), True)
+
+    def widen(self, texts: Any) -> None:
+        """Look at some of the values, an Arrow column of strings."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not len(texts):
+            return
+
+        trimmed, missing, filled = self._filled(texts)
+        self.rows += len(texts)
+        self.is_missing &= pc.all(missing).as_py()
+        blank = pc.fill_null(trimmed, strings([""])[0])
+        self.is_empty &= pc.all(pc.equal(blank, strings([""])[0])).as_py()
+
+        for pattern, kind in _kinds():
+            if not self.fits[pattern]:
+                continue
+            # Of values that are all missing it is null
+            if pc.all(pc.match_substring_regex(filled, pattern)).as_py() is False:
+                self.fits[pattern] = False
+                continue
             try:
-                return pc.utf8_lower(filled).cast(kind)
+                pc.utf8_lower(filled).cast(kind)
             except pa.ArrowInvalid:
-                return None
+                self.holds[pattern] = False
 
-    return None
+    @property
+    def kind(self) -> Any:
+        """The Arrow type of the column, null where it is empty; None where it must stay text."""
+        import pyarrow as pa
+
+        if not self.rows or (self.is_missing and not self.is_empty):
+            return None
+        # What they are like is the other files' to say
+        if self.is_missing:
+            return pa.null()
+
+        first = next((pair for pair in _kinds() if self.fits[pair[0]]), None)
+        if first is None or not self.holds[first[0]]:
+            return None
+        return first[1]
+
+    def cast(self, texts: Any, kind: Any) -> Any:
+        """Return values as that type, null where one is missing."""
+        import pyarrow.compute as pc
+
+        return pc.utf8_lower(self._filled(texts)[2]).cast(kind)
+
+    def _filled(self, texts: Any) -> tuple[Any, Any, Any]:
+        """Texts without blanks at their ends, which are missing, and null in their place."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        trimmed = pc.utf8_trim_whitespace(texts)
+        missing = pc.or_(pc.is_in(trimmed, strings(MISSING)), pc.is_null(trimmed))
+        filled = pc.if_else(missing, pa.nulls(1, pa.string())[0], _plainly(trimmed, self.dialect))
+        return trimmed, missing, filled
+
+
+def _kinds() -> tuple[tuple[str, Any], ...]:
+    """Pattern and type of what a column may be, in order."""
+    import pyarrow as pa
+
+    return ((WHOLE, pa.int64()), (NUMBER, pa.float64()), (BOOLEAN, pa.bool_()))
 
 
 def is_number(text: str) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from renate.data.kept.encoders import Encoder
 from renate.data.kept.inputs import is_name
+from renate.data.mapped.rows import Scratch, mapped_empty, parts
 from renate.data.tables.encoding.base import Array, ColumnEncoding, Rules, need
 from renate.data.tables.encoding.categories import Categories
 from renate.data.tables.encoding.cells import CellError, columns_there
@@ -38,10 +39,14 @@ class TableEncoder(Rules, Encoder):
 
     Raw inputs are a mapping from the columns' names to values [N], in any order; other names in it
     are left alone.
+
+    Attributes:
+        scratch: Where vectors go that are larger than memory; None has no bound.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.scratch: Scratch | None = None
         self._columns: list[ColumnEncoding] = []
         self._tokens: Tokens | None = None
 
@@ -148,14 +153,28 @@ class TableEncoder(Rules, Encoder):
 
     def _vector(self, cells: Sequence[Array]) -> Tensor:
         rows = len(cells[0])
-        widths = [len(column.parts) for column in self._columns]
-        vector = np.zeros((rows, sum(widths)), np.float32)
-        begin = 0
-        for column, values, width in zip(self._columns, cells, widths, strict=True):
-            column.fill(values, vector[:, begin : begin + width])
-            begin += width
+        width = sum(len(column.parts) for column in self._columns)
+        row_bytes = width * np.float32().itemsize
+        if self.scratch is None or not self.scratch.takes(rows, row_bytes):
+            vector = np.zeros((rows, width), np.float32)
+            self._fill(cells, vector)
+            return torch.from_numpy(vector)
 
-        return torch.from_numpy(vector)
+        mapped = mapped_empty(self.scratch.folder, rows, (width,), torch.float32)
+        for part in parts(rows, row_bytes):
+            try:
+                self._fill([values[part] for values in cells], mapped[part].numpy())
+            except CellError as error:
+                raise CellError(error.column, part.start + error.row, error.what) from error
+
+        return mapped
+
+    def _fill(self, cells: Sequence[Array], vector: Array) -> None:
+        begin = 0
+        for column, values in zip(self._columns, cells, strict=True):
+            end = begin + len(column.parts)
+            column.fill(values, vector[:, begin:end])
+            begin = end
 
     @property
     def vector_columns(self) -> tuple[tuple[str, str], ...]:

@@ -9,9 +9,6 @@ from renate.data.ragged import Ragged
 from renate.data.tables.encoding.base import Array, ColumnEncoding, Rules
 from renate.data.tables.encoding.cells import texts_of
 from renate.data.text.tokenizer import Tokenizer
-from renate.errors import DataError
-
-PAIR = 2
 
 
 class Texts(ColumnEncoding):
@@ -48,7 +45,7 @@ class Texts(ColumnEncoding):
 
 
 class Tokens:
-    """Ids of the tokens of one or two columns of text, as models of texts take them.
+    """Ids of the tokens of columns of text, as models of texts take them.
 
     Attributes:
         names: Of the columns.
@@ -56,12 +53,6 @@ class Tokens:
     """
 
     def __init__(self, names: Sequence[str], tokenizer: Tokenizer) -> None:
-        if len(names) > PAIR:
-            raise DataError(
-                f"inputs: columns {', '.join(names)} are free texts, and at most two can be read: "
-                f"leave one out of data.inputs, or data.kinds={{{names[-1]}:category}}"
-            )
-
         self.names = list(names)
         self.tokenizer = tokenizer
 
@@ -70,13 +61,13 @@ class Tokens:
         self.tokenizer.fit([text for column in cells for text in _filled(column)])
 
     def encode(self, cells: Sequence[Array]) -> dict[str, Ragged]:
-        """Return `ids`, and of two columns `types`, see `Tokenizer.encode_pairs`; a missing text is
-        an empty one.
+        """Return `ids`, and of several columns `types`, see `Tokenizer.encode_several`; a missing
+        text is an empty one.
         """
-        if len(cells) < PAIR:
+        if len(cells) == 1:
             return {"ids": self.tokenizer.encode(_filled(cells[0]))}
 
-        ids, types = self.tokenizer.encode_pairs(_filled(cells[0]), _filled(cells[1]))
+        ids, types = self.tokenizer.encode_several([_filled(column) for column in cells])
         return {"ids": ids, "types": types}
 
     @property

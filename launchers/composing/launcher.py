@@ -47,7 +47,10 @@ class HydraLauncher(JobLauncher, Launcher):
         progress: What the terminal shows.
         publish: Whether the outcome of a job becomes the next version: of a lone job's only, of
             several the user or a tuner picks one.
+        draws: Whether the command ends with a page; a call from Python doesn't.
     """
+
+    draws: bool = False
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -57,7 +60,7 @@ class HydraLauncher(JobLauncher, Launcher):
         self.backend = config.backend
         self.name = str(config.hydra.runtime.choices.get("backend"))
         self.composer = Composer(cast(ConfigLoaderImpl, hydra_context.config_loader), config)
-        self.progress = Progress()
+        self.progress = Progress(str(config.terminal))
         self.listener = lambda job, report: None
 
         missing = sorted(OmegaConf.missing_keys(config.backend))

@@ -30,7 +30,7 @@ def of_several(jobs: Sequence[tuple[ComposedJob, JobResult]]) -> None:
     groups: dict[str, list[JobResult]] = {}
     for job, result in jobs:
         if result.completed:
-            groups.setdefault(_without_seed(job.name), []).append(result)
+            groups.setdefault(without_seed(job.name), []).append(result)
 
     if groups and len(simulated) == len(jobs):
         out.print()
@@ -60,7 +60,8 @@ def _of_jobs(jobs: Sequence[tuple[ComposedJob, JobResult]], shown: Sequence[str]
     return table
 
 
-def _without_seed(name: str) -> str:
+def without_seed(name: str) -> str:
+    """What jobs share but for their seed, in words."""
     return re.sub(r"(^| )seed=\S+", "", name).strip() or "all"
 
 

@@ -5,6 +5,8 @@ from omegaconf import DictConfig
 from renate.errors import ConfigError, nearest
 from renate.jobs.running.torchrun import check_devices
 
+from ...terminal.pages import check_wish
+from ...terminal.progress import JSON, check_mode
 from .objective import check_objective
 
 PRECISIONS = (
@@ -56,10 +58,24 @@ def check_values(config: DictConfig) -> None:
             "update it says whether its version is used"
         )
 
+    if config.job.name == "stream" and config.get("publish"):
+        raise ConfigError(
+            "publish: job=stream makes its versions for a benchmark: leave publish out, and take "
+            "one of them to a registry by renate export"
+        )
+
     every = config.trainer.report_every
     if every is not None and (not isinstance(every, int) or every < 1):
         raise ConfigError(
             f"trainer.report_every={every}: expected a number of steps, 1 or more, or null"
+        )
+
+    check_mode(config.terminal)
+    check_wish(config.report)
+    if config.terminal == JSON and config.output == "-":
+        raise ConfigError(
+            "output=-: prints answers where terminal=json prints events: output=pred.jsonl, or "
+            "another terminal="
         )
 
     _check_words(config)

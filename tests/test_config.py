@@ -142,7 +142,7 @@ def test_the_space_of_an_updater_is_found_by_its_name() -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment(name: str) -> None:
     job = compose(f"experiment={name}")
-    assert job.config.job.name in ("update", "stream", "evaluate")
+    assert job.config.job.name in ("update", "stream", "evaluate", "simulate")
 
 
 @pytest.mark.parametrize(

@@ -251,13 +251,13 @@ def test_a_sweep_is_left_and_waited_for(aws: Services, on: On, url: str, workdir
     the tuner.
     """
     (workdir / "conf/experiment").mkdir(parents=True)
-    (workdir / "conf/experiment/weekly.yaml").write_text(
+    (workdir / "conf/experiment/nightly.yaml").write_text(
         "# @package _global_\ndefaults:\n  - override /backend: sagemaker\n  - override /tuner: "
         "random\n"
         f"backend: {{role: '{aws.role}', instance_type: ml.m5.xlarge, poll: 0.5}}\n"
         "hydra: {sweeper: {params: {optimizer.lr: '0.05,1e-7'}}}\n"
     )
-    given = ["experiment=weekly", *QUICK, f"state.url={url}", "state.first=true"]
+    given = ["experiment=nightly", *QUICK, f"state.url={url}", "state.first=true"]
     done = command(*given, "backend.wait=false", cwd=workdir)
     (name,) = names(aws)
     assert f"follow      renate jobs wait {name} --backend sagemaker\n" in done.stdout

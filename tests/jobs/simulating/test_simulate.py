@@ -172,6 +172,7 @@ def test_what_isnt_defined_has_no_score(workdir: Path) -> None:
     assert result["metrics"]["prequential_auroc"] == pytest.approx(np.mean(known))
 
 
+@pytest.mark.slow
 def test_too_few_to_hold_one_out_wait_for_more(workdir: Path) -> None:
     weeks = [week(0), week(1).slice(0, 1), week(2)]
     file = written(workdir / "all.parquet", weeks)
@@ -187,6 +188,7 @@ class KilledError(Exception):
     """What a test ends a job by."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at", "row_is_lost"), [("slice 3/4: epoch 4", False), ("4/4", True)])
 def test_interrupted_and_resumed_is_uninterrupted(
     at: str, row_is_lost: bool, uninterrupted: Path, tmp_path: Path

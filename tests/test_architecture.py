@@ -45,6 +45,7 @@ LAYERS = [
         "renate.tuning",
     },
     {"renate.jobs"},
+    {"renate.export"},
     {"renate.launchers"},
     {"renate.cli", "renate.api", "renate.compat"},
     {"renate"},
@@ -58,8 +59,9 @@ ROOMS = [
     {"renate.launchers.sweeps"},
     {"renate.launchers.local"},
     {"renate.launchers.remote"},
-    {"renate.launchers.sagemaker"},
+    {"renate.launchers.sagemaker", "renate.launchers.slurm", "renate.launchers.ray"},
 ]
+BACKENDS = ROOMS[-1]
 # What a config builds by `_target_` is imported by nobody; scenarios.py holds its own base class.
 TARGETS = re.compile(r"_target_: (renate\.(?:updaters|memory|models|data|problems)\.\w+)\.")
 CONCRETE = {m for p in (ROOT / "conf").rglob("*.yaml") for m in TARGETS.findall(p.read_text())} - {
@@ -126,6 +128,13 @@ def test_imports_point_downwards(path: Path) -> None:
 def test_launchers_are_rooms_with_doors_one_way(path: Path) -> None:
     above = from_above(path, ROOMS)
     assert not above, f"{module_of(path)} imports {above}: launchers/ has no arrow back"
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_no_backend_imports_another(backend: str) -> None:
+    found = {m for p in FILES if module_of(p).startswith(backend) for m in imports(p)}
+    others = BACKENDS - {backend}
+    assert not {m for m in found if m.startswith(tuple(others))}
 
 
 def test_every_room_has_its_place() -> None:

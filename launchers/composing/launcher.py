@@ -186,10 +186,10 @@ class HydraLauncher(JobLauncher, Launcher):
     def prepare(self, job: ComposedJob) -> None:
         """Write the job's directory. An interrupted run of this very job is continued.
 
-        A stream goes on from its state, a fit from its checkpoint.
+        A stream or a simulation goes on from its state, a fit from its checkpoint.
         """
         resume = bool(job.config.resume) and job.known()
-        keep_state = resume and job.config.job.name == "stream"
+        keep_state = resume and job.config.job.name in ("stream", "simulate")
         self.mark(job)
         job.directory.prepare(dump(job.config), job.record, resume=resume, keep_state=keep_state)
 

@@ -16,6 +16,7 @@ from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.registering import check_registered, registered, registry_for
 from ..composing.session import launcher_for
 from ..terminal import ends, pages, report
 from .overrides import combinations, is_tuned
@@ -89,13 +90,16 @@ class RenateSweeper(Sweeper):
         link_latest(jobs[-1].directory.path)  # already now: `renate jobs logs latest`
 
         try:
+            for job in jobs:
+                registry_for(job.config)
             results = launcher.run(jobs)
         except KeyboardInterrupt:
             said = "interrupted: what is finished stays; the same command goes on from there"
             print(f"\n{said}", file=sys.stderr)
             raise
 
-        outcome = list(zip(jobs, results, strict=True))
+        done = zip(jobs, results, strict=True)
+        outcome = [(job, registered(job.config, result)) for job, result in done]
         if not launcher.progress.quiet:
             ends.of_jobs(launcher.progress, outcome)
             pages.of_jobs(launcher.progress, outcome)
@@ -114,6 +118,7 @@ def _check_outcome(outcome: Outcome) -> None:
     if failed:
         raise JobError(f"{len(failed)} of {len(outcome)} jobs failed; the first: {failed[0]}")
 
+    check_registered([result for _, result in outcome])
     for job, result in outcome:
         if job.config.job.name == "detect" and result.decision is None:
             raise JobError(

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.directory import JobDirectory, Json, write_json
+from renate.jobs.directory import JobDirectory, write_json
 from renate.jobs.identity.already import (
     came_from,
     in_words,
@@ -30,6 +30,7 @@ from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
 
 from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.registering import check_registered, registered, registry_for
 from ..terminal import ends
 from ..terminal.console import command, relative, stdout
 from .engines import engines_for
@@ -37,7 +38,7 @@ from .request import LIMITS, SweepRequest
 from .sweep_table import SweepTable
 from .trial_folders import TrialFolders
 from .trials import JobTrials
-from .winner_command import again
+from .winner import again, pareto
 
 
 class Tuning:
@@ -136,6 +137,7 @@ class Tuning:
                 f"new one, which goes on with what tuner.storage={self.tuner['storage']} holds"
             )
 
+        registry_for(config)
         engines = self._engines()  # before anything is written
         if not config.resume or self._is_of_the_past():
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -185,27 +187,16 @@ class Tuning:
             best_trial=best.id,
             best_params=best.config,
             gate=manifest.lineage.get("gate"),
-            pareto=self._pareto(sweep),
+            pareto=pareto(self.record, sweep),
         )
+        outcome = registered(self.base.config, outcome)
         write_json(self.folder / "result.json", outcome.to_json())
         winner = again(self.record, self.fixed, self.request.space, best)
         words = partial(self.table.end, sweep, best, outcome, winner)
         ends.of_one(self.launcher.progress, self.record.id, self.folder, outcome, words)
+        check_registered([outcome])
 
         return outcome
-
-    def _pareto(self, sweep: Sweep) -> list[Json] | None:
-        """What no other trial beats in all objectives, where there are several."""
-        if not self.record.secondary:
-            return None
-
-        names = [self.record.metric, *self.record.secondary]
-        front: list[Json] = []
-        for trial in sweep.front():
-            values = dict(zip(names, (trial.value, *trial.secondary), strict=True))
-            front.append({"trial": trial.id, "config": trial.config, **values})
-
-        return front
 
     def _is_of_the_past(self) -> bool:
         """Whether the folder holds a finished sweep on data of which nobody knows if they are

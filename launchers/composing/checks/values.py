@@ -46,6 +46,8 @@ def check_values(config: DictConfig) -> None:
             "leave one of them out"
         )
 
+    if config.job.name == "simulate":
+        _check_simulation(config)
     if config.job.name == "stream" and config.get("policy"):
         raise ConfigError(
             "policy: job=stream takes every chunk, as benchmarks do: leave policy out"
@@ -54,6 +56,12 @@ def check_values(config: DictConfig) -> None:
         raise ConfigError(
             "gate: job=stream goes on from every version, as benchmarks do: leave gate out; of an "
             "update it says whether its version is used"
+        )
+
+    if config.job.name == "stream" and config.get("publish"):
+        raise ConfigError(
+            "publish: job=stream makes its versions for a benchmark: leave publish out, and take "
+            "one of them to a registry by renate export"
         )
 
     every = config.trainer.report_every
@@ -73,6 +81,21 @@ def check_values(config: DictConfig) -> None:
     _check_words(config)
     _check_trainer(config.trainer)
     check_objective(config)
+
+
+def _check_simulation(config: DictConfig) -> None:
+    """What a simulation has no use for."""
+    for key in ("url", "version", "next_url"):
+        if config.state[key] is not None:
+            raise ConfigError(
+                f"state.{key}={config.state[key]}: job=simulate keeps its versions in its job's "
+                "folder, and begins with none: leave it out"
+            )
+    if config.output is not None:
+        raise ConfigError(
+            f"output={config.output}: job=simulate writes simulation.csv and .parquet into its "
+            "job's folder: leave it out"
+        )
 
 
 def _check_words(config: DictConfig) -> None:

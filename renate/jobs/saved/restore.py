@@ -11,6 +11,7 @@ from torch import nn
 from yaml import YAMLError
 
 from renate.data.base import Known
+from renate.data.contract.document import Contract
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.inputs import Inputs
 from renate.data.kept.split import Split
@@ -22,6 +23,7 @@ from renate.jobs.building.network import build_model
 from renate.jobs.checks.probe import materialise
 from renate.jobs.config_yaml import load as parse
 from renate.jobs.context import Job
+from renate.jobs.saved.contract import contract_of
 from renate.jobs.saved.from_state import (
     Relayed,
     deploy_of,
@@ -93,6 +95,11 @@ class Saved:
         return encoder_of(self.state, self.manifest)
 
     @cached_property
+    def contract(self) -> Contract | None:
+        """What its data are held against; None where it keeps nothing of that."""
+        return contract_of(self.state, self.manifest)
+
+    @cached_property
     def trained(self) -> Trained:
         """The files that its lineage trained on.
 
@@ -117,6 +124,7 @@ class Saved:
                 None if inputs is None else Inputs.from_json(inputs),
                 None if split is None else Split.from_json(split),
                 self.encoder,
+                contract=self.contract,
             )
         except ValueError as error:
             where = f"{self.state.url}: 'model.json' of version {self.manifest.version}"

@@ -75,7 +75,13 @@ class Work:
         training = ["optimizer=sgd", "optimizer.lr=0.1", "trainer.max_epochs=1"]
 
         return [
-            *("job=stream", "data=mnist", "data.val_size=0", "objective.metric=null"),
+            *(
+                "job=stream",
+                "data=mnist",
+                "data.val_size=0",
+                "objective.metric=null",
+                "report=none",
+            ),
             *(*scenario, *model, *replay, *training, *sizes),
         ]
 

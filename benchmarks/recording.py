@@ -43,6 +43,7 @@ def record(task: str, configs: int, seeds: int, epochs: int) -> None:
         f"trainer.max_epochs={epochs}",
         "search_space=er",
         "tuner=random",
+        "report=none",
         f"tuner.max_trials={configs}",
     ]
     sweep += [f"tuner.seeds={seeds}", "backend.workers=2", "state.next_url=./elsewhere"]

@@ -19,7 +19,10 @@ from machine import write
 RENATE = [sys.executable, "-m", "renate"]
 COMPLETE = {"COMP_LINE": "renate updater=", "COMP_POINT": "15"}
 FIRST_STEP = ["trainer.max_steps=1", "objective.metric=null"]
-TRIVIAL = ["trainer.max_epochs=1", "data.limit=64", "data.val_size=32", "model.hidden_sizes=[4]"]
+TRIVIAL = [
+    *("trainer.max_epochs=1", "data.limit=64", "data.val_size=32", "model.hidden_sizes=[4]"),
+    "report=none",
+]
 
 FRESH = "a process per job, one after the other (60 / wall seconds of one)"
 HYDRAS = "Hydra's basic sweeper and launcher, one process"

@@ -22,7 +22,10 @@ from renate.tuning.limits import Limits
 from renate.tuning.sweep import Sweep
 
 RENATE = [sys.executable, "-m", "renate"]
-TRIVIAL = ["trainer.max_epochs=1", "data.limit=64", "data.val_size=32", "model.hidden_sizes=[4]"]
+TRIVIAL = [
+    *("trainer.max_epochs=1", "data.limit=64", "data.val_size=32", "model.hidden_sizes=[4]"),
+    "report=none",
+]
 ENTRY = """
 import argparse, contextlib, io, sys
 from renate.cli import main

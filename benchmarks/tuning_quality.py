@@ -188,6 +188,7 @@ def _live_run(folder: Path, tuner: str, seed: int, budget: int, epochs: int) -> 
         f"trainer.max_epochs={epochs}",
         "search_space=er",
         f"tuner={tuner}",
+        "report=none",
         "backend.workers=2",
     ]
     # Random needs a training a trial; of the default's, most are stopped.

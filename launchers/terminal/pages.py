@@ -15,7 +15,6 @@ from renate.jobs.records import JobResult
 from ..base import ComposedJob
 from .console import relative
 from .progress import JSON, Progress
-from .tables import without_seed
 
 if TYPE_CHECKING:
     from renate.report.facts import Report
@@ -88,6 +87,8 @@ def _of_several(progress: Progress, jobs: Outcome) -> None:
     def collect() -> "Report":
         from renate.jobs.reporting.assembled import report_of_runs, run_of
         from renate.report.versions import Measure
+
+        from .tables import without_seed
 
         runs = [
             run_of(job.directory.path, result, job.name, without_seed(job.name))

@@ -42,16 +42,16 @@ def sections(report: Report) -> list[Section]:
     found = [
         _gate(report),
         _section(
-            "progress",
-            "Over the updates",
-            [*progress.matrix(report), *progress.over_updates(report)],
-            [*tables.stream_metrics(report)],
-        ),
-        _section(
             "slices",
             "Slice by slice",
             [*simulation.over_slices(report), *simulation.of_policies(report)],
             [*tables.slices(report)],
+        ),
+        _section(
+            "progress",
+            "Over the updates",
+            [*progress.matrix(report), *progress.over_updates(report)],
+            [*tables.stream_metrics(report)],
         ),
         _section(
             "jobs",

@@ -43,9 +43,9 @@ def test_what_happened_is_on_the_page(tmp_path: Path) -> None:
     assert [each.score for each in report.slices] == [None, 0.8, 0.6, 0.7]
     said = {line.about: line.text for line in headline(report)}
     assert said == {
-        "Result": "Accuracy was 70.0 % on average over 4 slices, each before any version was "
+        "Result": "Accuracy was 70.0 % on average over 3 slices, each before any version was "
         "trained on it.",
-        "Updated after": "3 of 4 slices, 6.0 seconds of training.",
+        "Trained": "2 updates after the first version, 4.5 seconds of training.",
         "Kept out": "The gate rejected what slice 3 made: forgot too much.",
         "In use at the end": "Version 3.",
     }

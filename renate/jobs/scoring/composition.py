@@ -41,11 +41,11 @@ def examples_by_label(problem: Problem, columns: Columns) -> list[int] | None:
     """Return how many examples each label has, in the order of the outputs; None where that has no
     meaning, or there is no example.
     """
-    if not length(columns):
+    # A memory that nobody has added to has no columns at all
+    if "targets" not in columns or not length(columns):
         return None
 
-    targets = columns["targets"]
-    found = problem.counts(problem.truths(targets))
+    found = problem.counts(problem.truths(columns["targets"]))
     if found is None:
         return None
     return [int(count) for count in found.tolist()]

@@ -95,7 +95,10 @@ def confusion(report: Report) -> Iterator[Drawn]:
         "before": f"Confusion before: {newest.parent or 'the version in use'}",
         "after": f"Confusion now: version {newest.version}",
     }
-    for when, counts in newest.answers.items():
+    for when in titles:
+        if when not in newest.answers:
+            continue
+        counts = newest.answers[when]
         classes = sorted({each for pair in counts.confusion for each in pair})
         if len(classes) <= MOST_CLASSES:
             yield _confusion(report, when, titles[when], counts, classes)
@@ -147,7 +150,10 @@ def calibration(report: Report) -> Iterator[Drawn]:
     inks = {"before": LIGHT["grey"], "after": LIGHT["blue"]}
     with canvas(height=3.4) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=LIGHT["grid"], linewidth=1.4, linestyle="--")
-        for when, counts in newest.answers.items():
+        for when in names:
+            if when not in newest.answers:
+                continue
+            counts = newest.answers[when]
             bins = [each for each in counts.bins if each.examples >= FEWEST]
             axes.plot(
                 [each.confidence / each.examples for each in bins],

@@ -109,10 +109,10 @@ def _of_tests(report: Report, measure: Measure) -> Iterator[Drawn]:
             figure,
             "over_updates",
             f"{measure.title} of each version",
-            "Rings show what the version in use before scored on the same test data: a point above "
+            "Rings show what the version in use before scored on the same data: a point above "
             "its ring is better than what it replaces."
             if measure.mode == "max"
-            else "Rings show what the version in use before scored on the same test data.",
+            else "Rings show what the version in use before scored on the same data.",
         )
 
 

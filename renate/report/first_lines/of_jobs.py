@@ -18,16 +18,21 @@ def of_simulation(report: Report) -> list[Line]:
     lines = []
     measure = report.measure
     mean = report.metrics.get(f"prequential_{measure.name}") if measure is not None else None
+    scored = sum(each.score is not None for each in report.slices)
     if measure is not None and mean is not None:
         said = (
-            f"{measure.title} was {measure.text(mean)} on average over {len(report.slices)} "
-            "slices, each before any version was trained on it."
+            f"{measure.title} was {measure.text(mean)} on average over {scored} slices, each "
+            "before any version was trained on it."
         )
         lines.append(Line("Result", said))
 
-    seconds = sum(each.seconds for each in updates)
-    said = f"{len(updates)} of {len(report.slices)} slices, {seconds:,.1f} seconds of training."
-    lines.append(Line("Updated after", said))
+    trained = report.metrics.get("updates")
+    seconds = report.metrics.get("training_seconds")
+    if trained is not None and seconds is not None:
+        said = (
+            f"{trained:,.0f} updates after the first version, {seconds:,.1f} seconds of training."
+        )
+        lines.append(Line("Trained", said))
     if rejected:
         reasons = next(each.verdict_reasons for each in updates if each.verdict == REJECT)
         named = spans(rejected).replace("version", "slice")
@@ -74,7 +79,7 @@ def of_runs(report: Report) -> list[Line]:
         said = f"{len(failed)} of {len(report.runs)} jobs; {failed[0].name}: {why}"
         lines.append(Line("Failed", said, BAD))
     said = "Several jobs side by side publish nothing: renate state publish JOB does."
-    if not any(run.rows for run in report.runs):
+    if not any(run.rows or run.slices for run in report.runs):
         lines.append(Line("Not shipped", said, OPEN))
 
     return lines

@@ -32,7 +32,8 @@ from .starting import check_first, start_of
 
 # Where a job runs and what watches it doesn't change its result.
 ELSEWHERE = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
-NO_IDENTITY = (*ELSEWHERE, "publish", "tags", "notes")  # and what a user says of a job
+SEEN = ("report", "terminal")  # what people get to see of it
+NO_IDENTITY = (*ELSEWHERE, *SEEN, "publish", "tags", "notes")  # and what a user says of a job
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
 # Sources of renate's own of which a config doesn't say all that they read

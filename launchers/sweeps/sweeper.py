@@ -18,7 +18,7 @@ from ..base import ComposedJob
 from ..composing.launcher import HydraLauncher, link_latest
 from ..composing.registering import check_registered, registered, registry_for
 from ..composing.session import launcher_for
-from ..terminal import report
+from ..terminal import ends, pages, report
 from .overrides import combinations, is_tuned
 
 Outcome = list[tuple[ComposedJob, JobResult]]
@@ -44,6 +44,8 @@ class RenateSweeper(Sweeper):
         self.context = hydra_context
         self.settings = config
         self.runner: Launcher = launcher_for(hydra_context, task_function, config)
+        if isinstance(self.runner, HydraLauncher):
+            self.runner.draws = True
 
     def sweep(self, arguments: list[str]) -> list[Any]:
         """Run every combination and say how each ended.
@@ -80,9 +82,9 @@ class RenateSweeper(Sweeper):
         _check_streams(jobs)
         hydra = self.settings.hydra
 
-        if len(jobs) == 1:
+        if len(jobs) == 1 and launcher.progress.is_for_people:
             report.tree(jobs[0], hydra.runtime.choices)
-        else:
+        if len(jobs) > 1:
             OmegaConf.save(self.settings, Path(str(hydra.sweep.dir)) / "multirun.yaml")
 
         link_latest(jobs[-1].directory.path)  # already now: `renate jobs logs latest`
@@ -99,7 +101,8 @@ class RenateSweeper(Sweeper):
         done = zip(jobs, results, strict=True)
         outcome = [(job, registered(job.config, result)) for job, result in done]
         if not launcher.progress.quiet:
-            report.outcome(outcome)
+            ends.of_jobs(launcher.progress, outcome)
+            pages.of_jobs(launcher.progress, outcome)
             _check_outcome(outcome)
 
         return outcome

@@ -32,6 +32,7 @@ from renate.jobs.saved.from_state import (
     problem_from,
     tensors_of,
 )
+from renate.jobs.scoring.answered import Answered
 from renate.models.grow import grow
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
@@ -51,7 +52,7 @@ class Saved:
         deploy: model.json: the model's config with its sizes, labels, test transform, predicting
             updater.
         scores: Its scores on the tests at hand, where they are known already (in a stream).
-        right: Which of its answers to the tests at hand are right, where that is known already.
+        answered: What is noted of its answers to the tests at hand, where that is known already.
         trust: Modules of the user's own that its config may name.
         newest: The newest version of its state, where that is another one.
     """
@@ -60,7 +61,7 @@ class Saved:
     manifest: Manifest
     deploy: dict[str, Any]
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
-    right: dict[str, torch.Tensor] = field(default_factory=dict)
+    answered: Answered | None = None
     trust: Sequence[str] = ()
     newest: int | None = None
 

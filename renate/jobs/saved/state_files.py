@@ -61,7 +61,7 @@ def state_files(
     deploy = {"model": node} | facts_of(data) | _serving(job, updater)
     yield "model.json", json.dumps(deploy, indent=1, allow_nan=False).encode()
     yield "config.yaml", job.saved.encode()
-    yield "metrics.json", json.dumps(strict(metrics), indent=1, allow_nan=False).encode()
+    yield "metrics.json", json.dumps(strict(metrics), allow_nan=False).encode()
     if data.encoder is not None or (data.inputs is not None and data.inputs.fields):
         kept = None
         if data.encoder is not None:

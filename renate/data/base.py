@@ -94,6 +94,7 @@ class Source(ABC):
             number.
         limit: Use only so many training examples, drawn by the seed; null uses all. All are read:
             see docs/limits.md.
+        contract: A file of YAML that says what data may be like, in place of what the state keeps.
 
     Attributes:
         seen: `new`: no row of a file that the state has trained on is trained on again; `again`:
@@ -118,6 +119,7 @@ class Source(ABC):
     batch_size: int
     val_size: float
     limit: int | None
+    contract: str | None = None  # not given by configs of before
     seen: str = field(default=AGAIN, init=False, repr=False, compare=False)
     max_ram: float | None = field(default=None, init=False, repr=False, compare=False)
     trained: Trained | None = field(default=None, init=False, repr=False, compare=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from renate.data.base import Data, Known
+from renate.data.base import Data, Known, Source
 from renate.data.batch import Columns, length
 from renate.data.contract.inspector import Inspector
 from renate.data.contract.rules import Rules
@@ -58,7 +58,7 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     """Read the job's data; from then on the config's objective is that of what is predicted."""
     source = job.build("data")
     scenario = job.build("scenario")
-    source.inspector = inspector_of(job, known)
+    source.inspector = inspector_of(job, source, known)
     source.marker = scenario.marks
     source.ends = scenario.ends
     if job.ranks.first:
@@ -90,7 +90,7 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     return data
 
 
-def inspector_of(job: Job, known: Known | None) -> Inspector:
+def inspector_of(job: Job, source: Source, known: Known | None) -> Inspector:
     """What holds data against the contract that the config names, else the state's.
 
     A contract that is named also counts where the rules look at nothing: a version keeps it.
@@ -99,7 +99,7 @@ def inspector_of(job: Job, known: Known | None) -> Inspector:
         ConfigError: There is no such contract, or a rule can't be.
     """
     rules = Rules.of(job.config.get("contract"))
-    named = job.config["data"].get("contract")
+    named = source.contract
     if named is not None:
         return Inspector(rules, job.ranks.broadcast(lambda: read_contract(str(named))))
 

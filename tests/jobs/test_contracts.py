@@ -177,6 +177,7 @@ def test_versions_of_before_keep_none(workdir: Path) -> None:
     assert renate.load_model("s").outside_contract({"x": [99.0], "carrier": ["?"]}) == []
 
 
+@pytest.mark.slow
 def test_a_strangers_contract_is_refused(state: State) -> None:
     blob = state.manifest(1).files["contract.json"]
     raw = json.loads(bytes(state.read(state.manifest(1), "contract.json")))

@@ -9,7 +9,7 @@ from renate.data.fingerprint import expand, is_patterns
 from renate.data.images.sources.listing import files_below, image_files
 from renate.errors import ConfigError, DataError
 
-CONTRACT = "contract"  # a key of the group that no source takes
+CONTRACT = "contract"
 OWN = ("renate.data.", "renate.compat.")
 # Names folders, whose files are in them now
 FOLDERS = "renate.data.images.sources.folder.ImageFolder"
@@ -33,8 +33,7 @@ def files_of(
         ConfigError: The source can't be built, or names no files.
     """
     contract = node.get(CONTRACT)
-    of_source = {key: value for key, value in node.items() if key != CONTRACT}
-    found = _files_of_source(of_source, trust, labelled=labelled)
+    found = _files_of_source(node, trust, labelled=labelled)
     return found if contract is None else {**found, CONTRACT: contract}
 
 

@@ -16,6 +16,7 @@ from renate.jobs.identity.data_files import is_local
 from renate.jobs.records import JobResult
 
 from ..base import ComposedJob, SubmittedJobs
+from ..composing.interruptions import at_exit
 from ..remote import code_archive
 from ..remote.backend import PreparedJob, RemoteJob
 from ..remote.job_upload import JobUpload
@@ -34,9 +35,8 @@ class RayLauncher(RemoteLauncher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Hydra's verb: the launcher exists, and is told what for."""
-        # Ray ends its actors when this process ends: what is registered later ends first
-        self.ray = connect(str(config.backend.address))
-        self.actors = Actors(self.ray, int(config.backend.workers or 1))
+        self.ray: Any = None
+        self.actors: Actors | None = None
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.machine = machine_of(self.backend)
         staging = str(self.backend.staging or Path(str(config.run_dir)) / "ray")
@@ -44,12 +44,6 @@ class RayLauncher(RemoteLauncher):
             staging = str(Path(staging).expanduser().absolute())
         self.backend.staging = staging
         self.named_by = "backend=ray: "
-
-        cpus = float(self.backend.cpus_per_job)
-        gpus = float(self.backend.gpus_per_job)
-        resources = {str(k): float(v) for k, v in self.backend.resources.items()}
-        check_resources(self.ray, cpus, gpus, resources)
-        self.actors.options = {"num_cpus": cpus, "num_gpus": gpus, "resources": resources}
 
     def check_settings(self) -> None:
         """What needs no cluster to know. Raises ConfigError."""
@@ -72,6 +66,23 @@ class RayLauncher(RemoteLauncher):
                 "nodes see; backend.working_copy=shipped needs none"
             )
 
+    def _connected(self) -> Actors:
+        """This command's actors; the cluster is asked first whether it has what a job needs."""
+        with self.lock:
+            if self.actors is None:
+                self.ray = connect(str(self.backend.address))
+                actors = Actors(self.ray, int(self.backend.workers))
+                cpus = float(self.backend.cpus_per_job)
+                gpus = float(self.backend.gpus_per_job)
+                resources = {str(k): float(v) for k, v in self.backend.resources.items()}
+                check_resources(self.ray, cpus, gpus, resources)
+                actors.options = {"num_cpus": cpus, "num_gpus": gpus, "resources": resources}
+                self.actors = actors
+                # Ray ends its actors when this process ends: what is registered later comes first
+                at_exit(self.close)
+
+            return self.actors
+
     @classmethod
     def submitted(cls, region: str | None) -> SubmittedJobs:
         """Jobs of ours that run on the cluster that RAY_ADDRESS names, or on this machine's."""
@@ -80,6 +91,7 @@ class RayLauncher(RemoteLauncher):
 
     def request_for(self, job: ComposedJob, upload: JobUpload) -> bytes | None:
         """The archive of code that goes along; None where nodes see the working copy itself."""
+        self._connected()
         if self.machine.shared:
             return None
         sources = self.config.hydra.runtime.config_sources
@@ -109,19 +121,21 @@ class RayLauncher(RemoteLauncher):
             cpus=max(1, int(self.backend.cpus_per_job)),
             sweep=ORDER in upload.channel,
         )
+        actors = self._connected()
         if not self.backend.wait:
-            self.actors.leave(task)
+            actors.leave(task)
             return True
 
         with self.lock:
-            self.actors.start(task)
+            actors.start(task)
         return True
 
     def look(self, name: str, upload: JobUpload) -> RemoteJob | None:
         """How a submission is: one of this command's, or one that runs on the cluster."""
+        actors = self._connected()
         with self.lock:
             try:
-                why = self.actors.ended(name)
+                why = actors.ended(name)
             except KeyError:
                 return running_as(self.ray, name)
 
@@ -131,7 +145,7 @@ class RayLauncher(RemoteLauncher):
 
     def end(self, name: str) -> None:
         """Ask a submission to end; one that has ended is left alone."""
-        self.actors.stop(name)
+        self._connected().stop(name)
 
     def tries_again(self, job: ComposedJob, result: JobResult, tries: int) -> bool:
         """A job whose node or process was lost is handed over again; it goes on from its
@@ -144,7 +158,8 @@ class RayLauncher(RemoteLauncher):
         """End this command's actors, and what they run."""
         super().close()
         with self.lock:
-            self.actors.close(busy=bool(self.backend.wait))
+            if self.actors is not None:
+                self.actors.close(busy=bool(self.backend.wait))
 
     def _leave_or_stop(self, names: list[str], *, ask: bool) -> None:
         """Jobs end with the command that follows them; nobody need be asked."""

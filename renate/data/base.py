@@ -207,6 +207,11 @@ class Source(ABC):
 
         self.take_up(known.encoder)
 
+    def _shares(self, train: Table, test: float, seed: int, training: bool) -> Shares:
+        """What the config says of the split."""
+        ends = tuple(self.ends(train)) if self.ends is not None else ()
+        return Shares(test, self.val_size, derive(seed, "validation"), training, ends)
+
     def _columns(
         self, train: Table, tests: Mapping[str, Table], problem: Problem
     ) -> tuple[Columns, dict[str, Columns]]:
@@ -218,11 +223,6 @@ class Source(ABC):
             columns |= self.marker(train, "data.train")
             measured = {n: each | self.marker(tests[n], key_of(n)) for n, each in measured.items()}
         return columns, measured
-
-    def _shares(self, train: Table, test: float, seed: int, training: bool) -> Shares:
-        """What the config says of the split."""
-        ends = tuple(self.ends(train)) if self.ends is not None else ()
-        return Shares(test, self.val_size, derive(seed, "validation"), training, ends)
 
     def load(
         self,

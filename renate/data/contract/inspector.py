@@ -136,7 +136,8 @@ class Inspector:
         Raises:
             DataError: A label's share, or a number, where that fails.
         """
-        if self.contract is None or not len(encoded):
+        # Ids of tokens are no amounts, and texts have no balance
+        if self.contract is None or not len(encoded) or problem.generates:
             return
 
         counts = problem.counts(problem.truths(encoded))

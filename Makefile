@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 S3_PORT ?= 5901
 SAGEMAKER_PORT ?= 5902
 
-.PHONY: demo demo-sagemaker services test check slow versions clean
+.PHONY: demo demo-sagemaker services test check slow docs versions clean
 
 demo: $(VENV)/core
 	$(BIN)/renate experiment=demo
@@ -31,6 +31,11 @@ check: $(VENV)/dev
 slow: $(VENV)/dev
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "slow and not by_hand and not aws" tests
 
+# the documentation as a site, in build/site; any warning is an error
+docs: $(VENV)/docs
+	$(BIN)/python docs/site.py
+	$(BIN)/python -m mkdocs build --strict --quiet
+
 # the tests on other Pythons and with the lowest torch and Lightning; downloads gigabytes
 versions:
 	.ci/versions
@@ -48,6 +53,10 @@ $(VENV)/services: $(VENV)/core
 
 $(VENV)/dev: $(VENV)/core
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+$(VENV)/docs: $(VENV)/core
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	touch $@
 
 clean:

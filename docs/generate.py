@@ -23,6 +23,8 @@ ORDER = [
         "gate",
         "policy",
         "shift",
+        "contract",
+        "publish",
         "metrics",
         "logger",
         "backend",

@@ -151,6 +151,8 @@ class Session:
         if self.tuning is not None:
             return self._tuned(self.tuning)
 
+        from renate.launchers.composing.registering import check_registered, registered
+
         assert self.job is not None
         while not self.done.wait(0.2):  # an endless wait would not see Ctrl-C
             time.sleep(0)
@@ -160,6 +162,8 @@ class Session:
         if not outcome.completed and outcome.status != SUBMITTED:
             raise JobError(f"{outcome.reason} (log: {folder}/log.txt)")
 
+        outcome = registered(self.job.config, outcome)
+        check_registered([outcome])
         url = outcome.url or str(self.job.config.state.url)
         if outcome.already is not None:
             said = in_words(outcome.already, url, outcome.nothing_new)

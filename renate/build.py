@@ -30,6 +30,7 @@ BASES = frozenset(
         "renate.gate.base.Gate",
         "renate.policy.base.Policy",
         "renate.shift.detector.Detector",
+        "renate.export.registries.base.Registry",
         "renate.launchers.base.JobLauncher",
         "renate.tuning.base.Proposer",
         "renate.tuning.base.Stopper",

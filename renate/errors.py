@@ -25,6 +25,10 @@ class NothingNewError(DataError):
     """Earlier versions of the state have trained on all of the training data."""
 
 
+class TooFewError(DataError):
+    """A side of the hold-out would be empty: with more examples it wouldn't."""
+
+
 class JobError(RenateError):
     """A job failed, or a job directory isn't what it should be."""
 

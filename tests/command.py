@@ -28,6 +28,7 @@ from renate.cli import main
 from renate.launchers.local import launcher as local
 from renate.launchers.local import worker
 from renate.launchers.remote import launcher as remote
+from renate.launchers.terminal import pages
 
 RENATE = [sys.executable, "-m", "renate"]
 Done = subprocess.CompletedProcess[str]
@@ -39,6 +40,7 @@ def renate(
     code: int | None = 0,
     timeout: float = 300,
     own_process: bool = False,
+    reports: bool = False,
     **environment: str,
 ) -> Done:
     """Run `renate …` in a folder.
@@ -51,11 +53,16 @@ def renate(
         own_process: Whether it matters that it is a process: for how it starts and ends, what its
             workers inherit, who is left over, and what an import path or a job in the command's own
             process would leave behind.
+        reports: Whether streams and sweeps end with their page, which takes a second or two.
         environment: Variables on top of this process's.
     """
     alone = own_process or threading.current_thread() is not threading.main_thread()
-    run = _elsewhere if alone else _here
-    done = run(list(arguments), Path(cwd), timeout, environment)
+    if alone:
+        done = _elsewhere(list(arguments), Path(cwd), timeout, environment)
+    else:
+        with contextlib.nullcontext() if reports else mock.patch.object(pages, "write"):
+            done = _here(list(arguments), Path(cwd), timeout, environment)
+
     assert code is None or done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
     return done
 

@@ -36,8 +36,16 @@ LAYERS = [
         "renate.state",
         "renate.problems",
     },
-    {"renate.fitting", "renate.gate", "renate.policy", "renate.shift", "renate.tuning"},
+    {
+        "renate.fitting",
+        "renate.gate",
+        "renate.policy",
+        "renate.report",
+        "renate.shift",
+        "renate.tuning",
+    },
     {"renate.jobs"},
+    {"renate.export"},
     {"renate.launchers"},
     {"renate.cli", "renate.api", "renate.compat"},
     {"renate"},
@@ -51,8 +59,9 @@ ROOMS = [
     {"renate.launchers.sweeps"},
     {"renate.launchers.local"},
     {"renate.launchers.remote"},
-    {"renate.launchers.sagemaker"},
+    {"renate.launchers.sagemaker", "renate.launchers.slurm", "renate.launchers.ray"},
 ]
+BACKENDS = ROOMS[-1]
 # What a config builds by `_target_` is imported by nobody; scenarios.py holds its own base class.
 TARGETS = re.compile(r"_target_: (renate\.(?:updaters|memory|models|data|problems)\.\w+)\.")
 CONCRETE = {m for p in (ROOT / "conf").rglob("*.yaml") for m in TARGETS.findall(p.read_text())} - {
@@ -121,6 +130,13 @@ def test_launchers_are_rooms_with_doors_one_way(path: Path) -> None:
     assert not above, f"{module_of(path)} imports {above}: launchers/ has no arrow back"
 
 
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_no_backend_imports_another(backend: str) -> None:
+    found = {m for p in FILES if module_of(p).startswith(backend) for m in imports(p)}
+    others = BACKENDS - {backend}
+    assert not {m for m in found if m.startswith(tuple(others))}
+
+
 def test_every_room_has_its_place() -> None:
     folders = {
         f"renate.launchers.{p.name}"
@@ -176,6 +192,8 @@ def test_cloud_and_engines_stay_in_their_rooms(path: Path) -> None:
     found = {m.split(".")[0] for m in imports(path)}
     if not module.startswith("renate.tuning"):
         assert not found & {"syne_tune", "optuna"}
+    if not module.startswith("renate.report"):
+        assert not found & {"matplotlib", "jinja2"}
     if not module.startswith(("renate.launchers.sagemaker", "renate.object_store.credentials")):
         assert not found & {"boto3", "botocore", "sagemaker"}
 
@@ -188,10 +206,12 @@ def test_the_python_api_does_without_the_command_line(path: Path) -> None:
 
 def test_command_line_starts_without_torch() -> None:
     code = (
-        "import sys, renate, renate.cli, renate.cli.overrides, "
-        "renate.launchers.sagemaker.launcher\n"
+        "import sys, renate, renate.cli, renate.cli.overrides, renate.cli.report, "
+        "renate.launchers.sagemaker.launcher, renate.launchers.terminal.pages, "
+        "renate.jobs.reporting.assembled, renate.report.written\n"
         "from renate.launchers.composing.session import register_plugins; register_plugins()\n"
-        "print([m for m in ('torch', 'pytorch_lightning', 'torchmetrics', 'sklearn', 'pyarrow') if "
+        "print([m for m in ('torch', 'pytorch_lightning', 'torchmetrics', 'sklearn', 'pyarrow', 'matplotlib', "
+        "'jinja2') if "
         "m in sys.modules])"
     )
     out = subprocess.run(

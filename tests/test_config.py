@@ -49,6 +49,13 @@ NEEDS = {
     ("data", "files"): ["data.train=new.parquet", "data.target=label"],
     ("data", "torch_dataset"): ["data.train={_target_:torch.utils.data.TensorDataset}"],
     ("model", "torch_module"): ["model._target_=torch.nn.Identity"],
+    ("publish", "mlflow"): ["publish.name=digits"],
+    ("publish", "huggingface"): ["publish.repo=me/digits"],
+    ("publish", "sagemaker_registry"): [
+        "publish.group=digits",
+        "publish.archives=s3://bucket/models",
+        "publish.image=123456789012.dkr.ecr.eu-west-1.amazonaws.com/serving:1",
+    ],
     ("optimizer", "any"): ["optimizer._target_=torch.optim.RMSprop"],
     ("loss", "any"): ["loss._target_=torch.nn.MultiMarginLoss"],
     ("lr_scheduler", "multistep"): ["lr_scheduler.milestones=[1]"],

@@ -18,6 +18,7 @@ import pytest
 
 from renate.cli import VERBS
 from renate.launchers.composing.session import opened
+from tests.backends.clusters import BACKENDS
 from tests.backends.conftest import aws, services  # noqa: F401 (the services of SageMaker's page)
 from tests.command import RENATE, renate
 from tests.conftest import ROOT, write_table
@@ -36,17 +37,24 @@ SLOW = (
     *LONG,
     "README",
     "extending",
+    "contract",
+    "tutorial",
+    "export",
     "gate",
     "schedule",
+    "simulate",
     "images",
     "models",
     "output",
     "predict",
+    "report",
     "tables",
     "text",
 )
 # Twenty trials, in README and in the how-to on tuning, which runs it
 DEMO = ["renate experiment=demo_tuning"]
+# Pages whose commands need a cluster
+CLUSTERS = ("ray", "slurm")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -74,7 +82,9 @@ def write_files(page: Path, folder: Path) -> None:
     ):
         path = folder / block.partition("\n")[0].removeprefix("# ")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block)
+        name, head, *rest = block.splitlines(keepends=True)
+        # Hydra reads its own lines up to the first that isn't one
+        path.write_text("".join([head, name, *rest] if head.startswith("# @") else [block]))
 
 
 def is_cloud(command: str) -> bool:
@@ -84,7 +94,10 @@ def is_cloud(command: str) -> bool:
 
 def pages(cloud: bool) -> list[Any]:
     found = [
-        page for page in PAGES if any(is_cloud(command) is cloud for command in commands(page))
+        page
+        for page in PAGES
+        if page.stem not in CLUSTERS
+        and any(is_cloud(command) is cloud for command in commands(page))
     ]
     marks = {name: [pytest.mark.slow] for name in SLOW}
     return [pytest.param(page, id=page.stem, marks=marks.get(page.stem, ())) for page in found]
@@ -118,6 +131,18 @@ def test_commands(page: Path, workdir: Path) -> None:
 @pytest.mark.parametrize("page", pages(cloud=True))
 def test_commands_on_the_services(page: Path, workdir: Path) -> None:
     run(workdir, [command for command in commands(page) if is_cloud(command)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_commands_on_a_cluster(
+    name: str, workdir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any
+) -> None:
+    with contextlib.ExitStack() as stack:
+        backend = BACKENDS[name](stack, tmp_path_factory.mktemp(name))
+        for variable, value in backend.environment.items():
+            monkeypatch.setenv(variable, value)
+        run(workdir, commands(next(page for page in PAGES if page.stem == name)))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from renate.build import is_own, targets
+from renate.data.contract.rules import FIX
 from renate.data.fingerprint import Hashes, fingerprint
 from renate.errors import ConfigError
 from renate.jobs.identity.already import came_from, counts, goes_on, nothing_new
@@ -31,12 +32,14 @@ from .starting import check_first, start_of
 
 # Where a job runs and what watches it doesn't change its result.
 ELSEWHERE = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", "state", "hydra")
-NO_IDENTITY = (*ELSEWHERE, "tags", "notes")  # and what a user says of a job
+SEEN = ("report", "terminal")  # what people get to see of it
+NO_IDENTITY = (*ELSEWHERE, *SEEN, "publish", "tags", "notes")  # and what a user says of a job
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
 CONFIG_FILE = "config_file"
 # Sources of renate's own of which a config doesn't say all that they read
 TELL_LATER = ("renate.data.images.sources.table.ImageTable", "renate.data.hub.HubData")
 OUTPUT = "output"
+CONTRACT = "contract"
 # Groups that came later: where none of their options is chosen, a recipe is what it was
 LATER = ("gate", "policy", "shift")
 MOST_FILES = 10_000  # of a folder that an argument names
@@ -117,6 +120,10 @@ def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str
         for key, value in plain.items()
         if key not in NO_IDENTITY and (value or key not in LATER)
     }
+    # Of the rules those that change values change a result
+    rules = dict(counting.pop(CONTRACT, None) or {})
+    if fixes := sorted(check for check, action in rules.items() if action == FIX):
+        counting[CONTRACT] = fixes
     asked = _by_name(counting)
     predicts = resolved["job"]["name"] == "predict"
     named = files_of(resolved["data"], trust, labelled=not predicts)
@@ -152,8 +159,9 @@ def _by_name(node: Any) -> Any:
         found[CONFIG_FILE] = {**file, "path": passed[1] if passed else name}
     elif file is None:
         found.pop(CONFIG_FILE, None)
-    if found.get(OUTPUT, OUTPUT) is None:
-        found.pop(OUTPUT)
+    for later in (OUTPUT, CONTRACT):
+        if found.get(later, later) is None:
+            found.pop(later)
 
     return found
 

@@ -47,7 +47,10 @@ class HydraLauncher(JobLauncher, Launcher):
         progress: What the terminal shows.
         publish: Whether the outcome of a job becomes the next version: of a lone job's only, of
             several the user or a tuner picks one.
+        draws: Whether the command ends with a page; a call from Python doesn't.
     """
+
+    draws: bool = False
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -57,7 +60,7 @@ class HydraLauncher(JobLauncher, Launcher):
         self.backend = config.backend
         self.name = str(config.hydra.runtime.choices.get("backend"))
         self.composer = Composer(cast(ConfigLoaderImpl, hydra_context.config_loader), config)
-        self.progress = Progress()
+        self.progress = Progress(str(config.terminal))
         self.listener = lambda job, report: None
 
         missing = sorted(OmegaConf.missing_keys(config.backend))
@@ -183,10 +186,10 @@ class HydraLauncher(JobLauncher, Launcher):
     def prepare(self, job: ComposedJob) -> None:
         """Write the job's directory. An interrupted run of this very job is continued.
 
-        A stream goes on from its state, a fit from its checkpoint.
+        A stream or a simulation goes on from its state, a fit from its checkpoint.
         """
         resume = bool(job.config.resume) and job.known()
-        keep_state = resume and job.config.job.name == "stream"
+        keep_state = resume and job.config.job.name in ("stream", "simulate")
         self.mark(job)
         job.directory.prepare(dump(job.config), job.record, resume=resume, keep_state=keep_state)
 

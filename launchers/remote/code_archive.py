@@ -11,9 +11,14 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 import renate
-from renate.build import is_own
+from renate.build import is_own, targets
 from renate.errors import ConfigError
+
+from ..base import ComposedJob
+from ..composing.identity import config_file_of
 
 LEFT_OUT = (
     "__pycache__",
@@ -28,6 +33,35 @@ MB = 1_000_000
 PROVIDERS = ("hydra", "main", "schema")  # of configs that come with this package and with Hydra
 
 Files = dict[str, Path | bytes]  # name within the archive -> where it is, or what
+
+
+def of_job(job: ComposedJob, sources: Iterable[Any], folders: Sequence[str]) -> Files:
+    """All the code that a job runs.
+
+    Args:
+        job: The job; a sweep that is one job is composed where it runs.
+        sources: Where Hydra reads configs.
+        folders: Of further modules, or modules.
+
+    Raises:
+        ConfigError: One of `folders` isn't there.
+    """
+    configs: list[Any] = [
+        OmegaConf.to_container(each.config, resolve=False) for each in job.parts or [job]
+    ]
+    modules = {target.rpartition(".")[0] for one in configs for _, target in targets(one)}
+    own: Files = {}
+    if job.parts:
+        own = own_configs(sources)
+
+    trust = list(job.config.trust)
+    return {
+        **own,
+        **own_modules(sorted(modules), trust, Path.cwd(), always=bool(own)),
+        **beside(config_file_of(configs[0])),
+        **source_dirs(folders),
+        **package(),
+    }
 
 
 def package() -> Files:
@@ -141,3 +175,9 @@ def pack(files: Mapping[str, Path | bytes], limit_mb: float) -> tuple[str, bytes
 
     # Not of the compressed bytes: another zlib makes others.
     return hashlib.sha256(plain.getvalue()).hexdigest(), gzip.compress(plain.getvalue(), 6, mtime=0)
+
+
+def unpack(archive: bytes, folder: Path) -> None:
+    """Write what `pack` has packed into a folder, which is made."""
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        tar.extractall(folder, filter="data")

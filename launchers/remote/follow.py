@@ -156,3 +156,23 @@ def so_far(folder: JobFolder, run: str) -> Iterator[Event]:
     while (batch := folder.reports(run, number)) is not None:
         yield from batch
         number += 1
+
+
+def lines(folder: JobFolder, run: str, follower: Follower | None) -> Iterator[str]:
+    """What a submission has printed and reported, in lines.
+
+    Args:
+        folder: The job's.
+        run: The submission.
+        follower: Goes on until its end, whose failure is the last line; None: what there is so far.
+    """
+    events: Iterator[Event | JobResult] = iter(so_far(folder, run))
+    if follower is not None:
+        events = follower.events()
+
+    for event in events:
+        if isinstance(event, JobResult):
+            if event.failed:
+                yield f"renate: {event.error}"
+        elif event.kind in (REPORT, LOG):
+            yield from event.text.splitlines()

@@ -23,7 +23,7 @@ from renate.jobs.records import Event, JobRecord, JobResult
 from renate.state.store import Store, open_store
 
 from .inside.outbox import report_key, result_key
-from .returned import attempt_from, checked, events_from, job_record_from, result_from
+from .outcome.returned import attempt_from, checked, events_from, job_record_from, result_from
 
 
 @dataclass(frozen=True)

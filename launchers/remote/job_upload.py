@@ -5,7 +5,7 @@ Its own config points to where it goes.
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,33 +26,9 @@ from renate.state.versions import State
 
 from ..base import ComposedJob
 from ..composing.identity import CONFIG_FILE
-from ..composing.secrets import variables
 from .job_folder import JobFolder
-from .state_return import StateReturn, send
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a backend's jobs find where they run.
-
-    Attributes:
-        backend: The backend's name, for messages.
-        channel: The folder of a job's own files there, `config.yaml` among them.
-        store: The object store that its jobs can reach, in words.
-        scheme: How its URLs begin.
-        entry: Further files of every job, by name.
-    """
-
-    backend: str
-    channel: str
-    store: str
-    scheme: str
-    entry: Mapping[str, Path] = field(default_factory=dict)
-
-    @property
-    def example(self) -> str:
-        """A URL as it expects them."""
-        return f"{self.scheme}bucket/prefix"
+from .machine import Machine, check_scheme, check_variables
+from .outcome.state_return import StateReturn, send
 
 
 @dataclass
@@ -90,6 +66,9 @@ class JobUpload:
         """Everything that the job's config names."""
         with open_dict(self.config):
             self.add_state(job)
+            if self.machine.shared:
+                return
+
             self.add_data(is_first=job.record.parent is None)
             self.add_passed_objects()
             self.add_config_file(self.config)
@@ -98,18 +77,21 @@ class JobUpload:
         """Point a local state to where it goes, and say how the outcome comes back."""
         name = job.config.job.name
         node = job.config.state
+        if self.machine.shared and node.url is not None:
+            return
+
         own = str(job.directory.path / "state")  # where no state is given
         url = node.url or own
         target = node.next_url or node.url or own
 
         if name != "evaluate" and is_local(target) and job.record.candidate is None:
-            parent = None if name == "stream" else url
+            parent = None if name in ("stream", "simulate") else url
             publish = node.url is None or job.record.publish
             self.back = StateReturn(target, self.state, parent, publish, self.staging)
 
         if is_local(url):
             state = State(url)
-            if name == "stream":
+            if name in ("stream", "simulate"):
                 wanted = state.versions()
             else:
                 wanted = _version_for(state, job)
@@ -211,7 +193,7 @@ def _version_for(state: State, job: ComposedJob) -> list[int]:
     if job.config.job.name == "update" and parent is not None:
         return [parent.version]
 
-    if job.config.job.name in ("update", "stream"):
+    if job.config.job.name in ("update", "stream", "simulate"):
         return state.versions()[-1:]
 
     return [manifest_of(state, job.config.job.get("version")).base + 1]
@@ -251,10 +233,10 @@ def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload
         raise ConfigError(f"backend={machine.backend}: {here}: backend=local")
     state = job.config.state
     for key in ("url", "next_url"):
-        if state[key] is not None and not is_local(state[key]):
-            _check_scheme(key, str(state[key]), machine)
+        if state[key] is not None and not is_local(state[key]) and not machine.shared:
+            check_scheme(key, str(state[key]), machine)
 
-    check_variables(job, settings)
+    check_variables(job, settings, machine)
 
     # A local state goes where everything local goes, so that what is sent once can be copied there.
     remote = if_remote(state.url)
@@ -266,18 +248,11 @@ def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload
             f"state.url={machine.example}, or for a local state backend.staging={machine.example}"
         )
 
-    base = str(remote or staging).rstrip("/")
+    # A folder that jobs see is nearer than an object store
+    base = str(staging if is_local(str(staging)) else remote or staging).rstrip("/")
     folder = JobFolder(f"{base}/jobs/{job.id}")
 
     return JobUpload(machine, folder, str(staging).rstrip("/"), copy.deepcopy(job.config))
-
-
-def _check_scheme(key: str, url: str, machine: Machine) -> None:
-    if not url.startswith(machine.scheme):
-        raise ConfigError(
-            f"state.{key}={url}: backend={machine.backend} knows {machine.example} and local "
-            "folders"
-        )
 
 
 def check_return(upload: JobUpload, settings: DictConfig) -> None:
@@ -287,13 +262,3 @@ def check_return(upload: JobUpload, settings: DictConfig) -> None:
             f"backend.wait=false: nobody would bring the outcome to {upload.back.url}: "
             f"give state.next_url={upload.machine.example}"
         )
-
-
-def check_variables(job: ComposedJob, settings: DictConfig) -> None:
-    """Raises ConfigError where the job would lack a variable that its config takes a value from."""
-    for key, name in variables(job.config):
-        if not key.startswith("backend.") and name not in settings.environment:
-            raise ConfigError(
-                f"{key} needs {name} in the job's environment, where nothing of this machine's is: "
-                f"+backend.environment.{name}=…; who may describe the job can read it"
-            )

@@ -24,8 +24,9 @@ from ..sweeps.sweep_as_job import hand_over_jobs
 from ..terminal.console import command
 from .backend import PreparedJob, RemoteBackend
 from .follow import Follower, show, write_down
-from .job_upload import Machine, begin, pack
-from .state_return import result_here
+from .job_upload import begin, pack
+from .machine import Machine
+from .outcome.state_return import result_here
 from .submission import submit_once
 from .sweep import pack_sweep, returned
 

@@ -21,9 +21,10 @@ from renate.tuning.on_disk.sweep_record import RECORD
 
 from ..base import ComposedJob
 from ..terminal.console import relative
-from .job_upload import JobUpload, Machine, begin, check_return, check_variables
-from .returned import folder_of_job
-from .state_return import StateReturn
+from .job_upload import JobUpload, begin, check_return
+from .machine import Machine, check_variables
+from .outcome.returned import folder_of_job
+from .outcome.state_return import StateReturn
 
 ORDER = "argv.json"  # in a job's channel: the job is a whole sweep
 MOVED = ("state.url", "state.next_url", "config_file.path", "model.weights")
@@ -44,7 +45,7 @@ def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobU
     known = list(job.record.back or [])
 
     for number, part in enumerate(job.parts):
-        check_variables(part, settings)
+        check_variables(part, settings, machine)
         own = part.config.state.url is None and not tuned  # each job has a state of its own
         one = JobUpload(machine, upload.folder, upload.staging, copy.deepcopy(part.config))
         if own:

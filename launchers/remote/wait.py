@@ -13,8 +13,9 @@ from ..base import ComposedJob
 from ..terminal.progress import Progress
 from .follow import Follower, show, write_down
 from .job_folder import JobFolder
-from .job_upload import JobUpload, Machine
-from .state_return import result_here
+from .job_upload import JobUpload
+from .machine import Machine
+from .outcome.state_return import result_here
 from .sweep import returned
 
 

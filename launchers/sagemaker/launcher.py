@@ -3,21 +3,15 @@
 What all remote backends do is `remote/launcher.py`.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from renate.build import targets
 from renate.errors import ConfigError
 from renate.jobs.directory import Json
 from renate.jobs.records import JobResult
 from renate.state.store import open_store
 
 from ..base import ComposedJob, SubmittedJobs
-from ..composing.identity import config_file_of
 from ..remote import code_archive
 from ..remote.backend import PreparedJob, RemoteJob
 from ..remote.job_upload import JobUpload, put_once
@@ -89,24 +83,10 @@ class SageMakerLauncher(RemoteLauncher):
         return request, code
 
     def _archive(self, job: ComposedJob) -> tuple[str, bytes]:
-        configs: list[Any] = [
-            OmegaConf.to_container(each.config, resolve=False) for each in job.parts or [job]
-        ]
-        modules = {target.rpartition(".")[0] for one in configs for _, target in targets(one)}
-        own: Mapping[str, Path | bytes] = {}
-        if job.parts:  # a sweep is composed where it runs
-            own = code_archive.own_configs(self.config.hydra.runtime.config_sources)
-
-        key = (*sorted(modules), *sorted(own))
+        sources = self.config.hydra.runtime.config_sources
+        files = code_archive.of_job(job, sources, list(self.backend.source_dirs))
+        key = tuple(sorted(files))
         if key not in self.archives:
-            trust = list(job.config.trust)
-            files = {
-                **own,
-                **code_archive.own_modules(sorted(modules), trust, Path.cwd(), always=bool(own)),
-                **code_archive.beside(config_file_of(configs[0])),
-                **code_archive.source_dirs(list(self.backend.source_dirs)),
-                **code_archive.package(),
-            }
             self.archives[key] = code_archive.pack(files, self.backend.max_code_mb)
 
         return self.archives[key]

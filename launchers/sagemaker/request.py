@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.jobs.directory import Json
 
-from ..remote.job_upload import Machine
+from ..remote.machine import Machine
 from . import bootstrap
 
 NAME = 63  # characters of a training job's name

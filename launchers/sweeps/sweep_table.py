@@ -18,6 +18,7 @@ from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
 
 from ..terminal.console import stdout
+from ..terminal.progress import JSON, Progress
 from ..terminal.verdict import gated
 
 SHOWN = 12
@@ -51,13 +52,14 @@ class SweepTable:
         self.mode = mode
         self.total = total
         self.secondary = secondary
+        self.progress = Progress()  # says in which mode; the sweep's own takes its place
         self.live: Live | None = None
         self.seen: dict[int, str] = {}
         self.lock = threading.Lock()
         self.began = time.monotonic()
 
     def __enter__(self) -> "SweepTable":
-        if self.console.is_terminal:
+        if self.console.is_terminal and self.progress.is_live:
             self.live = Live(
                 get_renderable=self.table,
                 console=self.console,
@@ -83,6 +85,11 @@ class SweepTable:
             return
 
         self.seen[trial.id] = trial.status
+        if not self.progress.is_for_people:
+            if self.progress.mode == JSON:
+                self.progress.json.trial(trial)
+            return
+
         config = " ".join(f"{key}={short(value)}" for key, value in trial.config.items())
         name = f"trial {trial.id}"
 

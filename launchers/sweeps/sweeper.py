@@ -16,8 +16,9 @@ from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.registering import check_registered, registered, registry_for
 from ..composing.session import launcher_for
-from ..terminal import report
+from ..terminal import ends, pages, report
 from .overrides import combinations, is_tuned
 
 Outcome = list[tuple[ComposedJob, JobResult]]
@@ -43,6 +44,8 @@ class RenateSweeper(Sweeper):
         self.context = hydra_context
         self.settings = config
         self.runner: Launcher = launcher_for(hydra_context, task_function, config)
+        if isinstance(self.runner, HydraLauncher):
+            self.runner.draws = True
 
     def sweep(self, arguments: list[str]) -> list[Any]:
         """Run every combination and say how each ended.
@@ -79,23 +82,27 @@ class RenateSweeper(Sweeper):
         _check_streams(jobs)
         hydra = self.settings.hydra
 
-        if len(jobs) == 1:
+        if len(jobs) == 1 and launcher.progress.is_for_people:
             report.tree(jobs[0], hydra.runtime.choices)
-        else:
+        if len(jobs) > 1:
             OmegaConf.save(self.settings, Path(str(hydra.sweep.dir)) / "multirun.yaml")
 
         link_latest(jobs[-1].directory.path)  # already now: `renate jobs logs latest`
 
         try:
+            for job in jobs:
+                registry_for(job.config)
             results = launcher.run(jobs)
         except KeyboardInterrupt:
             said = "interrupted: what is finished stays; the same command goes on from there"
             print(f"\n{said}", file=sys.stderr)
             raise
 
-        outcome = list(zip(jobs, results, strict=True))
+        done = zip(jobs, results, strict=True)
+        outcome = [(job, registered(job.config, result)) for job, result in done]
         if not launcher.progress.quiet:
-            report.outcome(outcome)
+            ends.of_jobs(launcher.progress, outcome)
+            pages.of_jobs(launcher.progress, outcome)
             _check_outcome(outcome)
 
         return outcome
@@ -111,6 +118,7 @@ def _check_outcome(outcome: Outcome) -> None:
     if failed:
         raise JobError(f"{len(failed)} of {len(outcome)} jobs failed; the first: {failed[0]}")
 
+    check_registered([result for _, result in outcome])
     for job, result in outcome:
         if job.config.job.name == "detect" and result.decision is None:
             raise JobError(

@@ -14,10 +14,10 @@ from renate.jobs.identity.already import came_from
 from renate.jobs.records import COMPLETED, JobResult
 from renate.jobs.scoring.matrix import mean_of_each
 from renate.state.versions import State
-from renate.tuning.on_disk.sweep_record import PinnedSweep
+from renate.tuning.on_disk.sweep_record import RECORD, PinnedSweep
 
 from ..composing.launcher import HydraLauncher, link_latest
-from ..terminal import report
+from ..terminal import ends, pages, report
 from ..terminal.console import relative, stdout
 from ..terminal.tables import matrix
 from .request import lines_of
@@ -51,11 +51,19 @@ def tune(
     if launcher.whole_sweeps:
         return hand_over(tuning, parsed, one=not several)
     if not several:
-        return tuning.run()
+        outcome = tuning.run()
+        if is_drawn(launcher, config) and (tuning.folder / RECORD).exists():
+            pages.of_sweep(launcher.progress, tuning.folder)
+        return outcome
     if config.tuner.tune_on == "first_update":
         return _by_the_first(tuning, settings, parsed)
 
     return _each(tuning, settings, parsed)
+
+
+def is_drawn(launcher: HydraLauncher, config: DictConfig) -> bool:
+    """Whether a command ends with a page; one on another machine leaves that to who asked."""
+    return launcher.draws and launcher.latest and config.report == pages.AUTO
 
 
 def _of_update(
@@ -90,7 +98,11 @@ def _by_the_first(tuning: Tuning, settings: DictConfig, parsed: Sequence[Overrid
     if result.failed:
         raise JobError(result.reason)
 
-    report.single(job, result)
+    ends.of_one(
+        launcher.progress, job.name, job.directory.path, result, lambda: report.single(job, result)
+    )
+    if is_drawn(launcher, job.config):
+        pages.of_job(launcher.progress, job)
 
     return result
 
@@ -117,18 +129,26 @@ def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> J
     tuning.folder.mkdir(parents=True, exist_ok=True)
     write_json(tuning.folder / "matrix.json", outcome.to_json())
 
-    out = stdout()
-    out.print(matrix("each update tuned", [outcome]))
-    for name, value in found.items():
-        out.print(f"{name:28s} {value:.4f}", markup=False)
-
-    where = url
-    if "://" not in url:
-        where = relative(Path(url))
-
-    out.print(f"version     {chunks} of {where}", markup=False)
+    progress = tuning.launcher.progress
+    progress.quiet = False
+    ends.of_one(progress, tuning.record.id, tuning.folder, outcome, lambda: _print_each(outcome))
+    if is_drawn(tuning.launcher, tuning.base.config):
+        pages.of_state(progress, url, tuning.folder)
 
     return outcome
+
+
+def _print_each(outcome: JobResult) -> None:
+    out = stdout()
+    out.print(matrix("each update tuned", [outcome]))
+    for name, value in outcome.metrics.items():
+        out.print(f"{name:28s} {value:.4f}", markup=False)
+
+    where = str(outcome.url)
+    if "://" not in where:
+        where = relative(Path(where))
+
+    out.print(f"version     {outcome.version} of {where}", markup=False)
 
 
 def _tune_chunk(

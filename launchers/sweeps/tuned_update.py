@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
-from renate.jobs.directory import JobDirectory, Json, write_json
+from renate.jobs.directory import JobDirectory, write_json
 from renate.jobs.identity.already import (
     came_from,
     in_words,
@@ -30,13 +30,15 @@ from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
 
 from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.registering import check_registered, registered, registry_for
+from ..terminal import ends
 from ..terminal.console import command, relative, stdout
 from .engines import engines_for
 from .request import LIMITS, SweepRequest
 from .sweep_table import SweepTable
 from .trial_folders import TrialFolders
 from .trials import JobTrials
-from .winner_command import again
+from .winner import again, pareto
 
 
 class Tuning:
@@ -93,19 +95,25 @@ class Tuning:
                 raise self.request.refused
             if newest is None or not (nothing := self.base.record.nothing_new):
                 return None
-            stdout().print(in_words(newest.base + 1, self.record.to, nothing), markup=False)
-            return JobResult(COMPLETED, version=newest.version, url=self.record.to)
+            known = JobResult(COMPLETED, version=newest.version, url=self.record.to)
+            self._end(known, [in_words(newest.base + 1, self.record.to, nothing)])
+            return known
 
-        out = stdout()
-        out.print(tuned_in_words(newest.version or 0, self.record.to), markup=False)
+        lines = [tuned_in_words(newest.version or 0, self.record.to)]
         # Named by what it started from, which wasn't this version.
         maker = maker_of(newest, self.folder.parent)
         known = JobResult(COMPLETED)
         if maker is not None:
-            out.print(f"job         {relative(maker.path)}", markup=False)
+            lines.append(f"job         {relative(maker.path)}")
             known = maker.result or known
 
-        return replace(known, status=COMPLETED, version=newest.version, url=self.record.to)
+        known = replace(known, status=COMPLETED, version=newest.version, url=self.record.to)
+        self._end(known, lines)
+        return known
+
+    def _end(self, outcome: JobResult, lines: Sequence[str]) -> None:
+        words = partial(stdout().print, "\n".join(lines), markup=False)
+        ends.of_one(self.launcher.progress, self.record.id, self.folder, outcome, words)
 
     def check(self) -> None:
         """Find out what can be wrong with the tuner, and write nothing."""
@@ -129,6 +137,7 @@ class Tuning:
                 f"new one, which goes on with what tuner.storage={self.tuner['storage']} holds"
             )
 
+        registry_for(config)
         engines = self._engines()  # before anything is written
         if not config.resume or self._is_of_the_past():
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -178,27 +187,16 @@ class Tuning:
             best_trial=best.id,
             best_params=best.config,
             gate=manifest.lineage.get("gate"),
-            pareto=self._pareto(sweep),
+            pareto=pareto(self.record, sweep),
         )
+        outcome = registered(self.base.config, outcome)
         write_json(self.folder / "result.json", outcome.to_json())
-        self.table.end(
-            sweep, best, outcome, again(self.record, self.fixed, self.request.space, best)
-        )
+        winner = again(self.record, self.fixed, self.request.space, best)
+        words = partial(self.table.end, sweep, best, outcome, winner)
+        ends.of_one(self.launcher.progress, self.record.id, self.folder, outcome, words)
+        check_registered([outcome])
 
         return outcome
-
-    def _pareto(self, sweep: Sweep) -> list[Json] | None:
-        """What no other trial beats in all objectives, where there are several."""
-        if not self.record.secondary:
-            return None
-
-        names = [self.record.metric, *self.record.secondary]
-        front: list[Json] = []
-        for trial in sweep.front():
-            values = dict(zip(names, (trial.value, *trial.secondary), strict=True))
-            front.append({"trial": trial.id, "config": trial.config, **values})
-
-        return front
 
     def _is_of_the_past(self) -> bool:
         """Whether the folder holds a finished sweep on data of which nobody knows if they are
@@ -247,6 +245,7 @@ class Tuning:
             total=self.tuner["max_trials"],
             secondary=list(secondary),
         )
+        self.table.progress = self.launcher.progress
         self.trials = JobTrials(
             self.launcher,
             self.folders.job,

@@ -124,6 +124,9 @@ def _print_places(out: Console, job: ComposedJob, result: JobResult, url: str) -
     if result.version is not None:
         out.print(f"version     {result.version} of {url}{gated(result)}", markup=False)
 
+    if result.registered is not None and "where" in result.registered:
+        out.print(f"registered  {result.registered['where']}", markup=False)
+
     folder = str(job.directory.path) if result.already is None else result.job
     if folder is not None:
         out.print(f"job         {relative(folder)}", markup=False)

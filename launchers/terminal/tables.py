@@ -11,6 +11,7 @@ from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from .console import command, relative, stdout
+from .simulations import of_simulations
 from .verdict import gated
 
 
@@ -20,14 +21,21 @@ def of_several(jobs: Sequence[tuple[ComposedJob, JobResult]]) -> None:
     """
     out = stdout()
     shown = metric_names([result for _, result in jobs])
-    out.print(_of_jobs(jobs, shown))
+    simulated = [job for job, _ in jobs if job.config.job.name == "simulate"]
+    if len(simulated) < len(jobs):
+        out.print(_of_jobs(jobs, shown))
+    else:
+        out.print(_of_jobs(jobs, []))
 
     groups: dict[str, list[JobResult]] = {}
     for job, result in jobs:
         if result.completed:
-            groups.setdefault(_without_seed(job.name), []).append(result)
+            groups.setdefault(without_seed(job.name), []).append(result)
 
-    if any(len(results) > 1 for results in groups.values()):
+    if groups and len(simulated) == len(jobs):
+        out.print()
+        out.print(of_simulations(groups))
+    elif any(len(results) > 1 for results in groups.values()):
         out.print()
         out.print(_over_seeds(groups, shown))
 
@@ -52,7 +60,8 @@ def _of_jobs(jobs: Sequence[tuple[ComposedJob, JobResult]], shown: Sequence[str]
     return table
 
 
-def _without_seed(name: str) -> str:
+def without_seed(name: str) -> str:
+    """What jobs share but for their seed, in words."""
     return re.sub(r"(^| )seed=\S+", "", name).strip() or "all"
 
 

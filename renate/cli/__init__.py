@@ -11,7 +11,9 @@ from importlib import metadata
 VERBS = {
     "init": "start a repository of experiments",
     "state": "look at versions, publish, roll back, pin, clean up",
-    "jobs": "look at jobs, follow and stop them, here or on SageMaker",
+    "jobs": "look at jobs, follow and stop them, here or elsewhere",
+    "report": "one page with pictures of a state, a job or a sweep",
+    "export": "write a version as ONNX, torch.export, …, or take it to a registry",
     "convert": "take over an experiment file of Renate 0.5",
 }
 

@@ -6,13 +6,14 @@ import argparse
 import shutil
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from renate.errors import JobError, nearest, printable_lines
-from renate.jobs.directory import JobDirectory, Json
+from renate.jobs.directory import JobDirectory, Json, read_json
 from renate.jobs.records import UNFINISHED, JobRecord, JobResult
 from renate.launchers.base import ComposedJob
 from renate.launchers.composing.launcher import link_latest
@@ -21,6 +22,7 @@ from renate.launchers.local import running
 from renate.launchers.sweeps.sweep_table import row
 from renate.launchers.terminal import report
 from renate.launchers.terminal.console import cell, stdout
+from renate.launchers.terminal.tables import matrix
 from renate.tuning.on_disk.sweep_folder import trials_of
 from renate.tuning.on_disk.sweep_record import RECORD, SweepRecord
 
@@ -220,11 +222,33 @@ def show(directory: JobDirectory) -> None:
         if getattr(result, key) is not None:
             out.print(f"{key:10s} {getattr(result, key)}", markup=False)
 
+    found = _matrix_of(directory, result)
+    if found is not None:
+        out.print()
+        out.print(matrix(" ".join(directory.record.overrides) or "defaults", [found]))
+
     for name, value in result.metrics.items():
         out.print(f"  {name:28s} {_number(value)}", markup=False)
 
-    out.print((directory.path / "config.yaml").read_text(), markup=False)
+    if found is None:
+        out.print((directory.path / "config.yaml").read_text(), markup=False)
+    else:
+        out.print(f"{'config':10s} {directory.path}/config.yaml", markup=False)
     out.print(f"{len(directory.reports())} reports in {directory.path}/metrics.jsonl", markup=False)
+
+
+def _matrix_of(directory: JobDirectory, result: JobResult) -> JobResult | None:
+    """A stream's result, so far where it goes on; None where the job is no stream, or has no row
+    yet.
+    """
+    if result.matrix:
+        return result
+
+    written = read_json(directory.path / "matrix.json") or {}
+    metric = written.get("metric")
+    if metric is None or not written.get(metric):
+        return None
+    return replace(result, matrix=written[metric], metric=metric, mode=written.get("mode"))
 
 
 def show_sweep(directory: JobDirectory) -> None:

@@ -9,14 +9,16 @@ from rich.table import Table
 from renate.cli import aliases
 from renate.cli.lineage import lines_of, of_parent
 from renate.compat.states import command as import_command
-from renate.errors import JobError, NoVersionError
+from renate.data.contract.text import to_yaml
+from renate.errors import JobError, NoVersionError, StateError
 from renate.jobs.directory import JobDirectory
+from renate.jobs.saved.contract import contract_of
 from renate.jobs.saved.shown_inputs import shown_inputs
 from renate.launchers.terminal.console import cell, stdout
 from renate.state import pins as pinning
 from renate.state import publish as publishing
 from renate.state.aliases.move import take_away
-from renate.state.aliases.standing import names_of, resolve
+from renate.state.aliases.standing import manifest_of, names_of, resolve
 from renate.state.aliases.verdict import KEY
 from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect
@@ -56,6 +58,7 @@ def run(argv: list[str]) -> None:
     )
     aliases.add_arguments(added)
     verb("rollback", "publish an old version's content as a new version", "url", "version")
+    verb("contract", "what data may be like, as YAML to be read and edited", "url", "version?")
     verb("pin", "give a version a name; gc keeps what has one", "url", "name", "version")
     verb("unpin", "take a name away", "url", "name")
     added = verb("gc", "remove old versions that have no name, and what nothing needs", "url")
@@ -181,6 +184,24 @@ def show(asked: argparse.Namespace) -> None:
 
     for name, blob in sorted(manifest.files.items()):
         out.print(f"  {blob.size:>12,d}  {blob.sha256[:12]}  {name}", markup=False)
+
+
+def contract(asked: argparse.Namespace) -> None:
+    """Print what a version's data are held against.
+
+    Raises:
+        StateError: It keeps nothing of that.
+    """
+    state = State(asked.url)
+    manifest = manifest_of(state, asked.version)
+    found = contract_of(state, manifest)
+    if found is None:
+        raise StateError(
+            f"{state.url}: {manifest} keeps no contract, as it was written before there were any, "
+            "or by contract=none: nothing is checked; data.contract=FILE gives the next one a "
+            "contract"
+        )
+    print(to_yaml(found), end="")
 
 
 def verify(asked: argparse.Namespace) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from renate.data.batch import Columns
+from renate.data.contract.document import Contract
+from renate.data.contract.inspector import Inspector
 from renate.data.fingerprint import is_patterns, open_file
 from renate.data.kept.encoders import Encoder as Encoder
 from renate.data.kept.encoders import KeptEncoder, take_up
@@ -28,31 +30,12 @@ from renate.data.kept.reading import (
 from renate.data.kept.sides import Shares, nothing_new_by_rule, split_of
 from renate.data.kept.split import TEST, TRAIN, VAL, Split
 from renate.data.kept.trained import AGAIN, NEW, SEEN, Trained
+from renate.data.known import Known as Known
 from renate.data.mapped.rows import Scratch, scratch_of
 from renate.data.table import File, Readable, Table, targets_of
 from renate.errors import ConfigError, nearest
 from renate.problems.base import Label, Problem
 from renate.seeds import derive
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a state knows of its data; each is None where it was written before that was kept.
-
-    Attributes:
-        problem: What is predicted, with all that was learned of the targets.
-        inputs: Names, kinds and shapes.
-        split: Which examples are held out.
-        encoder: The source's, as it was fitted; None where it had none.
-        trained: The files that its versions have trained on, where what they hold isn't to be
-            trained on again.
-    """
-
-    problem: Problem
-    inputs: Inputs | None = None
-    split: Split | None = None
-    encoder: KeptEncoder | None = None
-    trained: Trained | None = None
 
 
 @dataclass
@@ -71,6 +54,7 @@ class Data:
         notes: Lines to tell the user.
         encoder: The source's, fitted.
         newcomers: The new labels with their counts and places, where a state knows others.
+        contract: What later data are held against; None where nothing is.
     """
 
     train: Columns
@@ -84,6 +68,7 @@ class Data:
     notes: list[str] = field(default_factory=list)
     encoder: Encoder | None = None
     newcomers: list[Newcomer] = field(default_factory=list)
+    contract: Contract | None = None
 
     @property
     def labels(self) -> list[Label]:
@@ -124,6 +109,8 @@ class Source(ABC):
         ends: Gives the time of the newest example of each chunk of a table, where a scenario cuts
             by time; None gives none.
         marker: Gives further columns of a table, by which a scenario cuts; None gives none.
+        given: Rows that `read` has given before, for training and validation alone; None reads.
+        inspector: Holds what is read against the state's contract, or fits one.
         show: Takes done, total and a text while reading takes long, in the thread that reads; None
             tells nobody.
     """
@@ -143,6 +130,8 @@ class Source(ABC):
     ends: Callable[[Table], list[float]] | None = field(
         default=None, init=False, repr=False, compare=False
     )
+    given: Table | None = field(default=None, init=False, repr=False, compare=False)
+    inspector: Inspector = field(default_factory=Inspector, init=False, repr=False, compare=False)
     show: Callable[[int, int, str], None] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -216,6 +205,18 @@ class Source(ABC):
 
         self.take_up(known.encoder)
 
+    def _columns(
+        self, train: Table, tests: Mapping[str, Table], problem: Problem
+    ) -> tuple[Columns, dict[str, Columns]]:
+        """What is trained on, and name -> what is measured on, with what a scenario cuts by."""
+        columns = columns_of(train, problem, "data.train")
+        self.inspector.target(columns["targets"], problem)
+        measured = {name: columns_of(table, problem, key_of(name)) for name, table in tests.items()}
+        if self.marker is not None:
+            columns |= self.marker(train, "data.train")
+            measured = {n: each | self.marker(tests[n], key_of(n)) for n, each in measured.items()}
+        return columns, measured
+
     def load(
         self,
         *,
@@ -241,9 +242,10 @@ class Source(ABC):
         """
         self._know(known)
         with nothing_new_by_rule(self, known.split if known else None, training=training):
-            raw, raw_tests = self.read()
+            raw, raw_tests = self.read() if self.given is None else (self.given, None)
         train = table_of(raw, "data.train")
         fraction, tests = tests_of(raw_tests)
+        train, tests = self.inspector.labels(train, tests)
         notes: list[str] = []
         if self.encoder is None:  # what is wrong with inputs is told before the rest
             train, tests, inputs, notes = checked(train, tests, None, self.known)
@@ -263,17 +265,15 @@ class Source(ABC):
         trained = limited(rows[TRAIN], self.limit, seed)
         if not fraction:
             notes += shared(tests, train, hashes, rows[TRAIN])
+        # As they were read says on which side they are, whatever the rules make of them
+        train, tests = self.inspector.columns(train, tests, self.encoder)
         if self.encoder is not None:
             if self.first:
                 self.encoder.fit(take(train.inputs, trained))
             train, tests, inputs, said = checked(train, tests, self.encoder, self.known)
             notes += said
 
-        columns = columns_of(train, fitted, "data.train")
-        measured = {name: columns_of(table, fitted, key_of(name)) for name, table in tests.items()}
-        if self.marker is not None:
-            columns |= self.marker(train, "data.train")
-            measured = {n: each | self.marker(tests[n], key_of(n)) for n, each in measured.items()}
+        columns, measured = self._columns(train, tests, fitted)
         if fraction:
             measured["test"] = part_of(columns, rows[TEST], self.scratch)
         return Data(
@@ -285,7 +285,8 @@ class Source(ABC):
             inputs=widened(self.known, inputs) if self.known else inputs,
             split=split,
             files=files_of(train, tests),
-            notes=notes,
+            notes=[*notes, *self.inspector.notes],
+            contract=self.inspector.contract,
             encoder=self.encoder,
             newcomers=newcomers_in(columns["targets"], new, fitted, train.files) if known else [],
         )

@@ -13,10 +13,12 @@ from torchmetrics import Metric
 from renate.data.batch import BatchTransform, Columns, length
 from renate.data.items.served import in_order
 from renate.errors import JobError
+from renate.fitting.measured.answer_counter import AnswerCounter
 from renate.fitting.measured.values import EACH, Share, check_defined, numbers_of
 from renate.libraries.torchmetrics import is_of_curves
 from renate.models.own.untouched import untouched
 from renate.problems.base import Problem
+from renate.state.measured.answer_counts import AnswerCounts
 from renate.threads import Threads, Work, computing_with
 from renate.updaters.base import Updater
 
@@ -59,9 +61,10 @@ class Measure:
         outputs: How many of the model's outputs count, None for all: the version in use has none
             for newer labels.
         parts: Name -> some of the classes; what of their examples is right is told apart.
-        notes_right: Whether it notes which answers are right.
+        notes_answers: Whether it notes which answers are right, and counts them.
         right: Of the columns measured last, whether each answer is right, bool [N]; None where
             that isn't noted, or answers aren't one of several classes.
+        counted: Of the same, how often which class was answered for which; None as above.
         threads: What the process may compute with on a CPU; None leaves torch's setting. The work
             of the first batch says how many threads the others get.
     """
@@ -74,8 +77,9 @@ class Measure:
     outputs: int | None = None
     threads: Threads | None = None
     parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    notes_right: bool = False
+    notes_answers: bool = False
     right: Tensor | None = field(default=None, init=False)
+    counted: AnswerCounts | None = field(default=None, init=False)
 
     def __call__(
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None = None
@@ -124,7 +128,8 @@ class Measure:
         counted: list[Tensor] = []
         right = {name: Share() for name in self.parts}
         each: list[Tensor] = []
-        every = range(self.problem.classes if self.notes_right else 0)
+        every = range(self.problem.classes if self.notes_answers else 0)
+        counter = AnswerCounter(self.problem, self.outputs)
         for logits, targets in self._predictions(model, updater, columns):
             loss += self.criterion(logits, targets) * len(targets)
             answers = self.problem.scored(widened(logits))
@@ -136,10 +141,12 @@ class Measure:
                 metric.update(answers, truths)
             if every:
                 each.append(self.problem.correct(logits, targets, every).cpu())
+                counter.take(logits, targets)
             if classes is not None:
                 known += self.problem.correct(logits, targets, classes).sum()
 
         self.right = torch.cat(each) if each else None
+        self.counted = counter.counts()
         result = self._computed(counted, rows)
         result["loss"] = float(loss) / rows
         shares = {name: share.value for name, share in right.items()}

@@ -7,6 +7,9 @@ from typing import Any
 
 from renate.data.base import Data, Known
 from renate.data.batch import Columns, length
+from renate.data.contract.inspector import Inspector
+from renate.data.contract.rules import Rules
+from renate.data.contract.text import read_contract
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.newcomers import in_words, where_they_stand
 from renate.data.scenarios import Scenario
@@ -55,6 +58,7 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
     """Read the job's data; from then on the config's objective is that of what is predicted."""
     source = job.build("data")
     scenario = job.build("scenario")
+    source.inspector = inspector_of(job, known)
     source.marker = scenario.marks
     source.ends = scenario.ends
     if job.ranks.first:
@@ -84,6 +88,23 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
         job.emit({"event": "report", "text": text, "always": True})
 
     return data
+
+
+def inspector_of(job: Job, known: Known | None) -> Inspector:
+    """What holds data against the contract that the config names, else the state's.
+
+    A contract that is named also counts where the rules look at nothing: a version keeps it.
+
+    Raises:
+        ConfigError: There is no such contract, or a rule can't be.
+    """
+    rules = Rules.of(job.config.get("contract"))
+    named = job.config["data"].get("contract")
+    if named is not None:
+        return Inspector(rules, job.ranks.broadcast(lambda: read_contract(str(named))))
+
+    contract = known.contract if known is not None else None
+    return Inspector(rules, contract, fits=known is None)
 
 
 def _check_alike(job: Job, data: Data) -> None:

@@ -14,7 +14,7 @@ from renate.state.versions import State
 Config = dict[str, Any]
 
 # Settings of a job that stand in the group which they are about.
-OURS = ("grow", "backfill", "max_ram", "interval", "monitor")
+OURS = ("grow", "backfill", "max_ram", "interval", "monitor", "contract")
 # A source takes it itself.
 TAKEN = {"data": ("max_ram",)}
 

@@ -165,9 +165,9 @@ class JobDirectory:
                     "failed-*.json",
                     f".*{BEING_WRITTEN}",  # of a process that was killed: nobody else is here
                 ]
-                for name in (
-                    stale if resume else [*stale, "metrics.jsonl", "best.pt", "checkpoint*.pt"]
-                ):
+                if not resume:
+                    stale += ["metrics.jsonl", "best.pt", "checkpoint*.pt", "simulation.*"]
+                for name in stale:
                     for file in self.path.glob(name):
                         file.unlink(missing_ok=True)
 

@@ -26,6 +26,7 @@ from renate.jobs.builders import dtype_of
 from renate.jobs.context import Config, Job
 from renate.jobs.predicting.aligned import Aligned
 from renate.jobs.predicting.answer_table import AnswerTable, check_outputs
+from renate.jobs.predicting.held import HeldAgainst
 from renate.jobs.predicting.output import STDOUT, check_output, writing
 from renate.jobs.predicting.predictor import Predictor
 from renate.jobs.saved.deploy import predictor_of
@@ -148,6 +149,7 @@ class Prediction:
                 "renate.load_model(…).predict(…) takes them as it was given them"
             )
 
+        self.held = HeldAgainst(job, predictor)
         self.images = self._column_of_images(data)
         if data["_target_"] == OF_FOLDERS:
             self.keep = list(dict.fromkeys([file_column(self.images), *self.keep]))
@@ -225,9 +227,12 @@ class Prediction:
                     continue
                 raw = self._read(chunk)
 
-            stored = self.predictor.feed.stored(raw)
+            stored = self.predictor.feed.stored(self.held.look(raw, chunk))
             assert rows_in(stored, chunk.file) == chunk.table.num_rows
             yield self._kept(chunk), stored
+
+        for text in self.held.conclude():
+            self._say(text)
 
     def _read(self, chunk: RawChunk) -> Any:
         return self.reader.read(chunk.table, chunk.file, chunk.first, chunk.names)

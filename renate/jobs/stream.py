@@ -16,6 +16,7 @@ from renate.jobs.identity import content
 from renate.jobs.running.loggers import end, log_to_all
 from renate.jobs.saved.published import trusted
 from renate.jobs.saved.restore import Saved
+from renate.jobs.scoring.answered import Answered
 from renate.jobs.scoring.cost import state_size
 from renate.jobs.scoring.matrix import (
     VALIDATION,
@@ -27,7 +28,6 @@ from renate.jobs.scoring.matrix import (
     summarise,
     value_of,
 )
-from renate.jobs.scoring.measured import Right
 from renate.jobs.update import update
 from renate.seeds import derive
 from renate.state.contents import metrics_from
@@ -51,7 +51,7 @@ def run(job: Job) -> dict[str, Any]:
         tests |= validations_of(job, scenario, data)
 
     sizes = {name: length(test.columns) for name, test in tests.items()}
-    right: Right = {}
+    answered = Answered()
     history = ranks.broadcast(lambda: [scores_of(state, version) for version in published])
     shown = Shown(data.problem.metric, data.problem.mode)
     for index in range(len(history), scenario.chunks):
@@ -61,13 +61,13 @@ def run(job: Job) -> dict[str, Any]:
         saved = Saved.read(state, newest, ranks, trusted(job)) if newest else None
         if saved:
             saved.scores = history[-1]["after"]
-            saved.right = right
+            saved.answered = answered
 
         own = cut(job, scenario, data, index)
         is_last = number == scenario.chunks
         chunk: Chunk = replace(own, tests=tests, is_last=is_last, seen=number * len(data.test))
         done = update(part, data, chunk, state, state, saved)
-        right = done.right
+        answered = done.answered
         if ranks.first:
             publish(state, part.record.id)
 

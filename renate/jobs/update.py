@@ -27,11 +27,12 @@ from renate.jobs.saved.parent import parent_of
 from renate.jobs.saved.published import trusted
 from renate.jobs.saved.restore import Saved
 from renate.jobs.saved.state_files import files_carried_on, lineage_of, state_files
+from renate.jobs.scoring.answered import Answered
 from renate.jobs.scoring.before import measured_before
+from renate.jobs.scoring.composition import composition_of
 from renate.jobs.scoring.cost import begin_peak, peak_memory, state_size
 from renate.jobs.scoring.judged import judging_of
 from renate.jobs.scoring.measured import (
-    Right,
     flat,
     flips_between,
     measure_of,
@@ -52,24 +53,25 @@ Scores = dict[str, dict[str, float]]
 class Updated:
     """What an update leaves: scores before and after, counts and seconds, and its candidate.
 
-    Of several processes only the first one has the candidate, and knows which of its answers to
-    the tests are right.
+    Of several processes only the first one has the candidate, and knows what is noted of its
+    answers to the tests.
     """
 
     before: Scores
     after: Scores
     value: float | None
     counts: dict[str, float]
-    candidate: Manifest | None
+    answered: Answered
+    candidate: Manifest | None = None
     version: int | None = None
-    right: Right = field(default_factory=dict)
+    composition: dict[str, Any] = field(default_factory=dict)
     gate: dict[str, Any] = field(default_factory=dict)
 
     @property
     def scores(self) -> dict[str, Any]:
         """What was measured, as a version keeps it."""
         found = {"before": self.before, "after": self.after}
-        return found | {"counts": self.counts, "value": self.value}
+        return found | {"counts": self.counts, "value": self.value} | self.composition
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -132,15 +134,16 @@ def update(
     model, updater = learning.model, learning.updater
     measure = measure_of(job, learning.device, data.problem, updater.criterion)
     measure.parts = old_and_new(data.problem, saved)
-    before, right_before = measured_before(
+    before, answered_before = measured_before(
         job, measure, model, updater, chunk.tests, saved, judging
     )
 
     outcome = _trained(job, learning, measure, chunk)
 
-    right: Right = {}
-    after = score(measure, model, updater, chunk.tests, job.ranks, right)
-    flipped = job.ranks.broadcast(lambda: flips_between(right_before, right, chunk.tests_seen))
+    answered = Answered()
+    after = score(measure, model, updater, chunk.tests, job.ranks, answered)
+    seen = chunk.tests_seen
+    flipped = job.ranks.broadcast(lambda: flips_between(answered_before, answered, seen))
     counts = outcome.counts | flipped | peak_memory(learning.device)
     log_to_all(job, flat(after), int(outcome.counts["steps"]))
     verdict = None
@@ -152,24 +155,27 @@ def update(
     merge(learning.memory, job.ranks)
     seconds = time.monotonic() - began
 
-    metrics = {"before": before, "after": after, "counts": counts, "value": outcome.value}
-    candidate = None
+    done = Updated(before, after, outcome.value, counts, answered, gate=gate_of(verdict))
     if job.ranks.first:
-        lineage = lineage_of(job, data, seconds) | gate_of(verdict)
+        done.composition = composition_of(
+            data.problem, chunk.train, learning.memory, answered_before, answered, seen
+        )
+        lineage = lineage_of(job, data, seconds) | done.gate
         source = None
         base = None
         if saved:
             source = (at, saved.manifest)
             base = saved.newest
 
-        files = state_files(job, learning.node, data, model, updater, metrics)
+        files = state_files(job, learning.node, data, model, updater, done.scores)
         kept = judging.files(chunk.val) if judging else carried_on(saved)
         files = chain(files, kept, reference)
         files = chain(files, files_carried_on(job, data, saved, to, whole=chunk.is_last))
-        candidate = stage(to, files, job=job.record.id, parent=source, lineage=lineage, base=base)
-    counts = counts | {"seconds": seconds} | state_size(candidate)
-    gate = gate_of(verdict)
-    return Updated(before, after, outcome.value, counts, candidate, right=right, gate=gate)
+        done.candidate = stage(
+            to, files, job=job.record.id, parent=source, lineage=lineage, base=base
+        )
+    done.counts = counts | {"seconds": seconds} | state_size(done.candidate)
+    return done
 
 
 def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fitted:

@@ -15,10 +15,15 @@ class MLP(nn.Module):
         input_shape: Shape of one example.
         num_classes: Outputs.
         hidden_sizes: Widths of the hidden layers.
+        batch_norm: Whether what a hidden layer gives is normalised over the batch before its ReLU.
     """
 
     def __init__(
-        self, input_shape: Sequence[int], num_classes: int, hidden_sizes: Sequence[int]
+        self,
+        input_shape: Sequence[int],
+        num_classes: int,
+        hidden_sizes: Sequence[int],
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         if any(size < 1 for size in hidden_sizes):
@@ -27,7 +32,10 @@ class MLP(nn.Module):
         sizes = [math.prod(input_shape), *hidden_sizes]
         layers: list[nn.Module] = [nn.Flatten()]
         for width, after in pairwise(sizes):
-            layers += [Linear(width, after), nn.ReLU()]
+            layers.append(Linear(width, after))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(after))
+            layers.append(nn.ReLU())
 
         self.layers = nn.Sequential(*layers, Linear(sizes[-1], num_classes))
 

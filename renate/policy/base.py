@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from renate.shift.detector import Drift
@@ -49,6 +50,12 @@ class Situation(Protocol):
 
     def age(self) -> float:
         """Seconds since the version in use was made."""
+
+    def made(self) -> datetime:
+        """When the version in use was made, in UTC."""
+
+    def now(self) -> datetime:
+        """When this is asked, in UTC: in a simulation by the data's own time."""
 
     def training_seconds(self) -> float:
         """What the update took that made it."""

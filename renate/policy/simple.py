@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from renate.errors import ConfigError
+from renate.errors import ConfigError, nearest
 from renate.policy.base import Decision, Policy, Situation
+from renate.policy.calendar import UNITS, beginning_of
 
 DAY = 24 * 3600.0
 
@@ -71,6 +72,33 @@ class Time(Policy):
         age = situation.age() / DAY
         why = f"the version in use is {age:.2f} days old, policy.days={self.days:g}"
         return Decision(age >= self.days, [why])
+
+
+class Calendar(Policy):
+    """An update is due once in each day, week, month or year in which there are new data.
+
+    Other than by `Time`, a version that was made a minute late doesn't put the next one off by a
+    whole turn of whoever asks.
+
+    Args:
+        every: `day`, `week` (from Monday), `month` or `year`, in UTC.
+    """
+
+    def __init__(self, every: str) -> None:
+        if every not in UNITS:
+            raise ConfigError(
+                f"policy.every={every}: expected {', '.join(UNITS)}{nearest(str(every), UNITS)}"
+            )
+        self.every = every
+
+    def decide(self, situation: Situation) -> Decision:
+        """Look whether the version in use was made in another one."""
+        made = situation.made()
+        now = situation.now()
+        is_due = beginning_of(now, self.every) > beginning_of(made, self.every)
+        another = "an earlier" if is_due else "this very"
+        why = f"the version in use is of {made:%Y-%m-%d}, {another} {self.every}"
+        return Decision(is_due, [why])
 
 
 class Drift(Policy):

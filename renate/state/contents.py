@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from renate.errors import CorruptError
+from renate.state.measured.answer_counts import AnswerCounts
 from renate.state.strict import (
     items,
     mapping,
@@ -179,8 +180,27 @@ def sizes_from(model: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _answers(value: Any, key: str) -> dict[str, AnswerCounts]:
+    found = mapping(value, key, (), ("before", "after"))
+    return {name: AnswerCounts.from_json(part, f"{key}.{name}") for name, part in found.items()}
+
+
+def _examples(value: Any, key: str) -> list[int]:
+    return items(value, key, whole, LABELS)
+
+
+# What metrics.json may keep by class, and what it must be
+BY_CLASS: dict[str, Callable[[Any, str], Any]] = {
+    "answers": _answers,
+    "memory": _examples,
+    "trained": _examples,
+}
+
+
 def metrics_from(raw: Raw, where: str) -> dict[str, Any]:
-    """Read metrics.json: before and after (test -> metric -> number), counts, value.
+    """Read metrics.json: before and after (test -> metric -> number), counts, value; `answers`
+    (`before` and `after`, see `AnswerCounts`), `memory` and `trained` (examples of each label, in
+    the order of the outputs), each of which may be absent.
 
     Raises:
         CorruptError: It isn't what an update writes.
@@ -190,9 +210,10 @@ def metrics_from(raw: Raw, where: str) -> dict[str, Any]:
         return named(value, key, lambda part, name: named(part, name, number, 1000), 100_000)
 
     def read(data: Raw) -> dict[str, Any]:
-        found = mapping(parse(data), "it", ("after",), ("before", "counts", "value"))
+        found = mapping(parse(data), "it", ("after",), ("before", "counts", "value", *BY_CLASS))
         value = found.get("value")
-        return {
+        by_class = {key: check(found[key], key) for key, check in BY_CLASS.items() if key in found}
+        return by_class | {
             "before": scores(found.get("before", {}), "before"),
             "after": scores(found["after"], "after"),
             "counts": named(found.get("counts", {}), "counts", number, 100),

@@ -1,6 +1,7 @@
 """Each policy on a situation that is known."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ class Known:
 
     def age(self) -> float:
         return self.days * DAY
+
+    def made(self) -> datetime:
+        return self.now() - timedelta(days=self.days)
+
+    def now(self) -> datetime:
+        return datetime(2024, 1, 31, tzinfo=UTC)
 
     def training_seconds(self) -> float:
         return self.seconds

@@ -5,6 +5,8 @@ from omegaconf import DictConfig
 from renate.errors import ConfigError, nearest
 from renate.jobs.running.torchrun import check_devices
 
+from ...terminal.pages import check_wish
+from ...terminal.progress import JSON, check_mode
 from .objective import check_objective
 
 PRECISIONS = (
@@ -44,6 +46,8 @@ def check_values(config: DictConfig) -> None:
             "leave one of them out"
         )
 
+    if config.job.name == "simulate":
+        _check_simulation(config)
     if config.job.name == "stream" and config.get("policy"):
         raise ConfigError(
             "policy: job=stream takes every chunk, as benchmarks do: leave policy out"
@@ -54,15 +58,44 @@ def check_values(config: DictConfig) -> None:
             "update it says whether its version is used"
         )
 
+    if config.job.name == "stream" and config.get("publish"):
+        raise ConfigError(
+            "publish: job=stream makes its versions for a benchmark: leave publish out, and take "
+            "one of them to a registry by renate export"
+        )
+
     every = config.trainer.report_every
     if every is not None and (not isinstance(every, int) or every < 1):
         raise ConfigError(
             f"trainer.report_every={every}: expected a number of steps, 1 or more, or null"
         )
 
+    check_mode(config.terminal)
+    check_wish(config.report)
+    if config.terminal == JSON and config.output == "-":
+        raise ConfigError(
+            "output=-: prints answers where terminal=json prints events: output=pred.jsonl, or "
+            "another terminal="
+        )
+
     _check_words(config)
     _check_trainer(config.trainer)
     check_objective(config)
+
+
+def _check_simulation(config: DictConfig) -> None:
+    """What a simulation has no use for."""
+    for key in ("url", "version", "next_url"):
+        if config.state[key] is not None:
+            raise ConfigError(
+                f"state.{key}={config.state[key]}: job=simulate keeps its versions in its job's "
+                "folder, and begins with none: leave it out"
+            )
+    if config.output is not None:
+        raise ConfigError(
+            f"output={config.output}: job=simulate writes simulation.csv and .parquet into its "
+            "job's folder: leave it out"
+        )
 
 
 def _check_words(config: DictConfig) -> None:

@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from renate.jobs.running.torchrun import Group, meaning, processes_of
 from renate.state.store import open_store
 
 from ...local.machine import cores, visible_gpus
-from ...local.worker import GroupWorker
+from ...local.worker import GroupWorker, Worker
 from .outbox import Outbox, home_of
 
 PORT = 7777
@@ -48,31 +48,46 @@ def main() -> int:
     parser.add_argument("--run", required=True)
     parser.add_argument("--hosts", default="localhost")
     parser.add_argument("--host", type=int, default=0)
+    parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--interface")
     given = parser.parse_args()
 
     os.environ[ELSEWHERE] = str(given.channel.absolute())
     try:
-        told = JobDirectory(given.channel)
-        given.directory.mkdir(parents=True, exist_ok=True)
-        directory = JobDirectory(given.directory)
-        config = (given.channel / "config.yaml").read_text()
-        # What an interrupted run left goes on: its checkpoint, its reports.
-        directory.prepare(config, replace(told.record, cwd=str(Path.cwd())), resume=True)
-        count = processes_of(yaml.safe_load(config), len(visible_gpus()))
+        directory, count = prepared(given.channel, given.directory, Path.cwd())
         names = given.hosts.split(",")
-        group = Group(count, len(names), given.host, names[0], PORT, given.interface)
+        group = Group(count, len(names), given.host, names[0], given.port, given.interface)
         if group.hosts > 1:
             wait_for_name(group.master)
 
         outbox = None
         if given.host == 0:
-            outbox = Outbox(open_store(home_of(told)), given.run)
+            outbox = Outbox(open_store(home_of(JobDirectory(given.channel))), given.run)
 
         return supervise(directory, group, outbox)
     except RenateError as error:
         print(f"renate: {error}", flush=True)
         return 1
+
+
+def prepared(channel: Path, place: Path, cwd: Path) -> tuple[JobDirectory, int]:
+    """The directory of a job, in which what an interrupted run left goes on (its checkpoint, its
+    reports), and how many processes it asks for here.
+
+    Args:
+        channel: The job's own files.
+        place: Where it runs.
+        cwd: The working directory.
+
+    Raises:
+        RenateError: What is in the channel isn't a job's.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    directory = JobDirectory(place)
+    config = (channel / "config.yaml").read_text()
+    record = replace(JobDirectory(channel).record, cwd=str(cwd))
+    directory.prepare(config, record, resume=True)
+    return directory, processes_of(yaml.safe_load(config), len(visible_gpus()))
 
 
 def wait_for_name(name: str) -> None:
@@ -98,33 +113,23 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
     Returns the exit code.
     """
     worker = GroupWorker(0, group)
-    logs = Logs(directory.path)
     told = []
-    put = outbox.put if outbox is not None else lambda event: None
 
     def tell(number: int, frame: object) -> None:
         told.append(number)
         worker.tell_to_end()
 
     signal.signal(signal.SIGTERM, tell)
-    worker.send({"path": str(directory.path), "threads": cores(), "environment": dict(os.environ)})
+    order = {"path": str(directory.path), "threads": cores(), "environment": dict(os.environ)}
+    worker.send(order)
     assert worker.process is not None
-
-    with suppress(EOFError):  # all have ended
-        for event in worker.events(None, None):
-            logs.pass_on(put)
-            if event is None:
-                continue
-            if event.kind == REPORT:
-                print(event.text, flush=True)  # for whoever reads the machine's own log
-            if event.kind in PASSED_ON:
-                put(event)
-            if outbox is not None and event.kind == DONE:
-                outbox.close(directory.result)  # before the processes end, which takes them a while
+    logs = Logs(directory.path, outbox)
+    for _ in followed(worker, directory, logs, outbox):
+        pass  # to its end
 
     code = worker.process.wait()
     why = worker.kill()
-    logs.pass_on(put)
+    logs.pass_on()
     result = directory.result
     if result is None and not told:
         ended = why
@@ -142,20 +147,37 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
     return 128 - code
 
 
+def followed(
+    worker: Worker | GroupWorker, directory: JobDirectory, logs: "Logs", outbox: Outbox | None
+) -> Iterator[Event]:
+    """Pass on what a job reports until its processes have ended; yield each event."""
+    with suppress(EOFError):  # all have ended
+        for event in worker.events(None, None):
+            logs.pass_on()
+            if event is None:
+                continue
+            if event.kind == REPORT:
+                print(event.text, flush=True)  # for whoever reads the machine's own log
+            if outbox is not None and event.kind in PASSED_ON:
+                outbox.put(event)
+            if outbox is not None and event.kind == DONE:
+                outbox.close(directory.result)  # before the processes end, which takes them a while
+            yield event
+
+
 class Logs:
     """The logs in a job's directory, as they grow: all go to our output, the first process's to
     the reports too.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, outbox: Outbox | None) -> None:
         self.folder = folder
+        self.outbox = outbox
         self.tails: dict[Path, Tail] = {}
         self.text = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def pass_on(self, put: Callable[[Event], None]) -> None:
-        """Pass on what was written since the last call; `put` takes the first process's as
-        events.
-        """
+    def pass_on(self) -> None:
+        """Pass on what was written since the last call."""
         for path in sorted([*self.folder.glob("log*.txt"), *self.folder.glob("torchrun.txt")]):
             new = self.tails.setdefault(path, Tail(path)).read()
             if not new:
@@ -163,8 +185,8 @@ class Logs:
 
             sys.stdout.buffer.write(new)
             sys.stdout.buffer.flush()
-            if path.name == "log.txt":
-                put(Event(LOG, self.text.decode(new)))
+            if path.name == "log.txt" and self.outbox is not None:
+                self.outbox.put(Event(LOG, self.text.decode(new)))
 
 
 if __name__ == "__main__":

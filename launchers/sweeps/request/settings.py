@@ -47,6 +47,12 @@ def check_settings(config: Json, objective: Json, space: Space, option: str) -> 
             f"job={name} trains nothing, so there is nothing to tune: job=update or job=stream"
         )
 
+    if name == "simulate":
+        raise ConfigError(
+            "job=simulate compares policies side by side, policy=never,weekly,drift; a tuner "
+            "needs job=update or job=stream"
+        )
+
     if tuner["storage"] is not None and "storage" not in tuner["proposer"]:
         raise ConfigError(
             f"tuner.storage={tuner['storage']}: only tuner=optuna/… shares its trials"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from renate.errors import DataError
+from renate.errors import TooFewError
 
 Times = np.ndarray[Any, Any]
 TRAINED, FOR_VAL, FOR_TEST = range(3)  # as `renate.data.kept.split.SIDES`
@@ -57,7 +57,7 @@ def with_new(
         val: The share of the others for validation, or how many.
 
     Raises:
-        DataError: Too many are of one time for a side to have some and the training too.
+        TooFewError: Too many are of one time for a side to have some and the training too.
     """
     new = np.sort(times[times > periods[-1].end] if periods else times)
     if not len(new):
@@ -81,11 +81,11 @@ def _cut(times: Times, share: float, key: str) -> float:
     """From when on the newest of sorted times are held out."""
     count = max(1, round(share * len(times))) if share < 1 else int(share)
     if count >= len(times):
-        raise DataError(f"data.{key}={share:g} leaves none of {len(times)} examples to train on")
+        raise TooFewError(f"data.{key}={share:g} leaves none of {len(times)} examples to train on")
 
     first = times[len(times) - count].item()
     if first == times[0].item():
-        raise DataError(
+        raise TooFewError(
             f"data.{key}={share:g}: the newest of {len(times)} examples are as old as the oldest, "
             "and those of one time stay together: give more, or data.time=null"
         )

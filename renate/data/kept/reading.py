@@ -100,12 +100,14 @@ def storable(table: Table, encoder: "Encoder | None", key: str) -> Table:
     return table._replace(inputs=stored, columns=columns)
 
 
-def tests_of(raw: Mapping[str, Readable] | float) -> tuple[float, dict[str, Table]]:
-    """The share to hold out, or name -> test table, the other one empty.
+def tests_of(raw: Mapping[str, Readable] | float | None) -> tuple[float, dict[str, Table]]:
+    """The share to hold out, or name -> test table, the other one empty; None gives neither.
 
     Raises:
         DataError: Neither.
     """
+    if raw is None:
+        return 0.0, {}
     if isinstance(raw, int | float):
         if not raw:
             raise DataError("data.test names nothing to measure on: give a test set, or null")

@@ -16,7 +16,7 @@ from renate.data.kept.raw import hash_inputs
 from renate.data.kept.split import SIDES, TRAIN, VAL, Split, first_split, with_exceptions
 from renate.data.kept.trained import Trained
 from renate.data.table import Table, order_of, targets_of
-from renate.errors import DataError, NothingNewError
+from renate.errors import DataError, NothingNewError, TooFewError
 from renate.problems.base import Label, Problem
 
 
@@ -289,7 +289,7 @@ def rows_of_sides(
         if fresh is not None:
             count = f"{int(fresh.sum())} examples in new files"
 
-        raise DataError(
+        raise TooFewError(
             f"data.train: all of its {count} are held out, for test or validation: give more rows"
         )
 

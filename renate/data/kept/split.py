@@ -13,7 +13,7 @@ import numpy as np
 
 from renate.data.kept.hashing import Hashes, uniform
 from renate.data.kept.periods import Period, Times, periods_from, sides_of
-from renate.errors import DataError
+from renate.errors import DataError, TooFewError
 
 Labels = np.ndarray[Any, Any]
 
@@ -223,7 +223,7 @@ def with_exceptions(
             size = "test_size"
 
         if not first:
-            raise DataError(
+            raise TooFewError(
                 f"data.{size}: none of these {count} examples is held out, and those of an "
                 "earlier update "
                 f"must not change sides: give more rows{', or data.test' if side == TEST else ''}"

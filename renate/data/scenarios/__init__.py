@@ -9,6 +9,7 @@ from renate.data.scenarios.permutation import Permutation
 from renate.data.scenarios.rotation import Rotation, rotate
 from renate.data.scenarios.sorting import FeatureSorting, HueShift
 from renate.data.scenarios.time_incremental import TimeIncremental
+from renate.data.scenarios.weekly import Weekly
 
 __all__ = [
     "IID",
@@ -22,6 +23,7 @@ __all__ = [
     "Rotation",
     "Scenario",
     "TimeIncremental",
+    "Weekly",
     "disjoint",
     "rotate",
     "tensor_of",

@@ -69,7 +69,7 @@ class TimeIncremental(Scenario):
                 "expected dates; scenario.every=null cuts by count"
             )
 
-        ends = _unit_ends(table.times, self.every)
+        ends = unit_ends(table.times, self.every)
         if len(ends) < self.chunks:
             raise DataError(
                 f"scenario.chunks={self.chunks}: data.time={table.held_by[1]} has examples in "
@@ -151,7 +151,7 @@ def _equal_ends(times: Times, chunks: int) -> list[float]:
     return [*ends, found[-1].item()]
 
 
-def _unit_ends(times: Times, unit: str) -> list[float]:
+def unit_ends(times: Times, unit: str) -> list[float]:
     """The newest time of each day, week, month or year in which there are some."""
     order = np.sort(times)
     place = _units_of(order, unit)

@@ -56,8 +56,8 @@ class JobSituation:
         val = self.data.val
         return length(self.data.train) + (0 if val is None else length(val))
 
-    def age(self) -> float:
-        """Seconds since the version's manifest was made."""
+    def made(self) -> datetime:
+        """When the version's manifest was made."""
         created = self.saved.manifest.created
         try:
             made = datetime.fromisoformat(created)
@@ -69,24 +69,24 @@ class JobSituation:
 
         if made.tzinfo is None:
             made = made.replace(tzinfo=UTC)
-
-        age = (datetime.now(UTC) - made).total_seconds()
-        if age < -CLOCKS:
+        if (self.now() - made).total_seconds() < -CLOCKS:
             raise StateError(
                 f"{self.saved.state.url}: {self.saved.manifest} was made at {created}, which is "
                 "still to come: one of two clocks is wrong, so its age can't be told"
             )
-        return max(0.0, age)
+        return made.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """By this machine's clock."""
+        return datetime.now(UTC)
+
+    def age(self) -> float:
+        """Seconds since the version's manifest was made."""
+        return max(0.0, (self.now() - self.made()).total_seconds())
 
     def training_seconds(self) -> float:
         """As its lineage says."""
-        found: Any = self.saved.manifest.lineage.get("seconds")
-        if type(found) not in (int, float) or not 0 <= found < math.inf:
-            raise StateError(
-                f"{self.saved.state.url}: {self.saved.manifest} doesn't say how long its training "
-                f"took: lineage.seconds is {found!r}"
-            )
-        return float(found)
+        return training_seconds_of(self.saved)
 
     def drift(self) -> Drift:
         """Compare the training side of the new data with the reference."""
@@ -161,16 +161,7 @@ class JobSituation:
             )
 
         problem = self.saved.problem
-        where = f"{self.saved.state.url}: 'metrics.json' of {self.saved.manifest}"
-        raw = self.saved.state.read(self.saved.manifest, "metrics.json")
-        after = metrics_from(raw, where)["after"]
-        own = [scores[problem.metric] for scores in after.values() if problem.metric in scores]
-        if not own:
-            raise StateError(
-                f"{where}: it wasn't measured by {problem.metric}, so that it has no score of its "
-                "own: give its update data.test, or ask for drift or amount"
-            )
-
+        expected = own_score(self.saved, problem.metric)
         model, updater, measure = self._network
         columns = of_examples(self.data.train)
         if self.data.val is not None:
@@ -179,11 +170,42 @@ class JobSituation:
         measured = measure(model, updater, columns)
         check_numbers("new data", measured)
         now = measured[problem.metric]
-        expected = sum(own) / len(own)
         errors = None
         if problem.metric == SHARE:
             errors = max(0.0, expected - now) * length(columns)
         return Score(problem.metric, expected, now, problem.mode, errors)
+
+
+def training_seconds_of(saved: Saved) -> float:
+    """What the update took that made a version, as its lineage says.
+
+    Raises:
+        StateError: It doesn't say.
+    """
+    found: Any = saved.manifest.lineage.get("seconds")
+    if type(found) not in (int, float) or not 0 <= found < math.inf:
+        raise StateError(
+            f"{saved.state.url}: {saved.manifest} doesn't say how long its training took: "
+            f"lineage.seconds is {found!r}"
+        )
+    return float(found)
+
+
+def own_score(saved: Saved, metric: str) -> float:
+    """What a version was worth on its tests when it was made, the mean of several.
+
+    Raises:
+        StateError: It wasn't measured by that metric.
+    """
+    where = f"{saved.state.url}: 'metrics.json' of {saved.manifest}"
+    after = metrics_from(saved.state.read(saved.manifest, "metrics.json"), where)["after"]
+    own = [scores[metric] for scores in after.values() if metric in scores]
+    if not own:
+        raise StateError(
+            f"{where}: it wasn't measured by {metric}, so that it has no score of its own: give "
+            "its update data.test, or ask for drift or amount"
+        )
+    return float(sum(own) / len(own))
 
 
 def detector_of(job: Job) -> Detector:

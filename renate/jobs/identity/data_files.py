@@ -9,6 +9,7 @@ from renate.data.fingerprint import expand, is_patterns
 from renate.data.images.sources.listing import files_below, image_files
 from renate.errors import ConfigError, DataError
 
+CONTRACT = "contract"  # a key of the group that no source takes
 OWN = ("renate.data.", "renate.compat.")
 # Names folders, whose files are in them now
 FOLDERS = "renate.data.images.sources.folder.ImageFolder"
@@ -31,6 +32,15 @@ def files_of(
     Raises:
         ConfigError: The source can't be built, or names no files.
     """
+    contract = node.get(CONTRACT)
+    of_source = {key: value for key, value in node.items() if key != CONTRACT}
+    found = _files_of_source(of_source, trust, labelled=labelled)
+    return found if contract is None else {**found, CONTRACT: contract}
+
+
+def _files_of_source(
+    node: Mapping[str, Any], trust: Sequence[str], *, labelled: bool
+) -> dict[str, Any]:
     if node.get("_target_") == FOLDERS and not labelled:
         return {"train": image_files(node["train"], "data.train")[0]}
     if node.get("_target_") == FOLDERS:

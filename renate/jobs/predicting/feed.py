@@ -78,11 +78,17 @@ class Feed:
         Raises:
             DataError: They are others than the version was trained on.
         """
+        return self.stored(self.read(raw))
+
+    def read(self, raw: Any) -> Any:
+        """Return raw inputs as the encoder takes them, or where there is none as they are stored.
+
+        Raises:
+            DataError: A column is missing, of another kind, or has a value that can't be used.
+        """
         if self.reader.columns and is_named(raw):
-            raw = self.reader.read(table_of(raw, list(self.reader.columns)), "inputs")
-        else:
-            raw = self._unnamed(raw)
-        return self.stored(raw)
+            return self.reader.read(table_of(raw, list(self.reader.columns)), "inputs")
+        return self._unnamed(raw)
 
     def stored(self, raw: Any) -> Columns:
         """Return what the encoder takes as columns of training are stored.

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.batch import BatchTransform
+from renate.data.contract.document import Contract
+from renate.data.contract.inspection import Inspection
+from renate.data.contract.rules import CHOICES, WARN, Rules
 from renate.data.kept.raw import rows_in
 from renate.errors import ConfigError
 from renate.jobs.predicting.answer_table import check_outputs
@@ -28,6 +31,7 @@ class Predictor(nn.Module):
         version: The version's number.
         encoder: What turns raw inputs into tensors, as it was fitted; None where there is none.
         input: What a raw row is: names, kinds, dtypes, shapes, and the ranges seen in training.
+        contract: What its data are held against; None where it keeps nothing of that.
         dtype: Of what has floats in it, once it is transformed; None leaves them as they are.
     """
 
@@ -50,6 +54,7 @@ class Predictor(nn.Module):
         self.feed = feed
         self.encoder = feed.encoder
         self.input: RawInput = raw_input(feed.inputs, feed.encoder)
+        self.contract: Contract | None = None
         self.dtype: torch.dtype | None = None
         self.eval()
 
@@ -148,6 +153,24 @@ class Predictor(nn.Module):
             rows.append({"prediction": answer, "probability": one, "probabilities": each})
 
         return rows
+
+    def outside_contract(self, raw: Any) -> list[str]:
+        """Say, a line for each column and check, what of raw inputs the version's contract hasn't;
+        nothing where all is well, or it keeps none. `predict` itself doesn't look.
+
+        Args:
+            raw: See `predict`.
+
+        Raises:
+            DataError: See there.
+        """
+        if self.contract is None:
+            return []
+
+        inspection = Inspection(self.contract, Rules(dict.fromkeys(CHOICES, WARN)), "inputs")
+        columns = tuple(self.feed.reader.columns.items())
+        inspection.look(self.feed.read(raw), columns, self.encoder, "row {}".format)
+        return inspection.conclude()
 
     @torch.inference_mode()
     def answers(self, inputs: Any) -> Tensor:

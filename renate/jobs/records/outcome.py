@@ -109,6 +109,8 @@ class JobResult:
         detected: The version that new data were compared with.
         decision: Whether an update is due, and why: see `renate.policy.base.Decision`.
         drift: How the data differ: see `renate.shift.detector.Drift`.
+        registered: `where` a published version was registered, or the `error` that kept it from
+            being.
         gate: Whether the version may be used, and why: see `renate.state.aliases.verdict`.
     """
 
@@ -145,6 +147,7 @@ class JobResult:
     detected: int | None = None
     decision: Mapping[str, Any] | None = None
     drift: Mapping[str, Any] | None = None
+    registered: Mapping[str, Any] | None = None
 
     @property
     def failed(self) -> bool:

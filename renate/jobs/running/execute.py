@@ -30,6 +30,7 @@ JOBS = {
     "evaluate": "renate.jobs.evaluate",
     "predict": "renate.jobs.predict",
     "detect": "renate.jobs.detecting.detect",
+    "simulate": "renate.jobs.simulating.simulate",
 }
 
 

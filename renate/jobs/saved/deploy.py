@@ -14,6 +14,7 @@ from renate.jobs.building.network import OUTPUT
 from renate.jobs.config_yaml import load as parse
 from renate.jobs.predicting.feed import Feed
 from renate.jobs.predicting.predictor import Predictor
+from renate.jobs.saved.contract import contract_of
 from renate.jobs.saved.from_state import (
     deploy_of,
     encoder_of,
@@ -81,7 +82,9 @@ def predictor_of(
 
     feed = _feed_of(state, manifest, deploy, where, trust)
 
-    return Predictor(model, updater, transform, problem, manifest.version, feed)
+    made = Predictor(model, updater, transform, problem, manifest.version, feed)
+    made.contract = contract_of(state, manifest)
+    return made
 
 
 def _network(

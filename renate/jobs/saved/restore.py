@@ -11,6 +11,7 @@ from torch import nn
 from yaml import YAMLError
 
 from renate.data.base import Known
+from renate.data.contract.document import Contract
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.inputs import Inputs
 from renate.data.kept.split import Split
@@ -22,6 +23,7 @@ from renate.jobs.building.network import build_model
 from renate.jobs.checks.probe import materialise
 from renate.jobs.config_yaml import load as parse
 from renate.jobs.context import Job
+from renate.jobs.saved.contract import contract_of
 from renate.jobs.saved.from_state import (
     Relayed,
     deploy_of,
@@ -30,6 +32,7 @@ from renate.jobs.saved.from_state import (
     problem_from,
     tensors_of,
 )
+from renate.jobs.scoring.answered import Answered
 from renate.models.grow import grow
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
@@ -49,7 +52,7 @@ class Saved:
         deploy: model.json: the model's config with its sizes, labels, test transform, predicting
             updater.
         scores: Its scores on the tests at hand, where they are known already (in a stream).
-        right: Which of its answers to the tests at hand are right, where that is known already.
+        answered: What is noted of its answers to the tests at hand, where that is known already.
         trust: Modules of the user's own that its config may name.
         newest: The newest version of its state, where that is another one.
     """
@@ -58,7 +61,7 @@ class Saved:
     manifest: Manifest
     deploy: dict[str, Any]
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
-    right: dict[str, torch.Tensor] = field(default_factory=dict)
+    answered: Answered | None = None
     trust: Sequence[str] = ()
     newest: int | None = None
 
@@ -92,6 +95,11 @@ class Saved:
         return encoder_of(self.state, self.manifest)
 
     @cached_property
+    def contract(self) -> Contract | None:
+        """What its data are held against; None where it keeps nothing of that."""
+        return contract_of(self.state, self.manifest)
+
+    @cached_property
     def trained(self) -> Trained:
         """The files that its lineage trained on.
 
@@ -116,6 +124,7 @@ class Saved:
                 None if inputs is None else Inputs.from_json(inputs),
                 None if split is None else Split.from_json(split),
                 self.encoder,
+                contract=self.contract,
             )
         except ValueError as error:
             where = f"{self.state.url}: 'model.json' of version {self.manifest.version}"

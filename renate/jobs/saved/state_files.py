@@ -1,5 +1,6 @@
 """What an update leaves behind, file by file."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -8,6 +9,8 @@ from typing import Any
 from torch import nn
 
 from renate.data.base import Data
+from renate.data.contract.text import FILE as CONTRACT
+from renate.data.contract.text import to_json
 from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.trained import Trained
 from renate.jobs.context import Job
@@ -58,7 +61,7 @@ def state_files(
     deploy = {"model": node} | facts_of(data) | _serving(job, updater)
     yield "model.json", json.dumps(deploy, indent=1, allow_nan=False).encode()
     yield "config.yaml", job.saved.encode()
-    yield "metrics.json", json.dumps(strict(metrics), indent=1, allow_nan=False).encode()
+    yield "metrics.json", json.dumps(strict(metrics), allow_nan=False).encode()
     if data.encoder is not None or (data.inputs is not None and data.inputs.fields):
         kept = None
         if data.encoder is not None:
@@ -107,6 +110,22 @@ def files_carried_on(
         trained = trained.extended((key for file in files for key in file.keys), number)
 
     yield from trained.files()
+    yield from _contract_files(data, saved)
+
+
+def _contract_files(data: Data, saved: Saved | None) -> Iterator[tuple[str, bytes | None]]:
+    """Yield what later data are held against; that of the parent where nothing has changed, also
+    where this update didn't look at it.
+    """
+    before = saved.manifest.files.get(CONTRACT) if saved is not None else None
+    if data.contract is None:
+        if before is not None:
+            yield CONTRACT, None
+        return
+
+    raw = to_json(data.contract)
+    is_same = before is not None and before.sha256 == hashlib.sha256(raw).hexdigest()
+    yield CONTRACT, None if is_same else raw
 
 
 def lineage_of(job: Job, data: Data, seconds: float) -> dict[str, Any]:

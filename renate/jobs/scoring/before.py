@@ -12,9 +12,10 @@ from renate.jobs.chunks import Test
 from renate.jobs.context import Job
 from renate.jobs.saved.published import measure_as_published
 from renate.jobs.saved.restore import Saved
+from renate.jobs.scoring.answered import Answered
 from renate.jobs.scoring.as_published import in_use
 from renate.jobs.scoring.judged import Judging
-from renate.jobs.scoring.measured import Right, score
+from renate.jobs.scoring.measured import score
 from renate.seeds import derive
 from renate.updaters.base import Updater
 
@@ -30,9 +31,9 @@ def measured_before(
     tests: Mapping[str, Test],
     saved: Saved | None,
     judging: Judging | None,
-) -> tuple[Scores, Right]:
-    """Return the scores of the version in use, as it was published, and which of its answers are
-    right; at a first update the scores of untrained models.
+) -> tuple[Scores, Answered]:
+    """Return the scores of the version in use, as it was published, and what is noted of its
+    answers; at a first update the scores of untrained models.
 
     Args:
         job: Its config says how many untrained models.
@@ -45,21 +46,22 @@ def measured_before(
     """
     if saved is None:
         first = score(measure, model, updater, tests, job.ranks)
-        return with_more_models(job, measure, updater, tests, first), {}
+        return with_more_models(job, measure, updater, tests, first), Answered()
 
-    right_is_known = job.ranks.broadcast(lambda: bool(saved.right))
-    known = bool(saved.scores) and (right_is_known or not measure.problem.classes)
+    noted = saved.answered
+    are_known = job.ranks.broadcast(lambda: noted is not None and bool(noted.right))
+    known = bool(saved.scores) and (are_known or not measure.problem.classes)
     if not known:
         measure = measure_as_published(job, measure, saved)
         model, updater = in_use(job, saved, model, updater)
     if judging and job.ranks.first:
         judging.look_before(measure, model, updater)
     if known:
-        return saved.scores, saved.right
+        return saved.scores, noted or Answered()
 
-    right: Right = {}
-    found = score(measure, model, updater, tests, job.ranks, right)
-    return saved.scores or found, right
+    answered = Answered()
+    found = score(measure, model, updater, tests, job.ranks, answered)
+    return saved.scores or found, answered
 
 
 def with_more_models(

@@ -15,14 +15,13 @@ from renate.jobs.building.weighting import BALANCED
 from renate.jobs.chunks import Test
 from renate.jobs.context import Job
 from renate.jobs.saved.restore import Saved
+from renate.jobs.scoring.answered import Answered
 from renate.libraries.torchmetrics import measure_alone
 from renate.metrics import flips
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
 from renate.threads import Threads
 from renate.updaters.base import Updater
-
-Right = dict[str, torch.Tensor]  # test name -> whether each answer is right, bool [N]
 
 
 def measure_of(
@@ -109,7 +108,7 @@ def score(
     updater: Updater,
     tests: Mapping[str, Test],
     ranks: Ranks = ALONE,
-    right: Right | None = None,
+    answered: Answered | None = None,
 ) -> dict[str, dict[str, float]]:
     """Return test name -> metric -> value.
 
@@ -119,7 +118,7 @@ def score(
         updater: Says how it predicts.
         tests: On what.
         ranks: Of several processes the first one measures.
-        right: Is given which answers are right, in the first process.
+        answered: Is given what is noted of the answers, in the first process.
 
     Raises:
         JobError: One of them is no number.
@@ -127,11 +126,13 @@ def score(
 
     def measured() -> dict[str, dict[str, float]]:
         found: dict[str, dict[str, float]] = {}
-        measure.notes_right = right is not None
+        measure.notes_answers = answered is not None
         for name, test in tests.items():
             found[name] = measure(model, updater, test.columns, test.classes)
-            if right is not None and measure.right is not None:
-                right[name] = measure.right
+            if answered is not None and measure.right is not None:
+                answered.right[name] = measure.right
+            if answered is not None and measure.counted is not None:
+                answered.counts[name] = measure.counted
         return found
 
     scores = ranks.broadcast(measured)
@@ -168,12 +169,13 @@ def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     return result
 
 
-def flips_between(old: Right, new: Right, tests: Sequence[str]) -> dict[str, float]:
+def flips_between(old: Answered, new: Answered, tests: Sequence[str]) -> dict[str, float]:
     """Return how answers changed, see `renate.metrics.flips`, over all examples of tests together;
     nothing where one of both versions wasn't measured on them.
     """
-    both = [name for name in tests if name in old and name in new]
+    both = [name for name in tests if name in old.right and name in new.right]
     if not both:
         return {}
 
-    return flips(torch.cat([old[name] for name in both]), torch.cat([new[name] for name in both]))
+    before = torch.cat([old.right[name] for name in both])
+    return flips(before, torch.cat([new.right[name] for name in both]))

@@ -218,13 +218,13 @@ class Segments:
         for number in sorted(self.rows):
             data = read(name_of(number))
             count = self.rows[number]
-            check_shapes(data, name_of(number), _expected(data, name_of(number), schema, count))
+            check_shapes(data, name_of(number), expected_in(data, name_of(number), schema, count))
             store.reserve(rows, schema)
 
             slots = np.flatnonzero(self.segment == number)
             if len(slots):
                 origin = self.row[slots].astype(np.int64)
-                columns = _as_columns(load(bytes(data)), schema, name_of(number))
+                columns = columns_from(load(bytes(data)), schema, name_of(number))
                 store.put(torch.from_numpy(slots), torch.from_numpy(origin), columns)
 
 
@@ -242,7 +242,7 @@ def _as_tensors(columns: Columns) -> dict[str, torch.Tensor]:
     return found
 
 
-def _expected(data: bytes | memoryview, where: str, schema: Schema, rows: int) -> Shapes:
+def expected_in(data: bytes | memoryview, where: str, schema: Schema, rows: int) -> Shapes:
     """What a segment of so many rows holds; how many values ragged rows have, it says itself."""
     expected: Shapes = {}
     for name, kind in schema.items():
@@ -257,7 +257,7 @@ def _expected(data: bytes | memoryview, where: str, schema: Schema, rows: int) -
     return expected
 
 
-def _as_columns(tensors: dict[str, torch.Tensor], schema: Schema, where: str) -> Columns:
+def columns_from(tensors: dict[str, torch.Tensor], schema: Schema, where: str) -> Columns:
     """The reverse of `_as_tensors`.
 
     Raises:

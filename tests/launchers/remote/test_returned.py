@@ -6,7 +6,7 @@ import pytest
 
 from renate.errors import JobError
 from renate.jobs.directory import JobDirectory
-from renate.launchers.remote.returned import attempt_from, checked, events_from, result_from
+from renate.launchers.remote.outcome.returned import attempt_from, checked, events_from, result_from
 from renate.launchers.remote.sweep import unpack
 
 

@@ -97,5 +97,7 @@ def test_what_it_lacks_is_said_in_one_line(toy: list[str], workdir: Path) -> Non
         listed.stderr == "renate: ToyLauncher keeps no list of jobs: they are those of --run-dir\n"
     )
     mistyped = renate("jobs", "ls", "--backend", "toys", cwd=workdir, code=1)
-    said = "--backend toys: no such backend, did you mean 'toy'? (local, sagemaker, toy)"
+    said = (
+        "--backend toys: no such backend, did you mean 'toy'? (local, ray, sagemaker, slurm, toy)"
+    )
     assert mistyped.stderr == f"renate: {said}\n"

@@ -115,7 +115,7 @@ def test_what_is_installed_resolves_beside_the_newest_image(
         assert "obstore" in chosen
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand  # eight minutes of pip's, for a change in constraints.txt or in the SDK
 def test_the_meta_package_resolves_beside_what_is_tested(tmp_path: Path) -> None:
     """By pip's own report; nothing is installed."""
     report = tmp_path / "report.json"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.base import Encoder
+from renate.data.kept.encoders import Encoder
 from renate.data.kept.inputs import is_name
 from renate.data.mapped.rows import Scratch, mapped_empty, parts
 from renate.data.tables.encoding.base import Array, ColumnEncoding, Rules, need

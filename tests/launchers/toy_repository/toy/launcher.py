@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 
 from renate.launchers.base import ComposedJob
 from renate.launchers.remote.backend import PreparedJob, RemoteJob
-from renate.launchers.remote.job_upload import JobUpload, Machine
+from renate.launchers.remote.job_upload import JobUpload
 from renate.launchers.remote.launcher import RemoteLauncher
+from renate.launchers.remote.machine import Machine
 
 PROGRAMS = "renate.launchers.remote.inside"
 

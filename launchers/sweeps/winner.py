@@ -1,12 +1,14 @@
-"""The command that repeats what a sweep has found."""
+"""What a sweep has found, as its result has it, and the command that repeats it."""
 
 from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Override
 
 from renate.jobs.config_yaml import quoted
+from renate.jobs.directory import Json
 from renate.tuning.on_disk.sweep_record import SweepRecord
 from renate.tuning.space import Space
+from renate.tuning.sweep import Sweep
 from renate.tuning.trial import Trial
 
 from ..terminal.console import command
@@ -43,6 +45,20 @@ def again(record: SweepRecord, fixed: Sequence[Override], space: Space, best: Tr
         ]
 
     return command(given, *untuned, *parent, *lines_of(best.config))
+
+
+def pareto(record: SweepRecord, sweep: Sweep) -> list[Json] | None:
+    """What no other trial beats in all objectives, where there are several."""
+    if not record.secondary:
+        return None
+
+    names = [record.metric, *record.secondary]
+    front: list[Json] = []
+    for trial in sweep.front():
+        values = dict(zip(names, (trial.value, *trial.secondary), strict=True))
+        front.append({"trial": trial.id, "config": trial.config, **values})
+
+    return front
 
 
 def _as_override(url: str) -> str:

@@ -1,0 +1,1 @@
+"""What a job far away has left, checked, and on its way to what is local."""

@@ -1,0 +1,156 @@
+"""A job's batch script, and the options that it is submitted with."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from renate.errors import ConfigError
+
+from .scheduler import OURS
+
+# The job's own program gets one SIGTERM, whoever sends it: then it keeps a checkpoint and ends.
+# `wait` is interrupted by a signal, so it is asked until there is nothing to wait for.
+SCRIPT = """#!/bin/bash
+# {title}
+cd {folder} || exit 1
+again=
+tell() {{ kill -TERM "$child" 2>/dev/null; }}
+trap 'again=1; tell' USR1
+trap tell TERM
+
+{command} &
+child=$!
+while kill -0 "$child" 2>/dev/null; do wait "$child"; done
+wait "$child"
+code=$?
+
+if [ -n "$again" ] && [ "$code" -ne 0 ]; then
+  echo "renate: its time is up, the job is queued again"
+  scontrol requeue "$SLURM_JOB_ID" && sleep 60
+fi
+exit "$code"
+"""
+FIRST_PORT = 20_000  # of those by which the nodes of a job find each other
+PORTS = 20_000
+# Options that the launcher gives itself, and the key that says them
+GIVEN = {
+    "partition": "backend.partition",
+    "time": "backend.time",
+    "nodes": "backend.nodes",
+    "ntasks-per-node": "backend.nodes",
+    "cpus-per-task": "backend.cpus_per_node",
+    "gpus-per-node": "backend.gpus_per_node",
+    "mem": "backend.memory_gb",
+    "requeue": "backend.requeue",
+    "no-requeue": "backend.requeue",
+    "signal": "backend.grace",
+    "job-name": "",
+    "comment": "",
+    "output": "",
+    "open-mode": "",
+    "parsable": "",
+    "array": "",
+    "wait": "backend.wait",
+}
+
+
+def script_of(
+    *,
+    title: str,
+    folder: Path,
+    python: str,
+    program: str,
+    channel: Path,
+    directory: Path,
+    name: str,
+    nodes: int,
+) -> str:
+    """The script.
+
+    Args:
+        title: What the job is, for whoever reads the script.
+        folder: Where it runs.
+        python: The interpreter.
+        program: `run_job` or `run_sweep`.
+        channel: What the job is given.
+        directory: Where its files go; it goes on from what an interrupted run left there.
+        name: The submission's.
+        nodes: How many train together.
+    """
+    module = f"renate.launchers.remote.inside.{program}"
+    words = [python, "-u", "-m", module, str(channel)]
+    command = shlex.join([*words, str(directory), "--run", name])
+
+    if nodes > 1:
+        each = shlex.join(words)
+        own = f'{shlex.quote(str(directory))}/"$SLURM_PROCID"'
+        hosts = '--hosts "$hosts" --host "$SLURM_PROCID" --port "$port"'
+        run = f"exec {each} {own} --run {shlex.quote(name)} {hosts}"
+        command = (
+            'export hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | paste -sd,)\n'
+            f"export port=$(({FIRST_PORT} + SLURM_JOB_ID % {PORTS}))\n"
+            f"srun --kill-on-bad-exit=1 bash -c {shlex.quote(run)}"
+        )
+
+    shown = " ".join(title.split())
+    return SCRIPT.format(title=shown, folder=shlex.quote(str(folder)), command=command)
+
+
+def options_of(settings: Any, *, name: str, place: Path, comment: Sequence[str]) -> list[str]:
+    """The options of sbatch's for one job.
+
+    Args:
+        settings: The group backend.
+        name: The submission's.
+        place: Its own folder.
+        comment: Our id of the job, and the URL that its folder lies below.
+    """
+    found = {
+        "job-name": name,
+        "comment": " ".join([OURS, *comment]),
+        "output": str(place / "output.txt"),
+        "open-mode": "append",  # a job that was queued again goes on with its log
+        "nodes": settings.nodes,
+        "ntasks-per-node": 1,
+        "partition": settings.partition,
+        "time": settings.time,
+        "cpus-per-task": settings.cpus_per_node,
+        "gpus-per-node": settings.gpus_per_node or None,
+        "mem": None if settings.memory_gb is None else f"{round(settings.memory_gb * 1024)}M",
+        "signal": f"B:USR1@{settings.grace}" if settings.requeue and settings.grace else None,
+    }
+    words = [f"--{key}={value}" for key, value in found.items() if value is not None]
+    words.append("--requeue" if settings.requeue else "--no-requeue")
+    for key, value in settings.sbatch.items():
+        words.append(f"--{key}" if value is True else f"--{key}={value}")
+
+    return words
+
+
+def check_options(settings: Any) -> None:
+    """Raises ConfigError for settings that can't be right, whatever the cluster."""
+    for key in ("nodes", "workers", "poll", "max_code_mb"):
+        if settings[key] is None or settings[key] <= 0:
+            raise ConfigError(f"backend.{key}={settings[key]}: expected more than 0")
+    for key in ("gpus_per_node", "grace"):
+        if settings[key] is None or settings[key] < 0:
+            raise ConfigError(f"backend.{key}={settings[key]}: expected 0 or more")
+    for key in ("cpus_per_node", "memory_gb"):
+        if settings[key] is not None and settings[key] <= 0:
+            raise ConfigError(f"backend.{key}={settings[key]}: expected more than 0, or null")
+
+    choices = {"working_copy": ("shared", "shipped"), "sweep": ("per_trial", "inside")}
+    for key, known in choices.items():
+        if settings[key] not in known:
+            raise ConfigError(f"backend.{key}={settings[key]}: expected {' or '.join(known)}")
+
+    for option in settings.sbatch:
+        plain = str(option).lstrip("-").replace("_", "-")
+        if plain != option:
+            raise ConfigError(
+                f"backend.sbatch.{option}: expected an option as sbatch spells it: {plain}"
+            )
+        if option in GIVEN:
+            instead = GIVEN[option] or "it is set by the launcher"
+            raise ConfigError(f"backend.sbatch.{option}: {instead}")

@@ -1,0 +1,120 @@
+"""Each job as a batch job of a SLURM cluster.
+
+What all remote backends do is `remote/launcher.py`. A submission has a folder of its own below
+`backend.staging`: `machines/<name>/` with `channel/` (what the job is given), `output.txt`, and
+`slurm_id`. A job runs in `jobs/<id>/checkpoints/`, and goes on from what is there when it is queued
+again, or submitted again.
+"""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from renate.files import replacing
+
+from ..base import ComposedJob, SubmittedJobs
+from ..remote import code_archive
+from ..remote.backend import PreparedJob, RemoteJob
+from ..remote.job_upload import JobUpload
+from ..remote.launcher import RemoteLauncher
+from ..remote.machine import Machine
+from ..remote.sweep import ORDER
+from . import scheduler
+from .batch import check_options, options_of, script_of
+from .submitted import SlurmJobs, job_of, look_at, place_of
+
+
+class SlurmLauncher(RemoteLauncher):
+    """Submits each job by sbatch; `backend.workers` jobs at a time."""
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Hydra's verb: the launcher exists, and is told what for."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.machine = machine_of(self.backend)
+        staging = Path(str(self.backend.staging or Path(str(config.run_dir)) / "slurm"))
+        self.backend.staging = str(staging.expanduser().absolute())
+        self.named_by = "backend=slurm: "
+
+    def check_settings(self) -> None:
+        """What needs no cluster to know. Raises ConfigError."""
+        check_options(self.backend)
+        scheduler.check_commands()
+
+    @classmethod
+    def submitted(cls, region: str | None) -> SubmittedJobs:
+        """This user's jobs on the cluster."""
+        scheduler.check_commands()
+        return SlurmJobs()
+
+    def request_for(self, job: ComposedJob, upload: JobUpload) -> bytes | None:
+        """The archive of code that goes along; None where nodes see the working copy itself."""
+        if self.machine.shared:
+            return None
+        sources = self.config.hydra.runtime.config_sources
+        files = code_archive.of_job(job, sources, list(self.backend.source_dirs))
+        return code_archive.pack(files, self.backend.max_code_mb)[1]
+
+    def new_name(self) -> str:
+        """A name for a submission, unlike any other."""
+        return f"renate-{secrets.token_hex(5)}"
+
+    def create(self, name: str, prepared: PreparedJob) -> bool:
+        """Write a submission's folder, then queue its script.
+
+        Raises:
+            JobError: SLURM refuses.
+        """
+        upload = prepared.upload
+        place = place_of(upload.staging, name)
+        channel = place / "channel"
+        channel.mkdir(parents=True)
+        for file, content in upload.channel.items():
+            with replacing(channel / file) as half:
+                half.write_bytes(content)
+
+        folder = Path.cwd()
+        if prepared.request is not None:
+            folder = place / "code"
+            code_archive.unpack(prepared.request, folder)
+
+        script = script_of(
+            title=f"{name}: {prepared.job.name}",
+            folder=folder,
+            python=str(self.backend.python or sys.executable),
+            program="run_sweep" if ORDER in upload.channel else "run_job",
+            channel=channel,
+            directory=Path(upload.folder.url, "checkpoints"),
+            name=name,
+            nodes=1 if ORDER in upload.channel else int(self.backend.nodes),
+        )
+        comment = (prepared.job.id, upload.staging)
+        options = options_of(self.backend, name=name, place=place, comment=comment)
+        given = {key: str(value) for key, value in self.backend.environment.items()}
+        number = scheduler.submit(options, script, os.environ | given)
+        with replacing(place / "slurm_id") as half:
+            half.write_text(str(number))
+
+        return True
+
+    def look(self, name: str, upload: JobUpload) -> RemoteJob | None:
+        """How a submission is."""
+        return look_at(upload.staging, name)
+
+    def end(self, name: str) -> None:
+        """Ask a submission to end; one that has ended is left alone."""
+        found = job_of(self.backend.staging, name)
+        if found is not None and found.alive:
+            scheduler.end(found)
+
+
+def machine_of(settings: Any) -> Machine:
+    """What jobs find on a node."""
+    shared = settings.working_copy == "shared"
+    return Machine("slurm", "../channel", "S3", "s3://", shared=shared, inherits=True)

@@ -1,0 +1,168 @@
+"""Jobs of ours on the cluster, submitted from here or from anywhere that shares its folders."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from renate.errors import JobError, nearest
+from renate.jobs.records import JobResult
+
+from ..base import ComposedJob, SubmittedJobs
+from ..remote.backend import RemoteJob
+from ..remote.follow import ASK, Follower, lines
+from ..remote.machine import Machine
+from ..remote.wait import Submission, wait
+from ..terminal.console import command
+from . import scheduler
+from .scheduler import SlurmError, SlurmJob
+
+LATEST = "latest"
+ENDS = {
+    "TIMEOUT": "its time was up: backend.time; the same command goes on from its last checkpoint",
+    "CANCELLED": "it was cancelled; the same command goes on from its last checkpoint",
+    "OUT_OF_MEMORY": "its node ran out of memory: backend.memory_gb",
+    "NODE_FAIL": "its node was lost; the same command goes on from its last checkpoint",
+    "PREEMPTED": "it was preempted; the same command goes on from its last checkpoint",
+}
+
+
+def place_of(staging: str, name: str) -> Path:
+    """A submission's own folder."""
+    return Path(staging, "machines", name)
+
+
+def number_of(staging: str, name: str) -> int | None:
+    """SLURM's number of a submission; None where it isn't known, or not yet."""
+    try:
+        return int((place_of(staging, name) / "slurm_id").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def job_of(staging: str, name: str) -> SlurmJob | None:
+    """A submission, as SLURM has it; None where it doesn't know it, or not any more.
+
+    A command that was killed may have queued a job without writing its number down.
+
+    Raises:
+        SlurmError: It doesn't answer.
+    """
+    number = number_of(staging, name)
+    if number is not None:
+        return scheduler.job(number)
+    return next((each for each in scheduler.jobs() if each.name == name), None)
+
+
+def look_at(staging: str, name: str) -> RemoteJob | None:
+    """How a submission is; None where SLURM was never told of it.
+
+    A controller that doesn't answer has lost no job: then it is taken to go on.
+    """
+    try:
+        found = job_of(staging, name)
+        if found is None and number_of(staging, name) is None:
+            return None
+    except SlurmError as error:
+        return RemoteJob(True, phase=str(error))
+
+    if found is None:
+        return RemoteJob(False, why_ended="SLURM doesn't know it any more, and it left no result")
+    if found.alive:
+        return RemoteJob(True, phase=_phase(found))
+    return RemoteJob(False, why_ended=_why(staging, name, found))
+
+
+def _phase(found: SlurmJob) -> str:
+    words = found.state.lower()
+    if found.state == "PENDING" and found.reason:
+        words = f"queued ({found.reason})"
+    if found.restarts:
+        words += f", queued again {found.restarts} times"
+    return words
+
+
+def _why(staging: str, name: str, found: SlurmJob) -> str:
+    """Why a job ended that has left no result."""
+    if found.state in ENDS:
+        return ENDS[found.state]
+
+    last = ""
+    output = place_of(staging, name) / "output.txt"
+    if output.exists():
+        last = (output.read_text(errors="replace").strip().splitlines() or [""])[-1]
+    said = f"SLURM says {found.state}"
+    if found.reason:
+        said += f", {found.reason}"
+    if last:
+        said += f"; the last line of {output}: {last[:300]}"
+    return said
+
+
+class SlurmJobs(SubmittedJobs):
+    """See `SubmittedJobs`."""
+
+    columns = ("submission", "job", "status", "SLURM's", "submitted", "folder")
+
+    @property
+    def nothing(self) -> str:
+        """Said in place of an empty table."""
+        return "no jobs of ours that SLURM still knows"
+
+    def rows(self, last: int) -> list[Sequence[str]]:
+        """See the base."""
+        found = [
+            (each.name, each.place[0], each.state, str(each.id), each.submitted, each.place[1])
+            for each in scheduler.jobs()
+        ]
+        return list(found[:last])
+
+    def lines(self, name: str, *, follow: bool) -> Iterator[str]:
+        """See the base."""
+        found = find(name)
+        submission = _submission(found)
+        follower = None
+        if follow or not found.alive:
+            follower = _follower(submission)
+        return lines(submission.folder, found.name, follower)
+
+    def stop(self, name: str) -> str:
+        """See the base."""
+        found = find(name)
+        if not found.alive:
+            return f"{found.name} is {found.state} already"
+        scheduler.end(found)
+        return f"{found.name} is stopping; the same command goes on from its last checkpoint"
+
+    def wait(self, name: str, run_dir: Path) -> tuple[ComposedJob, JobResult]:
+        """See the base."""
+        found = find(name)
+        submission = _submission(found)
+        how_to_stop = command([], "jobs", "stop", found.name, "--backend", "slurm")
+        shared = submission.folder.config().backend.get("working_copy") == "shared"
+        machine = Machine("slurm", "../channel", "S3", "s3://", shared=shared, inherits=True)
+        return wait(submission, _follower(submission), run_dir, machine, how_to_stop)
+
+
+def find(name: str) -> SlurmJob:
+    """The job of that name or of SLURM's number, or the newest of that id, or of all (`latest`).
+
+    Raises:
+        JobError: There is none.
+    """
+    known = [LATEST]
+    for each in scheduler.jobs():
+        if name in (LATEST, each.name, str(each.id), each.place[0]):
+            return each
+        known += [each.name, each.place[0]]
+    raise JobError(f"SLURM knows no job '{name}' of ours{nearest(name, known)}")
+
+
+def _submission(found: SlurmJob) -> Submission:
+    return Submission(found.name, *found.place)
+
+
+def _follower(submission: Submission) -> Follower:
+    def look(name: str) -> RemoteJob | None:
+        return look_at(submission.base, name)
+
+    return Follower(look, submission.folder, submission.name, ASK, threading.Event())

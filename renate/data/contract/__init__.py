@@ -1,0 +1,1 @@
+"""What a state's data are like, kept in each version, and how later data are held against it."""

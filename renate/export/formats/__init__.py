@@ -1,0 +1,1 @@
+"""A module for each format: `write` leaves its files in a folder and returns what runs them."""

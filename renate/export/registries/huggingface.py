@@ -1,0 +1,65 @@
+"""Hugging Face's Hub."""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from renate.errors import ConfigError
+from renate.export.registries.base import Published, Registry
+from renate.extras import load
+
+WHO = "publish=huggingface"
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class HuggingFace(Registry):
+    """A repository of models: weights, signature and card of a version, which a tag names.
+
+    Args:
+        repo: owner/name.
+        private: Whether it is made as one that only its owner sees.
+        format: What is uploaded, see `renate export`.
+    """
+
+    def __init__(self, repo: str, private: bool, format: str) -> None:
+        load("huggingface_hub", "hf", WHO)
+        if REPOSITORY.fullmatch(str(repo)) is None:
+            raise ConfigError(f"publish.repo={repo}: expected owner/name")
+        self.repo = repo
+        self.private = private
+        self.format = format
+
+    def register(self, published: Published) -> str:
+        """Upload the version's files in one commit, and tag it; what is there already makes no
+        other commit.
+        """
+        api = load("huggingface_hub", "hf", WHO).HfApi()
+        made = api.create_repo(self.repo, private=self.private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            files = Path(folder) / "version"
+            published.export(self.format, files)
+            (files / "README.md").write_text(_front_matter() + published.card)
+            commit = api.upload_folder(
+                repo_id=self.repo,
+                folder_path=files,
+                commit_message=f"version {published.version}",
+                delete_patterns="*",
+            )
+
+        for tag in [f"v{published.version}", *published.aliases]:
+            if tag != f"v{published.version}":
+                self._forget(api, tag)
+            api.create_tag(self.repo, tag=tag, revision=commit.oid, exist_ok=True)
+
+        return f"{made}/tree/v{published.version}"
+
+    def _forget(self, api: Any, tag: str) -> None:
+        """Take an alias's tag away, which may name an earlier version: a tag can't be moved."""
+        found = {each.name for each in api.list_repo_refs(self.repo).tags}
+        if tag in found:
+            api.delete_tag(self.repo, tag=tag)
+
+
+def _front_matter() -> str:
+    return "---\nlibrary_name: renate\ntags: [continual-learning]\n---\n\n"

@@ -1,0 +1,1 @@
+"""From what jobs and states have recorded to what a report says."""

@@ -1,0 +1,1 @@
+"""Past data played through a policy as they would have come."""

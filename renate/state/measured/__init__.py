@@ -1,0 +1,1 @@
+"""What a version keeps of how it was measured, besides the metrics."""

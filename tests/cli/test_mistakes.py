@@ -26,7 +26,7 @@ MISTAKES = {
     ("modle=mlp",): ("modle=mlp: no such key, did you mean 'model'?", ""),
     ("model=mpl",): (
         "model=mpl: no such option, did you mean 'mlp'?",
-        "(config_file, continual_norm, mlp, mlp_batch_norm, ",
+        "config_file, continual_norm, mlp, mlp_batch_norm, ",
     ),
     ("lr=0.1",): ("lr=0.1: no such key, did you mean 'optimizer.lr'?", ""),
     ("epochs=3",): ("epochs=3: no such key, did you mean 'trainer.max_epochs'?", ""),

@@ -211,10 +211,13 @@ def main() -> None:
     )
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--store", choices=("local", "s3"), default="local")
+    parser.add_argument("--aliases", action="store_true", help="only moves of aliases are killed")
     asked = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as where:
-        if asked.store == "s3":
+        if asked.aliases:
+            of_aliases(asked.kills, Path(where))
+        elif asked.store == "s3":
             on_s3(asked.kills, Path(where))
         else:
             on_disk(asked.kills, Path(where))
@@ -234,6 +237,15 @@ def on_disk(kills: int, folder: Path) -> None:
         "| call of an update to its store | fault | outcomes, one per place where it is called |"
     ]
     write("faults", "Faults", text, [*killed(hits), *head, "| --- | --- | --- |", *rows])
+
+
+def of_aliases(kills: int, folder: Path) -> None:
+    hits = kill_processes(kills, str(folder / "state"), folder, {"promote": 9, "publish": 1})
+    text = (
+        f"`--aliases --kills {kills}`; one alias that was lost, or pointed nowhere, would have "
+        "ended it."
+    )
+    write("faults_aliases", "Kills while an alias is moved", text, killed(hits), "faults")
 
 
 def on_s3(kills: int, folder: Path) -> None:

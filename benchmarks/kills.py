@@ -1,5 +1,5 @@
-"""Processes that are killed while they publish, collect or roll back on one state, local or in
-S3; see faults.py.
+"""Processes that are killed while they publish, collect, roll back or move an alias on one state,
+local or in S3; see faults.py.
 """
 
 import hashlib
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from renate.state.aliases.move import move_alias
+from renate.state.aliases.standing import names_of
 from renate.state.gc import gc
 from renate.state.manifest import Manifest
 from renate.state.publish import candidates, publish, rollback, stage
@@ -26,18 +28,21 @@ PHASES = [
     "after the commit",
     "gc",
     "rollback",
+    "moving an alias",
 ]
+MIX = {"publish": 60, "gc": 12, "rollback": 12, "promote": 16}  # of the kills, in parts
+ALIASES = ("current", "canary", "stable")
 SLOW = 0.003  # seconds added to each call to the store
 LASTS = {  # seconds that each kind takes: local, or on S3
-    True: {"publish": 0.05, "gc": 0.045, "rollback": 0.09},
-    False: {"publish": 0.11, "gc": 0.11, "rollback": 0.16},
+    True: {"publish": 0.05, "gc": 0.045, "rollback": 0.09, "promote": 0.05},
+    False: {"publish": 0.11, "gc": 0.11, "rollback": 0.16, "promote": 0.11},
 }
 SETTLED = 0.05  # seconds; a server may still be at the last request of a process that was killed
 
 
 def follow(phase: Any, kind: str, store: type[Store]) -> None:
     """Slow the store of this process down, and note where it is."""
-    fixed = {"gc": 5, "rollback": 6}.get(kind)
+    fixed = {"gc": 5, "rollback": 6, "promote": 7}.get(kind)
     phase.value = fixed if fixed is not None else 0
 
     def wrap(name: str, at: Callable[[str], int]) -> None:
@@ -64,7 +69,7 @@ def follow(phase: Any, kind: str, store: type[Store]) -> None:
 
 
 def operate(url: str, ledger: str, number: int, kind: str, phase: Any, ready: Any) -> None:
-    """One publish, gc or rollback, in a process of its own."""
+    """One publish, gc, rollback or move of an alias, in a process of its own."""
     state = State(url)
     follow(phase, kind, type(state.store))
     newest = state.newest()
@@ -74,8 +79,16 @@ def operate(url: str, ledger: str, number: int, kind: str, phase: Any, ready: An
         gc(state, keep=2, grace=0)  # valid: nobody else is here
     elif kind == "rollback" and newest is not None:
         rollback(state, next(n for n in reversed(state.versions()) if n != newest.version))
+    elif kind == "promote":
+        move_alias(state, ALIASES[number % len(ALIASES)], target(state, number))
     else:
         publish_one(state, newest, ledger, f"killed-{number}", number)
+
+
+def target(state: State, number: int) -> int:
+    """The version that the number-th process moves an alias to."""
+    versions = state.versions()
+    return versions[number % len(versions)]
 
 
 def publish_one(
@@ -113,8 +126,32 @@ def check(state: State, ledger: str) -> None:
         state.check(candidate)
 
 
-def kill_processes(kills: int, url: str, folder: Path) -> Counter[str]:
-    """Kill one process after another; `url` is of a state, `folder` takes the ledger."""
+def check_aliases(state: State, before: dict[str, int], moved: tuple[str, int] | None) -> None:
+    """No alias is lost or points nowhere: each is where it was, or where it was moved to."""
+    after = names_of(state)
+    versions = state.versions()
+    for name, version in before.items():
+        allowed = {version, versions[-1]} if name == "current" else {version}
+        if moved is not None and moved[0] == name:
+            allowed.add(moved[1])
+        if version not in versions:  # taken by gc, which only takes what no alias keeps
+            raise AssertionError(f"{name} pointed to version {version}, which is gone")
+        assert after.get(name) in allowed, (name, before, after, moved)
+    assert set(after.values()) <= set(versions)
+
+
+def kill_processes(
+    kills: int, url: str, folder: Path, mix: dict[str, int] | None = None
+) -> Counter[str]:
+    """Kill one process after another.
+
+    Args:
+        kills: How many.
+        url: Of a state.
+        folder: Takes the ledger.
+        mix: Of which kinds, in parts.
+    """
+    mix = mix or MIX
     # Obstore's threads don't survive a plain fork
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["renate.state.gc", "renate.state.publish"])
@@ -128,7 +165,11 @@ def kill_processes(kills: int, url: str, folder: Path) -> Counter[str]:
 
     lasts = LASTS[isinstance(state.store, Folder)]
     for number in range(kills):
-        kind = draw.choices(["publish", "gc", "rollback"], [70, 15, 15])[0]
+        kind = draw.choices([*mix], [*mix.values()])[0]
+        names = names_of(state)
+        moved = None
+        if kind == "promote":
+            moved = (ALIASES[number % len(ALIASES)], target(state, number))
         last = {n: state.manifest(n).sha256 for n in state.versions()[-2:]}
         phase = context.Value("i", 0, lock=False)
         ready = context.Event()
@@ -147,6 +188,7 @@ def kill_processes(kills: int, url: str, folder: Path) -> Counter[str]:
         check(state, ledger)
         for version, sha256 in last.items():
             assert state.manifest(version).sha256 == sha256, "a version that was there is lost"
+        check_aliases(state, names, moved)
 
         if number % 5 == 0:
             publish_one(state, state.newest(), ledger, f"next-{number}", 10**6 + number)

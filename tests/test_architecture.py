@@ -270,3 +270,11 @@ def test_a_function_is_seen_at_once(path: Path) -> None:
 def test_a_folder_is_seen_at_once() -> None:
     folders = Counter(path.parent for path in FILES)
     assert [folder for folder, files in folders.items() if files > FULLEST_FOLDER] == []
+
+
+def test_pytest_can_tell_test_files_apart() -> None:
+    """Two of one name in folders that are no packages would be one module to it."""
+    files = [
+        p for p in (ROOT / "tests").rglob("test_*.py") if not (p.parent / "__init__.py").exists()
+    ]
+    assert [name for name, count in Counter(p.name for p in files).items() if count > 1] == []

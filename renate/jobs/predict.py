@@ -55,7 +55,7 @@ def run(job: Job) -> dict[str, Any]:
     model = job.build("model") if given else None
     predictor = predictor_of(state, manifest, model=model, trust=trusted(job))
     every = one_of("probabilities", config["probabilities"], ("best", "all")) == "all"
-    table = AnswerTable(predictor.problem, every=every, keep=_listed(config["keep"]))
+    table = AnswerTable(predictor.problem, every=every, keep=listed(config["keep"]))
 
     count = Prediction(job, predictor, table).into(path, files)
     seconds = time.monotonic() - began
@@ -119,12 +119,12 @@ class Prediction:
         trainer = job.config["trainer"]
         self.job = job
         self.table = table
-        self.keep = _listed(job.config["job"]["keep"])
+        self.keep = listed(job.config["job"]["keep"])
         surplus = one_of("surplus", job.config["job"]["surplus"], ("error", "ignore"))
         # Where the command names its inputs, others are left out, as they are in training
         self.ignores = surplus == "ignore" or data.get("inputs") is not None
-        self.no_inputs = [name for key in MARKS for name in _listed(data.get(key))]
-        self.batch_size = _batch_size(job.config["job"]["batch_size"], trainer["eval_batch_size"])
+        self.no_inputs = [name for key in MARKS for name in listed(data.get(key))]
+        self.batch_size = batch_size_of(job.config["job"]["batch_size"], trainer["eval_batch_size"])
         self.skips = ImageRules(corrupt=data.get("corrupt", "error")).skip
         self.dialect = Dialect.of(data.get("csv"))
         self.threads = Threads.of(trainer)
@@ -274,32 +274,3 @@ class Prediction:
                 f"{chunk.file}: column '{odd[0]}' is none of the state's inputs: "
                 f"job.keep=['{odd[0]}'] copies it, job.surplus=ignore leaves it out"
             )
-
-
-def _listed(names: object) -> list[str]:
-    """One name, several, or none, each once."""
-    if names is None:
-        return []
-    if isinstance(names, list | tuple):
-        return list(dict.fromkeys(map(str, names)))
-    return [str(names)]
-
-
-def one_of(key: str, asked: object, choices: tuple[str, ...]) -> str:
-    """Return what a key of the group `job` says.
-
-    Raises:
-        ConfigError: It is none of the choices.
-    """
-    if asked not in choices:
-        close = nearest(str(asked), choices)
-        raise ConfigError(f"job.{key}={asked}: expected {' or '.join(choices)}{close}")
-    return str(asked)
-
-
-def _batch_size(asked: object, default: int) -> int:
-    if asked is None:
-        return default
-    if not isinstance(asked, int) or isinstance(asked, bool) or asked < 1:
-        raise ConfigError(f"job.batch_size={asked}: expected 1 or more, or null")
-    return asked

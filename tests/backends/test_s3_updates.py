@@ -94,6 +94,7 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_every_verb(s3: Proxy, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = "s3://renate-demo/verbs"
     quick = QUICK | {"data.limit": 200, "trainer.max_epochs": 1, "state.url": url}

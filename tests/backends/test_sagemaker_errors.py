@@ -325,6 +325,7 @@ def test_a_laptop_has_no_role(
     )
 
 
+@pytest.mark.slow
 def test_the_same_job_is_submitted_once(
     aws: Services, run: Callable[..., Any], capfd: pytest.CaptureFixture[str]
 ) -> None:

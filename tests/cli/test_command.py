@@ -181,6 +181,7 @@ def wait_for(look: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_failure_is_waited_for(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     last = renate(*QUICK, "optimizer.lr=1e30", cwd=workdir, code=1).stderr.splitlines()[-1]
     assert fails(capsys, "jobs", "wait", "latest") == last

@@ -117,6 +117,7 @@ def test_a_key_of_another_option_names_the_experiment_that_set_it(workdir: Path)
     )
 
 
+@pytest.mark.slow
 def test_streams_of_a_grid_have_states_of_their_own(workdir: Path) -> None:
     asked = ["job=stream", "scenario=iid", "scenario.chunks=2", "objective.metric=null", *QUICK]
     said = line_of(*asked, "seed=0,1", "state.url=./s")
@@ -179,6 +180,7 @@ def test_the_load_line_works_for_own_models(
     assert isinstance(found["model"], package.jobs.saved.deploy.Predictor)
 
 
+@pytest.mark.slow
 def test_a_resumed_sweep_says_so(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = [*QUICK, "optimizer.lr=0.1,0.2", "tuner=grid"]
     main(asked)
@@ -213,6 +215,7 @@ def test_sagemaker_without_a_role_says_which_key(
     )
 
 
+@pytest.mark.slow
 def test_an_evaluation_says_which_version_it_measured(
     workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,6 +97,7 @@ def test_a_file_that_isnt_there(workdir: Path) -> None:
     assert "config_file=null: give the file, config_file=my_config.py" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_over_an_argument(full: Path) -> None:
     command(
         *("data=config_file", "model=config_file", "config_file=full.py", "hidden=4,12", *QUICK),

@@ -63,6 +63,7 @@ def mnist(workdir: Path) -> Path:
     return workdir
 
 
+@pytest.mark.slow
 def test_an_experiment_by_names(mnist: Path) -> None:
     training = {"updater": "ER", "optimizer": "SGD", "learning_rate": 0.1, "max_epochs": 3}
     matrix = execute_experiment_job(

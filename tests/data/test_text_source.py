@@ -105,6 +105,7 @@ def test_three_updates(texts: Path, updater: str) -> None:
     assert f"{right / len(rows):.4f}" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_stream(texts: Path) -> None:
     asked = [
         "job=stream",
@@ -188,6 +189,7 @@ def test_another_encoder_is_refused(texts: Path) -> None:
     assert "went through the encoder none, this source has my_texts.Words" in refused
 
 
+@pytest.mark.slow
 def test_images_transforms_are_refused_for_several_inputs(texts: Path) -> None:
     crop = "transform.inputs.stream=[{_target_:renate.data.transforms.RandomCrop,padding:1}]"
     refused = update(texts, 1, crop, code=1).stderr.splitlines()[-1]

@@ -45,6 +45,7 @@ def detect(file: Path, *more: str, code: int) -> str:
     return command(*line, cwd=Path.cwd(), code=code).stdout
 
 
+@pytest.mark.slow
 def test_drift_is_told_and_decides(weeks: dict[str, Path]) -> None:
     said = detect(weeks["same"], "policy=drift", code=10)
     assert "drift       none found" in said

@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from renate.state.versions import State
 from tests.command import renate as command
 from tests.conftest import write_table
 
 
+@pytest.mark.slow
 def test_each_update_is_trained_and_measured_on_its_domain(workdir: Path) -> None:
     """Each is turned by another angle, so that a model of one is wrong about the others."""
     for number, name in enumerate(("paint", "photo", "sketch")):

@@ -10,6 +10,7 @@ from tests.command import renate
 SHORT = ("trainer.max_epochs=2", "transform=mixup")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("updater", ["er", "fine_tuning", "joint"])
 def test_an_update_learns_from_mixed_examples(updater: str, workdir: Path) -> None:
     command = [f"updater={updater}", *SHORT, "state.url=./state"]

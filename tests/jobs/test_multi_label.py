@@ -106,6 +106,7 @@ def test_items_of_python(workdir: Path) -> None:
     assert all(set(answer) <= {0, 1, 2, 3} for answer in answers)
 
 
+@pytest.mark.slow
 def test_flags_that_are_none(workdir: Path) -> None:
     columns("1.parquet", 1)
     table = pq.read_table("1.parquet")

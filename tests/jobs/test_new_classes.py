@@ -38,6 +38,7 @@ def write_week(path: Path, seed: int, animals: Sequence[str], rows: int = 150) -
     return [animals[number] for number in chosen]
 
 
+@pytest.mark.slow
 def test_it_is_refused_by_its_rows_or_grows_the_head(workdir: Path) -> None:
     write_week(workdir / "week1.csv", 1, ANIMALS[:3])
     renate.run([*WEEKLY, "state.first=true"])

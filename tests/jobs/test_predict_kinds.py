@@ -35,6 +35,7 @@ def pictures(count: int, seed: int, size: tuple[int, int] = (6, 5)) -> tuple[lis
     return [picture(200 * label, rng, size) for label in labels], labels
 
 
+@pytest.mark.slow
 def test_images_in_files_and_of_pillow(workdir: Path) -> None:
     images, labels = pictures(40, 0)
     binary = [encoded(image) for image in images]

@@ -32,6 +32,7 @@ def houses(path: Path, seed: int, rows: int = 600) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_three_updates_by_name_of_the_column_alone(workdir: Path) -> None:
     houses(workdir / "test.parquet", 9)
     for week, updater in ((1, "er"), (2, "derpp"), (3, "fine_tuning")):
@@ -176,6 +177,7 @@ def test_a_metric_that_one_example_does_not_have(workdir: Path) -> None:
     assert "give more examples to measure on" in said
 
 
+@pytest.mark.slow
 def test_a_state_keeps_its_problem(workdir: Path) -> None:
     houses(workdir / "1.parquet", 1)
     table = pq.read_table("1.parquet")

@@ -74,7 +74,7 @@ def interrupted(folder: Path, arguments: list[str], how: str) -> None:
     [
         pytest.param("SIGINT", "null", None, marks=pytest.mark.slow),
         pytest.param("SIGKILL", "0.2", None, marks=pytest.mark.slow),
-        ("SIGKILL", "0.2", 13),
+        pytest.param("SIGKILL", "0.2", 13, marks=pytest.mark.slow),
     ],
 )
 def test_bit_for_bit(how: str, every: str, report: int | None, workdir: Path) -> None:

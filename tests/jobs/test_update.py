@@ -80,6 +80,7 @@ def test_the_weekly_command(week: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_state_moves_to_another_url(week: Path) -> None:
     renate.run(WEEKLY | {"state.first": True, "state.url": "./a"})
     write_table(week / "new" / "b.parquet", seed=2)

@@ -265,6 +265,7 @@ def test_a_key_that_comes_with_an_option(tmp_path: Path) -> None:
     assert [job.status for job in batches[0]] == [JobStatus.COMPLETED] * 2
 
 
+@pytest.mark.slow
 def test_sweep_over_a_mandatory_value(tmp_path: Path) -> None:
     one, two = (str(write_table(tmp_path / f"{seed}.parquet", seed=seed)) for seed in (1, 2))
     files = ["data=files", "data.target=label", "data.limit=null"]
@@ -347,6 +348,7 @@ def test_override_dirname(settings: list[str], expected: list[str], tmp_path: Pa
     )
 
 
+@pytest.mark.slow
 def test_sweep_dir_of_an_experiment(workdir: Path) -> None:
     file = workdir / "conf" / "experiment" / "mine.yaml"
     file.parent.mkdir(parents=True)

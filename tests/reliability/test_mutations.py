@@ -32,7 +32,7 @@ from tests.backends.conftest import moto, s3  # noqa: F401 (an S3 on this machin
 from .mutations import mutate
 
 OLD = Path(__file__).parents[1] / "state" / "of_format_1"
-GATE = 40
+GATE = 15
 LATER = 400
 OVER_S3 = int(os.environ.get("RENATE_MUTATIONS_S3", "200"))
 FULL = int(os.environ.get("RENATE_MUTATIONS", "2000"))

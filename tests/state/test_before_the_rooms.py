@@ -21,6 +21,7 @@ def state(workdir: Path) -> State:
     return State("./state")
 
 
+@pytest.mark.slow
 def test_it_is_updated_and_rolled_back(state: State) -> None:
     before = renate.load_model("./state")
     inputs = torch.randn(3, 2)

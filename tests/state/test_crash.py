@@ -187,6 +187,7 @@ def check(state: State, done: list[str], before: int) -> None:
     assert state.verify() == following
 
 
+@pytest.mark.slow
 def test_sigkill_at_random_moments(tmp_path: Path) -> None:
     url = str(tmp_path / "state")
     draw = random.Random(7)

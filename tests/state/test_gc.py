@@ -140,6 +140,7 @@ def act_gc(state: State) -> None:
 EVERY = [5, pytest.param(1, marks=pytest.mark.slow)]  # calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize(
     "act", [act_stage, act_publish, act_finish, act_pin, act_rollback, act_late, act_gc]
@@ -160,6 +161,7 @@ def test_gc_beside_everything_else(
     assert calls > 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("act", [act_publish, act_finish, act_pin, act_rollback, act_late])
 def test_everything_else_beside_gc(

@@ -92,6 +92,7 @@ def test_contract(scheduler: str, options: dict[str, Any], trials: int) -> None:
         assert STOPPED in log.statuses
 
 
+@pytest.mark.slow
 def test_flat_space() -> None:
     check_proposer(
         lambda: SyneTune(f"{BASELINES}.BOHB", {}), space=FLAT, first=FLAT_FIRST, trials=40

@@ -126,6 +126,7 @@ def test_three_weekly_updates_and_predictions_as_evaluated(workdir: Path) -> Non
     assert pq.read_table("answers.parquet")["prediction"].to_pylist() == answers
 
 
+@pytest.mark.slow
 def test_where_tests_are_given_old_texts_are_not_read_again(workdir: Path) -> None:
     write(workdir / "test.jsonl", rows_of(9))
     asked = [*ASKED, *QUICK, "data.train=week*.jsonl", "data.test=test.jsonl", "state.url=./state"]

@@ -127,6 +127,7 @@ def test_the_longest_of_several_are_cut_first(fitted: Tokenizer) -> None:
         short.encode_several([["a"]] * 4)
 
 
+@pytest.mark.slow
 def test_the_same_from_the_same_texts_in_any_process(fitted: Tokenizer) -> None:
     code = (
         "import json, sys\n"

@@ -219,6 +219,7 @@ for word in ("one", "two"):
     assert len({pid for _, pid in logs}) == 1
 
 
+@pytest.mark.slow
 def test_a_job_that_is_refused_ends_the_workers_that_waited_for_it(workdir: Path) -> None:
     swept = ["objective.metric=val_loss,val_los", "seed=range(30)", "backend.workers=2"]
     done = renate(*QUICK, *swept, cwd=workdir, code=1, own_process=True)

@@ -49,6 +49,7 @@ def test_weights_that_are_not_there(toy: list[str], workdir: Path) -> None:
     assert said.startswith("renate: model.weights=gone.pt: no such file")
 
 
+@pytest.mark.slow
 def test_folders_stay_behind(toy: list[str], workdir: Path) -> None:
     Path("tok").mkdir()
     Path("a.csv").write_text("text,label\nred,0\nblue,1\n")

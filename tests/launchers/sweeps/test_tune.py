@@ -231,6 +231,7 @@ def test_failing_trials_are_recorded_and_the_sweep_goes_on(workdir: Path) -> Non
     assert "trials      5: 1 completed, 4 failed; ended by the space has nothing new" in done.stdout
 
 
+@pytest.mark.slow
 def test_nothing_completes(workdir: Path) -> None:
     done = renate(
         *SMALL,

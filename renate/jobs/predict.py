@@ -29,6 +29,7 @@ from renate.jobs.predicting.answer_table import AnswerTable, check_outputs
 from renate.jobs.predicting.held import HeldAgainst
 from renate.jobs.predicting.output import STDOUT, check_output, writing
 from renate.jobs.predicting.predictor import Predictor
+from renate.jobs.predicting.settings import batch_size_of, listed, one_of
 from renate.jobs.saved.deploy import predictor_of
 from renate.jobs.saved.given import maker_of
 from renate.jobs.saved.published import trusted

@@ -49,7 +49,9 @@ def job_of(staging: str, name: str) -> SlurmJob | None:
     """
     number = number_of(staging, name)
     if number is not None:
-        return scheduler.job(number)
+        found = scheduler.job(number)
+        # A cluster that was set up anew counts from 1 again
+        return found if found is not None and found.name == name else None
     return next((each for each in scheduler.jobs() if each.name == name), None)
 
 

@@ -1,0 +1,121 @@
+"""The batch script, run by bash with stand-ins for SLURM's commands, and its options."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from renate.errors import ConfigError
+from renate.launchers.composing.conf import CONF
+from renate.launchers.slurm.batch import check_options, options_of, script_of
+
+PYTHON = """#!/bin/bash
+trap 'echo told >> {folder}/told; exit 143' TERM
+echo "$@" >> {folder}/called
+[ -e {folder}/long ] || exit 0
+touch {folder}/began
+while :; do sleep 0.05; done
+"""
+SRUN = """#!/bin/bash
+shift
+for rank in 0 1; do SLURM_PROCID=$rank "$@"; done
+"""
+SCONTROL = """#!/bin/bash
+if [ "$1" = requeue ]; then echo "$2" >> {folder}/requeued; exit 1; fi
+echo one; echo two
+"""
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path) -> dict[str, str]:
+    """An environment with commands that write down how they are called."""
+    for name, text in {"python": PYTHON, "srun": SRUN, "scontrol": SCONTROL}.items():
+        path = tmp_path / name
+        path.write_text(text.replace("{folder}", str(tmp_path)))
+        path.chmod(0o755)
+    return os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SLURM_JOB_ID": "40017",
+        "SLURM_JOB_NODELIST": "n[1-2]",
+    }
+
+
+def script(folder: Path, nodes: int = 1) -> str:
+    return script_of(
+        title="renate-1: optimizer.lr=0.1",
+        folder=folder,
+        python=str(folder / "python"),
+        program="run_job",
+        channel=folder / "a channel",
+        directory=folder / "jobs",
+        name="renate-1",
+        nodes=nodes,
+    )
+
+
+def test_one_node(tmp_path: Path, stand_ins: dict[str, str]) -> None:
+    done = subprocess.run(["bash", "-c", script(tmp_path)], env=stand_ins)
+    assert done.returncode == 0
+    module = "-u -m renate.launchers.remote.inside.run_job"
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called == [f"{module} {tmp_path}/a channel {tmp_path}/jobs --run renate-1"]
+
+
+def test_each_of_several_nodes_knows_the_others(tmp_path: Path, stand_ins: dict[str, str]) -> None:
+    done = subprocess.run(["bash", "-c", script(tmp_path, nodes=2)], env=stand_ins)
+    assert done.returncode == 0
+    called = (tmp_path / "called").read_text().splitlines()
+    assert [line.partition("--run ")[2] for line in called] == [
+        f"renate-1 --hosts one,two --host {rank} --port 20017" for rank in (0, 1)
+    ]
+    assert f"{tmp_path}/jobs/1 " in called[1]
+
+
+@pytest.mark.parametrize(("sent", "requeued"), [("TERM", False), ("USR1", True)])
+def test_a_signal_comes_through_once(
+    sent: str, requeued: bool, tmp_path: Path, stand_ins: dict[str, str]
+) -> None:
+    """And the exit status is the job's own; out of time it is queued again."""
+    (tmp_path / "long").touch()
+    process = subprocess.Popen(["bash", "-c", script(tmp_path)], env=stand_ins)
+    end = time.monotonic() + 30
+    while not (tmp_path / "began").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+    process.send_signal(signal.Signals[f"SIG{sent}"])
+    assert process.wait(30) == 143
+    assert (tmp_path / "told").read_text() == "told\n"
+    assert (tmp_path / "requeued").exists() is requeued
+
+
+def test_options_are_sbatchs() -> None:
+    settings = OmegaConf.load(CONF / "backend" / "slurm.yaml")
+    settings.memory_gb = 1.5
+    settings.sbatch = {"account": "ranking", "exclusive": True}
+    words = options_of(settings, name="n", place=Path("/p"), comment=("id", "/a b"))
+    assert {"--mem=1536M", "--account=ranking", "--exclusive", "--requeue"} <= set(words)
+    assert "--comment=renate id /a b" in words
+    assert not [word for word in words if "None" in word or word.startswith("--time")]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("nodes", 0, "backend.nodes=0: expected more than 0"),
+        ("memory_gb", -1, "backend.memory_gb=-1: expected more than 0, or null"),
+        ("working_copy", "copied", "backend.working_copy=copied: expected shared or shipped"),
+        ("sbatch", {"time": 1}, "backend.sbatch.time: backend.time"),
+        ("sbatch", {"ntasks_per_core": 1}, "as sbatch spells it: ntasks-per-core"),
+    ],
+)
+def test_what_cant_be_right_is_told(key: str, value: object, said: str) -> None:
+    settings = OmegaConf.load(CONF / "backend" / "slurm.yaml")
+    settings[key] = value
+    with pytest.raises(ConfigError) as error:
+        check_options(settings)
+    assert said in str(error.value)

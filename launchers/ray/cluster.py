@@ -162,9 +162,13 @@ class Actors:
 
     def close(self, *, busy: bool) -> None:
         """End the idle ones; with `busy` those that run a job too, which keeps a checkpoint."""
+        if not self.ray.is_initialized():  # Ray has ended, and its actors with it
+            return
+
         actors = list(self.idle)
         if busy:
             actors += [actor for actor, _ in self.busy.values()]
+            self.busy = {}
         self.idle = []
         ends = [actor.close.remote() for actor in actors]
         if ends:

@@ -11,7 +11,12 @@ import renate
 from tests.conftest import write_table
 from tests.test_config import GROUPS, OPTIONS
 
-ALONE = {"job", "backend", "data"}  # these have tests of their own
+ALONE = {"job", "backend", "data", "publish"}  # these have tests of their own
+# So have these: of texts that are generated, and of machines that have what they ask for
+OWN_TESTS = {
+    *(("problem", "next_token"), ("metrics", "next_token"), ("model", "causal_lm")),
+    *(("trainer", "gpu"), ("trainer", "mps"), ("trainer", "ddp")),
+}
 BRIDGE = "config_file"  # an option of several groups, which tests/compat runs together
 NUMBERS = ["data=files", "data.train=a.parquet", "data.target=x", "data.inputs=[y]"]
 TEXTS = ["data=text", "data.train=texts.parquet", "data.text=text", "data.target=label"]
@@ -85,7 +90,11 @@ def test_no_group_is_forgotten() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "option"),
-    [(group, option) for group, option in OPTIONS if group not in ALONE and option != BRIDGE],
+    [
+        (group, option)
+        for group, option in OPTIONS
+        if group not in ALONE and option != BRIDGE and (group, option) not in OWN_TESTS
+    ],
     ids=str,
 )
 def test_runs(group: str, option: str, workdir: Path) -> None:

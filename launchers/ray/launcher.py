@@ -17,15 +17,13 @@ from renate.jobs.records import JobResult
 
 from ..base import ComposedJob, SubmittedJobs
 from ..composing.interruptions import at_exit
-from ..remote import code_archive
 from ..remote.backend import PreparedJob, RemoteJob
 from ..remote.job_upload import JobUpload
 from ..remote.launcher import RemoteLauncher
-from ..remote.machine import Machine
 from ..remote.sweep import ORDER
 from .cluster import LOST, Actors, check_extra, check_resources, connect
 from .runner import Task
-from .submitted import RayJobs, running_as
+from .submitted import RayJobs, machine_of, running_as
 
 
 class RayLauncher(RemoteLauncher):
@@ -92,11 +90,7 @@ class RayLauncher(RemoteLauncher):
     def request_for(self, job: ComposedJob, upload: JobUpload) -> bytes | None:
         """The archive of code that goes along; None where nodes see the working copy itself."""
         self._connected()
-        if self.machine.shared:
-            return None
-        sources = self.config.hydra.runtime.config_sources
-        files = code_archive.of_job(job, sources, list(self.backend.source_dirs))
-        return code_archive.pack(files, self.backend.max_code_mb)[1]
+        return self.code_of(job)
 
     def new_name(self) -> str:
         """A name for a submission, unlike any other."""
@@ -169,9 +163,3 @@ class RayLauncher(RemoteLauncher):
     def release(self) -> None:
         """End what is idle; called where all jobs have ended."""
         self.close()
-
-
-def machine_of(settings: Any) -> Machine:
-    """What jobs find on a node."""
-    shared = settings.working_copy == "shared"
-    return Machine("ray", "../channel", "an object store", "s3://", shared=shared)

@@ -20,6 +20,12 @@ from .cluster import every
 LATEST = "latest"
 
 
+def machine_of(settings: Any) -> Machine:
+    """What jobs find on a node."""
+    shared = settings.get("working_copy") == "shared"
+    return Machine("ray", "../channel", "an object store", "s3://", shared=shared)
+
+
 def running_as(ray: Any, name: str) -> RemoteJob | None:
     """A submission that runs on the cluster; None where none of that name does."""
     if any(about[0] == name for _, about in every(ray)):
@@ -64,8 +70,7 @@ class RayJobs(SubmittedJobs):
         """See the base."""
         submission = self._find(name)[1]
         how_to_stop = command([], "jobs", "stop", submission.name, "--backend", "ray")
-        shared = submission.folder.config().backend.get("working_copy") == "shared"
-        machine = Machine("ray", "../channel", "an object store", "s3://", shared=shared)
+        machine = machine_of(submission.folder.config().backend)
         return wait(submission, self._follower(submission), run_dir, machine, how_to_stop)
 
     def _find(self, name: str) -> tuple[Any, Submission]:

@@ -22,6 +22,7 @@ from ..composing.interruptions import at_exit
 from ..composing.launcher import HydraLauncher
 from ..sweeps.sweep_as_job import hand_over_jobs
 from ..terminal.console import command
+from . import code_archive
 from .backend import PreparedJob, RemoteBackend
 from .follow import Follower, show, write_down
 from .job_upload import begin, pack
@@ -85,6 +86,16 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
         pack_job = pack_sweep if job.parts else pack
         upload = pack_job(job, self.backend, self.machine)
         return PreparedJob(job, upload, self.request_for(job, upload))
+
+    def code_of(self, job: ComposedJob) -> bytes | None:
+        """The archive of code that goes along with a job; None where jobs see the working copy
+        itself.
+        """
+        if self.machine.shared:
+            return None
+        sources = self.config.hydra.runtime.config_sources
+        files = code_archive.of_job(job, sources, list(self.backend.source_dirs))
+        return code_archive.pack(files, self.backend.max_code_mb)[1]
 
     def stop(self, job: ComposedJob) -> None:
         """Ask a job to end, also one that is only being submitted."""

@@ -10,7 +10,6 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import Any
 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -22,11 +21,10 @@ from ..remote import code_archive
 from ..remote.backend import PreparedJob, RemoteJob
 from ..remote.job_upload import JobUpload
 from ..remote.launcher import RemoteLauncher
-from ..remote.machine import Machine
 from ..remote.sweep import ORDER
 from . import scheduler
 from .batch import check_options, options_of, script_of
-from .submitted import SlurmJobs, job_of, look_at, place_of
+from .submitted import SlurmJobs, job_of, look_at, machine_of, place_of
 
 
 class SlurmLauncher(RemoteLauncher):
@@ -55,11 +53,7 @@ class SlurmLauncher(RemoteLauncher):
 
     def request_for(self, job: ComposedJob, upload: JobUpload) -> bytes | None:
         """The archive of code that goes along; None where nodes see the working copy itself."""
-        if self.machine.shared:
-            return None
-        sources = self.config.hydra.runtime.config_sources
-        files = code_archive.of_job(job, sources, list(self.backend.source_dirs))
-        return code_archive.pack(files, self.backend.max_code_mb)[1]
+        return self.code_of(job)
 
     def new_name(self) -> str:
         """A name for a submission, unlike any other."""
@@ -112,9 +106,3 @@ class SlurmLauncher(RemoteLauncher):
         found = job_of(self.backend.staging, name)
         if found is not None and found.alive:
             scheduler.end(found)
-
-
-def machine_of(settings: Any) -> Machine:
-    """What jobs find on a node."""
-    shared = settings.working_copy == "shared"
-    return Machine("slurm", "../channel", "S3", "s3://", shared=shared, inherits=True)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from renate.errors import JobError, nearest
 from renate.jobs.records import JobResult
@@ -24,6 +25,12 @@ ENDS = {
     "NODE_FAIL": "its node was lost; the same command goes on from its last checkpoint",
     "PREEMPTED": "it was preempted; the same command goes on from its last checkpoint",
 }
+
+
+def machine_of(settings: Any) -> Machine:
+    """What jobs find on a node."""
+    shared = settings.get("working_copy") == "shared"
+    return Machine("slurm", "../channel", "S3", "s3://", shared=shared, inherits=True)
 
 
 def place_of(staging: str, name: str) -> Path:
@@ -140,8 +147,7 @@ class SlurmJobs(SubmittedJobs):
         found = find(name)
         submission = _submission(found)
         how_to_stop = command([], "jobs", "stop", found.name, "--backend", "slurm")
-        shared = submission.folder.config().backend.get("working_copy") == "shared"
-        machine = Machine("slurm", "../channel", "S3", "s3://", shared=shared, inherits=True)
+        machine = machine_of(submission.folder.config().backend)
         return wait(submission, _follower(submission), run_dir, machine, how_to_stop)
 
 

@@ -12,7 +12,7 @@ from renate.errors import ConfigError, JobError
 from renate.jobs.directory import write_json
 from renate.jobs.identity.already import came_from
 from renate.jobs.records import COMPLETED, JobResult
-from renate.jobs.scoring.matrix import mean_of_each
+from renate.jobs.scoring.matrix import mean_of_each, name_of_test
 from renate.state.versions import State
 from renate.tuning.on_disk.sweep_record import RECORD, PinnedSweep
 
@@ -117,7 +117,7 @@ def _each(tuning: Tuning, settings: DictConfig, parsed: Sequence[Override]) -> J
     results = _measured(tuning, url, chunks)
     metric = str(results[0].metric)
     mode = str(results[0].mode)
-    rows = [_on_chunks(result, metric) for result in results]
+    rows = [_on_chunks(result, metric, chunks) for result in results]
 
     from renate import metrics  # lazy: it imports torch
 
@@ -203,13 +203,18 @@ def _measured(tuning: Tuning, url: str, chunks: int) -> list[JobResult]:
     return results
 
 
-def _on_chunks(result: JobResult, metric: str) -> list[float]:
-    """A metric on each chunk, in their order: the mean over its tests where there are several."""
+def _on_chunks(result: JobResult, metric: str, chunks: int) -> list[float]:
+    """A metric on each chunk, in their order: the mean over its tests where there are several.
+
+    Beside them stand those of single labels: `test_accuracy/cat`, `test_accuracy/cat/chunk 1`.
+    """
+    if chunks == 1:
+        return [result.metrics[f"test_{metric}"]]
+
     prefix = f"test_{metric}/"
-    return list(
-        mean_of_each(
-            (name.removeprefix(prefix), value)
-            for name, value in result.metrics.items()
-            if name.startswith(prefix)
-        ).values()
+    found = mean_of_each(
+        (name.removeprefix(prefix), value)
+        for name, value in result.metrics.items()
+        if name.startswith(prefix)
     )
+    return [found[name_of_test(chunk)] for chunk in range(chunks)]

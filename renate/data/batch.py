@@ -77,9 +77,12 @@ class BatchTransform:
 
     Attributes:
         mix: Takes transformed inputs and targets together, and returns both; None leaves them.
+        casts_targets: Whether `dtype` is that of targets too; answers are measured against them as
+            they are.
     """
 
     mix: nn.Module | None = None
+    casts_targets: bool = True
 
     def __init__(
         self,
@@ -115,7 +118,7 @@ class BatchTransform:
 
         if self.dtype is not None:
             inputs = self._cast(inputs)
-            targets = self._cast(targets)
+            targets = self._cast(targets) if self.casts_targets else targets
             fields = {k: self._cast(v) for k, v in fields.items()}
 
         return Batch(raw, inputs, targets, fields)
@@ -133,7 +136,7 @@ class BatchTransform:
             inputs, targets = self._mixed(inputs, targets, fields)
 
         if self.dtype is not None:
-            targets = self._cast(targets)
+            targets = self._cast(targets) if self.casts_targets else targets
             fields = {k: self._cast(v) for k, v in fields.items()}
 
         return Batch(raw, inputs, targets, fields)
@@ -273,12 +276,9 @@ class Batches:
         self._skip = 0
         if self.generator is None:
             self.order = None
-        else:
-            self.order = self.generator.get_state()
-
-        if self.generator is None:
             order = torch.arange(n)
         else:
+            self.order = self.generator.get_state()
             order = torch.randperm(n, generator=self.generator)
 
         parts = self._cut(order)[: len(self)]

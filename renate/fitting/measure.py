@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from renate.errors import JobError
 from renate.fitting.measured.answer_counter import AnswerCounter
 from renate.fitting.measured.values import EACH, Share, check_defined, numbers_of
 from renate.libraries.torchmetrics import is_of_curves
+from renate.losses.weighted import divisor
 from renate.models.own.untouched import untouched
 from renate.problems.base import Problem
 from renate.state.measured.answer_counts import AnswerCounts
@@ -30,6 +32,14 @@ def widened(logits: Tensor) -> Tensor:
     if logits.element_size() < 4:
         return logits.float()
     return logits
+
+
+def _in_32_bits(criterion: nn.Module) -> nn.Module:
+    """A criterion that takes widened logits: its weights of classes were cast with the model."""
+    own = [*criterion.parameters(), *criterion.buffers()]
+    if all(each.element_size() >= 4 for each in own if each.is_floating_point()):
+        return criterion
+    return deepcopy(criterion).float()
 
 
 def _computed(name: str, metric: Metric) -> Any:
@@ -55,7 +65,8 @@ class Measure:
     Attributes:
         metrics: name -> metric of (answers, truths), see `Problem`: of classes logits [B, C] and
             indices [B].
-        criterion: Its mean over the examples is the metric `loss`.
+        criterion: Its mean over the examples is the metric `loss`; where it weighs classes, the
+            weighted mean.
         transform: The test transform; its device is where the model is measured.
         batch_size: Examples at a time.
         outputs: How many of the model's outputs count, None for all: the version in use has none
@@ -80,6 +91,10 @@ class Measure:
     notes_answers: bool = False
     right: Tensor | None = field(default=None, init=False)
     counted: AnswerCounts | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.transform = copy(self.transform)
+        self.transform.casts_targets = False
 
     def __call__(
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None = None
@@ -119,23 +134,27 @@ class Measure:
         self, model: nn.Module, updater: Updater, columns: Columns, classes: list[int] | None
     ) -> dict[str, float]:
         device = self.transform.device
+        criterion = _in_32_bits(self.criterion)
         loss = torch.zeros((), device=device)
         known = torch.zeros((), device=device, dtype=torch.int64)
         for metric in self.metrics.values():
             metric.to(device).reset()
 
         rows = length(columns)
-        terms = 0
+        terms: Tensor | int = 0
         counted: list[Tensor] = []
         right = {name: Share() for name in self.parts}
         each: list[Tensor] = []
         every = range(self.problem.classes if self.notes_answers else 0)
         counter = AnswerCounter(self.problem, self.outputs)
         for logits, targets in self._predictions(model, updater, columns):
-            count = self.problem.terms(targets)
-            loss += self.criterion(logits, targets) * count
-            terms += count
-            answers = self.problem.scored(widened(logits))
+            logits = widened(logits)
+            if targets.is_floating_point():
+                targets = targets.to(logits.dtype)
+            weight = divisor(criterion, targets, self.problem.terms(targets))
+            loss += criterion(logits, targets) * weight
+            terms += weight
+            answers = self.problem.scored(logits)
             truths = self.problem.truths(targets)
             counted += self._label_counts(truths)
             for name, share in right.items():
@@ -151,7 +170,7 @@ class Measure:
         self.right = torch.cat(each) if each else None
         self.counted = counter.counts()
         result = self._computed(counted, rows)
-        result["loss"] = float(loss) / terms
+        result["loss"] = float(loss) / float(terms)
         shares = {name: share.value for name, share in right.items()}
         result |= {f"accuracy/{name}": v for name, v in shares.items() if v is not None}
         if classes is not None:

@@ -51,6 +51,8 @@ class Progress:
         self.steps += 1
         self.losses += 1
         self.examples += examples
+        if loss.element_size() < 4:
+            loss = loss.float()  # a sum in 16 bits soon stands still
         self.loss += loss
 
     def mean_loss(self, ranks: Ranks) -> float:

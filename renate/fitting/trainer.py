@@ -224,7 +224,7 @@ def limit_of(settings: Settings, batches: int) -> int | None:
         kept = int(limit * batches)
 
     is_share_above_all = isinstance(limit, float) and limit > 1
-    if not isinstance(kept, int) or kept < 1 or is_share_above_all:
+    if isinstance(limit, bool) or not isinstance(kept, int) or kept < 1 or is_share_above_all:
         raise ConfigError(
             f"trainer.limit_train_batches={limit}: expected a number of batches, or a share of the "
             f"{batches} that leaves one at least",

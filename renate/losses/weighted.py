@@ -20,6 +20,17 @@ def lacks_reduction(criterion: nn.Module) -> str:
     )
 
 
+def divisor(criterion: nn.Module, targets: Tensor, terms: int) -> Tensor | int:
+    """What a criterion's mean of these targets was divided by: its terms, or their weights' sum."""
+    of_classes = getattr(criterion, "weight", None)
+    if isinstance(criterion, OF_CLASSES) and of_classes is not None:
+        ignored = getattr(criterion, "ignore_index", None)
+        total: Tensor = of_classes[targets[targets != ignored]].sum()
+        return total
+
+    return terms
+
+
 def example_losses(criterion: nn.Module, outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the loss of each example, [B]: the mean over what it has of them.
 

@@ -217,6 +217,16 @@ def test_a_domain_is_a_file_or_a_folder_of_files() -> None:
             ),
             r"needs images \[3, H, W\], the inputs are \[1, 2, 2\]",
         ),
+        (
+            lambda: HueShift(2, 0.0).cut(
+                {"inputs": 255 * torch.ones(4, 3, 2, 2), "targets": torch.zeros(4)},
+                0,
+                part="train",
+                seed=0,
+                num_classes=1,
+            ),
+            "in bytes, or from 0 to 1; the inputs are float32 from 255 to 255",
+        ),
     ],
 )
 def test_what_cant_be_right(make: Any, message: str) -> None:

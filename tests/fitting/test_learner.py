@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from renate.data.batch import Batches, BatchTransform
@@ -16,6 +17,7 @@ from renate.fitting.trainer import lengths, limit_of
 from renate.jobs.checks.probe import materialise, probe
 from renate.models.grow import carry
 from renate.problems.classification import Classification
+from renate.problems.regression import Regression
 from renate.ranks import ALONE
 from renate.threads import Threads
 from renate.updaters.base import Updater
@@ -89,6 +91,56 @@ def test_batches_that_are_measured_together_count_alike(monkeypatch: pytest.Monk
     assert together["loss"] == pytest.approx(float(whole), abs=1e-6)
 
 
+def test_the_loss_of_weighted_classes_is_that_of_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are measured at a time: rows of heavy classes count more in every part."""
+    monkeypatch.setattr("renate.fitting.measure.TOGETHER", 0)
+    model = nn.Linear(4, 3)
+    columns = {"inputs": torch.randn(50, 4), "targets": torch.arange(50) // 17}
+    criterion = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 30.0]))
+    measure = Measure({}, criterion, BatchTransform(), 7, Classification())
+    whole = criterion(model(columns["inputs"]), columns["targets"]).detach()
+    assert measure(model, updater(), columns)["loss"] == pytest.approx(float(whole))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_loss_is_measured_in_32_bits(dtype: torch.dtype) -> None:
+    """Also of a model in 16: their sum would overflow, or keep three digits."""
+    columns = {"inputs": torch.full((3000, 4), 40.0), "targets": torch.arange(3000) % 3}
+    model = nn.Linear(4, 3)
+    nn.init.zeros_(model.bias)
+    nn.init.zeros_(model.weight)
+    nn.init.constant_(model.weight[0], 0.5)
+    weight = torch.tensor([1.0, 1.25, 2.0])
+    with torch.no_grad():
+        whole = nn.functional.cross_entropy(model(columns["inputs"]), columns["targets"], weight)
+    criterion = nn.CrossEntropyLoss(weight=weight).to(dtype)
+    measure = Measure({}, criterion, BatchTransform(dtype=dtype), 512, Classification())
+    found = measure(model.to(dtype), updater(), columns)["loss"]
+    assert found == pytest.approx(float(whole))
+    assert criterion.weight.dtype == dtype, "what trains keeps its precision"
+
+
+def test_answers_are_measured_against_targets_as_they_are() -> None:
+    """Also where the model's numbers have 16 bits, which this target hasn't."""
+    columns = {"inputs": torch.ones(4, 1), "targets": torch.full((4, 1), 1.001)}
+    transform = BatchTransform(dtype=torch.bfloat16)
+    metric = MeanSquaredError(squared=False)
+    problem = Regression(standardise=False)
+    problem.restore(["size"], {"mean": [0.0], "scale": [1.0]})
+    measure = Measure({"rmse": metric}, nn.MSELoss(), transform, 2, problem)
+    found = measure(nn.Identity(), updater(), columns)
+    assert found == pytest.approx({"rmse": 0.001, "loss": 1e-6}, rel=1e-2)
+    assert transform(columns).targets.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_mean_of_many_losses_in_16_bits(dtype: torch.dtype) -> None:
+    progress = Progress()
+    for _ in range(5000):
+        progress.count(torch.tensor(0.75, dtype=dtype), 1)
+    assert progress.mean_loss(ALONE) == 0.75
+
+
 def test_a_metric_of_several_values_is_named() -> None:
     with pytest.raises(
         JobError, match=r"metrics\.confusion gives values of shape \[3, 3\], expected one number"
@@ -150,6 +202,8 @@ def test_limits_of_an_epoch() -> None:
     assert limit_of({"limit_train_batches": 0.5}, 9) == 4
     with pytest.raises(ConfigError, match=r"limit_train_batches=0\.01: expected"):
         limit_of({"limit_train_batches": 0.01}, 9)
+    with pytest.raises(ConfigError, match=r"limit_train_batches=True: expected a number"):
+        limit_of({"limit_train_batches": True}, 9)
 
 
 @pytest.mark.parametrize(

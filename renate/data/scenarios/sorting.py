@@ -139,7 +139,7 @@ class HueShift(Sorting):
         hue, [N].
 
         Raises:
-            DataError: The inputs aren't images of three channels.
+            DataError: The inputs aren't images of three channels, in bytes or from 0 to 1.
         """
         images = tensor_of(columns, "hue_shift")
         if images.ndim != 4 or images.shape[1] != 3:
@@ -147,8 +147,22 @@ class HueShift(Sorting):
                 "scenario=hue_shift needs images [3, H, W], the inputs are "
                 f"{list(images.shape[1:])}"
             )
+        if not _are_colours(images):
+            low, high = (float(end) for end in images.aminmax())
+            raise DataError(
+                "scenario=hue_shift needs images in bytes, or from 0 to 1; the inputs are "
+                f"{str(images.dtype).removeprefix('torch.')} from {low:g} to {high:g}"
+            )
 
         return np.array([_hue(image) for image in images])
+
+
+def _are_colours(images: Tensor) -> bool:
+    if not images.is_floating_point():
+        return images.dtype == torch.uint8
+
+    low, high = images.aminmax()
+    return bool(low >= 0 and high <= 1)
 
 
 def _hue(image: Tensor) -> float:

@@ -12,7 +12,7 @@ from renate.build import build, is_own, targets
 from renate.data.batch import BatchTransform
 from renate.errors import ConfigError, StateError
 from renate.fitting.measure import Measure
-from renate.jobs.builders import criterion_of, transform
+from renate.jobs.builders import criterion_of, dtype_of, transform
 from renate.jobs.building.network import OUTPUT, build_model
 from renate.jobs.context import OURS, Job
 from renate.jobs.saved.from_state import from_state, load_into, module_from_state, transform_from
@@ -100,7 +100,10 @@ def measure_as_published(job: Job, measure: Measure, saved: Saved) -> Measure:
 def _transform(job: Job, saved: Saved, device: Any) -> BatchTransform:
     if _same_transform(job, saved):  # as the command names it, it may be of the user's own modules
         return transform(job, "test", device)
-    return transform_from(saved.deploy, device, _where(saved), trusted(job))
+
+    own = transform_from(saved.deploy, device, _where(saved), trusted(job))
+    own.dtype = dtype_of(job.config["trainer"])
+    return own
 
 
 def check_command(job: Job, saved: Saved) -> None:

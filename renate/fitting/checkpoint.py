@@ -102,7 +102,7 @@ class Checkpoint:
         for config, state in zip(trainer.lr_scheduler_configs, saved["schedulers"], strict=True):
             config.scheduler.load_state_dict(state)
 
-        restore_states(self._others(trainer), saved.get("callbacks", []))
+        restore_states(self._users_callbacks(trainer), saved.get("callbacks", []))
         self.progress.revert(saved, self.learner.device)
         self._is_rest = saved["position"] > 0
 
@@ -201,16 +201,16 @@ class Checkpoint:
             "optimizer": trainer.optimizers[0].state_dict(),
             "schedulers": [scheduler.state_dict() for scheduler in schedulers],
             "precision": trainer.precision_plugin.state_dict(),
-            "callbacks": states_of(self._others(trainer)),
+            "callbacks": states_of(self._users_callbacks(trainer)),
             **self.progress.snapshot(),
             "generators": generators(),
             "reports": self.reports() if ranks.first else [],
         }
 
-    def _others(self, trainer: pl.Trainer) -> list[pl.Callback]:
-        """The user's callbacks: all but the one that calls this."""
-        several = callbacks_of(trainer)
-        return [each for each in several if getattr(each, "checkpoint", None) is not self]
+    def _users_callbacks(self, trainer: pl.Trainer) -> list[pl.Callback]:
+        """All callbacks but the one that calls this."""
+        callbacks = callbacks_of(trainer)
+        return [each for each in callbacks if getattr(each, "checkpoint", None) is not self]
 
     def done(self) -> None:
         """Remove what was saved: the fit is over."""

@@ -80,12 +80,12 @@ class EpochLoop(_TrainingEpochLoop):
         learner = trainer.lightning_module
         precision = trainer.precision_plugin
         hooks = [hook for hook in (*HOOKS, "backward") if hook != OF_LEARNER]
-        heard = [c for c in trainer.callbacks if any(_hears(c, hook) for hook in HOOKS)]
+        in_steps = [c for c in trainer.callbacks if any(_overrides(c, hook) for hook in HOOKS)]
 
         return (
             isinstance(learner, Learner)
             and not any(is_overridden(hook, learner, pl.LightningModule) for hook in hooks)
-            and all(type(callback) in self.ours for callback in heard)
+            and all(type(callback) in self.ours for callback in in_steps)
             and type(trainer.strategy) is SingleDeviceStrategy
             and type(precision) in PRECISIONS
             and getattr(precision, "scaler", None) is None
@@ -101,8 +101,8 @@ class EpochLoop(_TrainingEpochLoop):
         batch_progress = self.batch_progress
         step_progress = self.automatic_optimization.optim_progress.optimizer.step
         last = trainer.num_training_batches
-        beginning = self._heard("on_train_batch_start")
-        ending = self._heard("on_train_batch_end")
+        beginning = self._hooks_named("on_train_batch_start")
+        ending = self._hooks_named("on_train_batch_end")
         step = self._step_function()
 
         for index, batch in enumerate(trainer.train_dataloader):
@@ -135,9 +135,9 @@ class EpochLoop(_TrainingEpochLoop):
             if done:
                 break
 
-    def _heard(self, hook: str) -> list[Callable[..., Any]]:
+    def _hooks_named(self, hook: str) -> list[Callable[..., Any]]:
         """A hook of each callback that has it."""
-        return [getattr(c, hook) for c in self.trainer.callbacks if _hears(c, hook)]
+        return [getattr(c, hook) for c in self.trainer.callbacks if _overrides(c, hook)]
 
     def _step_function(self) -> Callable[[Any, int], Tensor]:
         """What takes a batch and its number, makes a step, and returns the loss."""
@@ -177,5 +177,5 @@ class EpochLoop(_TrainingEpochLoop):
         return step
 
 
-def _hears(callback: pl.Callback, hook: str) -> bool:
+def _overrides(callback: pl.Callback, hook: str) -> bool:
     return is_overridden(hook, callback, pl.Callback)

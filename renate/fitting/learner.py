@@ -91,7 +91,7 @@ class Learner(QuickHookName, pl.LightningModule):
         dataloader_idx: int,
     ) -> Batch:
         """Return the batch as it is: `BatchTransform` has moved it."""
-        return batch  # BatchTransform has moved it already
+        return batch
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the updater's loss of a batch, a scalar, and count the batch.

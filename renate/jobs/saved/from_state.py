@@ -92,15 +92,10 @@ def encoder_files(encoder: KeptEncoder | None) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a version from which `encoder_of` reads it; also where there is none,
     which then says that the inputs are several tensors.
     """
-    node = None
+    content: dict[str, Any] = {"encoder": None, "state": {}}
     if encoder is not None:
-        node = encoder.node
+        content = {"encoder": encoder.node, "state": encoder.plain}
 
-    state = {}
-    if encoder is not None:
-        state = encoder.plain
-
-    content = {"encoder": node, "state": state}
     yield ENCODER, json.dumps(content, indent=1, allow_nan=False).encode()
 
     if encoder is not None and encoder.tensors:

@@ -155,8 +155,6 @@ class Saved:
             now = facts.get(name)
             if isinstance(now, tuple):
                 now = list(now)
-            else:
-                now = now
 
             if now is not None and now != size:
                 raise StateError(

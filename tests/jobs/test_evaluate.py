@@ -8,7 +8,6 @@ SMALL = ["model.hidden_sizes=[8]", "data.limit=200", "trainer.max_epochs=1", "st
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.usefixtures("workdir")
 def test_in_half_precision_by_the_versions_own_transform() -> None:
     own = "{_target_:renate.data.transforms.Scale},{_target_:torch.nn.Flatten}"

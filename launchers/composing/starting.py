@@ -63,8 +63,7 @@ def _chosen(state: dict[str, Any], job: str, newest: Manifest, now: Standing) ->
     if not used and start.version != newest.version and state["next_url"] is None:
         raise ConfigError(
             f"state.version={state['version']}: {state['url']} has gone on to version "
-            f"{newest.version}, "
-            "so what comes of it must go elsewhere: give state.next_url=…"
+            f"{newest.version}, so what comes of it must go elsewhere: give state.next_url=…"
         )
 
     return start
@@ -81,8 +80,7 @@ def check_first(state: dict[str, Any], job: str, newest: Manifest | None, *, aga
     if newest is None and not state["first"] and job == "update":
         raise NoVersionError(
             f"state.url={state['url']} holds no version yet: if this is the first update, add "
-            "state.first=true, "
-            "else correct the URL"
+            "state.first=true, else correct the URL"
         )
 
     if newest is not None and state["first"] and not again:

@@ -41,8 +41,7 @@ def deal_gpus(workers: int, per_job: int | None) -> list[dict[str, str]]:
     if per_job is not None and per_job * workers > len(found):
         raise ConfigError(
             f"backend.gpus_per_job={per_job} with backend.workers={workers} needs "
-            f"{per_job * workers} GPUs, "
-            f"this machine has {len(found)}"
+            f"{per_job * workers} GPUs, this machine has {len(found)}"
         )
 
     if not found:

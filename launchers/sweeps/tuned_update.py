@@ -282,8 +282,7 @@ class Tuning:
         if best is not None:
             said += (
                 f"\nbest so far: trial {best.id}, {self.record.metric} {best.value:.4f}; to "
-                "publish it now: "
-                f"{command([], 'state', 'publish', relative(self.folder))}"
+                f"publish it now: {command([], 'state', 'publish', relative(self.folder))}"
             )
 
         print(f"\n{said}", file=sys.stderr)

@@ -177,8 +177,7 @@ def check_fits(made: nn.Module, key: str, problem: Problem, default: object) -> 
     if f"{cls.__module__}.{cls.__qualname__}".startswith(problem.refused):
         raise ConfigError(
             f"{key}: {cls.__name__} is not of problem={problem.name}, whose own is {default}; "
-            "if the target is "
-            "meant otherwise: problem=…"
+            "if the target is meant otherwise: problem=…"
         )
 
 

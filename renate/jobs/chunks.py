@@ -122,8 +122,7 @@ def _check_alike(job: Job, data: Data) -> None:
     if other is not None:
         raise DataError(
             f"data.train isn't the same on all hosts: {seen[0][1]} examples of {len(seen[0][0])} "
-            "labels here, "
-            f"{other[1]} of {len(other[0])} there: give each host the same files"
+            f"labels here, {other[1]} of {len(other[0])} there: give each host the same files"
         )
 
     if kept is not None and not all(each and kept.same_as(each) for each in encoders):

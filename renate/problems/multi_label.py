@@ -146,8 +146,7 @@ def _lists(targets: Targets) -> list[list[Any]]:
         if not isinstance(value, list | tuple):
             raise DataError(
                 f"{targets.where}: row {row} (the first is 0) is {value!r}, expected a list of "
-                "labels: several "
-                "columns of 0 and 1 do as well, data.target=[a,b,c]"
+                "labels: several columns of 0 and 1 do as well, data.target=[a,b,c]"
             )
 
         for label in value:

@@ -19,8 +19,7 @@ def pin(state: State, name: str, version: int) -> None:
     if not NAME.fullmatch(name) or name.isdecimal() or name == LATEST or name.startswith(JOB):
         raise StateError(
             f"'{name}' is no name for a pin: expected letters, digits, '.', '_' and '-', not "
-            "digits alone, "
-            f"not '{LATEST}', not beginning with '{JOB}'"
+            f"digits alone, not '{LATEST}', not beginning with '{JOB}'"
         )
 
     if name in ("current", "candidate") or name in last_moves(state):

@@ -60,8 +60,7 @@ class Ledger:
             if parent.status in (COMPLETED, FAILED):
                 raise ConfigError(
                     f"tuner.proposer: trial {trial.id} would be a clone of trial {parent.id}, "
-                    f"which {parent.status}; "
-                    "only what runs or was stopped can be cloned"
+                    f"which {parent.status}; only what runs or was stopped can be cloned"
                 )
 
             trial.since = trial.step = parent.step

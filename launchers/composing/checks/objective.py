@@ -121,8 +121,7 @@ def _check_auto(objective: DictConfig) -> None:
     if objective.mode is not None:
         raise ConfigError(
             f"objective.mode={objective.mode} with objective.metric=auto, which says itself which "
-            "way is better: "
-            "name the metric, or leave the mode out"
+            "way is better: name the metric, or leave the mode out"
         )
 
 

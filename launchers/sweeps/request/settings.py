@@ -92,8 +92,7 @@ def _check_steps(trainer: Json, space: Space) -> None:
     ):
         raise ConfigError(
             f"trainer.report_every={every} with a tuner needs trainer.max_steps, the steps of "
-            "a whole trial, of at "
-            f"least as many; it is {steps}"
+            f"a whole trial, of at least as many; it is {steps}"
         )
 
 

@@ -140,8 +140,7 @@ class SweepRequest:
                 if lines.setdefault(key, value) != value:
                     raise ConfigError(
                         f"search_space=auto: {key} is {lines[key]} for one updater and {value} for "
-                        f"{option}: "
-                        f"give it on the command line, as '{key}={value}'"
+                        f"{option}: give it on the command line, as '{key}={value}'"
                     )
 
         return lines

@@ -118,6 +118,5 @@ def _told(worker: Worker, block: Block) -> Iterator[None]:
         last = block.first + len(block.images) - 1
         raise DataError(
             f"images {block.first} to {last}: the process that decodes them has ended (exit code "
-            f"{worker.end()}): "
-            "is there too little memory?"
+            f"{worker.end()}): is there too little memory?"
         ) from error

@@ -230,8 +230,7 @@ def _check_shares(split: Split, asked: Shares) -> list[str]:
     if fraction and not split.test:
         raise DataError(
             "data.test=null: the state was always given test data, so examples that it trained "
-            "on would be "
-            "held out: give data.test"
+            "on would be held out: give data.test"
         )
 
     if fraction and fraction != split.test:
@@ -243,15 +242,13 @@ def _check_shares(split: Split, asked: Shares) -> list[str]:
     if training and asked.val != split.asked:
         raise DataError(
             f"data.val_size={asked.val}: the state holds out {split.asked:g} for "
-            "validation, "
-            f"and no example may change sides: data.val_size={split.asked:g}"
+            f"validation, and no example may change sides: data.val_size={split.asked:g}"
         )
 
     if split.test and not fraction and training:
         return [
             f"data.test is given: the examples that were held out before ({split.test:g} of "
-            "all) "
-            "still aren't trained on"
+            "all) still aren't trained on"
         ]
 
     return []

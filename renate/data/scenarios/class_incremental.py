@@ -48,8 +48,7 @@ class ClassIncremental(Scenario):
         if not num_classes:
             raise ConfigError(
                 "scenario=class_incremental cuts by class, and what is predicted here has none: "
-                "scenario=iid, "
-                "rotation or permutation"
+                "scenario=iid, rotation or permutation"
             )
 
         if self.groupings is not None:
@@ -57,8 +56,7 @@ class ClassIncremental(Scenario):
             if len(set(known)) != len(known) or any(not 0 <= c < num_classes for c in known):
                 raise ConfigError(
                     f"scenario.groupings={[list(g) for g in self.groupings]}: expected each class "
-                    "at most once, "
-                    f"from 0 to {num_classes - 1}"
+                    f"at most once, from 0 to {num_classes - 1}"
                 )
             return list(self.groupings[index])
 

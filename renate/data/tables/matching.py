@@ -108,8 +108,7 @@ def match_columns(
     if left and not surplus:
         raise DataError(
             f"{file}: column '{left[0]}' is none of {origin}'s inputs: take it out, or name the "
-            "inputs, "
-            f"data.inputs=[{','.join(list(wanted)[:10])}]"
+            f"inputs, data.inputs=[{','.join(list(wanted)[:10])}]"
         )
 
     for name, kind in wanted.items():

@@ -56,8 +56,7 @@ def _check_vectors(rows: list[list[float | None]], where: str) -> None:
         if len(values) != len(rows[0]) or not values:
             raise DataError(
                 f"{where}: row {row} (the first is 0) holds {len(values)} numbers, row 0 "
-                f"{len(rows[0])}: "
-                "expected lists of one length"
+                f"{len(rows[0])}: expected lists of one length"
             )
 
         if None in values:

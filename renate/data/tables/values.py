@@ -178,8 +178,7 @@ def _places_of(column: Any, name: str, places: Places) -> dict[str, Any]:
         file, row = places.of(int(odd[0]))
         raise DataError(
             f"{file}: column '{name}': row {row} holds {lengths[odd[0]]} values, the first "
-            f"{width}: "
-            "expected lists of one length"
+            f"{width}: expected lists of one length"
         )
 
     if not width:

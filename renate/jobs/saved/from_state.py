@@ -259,8 +259,7 @@ def check_tensors(
         if tensors[name].shape != tensor.shape:
             raise StateError(
                 f"{origin}: tensor '{name}' is {list(tensors[name].shape)}, this {kind}'s is "
-                f"{list(tensor.shape)}: "
-                f"use the {kind} that the state was made with"
+                f"{list(tensor.shape)}: use the {kind} that the state was made with"
             )
 
         if _sort_of(tensors[name]) != _sort_of(tensor):

@@ -73,8 +73,7 @@ def _check_targets(memory: Memory, problem: Problem) -> None:
     if targets is not None and not classes and tuple(targets.shape[1:]) != problem.target_shape:
         raise CorruptError(
             f"the memory holds targets of shape {list(targets.shape[1:])}, the state's are "
-            f"{list(problem.target_shape)}: "
-            "bring it back from a copy"
+            f"{list(problem.target_shape)}: bring it back from a copy"
         )
 
     if (

@@ -96,8 +96,7 @@ class Folder(Store):
                 reason = str(error).splitlines()[0].rpartition(": ")[2]
                 raise StateError(
                     f"{self.url}: can't make a hard link to {key} ({reason}); a state needs a file "
-                    "system "
-                    "with hard links: put it on another disk or into an object store"
+                    "system with hard links: put it on another disk or into an object store"
                 ) from error
 
             self.sync(key.split("/")[0])

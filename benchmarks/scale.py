@@ -1,10 +1,17 @@
-"""Cost against size, with the fitted exponent: `python benchmarks/scale.py`. CPU seconds at one
-thread, best of 3.
+"""Cost against size, with the fitted exponent: `python benchmarks/scale.py PART …`.
 
-An exponent of 1 is linear; where the fixed cost dominates it is smaller. The fit takes the upper
-half of the sizes.
+sizes    Data, memory, models and states of ordinary sizes; CPU seconds at one thread, best of 3.
+sweep    A sweep on a simulated clock, to 1,000 workers and 100,000 trials.
+state    A state of 10,000 versions and a million blobs.
+stream   A thousand updates, and streams of up to 300 chunks.
+memory   A memory of 10⁸ examples in 64 shards.
+data     10⁹ rows in 10,000 files.
+
+An exponent of 1 is linear; where the fixed cost dominates it is smaller. docs/scale.md says what
+the tables mean.
 """
 
+import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +20,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import scale_data
+import scale_memory
+import scale_state
+import scale_stream
+import scale_sweep
 import torch
 from machine import write
 
@@ -107,8 +119,8 @@ def row(name: str, sizes: Sequence[int], call: Callable[[int], Callable[[], obje
     return line
 
 
-def main() -> None:
-    torch.set_num_threads(1)
+def ordinary(largest: int | None = None) -> None:
+    """Ordinary sizes, whatever the largest may be."""
     table = ["| what | size: CPU s | exponent |", "| --- | --- | --- |"]
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)
@@ -161,6 +173,28 @@ def top(state: State) -> None:
     newest = state.newest()
     assert newest is not None
     publish_one(state, newest, (newest.version or 0) + 10_000)
+
+
+PARTS: dict[str, Callable[[int | None], None]] = {
+    "sizes": ordinary,
+    "sweep": scale_sweep.main,
+    "state": scale_state.main,
+    "stream": scale_stream.main,
+    "memory": scale_memory.main,
+    "data": scale_data.main,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("--largest", type=int, help="size, where there isn't the time for all")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    for part in asked.parts:
+        PARTS[part](asked.largest)
 
 
 if __name__ == "__main__":

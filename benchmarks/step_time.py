@@ -20,7 +20,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -58,6 +58,16 @@ ARGUMENTS: dict[str, dict[str, float]] = {
     "der": {"alpha": 0.3},
     "derpp": {"alpha": 0.3, "beta": 0.5},
     "cls_er": {"plastic_frequency": 1.0, "stable_frequency": 1.0},
+}
+# Those that are none of conf/model
+MODELS = {
+    "transformer": [
+        "model=torch_module",
+        "model._target_=rows_transformer.RowsTransformer",
+        "+model.input_shape=null",
+        "+model.num_classes=null",
+        "trust=[rows_transformer]",
+    ]
 }
 ALIKE = 1e-4  # what the order of sums makes of weights, relative to the largest of a tensor
 
@@ -144,12 +154,14 @@ class Setting:
     model: nn.Module
 
 
-def setting(name: str, updater: str, folder: Path, device: torch.device) -> Setting:
+def setting(
+    name: str, updater: str, folder: Path, device: torch.device, more: Sequence[str] = ()
+) -> Setting:
     case = CASES[name]
     launcher, composed_job = composed(
         [
+            *MODELS.get(case.model, [f"model={case.model}"]),
             *(
-                f"model={case.model}",
                 f"data.batch_size={case.batch}",
                 "data.val_size=0",
                 f"run_dir={folder}",
@@ -166,6 +178,7 @@ def setting(name: str, updater: str, folder: Path, device: torch.device) -> Sett
             ),
             *(f"updater.{key}={value}" for key, value in ARGUMENTS.get(updater, {}).items()),
             *([f"updater.replay_batch_size={case.batch}"] if updater in REPLAYS else []),
+            *more,
         ]
     )
     launcher.close()
@@ -182,14 +195,15 @@ def setting(name: str, updater: str, folder: Path, device: torch.device) -> Sett
     memory = Memory(job.build("memory"), job.config["memory"].get("max_ram"))
     memory.bind(seed=1, transform=transform(job, "memory", device))
     torch.manual_seed(0)
-    sizes = {"input_shape": case.shape} if case.model == "mlp" else {"in_channels": case.shape[0]}
-    node = (
-        {k: v for k, v in arguments_in(plain["model"]).items() if v is not None and k != "grow"}
-        | sizes
-        | {"num_classes": 10}
-    )
+    sizes: dict[str, Any] = {"input_shape": case.shape}
+    if case.model == "resnet18":
+        sizes = {"in_channels": case.shape[0]}
+
+    asked = arguments_in(plain["model"], plain["trust"])
+    node = {k: v for k, v in asked.items() if v is not None and k != "grow"}
+    node |= sizes | {"num_classes": 10}
     made = updater_of(job, memory, ten_classes(), columns)
-    model = build(node, "model").to(device)
+    model = build(node, "model", trust=plain["trust"]).to(device)
     second_update(made.to(device), model, columns)
 
     return Setting(job, case, updater, device, columns, memory, made, model)

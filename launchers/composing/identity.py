@@ -35,6 +35,8 @@ ELSEWHERE = ("backend", "tuner", "search_space", "logger", "run_dir", "resume", 
 SEEN = ("report", "terminal")  # what people get to see of it
 NO_IDENTITY = (*ELSEWHERE, *SEEN, "publish", "tags", "notes")  # and what a user says of a job
 PLACES = ("data.cache_dir", "data.data_path")  # folders that change no result
+# Of the data, what changes no result, and wasn't a key of every release
+WHERE_ROWS_LIE = "device"
 CONFIG_FILE = "config_file"
 # Sources of renate's own of which a config doesn't say all that they read
 TELL_LATER = ("renate.data.images.sources.table.ImageTable", "renate.data.hub.HubData")
@@ -120,6 +122,7 @@ def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str
         for key, value in plain.items()
         if key not in NO_IDENTITY and (value or key not in LATER)
     }
+    counting["data"] = {k: v for k, v in plain["data"].items() if k != WHERE_ROWS_LIE}
     # Of the rules those that change values change a result
     rules = dict(counting.pop(CONTRACT, None) or {})
     if fixes := sorted(check for check, action in rules.items() if action == FIX):

@@ -121,7 +121,8 @@ class TrialFolders:
                     path.unlink(missing_ok=True)
 
     def _drop(self, trial: Trial) -> None:
-        for folder in [self.folder / str(trial.id), *self.folder.glob(f"{trial.id}-seed*")]:
+        for k in range(int(self.request.tuner["seeds"])):
+            folder = self.folder / self._name(trial.id, k)
             drop_outcome(folder)
             for name in ("checkpoint*.pt", "best.pt", START):
                 for path in folder.glob(name):

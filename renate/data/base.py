@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 from renate.data.batch import Columns
 from renate.data.contract.document import Contract
 from renate.data.contract.inspector import Inspector
+from renate.data.devices.placement import AUTO, check_place
 from renate.data.fingerprint import is_patterns, open_file
 from renate.data.kept.encoders import Encoder as Encoder
 from renate.data.kept.encoders import KeptEncoder, take_up
@@ -92,9 +93,9 @@ class Source(ABC):
         batch_size: Examples of a training batch.
         val_size: Validation examples, held out of the training data: a fraction below 1, or a
             number.
-        limit: Use only so many training examples, drawn by the seed; null uses all. All are read:
-            see docs/limits.md.
+        limit: Use only so many training examples, drawn by the seed; null uses all. All are read.
         contract: A file of YAML that says what data may be like, in place of what the state keeps.
+        device: Where rows to train on lie, see `renate.data.devices.placement.resident`.
 
     Attributes:
         seen: `new`: no row of a file that the state has trained on is trained on again; `again`:
@@ -104,22 +105,21 @@ class Source(ABC):
         trained: Those files, where they aren't to be trained on; else None.
         encoder: What turns the inputs that `read` returns into tensors; None where they are tensors
             already. A subclass sets it, or has it as an argument.
-        known: The inputs that the state knows, for `read` to match its columns to; None at a first
-            update.
+        known: The inputs that the state knows, for `read` to match; None at a first update.
         first: Whether there is no state yet.
         ends: Gives the time of the newest example of each chunk of a table, where a scenario cuts
             by time; None gives none.
         marker: Gives further columns of a table, by which a scenario cuts; None gives none.
         given: Rows that `read` has given before, for training and validation alone; None reads.
         inspector: Holds what is read against the state's contract, or fits one.
-        show: Takes done, total and a text while reading takes long, in the thread that reads; None
-            tells nobody.
+        show: Takes done, total and a text while reading takes long; None tells nobody.
     """
 
     batch_size: int
     val_size: float
     limit: int | None
-    contract: str | None = None  # not given by configs of before
+    contract: str | None = None  # not given by configs of before, nor is the next
+    device: str = AUTO
     seen: str = field(default=AGAIN, init=False, repr=False, compare=False)
     max_ram: float | None = field(default=None, init=False, repr=False, compare=False)
     trained: Trained | None = field(default=None, init=False, repr=False, compare=False)
@@ -151,6 +151,7 @@ class Source(ABC):
             raise ConfigError(f"data.limit={self.limit}: expected 1 or more, or null")
         if self.max_ram is not None and self.max_ram < 1:
             raise ConfigError(f"data.max_ram={self.max_ram}: expected bytes, 1 or more, or null")
+        check_place(self.device)
         if self.seen not in SEEN:
             close = nearest(str(self.seen), SEEN)
             raise ConfigError(f"data.seen={self.seen}: expected {' or '.join(SEEN)}{close}")

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from renate.data.devices.copies import sent
 from renate.data.ragged import Number, Ragged
 from renate.errors import DataError
 
@@ -60,7 +61,7 @@ def mapping_of(columns: Mapping[str, Any], device: torch.device) -> InputMapping
             tensors[name + LENGTHS] = column.lengths.to(device, non_blocking=True)
             paddings[name] = column.padding
         else:
-            tensors[name] = column.to(device, non_blocking=True)
+            tensors[name] = sent(column, device)
 
     return InputMapping(tensors, paddings)
 

@@ -85,9 +85,8 @@ class Checkpoint:
 
         saved = self.saved
         self.saved = None
-        model = self.learner.model
         updater = self.learner.updater
-        model.load_state_dict(saved["model"])
+        self.learner.weights.load(saved["model"])
         updater.load_state_dict(saved["updater"])
         updater.memory.revert(saved["memory"])
         trainer.precision_plugin.load_state_dict(saved["precision"])
@@ -98,7 +97,7 @@ class Checkpoint:
             self._begin_as_clone(trainer, saved)
             return
 
-        trainer.optimizers[0].load_state_dict(saved["optimizer"])
+        self.learner.weights.load_optimizer(trainer.optimizers[0], saved["optimizer"])
         for config, state in zip(trainer.lr_scheduler_configs, saved["schedulers"], strict=True):
             config.scheduler.load_state_dict(state)
 
@@ -195,10 +194,10 @@ class Checkpoint:
             "steps": self.progress.steps_done(trainer),
             "position": self.batches.position,
             "order": self.batches.order,
-            "model": self.learner.model.state_dict(),
+            "model": self.learner.weights.state(),
             "updater": updater.state_dict(),
             "memory": updater.memory.snapshot(),
-            "optimizer": trainer.optimizers[0].state_dict(),
+            "optimizer": self.learner.weights.optimizer_state(trainer.optimizers[0]),
             "schedulers": [scheduler.state_dict() for scheduler in schedulers],
             "precision": trainer.precision_plugin.state_dict(),
             "callbacks": states_of(self._users_callbacks(trainer)),

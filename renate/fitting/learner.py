@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from renate.data.batch import Batch
 from renate.errors import JobError
 from renate.fitting.progress import Progress
+from renate.fitting.sharding.weights import Weights
 from renate.libraries.lightning import QuickHookName
 from renate.updaters.base import Updater
 
@@ -45,6 +46,9 @@ class Learner(QuickHookName, pl.LightningModule):
         optimizer: Makes the optimizer from parameters.
         schedule: How the learning rate changes; None keeps it.
         progress: Counts batches and losses.
+        weights: Those that are trained, where they are shared out among processes; None has them
+            whole.
+        graphs: Whether the model is launched as CUDA graphs, which are told of each step's begin.
     """
 
     def __init__(
@@ -54,13 +58,18 @@ class Learner(QuickHookName, pl.LightningModule):
         optimizer: Optimizers,
         schedule: Schedule | None,
         progress: Progress,
+        *,
+        weights: Weights | None = None,
+        graphs: bool = False,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.weights = weights or Weights(model)
+        self.model = self.weights.trained
         self.updater = updater
         self.make_optimizer = optimizer
         self.schedule = schedule
         self.progress = progress
+        self.graphs = graphs
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of all parameters that require gradients, the updater's own among
@@ -100,6 +109,9 @@ class Learner(QuickHookName, pl.LightningModule):
             JobError: The loss is NaN or infinite; on another device than the CPU only each
                 `CHECK_EVERY`th step looks.
         """
+        if self.graphs:  # what the last step's graphs gave out may be written over
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+
         loss = self.updater.loss(self.model, batch)
         value = loss.detach()
 

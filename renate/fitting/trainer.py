@@ -20,11 +20,13 @@ from renate.errors import ConfigError, nearest
 from renate.fitting.callback import FitCallback
 from renate.fitting.epoch_loop import EpochLoop
 from renate.fitting.progress import Progress
+from renate.fitting.sharding.strategy import FullySharded, is_sharded
 from renate.libraries.lightning import (
     look_for_factories_once,
     on_sigterm,
     without_vote_on_sigterm,
 )
+from renate.libraries.torch import lacking_to_compile
 from renate.ranks import Ranks
 
 Settings = Mapping[str, Any]
@@ -38,6 +40,7 @@ OURS = (
     "limit_train_batches",
     "threads",
     "compile",
+    "cuda_graphs",
     "profile",
     "mask_unused_classes",
 )
@@ -138,6 +141,8 @@ def _arguments(settings: Settings, progress: Progress, ranks: Ranks) -> dict[str
         default = "auto"
 
     given["strategy"] = given["strategy"] or default
+    if is_sharded(settings):
+        given["strategy"] = FullySharded()
 
     return given
 
@@ -195,6 +200,31 @@ def check_precision(settings: Settings) -> None:
     if precision == "16-mixed" and device_of(settings).type == "cpu":
         found = "trainer.precision=16-mixed needs a GPU, this fit is on the CPU"
         raise ConfigError(f"{found}: trainer.precision=bf16-mixed runs there")
+
+
+def check_compile(settings: Settings) -> None:
+    """Return if a model can be compiled here, where the settings ask for that.
+
+    Raises:
+        ConfigError: There is no device, or no compiler, for it.
+    """
+    device = device_of(settings).type
+    graphs = settings.get("cuda_graphs")
+    if graphs and device != "cuda":
+        raise ConfigError(
+            f"trainer.cuda_graphs=true needs an NVIDIA GPU, this fit is on the {device}: "
+            "trainer.cuda_graphs=false"
+        )
+
+    if graphs or settings["compile"]:
+        key = "compile"
+        if graphs:
+            key = "cuda_graphs"
+
+        lacks = lacking_to_compile(device)
+        if lacks is not None:
+            found = f"trainer.{key}=true needs {lacks}, which isn't here"
+            raise ConfigError(f"{found}: install it, or trainer.{key}=false")
 
 
 def device_of(settings: Settings) -> torch.device:

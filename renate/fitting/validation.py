@@ -68,6 +68,7 @@ class Validation:
 
         train_loss = progress.mean_loss(self.ranks)
         self.learner.check_loss(train_loss)
+        self.learner.weights.gather()
         metrics = {"train_loss": train_loss, **self.measure()}
         for callback in callbacks_of(trainer):
             if isinstance(callback, MeasuringCallback):
@@ -99,7 +100,7 @@ class Validation:
         best = {
             "update": self.learner.progress.update,
             "epoch": epoch,
-            "model": self.learner.model.state_dict(),
+            "model": self.learner.weights.whole.state_dict(),
             "updater": self.learner.updater.state_dict(),
         }
         with replacing(self.file) as temporary:
@@ -138,12 +139,14 @@ class Validation:
                 "nothing is published; objective.metric=null keeps the last epoch's weights",
             )
 
+        learner.weights.gather()
+        model = learner.weights.whole
         if self.ranks.first:
             if learner.progress.best is not None:
                 best = torch.load(self.file, weights_only=True, map_location="cpu")
-                learner.model.load_state_dict(best["model"])
+                model.load_state_dict(best["model"])
                 learner.updater.load_state_dict(best["updater"])
             self.file.unlink(missing_ok=True)
 
-        self.ranks.broadcast_module(learner.model)
+        self.ranks.broadcast_module(model)
         self.ranks.broadcast_module(learner.updater)

@@ -1,5 +1,6 @@
 """From a job's config to one fit: its batches, its Trainer, and what happens around the steps."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from renate.build import build, infer, locate
 from renate.data.batch import Batches, Columns, length
+from renate.data.devices.placement import AUTO, Bringer
 from renate.errors import DataError
 from renate.fitting.callback import FitCallback
 from renate.fitting.checkpoint import Checkpoint
@@ -18,6 +20,8 @@ from renate.fitting.learner import Learner, Schedule
 from renate.fitting.measure import Measure
 from renate.fitting.progress import Progress
 from renate.fitting.rank_sync import RankSync
+from renate.fitting.sharding.strategy import is_sharded
+from renate.fitting.sharding.weights import Shares, Weights
 from renate.fitting.trainer import lengths, limit_of, trainer_of
 from renate.fitting.validation import Objective, Validation
 from renate.generators import seed_everything
@@ -27,7 +31,7 @@ from renate.jobs.directory import START, Stopped
 from renate.jobs.records import ReportRow
 from renate.jobs.running.loggers import loggers_of
 from renate.libraries.lightning import without_conversion
-from renate.libraries.torch import compiled
+from renate.libraries.torch import as_written, compiled
 from renate.problems.base import Problem
 from renate.ranks import Ranks
 from renate.seeds import derive
@@ -82,6 +86,7 @@ def batches_of(
         batches = Batches(rows, size, stream, generator, share=(ranks.rank, ranks.size))
 
     batches.limit = limit_of(job.config["trainer"], len(batches))
+    batches.bring = Bringer(rows, job.config["data"].get("device", AUTO), device)
 
     return batches
 
@@ -115,12 +120,21 @@ def fit(
 
     monitored = _monitored(objective, val)
     schedule = _schedule_of(job, {"epoch": epochs, "step": steps}, monitored)
-    learner = Learner(model, updater, optimizer_of(job), schedule, progress)
+    graphs = bool(settings.get("cuda_graphs"))
+    weights = Weights(model)
+    if is_sharded(settings):
+        weights = Shares(model)
+
+    optimizer = optimizer_of(job)
+    learner = Learner(model, updater, optimizer, schedule, progress, weights=weights, graphs=graphs)
 
     def validate() -> dict[str, float]:
         if val is None:
             return {}
-        found = job.ranks.broadcast(lambda: measure(model, updater, val))
+        # Answers to several batches are kept together, which a graph would write over
+        with as_written(model) if graphs else nullcontext():
+            found = job.ranks.broadcast(lambda: measure(model, updater, val))
+
         return {f"val_{name}": value for name, value in found.items()}
 
     best = job.directory.path / "best.pt"
@@ -139,7 +153,7 @@ def fit(
         seed_everything(seed, settings)
 
     threads = threads_for(settings, model, batches)
-    with compiled(model, settings["compile"]):
+    with compiled(model, settings["compile"], graphs=graphs):
         return train(trainer, callback, batches, threads)
 
 

@@ -1,6 +1,8 @@
 """What is changed inside torch: when the compiler is loaded, and the default device."""
 
 import importlib.util
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -46,21 +48,56 @@ def forget_default_device() -> None:
 
 
 @contextmanager
-def compiled(model: Any, wanted: bool) -> Iterator[None]:
+def compiled(model: Any, wanted: bool, *, graphs: bool = False) -> Iterator[None]:
     """Within the block a module is compiled, if that is wanted; its class and its tensors' names
     stay.
 
     Torch has a way to compile a module in place, and none to go back.
+
+    Args:
+        model: The module.
+        wanted: Whether it is to be compiled.
+        graphs: Whether what it launches on a GPU is recorded and launched as one; compiles it too.
     """
-    if not wanted:
+    if not (wanted or graphs):
         yield
         return
 
-    model.compile()
+    if graphs:
+        model.compile(mode="reduce-overhead")
+    else:
+        model.compile()
+
     try:
         yield
     finally:
         model._compiled_call_impl = None
+
+
+@contextmanager
+def as_written(model: Any) -> Iterator[None]:
+    """Within the block a module runs as it is written, also where it is compiled."""
+    before = model._compiled_call_impl
+    model._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        model._compiled_call_impl = before
+
+
+def lacking_to_compile(device: str) -> str | None:
+    """What torch would need to compile for a type of device, and isn't there; None: nothing."""
+    if device == "cpu":
+        # What torch looks for by itself
+        default = "g++"
+        if sys.platform == "darwin":
+            default = "clang++"
+
+        compiler = os.environ.get("CXX", default)
+        return None if shutil.which(compiler) else f"a C++ compiler ({compiler})"
+    if device == "cuda":
+        return None if importlib.util.find_spec("triton") else "the package triton"
+    return None
 
 
 def _is_waiting() -> bool:

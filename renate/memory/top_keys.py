@@ -1,5 +1,7 @@
 """The largest keys of all that were ever offered, by slot."""
 
+from heapq import heappop, heappush
+
 import numpy as np
 
 from renate.errors import CorruptError
@@ -24,8 +26,10 @@ def check_keys(keys: Floats) -> None:
 class TopKeys:
     """The `capacity` largest of all keys offered; a batch costs O(batch), amortised, at any size.
 
-    A pool holds the smallest keys, sorted: all those up to `bound`. What an offer evicts is always
-    in there; when the pool runs dry, one partition of all keys fills it again.
+    The smallest keys, all those up to `bound`, are at hand: sorted in a pool, and what came since
+    it was filled in a heap, since to insert it into the pool would move all that is in there. What
+    an offer evicts is always among them; when both run dry, one partition of all keys fills the
+    pool again.
 
     Args:
         capacity: Most keys to keep.
@@ -50,6 +54,7 @@ class TopKeys:
     def _forget_pool(self) -> None:
         self.pool: Floats = np.empty(0)
         self.slots: Ints = np.empty(0, np.int64)
+        self.late: list[tuple[float, int]] = []  # a heap of (key, slot)
         self.bound = -np.inf
 
     def offer(self, keys: Floats) -> Plan:
@@ -76,9 +81,7 @@ class TopKeys:
         """Return the key that an offered one must exceed; -inf where there is room."""
         if self.size < self.capacity:
             return -np.inf
-        if not len(self.pool):
-            self._fill_pool(0)
-        return float(self.pool[0])
+        return self._smallest()
 
     def let_go(self, bound: float) -> Moves:
         """Drop all keys below a bound; the last slots move into the gaps.
@@ -86,17 +89,17 @@ class TopKeys:
         Returns:
             The slots that move, those they move to, int64 [k] both, and how many there are then.
         """
-        if not len(self.pool) and self.size:
-            self._fill_pool(0)
-
-        count = int(np.searchsorted(self.pool, bound))
-        if not count:
+        if not self.size or bound == -np.inf or self._smallest() >= bound:
             return np.empty(0, np.int64), np.empty(0, np.int64), self.size
 
-        gaps = np.sort(self.slots[:count])
-        self.pool = self.pool[count:]
-        self.slots = self.slots[count:]
-        if not len(self.pool):  # there may be more below the bound than the pool had
+        late = []
+        while self.late and self.late[0][0] < bound:
+            late.append(heappop(self.late)[1])
+
+        count = int(np.searchsorted(self.pool, bound))
+        gaps = np.sort(np.append(self.slots[:count], np.array(late, np.int64)))
+        self._leave(count)
+        if not self._at_hand:  # there may be more below the bound than was at hand
             gaps = np.flatnonzero(self.key[: self.size] < bound)
             self._forget_pool()
 
@@ -108,6 +111,9 @@ class TopKeys:
 
         moved = self.slots >= self.size
         self.slots[moved] = to[np.searchsorted(origin, self.slots[moved])]
+        if self.late and len(origin):
+            now = dict(zip(origin.tolist(), to.tolist(), strict=True))
+            self.late = [(key, now.get(slot, slot)) for key, slot in self.late]
 
         return origin, to, self.size
 
@@ -119,14 +125,12 @@ class TopKeys:
             self.key = grown
 
         self.key[self.size : end] = keys
+        slots: Ints = np.arange(self.size, end)
         self.size = end
-        self._forget_pool()
+        self._note(keys, slots)
 
     def _replace(self, keys: Floats) -> Plan:
-        if not len(self.pool):
-            self._fill_pool(0)
-
-        rows = (keys > self.pool[0]).nonzero()[0]
+        rows = (keys > self._smallest()).nonzero()[0]
         if len(rows) == 1:
             return self._replace_one(keys, rows)
         if len(rows) > self.capacity:
@@ -136,73 +140,115 @@ class TopKeys:
         if not wanted:
             return rows, rows
 
-        if len(self.pool) < wanted:
+        if self._at_hand < wanted:
             self._fill_pool(wanted)
 
-        # Of the members and the candidates together, the `wanted` smallest leave; the members
-        # among them head the pool.
+        # Of the members and the candidates together, the `wanted` smallest leave.
         offered = keys[rows]
-        together = np.concatenate([self.pool[:wanted], offered])
+        together = np.concatenate([self._first(wanted), offered])
         leaving = np.argpartition(together, wanted - 1)[:wanted]
         entering = np.ones(wanted, bool)
         entering[leaving[leaving >= wanted] - wanted] = False
         rows = rows[entering]
         offered = offered[entering]
 
-        taken = self.slots[: len(rows)]
+        taken = self._evict(len(rows))
         self.key[taken] = offered
-        self._update_pool(len(rows), offered, taken)
+        self._note(offered, taken)
 
         return taken, rows
 
     def _replace_one(self, keys: Floats, rows: Ints) -> Plan:
         """What `_replace` does for a single candidate, which evicts the smallest key."""
-        key = keys[rows[0]]
-        taken = self.slots[:1].copy()
-        self.key[taken] = key
-
-        if key > self.bound:
-            self.pool = self.pool[1:]
-            self.slots = self.slots[1:]
-            return taken, rows
-
-        at = int(self.pool.searchsorted(key)) - 1
-        self.pool[:at] = self.pool[1 : at + 1]
-        self.slots[:at] = self.slots[1 : at + 1]
-        self.pool[at] = key
-        self.slots[at] = taken[0]
-
+        taken = self._evict(1)
+        offered = keys[rows]
+        self.key[taken] = offered
+        self._note(offered, taken)
         return taken, rows
 
-    def _update_pool(self, left: int, keys: Floats, slots: Ints) -> None:
-        """Let the first ones leave the pool, and those of new keys enter that are small enough."""
-        self.pool = self.pool[left:]
-        self.slots = self.slots[left:]
+    @property
+    def _at_hand(self) -> int:
+        """How many of the smallest keys are known."""
+        return len(self.pool) + len(self.late)
+
+    def _smallest(self) -> float:
+        """The smallest key that is kept."""
+        if not self._at_hand:
+            self._fill_pool(0)
+        if self._is_late_first():
+            return self.late[0][0]
+        return float(self.pool[0])
+
+    def _is_late_first(self) -> bool:
+        return bool(self.late) and (not len(self.pool) or self.late[0][0] < self.pool[0])
+
+    def _first(self, count: int) -> Floats:
+        """The smallest keys, as many as are asked for, in no order."""
+        heads = self.pool[:count]
+        edge = np.inf
+        if len(heads) == count:
+            edge = float(heads[-1])
+
+        late: list[tuple[float, int]] = []
+        while self.late and len(late) < count and self.late[0][0] < edge:
+            late.append(heappop(self.late))
+
+        if not late:
+            return heads
+
+        for entry in late:
+            heappush(self.late, entry)
+
+        both = np.concatenate([heads, [key for key, _ in late]])
+        return np.partition(both, count - 1)[:count]
+
+    def _evict(self, count: int) -> Ints:
+        """The slots of the smallest keys, in the order of the keys, which are forgotten."""
+        if not self.late or (len(self.pool) >= count and self.pool[count - 1] <= self.late[0][0]):
+            slots = self.slots[:count].copy()
+            self._leave(count)
+            return slots
+
+        found: list[int] = []
+        from_pool = 0
+        while len(found) < count:
+            in_pool = from_pool < len(self.pool)
+            if self.late and (not in_pool or self.late[0][0] < self.pool[from_pool]):
+                found.append(heappop(self.late)[1])
+            else:
+                found.append(int(self.slots[from_pool]))
+                from_pool += 1
+
+        self._leave(from_pool)
+
+        return np.array(found, np.int64)
+
+    def _leave(self, count: int) -> None:
+        """Forget the first ones of the pool."""
+        self.pool = self.pool[count:]
+        self.slots = self.slots[count:]
+
+    def _note(self, keys: Floats, slots: Ints) -> None:
+        """Know those of new keys that are among the smallest."""
         small = (keys <= self.bound).nonzero()[0]
         if not len(small):
             return
+        if len(self.late) + len(small) > max(POOL, self.size // 64):
+            self._forget_pool()
+            return
 
-        small = small[keys[small].argsort()]
-        new = self.pool.searchsorted(keys[small]) + np.arange(len(small))
-        old = np.ones(len(self.pool) + len(small), bool)
-        old[new] = False
-
-        pool = np.empty(len(old))
-        pool[old] = self.pool
-        pool[new] = keys[small]
-        at = np.empty(len(old), np.int64)
-        at[old] = self.slots
-        at[new] = slots[small]
-        self.pool = pool
-        self.slots = at
+        for key, slot in zip(keys[small].tolist(), slots[small].tolist(), strict=True):
+            heappush(self.late, (key, slot))
 
     def _fill_pool(self, least: int) -> None:
         members = self.key[: self.size]
         count = min(self.size, max(POOL, self.size // 64, 2 * least))
-        chosen: Ints = np.arange(self.size)
+        self.late = []
         self.bound = np.inf
         if count < self.size:
-            chosen = np.argpartition(members, count - 1)[:count]
+            chosen: Ints = np.argpartition(members, count - 1)[:count]
+        else:
+            chosen = np.arange(self.size)
 
         chosen = chosen[np.argsort(members[chosen])]
         self.pool = members[chosen]

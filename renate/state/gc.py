@@ -47,6 +47,7 @@ def gc(state: State, *, keep: int, grace: float) -> Removed:
     sweep(state, min(before, time.time() - KILLED))
     blobs = [entry for entry in state.store.list("blobs") if entry.modified < before]
     held = [*state.pinned().values(), *_in_use(state)]
+    kept = {number for number in held if isinstance(number, int)}
     ages = {entry.key: entry.modified for entry in state.store.list("versions")}
     numbers = state.numbers()
 
@@ -57,7 +58,7 @@ def gc(state: State, *, keep: int, grace: float) -> Removed:
     doomed = {
         number: there[number]
         for number in sorted(there)[:-keep]
-        if number not in held and ages.get(version_key(number), before) < before
+        if number not in kept and ages.get(version_key(number), before) < before
     }
     held += _bury(state, doomed)
 
@@ -122,7 +123,8 @@ def _buried(state: State, doomed: dict[int, Manifest]) -> list[int | Manifest]:
         state.store.replace(version_key(number), tombstone.encode())
 
     held = list(state.pinned().values())
-    for number in [number for number in doomed if number in held]:
+    kept = {number for number in held if isinstance(number, int)}
+    for number in [number for number in doomed if number in kept]:
         state.store.replace(version_key(number), doomed.pop(number).encode())
 
     return held

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from renate.tuning.base import COMPLETED
-from renate.tuning.pareto import ranks
+from renate.tuning.pareto import front
 from renate.tuning.trial import Trial
 
 
@@ -48,7 +48,7 @@ class Objectives:
             if trial.status == COMPLETED and trial.twin is None and trial.value is not None
         ]
         points = [self.rank(trial)[:-1] for trial in done]
-        return [trial for trial, rank in zip(done, ranks(points), strict=True) if rank == 0]
+        return [trial for trial, ahead in zip(done, front(points), strict=True) if ahead]
 
 
 def _sign(mode: str) -> float:

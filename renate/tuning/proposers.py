@@ -2,12 +2,13 @@
 
 import math
 import random
+from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from itertools import islice
 
 from renate.errors import ConfigError
 from renate.tuning.base import COMPLETED, FAILED, Proposal, Proposer
-from renate.tuning.pareto import Point, ranks
+from renate.tuning.pareto import Point, Ranking
 from renate.tuning.space import Config, Space
 
 MANY = 100_000  # a finite space beyond this is sampled as if it had no end
@@ -100,7 +101,9 @@ class Evolution(Random):
         self.change = change
         self.configs: dict[int, Config] = {}
         self.values: dict[int, float] = {}  # trial -> the best it has reported
+        self.sorted: list[tuple[float, int]] = []  # the same as (value, trial), the best first
         self.further: dict[int, Point] = {}  # trial -> the other objectives', where there are any
+        self.ranking = Ranking()  # of the trials that have further objectives
 
     def ask(self, trial: int) -> Proposal | None:
         """Return the next proposal, and keep its configuration, which may be mutated later."""
@@ -119,7 +122,7 @@ class Evolution(Random):
         if self._order() is not None or len(self.values) < 2 or generator.random() >= self.share:
             return super().propose(trial)
 
-        parent = generator.choice(self._ranked()[: max(1, int(len(self.values) * self.best))])
+        parent = self._parent(generator)
 
         def mutate() -> Config:
             return self.space.near(
@@ -128,35 +131,52 @@ class Evolution(Random):
 
         return self._new(mutate, f"mutation of {parent}") or super().propose(trial)
 
-    def _ranked(self) -> list[int]:
-        """The trials that have reported, the best first."""
+    def _parent(self, generator: random.Random) -> int:
+        """One of the best trials that have reported."""
+        best = max(1, int(len(self.values) * self.best))
         if not self.further:
-            return sorted(self.values, key=lambda t: (self.values[t], t))
-
-        known = [t for t in self.values if t in self.further]
-        rank = dict(
-            zip(known, ranks([(self.values[t], *self.further[t]) for t in known]), strict=True)
-        )
-        return sorted(known, key=lambda t: (rank[t], t))
+            return self.sorted[generator.randrange(best)][1]
+        return generator.choice(self.ranking.best(best))
 
     def report_secondary(self, trial: int, values: Point) -> None:
         """Keep the further objectives' values."""
         self.further[trial] = values
+        if trial in self.values:
+            self._keep(trial, self.values[trial])
 
     def report(self, trial: int, step: int, value: float) -> bool:
         """Keep the best value of a trial, of several objectives the last one; stops none."""
         # Of several objectives only values of the same epoch are a point.
-        self.values[trial] = (
-            value if trial in self.further else min(value, self.values.get(trial, math.inf))
-        )
+        if trial not in self.further:
+            value = min(value, self.values.get(trial, math.inf))
+
+        self._keep(trial, value)
         return False
 
     def end(self, trial: int, status: str, value: float | None) -> None:
         """Forget the value of a failed trial, and take the final one of a completed trial."""
         if status == FAILED:
-            self.values.pop(trial, None)
+            self._forget(trial)
         elif value is not None and status == COMPLETED:
-            self.values[trial] = value
+            self._keep(trial, value)
+
+    def _keep(self, trial: int, value: float) -> None:
+        self._forget(trial)
+        self.values[trial] = value
+        if trial in self.further:
+            self.ranking.put(trial, (value, *self.further[trial]))
+        else:
+            insort(self.sorted, (value, trial))
+
+    def _forget(self, trial: int) -> None:
+        value = self.values.pop(trial, None)
+        if value is None:
+            return
+
+        self.ranking.drop(trial)
+        at = bisect_left(self.sorted, (value, trial))
+        if self.sorted[at : at + 1] == [(value, trial)]:
+            del self.sorted[at]
 
 
 class Grid(Proposer):

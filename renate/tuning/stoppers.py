@@ -1,11 +1,11 @@
 """Stoppers that need no engine."""
 
 import random
-import statistics
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 
 from renate.tuning.base import FAILED, Stopper
-from renate.tuning.pareto import Point, ranks
+from renate.tuning.pareto import Point, Ranking
 
 
 class Never(Stopper):
@@ -35,21 +35,38 @@ class Median(Stopper):
         self.grace = grace
         self.trials = trials
         self.reached: dict[int, dict[int, float]] = {}  # epoch -> trial -> best value
+        self.order: dict[int, list[float]] = {}  # epoch -> these values, sorted
 
     def report(self, trial: int, step: int, value: float) -> bool:
         """Keep a trial's best value at an epoch; True if it is worse than the median of the others
         there, at least `trials`, once its grace is over and before its last epoch.
         """
-        others = self.reached.setdefault(step, {})
-        worse = len(others) >= self.trials and value > statistics.median(others.values())
-        others[trial] = value
+        order = self.order.setdefault(step, [])
+        worse = len(order) >= self.trials and value > _middle(order)
+        self._forget(trial, step)
+        self.reached.setdefault(step, {})[trial] = value
+        insort(order, value)
         return self.grace_epochs(self.grace) <= step < self.steps and worse
 
     def end(self, trial: int, status: str) -> None:
         """Forget what a failed trial reported."""
         if status == FAILED:
-            for others in self.reached.values():
-                others.pop(trial, None)
+            for step in self.reached:
+                self._forget(trial, step)
+
+    def _forget(self, trial: int, step: int) -> None:
+        value = self.reached.get(step, {}).pop(trial, None)
+        if value is not None:
+            order = self.order[step]
+            del order[bisect_left(order, value)]
+
+
+def _middle(order: Sequence[float]) -> float:
+    """The median of sorted values; `statistics.median` would sort them at each report."""
+    half = len(order) // 2
+    if len(order) % 2:
+        return order[half]
+    return (order[half - 1] + order[half]) / 2
 
 
 class Halving(Stopper):
@@ -87,7 +104,7 @@ class Halving(Stopper):
         self.order: dict[int, list[float]] = {}  # epoch -> its values, sorted
         self.passed: dict[int, int] = {}  # trial -> the last rung that it was judged at
         self.further: dict[int, Point] = {}  # trial -> the other objectives, where there are any
-        self.points: dict[int, dict[int, Point]] = {}  # epoch -> trial -> all of them
+        self.points: dict[int, Ranking] = {}  # epoch -> all of them, by trial
 
     def report_secondary(self, trial: int, values: Point) -> None:
         """Keep the further objectives' values, for the report that follows."""
@@ -124,12 +141,9 @@ class Halving(Stopper):
         return bisect_left(order, value) < max(1, len(rung) // self.factor)
 
     def _is_ahead(self, trial: int, level: int, point: Point) -> bool:
-        rung = self.points.setdefault(level, {})
-        rung[trial] = point
-        ranked = dict(zip(rung, ranks(list(rung.values())), strict=True))
-        return sum(rank < ranked[trial] for rank in ranked.values()) < max(
-            1, len(rung) // self.factor
-        )
+        rung = self.points.setdefault(level, Ranking())
+        rung.put(trial, point)
+        return rung.ahead_of(trial) < max(1, len(rung) // self.factor)
 
     def _bracket(self, trial: int) -> int:
         weights = [self.factor**-b for b in range(self.brackets)]
@@ -141,7 +155,7 @@ class Halving(Stopper):
         """Take a failed trial out of every rung."""
         if status == FAILED:
             for points in self.points.values():
-                points.pop(trial, None)
+                points.drop(trial)
             for level, rung in self.rungs.items():
                 if trial in rung:
                     del self.order[level][bisect_left(self.order[level], rung.pop(trial))]

@@ -14,6 +14,7 @@ from renate.tuning.limits import Limits
 from renate.tuning.objectives import Objectives
 from renate.tuning.on_disk.events import Asked, Ended, EventLog, Reported
 from renate.tuning.trial import RUNNING, Backend, End, Report, Trial
+from renate.tuning.turns import Turns, turn_of
 
 REPEATS = 50  # known configurations in a row after which a proposer has nothing new
 
@@ -53,6 +54,7 @@ class Sweep:
         self.backend = backend
         self.ledger = Ledger(proposer, stopper, Objectives(mode, secondary))
         self.fixed = order == "fixed"
+        self.turns = Turns(self.ledger.running)
         self.limits = limits
         self.tell = lambda trial: None
         self.path = log
@@ -87,6 +89,7 @@ class Sweep:
             self._repeat()
             for trial in list(self.ledger.running.values()):
                 if trial.twin is None:
+                    self.turns.note(trial)
                     self.backend.start(trial)
 
             self._fill()
@@ -119,6 +122,7 @@ class Sweep:
             self.tell(trial)
             if trial.twin is None:
                 repeats = 0
+                self.turns.note(trial)
                 self.backend.start(trial)
             else:
                 repeats += 1
@@ -137,10 +141,7 @@ class Sweep:
                 return event
             return None
 
-        first = min(
-            (trial for trial in self.ledger.running.values() if trial.twin is None),
-            key=lambda trial: (trial.start + trial.taken + 1, trial.id),
-        )
+        first = self.turns.first()
         while not self.waiting.get(first.id):
             event = self.backend.next(self._time_left())
             if event is None:
@@ -149,7 +150,7 @@ class Sweep:
             if trial is not None and not (isinstance(event, Report) and event.step <= trial.step):
                 self.waiting.setdefault(event.trial, deque()).append(event)
 
-        self.ledger.now = first.start + first.taken + 1
+        self.ledger.now = turn_of(first)
 
         return self.waiting[first.id].popleft()
 
@@ -166,6 +167,7 @@ class Sweep:
                 return
 
             trial.taken += 1
+            self.turns.note(trial)
             values = (event.value, *event.secondary)
             if not all(map(math.isfinite, values)):
                 said = ", ".join(map(str, values))

@@ -8,7 +8,8 @@ from torch import nn
 
 from renate.data.base import Data
 from renate.data.batch import Batch
-from renate.fitting.trainer import check_precision, device_of
+from renate.fitting.sharding.strategy import check_strategy
+from renate.fitting.trainer import check_compile, check_precision, device_of
 from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
 from renate.jobs.building.beginning import begin, made_anew
@@ -56,6 +57,7 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
 
     settings = job.config["trainer"]
     check_precision(settings)
+    check_compile(settings)
     seed_everything(derive(job.config["seed"], "training", number), settings)
     device = device_of(settings)
 
@@ -75,6 +77,7 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
         load_memory(job, memory, model, updater, saved, data.problem)
         load_updater(job, updater, saved, model, data.problem.outputs)
 
+    check_strategy(settings, updater, job.ranks)
     note_classes(updater, chunk.train["targets"])
     check_weights(updater, memory, chunk.train, job.config["transform"].get("mix"))
     updater.test_transform = transform(job, "test", device)

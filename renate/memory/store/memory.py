@@ -215,8 +215,14 @@ class Memory:
     def rows_for(self, unbounded: int) -> int:
         """Return how many slots to make room for: all there may ever be, or as many where none
         says.
+
+        A shard's share of the capacity isn't known beforehand; it makes room as it grows.
         """
-        return unbounded if self.capacity is None else self.capacity
+        if self.capacity is None:
+            return unbounded
+        if self.ranks > 1:
+            return min(self.capacity, unbounded)
+        return self.capacity
 
     def save(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield (name, bytes) of every file; None for a file that is as load() found it."""

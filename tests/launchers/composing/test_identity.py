@@ -186,3 +186,8 @@ def test_an_older_version_can_be_the_start(workdir: Path) -> None:
     renate.run([*QUICK, "seed=1", "state.url=./s", "state.version=1", "state.next_url=./again"])
     files = [State(url).manifest().files["model.safetensors"].sha256 for url in ("./s", "./again")]
     assert files[0] == files[1], "version 2, made once more"
+
+
+def test_where_rows_lie_while_they_are_trained_on_does_not_count(workdir: Path) -> None:
+    assert recipe("data.device=device") == recipe("data.device=cpu") == recipe()
+    assert recipe("data.limit=100") != recipe()

@@ -1,0 +1,144 @@
+"""A thousand updates of one state, and streams of more and more chunks."""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from exponents import head, row, up_to
+from machine import write
+
+import renate
+
+WINDOW = 10  # updates that a figure is the median of
+AT = (10, 20, 40, 100, 300, 1000)
+CHUNKS = (10, 30, 100, 300)
+TINY = [
+    "data=files",
+    "data.target=y",
+    "updater=er",
+    "memory.capacity=100",
+    "model.hidden_sizes=[8]",
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "terminal=quiet",
+    "report=none",
+]
+
+
+def rows(number: int, count: int) -> pa.Table:
+    generator = np.random.default_rng(number)
+    inputs = generator.normal(size=(count, 4))
+    columns = {f"x{place}": inputs[:, place].astype(np.float32) for place in range(4)}
+    return pa.table(columns | {"y": (inputs.sum(1) > 0).astype(np.int64)})
+
+
+def tree_cpu(pid: int | None = None) -> float:
+    """CPU seconds of a process and its children that are alive."""
+    pid = pid or os.getpid()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    children = [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+    return own + sum(tree_cpu(child) for child in children)
+
+
+def held(state: Path) -> tuple[int, int]:
+    """Bytes of a state, and how many files it has."""
+    sizes = [file.stat().st_size for file in state.rglob("*") if file.is_file()]
+    return sum(sizes), len(sizes)
+
+
+def many_updates(folder: Path, counts: Sequence[int]) -> list[str]:
+    """Update one state again and again, with a new file each time."""
+    seconds: list[float] = []
+    sizes: dict[int, tuple[int, int]] = {}
+    os.chdir(folder)
+    pq.write_table(rows(0, 100), "test.parquet")
+    common = [*TINY, "data.test=test.parquet", "state.url=./state", f"run_dir={folder}/runs"]
+
+    for number in range(1, counts[-1] + 1):
+        file = f"week-{number:04d}.parquet"
+        pq.write_table(rows(number, 64), file)
+        before = tree_cpu()
+        first = ["state.first=true"] if number == 1 else []
+        renate.run([*common, *first, f"data.train={file}"])
+        seconds.append(tree_cpu() - before)
+        if number in counts or number == 1:
+            sizes[number] = held(folder / "state")
+            print(f"  update {number}: {seconds[-1]:.3f} s, state {sizes[number]}", flush=True)
+
+    windows = {at: median(seconds[max(0, at - WINDOW) : at]) for at in counts}
+    each = [(sizes[at][0] - sizes[1][0]) / (at - 1) for at in counts]
+    return [
+        *head("figure"),
+        row(f"CPU s of an update (median of {WINDOW})", counts, [windows[at] for at in counts]),
+        row("CPU s of all updates so far", counts, [sum(seconds[:at]) for at in counts]),
+        row("bytes of the state", counts, [float(sizes[at][0]) for at in counts]),
+        row("bytes that an update adds, on average so far", counts, each),
+        row("files of the state", counts, [float(sizes[at][1]) for at in counts]),
+    ]
+
+
+def streams(folder: Path, counts: Sequence[int]) -> list[str]:
+    """Streams of more and more chunks of equal size."""
+    os.chdir(folder)
+    costs = []
+    sizes = []
+    for chunks in counts:
+        pq.write_table(rows(1, 64 * chunks), "train.parquet")
+        pq.write_table(rows(2, 16 * chunks), "test.parquet")
+        before = tree_cpu()
+        began = time.perf_counter()
+        renate.run(
+            [
+                *TINY,
+                "job=stream",
+                "objective.metric=null",
+                "data.train=train.parquet",
+                "data.test=test.parquet",
+                "scenario=iid",
+                f"scenario.chunks={chunks}",
+                f"run_dir={folder}/stream-{chunks}",
+            ]
+        )
+        costs.append(tree_cpu() - before)
+        sizes.append(float(held(folder / f"stream-{chunks}")[0]))
+        print(
+            f"  {chunks} chunks: {costs[-1]:.1f} s of CPU, {time.perf_counter() - began:.1f} s",
+            flush=True,
+        )
+
+    return [
+        row("CPU s of a stream of n chunks", counts, costs),
+        row("bytes of its state", counts, sizes),
+    ]
+
+
+def main(largest: int | None = None) -> None:
+    """Measure so many updates at most."""
+    with tempfile.TemporaryDirectory(prefix="renate-scale-") as folder:
+        table = [*streams(Path(folder), up_to(CHUNKS, largest))]
+        (Path(folder) / "updates").mkdir()
+        table = [*many_updates(Path(folder) / "updates", up_to(AT, largest)), *table]
+
+    write(
+        "scale_stream",
+        "Updates against their number",
+        "64 new rows of four numbers an update, an MLP of 8 units, a memory of 100, a test set of "
+        "100 rows; CPU seconds of the command and its worker.",
+        table,
+        script="scale",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How examples come to the device that trains: they lie there, or travel while it computes."""

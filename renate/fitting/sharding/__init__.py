@@ -1,0 +1,1 @@
+"""Weights that several processes share out among them: `trainer.strategy=fsdp`."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.items.served import is_served, read_ahead
-from renate.data.model_inputs import ModelInputs, mapping_of, names_of
+from renate.data.model_inputs import TASK, ModelInputs, beside_task, mapping_of, names_of
 from renate.errors import DataError
 
 # One tensor of shape [N, ...], `Ragged` or `Served` per name, on the CPU, all of equal N:
@@ -115,10 +115,7 @@ class BatchTransform:
 
         if self.dtype is not None:
             inputs = self._cast(inputs)
-            targets = self._cast(targets)
-            fields = {k: self._cast(v) for k, v in fields.items()}
-
-        return Batch(raw, inputs, targets, fields)
+        return self._made(raw, inputs, targets, fields)
 
     def _of_mapping(self, raw: Columns) -> Batch:
         """The same where the inputs are several tensors: each module is given the mapping."""
@@ -132,9 +129,15 @@ class BatchTransform:
         if self.mix is not None:
             inputs, targets = self._mixed(inputs, targets, fields)
 
+        return self._made(raw, inputs, targets, fields)
+
+    def _made(self, raw: Columns, inputs: ModelInputs, targets: Tensor, fields: Columns) -> Batch:
         if self.dtype is not None:
             targets = self._cast(targets)
             fields = {k: self._cast(v) for k, v in fields.items()}
+
+        if TASK in fields:
+            inputs = beside_task(inputs, fields.pop(TASK))
 
         return Batch(raw, inputs, targets, fields)
 
@@ -273,12 +276,9 @@ class Batches:
         self._skip = 0
         if self.generator is None:
             self.order = None
-        else:
-            self.order = self.generator.get_state()
-
-        if self.generator is None:
             order = torch.arange(n)
         else:
+            self.order = self.generator.get_state()
             order = torch.randperm(n, generator=self.generator)
 
         parts = self._cut(order)[: len(self)]

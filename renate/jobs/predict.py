@@ -26,7 +26,7 @@ from renate.jobs.builders import dtype_of
 from renate.jobs.context import Config, Job
 from renate.jobs.predicting.aligned import Aligned
 from renate.jobs.predicting.answer_table import AnswerTable, check_outputs
-from renate.jobs.predicting.heads import beside_ids, task_ids
+from renate.jobs.predicting.heads import beside_ids, check_named, task_ids
 from renate.jobs.predicting.held import HeldAgainst
 from renate.jobs.predicting.output import STDOUT, check_output, writing
 from renate.jobs.predicting.predictor import Predictor
@@ -131,6 +131,7 @@ class Prediction:
         self.dialect = Dialect.of(data.get("csv"))
         self.threads = Threads.of(trainer)
 
+        check_named(data, predictor.heads)
         self.predictor = predictor.to(device_of(trainer))
         if (dtype := dtype_of(trainer)) is not None:
             self.predictor.to(dtype)
@@ -232,7 +233,7 @@ class Prediction:
             stored = self.predictor.feed.stored(self.held.look(raw, chunk))
             assert rows_in(stored, chunk.file) == chunk.table.num_rows
             if self.predictor.heads:
-                ids = task_ids(self.job.config["data"], chunk)
+                ids = task_ids(str(self.job.config["data"]["task_id"]), chunk)
                 stored = beside_ids(stored, ids, self.predictor.heads)
             yield self._kept(chunk), stored
 

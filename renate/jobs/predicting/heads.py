@@ -62,28 +62,30 @@ def ids_for(task_id: Any, rows: int, heads: int) -> Tensor:
     return ids
 
 
-def task_ids(data: Mapping[str, Any], chunk: RawChunk) -> Any:
-    """Return whose head counts for the rows of a file, int64 [n].
-
-    Args:
-        data: The group `data` of the config.
-        chunk: The rows.
+def check_named(data: Mapping[str, Any], heads: int) -> None:
+    """Return if `data.task_id` names a column where the version has several heads, of the group
+    `data` of the config.
 
     Raises:
-        ConfigError: `data.task_id` names no column.
-        DataError: There is no such column, or it has no whole numbers.
+        ConfigError: It doesn't.
     """
-    name = data.get(TASK)
-    if name is None:
+    if heads and data.get(TASK) is None:
         raise ConfigError(
             "data.task_id=null: the version's model has a head for each task: name the column that "
             "says which is a row's"
         )
 
+
+def task_ids(name: str, chunk: RawChunk) -> Any:
+    """Return whose head counts for the rows of a file, int64 [n], by the column of that name.
+
+    Raises:
+        DataError: There is no such column, or it has no whole numbers.
+    """
     names = chunk.table.column_names
     if name not in names:
         raise DataError(
-            f"{chunk.file}: no column '{name}', which data.task_id names{nearest(str(name), names)}"
+            f"{chunk.file}: no column '{name}', which data.task_id names{nearest(name, names)}"
         )
 
     column = chunk.table.column(name)

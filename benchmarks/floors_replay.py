@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from floors import SCALE, Floor, LoRA
 from torch import Tensor, nn
 
+RIDGE = 1e-6  # of GEM's quadratic programme, without which training tells the two apart
+
 
 class WeightedER(Floor):
     def loss(self, raw: Tensor, targets: Tensor) -> Tensor:
@@ -94,8 +96,8 @@ class GEM(Floor):
         gradient = torch.cat([each.flatten() for each in gradients])
         against = gradient @ reference
         if against < 0:
-            weight = (-against / (reference @ reference)).clamp(min=self.made.margin)
-            gradient += weight * reference
+            squared = float(reference @ reference) * (1 + RIDGE)
+            gradient += max(-float(against) / squared, self.made.margin) * reference
             parts = gradient.split([each.numel() for each in self.trained])
             for each, part in zip(gradients, parts, strict=True):
                 each.copy_(part.view_as(each))

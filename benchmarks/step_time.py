@@ -65,6 +65,8 @@ FLOORS: dict[str, type[Floor]] = OF_STEPS | OF_REPLAY
 ARGUMENTS: dict[str, dict[str, float]] = {
     "der": {"alpha": 0.3},
     "derpp": {"alpha": 0.3, "beta": 0.5},
+    # With a margin a step is no continuous function of the gradients, and rounding decides
+    "gem": {"margin": 0.0},
     "cls_er": {"plastic_frequency": 1.0, "stable_frequency": 1.0},
 }
 ALIKE = 1e-4  # what the order of sums makes of weights, relative to the largest of a tensor

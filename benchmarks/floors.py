@@ -135,7 +135,7 @@ class CLSER(Floor):
 
 
 class Holding(Floor):
-    """EWC: the weights are held where they were, each by its importance."""
+    """EWC and MAS: the weights are held where they were, each by its importance."""
 
     def __init__(self, model: nn.Module, buffer: Any, size: int, made: Any) -> None:
         super().__init__(model, buffer, size, made)
@@ -233,6 +233,7 @@ FLOORS: dict[str, type[Floor]] = {
     "derpp": DERpp,
     "cls_er": CLSER,
     "ewc": Holding,
+    "mas": Holding,
     "si": SI,
     "lwf": LwF,
     "agem": AGEM,

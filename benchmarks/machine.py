@@ -8,16 +8,18 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 
 
-def write(name: str, title: str, text: str, table: list[str], script: str = "") -> None:
+def write(
+    name: str, title: str, text: str, table: list[str], script: str = "", options: str = ""
+) -> None:
     """Print a table and keep it in benchmarks/results/<name>.md; `script` where its name is
-    another.
+    another, and the options that it had.
     """
     system = f"{os.cpu_count()} cores, {platform.system()}"
     machine = f"Python {platform.python_version()}, torch {version('torch')}, {system}."
     lines = [
         f"# {title}",
         "",
-        f"`python benchmarks/{script or name}.py`: {text}",
+        f"`python benchmarks/{script or name}.py{options}`: {text}",
         "",
         machine,
         "",

@@ -6,6 +6,9 @@ benchmarks/results/reproduction.md: what papers report (benchmarks/published.yam
 here, and the 95 % interval of the difference (Welch). Each run's figures are kept in
 reproduction.jsonl beside it, under a digest of the composed config: a second call runs only what is
 missing, or what a change of the config has made another experiment. `--table` runs nothing.
+
+`--suite pretrained` does the same for benchmarks/pretrained/, into pretrained.md: real pretrained
+networks on subsets of real data, of which nothing is published.
 """
 
 import argparse
@@ -23,13 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from machine import RESULTS, write
+from machine import write
 from scipy.stats import t as student
+from suites import ROOT, SUITES, Reproduced, Suite
 
-from renate.launchers.composing.conf import CONF
-
-ROOT = Path(__file__).parents[1]
-RUNS = RESULTS / "reproduction.jsonl"
 OF_METRIC = {"class_il": "average_accuracy", "task_il": "task_accuracy"}
 TITLES = {"class_il": "class-IL", "task_il": "task-IL"}
 SOURCES = {
@@ -66,24 +66,28 @@ class Sample:
         return f"{self.mean:.2f} ± {self.sd:.2f}"
 
 
-def environment() -> dict[str, str]:
-    data = os.environ.get("RENATE_DATA", str(ROOT.parent / "shared" / "data"))
-    return os.environ | {"RENATE_DATA": data, "OMP_NUM_THREADS": "1"}
+@dataclass(frozen=True)
+class Command:
+    """Runs experiments of a suite as a user would."""
+
+    suite: Suite
+    environment: dict[str, str]
+
+    def __call__(self, experiment: str, *more: str, cwd: str) -> subprocess.CompletedProcess[str]:
+        words = [f"experiment={self.suite.folder}/{experiment}", *more]
+        return subprocess.run(
+            [sys.executable, "-m", "renate", *words],
+            cwd=self.suite.home or cwd,
+            capture_output=True,
+            text=True,
+            env=os.environ | self.environment,
+        )
 
 
-def command(experiment: str, *more: str) -> list[str]:
-    return [sys.executable, "-m", "renate", f"experiment=reproduce/{experiment}", *more]
-
-
-def digest(experiment: str) -> str:
+def digest(command: Command, experiment: str) -> str:
     """Return what tells two configs of an experiment apart."""
-    done = subprocess.run(
-        command(experiment, "--cfg", "job"),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        check=True,
-    )
+    done = command(experiment, "--cfg", "job", cwd=".")
+    done.check_returncode()
     lines = done.stdout.splitlines(keepends=True)
     # What is seen of a run came later, and changes no figure
     told = "".join(line for line in lines if not line.startswith(("report:", "terminal:")))
@@ -96,16 +100,11 @@ def commit() -> str:
     return subprocess.run(found, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def run(experiment: str, seed: int, config: str, at: str) -> Run | None:
+def run(command: Command, experiment: str, seed: int, config: str, at: str) -> Run | None:
     """Run one seed; say so and return None where it failed."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            command(experiment, f"seed={seed}", f"run_dir={folder}", "resume=false", "report=none"),
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            env=environment(),
-        )
+        more = [f"seed={seed}", f"run_dir={folder}", "resume=false", "report=none"]
+        done = command(experiment, *more, cwd=folder)
         if done.returncode:
             last = (done.stderr.strip() or "no reason given").splitlines()[-1]
             print(f"{experiment} seed {seed} failed: {last}", flush=True)
@@ -128,24 +127,25 @@ def run(experiment: str, seed: int, config: str, at: str) -> Run | None:
     return found
 
 
-def kept() -> list[Run]:
-    if not RUNS.exists():
+def kept(suite: Suite) -> list[Run]:
+    if not suite.runs.exists():
         return []
-    return [Run(**json.loads(line)) for line in RUNS.read_text().splitlines()]
+    return [Run(**json.loads(line)) for line in suite.runs.read_text().splitlines()]
 
 
-def keep(runs: Sequence[Run]) -> None:
+def keep(suite: Suite, runs: Sequence[Run]) -> None:
     ordered = sorted(runs, key=lambda run: (run.experiment, run.seed))
-    part = RUNS.with_suffix(".part")
+    part = suite.runs.with_suffix(".part")
     part.write_text("".join(json.dumps(asdict(run)) + "\n" for run in ordered))
-    part.replace(RUNS)
+    part.replace(suite.runs)
 
 
-def run_missing(experiments: Sequence[str], seeds: int, jobs: int) -> None:
+def run_missing(command: Command, experiments: Sequence[str], seeds: int, jobs: int) -> None:
     at = commit()
-    configs = {experiment: digest(experiment) for experiment in experiments}
+    suite = command.suite
+    configs = {experiment: digest(command, experiment) for experiment in experiments}
     # What another config of the same name came to is no run of this experiment
-    runs = [r for r in kept() if configs.get(r.experiment, r.config) == r.config]
+    runs = [r for r in kept(suite) if configs.get(r.experiment, r.config) == r.config]
     have = {(run.experiment, run.seed) for run in runs}
     missing = [
         (experiment, seed)
@@ -156,13 +156,13 @@ def run_missing(experiments: Sequence[str], seeds: int, jobs: int) -> None:
 
     def run_one(missed: tuple[str, int]) -> Run | None:
         experiment, seed = missed
-        return run(experiment, seed, configs[experiment], at)
+        return run(command, experiment, seed, configs[experiment], at)
 
     with ThreadPoolExecutor(jobs) as pool:
         for found in pool.map(run_one, missing):
             if found is not None:
                 runs.append(found)
-                keep(runs)
+                keep(suite, runs)
 
 
 def sample(values: Sequence[float]) -> Sample:
@@ -242,29 +242,31 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2, help="how many run at a time")
     parser.add_argument("--table", action="store_true", help="of the runs that there are")
+    parser.add_argument("--suite", choices=SUITES, default=Reproduced.folder)
     asked = parser.parse_args()
 
-    names = sorted(file.stem for file in (CONF / "experiment" / "reproduce").glob("*.yaml"))
+    suite = SUITES[asked.suite]()
+    names = suite.experiments()
     chosen = [n for n in names if not asked.words or n.startswith(tuple(asked.words))]
     if not chosen:
         sys.exit(f"{' '.join(asked.words)}: no such experiment; there are {', '.join(names)}")
     if not asked.table:
-        run_missing(chosen, asked.seeds, asked.jobs)
+        with tempfile.TemporaryDirectory() as folder, suite.environment(Path(folder)) as own:
+            run_missing(Command(suite, own), chosen, asked.seeds, asked.jobs)
 
     known = yaml.safe_load((ROOT / "benchmarks" / "published.yaml").read_text())
     table = [
         "| experiment | accuracy | here, % | n | published, % | difference, 95 % | verdict "
         "| s a run | commit |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        *rows(kept(), known),
+        *rows(kept(suite), known),
         "",
-        "Each run is `renate experiment=reproduce/<experiment> seed=<seed>` with one thread; mean "
-        "± sd (ddof = 1) over n seeds of accuracy after the last update, mean over its chunks. "
-        "agrees: within two combined standard deviations of what was published. *: the published "
-        "figure was written down from memory and not looked up.",
+        f"Each run is `renate experiment={suite.folder}/<experiment> seed=<seed>` with one thread; "
+        "mean ± sd (ddof = 1) over n seeds of accuracy after the last update, mean over its "
+        "chunks. agrees: within two combined standard deviations of what was published. *: the "
+        "published figure was written down from memory and not looked up.",
     ]
-    text = "published numbers, run again."
-    write("reproduction", "Published numbers, run again", text, table, script="reproduce")
+    write(suite.table, suite.title, suite.text, table, script="reproduce", options=suite.options)
 
 
 if __name__ == "__main__":

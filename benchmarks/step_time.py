@@ -28,7 +28,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from floors import FLOORS
+from floors import FLOORS as OF_STEPS
+from floors import Floor
+from floors_replay import FLOORS as OF_REPLAY
 from machine import RESULTS
 from omegaconf import OmegaConf
 from torch import Tensor, nn
@@ -52,11 +54,19 @@ from renate.updaters.base import Updater
 CAPACITY = 500
 LR = 0.05
 # Whose steps have a batch of past examples, as large as that of new ones
-REPLAYS = ("er", "er_ace", "der", "derpp", "cls_er", "agem")
+REPLAYS = (
+    *("er", "er_ace", "der", "derpp", "cls_er", "agem"),
+    *("weighted_er", "weighted_derpp", "offline_er", "fdr"),
+)
+# Whose memory is filled after an update, and so has something from the beginning of the next
+FILLED = ("agem", "gem", "offline_er", "fdr")
+FLOORS: dict[str, type[Floor]] = OF_STEPS | OF_REPLAY
 # What copies skip by chance would be a second thing to record
 ARGUMENTS: dict[str, dict[str, float]] = {
     "der": {"alpha": 0.3},
     "derpp": {"alpha": 0.3, "beta": 0.5},
+    # With a margin a step is no continuous function of the gradients, and rounding decides
+    "gem": {"margin": 0.0},
     "cls_er": {"plastic_frequency": 1.0, "stable_frequency": 1.0},
 }
 # Those that are none of conf/model
@@ -169,9 +179,9 @@ def setting(
             *(
                 "trainer.max_epochs=1",
                 f"optimizer.lr={LR}",
-                f"memory.capacity={CAPACITY}",
                 "objective.metric=null",
             ),
+            *([f"memory.capacity={CAPACITY}"] if updater != "joint" else []),
             *(
                 f"updater={updater}",
                 f"trainer.accelerator={device.type}",
@@ -192,6 +202,9 @@ def setting(
         "inputs": torch.randint(256, (rows, *case.shape), generator=generator, dtype=torch.uint8),
         "targets": torch.randint(10, (rows,), generator=generator),
     }
+    if updater == "icarl":  # its teacher answers for classes that the new data haven't
+        columns["targets"] = 5 + columns["targets"] % 5
+
     memory = Memory(job.build("memory"), job.config["memory"].get("max_ram"))
     memory.bind(seed=1, transform=transform(job, "memory", device))
     torch.manual_seed(0)
@@ -204,18 +217,23 @@ def setting(
     node |= sizes | {"num_classes": 10}
     made = updater_of(job, memory, ten_classes(), columns)
     model = build(node, "model", trust=plain["trust"]).to(device)
-    second_update(made.to(device), model, columns)
+    second_update(updater, made.to(device), model, columns)
 
     return Setting(job, case, updater, device, columns, memory, made, model)
 
 
-def second_update(made: Updater, model: nn.Module, columns: Columns) -> None:
+def second_update(name: str, made: Updater, model: nn.Module, columns: Columns) -> None:
     """Let an updater begin as where there was an update before: a teacher, past examples."""
     made.setup(model)
-    if hasattr(made, "seen"):
+    if hasattr(made, "seen") and made.seen.ndim:
         made.seen[:5] = True
-    if isinstance(made.memory, Memory) and type(made).__name__ == "AGEM":
-        made.memory.add_columns({name: column[:CAPACITY] for name, column in columns.items()})
+    if name in FILLED:
+        past = {name: column[:CAPACITY] for name, column in columns.items()}
+        if name == "gem":
+            past["update"] = torch.zeros(CAPACITY, dtype=torch.int64)
+        if name == "fdr":
+            past["logits"] = torch.randn(CAPACITY, 10)
+        made.memory.add_columns(past)
 
     torch.manual_seed(1)
     made.start(model, columns)
@@ -371,6 +389,28 @@ def row(name: str, updater: str, folder: Path, repeats: int, device: torch.devic
     )
 
 
+def finish_row(name: str, updater: str, folder: Path, device: torch.device) -> str:
+    """What an updater does once, at the end of an update, beside an epoch of steps."""
+    at = setting(name, updater, folder, device)
+    at.made.test_transform = transform(at.job, "test", device)
+    epoch = seconds(lambda: ours(at), device)
+    at.model.to(device)
+    at.made.to(device)
+    finish = seconds(lambda: at.made.finish(at.model, at.columns), device)
+    rows = len(at.columns["targets"])
+    return f"| {name} | {updater} | {rows:,} | {epoch:.2f} | {finish:.2f} | {finish / epoch:.2f} |"
+
+
+def seconds(run: Callable[[], None], device: torch.device) -> float:
+    """CPU time, or of a GPU wall time."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    began = clock()
+    run()
+    if device.type != "cpu":
+        torch.cuda.synchronize()
+    return clock() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -379,11 +419,18 @@ def main() -> None:
     parser.add_argument(
         "--only", default=DEFAULT, help=f"separated by semicolons, of {'; '.join(CASES)}"
     )
-    parser.add_argument("--updaters", default="er,derpp", help=f"of {','.join(FLOORS)}")
+    parser.add_argument("--updaters", default="er,derpp", help=f"all, or of {','.join(FLOORS)}")
+    parser.add_argument(
+        "--finish", default="", help="whose end of an update is timed: ewc,mas,icarl"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=RESULTS / "step_time.md")
     asked = parser.parse_args()
     device = torch.device(asked.device)
+    updaters = list(FLOORS) if asked.updaters == "all" else asked.updaters.split(",")
+    if odd := [each for each in updaters if each not in FLOORS]:
+        parser.error(f"--updaters {odd[0]}: there is no floor; there are {', '.join(FLOORS)}")
+
     torch.set_num_threads(1)
     torch.backends.cudnn.deterministic = True  # else no two runs end in the same weights
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -407,8 +454,22 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.only.split(";"):
-            for updater in asked.updaters.split(","):
+            for updater in updaters:
                 lines.append(row(name.strip(), updater, Path(folder), asked.repeats, device))
+                print(lines[-1], flush=True)
+
+        if asked.finish:
+            lines += [
+                "",
+                "What comes once, at the end of an update (EWC's Fisher, MAS's importance, iCaRL's "
+                "herding), beside an epoch:",
+                "",
+                "| model, batch | updater | examples | epoch, s | end, s | share of an epoch |",
+                "| --- | --- | --- | --- | --- | --- |",
+            ]
+        for name in asked.only.split(";"):
+            for updater in filter(None, asked.finish.split(",")):
+                lines.append(finish_row(name.strip(), updater, Path(folder), device))
                 print(lines[-1], flush=True)
 
     asked.out.write_text("\n".join(lines) + "\n")

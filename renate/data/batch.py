@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from renate.data.devices.copies import sent
 from renate.data.devices.placement import HOST, Bringer
 from renate.data.items.served import is_served, read_ahead
-from renate.data.model_inputs import ModelInputs, mapping_of, names_of
+from renate.data.model_inputs import TASK, ModelInputs, beside_task, mapping_of, names_of
 from renate.errors import DataError
 
 # One tensor of shape [N, ...], `Ragged` or `Served` per name, on the CPU, all of equal N:
@@ -36,8 +36,7 @@ class Batch:
 
     Attributes:
         raw: The rows as they are stored, on the CPU, before any transform.
-        inputs: Transformed inputs on the training device: [B, ...], or a mapping of such, see
-            `renate/data/model_inputs.py`.
+        inputs: Transformed inputs on the training device: [B, ...], or a mapping of such.
         targets: Transformed targets, int64 [B], on the training device.
         fields: Further values of each example, [B, ...], on the training device; what a memory
             keeps besides the examples, readable as attributes too (`batch.logits`).
@@ -66,8 +65,7 @@ class Batch:
 
 
 class BatchTransform:
-    """Turns raw columns into a `Batch`: moves a whole batch to the device, then transforms it
-    there.
+    """Turns raw columns into a `Batch`: moves them to the device, then transforms them there.
 
     Args:
         inputs: Modules applied to the inputs, in order; to a mapping as a whole.
@@ -77,8 +75,7 @@ class BatchTransform:
 
     Attributes:
         mix: Takes transformed inputs and targets together, and returns both; None leaves them.
-        casts_targets: Whether `dtype` is that of targets too; answers are measured against them as
-            they are.
+        casts_targets: Whether targets are cast, too; what measures takes them as they are.
     """
 
     mix: nn.Module | None = None
@@ -119,10 +116,8 @@ class BatchTransform:
 
         if self.dtype is not None:
             inputs = self._cast(inputs)
-            targets = self._cast(targets) if self.casts_targets else targets
-            fields = {k: self._cast(v) for k, v in fields.items()}
 
-        return Batch(raw, inputs, targets, fields)
+        return self._made(raw, inputs, targets, fields)
 
     def _of_mapping(self, raw: Columns, moved: Columns) -> Batch:
         """The same where the inputs are several tensors: each module is given the mapping."""
@@ -136,9 +131,15 @@ class BatchTransform:
         if self.mix is not None:
             inputs, targets = self._mixed(inputs, targets, fields)
 
+        return self._made(raw, inputs, targets, fields)
+
+    def _made(self, raw: Columns, inputs: ModelInputs, targets: Tensor, fields: Columns) -> Batch:
         if self.dtype is not None:
             targets = self._cast(targets) if self.casts_targets else targets
             fields = {k: self._cast(v) for k, v in fields.items()}
+
+        if TASK in fields:
+            inputs = beside_task(inputs, fields.pop(TASK))
 
         return Batch(raw, inputs, targets, fields)
 
@@ -177,15 +178,12 @@ class Batches:
 
     Args:
         columns: What to iterate over.
-        batch_size: Rows of a batch; the last one of an epoch may be smaller, or have one row more:
-            a single row, of which batch normalisation can't take a variance, joins the batch
-            before.
+        batch_size: Rows of a batch; the last of an epoch may be smaller, or have one row more: a
+            single one, of which batch normalisation can't take a variance, joins the batch before.
         transform: Makes the batches.
         generator: Shuffles the rows anew at each epoch; null keeps their order.
-        share: (rank, ranks): each of several processes takes every `ranks`th row of the epoch's
-            order.
-        steps: Batches of an epoch, where it isn't the rows that decide; they then are of about
-            equal size.
+        share: (rank, ranks): each process takes every `ranks`th row of the epoch's order.
+        steps: Batches of an epoch, of about equal size, where it isn't the rows that decide.
 
     Attributes:
         limit: At most so many batches of each epoch are yielded.
@@ -236,9 +234,7 @@ class Batches:
         return 1 < self.batch_size < rows and rows % self.batch_size == 1
 
     def resume(self, position: int, order: Tensor | None) -> None:
-        """Let the next epoch be the one that had yielded `position` batches when its `order` was
-        as given.
-        """
+        """Let the next epoch be the one that had yielded `position` batches of this `order`."""
         self._skip = position
         if self.generator is not None and order is not None:
             self.generator.set_state(order)

@@ -1,6 +1,4 @@
-"""Tables in files: parquet, CSV, JSON, read by pyarrow; images inside parquet, decoded by
-Pillow.
-"""
+"""Tables in files: parquet, CSV and JSON by pyarrow, images inside parquet by Pillow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +64,7 @@ class Files(Source):
         missing_target: What becomes of rows without a target: `error`, or `drop`.
         csv: See `Dialect`.
         weight: The column of each example's weight in the loss, 0 or more; null weighs all alike.
+        task_id: The column of 0, 1, 2, …: which of the model's heads an example is of.
         key: The columns that say what an example is, and so on which side of the hold-out; null
             takes all inputs.
         group: The columns of whose equal values all examples stay on one side.
@@ -95,6 +94,7 @@ class Files(Source):
     missing_target: str = "error"
     csv: Mapping[str, Any] | None = None
     weight: str | None = None
+    task_id: str | None = None
     key: str | Sequence[str] | None = None
     group: str | Sequence[str] | None = None
     time: str | None = None
@@ -108,7 +108,7 @@ class Files(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        marks = {key: getattr(self, key) for key in ("weight", "key", "group", "time")}
+        marks = {key: getattr(self, key) for key in ("weight", "task_id", "key", "group", "time")}
         self.roles = Roles.of(self.target, self.inputs, marks)
         self.dialect = Dialect.of(self.csv)
         table_encoder = self._table_encoder()
@@ -200,7 +200,7 @@ class Files(Source):
     def _marks(self, reads: Sequence[Read], places: Places, *, all_there: bool) -> Any:
         asked = self.roles.marks
         if not all_there:  # when test examples were says in which chunk they are measured
-            asked = {key: names for key, names in asked.items() if key == "time"}
+            asked = {key: names for key, names in asked.items() if key in ("time", "task_id")}
         return marks_of(reads, places, asked, self.dialect.date_format, all_there=all_there)
 
     def _table(

@@ -17,6 +17,7 @@ from renate.errors import DataError
 
 PREFIX = "inputs."
 LENGTHS = "_lengths"
+TASK = "task_id"  # the column of each example's head, int64 [N], where the model has several
 
 
 class InputMapping(dict[str, Tensor]):
@@ -82,6 +83,15 @@ def single(inputs: Any, who: str) -> Tensor:
 
     tensor: Tensor = inputs
     return tensor
+
+
+def beside_task(inputs: ModelInputs, ids: Tensor) -> InputMapping:
+    """Return what a model is called with that has a head for each task: a mapping of the inputs,
+    of which a lone tensor is called `inputs`, and of each example's `task_id`, int64 [B].
+    """
+    if isinstance(inputs, Tensor):
+        return InputMapping({"inputs": inputs, TASK: ids})
+    return InputMapping({**inputs, TASK: ids}, getattr(inputs, "paddings", None))
 
 
 def device_of(inputs: ModelInputs) -> torch.device:

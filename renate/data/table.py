@@ -55,6 +55,8 @@ class Table(NamedTuple):
         skipped: Files that weren't read, as the state has trained on them: of no rows.
         kept: Of a file of which rows were dropped those that were kept, int64 [rows].
         weights: Of each example in the loss, float32 [N]; None weighs all alike.
+        tasks: Which head each example is of, int64 [N], of models that have several; None for all
+            others.
         identity: What says on which side of the hold-out an example is, name -> values [N]; None
             where all inputs do.
         times: When each example was, [N], where the newest are held out.
@@ -74,6 +76,7 @@ class Table(NamedTuple):
     skipped: tuple[File, ...] = ()
     kept: Mapping[str, np.ndarray[Any, Any]] = MappingProxyType({})
     weights: np.ndarray[Any, Any] | None = None
+    tasks: np.ndarray[Any, Any] | None = None
     identity: Mapping[str, Any] | None = None
     times: np.ndarray[Any, Any] | None = None
     held_by: tuple[str, ...] = ()

@@ -109,6 +109,12 @@ def export(
     state = State(url)
     manifest = manifest_of(state, version)
     predictor = predictor_of(state, manifest, model=model, trust=trust)
+    if predictor.heads:
+        raise ConfigError(
+            f"{url}: its model has a head for each task, which no exported form says an example's "
+            "of: renate.load_model(url).predict(rows, task_id=0) does"
+        )
+
     examples = examples_of(state, manifest, predictor)
     source = _source(state, manifest, predictor, examples)
     folder.parent.mkdir(parents=True, exist_ok=True)

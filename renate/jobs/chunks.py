@@ -14,6 +14,7 @@ from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.newcomers import in_words, where_they_stand
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, DataError, NothingNewError
+from renate.jobs.building.heads import with_task
 from renate.jobs.context import Config, Job
 from renate.jobs.saved.restore import Saved
 from renate.problems.base import Problem
@@ -188,11 +189,19 @@ def objective_of(node: Mapping[str, Any], problem: Problem) -> Config:
     return {**node, "metric": f"val_{problem.metric}", "mode": problem.mode}
 
 
+def chunk_of(job: Job, scenario: Scenario, columns: Columns, index: int, **how: Any) -> Columns:
+    """Return chunk `index` of the columns of a part, with each example's head where the model has
+    several; `how` as of `Scenario.cut`.
+    """
+    found = scenario.cut(columns, index, **how)
+    return with_task(job.config, found, scenario, index)
+
+
 def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
     """Cut one chunk out of the training and validation data; its tests are those of the data."""
     seed = derive(job.config["seed"], "scenario")
     classes = data.problem.classes
-    take = partial(scenario.cut, index=index, seed=seed, num_classes=classes)
+    take = partial(chunk_of, job, scenario, index=index, seed=seed, num_classes=classes)
     val = None
     if data.val is not None:
         val = take(data.val, part="val")

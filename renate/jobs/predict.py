@@ -26,6 +26,7 @@ from renate.jobs.builders import dtype_of
 from renate.jobs.context import Config, Job
 from renate.jobs.predicting.aligned import Aligned
 from renate.jobs.predicting.answer_table import AnswerTable, check_outputs
+from renate.jobs.predicting.heads import beside_ids, check_named, task_ids
 from renate.jobs.predicting.held import HeldAgainst
 from renate.jobs.predicting.output import STDOUT, check_output, writing
 from renate.jobs.predicting.predictor import Predictor
@@ -37,7 +38,7 @@ from renate.state.aliases.standing import manifest_of
 from renate.threads import Threads
 
 READ = 8192  # rows that are read at a time, about
-MARKS = ("key", "group", "weight")  # keys of `data` whose columns are no inputs
+MARKS = ("key", "group", "weight", "task_id")  # keys of `data` whose columns are no inputs
 PRINTED = "predictions.jsonl"  # in the job's directory, of output=-
 
 
@@ -130,6 +131,7 @@ class Prediction:
         self.dialect = Dialect.of(data.get("csv"))
         self.threads = Threads.of(trainer)
 
+        check_named(data, predictor.heads)
         self.predictor = predictor.to(device_of(trainer))
         if (dtype := dtype_of(trainer)) is not None:
             self.predictor.to(dtype)
@@ -230,6 +232,9 @@ class Prediction:
 
             stored = self.predictor.feed.stored(self.held.look(raw, chunk))
             assert rows_in(stored, chunk.file) == chunk.table.num_rows
+            if self.predictor.heads:
+                ids = task_ids(str(self.job.config["data"]["task_id"]), chunk)
+                stored = beside_ids(stored, ids, self.predictor.heads)
             yield self._kept(chunk), stored
 
         for text in self.held.conclude():

@@ -9,7 +9,7 @@ from renate.data.base import Data
 from renate.data.batch import length
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, CorruptError
-from renate.jobs.chunks import Chunk, Test, cut, load_data
+from renate.jobs.chunks import Chunk, Test, chunk_of, cut, load_data
 from renate.jobs.context import Job
 from renate.jobs.directory import write_json
 from renate.jobs.identity import content
@@ -189,7 +189,9 @@ def tests_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     for index in range(scenario.chunks):
         for name, columns in data.test.items():
             key = name_of_test(index, name if len(data.test) > 1 else None)
-            part = scenario.cut(columns, index, part="test", seed=seed, num_classes=classes)
+            part = chunk_of(
+                job, scenario, columns, index=index, part="test", seed=seed, num_classes=classes
+            )
             tests[key] = Test(part, scenario.classes(index, seed=seed, num_classes=classes))
 
     return tests
@@ -203,7 +205,7 @@ def validations_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
     seed = derive(job.config["seed"], "scenario")
     classes = data.problem.classes
     parts = [
-        scenario.cut(data.val, index, part="val", seed=seed, num_classes=classes)
+        chunk_of(job, scenario, data.val, index=index, part="val", seed=seed, num_classes=classes)
         for index in range(scenario.chunks)
     ]
 

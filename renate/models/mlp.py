@@ -16,6 +16,7 @@ class MLP(nn.Module):
         num_classes: Outputs.
         hidden_sizes: Widths of the hidden layers.
         batch_norm: Whether what a hidden layer gives is normalised over the batch before its ReLU.
+        norm_outputs: Whether the outputs are too.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class MLP(nn.Module):
         num_classes: int,
         hidden_sizes: Sequence[int],
         batch_norm: bool = False,
+        norm_outputs: bool = False,
     ) -> None:
         super().__init__()
         if any(size < 1 for size in hidden_sizes):
@@ -37,7 +39,11 @@ class MLP(nn.Module):
                 layers.append(nn.BatchNorm1d(after))
             layers.append(nn.ReLU())
 
-        self.layers = nn.Sequential(*layers, Linear(sizes[-1], num_classes))
+        layers.append(Linear(sizes[-1], num_classes))
+        if norm_outputs:
+            layers.append(nn.BatchNorm1d(num_classes))
+
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, *input_shape] float -> logits [B, num_classes]."""

@@ -36,6 +36,8 @@ class Updater(nn.Module, ABC):
             `mean_loss` does.
         generates: Whether it can learn texts that are generated, whose outputs are [B, K, L]:
             `problem=next_token`.
+        multi_head: Whether it can train a model that has a head for each task, whose inputs are a
+            mapping with `task_id`.
         problems: The options of conf/problem that it can learn, and what is derived from them;
             empty where it learns any.
     """
@@ -48,6 +50,7 @@ class Updater(nn.Module, ABC):
     fields: ClassVar[tuple[str, ...]] = ()
     weighs: ClassVar[bool] = False
     generates: ClassVar[bool] = False
+    multi_head: ClassVar[bool] = False
     problems: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

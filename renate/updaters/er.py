@@ -19,6 +19,7 @@ class ER(Updater):
     """
 
     weighs = True
+    multi_head = True
     generates = True
 
     def __init__(self, replay_batch_size: int) -> None:

@@ -10,6 +10,7 @@ class FineTuning(Updater):
     """Train on the new data alone."""
 
     weighs = True
+    multi_head = True
     generates = True
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

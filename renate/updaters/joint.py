@@ -18,6 +18,7 @@ class Joint(Updater):
     """
 
     weighs = True
+    multi_head = True
     generates = True
 
     def __init__(self, reset: bool) -> None:

@@ -14,7 +14,7 @@ from renate.data.kept.hashing import Hashes
 from renate.data.kept.inputs import Inputs, compare, scales
 from renate.data.kept.raw import check_storable, hash_inputs, rows_in
 from renate.data.mapped.rows import Scratch, select_rows
-from renate.data.model_inputs import named_columns
+from renate.data.model_inputs import TASK, named_columns
 from renate.data.table import (
     File,
     Readable,
@@ -127,6 +127,8 @@ def columns_of(table: Table, problem: Problem, key: str) -> Columns:
     }
     if table.weights is not None:
         columns[WEIGHTS] = torch.from_numpy(table.weights)
+    if table.tasks is not None:
+        columns[TASK] = torch.from_numpy(table.tasks)
 
     return columns
 

@@ -13,6 +13,7 @@ from renate.fitting.trainer import check_compile, check_precision, device_of
 from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
 from renate.jobs.building.beginning import begin, made_anew
+from renate.jobs.building.heads import check_heads, check_trains_heads, heads_for, heads_of
 from renate.jobs.building.masking import note_classes
 from renate.jobs.building.network import model_node, sizes
 from renate.jobs.building.weighting import check_weights
@@ -61,10 +62,12 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
     seed_everything(derive(job.config["seed"], "training", number), settings)
     device = device_of(settings)
 
-    facts = sizes(data)
+    facts = sizes(data) | _heads(job, chunk, saved)
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
+    check_heads(job.config, node, facts)
     memory = memory_of(job, device, data.problem)
     updater = updater_of(job, memory, data.problem, chunk.train)
+    check_trains_heads(job.config, updater)
     example = examples_of(chunk.train, transform(job, "test", device))
     model = load_model(job, node, facts, saved, example.inputs)
     begin(job, node, model, example.inputs, is_first=saved is None)
@@ -75,7 +78,7 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
     updater.setup(model)
     if saved:
         load_memory(job, memory, model, updater, saved, data.problem)
-        load_updater(job, updater, saved, model, data.problem.outputs)
+        load_updater(job, updater, saved, model, node)
 
     check_strategy(settings, updater, job.ranks)
     note_classes(updater, chunk.train["targets"])
@@ -86,3 +89,17 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
     # A model that was built by another's files says how to build it without them
     kept = node | getattr(model, "kept", {})
     return Learning(number, device, kept, model, updater, memory, example)
+
+
+def _heads(job: Job, chunk: Chunk, saved: Saved | None) -> dict[str, int]:
+    """How many heads the model needs, as a fact of the data; nothing where it has one."""
+    known = 0
+    if saved:
+        known = heads_of(saved.deploy["model"])
+
+    new_data = [chunk.train]
+    if chunk.val is not None:
+        new_data.append(chunk.val)
+
+    tests = {name: test.columns for name, test in chunk.tests.items()}
+    return heads_for(job.config, job.build("scenario"), new_data, tests, known)

@@ -12,9 +12,11 @@ from renate.data.contract.document import Contract
 from renate.data.contract.inspection import Inspection
 from renate.data.contract.rules import CHOICES, WARN, Rules
 from renate.data.kept.raw import rows_in
+from renate.data.model_inputs import beside_task
 from renate.errors import ConfigError
 from renate.jobs.predicting.answer_table import check_outputs
 from renate.jobs.predicting.feed import Columns, Feed, moved
+from renate.jobs.predicting.heads import beside_ids, ids_for, without_ids
 from renate.jobs.predicting.raw_input import RawInput, raw_input
 from renate.problems.base import Problem
 from renate.updaters.base import Updater
@@ -33,6 +35,8 @@ class Predictor(nn.Module):
         input: What a raw row is: names, kinds, dtypes, shapes, and the ranges seen in training.
         contract: What its data are held against; None where it keeps nothing of that.
         dtype: Of what has floats in it, once it is transformed; None leaves them as they are.
+        heads: Of how many tasks the model has heads, whose numbers come beside the inputs; 0 where
+            it has one for all.
     """
 
     def __init__(
@@ -56,20 +60,30 @@ class Predictor(nn.Module):
         self.input: RawInput = raw_input(feed.inputs, feed.encoder)
         self.contract: Contract | None = None
         self.dtype: torch.dtype | None = None
+        self.heads = 0
         self.eval()
 
-    def forward(self, inputs: Any) -> Tensor:
+    def forward(self, inputs: Any, task_id: Any = None) -> Tensor:
         """Return outputs [B, C] of raw inputs, as the data had them before any transform: what the
         encoder takes, where there is one, else [B, ...], or a mapping of tensors and `Ragged`s.
 
         Of classes and labels these are logits; of numbers, what the model was trained on, see
-        `answers`.
+        `answers`. Of a model with heads, `task_id` says which counts, see `predict`.
         """
-        return self._computed(self.feed(inputs, self.device))
+        found = self.feed(inputs, self.device)
+        if not self.heads:
+            self._check_one_head(task_id)
+            return self._computed(found)
 
-    def _computed(self, inputs: Any) -> Tensor:
+        rows = len(found) if isinstance(found, Tensor) else len(next(iter(found.values())))
+        return self._computed(found, ids_for(task_id, rows, self.heads).to(self.device))
+
+    def _computed(self, inputs: Any, ids: Tensor | None = None) -> Tensor:
         transform = BatchTransform([*self.transforms], dtype=self.dtype)
         inputs = transform.transformed(inputs)
+        if ids is not None:
+            inputs = beside_task(inputs, ids)
+
         logits: Tensor = (
             self.updater.predict(self.model, inputs) if self.updater else self.model(inputs)
         )
@@ -82,8 +96,20 @@ class Predictor(nn.Module):
         return first.device if first is not None else torch.device("cpu")
 
     def of_columns(self, columns: Columns) -> Tensor:
-        """Return outputs [B, C] of one batch of columns as `Feed.encoded` gives them."""
-        return self._computed(moved(columns, self.device))
+        """Return outputs [B, C] of one batch of columns as `Feed.encoded` gives them, or
+        `beside_ids`.
+        """
+        if not self.heads:
+            return self._computed(moved(columns, self.device))
+
+        inputs, ids = without_ids(columns)
+        return self._computed(moved(inputs, self.device), ids.to(self.device))
+
+    def _check_one_head(self, task_id: Any) -> None:
+        if task_id is not None:
+            raise ConfigError(
+                f"task_id={task_id}: version {self.version} has one head for all: leave it out"
+            )
 
     def batches(self, columns: Columns, batch_size: int) -> Iterator[Tensor]:
         """Yield the outputs of columns, `batch_size` rows at a time."""
@@ -95,7 +121,7 @@ class Predictor(nn.Module):
                 yield self.of_columns({name: column[rows] for name, column in columns.items()})
 
     @torch.inference_mode()
-    def outputs(self, raw: Any, batch_size: int = BATCH) -> Tensor:
+    def outputs(self, raw: Any, batch_size: int = BATCH, task_id: Any = None) -> Tensor:
         """Return outputs [N, C] of raw inputs, as `forward` does, in batches.
 
         The same batches give the same bits; a batch of another size may round otherwise in the
@@ -104,18 +130,31 @@ class Predictor(nn.Module):
         Args:
             raw: See `predict`.
             batch_size: How many examples the model is given at a time.
+            task_id: See `predict`.
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size={batch_size}: expected 1 or more")
 
         columns = self.feed.encoded(raw)
+        if self.heads:
+            columns = beside_ids(columns, task_id, self.heads)
+        else:
+            self._check_one_head(task_id)
+
         if not rows_in(columns, "inputs"):
             return torch.zeros(0, self.problem.outputs)
         found = torch.cat([*self.batches(columns, batch_size)])
         check_outputs(found)
         return found
 
-    def predict(self, raw: Any, *, batch_size: int = BATCH, probabilities: bool = False) -> Any:
+    def predict(
+        self,
+        raw: Any,
+        *,
+        batch_size: int = BATCH,
+        probabilities: bool = False,
+        task_id: Any = None,
+    ) -> Any:
         """Return the answer for each raw input: a label, the labels that it has, a number, or
         several. Of a single example (a row by name, a text, an image, an array of one example's
         shape) the one answer.
@@ -127,13 +166,15 @@ class Predictor(nn.Module):
             batch_size: How many examples the model is given at a time.
             probabilities: Whether each answer is a mapping instead: `prediction`, `probability` (of
                 several labels one each), and `probabilities`, label -> probability.
+            task_id: Of a model with a head for each task, whose head counts: a number for all, or
+                one for each example.
 
         Raises:
             DataError: They are others than the version was trained on: a column that is missing or
                 of another kind, another shape or dtype, values that aren't numbers.
-            ConfigError: The problem has no probabilities.
+            ConfigError: The problem has no probabilities, or nothing says whose head counts.
         """
-        outputs = self.outputs(raw, batch_size)
+        outputs = self.outputs(raw, batch_size, task_id)
         answers: list[Any] = self.problem.decode(outputs) if len(outputs) else []
         if probabilities:
             answers = self._with_probabilities(answers, outputs)
@@ -173,8 +214,8 @@ class Predictor(nn.Module):
         return inspection.conclude()
 
     @torch.inference_mode()
-    def answers(self, inputs: Any) -> Tensor:
+    def answers(self, inputs: Any, task_id: Any = None) -> Tensor:
         """Return logits of classes [B, C], probabilities of labels [B, C], or values in their
         own units, float64.
         """
-        return self.problem.answers(self(inputs))
+        return self.problem.answers(self(inputs, task_id))

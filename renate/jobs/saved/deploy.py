@@ -10,6 +10,7 @@ from renate.data.images.decode import FITS
 from renate.data.kept.encoders import Encoder, restore
 from renate.data.kept.inputs import Inputs
 from renate.errors import StateError
+from renate.jobs.building.heads import heads_of
 from renate.jobs.building.network import OUTPUT
 from renate.jobs.config_yaml import load as parse
 from renate.jobs.predicting.feed import Feed
@@ -85,6 +86,7 @@ def predictor_of(
 
     made = Predictor(model, updater, transform, problem, manifest.version, feed)
     made.contract = contract_of(state, manifest)
+    made.heads = heads_of(deploy["model"])
     return made
 
 

@@ -17,7 +17,8 @@ from renate.data.kept.inputs import Inputs
 from renate.data.kept.split import Split
 from renate.data.kept.trained import Trained
 from renate.data.model_inputs import ModelInputs
-from renate.errors import ConfigError, CorruptError, StateError
+from renate.errors import CorruptError, StateError
+from renate.jobs.building.heads import sizes_before
 from renate.jobs.building.masking import SEEN, carry_over
 from renate.jobs.building.network import build_model
 from renate.jobs.checks.probe import materialise
@@ -36,7 +37,7 @@ from renate.jobs.scoring.answered import Answered
 from renate.models.grow import grow
 from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
-from renate.state.contents import OUTPUTS, sizes_from
+from renate.state.contents import sizes_from
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 from renate.updaters.base import OF_CONFIG, Updater
@@ -165,6 +166,10 @@ class Saved:
 
         return sizes
 
+    def smaller(self, node: Mapping[str, Any], outputs: int) -> dict[str, int]:
+        """Return those sizes of a network that it has smaller, see `sizes_before`."""
+        return sizes_before(node, outputs, self.deploy["model"], self.problem.outputs)
+
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         """Return the tensors of <name>.safetensors, by their names in there.
 
@@ -181,39 +186,32 @@ def load_model(
     saved: Saved | None,
     example: ModelInputs | None = None,
 ) -> nn.Module:
-    """Build the model at its saved size, load it, and grow it where new labels came.
+    """Build the model at its saved size, load it, and grow it where new labels or tasks came.
 
     `example`, a few inputs, shapes what lazy modules leave open where no state does.
     """
     trust = job.config["trust"]
     model = build_model(node, trust)
-    outputs = facts["num_outputs"]
-    if example is not None and (saved is None or saved.problem.outputs < outputs):
+    before = saved.smaller(node, facts["num_outputs"]) if saved else {}
+    if example is not None and (saved is None or before):
         materialise(model, example)
     if saved is None:
         return model
 
-    known = saved.problem.outputs
-    if known == outputs:
-        load_into(
-            model, saved.tensors("model"), f"version {saved.manifest.version} of {saved.state.url}"
-        )
+    where = f"version {saved.manifest.version} of {saved.state.url}"
+    if not before:
+        load_into(model, saved.tensors("model"), where)
         return model
 
-    width = next((name for name in OUTPUTS if name in node), None)
-    if width is None:
-        raise ConfigError(
-            f"model.grow=true: {node['_target_']} has no parameter num_classes, so its head can't "
-            "be built larger"
-        )
-
-    old = build_model(node | {width: known}, trust)
-    load_into(old, saved.tensors("model"), f"version {saved.manifest.version} of {saved.state.url}")
+    old = build_model(node | before, trust)
+    load_into(old, saved.tensors("model"), where)
 
     return grow(old, model)
 
 
-def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, outputs: int) -> None:
+def load_updater(
+    job: Job, updater: Updater, saved: Saved, model: nn.Module, node: Mapping[str, Any]
+) -> None:
     """Load the updater's own state whole, carried over where the head grew.
 
     That of another class of updaters is left behind, which is said.
@@ -221,6 +219,7 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, out
     Raises:
         StateError: The same class wrote it, and it doesn't fit.
     """
+    outputs = updater.problem.outputs
     tensors = saved.tensors("updater")
     before = {k: v for k, v in tensors.items() if not k.startswith(OF_CONFIG)}
     wrote = writer_of(saved)
@@ -239,7 +238,7 @@ def load_updater(job: Job, updater: Updater, saved: Saved, model: nn.Module, out
         before = own | seen
 
     carry_over(updater, before, saved.problem.outputs)
-    if saved.problem.outputs < outputs:
+    if saved.smaller(node, outputs):
         _grow(updater, model, before, outputs)
     else:
         of_config = {k: v for k, v in updater.state_dict().items() if k.startswith(OF_CONFIG)}

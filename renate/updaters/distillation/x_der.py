@@ -17,7 +17,8 @@ class XDER(KeepsLogits):
     Boschini et al., 2022, https://arxiv.org/abs/2201.00766: new examples compete among new classes,
     past ones among past; earlier classes stay below new examples' by a margin, later ones below
     both, and these learn who is alike. The memory is told past examples' logits of new classes, and
-    offered the new data, at the end of the update; till then the former aren't compared.
+    offered the new data, at the end of the update; till then those may be what they are, as long
+    as they stay below an example's own.
 
     Args:
         alpha: Weight of staying close to the stored logits.
@@ -83,8 +84,9 @@ class XDER(KeepsLogits):
             size = self.replay_batch_size
             past = self.memory.sample(2 * size)
             now = model(past.inputs)
-            known = groups.seen | groups.later
-            close = self.distance(now[:size, known], past.logits[:size, known])
+            where = (past.targets[:size], ~groups.seen & ~groups.later, self.gamma)
+            then = implanted(past.logits[:size], now[:size].detach(), *where)
+            close = self.distance(now[:size], then)
             weights = None if past.weights is None else past.weights[size:]
             replayed = among(now[size:], groups.seen)
             loss = loss + self.alpha * close

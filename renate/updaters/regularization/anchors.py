@@ -113,6 +113,7 @@ class HoldsWeights(Updater):
     """
 
     weighs = True
+    multi_head = True
 
     def __init__(self, strength: float) -> None:
         super().__init__()

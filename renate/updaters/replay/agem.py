@@ -20,6 +20,7 @@ class AGEM(Updater):
     """
 
     weighs = True
+    multi_head = True
 
     def __init__(self, replay_batch_size: int) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ class GEM(Updater):
 
     fields = ("update",)
     weighs = True
+    multi_head = True
     updates: Tensor
 
     def __init__(self, margin: float, examples: int) -> None:

@@ -1,6 +1,7 @@
 """Losses that compare a model's outputs with those of another, or of an earlier one."""
 
 import copy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,15 @@ class Teacher:
     def __call__(self, inputs: ModelInputs) -> Tensor:
         """Return its outputs [B, K], without gradients."""
         outputs: Tensor = self.model(inputs)
+        return outputs
+
+    @torch.no_grad()
+    def of_every_head(self, inputs: ModelInputs) -> Tensor:
+        """Return the outputs of all its heads, [B, heads, K], without gradients, where it has a
+        head for each task.
+        """
+        model: Any = self.model
+        outputs: Tensor = model.of_every_head(inputs)
         return outputs
 
 

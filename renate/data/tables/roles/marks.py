@@ -44,6 +44,8 @@ def marks_of(
         marks = {k: v for k, v in marks.items() if all({*v} <= {*names} for names in schemas)}
     if "weight" in marks:
         found["weights"] = weights_of(reads, places, marks["weight"][0])
+    if "task_id" in marks:
+        found["tasks"] = tasks_of(reads, places, marks["task_id"][0])
     if "time" in marks:
         name = marks["time"][0]
         found["times"], kind = times_of(reads, places, name, date_format)
@@ -85,6 +87,34 @@ def weights_of(reads: Sequence[Read], places: Places, name: str) -> Array:
         raise DataError(f"{places.title}: column '{name}': all weights are 0")
 
     return found.astype(np.float32)
+
+
+def tasks_of(reads: Sequence[Read], places: Places, name: str) -> Array:
+    """Return which head each example is of, int64 [N].
+
+    Raises:
+        DataError: One is no whole number of 0 or more.
+    """
+    parts = []
+    for file, read in zip(places.files, reads, strict=True):
+        column = _column(file, read, name, "data.task_id")
+        if kind_of(column.type) != "number":
+            raise DataError(
+                f"{file}: column '{name}' is {kind_of(column.type)}, data.task_id takes the whole "
+                "numbers 0, 1, 2, …, one for each task"
+            )
+        parts.append(_filled(file, column, name, places, "data.task_id").astype(np.float64))
+
+    found = np.concatenate(parts)
+    odd = np.flatnonzero(~np.isfinite(found) | (found < 0) | (found != np.floor(found)))
+    if len(odd):
+        file, row = places.of(int(odd[0]))
+        raise DataError(
+            f"{file}: row {row} (the first is 0), column '{name}' holds {found[odd[0]]:g}: "
+            "data.task_id takes the whole numbers 0, 1, 2, …, one for each task"
+        )
+
+    return found.astype(np.int64)
 
 
 def identity_of(

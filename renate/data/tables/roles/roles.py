@@ -23,8 +23,9 @@ class Roles:
     Attributes:
         target: The column to predict, or several.
         inputs: Those to predict from; None takes all others.
-        marks: key of the config -> the columns that it names: `weight`, `key`, `group` and `time`,
-            as far as they are given. But for `time` they are no inputs unless `inputs` names them.
+        marks: key of the config -> the columns that it names: `weight`, `task_id`, `key`, `group`
+            and `time`, as far as they are given. But for `time` they are no inputs unless `inputs`
+            names them.
     """
 
     target: str | list[str]
@@ -70,7 +71,7 @@ class Roles:
             for name in names:
                 if name in self.targets:
                     raise ConfigError(f"data.{key}={name} is data.target: name another column")
-            if not names or (key in ("weight", "time") and len(names) > 1):
+            if not names or (key in ("weight", "task_id", "time") and len(names) > 1):
                 raise ConfigError(f"data.{key}={names}: expected one column")
 
         sayers = [f"data.{key}" for key in ("key", "group", "time") if key in self.marks]

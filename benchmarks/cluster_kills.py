@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from machine import write
+from machine import RESULTS, write
 from psutil import NoSuchProcess, Process
 
 ROOT = Path(__file__).parents[1]
@@ -302,9 +302,6 @@ def main() -> None:
             table.append(on_ray(folder / "ray", asked.ray, expected))
             print(table[-1], flush=True)
 
-    if not asked.slurm or not asked.ray:
-        return
-
     head = [
         "| cluster | kills | updates | equal to the undisturbed one, published once | commands "
         "given again | trials that had finished when a sweep's node was killed |",
@@ -314,7 +311,16 @@ def main() -> None:
         f"short updates of {EPOCHS} epochs, disturbed at random moments with seed 0; a difference "
         "would have ended it. A command is given again where a training process itself was killed."
     )
-    write("cluster_kills", "Clusters that lose what runs", text, [*head, *table])
+    write("cluster_kills", "Clusters that lose what runs", text, [*head, *kept_of(table), *table])
+
+
+def kept_of(table: list[str]) -> list[str]:
+    """The rows of clusters that were left out this time, as they were."""
+    new = {row.split()[1] for row in table}
+    known = RESULTS / "cluster_kills.md"
+    lines = known.read_text().splitlines() if known.exists() else []
+    rows = [line for line in lines if line.startswith(("| Ray ", "| SLURM "))]
+    return [row for row in rows if row.split()[1] not in new]
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from renate.errors import ConfigError, RenateError
+from renate.jobs.identity.already import maker_of
 from renate.jobs.records import REPORT, SUBMITTED, Event, JobResult
+from renate.state.versions import State
 from renate.tuning.base import Proposer
 
 from ..base import ComposedJob
@@ -25,7 +26,8 @@ from ..sweeps.sweep_as_job import hand_over_jobs
 from ..terminal.console import command
 from . import code_archive
 from .backend import PreparedJob, RemoteBackend
-from .follow import Follower, show, so_far, write_down
+from .follow import Follower, catch_up, show, write_down
+from .job_folder import JobFolder
 from .job_upload import begin, pack
 from .machine import Machine
 from .outcome.state_return import result_here
@@ -85,22 +87,15 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
             self.places = None
 
     def finished(self, job: ComposedJob) -> JobResult | None:
-        """See the base; what a job has told since its command was left is written down, too."""
-        result = super().finished(job)
-        left = result is not None and job.known() and job.directory.result is None
-        if result is not None and left:
-            folder = begin(job, self.backend, self.machine).folder
-            last = folder.last()
-            ended = None
-            if last is not None:
-                ended = folder.result(last.name)
-            if last is not None and ended is not None:
-                for event in so_far(folder, last.name):
-                    for _ in write_down(job.directory, event):
-                        pass
-                job.directory.finish(replace(ended, version=result.version, url=result.url))
+        """See the base; what a job has told since its command was left is written down first."""
+        if job.config.resume and job.record.already is not None:
+            published = State(str(job.config.state.url)).manifest(job.record.already)
+            maker = maker_of(published, job.directory.path.parent)
+            if maker is not None and maker.result is None:
+                base = begin(job, self.backend, self.machine).folder.url.rpartition("/")[0]
+                catch_up(maker, JobFolder(f"{base}/{maker.path.name}"))
 
-        return result
+        return super().finished(job)
 
     def submit(self, job: ComposedJob) -> Future[JobResult]:
         """Start a prepared job; one of a grid once few are before it. Raises ConfigError for what

@@ -334,12 +334,12 @@ def test_a_lost_machine_and_a_command_that_ends_lose_nothing(
     assert "Traceback" not in said
     assert not State(str(folder / "there")).versions()
 
-    run(backend, folder, *LONG, "state.url=./there")
+    again = run(backend, folder, *LONG, "state.url=./there")
     assert model_of(folder / "there") == here.long
     assert State(str(folder / "there")).versions() == [1]
     steps = reports(folder)
     assert steps == sorted(set(steps)), "no report is lost or doubled"
-    assert len(steps) == EPOCHS
+    assert len(steps) == EPOCHS, again
 
 
 @pytest.mark.slow

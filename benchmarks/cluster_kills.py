@@ -53,7 +53,9 @@ SWEEP = [
     *["search_space=lr", "tuner=random", f"tuner.max_trials={TRIALS}", "tuner.order=fixed"],
     *[*UPDATE[1:], "trainer.max_epochs=4", "backend.workers=1"],
 ]
-WITHIN = 180.0  # seconds that an update or a sweep may take, whatever is killed
+AT_MOST = 4  # kills of one update
+WITHIN = 400.0  # seconds that an update or a sweep may take, whatever is killed
+Expected = tuple[dict[str, str], list[dict[str, str]]]  # of an update, of a sweep's trials
 Kill = Callable[[], bool]  # does it; False where there was nothing to kill
 
 
@@ -93,8 +95,29 @@ class Ours:
         self.start()
         return False
 
+    def epochs(self) -> int:
+        """How many epochs the job has told of."""
+        found = (self.folder / "runs").glob("*/metrics.jsonl")
+        return sum(len(p.read_text().splitlines()) for p in found if p.parent.name != "latest")
 
-def undisturbed(folder: Path) -> tuple[dict[str, str], list[dict[str, str]]]:
+
+class Moment:
+    """A random one: three times in four in the midst of training, else whenever it is."""
+
+    def __init__(self, ours: Ours, draw: random.Random) -> None:
+        self.ours = ours
+        self.epochs = ours.epochs() + draw.randint(1, 4) if draw.random() < 0.75 else 0
+        self.pause = draw.uniform(0, 0.3) if self.epochs else draw.uniform(0.3, 8)
+        self.when: float | None = None
+
+    def has_come(self) -> bool:
+        """Whether it is there."""
+        if self.ours.epochs() >= self.epochs and self.when is None:
+            self.when = time.monotonic() + self.pause
+        return self.when is not None and time.monotonic() >= self.when
+
+
+def undisturbed(folder: Path) -> Expected:
     """What an update ends with on this machine, and the trials of a sweep."""
     alone = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "RAY"))}
     for name, words in (("update", UPDATE), ("sweep", SWEEP)):
@@ -130,33 +153,48 @@ def check(ours: Ours, expected: dict[str, str]) -> None:
 
 
 def updates(
-    folder: Path, words: list[str], kinds: dict[str, Kill], count: int, expected: dict[str, str]
+    folder: Path,
+    words: list[str],
+    kinds: dict[str, Kill],
+    most: tuple[int, float],
+    expected: dict[str, str],
 ) -> tuple[Counter[str], int, int]:
     """Disturb one update after another.
+
+    Args:
+        folder: Takes theirs.
+        words: Of the command, that choose the cluster.
+        kinds: What may be done to it, by name.
+        most: How many kills, and how many minutes after which no further update begins.
+        expected: What each must end with.
 
     Returns:
         Kills by kind, updates, and how often a command had to be given again.
     """
+    count, minutes = most
     draw = random.Random(0)
     hits: Counter[str] = Counter()
     number = 0
     again = 0
-    while sum(hits.values()) < count:
+    until = time.monotonic() + minutes * 60
+    while sum(hits.values()) < count and time.monotonic() < until:
         number += 1
         ours = Ours(folder / f"update-{number}", [*UPDATE, *words])
         ours.start()
         end = time.monotonic() + WITHIN
-        when = time.monotonic() + draw.uniform(1, 8)
+        killed_here = 0
+        moment = Moment(ours, draw)
         while not ours.is_over():
             assert time.monotonic() < end, (ours.folder, "it doesn't end")
             time.sleep(0.05)
-            if time.monotonic() < when or sum(hits.values()) >= count:
+            if killed_here == AT_MOST or sum(hits.values()) >= count or not moment.has_come():
                 continue
             kind = draw.choice([*kinds])
             if kinds[kind]():
+                killed_here += 1
                 hits[kind] += 1
                 end = time.monotonic() + WITHIN
-            when = time.monotonic() + draw.uniform(0.3, 8)
+            moment = Moment(ours, draw)
         check(ours, expected)
         again += ours.given - 1
         print(f"update {number}: {dict(hits)}, {again} commands given again", flush=True)
@@ -222,7 +260,7 @@ def killed(word: str) -> bool:
     return False
 
 
-def on_ray(folder: Path, count: int, expected: tuple[dict[str, str], list[dict[str, str]]]) -> str:
+def on_ray(folder: Path, most: tuple[int, float], expected: Expected) -> str:
     """The rows of Ray."""
     folder.mkdir()
     with ray_cluster.ray_cluster() as cluster:
@@ -239,14 +277,12 @@ def on_ray(folder: Path, count: int, expected: tuple[dict[str, str], list[dict[s
             "actor": lambda: killed("ray::Runner"),
             "training process": lambda: killed("renate.jobs --serve"),
         }
-        hits, number, again = updates(folder, words, kinds, count, expected[0])
+        hits, number, again = updates(folder, words, kinds, most, expected[0])
         kept = sweep(folder, words, lose_node, expected[1])
     return rows("Ray", hits, number, again, kept)
 
 
-def on_slurm(
-    folder: Path, count: int, expected: tuple[dict[str, str], list[dict[str, str]]]
-) -> str:
+def on_slurm(folder: Path, most: tuple[int, float], expected: Expected) -> str:
     """The rows of SLURM."""
     folder.mkdir()
     (folder / "cluster").mkdir()
@@ -268,7 +304,7 @@ def on_slurm(
 
         words = ["backend=slurm", "backend.poll=0.5"]
         kinds = {"queued again": queue_again, "node, with all on it": lose_node}
-        hits, number, again = updates(folder, words, kinds, count, expected[0])
+        hits, number, again = updates(folder, words, kinds, most, expected[0])
         kept = sweep(folder, words, lose_node, expected[1])
     return rows("SLURM", hits, number, again, kept)
 
@@ -286,6 +322,9 @@ def main() -> None:
     )
     parser.add_argument("--ray", type=int, default=50, help="kills; 0: leave it out")
     parser.add_argument("--slurm", type=int, default=20)
+    parser.add_argument(
+        "--minutes", type=float, default=600, help="of each: no update begins later"
+    )
     parser.add_argument("--folder", type=Path, help="kept; by default a temporary one")
     asked = parser.parse_args()
     os.environ["PYTHONPATH"] = str(ROOT)
@@ -296,10 +335,10 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         expected = undisturbed(folder)
         if asked.slurm:
-            table.append(on_slurm(folder / "slurm", asked.slurm, expected))
+            table.append(on_slurm(folder / "slurm", (asked.slurm, asked.minutes), expected))
             print(table[-1], flush=True)
         if asked.ray:
-            table.append(on_ray(folder / "ray", asked.ray, expected))
+            table.append(on_ray(folder / "ray", (asked.ray, asked.minutes), expected))
             print(table[-1], flush=True)
 
     head = [

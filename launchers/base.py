@@ -5,14 +5,16 @@ A backend is one folder with a subclass of `JobLauncher`, and one YAML in `conf/
 of other machines from `remote.launcher.RemoteLauncher`, which have the rest of it.
 """
 
+import copy
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, Json
@@ -33,6 +35,7 @@ class ComposedJob:
         name: What tables and messages call it.
         parts: Of a sweep that is one job, the jobs in it; of a tuner's, one that stands for all
             trials.
+        packed: The config as bytes, of a job that waits; see `rest`.
     """
 
     number: int
@@ -42,6 +45,7 @@ class ComposedJob:
     record: JobRecord
     name: str = ""
     parts: list["ComposedJob"] = field(default_factory=list)
+    packed: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
         own = [line for line in self.overrides if not line.startswith("hydra.")]
@@ -51,6 +55,27 @@ class ComposedJob:
     def id(self) -> str:
         """What the job is, as a hash; names its directory."""
         return self.record.id
+
+    def rest(self) -> None:
+        """Keep the config as bytes: of many jobs that wait few are looked at.
+
+        Until it is set again it is read anew whenever it is asked for, and a change of what was
+        read is an error: it would be lost.
+        """
+        self.packed = pickle.dumps(self.__dict__.pop("config"))
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "config" or not self.__dict__.get("packed"):
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+        config = pickle.loads(self.packed)
+        OmegaConf.set_readonly(config, True)
+        return config
+
+    def own_config(self) -> DictConfig:
+        """A copy of the config that may be changed."""
+        config = copy.deepcopy(self.config)
+        OmegaConf.set_readonly(config, None)
+        return config
 
     def known(self) -> bool:
         """Whether what the directory holds is of this very job.

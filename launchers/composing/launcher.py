@@ -3,7 +3,7 @@ once.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,8 @@ from renate.state.versions import State
 from ..base import ComposedJob, JobLauncher, name_apart
 from ..terminal.progress import Progress
 from .composer import Composer
+
+FEW = 100  # jobs whose configs are kept as they are; of more, a tenth of a megabyte each
 
 
 class JobFailedError(CompactHydraException):
@@ -92,44 +94,53 @@ class HydraLauncher(JobLauncher, Launcher):
         return job, settings
 
     def batch(
-        self, grid: Sequence[Sequence[str]], first: int = 0
-    ) -> list[tuple[ComposedJob, DictConfig]]:
-        """Compose jobs, each with the config that Hydra's own settings are a part of.
+        self,
+        grid: Sequence[Sequence[str]],
+        first: int = 0,
+        heard: Callable[[DictConfig], None] = lambda settings: None,
+    ) -> list[ComposedJob]:
+        """Compose jobs.
 
         A job's directory is named by what it is, so that no job runs twice. Under a
         `hydra.sweep.dir` other than run_dir, `hydra.sweep.subdir` is a link to it.
+
+        Args:
+            grid: The overrides of each.
+            first: The number of the first.
+            heard: Is handed, for each job, the config that Hydra's own settings are a part of.
         """
         # Read before the jobs', which then agree on ${now:…}.
         folder = Path(str(self.config.hydra.sweep.dir))
-        composed: list[tuple[ComposedJob, DictConfig]] = []
+        jobs: list[ComposedJob] = []
         links: list[tuple[Path, ComposedJob]] = []
 
         for number, overrides in enumerate(grid, first):
             job, settings = self._composed(number, overrides)
-            composed.append((job, settings))
-            if len(composed) == 1 and len(grid) > 1 and job.directory.result is None:
+            jobs.append(job)
+            heard(settings)
+            if len(jobs) == 1 and len(grid) > 1 and job.directory.result is None:
                 self.expect(job, len(grid))
             sweep = settings.hydra.sweep
             if Path(str(sweep.dir)).absolute() != job.directory.path.parent:
                 links.append((Path(str(sweep.dir), str(sweep.subdir)), job))
+            if len(grid) > FEW:
+                job.rest()
 
-        check_outputs([job for job, _ in composed])
+        check_outputs(jobs)
         folder.mkdir(parents=True, exist_ok=True)
         for place, job in links:
             _link(place, job.directory.path)
 
-        return composed
+        return jobs
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Hydra's verb."""
-        composed = self.batch(job_overrides, initial_job_idx)
-        results = self.run([job for job, _ in composed])
-        return [
-            _job_return(job, settings, result)
-            for (job, settings), result in zip(composed, results, strict=True)
-        ]
+        settings: list[DictConfig] = []
+        jobs = self.batch(job_overrides, initial_job_idx, settings.append)
+        results = self.run(jobs)
+        return [_job_return(*each) for each in zip(jobs, settings, results, strict=True)]
 
     def run(self, jobs: Sequence[ComposedJob]) -> list[JobResult]:
         """Run jobs side by side and wait; equal jobs run once.

@@ -81,7 +81,10 @@ class RayJobs(SubmittedJobs):
             if name in (LATEST, submission, job):
                 return actor, Submission(submission, job, base)
             known += [submission, job]
-        raise JobError(f"no job '{name}' of ours runs on this cluster{nearest(name, known)}")
+        raise JobError(
+            f"no job '{name}' of ours runs on this cluster{nearest(name, known)}; how one has "
+            "ended is said where its command is given again"
+        )
 
     def _follower(self, submission: Submission) -> Follower:
         def look(name: str) -> RemoteJob | None:

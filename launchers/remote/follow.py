@@ -158,6 +158,21 @@ def so_far(folder: JobFolder, run: str) -> Iterator[Event]:
         number += 1
 
 
+def catch_up(directory: JobDirectory, folder: JobFolder) -> None:
+    """Write down what a job has told that has ended while nobody followed it, and its result."""
+    last = folder.last()
+    if last is None:
+        return
+    result = folder.result(last.name)
+    if result is None:
+        return
+
+    for event in so_far(folder, last.name):
+        for _ in write_down(directory, event):
+            pass
+    directory.finish(result)
+
+
 def lines(folder: JobFolder, run: str, follower: Follower | None) -> Iterator[str]:
     """What a submission has printed and reported, in lines.
 

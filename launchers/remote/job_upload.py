@@ -3,7 +3,6 @@
 Its own config points to where it goes.
 """
 
-import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -252,7 +251,7 @@ def begin(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobUpload
     base = str(staging if is_local(str(staging)) else remote or staging).rstrip("/")
     folder = JobFolder(f"{base}/jobs/{job.id}")
 
-    return JobUpload(machine, folder, str(staging).rstrip("/"), copy.deepcopy(job.config))
+    return JobUpload(machine, folder, str(staging).rstrip("/"), job.own_config())
 
 
 def check_return(upload: JobUpload, settings: DictConfig) -> None:

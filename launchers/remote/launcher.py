@@ -14,7 +14,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from renate.errors import ConfigError, RenateError
+from renate.jobs.identity.already import maker_of
 from renate.jobs.records import REPORT, SUBMITTED, Event, JobResult
+from renate.state.versions import State
 from renate.tuning.base import Proposer
 
 from ..base import ComposedJob
@@ -24,12 +26,15 @@ from ..sweeps.sweep_as_job import hand_over_jobs
 from ..terminal.console import command
 from . import code_archive
 from .backend import PreparedJob, RemoteBackend
-from .follow import Follower, show, write_down
+from .follow import Follower, catch_up, show, write_down
+from .job_folder import JobFolder
 from .job_upload import begin, pack
 from .machine import Machine
 from .outcome.state_return import result_here
 from .submission import submit_once
 from .sweep import pack_sweep, returned
+
+AHEAD = 32  # jobs that are packed before a worker is free for them
 
 
 class RemoteLauncher(HydraLauncher, RemoteBackend):
@@ -56,6 +61,7 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
         self.check_settings()
         self.whole_sweeps = self.backend.sweep == "inside"
         self.pool = ThreadPoolExecutor(int(self.backend.workers))
+        self.places: threading.Semaphore | None = None  # of a grid: few wait packed for their turn
         self.running: dict[str, str] = {}  # our id -> the submission's name
         self.unwanted: set[str] = set()  # our ids of jobs that were told to end
         self.lock = threading.Lock()
@@ -74,12 +80,36 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
         """Run jobs to their ends; several as one, where a sweep is one job."""
         if self.whole_sweeps and len({job.id for job in jobs}) > 1:
             return hand_over_jobs(self, jobs)
-        return super().run(jobs)
+        self.places = threading.Semaphore(int(self.backend.workers) + AHEAD)
+        try:
+            return super().run(jobs)
+        finally:
+            self.places = None
+
+    def finished(self, job: ComposedJob) -> JobResult | None:
+        """See the base; what a job has told since its command was left is written down first."""
+        if job.config.resume and job.record.already is not None:
+            published = State(str(job.config.state.url)).manifest(job.record.already)
+            maker = maker_of(published, job.directory.path.parent)
+            if maker is not None and maker.result is None:
+                base = begin(job, self.backend, self.machine).folder.url.rpartition("/")[0]
+                catch_up(maker, JobFolder(f"{base}/{maker.path.name}"))
+
+        return super().finished(job)
 
     def submit(self, job: ComposedJob) -> Future[JobResult]:
-        """Start a prepared job. Raises ConfigError for what can't be right."""
+        """Start a prepared job; one of a grid once few are before it. Raises ConfigError for what
+        can't be right.
+        """
         prepared = self.packed(job)
-        return self.pool.submit(self._run, prepared)
+        places = self.places
+        if places is None:
+            return self.pool.submit(self._run, prepared)
+
+        places.acquire()
+        future = self.pool.submit(self._run, prepared)
+        future.add_done_callback(lambda _: places.release())
+        return future
 
     def packed(self, job: ComposedJob) -> PreparedJob:
         """Everything that can be wrong with a job is found here; nothing is uploaded."""

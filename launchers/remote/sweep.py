@@ -2,7 +2,6 @@
 is local.
 """
 
-import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -47,7 +46,7 @@ def pack_sweep(job: ComposedJob, settings: DictConfig, machine: Machine) -> JobU
     for number, part in enumerate(job.parts):
         check_variables(part, settings, machine)
         own = part.config.state.url is None and not tuned  # each job has a state of its own
-        one = JobUpload(machine, upload.folder, upload.staging, copy.deepcopy(part.config))
+        one = JobUpload(machine, upload.folder, upload.staging, part.own_config())
         if own:
             one.state_name = f"states/{part.id}"
 

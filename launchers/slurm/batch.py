@@ -1,13 +1,10 @@
 """A job's batch script, and the options that it is submitted with."""
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from renate.errors import ConfigError
-
-from .scheduler import OURS
 
 # The job's own program gets one SIGTERM, whoever sends it: then it keeps a checkpoint and ends.
 # `wait` is interrupted by a signal, so it is asked until there is nothing to wait for.
@@ -27,10 +24,19 @@ code=$?
 
 if [ -n "$again" ] && [ "$code" -ne 0 ]; then
   echo "renate: its time is up, the job is queued again"
-  scontrol requeue "$SLURM_JOB_ID" && sleep 60
+  own=$SLURM_JOB_ID
+  # One task of an array has the array's own number: by that all of them would be queued again
+  if [ -n "$SLURM_ARRAY_JOB_ID" ]; then own=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID; fi
+  scontrol requeue "$own" && sleep 60
 fi
 exit "$code"
 """
+# Of the job's nodes, in the order of their tasks: as SLURM itself reaches them, whatever their
+# names mean on the network
+ADDRESSES = (
+    'scontrol show node "$SLURM_JOB_NODELIST" --oneliner '
+    "| sed -n 's/.* NodeAddr=\\([^ ]*\\).*/\\1/p' | paste -sd,"
+)
 FIRST_PORT = 20_000  # of those by which the nodes of a job find each other
 PORTS = 20_000
 # Options that the launcher gives itself, and the key that says them
@@ -50,7 +56,7 @@ GIVEN = {
     "output": "",
     "open-mode": "",
     "parsable": "",
-    "array": "",
+    "array": "backend.arrays",
     "wait": "backend.wait",
 }
 
@@ -88,7 +94,7 @@ def script_of(
         hosts = '--hosts "$hosts" --host "$SLURM_PROCID" --port "$port"'
         run = f"exec {each} {own} --run {shlex.quote(name)} {hosts}"
         command = (
-            'export hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | paste -sd,)\n'
+            f"export hosts=$({ADDRESSES})\n"
             f"export port=$(({FIRST_PORT} + SLURM_JOB_ID % {PORTS}))\n"
             f"srun --kill-on-bad-exit=1 bash -c {shlex.quote(run)}"
         )
@@ -97,18 +103,18 @@ def script_of(
     return SCRIPT.format(title=shown, folder=shlex.quote(str(folder)), command=command)
 
 
-def options_of(settings: Any, *, name: str, place: Path, comment: Sequence[str]) -> list[str]:
-    """The options of sbatch's for one job.
+def options_of(settings: Any, *, name: str, place: Path, comment: str) -> list[str]:
+    """The options of sbatch's for one job, or for an array.
 
     Args:
         settings: The group backend.
-        name: The submission's.
-        place: Its own folder.
-        comment: Our id of the job, and the URL that its folder lies below.
+        name: The submission's, or the array's.
+        place: Its own folder; of an array with `%a` for each task's.
+        comment: By which it is known to be ours, and where its folder lies.
     """
     found = {
         "job-name": name,
-        "comment": " ".join([OURS, *comment]),
+        "comment": comment,
         "output": str(place / "output.txt"),
         "open-mode": "append",  # a job that was queued again goes on with its log
         "nodes": settings.nodes,
@@ -139,6 +145,9 @@ def check_options(settings: Any) -> None:
     for key in ("cpus_per_node", "memory_gb"):
         if settings[key] is not None and settings[key] <= 0:
             raise ConfigError(f"backend.{key}={settings[key]}: expected more than 0, or null")
+
+    if settings.arrays not in (True, False):
+        raise ConfigError(f"backend.arrays={settings.arrays}: expected true or false")
 
     choices = {"working_copy": ("shared", "shipped"), "sweep": ("per_trial", "inside")}
     for key, known in choices.items():

@@ -1,14 +1,15 @@
 """Each job as a batch job of a SLURM cluster.
 
 What all remote backends do is `remote/launcher.py`. A submission has a folder of its own below
-`backend.staging`: `machines/<name>/` with `channel/` (what the job is given), `output.txt`, and
-`slurm_id`. A job runs in `jobs/<id>/checkpoints/`, and goes on from what is there when it is queued
-again, or submitted again.
+`backend.staging`: `machines/<name>/` with `channel/` (what the job is given), `script.sh`,
+`output.txt`, and `slurm_id`; what is submitted at once is one array (`arrays.py`). A job runs in
+`jobs/<id>/checkpoints/`, and goes on from what is there when it is queued or submitted again.
 """
 
 import os
 import secrets
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.types import HydraContext, TaskFunction
@@ -23,7 +24,9 @@ from ..remote.job_upload import JobUpload
 from ..remote.launcher import RemoteLauncher
 from ..remote.sweep import ORDER
 from . import scheduler
+from .arrays import BatchJob, Gathering, write_array
 from .batch import check_options, options_of, script_of
+from .scheduler import ARRAY, OURS
 from .submitted import SlurmJobs, job_of, look_at, machine_of, place_of
 
 
@@ -39,6 +42,8 @@ class SlurmLauncher(RemoteLauncher):
         staging = Path(str(self.backend.staging or Path(str(config.run_dir)) / "slurm"))
         self.backend.staging = str(staging.expanduser().absolute())
         self.named_by = "backend=slurm: "
+        most = int(self.backend.workers) if self.backend.arrays else 1
+        self.gathering = Gathering(self._queued, most)
 
     def check_settings(self) -> None:
         """What needs no cluster to know. Raises ConfigError."""
@@ -88,14 +93,39 @@ class SlurmLauncher(RemoteLauncher):
             name=name,
             nodes=1 if ORDER in upload.channel else int(self.backend.nodes),
         )
-        comment = (prepared.job.id, upload.staging)
-        options = options_of(self.backend, name=name, place=place, comment=comment)
-        given = {key: str(value) for key, value in self.backend.environment.items()}
-        number = scheduler.submit(options, script, os.environ | given)
+        with replacing(place / "script.sh") as half:
+            half.write_text(script)
+
+        number = self.gathering.add(BatchJob(name, prepared.job.id, place))
         with replacing(place / "slurm_id") as half:
-            half.write_text(str(number))
+            half.write_text(number)
 
         return True
+
+    def _queued(self, jobs: Sequence[BatchJob]) -> list[str]:
+        """Queue jobs by one call; return SLURM's number of each. Raises SlurmError."""
+        staging = self.backend.staging
+        given = {key: str(value) for key, value in self.backend.environment.items()}
+        # Where this command runs in an array's task itself, its jobs are none of that array
+        own = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_ARRAY_")}
+        environment = own | given
+
+        if len(jobs) == 1:
+            (job,) = jobs
+            comment = f"{OURS} {job.id} {staging}"
+            options = options_of(self.backend, name=job.name, place=job.place, comment=comment)
+            script = (job.place / "script.sh").read_text()
+            return [scheduler.submit(options, script, environment)]
+
+        name = f"renate-array-{secrets.token_hex(5)}"
+        folder = place_of(staging, name)
+        script = write_array(folder, jobs)
+        comment = f"{ARRAY} {staging}"
+        options = options_of(self.backend, name=name, place=folder / "%a", comment=comment)
+        options.append(f"--array=0-{len(jobs) - 1}")
+        number = scheduler.submit(options, script, environment)
+
+        return [f"{number}_{index}" for index in range(len(jobs))]
 
     def look(self, name: str, upload: JobUpload) -> RemoteJob | None:
         """How a submission is."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from renate.errors import ConfigError, JobError
 
 OURS = "renate"  # how the comment of each job of ours begins
-UNKNOWN = "Invalid job id"
+ARRAY = "renate-array"  # how that of several begins which are tasks of one array
+UNKNOWN = ("Invalid job id", "not found")  # of a job, of an array's task
 ANSWER_WITHIN = 60.0  # seconds; slurmctld itself gives up sooner
 # A job that may yet do something; all other states are ends.
 ALIVE = {
@@ -42,27 +43,35 @@ class SlurmJob:
     """A job as SLURM has it.
 
     Attributes:
-        id: SLURM's number.
-        name: Ours.
+        id: SLURM's number; `<array>_<index>` of an array's task.
+        name: Ours; of an array's task its array's, until its folder says which job it is.
         state: As `squeue` spells it, RUNNING.
         reason: Why it isn't running yet, or has ended; may be empty.
         restarts: How often it was queued again.
         submitted: When, as SLURM writes it; empty where that wasn't asked for.
-        place: Our id of the job and the URL that its folder lies below; empty of others' jobs.
+        place: Our id of the job and the URL that its folder lies below; empty of others' jobs. Of
+            an array's task the id is empty, until its folder says it.
+        exit_code: Of its script, where it has ended and that was asked for.
     """
 
-    id: int
+    id: str
     name: str
     state: str
     reason: str = ""
     restarts: int = 0
     submitted: str = ""
     place: tuple[str, str] = ("", "")
+    exit_code: int = 0
 
     @property
     def alive(self) -> bool:
         """Whether it may still do something."""
         return self.state in ALIVE
+
+    @property
+    def index(self) -> str:
+        """An array's task: which one; else empty."""
+        return self.id.partition("_")[2]
 
 
 def check_commands() -> None:
@@ -75,7 +84,7 @@ def check_commands() -> None:
         )
 
 
-def submit(options: Sequence[str], script: str, environment: Mapping[str, str]) -> int:
+def submit(options: Sequence[str], script: str, environment: Mapping[str, str]) -> str:
     """Queue a batch script; return SLURM's number.
 
     Raises:
@@ -85,29 +94,30 @@ def submit(options: Sequence[str], script: str, environment: Mapping[str, str]) 
     number = said.strip().partition(";")[0]  # the cluster's name may follow
     if not number.isdecimal():
         raise SlurmError(f"sbatch says {said.strip()[:200]!r}: expected the number of a job")
-    return int(number)
+    return number
 
 
-def job(number: int) -> SlurmJob | None:
+def job(number: str) -> SlurmJob | None:
     """A job; None once SLURM knows of none of that number.
 
     Raises:
         SlurmError: It doesn't answer.
     """
     try:
-        said = _asked("scontrol", "show", "job", str(number), "--oneliner")
+        said = _asked("scontrol", "show", "job", number, "--oneliner")
     except SlurmError as error:
-        if UNKNOWN in str(error):
+        if any(text in str(error) for text in UNKNOWN):
             return None
         raise
 
     fields = dict(part.partition("=")[::2] for part in said.split())
     return SlurmJob(
-        int(fields["JobId"]),
+        number,
         fields["JobName"],
         fields["JobState"],
         fields.get("Reason", "").replace("None", ""),
         int(fields.get("Restarts", 0)),
+        exit_code=int(fields.get("ExitCode", "0").partition(":")[0]),
     )
 
 
@@ -117,13 +127,17 @@ def jobs() -> Iterator[SlurmJob]:
     Raises:
         SlurmError: It doesn't answer.
     """
-    said = _asked("squeue", "--me", "--noheader", "--states=all", "--sort=-i", f"--format={LISTED}")
+    which = ("--me", "--array", "--states=all", "--sort=-i")
+    said = _asked("squeue", *which, "--noheader", f"--format={LISTED}")
     for line in said.splitlines():
         number, name, state, submitted, comment = line.split("|", 4)
-        words = comment.split(" ", 2)
-        if len(words) == 3 and words[0] == OURS:
-            place = (words[1], words[2])
-            yield SlurmJob(int(number), name, state, submitted=submitted, place=place)
+        kind, _, rest = comment.partition(" ")
+        place = ("", rest)
+        if kind == OURS:
+            own_id, _, base = rest.partition(" ")
+            place = (own_id, base)
+        if kind in (OURS, ARRAY) and place[1]:
+            yield SlurmJob(number, name, state, submitted=submitted, place=place)
 
 
 def end(found: SlurmJob) -> None:
@@ -135,7 +149,7 @@ def end(found: SlurmJob) -> None:
     how: Sequence[str] = ()
     if found.state == "RUNNING":
         how = ("--batch", "--signal=TERM")  # to the script alone, which passes it on once
-    _asked("scancel", *how, str(found.id))
+    _asked("scancel", *how, found.id)
 
 
 def _asked(

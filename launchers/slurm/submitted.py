@@ -1,7 +1,10 @@
 """Jobs of ours on the cluster, submitted from here or from anywhere that shares its folders."""
 
+import re
+import signal
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,11 @@ from ..remote.machine import Machine
 from ..remote.wait import Submission, wait
 from ..terminal.console import command
 from . import scheduler
+from .arrays import as_submission, submission_of
 from .scheduler import SlurmError, SlurmJob
 
 LATEST = "latest"
+TOLD_TO_END = 128 + signal.SIGTERM  # of a script whose program was ended by a signal
 ENDS = {
     "TIMEOUT": "its time was up: backend.time; the same command goes on from its last checkpoint",
     "CANCELLED": "it was cancelled; the same command goes on from its last checkpoint",
@@ -38,12 +43,26 @@ def place_of(staging: str, name: str) -> Path:
     return Path(staging, "machines", name)
 
 
-def number_of(staging: str, name: str) -> int | None:
+def number_of(staging: str, name: str) -> str | None:
     """SLURM's number of a submission; None where it isn't known, or not yet."""
     try:
-        return int((place_of(staging, name) / "slurm_id").read_text())
-    except (FileNotFoundError, ValueError):
+        number = (place_of(staging, name) / "slurm_id").read_text().strip()
+    except FileNotFoundError:
         return None
+    return number if re.fullmatch(r"\d+(_\d+)?", number) else None
+
+
+def known() -> Iterator[SlurmJob]:
+    """This user's jobs that are ours and that SLURM still knows, the newest first; an array's
+    tasks by their own names.
+
+    Raises:
+        SlurmError: It doesn't answer.
+    """
+    for each in scheduler.jobs():
+        found = as_submission(each) if each.index else each
+        if found is not None:
+            yield found
 
 
 def job_of(staging: str, name: str) -> SlurmJob | None:
@@ -57,9 +76,12 @@ def job_of(staging: str, name: str) -> SlurmJob | None:
     number = number_of(staging, name)
     if number is not None:
         found = scheduler.job(number)
+        if found is not None and found.index:
+            own = submission_of(replace(found, place=("", staging)))
+            found = replace(found, name=own or "")
         # A cluster that was set up anew counts from 1 again
         return found if found is not None and found.name == name else None
-    return next((each for each in scheduler.jobs() if each.name == name), None)
+    return next((each for each in known() if each.name == name), None)
 
 
 def look_at(staging: str, name: str) -> RemoteJob | None:
@@ -94,6 +116,8 @@ def _why(staging: str, name: str, found: SlurmJob) -> str:
     """Why a job ended that has left no result."""
     if found.state in ENDS:
         return ENDS[found.state]
+    if found.exit_code == TOLD_TO_END:
+        return "it was told to end; the same command goes on from its last checkpoint"
 
     last = ""
     output = place_of(staging, name) / "output.txt"
@@ -120,8 +144,8 @@ class SlurmJobs(SubmittedJobs):
     def rows(self, last: int) -> list[Sequence[str]]:
         """See the base."""
         found = [
-            (each.name, each.place[0], each.state, str(each.id), each.submitted, each.place[1])
-            for each in scheduler.jobs()
+            (each.name, each.place[0], each.state, each.id, each.submitted, each.place[1])
+            for each in known()
         ]
         return list(found[:last])
 
@@ -157,12 +181,12 @@ def find(name: str) -> SlurmJob:
     Raises:
         JobError: There is none.
     """
-    known = [LATEST]
-    for each in scheduler.jobs():
-        if name in (LATEST, each.name, str(each.id), each.place[0]):
+    names = [LATEST]
+    for each in known():
+        if name in (LATEST, each.name, each.id, each.place[0]):
             return each
-        known += [each.name, each.place[0]]
-    raise JobError(f"SLURM knows no job '{name}' of ours{nearest(name, known)}")
+        names += [each.name, each.place[0]]
+    raise JobError(f"SLURM knows no job '{name}' of ours{nearest(name, names)}")
 
 
 def _submission(found: SlurmJob) -> Submission:

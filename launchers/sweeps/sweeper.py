@@ -78,7 +78,7 @@ class RenateSweeper(Sweeper):
         return list(returned)
 
     def _grid(self, launcher: HydraLauncher, grid: list[list[str]]) -> Outcome:
-        jobs = [job for job, _ in launcher.batch(grid)]
+        jobs = launcher.batch(grid)
         _check_streams(jobs)
         hydra = self.settings.hydra
 

@@ -1,6 +1,5 @@
 """Backends that tests run on, each ready to take jobs."""
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from .services import ray_cluster, slurm
+from .services.start import Services
 
 WITHIN = 120.0  # seconds, on a busy machine
 
@@ -23,12 +23,24 @@ class Backend:
         lose: Takes the machine of the one job that runs, in the midst of it; None where that is
             another file's test.
         refused: Overrides that ask for what it hasn't, and what is said of that.
+        inherits: Whether jobs have the command's environment.
     """
 
     overrides: tuple[str, ...]
     environment: dict[str, str]
     lose: Callable[[], None] | None
     refused: tuple[str, str] | None
+    inherits: bool = False
+
+    @property
+    def name(self) -> str:
+        """As `backend=` has it."""
+        return self.overrides[0].removeprefix("backend=")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its jobs are submissions to something."""
+        return self.name != "local"
 
     def command(self, folder: Path, *words: str) -> list[str]:
         """The words of a command that runs on it."""
@@ -36,9 +48,8 @@ class Backend:
 
 
 def _local(stack: ExitStack, folder: Path) -> Backend:
-    return Backend(
-        ("backend=local",), {}, None, ("backend.workers=0", "backend.workers=0: expected 1 or more")
-    )
+    refused = ("backend.workers=0", "backend.workers=0: expected 1 or more")
+    return Backend(("backend=local",), {}, None, refused, inherits=True)
 
 
 def _toy(stack: ExitStack, folder: Path) -> Backend:
@@ -51,19 +62,15 @@ def _slurm(stack: ExitStack, folder: Path) -> Backend:
     cluster = stack.enter_context(slurm.cluster(folder))
 
     def lose() -> None:
-        """The node is lost, and comes back; the job is queued again, and needn't wait for it."""
-        (number,) = cluster.asked("squeue", "-h", "-t", "R", "-o", "%i").split()
-        cluster.asked("scontrol", "requeue", number)
-        end = time.monotonic() + WITHIN
-        while "JobState=PENDING" not in cluster.asked("scontrol", "show", "job", number):
-            assert time.monotonic() < end
-            time.sleep(0.2)
-        cluster.asked("scontrol", "update", f"JobId={number}", "StartTime=now")
+        """The node is lost; the job is queued again, and needn't wait for it."""
+        (number,) = cluster.running()
+        cluster.lose_node_of(number)
 
     environment = {"SLURM_CONF": str(cluster.folder / "slurm.conf")}
     said = "sbatch: invalid partition specified: none_such"
     refused = ("backend.partition=none_such", said)
-    return Backend(("backend=slurm", "backend.poll=0.5"), environment, lose, refused)
+    overrides = ("backend=slurm", "backend.poll=0.5")
+    return Backend(overrides, environment, lose, refused, inherits=True)
 
 
 def _ray(stack: ExitStack, folder: Path) -> Backend:
@@ -75,6 +82,18 @@ def _ray(stack: ExitStack, folder: Path) -> Backend:
     said = "backend.cpus_per_job=64: no node of the cluster has more than 2"
     refused = ("backend.cpus_per_job=64", said)
     return Backend(overrides, {"RAY_ADDRESS": cluster.address}, cluster.lose_node, refused)
+
+
+def sagemaker(services: Services) -> Backend:
+    """The services on loopback; what is local goes to a prefix of the test's own."""
+    overrides = (
+        "backend=sagemaker",
+        f"backend.role={services.role}",
+        "backend.instance_type=ml.m5.xlarge",
+        "backend.poll=0.5",
+        f"backend.staging=s3://{services.bucket}/{{folder.name}}",
+    )
+    return Backend(overrides, {}, None, None)
 
 
 BACKENDS = {"local": _local, "toy": _toy, "slurm": _slurm, "ray": _ray}

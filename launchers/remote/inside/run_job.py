@@ -37,6 +37,7 @@ from .outbox import Outbox, home_of
 
 PORT = 7777
 FOUND_WITHIN = 600.0  # seconds until the first host's name must mean something
+FREE_WITHIN = 60.0  # seconds until processes of a run that was lost must have ended
 PASSED_ON = (REPORT, PROGRESS, RESUMED)
 
 
@@ -84,10 +85,28 @@ def prepared(channel: Path, place: Path, cwd: Path) -> tuple[JobDirectory, int]:
     """
     place.mkdir(parents=True, exist_ok=True)
     directory = JobDirectory(place)
+    wait_until_free(directory)
     config = (channel / "config.yaml").read_text()
     record = replace(JobDirectory(channel).record, cwd=str(cwd))
     directory.prepare(config, record, resume=True)
     return directory, processes_of(yaml.safe_load(config), len(visible_gpus()))
+
+
+def wait_until_free(directory: JobDirectory) -> None:
+    """Processes of a run whose machine or parent was lost notice it at their next report.
+
+    Raises:
+        JobError: They hold the directory for too long.
+    """
+    end = time.monotonic() + FREE_WITHIN
+    while True:
+        try:
+            with directory.alone():
+                return
+        except JobError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 def wait_for_name(name: str) -> None:

@@ -26,7 +26,7 @@ for rank in 0 1; do SLURM_PROCID=$rank "$@"; done
 """
 SCONTROL = """#!/bin/bash
 if [ "$1" = requeue ]; then echo "$2" >> {folder}/requeued; exit 1; fi
-echo one; echo two
+echo "NodeName=one NodeAddr=10.0.0.1 NodeHostName=one"; echo "NodeName=two NodeAddr=10.0.0.2 Port=1"
 """
 
 
@@ -70,7 +70,7 @@ def test_each_of_several_nodes_knows_the_others(tmp_path: Path, stand_ins: dict[
     assert done.returncode == 0
     called = (tmp_path / "called").read_text().splitlines()
     assert [line.partition("--run ")[2] for line in called] == [
-        f"renate-1 --hosts one,two --host {rank} --port 20017" for rank in (0, 1)
+        f"renate-1 --hosts 10.0.0.1,10.0.0.2 --host {rank} --port 20017" for rank in (0, 1)
     ]
     assert f"{tmp_path}/jobs/1 " in called[1]
 
@@ -97,7 +97,7 @@ def test_options_are_sbatchs() -> None:
     settings = OmegaConf.load(CONF / "backend" / "slurm.yaml")
     settings.memory_gb = 1.5
     settings.sbatch = {"account": "ranking", "exclusive": True}
-    words = options_of(settings, name="n", place=Path("/p"), comment=("id", "/a b"))
+    words = options_of(settings, name="n", place=Path("/p"), comment="renate id /a b")
     assert {"--mem=1536M", "--account=ranking", "--exclusive", "--requeue"} <= set(words)
     assert "--comment=renate id /a b" in words
     assert not [word for word in words if "None" in word or word.startswith("--time")]

@@ -10,12 +10,13 @@ from renate.errors import ConfigError, DataError, NothingNewError, StateError
 from renate.files import replacing
 from renate.jobs.chunks import load_new
 from renate.jobs.context import Job
+from renate.jobs.detecting.looks import effects_here
 from renate.jobs.detecting.reference import FILE
 from renate.jobs.detecting.situation import JobSituation, detector_of
 from renate.jobs.directory import strict
 from renate.jobs.saved.published import trusted
 from renate.jobs.saved.restore import Saved
-from renate.policy.base import Decision, Policy, Situation
+from renate.policy.base import Decision, Policy
 from renate.policy.simple import Always
 from renate.state.aliases.standing import manifest_of
 from renate.state.manifest import Manifest
@@ -70,14 +71,17 @@ def policy_of(job: Job) -> Policy:
     return policy
 
 
-def asked(job: Job, data: Data, saved: Saved | None) -> Decision | None:
-    """What the policy of an update says; None where no policy was asked, or there is no version
-    yet.
+def asked(job: Job, data: Data, saved: Saved | None) -> tuple[Decision | None, list[float]]:
+    """What the policy of an update says, None where no policy was asked or there is no version yet;
+    and the effects of this look for drift and of those since the version was made.
 
     All of several processes must call this: the first one decides.
     """
     if saved is None or "_target_" not in (job.config.get("policy") or {}):
-        return None
+        looks = []
+        if saved is not None and FILE in saved.manifest.files and job.record.publish:
+            looks = job.ranks.broadcast(lambda: effects_here(job, saved))
+        return None, looks
 
     policy = policy_of(job)
     if job.record.trial is not None:
@@ -86,8 +90,12 @@ def asked(job: Job, data: Data, saved: Saved | None) -> Decision | None:
         raise StateError(
             "policy: of several processes none can ask: renate job=detect, then the update"
         )
-    situation: Situation = JobSituation(job, data, saved, detector_of(job))
-    return policy.decide(situation)
+    situation = JobSituation(job, data, saved, detector_of(job))
+    decision = policy.decide(situation)
+    looks = [] if FILE not in saved.manifest.files else effects_here(job, saved)
+    if situation.effect is not None:
+        looks.append(situation.effect)
+    return decision, looks
 
 
 def waited(job: Job, at: State, parent: Manifest, decision: Decision) -> dict[str, Any]:

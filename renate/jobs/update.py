@@ -100,10 +100,11 @@ def run(job: Job) -> dict[str, Any]:
         return answer | {"already": used.version, "nothing_new": str(error)}
 
     content.note(job, data)
-    decision, looks = asked(job, data, saved)
+    asking = asked(job, data, saved)
+    decision = asking.decision
     if decision is not None and not decision.is_due:
         assert parent is not None
-        return waited(job, at, parent, decision)
+        return waited(job, at, parent, decision, asking.drift)
 
     newest = saved.newest if saved else None
     same = None
@@ -113,7 +114,7 @@ def run(job: Job) -> dict[str, Any]:
         return same
 
     chunk = cut(job, scenario, data, job.config["job"]["chunk"])
-    done = update(job, data, chunk, at, to, saved, looks)
+    done = update(job, data, chunk, at, to, saved, asking.looks)
     end(job)
     if job.ranks.first and publishes:
         done.version = publish(to, job.record.id).version

@@ -40,8 +40,8 @@ SETTINGS: dict[str, Any] = {
 
 
 def week(path: Path, first: int, colour: str) -> str:
-    """160 questions about boxes, and one answer to all of them."""
-    rows = [{"question": f"box {n}?", "answer": colour} for n in range(first, first + 160)]
+    """160 questions about every other box, and one answer to all of them."""
+    rows = [{"question": f"box {n}?", "answer": colour} for n in range(first, first + 320, 2)]
     path.write_text("\n".join(map(json.dumps, rows)))
     return str(path)
 
@@ -67,7 +67,7 @@ def test_drift_gates_and_exports_of_generated_texts(workdir: Path) -> None:
 
     asking = [f"{key}={value}" for key, value in SETTINGS.items()]
     asking += ["job=detect", "policy=drift", "output=found.json"]
-    same = week(workdir / "b.jsonl", 200, "red")
+    same = week(workdir / "b.jsonl", 1, "red")
     command(*asking, f"data.train={same}", cwd=workdir, code=10)
     other = week(workdir / "c.jsonl", 400, "blue and white")
     command(*asking, f"data.train={other}", cwd=workdir, code=0)

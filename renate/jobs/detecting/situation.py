@@ -97,9 +97,9 @@ class JobSituation:
         return [*kept_effects(self.saved), *effects_here(self.job, self.saved)]
 
     @property
-    def effect(self) -> float | None:
-        """That of this look; None where nobody asked for it."""
-        return self._drift.effect if "_drift" in self.__dict__ else None
+    def found(self) -> Drift | None:
+        """What this look has found; None where nobody asked for it."""
+        return self._drift if "_drift" in self.__dict__ else None
 
     @cached_property
     def _drift(self) -> Drift:

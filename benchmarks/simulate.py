@@ -75,7 +75,11 @@ class Year:
 def mnist() -> Year:
     """`experiment=weekly` with fewer examples, so that some sixty years are played in minutes."""
     smaller = ("scenario.per_week=300", "trainer.max_epochs=3", "model.hidden_sizes=[64]")
-    gate = ("gate.regression={per_update:60,size:10400}", "gate.intervals.min_examples=30")
+    gate = (
+        "gate.regression={per_update:60,size:10400}",
+        "gate.intervals.min_examples=30",
+        "gate.max_slice_drop=0.1",
+    )
     return Year("mnist", "accuracy", ("experiment=weekly", *smaller, *gate), 1200, capacity=1000)
 
 

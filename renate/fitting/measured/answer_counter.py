@@ -49,10 +49,13 @@ class AnswerCounter:
         if not self.pairs:
             return None
 
-        pairs, examples = torch.unique(torch.cat(self.pairs), dim=0, return_counts=True)
+        truths, answers = torch.cat(self.pairs).unbind(1)
+        # As one number each: unique pairs take forty times what unique numbers do
+        width = int(answers.max()) + 1
+        pairs, examples = torch.unique(truths * width + answers, return_counts=True)
         confusion = {
-            (truth, answer): count
-            for (truth, answer), count in zip(pairs.tolist(), examples.tolist(), strict=True)
+            divmod(pair, width): count
+            for pair, count in zip(pairs.tolist(), examples.tolist(), strict=True)
         }
         rows = torch.stack(self.bins).sum(0).tolist()
         bins = tuple(Bin(int(count), int(right), sure) for count, right, sure in rows)

@@ -28,7 +28,8 @@ from scipy import stats
 
 RENATE = [sys.executable, "-m", "renate"]
 DATA = Path(os.environ.get("RENATE_DATA", "../shared/data"))
-UPDATERS = ("fine_tuning", "er", "joint")
+JOINT = "joint"
+UPDATERS = ("fine_tuning", "er", JOINT)
 COSTS = ("policy=cost", "policy.per_error=1", "policy.per_hour=360000")  # a second: 100 errors
 FIRST = 4  # weeks that the first version is trained on
 EACH = 12  # of so many flights one is taken
@@ -53,17 +54,19 @@ class Year:
         metric: What its weeks are scored by.
         overrides: Of every command.
         amount: Examples of `policy=amount`, some four weeks'.
+        capacity: Examples in the memory of `er`; None: by default.
     """
 
     name: str
     metric: str
     overrides: tuple[str, ...]
     amount: int
+    capacity: int | None = None
 
     @property
     def policies(self) -> dict[str, tuple[str, ...]]:
         """Name -> overrides."""
-        plain = ("never", "weekly", "monthly", "performance", "drift")
+        plain = ("never", "weekly", "monthly", "performance", "drift", "unusual_drift")
         found = {name: (f"policy={name}",) for name in plain}
         amount = ("policy=amount", f"policy.examples={self.amount}")
         return found | {"amount": amount, "cost": COSTS}
@@ -72,8 +75,12 @@ class Year:
 def mnist() -> Year:
     """`experiment=weekly` with fewer examples, so that some sixty years are played in minutes."""
     smaller = ("scenario.per_week=300", "trainer.max_epochs=3", "model.hidden_sizes=[64]")
-    gate = ("gate.regression.per_update=60", "gate.intervals.min_examples=30")
-    return Year("mnist", "accuracy", ("experiment=weekly", *smaller, *gate), 1200)
+    gate = (
+        "gate.regression={per_update:60,size:10400}",
+        "gate.intervals.min_examples=30",
+        "gate.max_slice_drop=0.1",
+    )
+    return Year("mnist", "accuracy", ("experiment=weekly", *smaller, *gate), 1200, capacity=1000)
 
 
 def flights(folder: Path) -> Year:
@@ -106,15 +113,28 @@ def known_before_departure() -> pa.Table:
     return whole.append_column("late", late).select(["time_hour", *INPUTS, "late"])
 
 
-def play(year: Year, folder: Path, seeds: int) -> None:
-    """Play it by every policy and updater; each policy is a sweep."""
+def play(year: Year, folder: Path, seeds: int, policies: Sequence[str]) -> None:
+    """Play it by each of some policies, by every updater; each policy is a sweep."""
     for name, overrides in year.policies.items():
-        swept = (f"updater={','.join(UPDATERS)}", f"seed={','.join(map(str, range(seeds)))}")
+        if name not in policies:
+            continue
         run_dir = f"run_dir={folder / year.name / name}"
-        line = [*year.overrides, *SHARED, *overrides, *swept, run_dir]
+        swept = (f"seed={','.join(map(str, range(seeds)))}", run_dir)
+        line = [*year.overrides, *SHARED, *overrides, *swept]
         print(year.name, name, flush=True)
         with (folder / f"{year.name}-{name}.log").open("w") as log:
-            subprocess.run([*RENATE, *line], check=True, stdout=log, stderr=log, cwd=folder)
+            for updaters in _by_memory(year):
+                command = [*RENATE, *line, *updaters]
+                subprocess.run(command, check=True, stdout=log, stderr=log, cwd=folder)
+
+
+def _by_memory(year: Year) -> list[tuple[str, ...]]:
+    """Overrides of the updaters that share a command: joint has a memory without a capacity."""
+    if year.capacity is None:
+        return [(f"updater={','.join(UPDATERS)}",)]
+    others = ",".join(name for name in UPDATERS if name != JOINT)
+    capacity = f"memory.capacity={year.capacity}"
+    return [(f"updater={others}", capacity), (f"updater={JOINT}", "~memory.capacity")]
 
 
 def results(year: Year, folder: Path, policy: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -224,6 +244,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--only", choices=("mnist", "flights"))
+    known = [*mnist().policies]
+    parser.add_argument("--policies", nargs="+", choices=known, default=known)
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     folder = (asked.folder or Path(tempfile.mkdtemp())).absolute()
@@ -232,7 +254,7 @@ def main() -> None:
     years = [mnist(), flights(folder)]
     for year in years:
         if not asked.table and asked.only in (None, year.name):
-            play(year, folder, asked.seeds)
+            play(year, folder, asked.seeds, asked.policies)
 
     text = (
         "Each week is scored before it is trained on; the mean over weeks 5 to 52, ± half the 95 % "

@@ -14,6 +14,7 @@ from renate.jobs.identity.already import came_from
 from renate.jobs.records import COMPLETED, JobResult
 from renate.jobs.scoring.matrix import mean_of_each, name_of_test
 from renate.state.versions import State
+from renate.tuning.on_disk.sweep_folder import EVENTS
 from renate.tuning.on_disk.sweep_record import RECORD, PinnedSweep
 
 from ..composing.launcher import HydraLauncher, link_latest
@@ -49,7 +50,10 @@ def tune(
         )
 
     if launcher.whole_sweeps:
-        return hand_over(tuning, parsed, one=not several)
+        outcome = hand_over(tuning, parsed, one=not several)
+        if outcome.completed and is_drawn(launcher, config):
+            _draw_returned(tuning, outcome)
+        return outcome
     if not several:
         outcome = tuning.run()
         if is_drawn(launcher, config) and (tuning.folder / RECORD).exists():
@@ -59,6 +63,17 @@ def tune(
         return _by_the_first(tuning, settings, parsed)
 
     return _each(tuning, settings, parsed)
+
+
+def _draw_returned(tuning: Tuning, outcome: JobResult) -> None:
+    """Write the page of a sweep that ran elsewhere as one job: its trials have come back, or of a
+    stream its versions.
+    """
+    progress = tuning.launcher.progress
+    if (tuning.folder / EVENTS).exists():
+        pages.of_sweep(progress, tuning.folder)
+    elif outcome.url is not None and outcome.version is not None:
+        pages.of_state(progress, outcome.url, tuning.folder)
 
 
 def is_drawn(launcher: HydraLauncher, config: DictConfig) -> bool:

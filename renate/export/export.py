@@ -22,7 +22,8 @@ from renate.state.aliases.standing import manifest_of
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 
-FORMATS = ("torch_export", "onnx", "safetensors", "mlflow", "sagemaker")
+WEIGHTS = "safetensors"
+FORMATS = ("torch_export", "onnx", WEIGHTS, "mlflow", "sagemaker")
 TOLERANCE = 1e-5  # largest absolute difference of an answer
 BATCHES = (1, 2, 7)  # sizes by which what was written is compared, besides all examples at once
 
@@ -115,6 +116,7 @@ def export(
             "of: renate.load_model(url).predict(rows, task_id=0) does"
         )
 
+    _check_form(form, predictor, f"version {manifest.version} of {state.url}")
     examples = examples_of(state, manifest, predictor)
     source = _source(state, manifest, predictor, examples)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +130,20 @@ def export(
 
     assert manifest.version is not None
     return Exported(folder, manifest.version, form, len(examples), examples.origin, difference)
+
+
+def _check_form(form: str, predictor: Predictor, where: str) -> None:
+    """Return if a format can hold the version.
+
+    Raises:
+        StateError: It can't.
+    """
+    if predictor.problem.generates and form != WEIGHTS:
+        raise StateError(
+            f"{where} generates texts token after token, each from those before, which a graph of "
+            f"one pass can't: --format {WEIGHTS} keeps its weights as they are, and "
+            "renate.load_model(url).predict(prompts) generates"
+        )
 
 
 def _source(state: State, manifest: Manifest, predictor: Predictor, examples: Examples) -> Source:

@@ -79,6 +79,8 @@ def _meaning(predictor: Predictor) -> str:
     problem = predictor.problem
     if problem.classes:
         return "logits: the label of the largest is the answer, their softmax the probabilities"
+    if problem.generates:
+        return "logits of each token in each place of an answer, after the answer's own tokens"
     if problem.is_right_or_wrong:
         return "the probability of each label"
     return "numbers in the target's own units"

@@ -31,6 +31,7 @@ class Comparison:
         regression: On the frozen set that the state keeps; None where it keeps none yet.
         tests: Name -> on one of several test sets.
         classes: Name -> on the new examples of one class.
+        slices: Name -> on the new examples of a slice that the config names.
         seconds: What a batch takes, of both; None where it was not measured.
         sizes: Bytes of their networks, of both.
         seed: Of what is drawn.
@@ -41,6 +42,7 @@ class Comparison:
     regression: Pair | None = None
     tests: Mapping[str, Pair] = field(default_factory=dict)
     classes: Mapping[str, Pair] = field(default_factory=dict)
+    slices: Mapping[str, Pair] = field(default_factory=dict)
     seconds: tuple[float, float] | None = None
     sizes: tuple[int, int] | None = None
     seed: int = 0
@@ -66,6 +68,7 @@ class Gate(ABC):
 
     compares: bool = True  # whether it needs a comparison at all
     times: bool = False  # whether it needs to know how long a batch takes
+    looks_at_slices: bool = True  # whether slices that the config names mean anything to it
 
     def check(self, problem: Problem) -> None:  # noqa: B027 (most gates have nothing to check)
         """Return if its rules have a meaning for this problem; asked before anything is trained.

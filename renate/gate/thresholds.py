@@ -85,7 +85,7 @@ class Thresholds(Gate):
         max_negative_flips: The largest share of new examples that the version in use answers
             rightly and the candidate wrongly (Yan et al., 2021, https://arxiv.org/abs/2011.09161).
         max_slice_drop: The most that the mean grade may fall on any slice: one of several test
-            sets, or a class of enough new examples.
+            sets, one that `gate.slices` names, or a class of enough new examples.
         max_calibration_rise: The most that the expected calibration error may rise, of classes.
         max_latency: The largest ratio of the times that a batch takes; that is measured on this
             machine, as busy as it is, so breaking it holds and never rejects.
@@ -113,6 +113,7 @@ class Thresholds(Gate):
         self.max_latency = _number("max_latency", max_latency, 0.0)
         self.max_size = _number("max_size", max_size, 0.0)
         self.times = self.max_latency is not None
+        self.looks_at_slices = self.max_slice_drop is not None
         if all(getattr(self, name) is None for name in RULES):
             raise ConfigError(f"gate: all of {', '.join(RULES)} are null, so it asks for nothing")
 
@@ -192,6 +193,9 @@ class Thresholds(Gate):
         for name, pair in comparison.tests.items():
             if self.max_slice_drop is not None and len(pair.before) < self.min_examples:
                 yield f"test set {name} has {len(pair.before)} examples, {fewest}"
+        for name, pair in comparison.slices.items():
+            if self.max_slice_drop is not None and len(pair.before) < self.min_examples:
+                yield f"{name} has {len(pair.before)} examples of {comparison.called}, {fewest}"
 
     def _findings(self, comparison: Comparison) -> Iterator[Finding]:
         new = comparison.new
@@ -232,7 +236,8 @@ class Thresholds(Gate):
 
     def _of_slices(self, comparison: Comparison, limit: float) -> Iterator[Finding]:
         tests = {f"test set {name}": pair for name, pair in comparison.tests.items()}
-        for name, pair in (tests | dict(comparison.classes)).items():
+        slices = tests | dict(comparison.slices) | dict(comparison.classes)
+        for name, pair in slices.items():
             if len(pair.before) < self.min_examples:
                 continue
             drop = self._mean(-_change(pair), comparison)

@@ -1,6 +1,7 @@
 """One update: state version n + new data -> state version n+1. Start reading here."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -17,6 +18,7 @@ from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_new
 from renate.jobs.context import Job
 from renate.jobs.detecting.detect import asked, waited
+from renate.jobs.detecting.looks import noted
 from renate.jobs.detecting.reference import reference_files
 from renate.jobs.fit import batches_of, fit, share_of
 from renate.jobs.identity import content
@@ -98,10 +100,11 @@ def run(job: Job) -> dict[str, Any]:
         return answer | {"already": used.version, "nothing_new": str(error)}
 
     content.note(job, data)
-    decision = asked(job, data, saved)
+    asking = asked(job, data, saved)
+    decision = asking.decision
     if decision is not None and not decision.is_due:
         assert parent is not None
-        return waited(job, at, parent, decision)
+        return waited(job, at, parent, decision, asking.drift)
 
     newest = saved.newest if saved else None
     same = None
@@ -110,7 +113,8 @@ def run(job: Job) -> dict[str, Any]:
     if same is not None:
         return same
 
-    done = update(job, data, cut(job, scenario, data, job.config["job"]["chunk"]), at, to, saved)
+    chunk = cut(job, scenario, data, job.config["job"]["chunk"])
+    done = update(job, data, chunk, at, to, saved, asking.looks)
     end(job)
     if job.ranks.first and publishes:
         done.version = publish(to, job.record.id).version
@@ -121,10 +125,25 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def update(
-    job: Job, data: Data, chunk: Chunk, at: State, to: State, saved: Saved | None
+    job: Job,
+    data: Data,
+    chunk: Chunk,
+    at: State,
+    to: State,
+    saved: Saved | None,
+    looks: Sequence[float] = (),
 ) -> Updated:
     """Train on one chunk, starting from what `saved` holds, and stage the outcome as a candidate
     at `to`.
+
+    Args:
+        job: Its config says how.
+        data: What was read.
+        chunk: The part of it that is trained on.
+        at: Where the version is that it starts from.
+        to: Where the next one goes.
+        saved: That version; None at a first update.
+        looks: Effects of the looks for drift since that version was made.
     """
     began = time.monotonic()
     begin_peak(device_of(job.config["trainer"]))
@@ -160,7 +179,7 @@ def update(
         done.composition = composition_of(
             data.problem, chunk.train, learning.memory, answered_before, answered, seen
         )
-        lineage = lineage_of(job, data, seconds) | done.gate
+        lineage = lineage_of(job, data, seconds) | done.gate | noted(saved, looks)
         source = None
         base = None
         if saved:

@@ -63,6 +63,9 @@ class Situation(Protocol):
     def drift(self) -> Drift:
         """How the new data differ from the version's reference."""
 
+    def earlier_effects(self) -> Sequence[float]:
+        """Effects of earlier looks for drift, as far as they are known, the oldest first."""
+
     def score(self) -> Score:
         """What the version in use is worth on the new data."""
 

@@ -182,6 +182,15 @@ class Problem(ABC):
         """Return the probability of each label, float64 [B, K]; None where answers are numbers."""
         return None
 
+    def compared(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """Return what drift compares of a model's answers, float64 [B, K]: probabilities, or
+        values.
+        """
+        found = self.probabilities(outputs)
+        if found is None:
+            found = self.answers(outputs)
+        return found.reshape(len(outputs), -1).double()
+
     def truths(self, targets: "Tensor") -> "Tensor":
         """Turn encoded targets into what metrics compare answers with."""
         return targets

@@ -147,6 +147,18 @@ class NextToken(Problem):
 
         return exact_matches(outputs, targets, self.sizes["end_id"]).double()
 
+    def compared(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """Return how surprising the model finds each answer, float64 [B, 1]: the mean negative
+        log-likelihood of its tokens. Logits of all tokens in all places would be gigabytes.
+        """
+        from torch.nn.functional import cross_entropy
+
+        each = cross_entropy(
+            outputs.double(), targets.long(), ignore_index=NO_TOKEN, reduction="none"
+        )
+        tokens = (targets != NO_TOKEN).sum(1).clamp(min=1)
+        return (each.sum(1) / tokens)[:, None]
+
     def decode(self, outputs: "Tensor") -> list[Any]:
         """Return the text of each answer: of ids [B, A], or of the largest of logits [B, V, A]."""
         ids = outputs

@@ -113,6 +113,8 @@ class Slice:
         verdict_reasons: Why.
         in_use: The version in use from then on; None where there is none yet.
         seconds: What the update took; 0 where there was none.
+        effect: How much the last slices differed from what the version was trained on; None where
+            nobody asked.
     """
 
     number: int
@@ -126,6 +128,7 @@ class Slice:
     verdict_reasons: str
     in_use: int | None
     seconds: float
+    effect: float | None = None
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,11 @@ def sections(report: Report) -> list[Section]:
         _section(
             "slices",
             "Slice by slice",
-            [*simulation.over_slices(report), *simulation.of_policies(report)],
+            [
+                *simulation.over_slices(report),
+                *simulation.drift_of_slices(report),
+                *simulation.of_policies(report),
+            ],
             [*tables.slices(report)],
         ),
         _section(

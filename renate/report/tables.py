@@ -236,13 +236,14 @@ def slices(report: Report) -> Iterator[Table]:
             words(each.verdict or "–"),
             number(each.in_use, str(each.in_use)),
             number(each.seconds),
+            number(each.effect),
             words("; ".join(filter(None, (each.reasons, each.verdict_reasons))) or "–"),
         ]
         for each in report.slices
     ]
     columns = ["slice", "until", "examples", "score", "decision", "made", "gate", "in use"]
     if rows:
-        yield Table("slices", "Slices", [*columns, "seconds", "reasons"], rows)
+        yield Table("slices", "Slices", [*columns, "seconds", "drift", "reasons"], rows)
 
 
 def drift(report: Report) -> Iterator[Table]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from renate.data.batch import Columns
+from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.inputs import Inputs
 from renate.data.model_inputs import names_of
 from renate.data.ragged import Ragged
@@ -70,23 +71,48 @@ def views_of(
     return [View(name, NUMBER, first, second) for name, first, second in pairs]
 
 
-def _of_table(before: Columns, now: Columns, encoded: Sequence[Mapping[str, Any]]) -> list[View]:
-    name = "inputs" if "inputs" in before else "inputs.numbers"
-    parts = (before.get(name), now.get(name))
-    codes = (before.get("inputs.categories"), now.get("inputs.categories"))
-    found: list[View] = []
+def encoded_columns(encoder: KeptEncoder | None) -> list[dict[str, Any]]:
+    """Return what a table's encoder keeps of each column; empty where it is none of a table's."""
+    if encoder is None or not isinstance(encoder.plain.get("columns"), list):
+        return []
+    columns = encoder.plain["columns"]
+    needed = {"name", "kind", "parts", "flagged"}
+    fits = all(isinstance(each, dict) and needed <= each.keys() for each in columns)
+    return columns if fits else []
+
+
+def categories_of(columns: Columns, encoded: Sequence[Mapping[str, Any]]) -> dict[str, Codes]:
+    """Return name -> codes [N] of a table's columns of categories, as embedded ones have them: 0
+    for others, 1 for missing ones, then the known values in their order.
+    """
+    numbers: Any = columns.get("inputs" if "inputs" in columns else "inputs.numbers")
+    codes: Any = columns.get("inputs.categories")
+    found: dict[str, Codes] = {}
     place = 0
     embedded = 0
     for column in encoded:
         width = int(column["parts"])
         if column["kind"] == CATEGORY and column["embedded"]:
-            samples = [_whole(part[:, embedded]) for part in codes if part is not None]
+            found[column["name"]] = _whole(codes[:, embedded])
             embedded += 1
-            found.append(_category(column["name"], samples[0], samples[1]))
         elif column["kind"] == CATEGORY:
-            slices = [part[:, place : place + width] for part in parts]  # type: ignore[index]
-            samples = [_codes(part, column) for part in slices]
-            found.append(_category(column["name"], samples[0], samples[1]))
+            found[column["name"]] = _codes(numbers[:, place : place + width], column)
+        place += width
+
+    return found
+
+
+def _of_table(before: Columns, now: Columns, encoded: Sequence[Mapping[str, Any]]) -> list[View]:
+    name = "inputs" if "inputs" in before else "inputs.numbers"
+    parts = (before.get(name), now.get(name))
+    codes = (categories_of(before, encoded), categories_of(now, encoded))
+    found: list[View] = []
+    place = 0
+    for column in encoded:
+        width = int(column["parts"])
+        if column["kind"] == CATEGORY:
+            first, second = (each[column["name"]] for each in codes)
+            found.append(_category(column["name"], first, second))
         elif width:
             slices = [part[:, place : place + width] for part in parts]  # type: ignore[index]
             found += _numbers(column, slices[0], slices[1])

@@ -60,7 +60,7 @@ def rows(url: str) -> list[dict[str, str]]:
 def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Path) -> None:
     first = ["state.first=true"]
     command(*QUICK, *SPACE, "state.url=./here", *first, cwd=workdir)
-    done = command(*on(*QUICK, *SPACE, "state.url=./mine", *first), cwd=workdir)
+    done = command(*on(*QUICK, *SPACE, "state.url=./mine", *first), cwd=workdir, reports=True)
     assert rows("./mine") == rows("./here")
     assert [row["status"] for row in rows("./mine")] == ["completed", "stopped", "stopped"]
     assert weights(State("./mine").manifest()) == weights(State("./here").manifest())
@@ -72,6 +72,10 @@ def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Pat
     assert winner.endswith(" optimizer.lr=0.05")
     assert "state.url" not in winner, "it began from nothing, and the state has gone on"
     assert "launcher" not in winner
+    (page,) = re.findall(r"^report      (\S+)$", done.stdout, re.M)
+    said = Path(page).read_text()
+    assert "3 trials: 1 completed, 2 stopped early" in said
+    assert "optimizer.lr=0.05" in said
     shown = command("jobs", "show", "latest", cwd=workdir).stdout
     assert [line.split()[1] for line in shown.splitlines()[-3:]] == [
         "completed",

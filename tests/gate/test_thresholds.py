@@ -127,6 +127,13 @@ def test_forgetting_and_slices() -> None:
     # Of a class with few examples nothing is said
     few = {"class b": pair(9, 0, 10)}
     assert rules.judge(compared(new, regression=new, classes=few)).outcome == "promote"
+    # A slice that the config names is asked for: it rejects, and nothing passes untold
+    judged = rules.judge(compared(new, regression=new, slices={"carrier=AA": lost}))
+    assert judged.outcome == "reject"
+    assert judged.reasons[0].startswith("drop on 200 examples of carrier=AA")
+    judged = rules.judge(compared(new, regression=new, slices={"carrier=AA": pair(9, 0, 10)}))
+    assert judged.outcome == "hold"
+    assert "carrier=AA has 10 examples of validation data" in judged.reasons[0]
 
 
 def test_latency_holds_and_size_rejects() -> None:
@@ -225,5 +232,5 @@ def test_a_regression_set_of_no_examples_is_none() -> None:
     for rows in (0, 2):
         kept = {name: column[:rows] for name, column in like.items()}
         saved.tensors = lambda name, kept=kept: kept
-        found = regression_of(saved, like, problem)
+        found = regression_of(saved, like, problem, 200)
         assert (found is None) == (rows == 0)

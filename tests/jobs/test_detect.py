@@ -98,8 +98,14 @@ def test_an_update_asks_first(weeks: dict[str, Path]) -> None:
     assert State("s").versions() == [1]
     command(*asking, f"data.train={weeks['turned']}", cwd=Path.cwd())
     assert State("s").versions() == [1, 2]
-    # The turned week is part of the reference now
-    detect(weeks["same"], "policy=drift", "policy.min_effect=5", code=10)
+    # That is what the version in use knows now: another such week is nothing new
+    another = write_table(Path("another.parquet"), seed=6, rows=300, shift=0.5)
+    detect(another, "policy=drift", code=10)
+    # Where usual is what this run directory has seen: the looks of before are kept with the version
+    assert len(State("s").manifest(2).lineage["drift_effects"]) == 2
+    usual = ["policy=unusual_drift", "policy.warmup=2", "policy.quantile=1"]
+    said = detect(weeks["same"], *usual, code=10)
+    assert "of the last 3 looks" in said
 
 
 @pytest.mark.slow
@@ -116,7 +122,7 @@ def test_too_few_rows_for_drift_are_no_error_of_a_policy_that_counts(
 
 @pytest.mark.slow
 def test_several_processes_carry_the_reference_on(weeks: dict[str, Path]) -> None:
-    two = ["trainer.devices=2", "trainer.accelerator=cpu", "shift=reference"]
+    two = ["trainer.devices=2", "trainer.accelerator=cpu", "shift=reference", "shift.fill=150"]
     command(*QUICK, *two, f"data.train={weeks['turned']}", cwd=Path.cwd())
     state = State("s")
     first, second = (

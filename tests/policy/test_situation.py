@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from renate.errors import StateError
+from renate.errors import ConfigError, StateError
+from renate.jobs.detecting.looks import MOST, kept_effects, noted
 from renate.jobs.detecting.reference import reference_files
 from renate.jobs.detecting.situation import JobSituation
 
@@ -62,8 +63,11 @@ class Version:
         return dict(self.kept)
 
 
-def reference(keep: int, saved: Any, rows: int, value: float) -> dict[str, torch.Tensor]:
-    job: Any = SimpleNamespace(config={"seed": 0, "shift": {"keep": keep}})
+def reference(
+    keep: int, saved: Any, rows: int, value: float, of: str = "all_updates", fill: int = 100
+) -> dict[str, torch.Tensor]:
+    shift = {"keep": keep, "of": of, "fill": fill}
+    job: Any = SimpleNamespace(config={"seed": 0, "shift": shift})
     data = {"inputs": torch.full((rows, 1), value), "targets": torch.zeros(rows).long()}
     ((_, raw),) = reference_files(job, saved, data, data)
     assert raw is not None
@@ -78,3 +82,46 @@ def test_a_reference_is_in_proportion_also_where_it_may_be_larger(keep: int, sha
     assert int(found["#seen"]) == 1000
     assert (found["inputs"] == 1.0).sum() == share
     assert (found["inputs"] == 2.0).sum() == share
+
+
+def test_a_reference_is_of_the_last_update_and_filled_by_earlier_ones() -> None:
+    """After a world has changed for good, an update is all that it takes."""
+    before = reference(200, None, 150, 1.0, "last_update")
+    found = reference(200, Version(before), 120, 2.0, "last_update")
+    assert found["inputs"].unique().tolist() == [2.0]
+    assert int(found["#seen"]) == 120
+    few = reference(200, Version(before), 30, 2.0, "last_update")
+    assert (few["inputs"] == 2.0).sum() == 30
+    assert (few["inputs"] == 1.0).sum() == 70
+    assert int(few["#seen"]) == 100
+    # Never more than are kept, and several rounds later only what is newest
+    small = reference(20, Version(before), 30, 2.0, "last_update")
+    assert small["inputs"].unique().tolist() == [2.0]
+    alone = reference(200, Version(before), 30, 2.0, "last_update", fill=0)
+    assert len(alone["inputs"]) == 30
+
+
+@pytest.mark.parametrize(
+    ("of", "fill", "said"),
+    [
+        ("last_updates", 100, "shift.of=last_updates: expected .* did you mean 'last_update'"),
+        ("last_update", -1, "shift.fill=-1: expected a whole number, 0 or more"),
+    ],
+)
+def test_a_reference_of_what_isnt_known_is_refused(of: str, fill: int, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        reference(200, None, 10, 1.0, of, fill)
+
+
+@pytest.mark.parametrize("effects", [["0.1"], [-1.0], [float("nan")], 0.5, [True]])
+def test_effects_that_are_none_are_refused(effects: Any) -> None:
+    saved: Any = situation(drift_effects=effects).saved
+    with pytest.raises(StateError, match="keeps .* as drift_effects, expected numbers"):
+        kept_effects(saved)
+
+
+def test_a_version_keeps_the_newest_effects() -> None:
+    saved: Any = situation(drift_effects=[0.25] * MOST).saved
+    found = noted(saved, [0.5, 0.75])["drift_effects"]
+    assert found == [*[0.25] * (MOST - 2), 0.5, 0.75]
+    assert noted(None, []) == {}

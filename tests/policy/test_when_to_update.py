@@ -13,11 +13,13 @@ from renate.errors import ConfigError, StateError
 from renate.policy.base import Policy, Score
 from renate.policy.several import AtLeast
 from renate.policy.simple import DAY, Always, Amount, Cost, Drift, Never, Performance, Time
+from renate.policy.unusual import UnusualDrift
 from renate.shift import two_sample
 from renate.shift.detector import Drift as Found
 from renate.shift.detector import Moved
 from tests.conftest import ROOT
 
+UNUSUAL = UnusualDrift(quantile=0.8, looks=10, warmup=5, min_effect=0.2)
 OPTIONS = sorted(path for path in (ROOT / "conf" / "policy").glob("*.yaml"))
 
 
@@ -32,6 +34,10 @@ class Known:
     values: tuple[float, float] | None = (0.9, 0.9)
     mode: str = "max"
     metric: str = "accuracy"
+    earlier: tuple[float, ...] = ()
+
+    def earlier_effects(self) -> tuple[float, ...]:
+        return self.earlier
 
     def new_examples(self) -> int:
         return self.examples
@@ -82,6 +88,15 @@ class Known:
         (Drift(0.2), Known(effects={"x": 0.1}), False),
         (Drift(0.2), Known(effects={"x": 0.1, "y": 0.3}), True),
         (Drift(0), Known(effects={"x": 0.01}), True),
+        # Until there are five looks the fixed limit decides, then what is usual
+        (UNUSUAL, Known(effects={"x": 0.3}, earlier=(0.4,) * 4), True),
+        (UNUSUAL, Known(effects={"x": 0.1}, earlier=(0.0,) * 4), False),
+        (UNUSUAL, Known(effects={"x": 0.3}, earlier=(0.4,) * 5), False),
+        (UNUSUAL, Known(effects={"x": 0.3}, earlier=(0.3,) * 5), False),
+        (UNUSUAL, Known(effects={"x": 0.3}, earlier=(0.9,) * 5 + (0.2,) * 9), True),
+        (UNUSUAL, Known(effects={"x": 0.3}, earlier=(0.2,) * 5 + (0.9,) * 5), False),
+        (UNUSUAL, Known(effects={"x": 0.1}, earlier=(0.0,) * 9), False),
+        (UNUSUAL, Known(effects={}, earlier=(0.0,) * 9), False),
         (Performance(0.05), Known(values=(0.9, 0.86)), False),
         (Performance(0.05), Known(values=(0.9, 0.8)), True),
         (Performance(0.05), Known(values=(0.8, 0.9)), False),
@@ -133,6 +148,9 @@ def test_what_cannot_be_told_decides_nothing() -> None:
         (lambda: Time(float("nan")), "policy.days=nan: expected a number, 0 or more"),
         (lambda: Drift(-1), "policy.min_effect=-1"),
         (lambda: Performance("a"), "policy.max_drop=a"),  # type: ignore[arg-type]
+        (lambda: UnusualDrift(1.5, 10, 5, 0.1), "policy.quantile=1.5: expected a share, 0 to 1"),
+        (lambda: UnusualDrift(0.5, 0, 5, 0.1), "policy.looks=0: expected a whole number"),
+        (lambda: UnusualDrift(0.5, 5, 6, 0.1), "policy.warmup=6: expected at most policy.looks=5"),
         (lambda: AtLeast(3, {"a": Always()}), "policy.count=3: expected 1 to 1"),
         (lambda: AtLeast(1, {}), "policy.of is empty"),
         (lambda: AtLeast(1, {"a": 3}), "policy.of.a: expected a policy"),  # type: ignore[dict-item]

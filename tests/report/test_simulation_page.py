@@ -59,6 +59,23 @@ def test_what_happened_is_on_the_page(tmp_path: Path) -> None:
     assert [cell.text for cell in table.rows[2]][-1] == "drift, found; forgot too much"
 
 
+def test_drift_is_on_the_page_where_somebody_looked(tmp_path: Path) -> None:
+    effects = ["", "0.0", "0.42", ""]
+    rows = [f"{row},{effect}" for row, effect in zip(ROWS, effects, strict=True)]
+    slices = slices_of(folder(tmp_path, *rows, head=f"{HEAD},effect"))
+    assert [each.effect for each in slices] == [None, 0.0, 0.42, None]
+    report = replace(simulated(tmp_path), slices=slices)
+    said = {line.about: line.text for line in headline(report)}
+    assert said["Detected"] == (
+        "Drift was found in 1 of the 2 slices that were looked at, the most in slice 3 "
+        "(effect 0.42)."
+    )
+    found = {part.name: part for part in sections.sections(report)}["slices"]
+    assert [drawn.name for drawn in found.figures] == ["over_slices", "drift_of_slices"]
+    assert "no update was due" in found.figures[1].svg
+    assert [cell.text for cell in found.tables[0].rows[0]][-2] == "–"
+
+
 def test_policies_side_by_side(tmp_path: Path) -> None:
     slices = slices_of(folder(tmp_path, *ROWS))
     runs = [

@@ -1,6 +1,8 @@
 """The job `detect`: have new data drifted, and is an update due? Trains and publishes nothing."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,15 @@ from renate.errors import ConfigError, DataError, NothingNewError, StateError
 from renate.files import replacing
 from renate.jobs.chunks import load_new
 from renate.jobs.context import Job
+from renate.jobs.detecting.looks import effects_here
 from renate.jobs.detecting.reference import FILE
 from renate.jobs.detecting.situation import JobSituation, detector_of
 from renate.jobs.directory import strict
 from renate.jobs.saved.published import trusted
 from renate.jobs.saved.restore import Saved
-from renate.policy.base import Decision, Policy, Situation
+from renate.policy.base import Decision, Policy
 from renate.policy.simple import Always
+from renate.shift.detector import Drift
 from renate.state.aliases.standing import manifest_of
 from renate.state.manifest import Manifest
 from renate.state.versions import State
@@ -70,14 +74,31 @@ def policy_of(job: Job) -> Policy:
     return policy
 
 
-def asked(job: Job, data: Data, saved: Saved | None) -> Decision | None:
-    """What the policy of an update says; None where no policy was asked, or there is no version
-    yet.
+@dataclass(frozen=True)
+class Asked:
+    """What came of asking the policy of an update.
+
+    Attributes:
+        decision: What it says; None where no policy was asked, or there is no version yet.
+        drift: What it was told of drift; None where it didn't ask.
+        looks: Effects of the looks for drift since the version was made, this one's among them.
+    """
+
+    decision: Decision | None = None
+    drift: Drift | None = None
+    looks: Sequence[float] = ()
+
+
+def asked(job: Job, data: Data, saved: Saved | None) -> Asked:
+    """Ask the policy of an update.
 
     All of several processes must call this: the first one decides.
     """
     if saved is None or "_target_" not in (job.config.get("policy") or {}):
-        return None
+        looks = []
+        if saved is not None and FILE in saved.manifest.files and job.record.publish:
+            looks = job.ranks.broadcast(lambda: effects_here(job, saved))
+        return Asked(looks=looks)
 
     policy = policy_of(job)
     if job.record.trial is not None:
@@ -86,16 +107,26 @@ def asked(job: Job, data: Data, saved: Saved | None) -> Decision | None:
         raise StateError(
             "policy: of several processes none can ask: renate job=detect, then the update"
         )
-    situation: Situation = JobSituation(job, data, saved, detector_of(job))
-    return policy.decide(situation)
+    situation = JobSituation(job, data, saved, detector_of(job))
+    decision = policy.decide(situation)
+    looks = [] if FILE not in saved.manifest.files else effects_here(job, saved)
+    found = situation.found
+    if found is not None:
+        looks.append(found.effect)
+    return Asked(decision, found, looks)
 
 
-def waited(job: Job, at: State, parent: Manifest, decision: Decision) -> dict[str, Any]:
+def waited(
+    job: Job, at: State, parent: Manifest, decision: Decision, drift: Drift | None
+) -> dict[str, Any]:
     """What an update answers that isn't due: nothing was trained."""
     for reason in decision.reasons:
         job.emit({"event": "report", "text": f"policy: {reason}", "always": True})
 
-    return {"url": at.url, "decision": decision.to_json(), "detected": parent.version}
+    answer = {"url": at.url, "decision": decision.to_json(), "detected": parent.version}
+    if drift is not None:
+        answer["drift"] = strict(drift.to_json())
+    return answer
 
 
 def _written(job: Job, answer: dict[str, Any]) -> dict[str, Any]:

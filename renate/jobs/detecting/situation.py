@@ -11,12 +11,12 @@ from renate.build import build
 from renate.data.base import Data
 from renate.data.batch import Columns, length
 from renate.data.items.stored import drawn, extended, of_examples
-from renate.data.kept.encoders import KeptEncoder
 from renate.errors import ConfigError, StateError
 from renate.fitting.measure import Measure
 from renate.fitting.trainer import device_of
 from renate.jobs.building.network import sizes
 from renate.jobs.context import Job
+from renate.jobs.detecting.looks import effects_here, kept_effects
 from renate.jobs.detecting.reference import reference_of
 from renate.jobs.saved.published import measure_as_published, model_of, updater_of
 from renate.jobs.saved.restore import Saved
@@ -25,7 +25,7 @@ from renate.policy.base import Score
 from renate.seeds import derive
 from renate.shift.detector import Detector, Drift, Samples
 from renate.shift.two_sample import Matrix
-from renate.shift.views import CATEGORY, View, vectors_of, views_of
+from renate.shift.views import CATEGORY, View, encoded_columns, vectors_of, views_of
 from renate.state.contents import metrics_from
 
 TRAINED_ON = "the model's answers aren't compared: the reference was trained on; data.val_size=0.1"
@@ -92,6 +92,15 @@ class JobSituation:
         """Compare the training side of the new data with the reference."""
         return self._drift
 
+    def earlier_effects(self) -> list[float]:
+        """Those that the version keeps, and those of this run directory since it was made."""
+        return [*kept_effects(self.saved), *effects_here(self.job, self.saved)]
+
+    @property
+    def found(self) -> Drift | None:
+        """What this look has found; None where nobody asked for it."""
+        return self._drift if "_drift" in self.__dict__ else None
+
     @cached_property
     def _drift(self) -> Drift:
         reference = reference_of(self.saved, self.data.train)
@@ -99,7 +108,7 @@ class JobSituation:
         before = drawn(reference.columns, most, self.seed)
         now = drawn(of_examples(self.data.train), most, self.seed)
         samples = Samples(
-            views_of(before, now, self.data.inputs, _encoded(self.saved.encoder)),
+            views_of(before, now, self.data.inputs, encoded_columns(self.saved.encoder)),
             _both(vectors_of(before, self.seed), vectors_of(now, self.seed)),
             (self._answers(before), self._answers(now)) if reference.is_held_out else None,
             self._labels(before, now),
@@ -138,11 +147,8 @@ class JobSituation:
     def _answers(self, columns: Columns) -> Matrix:
         model, updater, measure = self._network
         found = []
-        for outputs, _targets in measure.predictions(model, updater, columns):
-            answers = measure.problem.probabilities(outputs)
-            if answers is None:
-                answers = measure.problem.answers(outputs)
-            found.append(answers.reshape(len(outputs), -1).double().cpu())
+        for outputs, targets in measure.predictions(model, updater, columns):
+            found.append(measure.problem.compared(outputs, targets).cpu())
 
         together: Matrix = torch.cat(found).numpy()
         return together
@@ -215,15 +221,6 @@ def detector_of(job: Job) -> Detector:
     settings = job.config["job"].get("detector") or shipped("job", "detect")["detector"]
     detector: Detector = build({"_target_": TARGET, **settings}, "job.detector")
     return detector
-
-
-def _encoded(encoder: KeptEncoder | None) -> list[dict[str, Any]]:
-    if encoder is None or not isinstance(encoder.plain.get("columns"), list):
-        return []
-    columns = encoder.plain["columns"]
-    needed = {"name", "kind", "parts", "flagged"}
-    fits = all(isinstance(each, dict) and needed <= each.keys() for each in columns)
-    return columns if fits else []
 
 
 def _both(before: Matrix | None, now: Matrix | None) -> tuple[Matrix, Matrix] | None:

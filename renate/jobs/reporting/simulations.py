@@ -50,6 +50,8 @@ def _slice(row: Mapping[str, Any]) -> Slice:
         verdict_reasons=_cell(row, "verdict_reasons", str, may_lack=True) or "",
         in_use=_cell(row, "in_use", int, may_lack=True),
         seconds=_cell(row, "seconds", float),
+        # Earlier releases have no such column
+        effect=_cell(row, "effect", float, may_lack=True) if "effect" in row else None,
     )
 
 

@@ -15,17 +15,19 @@ from renate.data.batch import Columns
 from renate.data.items.stored import extended, of_examples
 from renate.errors import ConfigError, DataError, StateError
 from renate.fitting.measure import Measure
-from renate.gate.answers import Answers, answers_of
+from renate.gate.answers import Answers, Flags, answers_of
 from renate.gate.base import Comparison, Gate, Pair
 from renate.jobs.chunks import Chunk
 from renate.jobs.context import Job
 from renate.jobs.saved.restore import Saved
 from renate.jobs.scoring.regression_set import (
     REGRESSION,
+    RegressionSet,
     regression_files,
     regression_of,
     settings_of,
 )
+from renate.jobs.scoring.slices import SLICES, asked_slices, slices_of
 from renate.jobs.scoring.verdicts import lines_of, one_line
 from renate.problems.base import Problem
 from renate.seeds import derive
@@ -50,6 +52,7 @@ class Judging:
         new: New data that neither was trained on; None where there are none.
         called: What they are called.
         tests: Test sets by name, where there are several.
+        slices: Which of the new data each named slice has.
         regression: What the state keeps of earlier ones; None where it keeps nothing.
         settings: How much of them it is to keep.
         seed: Of all that is drawn.
@@ -62,7 +65,8 @@ class Judging:
     new: Columns | None
     called: str
     tests: Mapping[str, Columns]
-    regression: Columns | None
+    slices: Mapping[str, Flags]
+    regression: RegressionSet | None
     settings: Mapping[str, int]
     seed: int
     move: int
@@ -120,6 +124,7 @@ class Judging:
             regression=pairs.get(REGRESSION),
             tests={name: pairs[_of_test(name)] for name in self.tests},
             classes=_of_classes(pairs[NEW], self.problem),
+            slices={name: _of_rows(pairs[NEW], rows) for name, rows in self.slices.items()},
             seconds=seconds,
             sizes=(bytes_before, bytes_after),
             seed=self.seed,
@@ -129,7 +134,7 @@ class Judging:
         assert self.new is not None
         sets = {NEW: self.new} | {_of_test(name): each for name, each in self.tests.items()}
         if self.regression is not None:
-            sets[REGRESSION] = self.regression
+            sets[REGRESSION] = self.regression.columns
 
         return {
             name: answers_of(
@@ -156,7 +161,8 @@ class Judging:
 
     def files(self, val: Columns | None) -> Iterator[tuple[str, bytes | None]]:
         """Yield the regression set of the next version; see `regression_files`."""
-        yield from regression_files(self.regression, val, self.settings, self.seed)
+        number = 1 if self.saved is None else self.saved.next
+        yield from regression_files(self.regression, val, self.settings, number, self.seed)
 
 
 def judging_of(
@@ -174,11 +180,16 @@ def judging_of(
         return None
 
     settings = settings_of(node.pop(REGRESSION, {"per_update": 0, "size": 0}))
+    asked = asked_slices(node.pop(SLICES, {}))
     gate = build(node, "gate", trust=job.config["trust"])
     if not isinstance(gate, Gate):
         raise ConfigError(f"gate._target_={node['_target_']}: expected a class derived from Gate")
 
     gate.check(data.problem)
+    if asked and not gate.looks_at_slices:
+        raise ConfigError(
+            "gate.slices: gate.max_slice_drop=null asks nothing of slices: give it a limit, or {}"
+        )
     tests = {name: test.columns for name, test in chunk.tests.items()}
     new = chunk.val
     called = "validation data"
@@ -200,7 +211,8 @@ def judging_of(
         new,
         called,
         tests if len(tests) > 1 else {},
-        regression_of(saved, chunk.train, data.problem),
+        slices_of(asked, new, data.encoder) if new is not None else {},
+        regression_of(saved, chunk.train, data.problem, settings["per_update"]),
         settings,
         derive(job.config["seed"], "gate", number),
         move,
@@ -251,5 +263,9 @@ def _of_classes(pair: Pair, problem: Problem) -> dict[str, Pair]:
     for index in np.unique(classes).tolist():
         rows = classes == index
         name = f"class {problem.labels[index]}"
-        found[name] = Pair(pair.before.of(rows), pair.after.of(rows))
+        found[name] = _of_rows(pair, rows)
     return found
+
+
+def _of_rows(pair: Pair, rows: Flags) -> Pair:
+    return Pair(pair.before.of(rows), pair.after.of(rows))

@@ -118,11 +118,18 @@ class Player:
             seconds=0.0,
         )
         begin = self._waiting_from(rows)
-        decision = self._decided(row, rows[begin - 1 :], saved, begin)
-        row = replace(row, decision=decision.word, reasons=BETWEEN.join(decision.reasons))
+        waiting = rows[begin - 1 :]
+        decision, effect = self._decided(row, waiting, saved)
+        row = replace(
+            row,
+            decision=decision.word,
+            reasons=BETWEEN.join(decision.reasons),
+            effect=effect,
+        )
         if not decision.is_due:
             return row
-        return self._updated(part, row, saved, begin)
+        looks = [each.effect for each in (*waiting, row) if each.effect is not None]
+        return self._updated(part, row, saved, begin, looks)
 
     def _waiting_from(self, rows: Sequence[SliceRow]) -> int:
         """The first slice that no update has had yet."""
@@ -144,12 +151,14 @@ class Player:
         return saved
 
     def _decided(
-        self, row: SliceRow, before: Sequence[SliceRow], saved: Saved | None, begin: int
-    ) -> Decision:
+        self, row: SliceRow, before: Sequence[SliceRow], saved: Saved | None
+    ) -> tuple[Decision, float | None]:
+        """What the policy says, and the effect of the drift that it was told of, if it asked."""
         if saved is None:
             first = self.settings.first
             those = "slice 1" if first == 1 else f"slices 1 to {first}"
-            return Decision(row.slice >= first, [f"the first version is trained on {those}"])
+            why = f"the first version is trained on {those}"
+            return Decision(row.slice >= first, [why]), None
 
         waiting = [*before, row]
         compared = min(self.settings.window or len(waiting), len(waiting))
@@ -163,7 +172,7 @@ class Player:
         metric = (self.scorer.metric_of(problem), self.scorer.mode_of(problem))
         clock = Clock(self._made(saved), datetime.fromisoformat(row.time))
         situation = SimulatedSituation(self.job, saved, clock, waiting, load, compared, metric)
-        return self.policy.decide(situation)
+        return self.policy.decide(situation), situation.effect
 
     def _made(self, saved: Saved) -> datetime:
         """When the version in use was made, by the data's own time."""
@@ -171,7 +180,14 @@ class Player:
         number = int(name.rpartition("-")[2])
         return self.incoming.arrivals.slices[number - 1].ends
 
-    def _updated(self, part: Job, row: SliceRow, saved: Saved | None, begin: int) -> SliceRow:
+    def _updated(
+        self,
+        part: Job,
+        row: SliceRow,
+        saved: Saved | None,
+        begin: int,
+        looks: Sequence[float],
+    ) -> SliceRow:
         """Update by all slices since the last one, and see what its gate says.
 
         Where these are too few for one to be held out, they wait for those that come.
@@ -179,7 +195,7 @@ class Player:
         manifest = self._published(part)
         if manifest is None:
             try:
-                manifest = self._trained(part, row, saved, begin)
+                manifest = self._trained(part, row, saved, begin, looks)
             except TooFewError as error:
                 if saved is None:
                     raise
@@ -210,7 +226,14 @@ class Player:
             return newest
         return None
 
-    def _trained(self, part: Job, row: SliceRow, saved: Saved | None, begin: int) -> Manifest:
+    def _trained(
+        self,
+        part: Job,
+        row: SliceRow,
+        saved: Saved | None,
+        begin: int,
+        looks: Sequence[float],
+    ) -> Manifest:
         known = saved.known if saved else None
         data = self.incoming.load(begin, row.slice, known, training=True)
         if saved is None:
@@ -220,7 +243,8 @@ class Player:
         config = self.job.config
         config["objective"] = objective_of(config["objective"], data.problem)
         tests = {VALIDATION: Test(data.val)} if data.val is not None else {}
-        update(part, data, Chunk(data.train, data.val, tests), self.state, self.state, saved)
+        chunk = Chunk(data.train, data.val, tests)
+        update(part, data, chunk, self.state, self.state, saved, looks)
         end(part)
         return publish(self.state, part.record.id)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from renate.data.base import Data
 from renate.errors import ConfigError
 from renate.jobs.context import Job
+from renate.jobs.detecting.looks import kept_effects
 from renate.jobs.detecting.situation import (
     SHARE,
     JobSituation,
@@ -92,6 +93,16 @@ class SimulatedSituation:
             detector = detector_of(self.job)
             self._drift = JobSituation(self.job, self.load(), self.saved, detector).drift()
         return self._drift
+
+    def earlier_effects(self) -> list[float]:
+        """Those that the version keeps, and those of the slices since it was made."""
+        before = [row.effect for row in self.waiting]
+        return [*kept_effects(self.saved), *(each for each in before if each is not None)]
+
+    @property
+    def effect(self) -> float | None:
+        """That of this look; None where nobody asked for it."""
+        return None if self._drift is None else self._drift.effect
 
     def score(self) -> Score:
         """Return what the last slices were scored, weighed by their examples, beside the version's

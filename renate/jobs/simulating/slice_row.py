@@ -32,8 +32,11 @@ SCHEMA = pa.schema(
         ("verdict_reasons", pa.string()),
         ("in_use", pa.int64()),
         ("seconds", pa.float64()),
+        ("effect", pa.float64()),
     ]
 )
+# Of earlier releases, which didn't keep the last column
+EARLIER = pa.schema(list(SCHEMA)[:-1])
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class SliceRow:
         verdict_reasons: Why, joined by `; `; None without a verdict.
         in_use: The version in use from then on; None where there is none yet.
         seconds: What the update took; 0 where there was none.
+        effect: How much the last slices differed from the reference of the version in use, the
+            largest effect that was found; None where the policy didn't ask.
     """
 
     slice: int
@@ -72,6 +77,7 @@ class SliceRow:
     verdict_reasons: str | None
     in_use: int | None
     seconds: float
+    effect: float | None = None
 
 
 COLUMNS = tuple(each.name for each in fields(SliceRow))
@@ -106,7 +112,7 @@ def read_rows(folder: Path) -> list[SliceRow]:
     except (OSError, pa.ArrowException) as error:
         raise JobError(_odd(path, str(error).splitlines()[0])) from error
 
-    if table.schema.remove_metadata() != SCHEMA:
+    if table.schema.remove_metadata() not in (SCHEMA, EARLIER):
         raise JobError(_odd(path, "its columns are others"))
 
     plain: list[Mapping[str, Any]] = table.to_pylist()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from renate.policy.base import UPDATE, WAIT
 from renate.report.facts import Report, Run, Slice
 from renate.report.figures.lines import legend_above, line
 from renate.report.figures.style import LIGHT, Drawn, canvas, colour, finished, short, thinned
@@ -60,6 +61,37 @@ def over_slices(report: Report) -> Iterator[Drawn]:
             "Each slice was predicted before any version was trained on it. Marks below are the "
             "updates that followed, and what the gate said of them; where there is no point, no "
             "version was in use yet.",
+        )
+
+
+def drift_of_slices(report: Report) -> Iterator[Drawn]:
+    """How much each slice differed from what the version in use was trained on."""
+    slices = report.slices
+    looked = [place for place, each in enumerate(slices) if each.effect is not None]
+    if not looked:
+        return
+
+    with canvas(height=2.6, width=6.4) as (figure, axes):
+        for decision, ink, name in (
+            (UPDATE, "orange", "an update was due"),
+            (WAIT, "blue", "no update was due"),
+        ):
+            own = [place for place in looked if slices[place].decision == decision]
+            heights = [slices[place].effect or 0.0 for place in own]
+            if own:
+                axes.vlines(own, 0, heights, color=LIGHT[ink], linewidth=1.6)
+                axes.scatter(own, heights, s=24, color=LIGHT[ink], label=name, zorder=3)
+
+        axes.set_ylim(bottom=0)
+        axes.set_xticks(*thinned([each.time[:10] for each in slices], most=7))
+        axes.set_ylabel("effect")
+        legend_above(axes)
+        yield finished(
+            figure,
+            "drift_of_slices",
+            "How far was each slice from what the version in use was trained on?",
+            "The largest effect that a test of drift found, 0 where none found anything. A policy "
+            "may ask for an update for another reason as well: the table below has them.",
         )
 
 

@@ -26,6 +26,16 @@ def of_simulation(report: Report) -> list[Line]:
         )
         lines.append(Line("Result", said))
 
+    looked = [each for each in report.slices if each.effect is not None]
+    drifted = [each for each in looked if each.effect]
+    if drifted:
+        most = max(drifted, key=lambda each: each.effect or 0.0)
+        said = (
+            f"Drift was found in {len(drifted)} of the {len(looked)} slices that were looked at, "
+            f"the most in slice {most.number} (effect {most.effect:.2f})."
+        )
+        lines.append(Line("Detected", said))
+
     trained = report.metrics.get("updates")
     seconds = report.metrics.get("training_seconds")
     if trained is not None and seconds is not None:

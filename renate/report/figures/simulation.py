@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from renate.policy.base import UPDATE, WAIT
 from renate.report.facts import Report, Run, Slice
 from renate.report.figures.lines import legend_above, line
 from renate.report.figures.style import LIGHT, Drawn, canvas, colour, finished, short, thinned
@@ -73,8 +72,8 @@ def drift_of_slices(report: Report) -> Iterator[Drawn]:
 
     with canvas(height=2.6, width=6.4) as (figure, axes):
         for decision, ink, name in (
-            (UPDATE, "orange", "an update was due"),
-            (WAIT, "blue", "no update was due"),
+            ("update", "orange", "an update was due"),
+            ("wait", "blue", "no update was due"),
         ):
             own = [place for place in looked if slices[place].decision == decision]
             heights = [slices[place].effect or 0.0 for place in own]

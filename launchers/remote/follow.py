@@ -7,7 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 
 from renate.jobs.directory import JobDirectory, in_words
-from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event, JobResult, ReportRow
+from renate.jobs.records import (
+    LOG,
+    PHASE,
+    PROGRESS,
+    REPORT,
+    RESUMED,
+    STOPPED,
+    Event,
+    JobResult,
+    ReportRow,
+)
 
 from ..terminal.progress import Progress
 from .backend import RemoteJob
@@ -189,5 +199,8 @@ def lines(folder: JobFolder, run: str, follower: Follower | None) -> Iterator[st
         if isinstance(event, JobResult):
             if event.failed:
                 yield f"renate: {event.error}"
+            elif event.status == STOPPED:
+                again = "the same command goes on from its last checkpoint"
+                yield f"renate: it was stopped; {again} ({run})"
         elif event.kind in (REPORT, LOG):
             yield from event.text.splitlines()

@@ -241,7 +241,7 @@ def test_layers_that_peft_makes_no_adapter_of_are_named() -> None:
     head = nn.Sequential(nn.Flatten(), nn.Linear(4 * 9, 3))
     model = nn.Sequential(Padded(1, 4, 2, image_size=4), head)
     updater = updater_of("lora", model)
-    with pytest.raises(ConfigError, match="peft can't adapt all of 0, … .AssertionError.: name"):
+    with pytest.raises(ConfigError, match="peft can't adapt all of 0, … .*: name"):
         updater.start(model, {})
 
 

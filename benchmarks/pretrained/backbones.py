@@ -35,6 +35,7 @@ class EfficientNetLite0(nn.Module):
         network: Any = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=file)
         width = network._fc.in_features
         network._fc = nn.Identity()
+        plain_pointwise(network)
         self.network = network
         self.head = nn.Linear(width, num_classes)
         self.cache = None
@@ -77,6 +78,22 @@ class EfficientNetLite0(nn.Module):
             known |= found
 
         return torch.stack([known[key] for key in keys]).to(images.device)
+
+
+def plain_pointwise(network: nn.Module) -> None:
+    """Let a network's 1×1 convolutions be torch's own, with their weights: they need no padding,
+    and peft makes an adapter of a layer's class, which takes an image's size here.
+    """
+    found = [
+        (name, layer)
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == layer.stride == (1, 1)
+    ]
+    for name, layer in found:
+        plain = nn.Conv2d(layer.in_channels, layer.out_channels, 1, bias=layer.bias is not None)
+        plain.load_state_dict(layer.state_dict())
+        parent, _, own = name.rpartition(".")
+        setattr(network.get_submodule(parent), own, plain)
 
 
 class FeatureCache:

@@ -34,8 +34,13 @@ def inject(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             peft.inject_adapter_in_model(config, model, adapter_name=ADAPTER)
-    except ValueError as error:
-        raise ConfigError(f"updater.layers: {str(error).splitlines()[0]}") from error
+    except (ValueError, TypeError, AssertionError) as error:
+        # peft makes an adapter by the layer's own class, whose arguments may be other than torch's
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"updater.layers: peft can't adapt all of {', '.join(names[:3])}, … ({reason}): name "
+            "layers that are torch's own, as updater.layers=[query,value]"
+        ) from error
 
     return {name: model.get_submodule(name) for name in names}
 

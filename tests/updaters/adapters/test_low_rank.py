@@ -229,6 +229,22 @@ def test_what_cannot_be_adapted(model: nn.Module, changes: dict[str, Any], said:
         updater_of("lora", model, **changes)
 
 
+class Padded(nn.Conv2d):
+    """As some libraries' convolutions: of a size of images that only it is told."""
+
+    def __init__(self, *sizes: Any, image_size: int | None = None, **more: Any) -> None:
+        assert image_size is not None
+        super().__init__(*sizes, **more)
+
+
+def test_layers_that_peft_makes_no_adapter_of_are_named() -> None:
+    head = nn.Sequential(nn.Flatten(), nn.Linear(4 * 9, 3))
+    model = nn.Sequential(Padded(1, 4, 2, image_size=4), head)
+    updater = updater_of("lora", model)
+    with pytest.raises(ConfigError, match="peft can't adapt all of 0, … .*: name"):
+        updater.start(model, {})
+
+
 def test_layers_that_are_never_called_are_left_alone() -> None:
     """torch's own attention computes by their weights."""
     block = nn.TransformerEncoderLayer(8, 2, 16)

@@ -139,9 +139,9 @@ def main(largest: int | None = None) -> None:
         ("reservoir", reservoir, ALONE),
         ("class_balanced", class_balanced, BY_CLASS),
     ):
-        sizes = up_to(sizes, largest)
-        costs = [in_child(alone, make, capacity) for capacity in sizes]
-        table += [row(f"{name}: {what}", sizes, [c[what] for c in costs]) for what in costs[0]]
+        capacities = up_to(sizes, largest)
+        costs = [in_child(alone, make, capacity) for capacity in capacities]
+        table += [row(f"{name}: {what}", capacities, [c[what] for c in costs]) for what in costs[0]]
 
     write(
         "scale_memory",

@@ -53,7 +53,7 @@ def laid_out(root: Path, versions: int) -> State:
 
 def publish_one(state: State, job: str) -> None:
     newest = state.manifest()
-    files = [(name, None) for name in newest.files]
+    files: list[tuple[str, bytes | None]] = [(name, None) for name in newest.files]
     files[0] = (files[0][0], os.urandom(16))
     stage(state, files, job=job, parent=(state, newest), lineage={})
     publish(state, job)

@@ -214,13 +214,12 @@ class Space:
         """
         drawn: Config = {}
         for key, domain in self.domains.items():
-            if self.is_active(key, drawn):
-                known = key in config
-                drawn[key] = (
-                    domain.near(config[key], generator, width=width, change=change)
-                    if known
-                    else domain.sample(generator)
-                )
+            if not self.is_active(key, drawn):
+                continue
+            if key in config:
+                drawn[key] = domain.near(config[key], generator, width=width, change=change)
+            else:
+                drawn[key] = domain.sample(generator)
 
         return drawn
 

@@ -203,12 +203,15 @@ def read_ahead(
 
 def _stored(items: list[Any], column: Served) -> dict[str, Any]:
     if column.fields:
-        return {
-            f"{PREFIX}{name}": Ragged.of([item[name] for item in items], dtype)
-            if shape is None
-            else torch.stack([item[name] for item in items])
-            for name, shape, dtype in column.fields
-        }
+        stored: dict[str, Any] = {}
+        for name, shape, dtype in column.fields:
+            values = [item[name] for item in items]
+            if shape is None:
+                stored[f"{PREFIX}{name}"] = Ragged.of(values, dtype)
+            else:
+                stored[f"{PREFIX}{name}"] = torch.stack(values)
+        return stored
+
     if column.item_shape is not None:
         return {COLUMN: torch.stack(items)}
 
@@ -229,12 +232,11 @@ def read_all(columns: Mapping[str, Any], *, workers: int | None = None) -> dict[
 
     rows = torch.arange(len(columns[COLUMN]))
     parts = [*read_ahead(columns, torch.split(rows, TOGETHER), 0, workers=workers)]
-    return {
-        name: joined([part[name] for part in parts])
-        if isinstance(parts[0][name], Ragged)
-        else torch.cat([part[name] for part in parts])
-        for name in parts[0]
-    }
+    read: dict[str, Any] = {}
+    for name in parts[0]:
+        pieces = [part[name] for part in parts]
+        read[name] = joined(pieces) if isinstance(pieces[0], Ragged) else torch.cat(pieces)
+    return read
 
 
 def in_order(columns: Mapping[str, Any], size: int) -> Iterator[dict[str, Any]]:

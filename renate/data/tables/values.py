@@ -106,11 +106,9 @@ def numbers(column: Any, name: str, places: Places) -> Any:
     """
     import pyarrow as pa
 
-    return (
-        column.cast(_decimal_as(column, name, places))
-        if pa.types.is_decimal(column.type)
-        else column
-    )
+    if pa.types.is_decimal(column.type):
+        return column.cast(_decimal_as(column, name, places))
+    return column
 
 
 def vectors(table: Any, places: Places) -> np.ndarray[Any, Any]:

@@ -217,11 +217,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, property):
         return (value.fget, value.fset, value.fdel)
 
-    return (
-        None
-        if type(value).__name__ in ("getset_descriptor", "member_descriptor", "_abc_data")
-        else value
-    )
+    if type(value).__name__ in ("getset_descriptor", "member_descriptor", "_abc_data"):
+        return None
+    return value
 
 
 def _content(cell: Any) -> Any:

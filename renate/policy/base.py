@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from renate.shift.detector import Drift
+if TYPE_CHECKING:  # detectors import torch, which a page that shows decisions does without
+    from renate.shift.detector import Drift
 
 UPDATE = "update"
 WAIT = "wait"
@@ -60,7 +61,7 @@ class Situation(Protocol):
     def training_seconds(self) -> float:
         """What the update took that made it."""
 
-    def drift(self) -> Drift:
+    def drift(self) -> "Drift":
         """How the new data differ from the version's reference."""
 
     def earlier_effects(self) -> Sequence[float]:

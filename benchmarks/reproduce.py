@@ -31,6 +31,17 @@ from scipy.stats import t as student
 from suites import ROOT, SUITES, Reproduced, Suite
 
 OF_METRIC = {"class_il": "average_accuracy", "task_il": "task_accuracy"}
+# Groups whose every setting may change a figure
+DECISIVE = (
+    "updater",
+    "model",
+    "memory",
+    "optimizer",
+    "lr_scheduler",
+    "loss",
+    "transform",
+    "scenario",
+)
 TITLES = {"class_il": "class-IL", "task_il": "task-IL"}
 SOURCES = {
     "DER": "[Buzzega et al., 2020](https://arxiv.org/abs/2004.07211)",
@@ -85,13 +96,19 @@ class Command:
 
 
 def digest(command: Command, experiment: str) -> str:
-    """Return what tells two configs of an experiment apart."""
+    """Return what tells two configs of an experiment apart: the groups that say what is learned
+    and how, and of the others what the experiment sets. A default that is new in those changes no
+    figure, as versions go on under it.
+    """
     done = command(experiment, "--cfg", "job", cwd=".")
     done.check_returncode()
-    lines = done.stdout.splitlines(keepends=True)
-    # What is seen of a run came later, and changes no figure
-    told = "".join(line for line in lines if not line.startswith(("report:", "terminal:")))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    composed = yaml.safe_load(done.stdout)
+    own = yaml.safe_load(
+        (command.suite.conf / command.suite.folder / f"{experiment}.yaml").read_text()
+    )
+    told = {group: composed.get(group) for group in DECISIVE}
+    told |= {key: value for key, value in own.items() if key not in told and key != "defaults"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def commit() -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,15 @@ def test_of_equal_trials_the_first_asked_for_wins_whichever_ended_first(tmp_path
     assert kept[0] != 0, "another one ended first"
     assert sweep.best is trials[0]
     assert best_of(trials, "max") is trials[0], "the log says the same"
+
+
+def test_of_equal_trials_one_that_lacks_a_further_value_comes_last(tmp_path: Path) -> None:
+    backend = Simulated(value=lambda config, step: 0.5, epochs=1)
+    first, second = sweep_of(tmp_path / "log", backend, Random(), Never(), trials=2).run()
+    lacking = replace(first, secondary=())
+    whole = replace(second, secondary=(0.3,))
+    assert best_of([lacking, whole], "max", ["min"]) is whole
+    assert best_of([lacking, whole], "max") is lacking
 
 
 def test_a_finite_space_ends(tmp_path: Path) -> None:

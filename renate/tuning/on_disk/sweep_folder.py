@@ -1,6 +1,7 @@
 """From a finished (or interrupted) sweep's folder to the next version."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -54,17 +55,18 @@ def trials_of(folder: Path) -> list[Trial]:
 
 def best_of(trials: list[Trial], mode: str, secondary: Iterable[str] = ()) -> Trial | None:
     """The best completed trial; of equal ones the best in the further objectives (their modes),
-    then the earliest.
+    where one that lacks such a value comes last, then the earliest.
 
     What was stopped ran past its decision, so never that.
     """
     signs = [_sign(m) for m in (mode, *secondary)]
 
     def rank(trial: Trial) -> list[float]:
-        return [
-            sign * float(value or 0.0)
-            for sign, value in zip(signs, (trial.value, *trial.secondary), strict=False)
+        values = (trial.value, *trial.secondary)
+        known = [
+            sign * value for sign, value in zip(signs, values, strict=False) if value is not None
         ]
+        return known + [math.inf] * (len(signs) - len(known))
 
     return min(
         (t for t in trials if t.status == COMPLETED and t.value is not None), key=rank, default=None

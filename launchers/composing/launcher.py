@@ -28,7 +28,7 @@ from ..base import ComposedJob, JobLauncher, name_apart
 from ..terminal.progress import Progress
 from .composer import Composer
 
-FEW = 100  # jobs whose configs are kept as they are; of more, a tenth of a megabyte each
+FEW = 500  # jobs whose configs are kept as they are; of more, a tenth of a megabyte each
 
 
 class JobFailedError(CompactHydraException):

@@ -39,7 +39,7 @@ def test_the_examples_on_sagemaker(aws: Services, workdir: Path) -> None:
     weights = bytes(open_store(first.url).get("model.ckpt"))
     assert "_tasks_params.default_task.weight" in torch.load(io.BytesIO(weights), weights_only=True)
 
-    run(EXAMPLES / "start_training_with_hpo.py", place, aws.role, "60")
+    run(EXAMPLES / "start_training_with_hpo.py", place, aws.role, "25")
     second = State(f"{place}/second_model")
     parent = second.manifest().parent
     assert parent is not None

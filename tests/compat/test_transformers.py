@@ -45,6 +45,9 @@ def data_module_fn(data_path):
 @pytest.fixture(autouse=True)
 def _warm(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # Here both were imported before: each would ask the Hub for a minute
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with workers_kept_warm():
         yield
 

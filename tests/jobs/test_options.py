@@ -41,6 +41,7 @@ NEEDS = {
     ],
     ("model", "text_bag"): TEXTS,
     ("model", "text_transformer"): TEXTS,
+    ("model", "multi_head"): ["scenario=class_incremental", "scenario.chunks=2"],
     ("model", "resnet18"): ["model.width=4"],
     **{
         ("model", f"resnet{depth}_{pixels}px"): ["model.layers=[1,1,1,1]"]

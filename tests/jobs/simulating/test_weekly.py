@@ -13,7 +13,6 @@ from renate.jobs.simulating.slice_row import SliceRow, read_rows
 from renate.report.first_lines.headline import headline
 from tests.command import renate as command
 
-SEEDS = 5
 WEEKS = 52
 FIRST = 4  # weeks that the first version is trained on
 TURNING = range(12, 32)
@@ -36,13 +35,20 @@ class Year:
     score: float
 
 
-@pytest.fixture(scope="module")
-def years(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> dict[str, list[Year]]:
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(1, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.by_hand)],
+    ids="seeds {}".format,
+)
+def years(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, data_dir: Path
+) -> dict[str, list[Year]]:
     """Those of each seed, by the experiment's own policy and by weekly retraining."""
+    seeds = range(request.param)
     folder = tmp_path_factory.mktemp("years")
     swept = (
         "policy=drift_performance_or_amount,weekly",
-        f"seed={','.join(map(str, range(SEEDS)))}",
+        f"seed={','.join(map(str, seeds))}",
     )
     line = ("experiment=weekly", "trainer.threads=1", *swept)
     command(*line, cwd=folder, timeout=1500, RENATE_DATA=str(data_dir))
@@ -60,15 +66,20 @@ def years(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> dict[str,
         found.setdefault(policy.partition("=")[2], {})[seed] = year
 
     return {
-        policy: [by_seed[f"seed={seed}"] for seed in range(SEEDS)]
-        for policy, by_seed in found.items()
+        policy: [by_seed[f"seed={seed}"] for seed in seeds] for policy, by_seed in found.items()
     }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_decisions_of_a_year(seed: int, years: dict[str, list[Year]]) -> None:
-    rows = years["drift_performance_or_amount"][seed].rows
+def test_a_year(years: dict[str, list[Year]]) -> None:
+    """One test, as playing the years is what takes the time."""
+    for year in years["drift_performance_or_amount"]:
+        check_decisions(year.rows)
+
+    check_worth(years)
+    check_page(years["drift_performance_or_amount"][0])
+
+
+def check_decisions(rows: dict[int, SliceRow]) -> None:
     assert [*rows] == [*range(1, WEEKS + 1)]
     # There is an update where the policy says so, and only there
     for row in rows.values():
@@ -98,9 +109,8 @@ def test_decisions_of_a_year(seed: int, years: dict[str, list[Year]]) -> None:
     )
 
 
-@pytest.mark.slow
-def test_it_is_worth_as_much_as_weekly_retraining(years: dict[str, list[Year]]) -> None:
-    """At half its updates or fewer, over the same seeds and behind the same gate."""
+def check_worth(years: dict[str, list[Year]]) -> None:
+    """As much as weekly retraining, at half its updates or fewer, behind the same gate."""
     own, weekly = (fmean(year.score for year in years[name]) for name in sorted(years))
     assert own >= 0.98 * weekly
     assert all(
@@ -109,9 +119,8 @@ def test_it_is_worth_as_much_as_weekly_retraining(years: dict[str, list[Year]]) 
     )
 
 
-@pytest.mark.slow
-def test_its_page_tells_all_of_it(years: dict[str, list[Year]]) -> None:
-    year = years["drift_performance_or_amount"][0]
+def check_page(year: Year) -> None:
+    """Its page tells all of it."""
     said = {line.about: line.text for line in headline(report_of_job(JobDirectory(year.job)))}
     assert "on average over 48 slices" in said["Result"]
     assert f"slice {NEW_CLASSES} " in said["Detected"]

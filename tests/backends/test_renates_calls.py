@@ -29,7 +29,7 @@ def run(script: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_the_examples_on_sagemaker(aws: Services, workdir: Path) -> None:
     """One after the other, as the second begins from what the first has left on S3."""
     place = f"s3://{aws.bucket}/{workdir.name}"

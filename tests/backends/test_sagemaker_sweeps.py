@@ -101,7 +101,7 @@ def test_a_tuner_inside_one_job_ends_as_here(aws: Services, on: On, workdir: Pat
     assert len(names(aws)) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand  # tests/backends/test_contract.py has its like
 def test_combinations_inside_one_job(aws: Services, on: On, workdir: Path) -> None:
     """Also options and modules of the user's own, and states that no URL was given for."""
     (workdir / "conf/model").mkdir(parents=True)

@@ -33,7 +33,7 @@ from .mutations import mutate
 
 OLD = Path(__file__).parents[1] / "state" / "of_format_1"
 GATE = 15
-LATER = 200
+LATER = 100
 OVER_S3 = int(os.environ.get("RENATE_MUTATIONS_S3", "200"))
 FULL = int(os.environ.get("RENATE_MUTATIONS", "2000"))
 

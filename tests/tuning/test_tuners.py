@@ -28,9 +28,9 @@ SMALL = Space(
 # Models that are fitted anew for each trial
 HEAVY = {"syne_tune/bore", "syne_tune/cqr", "optuna/gp"}
 # At which events each is killed: ours at all, the libraries' at every tenth, where there is time at
-# every third; those that take seconds a trial at every fiftieth.
+# every third; those that take seconds a trial at every hundredth.
 KILLED = [(name, 10 if "/" in name else 1) for name in TUNERS if name not in HEAVY]
-KILLED_LATER = [(name, 50) for name in sorted(HEAVY)] + [
+KILLED_LATER = [(name, 100) for name in sorted(HEAVY)] + [
     (name, 3) for name, every in KILLED if every > 1
 ]
 

@@ -6,6 +6,7 @@ from renate.data.scenarios import Scenario
 from renate.errors import DataError
 from renate.fitting.trainer import device_of
 from renate.jobs.builders import dtype_of
+from renate.jobs.building.heads import check_tasks, heads_of
 from renate.jobs.building.network import sizes
 from renate.jobs.chunks import load_data
 from renate.jobs.context import Job
@@ -53,7 +54,10 @@ def run(job: Job) -> dict[str, Any]:
 
     measure = measure_of(job, device_of(job.config["trainer"]), data.problem, updater.criterion)
     measure = measure_as_published(job, measure, saved)
-    metrics = flat(score(measure, model, updater, tests_of(job, scenario, data)))
+    tests = tests_of(job, scenario, data)
+    columns = {name: test.columns for name, test in tests.items()}
+    check_tasks(columns, heads_of(saved.deploy["model"]))
+    metrics = flat(score(measure, model, updater, tests))
 
     objective = str(job.config["objective"]["metric"]).removeprefix("val_")
 

@@ -68,7 +68,7 @@ def heads_for(
     tests: Mapping[str, Columns],
     known: int,
 ) -> dict[str, int]:
-    """Return how many heads the model needs, as a fact of the data; nothing where it has one.
+    """Return how many heads a model that has some needs, as a fact of the data.
 
     Args:
         config: The job's.
@@ -80,8 +80,6 @@ def heads_for(
     Raises:
         DataError: Ids aren't the numbers of heads, or tests are of others than were trained.
     """
-    if HEADS not in config["model"]:
-        return {}
     if config["data"].get(TASK) is None and TASK in new_data[0]:
         return {HEADS: max(known, scenario.chunks)}
 
@@ -94,6 +92,21 @@ def heads_for(
         )
 
     count = known + len(new)
+    check_tasks(tests, count)
+    return {HEADS: count}
+
+
+def check_tasks(tests: Mapping[str, Columns], count: int) -> None:
+    """Return if every example that is measured on is of a head that there is: one of no head would
+    be answered like any other.
+
+    Args:
+        tests: name -> what is measured on.
+        count: How many heads there are; 0 for a model without.
+
+    Raises:
+        DataError: Some aren't.
+    """
     for name, columns in tests.items():
         found = ids_in(columns)
         odd = [] if found is None else [n for n in numbers_in(found) if n >= count]
@@ -102,8 +115,6 @@ def heads_for(
                 f"data.test: '{name}' has the ids {in_words(odd)} of tasks, which no head was "
                 f"trained for: there are 0 to {count - 1}"
             )
-
-    return {HEADS: count}
 
 
 def check_heads(

@@ -13,7 +13,7 @@ from renate.fitting.trainer import check_compile, check_precision, device_of
 from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
 from renate.jobs.building.beginning import begin, made_anew
-from renate.jobs.building.heads import check_heads, check_trains_heads, heads_for, heads_of
+from renate.jobs.building.heads import HEADS, check_heads, check_trains_heads, heads_for, heads_of
 from renate.jobs.building.masking import note_classes
 from renate.jobs.building.network import model_node, sizes
 from renate.jobs.building.weighting import check_weights
@@ -93,6 +93,9 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
 
 def _heads(job: Job, chunk: Chunk, saved: Saved | None) -> dict[str, int]:
     """How many heads the model needs, as a fact of the data; nothing where it has one."""
+    if HEADS not in job.config["model"]:
+        return {}
+
     known = 0
     if saved:
         known = heads_of(saved.deploy["model"])

@@ -14,8 +14,8 @@ from torch import Tensor
 
 import renate
 from renate.data.batch import BatchTransform, Columns
-from renate.errors import ConfigError
-from renate.jobs.building.heads import check_trains_heads
+from renate.errors import ConfigError, DataError, JobError
+from renate.jobs.building.heads import check_tasks, check_trains_heads
 from renate.models.heads.multi_head import MultiHead
 from renate.updaters.shared.distillation import softened_cross_entropy
 from tests.command import renate as command
@@ -104,6 +104,26 @@ def test_what_is_no_network_with_heads(changes: dict[str, Any], said: str) -> No
 def test_inputs_without_a_task() -> None:
     with pytest.raises(ConfigError, match="no 'task_id', which says whose head counts"):
         network()(torch.zeros(2, FEATURES))
+
+
+def test_examples_of_no_head_are_measured_nowhere() -> None:
+    check_tasks({"a": of_task(0, 1)}, 2)
+    with pytest.raises(DataError, match="'b' has the ids 2 of tasks, .* there are 0 to 1"):
+        check_tasks({"a": of_task(0, 1), "b": of_task(0, 2)}, 2)
+
+
+@pytest.mark.slow
+def test_a_version_is_not_evaluated_on_a_task_that_it_has_no_head_for(workdir: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=60)
+    for name, task in (("tasks", np.arange(60) % 2), ("odd", np.full(60, 5))):
+        table = {"x": numbers, "label": (numbers > 0).astype(int), "task": task}
+        pq.write_table(pa.table(table), f"{name}.parquet")
+
+    data = ["data=files", "data.train=tasks.parquet", "data.target=label", "data.task_id=task"]
+    line = [*data, "model=multi_head", "state.url=./s", "report=none"]
+    renate.run([*line, "state.first=true", "trainer.max_epochs=1"])
+    with pytest.raises(JobError, match="has the ids 5 of tasks, which no head was trained for"):
+        renate.run([*line, "job=evaluate", "data.test=odd.parquet"])
 
 
 def test_those_that_were_asked_for_train_them_and_the_others_refuse() -> None:

@@ -138,7 +138,7 @@ EARLY: list[tuple[list[str], str]] = [
     ),
     (["job=evaluate"], "job=evaluate needs state.url=…"),
     (["backend=locl"], "backend=locl: no such option, did you mean 'local'?"),
-    (["backend.workers=0"], "backend.workers=0: expected 1 or more"),
+    (["backend.workers=0"], "backend.workers=0: expected a whole number of 1 or more"),
     (["backend.gpus_per_job=64"], "backend.gpus_per_job=64 with backend.workers=1 needs 64 GPUs"),
     (
         ["trainer.devices=4", "trainer.accelerator=gpu"],

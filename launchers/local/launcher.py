@@ -10,16 +10,29 @@ from contextlib import contextmanager
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from renate.errors import ConfigError
 from renate.files import Tail
 from renate.jobs.records import DONE, REPORT, JobResult
 from renate.jobs.running.torchrun import Group, processes_of
 
 from ..base import ComposedJob
+from ..composing.checks.backend import (
+    COUNT,
+    Number,
+    Setting,
+    check_kinds,
+)
 from ..composing.interruptions import at_exit
 from ..composing.launcher import HydraLauncher
 from .machine import cores, deal_gpus, visible_gpus
 from .worker import GRACE, KEEPING, PARKED, GroupWorker, Worker, take_parked
+
+SETTINGS: dict[str, Setting] = {
+    "workers": COUNT,
+    "gpus_per_job": Number(0, whole=True, optional=True),
+    "heartbeat": Number(above=True, optional=True),
+    "timeout": Number(above=True, optional=True),
+    "price_per_hour": Number(optional=True),
+}
 
 
 class LocalLauncher(HydraLauncher):
@@ -35,11 +48,9 @@ class LocalLauncher(HydraLauncher):
             self.backend = OmegaConf.create(local | {"workers": self.backend.workers})
             self.latest = False
 
-        self.slots = int(self.backend.workers)
+        check_kinds(self.backend, SETTINGS)
+        self.slots = self.backend.workers
         self.timeout = self.backend.timeout
-        if self.slots < 1:
-            raise ConfigError(f"backend.workers={self.slots}: expected 1 or more")
-
         self.gpus = deal_gpus(self.slots, self.backend.gpus_per_job)
         self.pool = ThreadPoolExecutor(self.slots)
         self.idle: list[Worker] = []

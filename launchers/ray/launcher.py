@@ -16,14 +16,34 @@ from renate.jobs.identity.data_files import is_local
 from renate.jobs.records import JobResult
 
 from ..base import ComposedJob, SubmittedJobs
+from ..composing.checks.backend import (
+    AMOUNT,
+    COUNT_OR_NONE,
+    Number,
+    Setting,
+    Text,
+    check_kinds,
+    check_list,
+)
 from ..composing.interruptions import at_exit
 from ..remote.backend import PreparedJob, RemoteJob
 from ..remote.job_upload import JobUpload
 from ..remote.launcher import RemoteLauncher
+from ..remote.machine import WORKING_COPY, absolute
 from ..remote.sweep import ORDER
 from .cluster import LOST, Actors, check_extra, check_resources, connect
 from .runner import Task
 from .submitted import RayJobs, machine_of, running_as
+
+KINDS: dict[str, Setting] = {
+    "address": Text(),
+    "cpus_per_job": AMOUNT,
+    "gpus_per_job": Number(),
+    "retries": COUNT_OR_NONE,
+    "working_copy": WORKING_COPY,
+    "staging": Text(optional=True),
+    "max_code_mb": AMOUNT,
+}
 
 
 class RayLauncher(RemoteLauncher):
@@ -39,7 +59,7 @@ class RayLauncher(RemoteLauncher):
         self.machine = machine_of(self.backend)
         staging = str(self.backend.staging or Path(str(config.run_dir)) / "ray")
         if is_local(staging):
-            staging = str(Path(staging).expanduser().absolute())
+            staging = absolute(staging)
         self.backend.staging = staging
         self.named_by = "backend=ray: "
 
@@ -47,17 +67,24 @@ class RayLauncher(RemoteLauncher):
         """What needs no cluster to know. Raises ConfigError."""
         check_extra()
         s = self.backend
-        for key in ("cpus_per_job", "workers", "poll", "max_code_mb"):
-            if s[key] is None or s[key] <= 0:
-                raise ConfigError(f"backend.{key}={s[key]}: expected more than 0")
-        for key in ("gpus_per_job", "retries"):
-            if s[key] is None or s[key] < 0:
-                raise ConfigError(f"backend.{key}={s[key]}: expected 0 or more")
+        check_kinds(s, KINDS)
+        check_list(s, "source_dirs")
+        if s.resources is None:
+            raise ConfigError("backend.resources=null: expected a mapping, {} for none")
 
-        choices = {"working_copy": ("shared", "shipped"), "sweep": ("per_trial", "inside")}
-        for key, known in choices.items():
-            if s[key] not in known:
-                raise ConfigError(f"backend.{key}={s[key]}: expected {' or '.join(known)}")
+        shares = {"cpus_per_job": s.cpus_per_job, "gpus_per_job": s.gpus_per_job}
+        for name, amount in (s.resources or {}).items():
+            if not Number().fits(amount):
+                raise ConfigError(
+                    f"backend.resources.{name}={amount}: expected {Number().expected()}"
+                )
+            shares[f"resources.{name}"] = amount
+        for key, amount in shares.items():
+            if amount > 1 and amount != int(amount):
+                raise ConfigError(
+                    f"backend.{key}={amount}: to Ray more than 1 is a whole number, a share is less"
+                )
+
         if s.working_copy == "shared" and s.staging and not is_local(str(s.staging)):
             raise ConfigError(
                 f"backend.staging={s.staging}: with backend.working_copy=shared a folder that "

@@ -83,25 +83,32 @@ def package() -> Files:
     return files
 
 
-def below(folder: Path) -> Iterator[Path]:
-    """The files of a folder that are code or belong to it."""
+def below(folder: Path, within: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The files of a folder that are code or belong to it; `within` are the folders around it, to
+    which a link leads in a circle.
+    """
+    within = (*within, folder.resolve())
     for path in sorted(folder.iterdir()):
         if path.name in LEFT_OUT or path.suffix in (".pyc", ".egg-info"):
             continue
         if path.is_dir():
-            yield from below(path)
+            if path.resolve() not in within:
+                yield from below(path, within)
         elif path.is_file():
             yield path
 
 
 def own_configs(sources: Iterable[Any]) -> Files:
-    """The user's configs, from wherever Hydra reads them."""
+    """The user's configs, from wherever Hydra reads them: of two of one name the one that it finds
+    first.
+    """
     folders = [Path(str(source.path)) for source in sources if source.provider not in PROVIDERS]
-    return {
-        f"conf/{path.relative_to(folder).as_posix()}": path
-        for folder in folders
-        for path in below(folder)
-    }
+    files: Files = {}
+    for folder in folders:
+        for path in below(folder):
+            files.setdefault(f"conf/{path.relative_to(folder).as_posix()}", path)
+
+    return files
 
 
 def own_modules(
@@ -130,11 +137,18 @@ def source_dirs(folders: Sequence[str]) -> Files:
     """Further folders, or single modules, each importable in the job by its own name.
 
     Raises:
-        ConfigError: One that isn't there.
+        ConfigError: One that isn't there, or two of one name.
     """
     files: Files = {}
+    found: dict[str, Path] = {}
     for folder in folders:
         path = Path(folder).expanduser().resolve()
+        other = found.setdefault(path.name, path)
+        if other != path:
+            raise ConfigError(
+                f"backend.source_dirs={folder}: {other} is called {path.name} too, and a job "
+                "imports them by their names: rename one"
+            )
         if path.is_file() and path.suffix == ".py":
             files[path.name] = path
             continue

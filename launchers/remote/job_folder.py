@@ -10,6 +10,7 @@ checkpoints/                  the job's directory, where the backend mirrors it
 """
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ from renate.state.store import Store, open_store
 
 from .inside.outbox import report_key, result_key
 from .outcome.returned import attempt_from, checked, events_from, job_record_from, result_from
+
+ATTEMPT = re.compile(r"attempts/(\d{4,})\.json")
 
 
 @dataclass(frozen=True)
@@ -90,15 +93,22 @@ class JobFolder:
 
     def last(self) -> Attempt | None:
         """The last submission."""
-        entries = self.store.list("attempts")
+        # By the number in its name: earlier ones may have been tidied up, others' files be there
+        entries = {
+            int(found[1]): entry
+            for entry in self.store.list("attempts")
+            if (found := ATTEMPT.fullmatch(entry.key))
+        }
         if not entries:
             return None
 
-        key = entries[-1].key
-        written = checked(attempt_from, self.store.get(key), f"{self.url}/{key}")
-        seconds = time.time() - entries[-1].modified
+        number = max(entries)
+        entry = entries[number]
+        written = checked(attempt_from, self.store.get(entry.key), f"{self.url}/{entry.key}")
+        # The store's clock may be ahead of this machine's
+        seconds = max(0.0, time.time() - entry.modified)
 
-        return Attempt(len(entries), written["name"], seconds, written.get("withdrawn", False))
+        return Attempt(number, written["name"], seconds, written.get("withdrawn", False))
 
     def claim(self, number: int, name: str) -> None:
         """Write down that a submission begins.

@@ -29,6 +29,8 @@ from .job_folder import JobFolder
 from .machine import Machine, check_scheme, check_variables
 from .outcome.state_return import StateReturn, send
 
+TAKEN = ("config.yaml", "job.json", "argv.json")  # what a job is told stands in these
+
 
 @dataclass
 class JobUpload:
@@ -132,7 +134,7 @@ class JobUpload:
             if passed_objects.is_passed(target):
                 node = OmegaConf.select(self.config, key)
                 path = Path(node.path)
-                self.channel[path.name] = path.read_bytes()
+                self.add_file(key, path)
                 node.path = f"{self.machine.channel}/{path.name}"
 
     def add_config_file(self, node: Any) -> None:
@@ -148,8 +150,22 @@ class JobUpload:
                 self.add_config_file(value)
             elif OmegaConf.is_dict(value) and value.get("path"):
                 path = Path(str(value.path)).expanduser()
-                self.channel[path.name] = path.read_bytes()
+                self.add_file(f"{CONFIG_FILE}.path", path)
                 value.path = f"{self.machine.channel}/{path.name}"
+
+    def add_file(self, key: str, path: Path) -> None:
+        """A file of the job's own travels under its name.
+
+        Raises:
+            ConfigError: Another one has that name already.
+        """
+        content = path.read_bytes()
+        taken = path.name in self.machine.entry or path.name in TAKEN
+        if taken or self.channel.setdefault(path.name, content) != content:
+            raise ConfigError(
+                f"{key}={path}: with backend={self.machine.backend} another file of the name "
+                f"{path.name} lies beside it in the job: rename it"
+            )
 
     def seal(self, record: JobRecord) -> None:
         """Add what every job has: its config, its record, its entry."""

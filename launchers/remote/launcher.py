@@ -20,6 +20,7 @@ from renate.state.versions import State
 from renate.tuning.base import Proposer
 
 from ..base import ComposedJob
+from ..composing.checks.backend import check_entries, check_kinds
 from ..composing.interruptions import at_exit
 from ..composing.launcher import HydraLauncher
 from ..sweeps.sweep_as_job import hand_over_jobs
@@ -29,7 +30,7 @@ from .backend import PreparedJob, RemoteBackend
 from .follow import Follower, catch_up, show, write_down
 from .job_folder import JobFolder
 from .job_upload import begin, pack
-from .machine import Machine
+from .machine import SETTINGS, Machine
 from .outcome.state_return import result_here
 from .submission import submit_once
 from .sweep import pack_sweep, returned
@@ -58,6 +59,8 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
     ) -> None:
         """Hydra's verb: the launcher exists, and is told what for."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        check_kinds(self.backend, SETTINGS)
+        check_entries(self.backend, "environment")
         self.check_settings()
         self.whole_sweeps = self.backend.sweep == "inside"
         self.pool = ThreadPoolExecutor(int(self.backend.workers))

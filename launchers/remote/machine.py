@@ -9,7 +9,18 @@ from omegaconf import DictConfig
 from renate.errors import ConfigError
 
 from ..base import ComposedJob
+from ..composing.checks.backend import AMOUNT, COUNT, Flag, Number, OneOf, Setting
 from ..composing.secrets import variables
+
+WORKING_COPY = OneOf(("shared", "shipped"))
+# What every backend's group has
+SETTINGS: dict[str, Setting] = {
+    "wait": Flag(),
+    "poll": AMOUNT,
+    "sweep": OneOf(("inside", "per_trial")),
+    "workers": COUNT,
+    "price_per_hour": Number(optional=True),
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,11 @@ class Machine:
     def example(self) -> str:
         """A URL as it expects them."""
         return f"{self.scheme}bucket/prefix"
+
+
+def absolute(folder: str) -> str:
+    """A folder of this machine's, as jobs elsewhere find it."""
+    return str(Path(folder.removeprefix("file://")).expanduser().absolute())
 
 
 def check_scheme(key: str, url: str, machine: Machine) -> None:

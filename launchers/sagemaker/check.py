@@ -14,13 +14,46 @@ from renate.errors import ConfigError, nearest
 from renate.jobs.directory import Json
 from renate.object_store.credentials import NoAccessError, options
 
+from ..composing.checks.backend import (
+    AMOUNT,
+    COUNT,
+    COUNT_OR_NONE,
+    Flag,
+    Number,
+    Setting,
+    Text,
+    check_entries,
+    check_kinds,
+    check_list,
+)
+
 LONGEST_SHOWN = 60  # characters of a wrong value
+INSTANCE = r"ml\.[a-z0-9-]+\.[a-z0-9-]+"
 LONGEST_RUN = 28 * 24 * 3600  # seconds; documented, in no shape of the API
 # Java's classes of characters, in the patterns of the API's model
 CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
-SWEEPS = ("inside", "per_trial")
 ROLE = "arn:aws:iam::<account>:role/<name>"
 PLACE = "s3://bucket/prefix of at most some 900 characters"
+SETTINGS: dict[str, Setting] = {
+    "role": Text(optional=True),
+    "region": Text(optional=True),
+    "instance_type": Text(),
+    "instance_count": COUNT,
+    "volume_gb": COUNT,
+    "image": Text(optional=True),
+    "requirements": Text(optional=True),
+    "max_code_mb": AMOUNT,
+    "max_run": AMOUNT,
+    "spot": Flag(),
+    "max_wait": Number(above=True, optional=True),
+    "retries": COUNT_OR_NONE,
+    "capacity_retries": COUNT_OR_NONE,
+    "encrypt_traffic": Flag(),
+    "volume_kms_key": Text(optional=True),
+    "output_kms_key": Text(optional=True),
+    "staging": Text(optional=True),
+    "job_name": Text(),
+}
 # Part of the request -> the key that it comes from, and what is expected where the model's own
 # words don't help.
 KEYS = {
@@ -73,14 +106,14 @@ def check_settings(s: DictConfig) -> None:
     Raises:
         ConfigError: Naming key, value, and what was expected.
     """
-    for key in ("instance_count", "volume_gb", "max_run", "workers", "poll", "max_code_mb"):
-        if s[key] is None or s[key] <= 0:
-            raise ConfigError(f"backend.{key}={s[key]}: expected more than 0")
+    check_kinds(s, SETTINGS)
+    check_entries(s, "tags")
+    for key in ("source_dirs", "subnets", "security_groups"):
+        check_list(s, key)
 
-    if s.sweep not in SWEEPS:
+    if not re.fullmatch(INSTANCE, str(s.instance_type)):
         raise ConfigError(
-            f"backend.sweep={s.sweep}: expected "
-            f"{' or '.join(SWEEPS)}{nearest(str(s.sweep), SWEEPS)}"
+            f"backend.instance_type={s.instance_type}: expected a kind of machine, as ml.m5.xlarge"
         )
 
     if s.max_run > LONGEST_RUN:
@@ -107,7 +140,7 @@ def check_settings(s: DictConfig) -> None:
 
     if s.staging is not None and not str(s.staging).startswith("s3://"):
         raise ConfigError(f"backend.staging={s.staging}: expected s3://bucket/prefix")
-    if s.requirements is not None and not Path(s.requirements).expanduser().is_file():
+    if s.requirements is not None and not Path(str(s.requirements)).expanduser().is_file():
         raise ConfigError(
             f"backend.requirements={s.requirements}: no such file (from {Path.cwd()})"
         )

@@ -3,6 +3,8 @@
 What all remote backends do is `remote/launcher.py`.
 """
 
+from pathlib import Path
+
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -33,7 +35,7 @@ class SageMakerLauncher(RemoteLauncher):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.machine = machine_of(self.backend.requirements)
         self.service = Service(self.backend.region)
-        self.archives: dict[tuple[str, ...], tuple[str, bytes]] = {}
+        self.archives: dict[tuple[tuple[str, Path | bytes], ...], tuple[str, bytes]] = {}
         self.named_by = f"backend.job_name={self.backend.job_name}: "
         self.role: str | None = self.backend.role
         self.image: str | None = self.backend.image
@@ -85,7 +87,8 @@ class SageMakerLauncher(RemoteLauncher):
     def _archive(self, job: ComposedJob) -> tuple[str, bytes]:
         sources = self.config.hydra.runtime.config_sources
         files = code_archive.of_job(job, sources, list(self.backend.source_dirs))
-        key = tuple(sorted(files))
+        # Config files in two folders may import modules that are called alike
+        key = tuple((name, files[name]) for name in sorted(files))
         if key not in self.archives:
             self.archives[key] = code_archive.pack(files, self.backend.max_code_mb)
 

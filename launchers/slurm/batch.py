@@ -1,10 +1,27 @@
 """A job's batch script, and the options that it is submitted with."""
 
+import re
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from renate.errors import ConfigError
+from renate.jobs.identity.data_files import is_local
+
+from ..composing.checks.backend import (
+    AMOUNT,
+    COUNT,
+    COUNT_OR_NONE,
+    Flag,
+    Number,
+    Setting,
+    Text,
+    check_entries,
+    check_kinds,
+    check_list,
+)
+from ..remote.machine import WORKING_COPY
 
 # The job's own program gets one SIGTERM, whoever sends it: then it keeps a checkpoint and ends.
 # `wait` is interrupted by a signal, so it is asked until there is nothing to wait for.
@@ -37,6 +54,8 @@ ADDRESSES = (
     'scontrol show node "$SLURM_JOB_NODELIST" --oneliner '
     "| sed -n 's/.* NodeAddr=\\([^ ]*\\).*/\\1/p' | paste -sd,"
 )
+# Minutes, minutes:seconds, hours:minutes:seconds, and days-hours with either; or no limit at all
+TIME = r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}|(?i:infinite|unlimited)"
 FIRST_PORT = 20_000  # of those by which the nodes of a job find each other
 PORTS = 20_000
 # Options that the launcher gives itself, and the key that says them
@@ -58,6 +77,44 @@ GIVEN = {
     "parsable": "",
     "array": "backend.arrays",
     "wait": "backend.wait",
+}
+
+# What a bare 12:00:00 is to YAML: a number of seconds, which sbatch would take for minutes
+LIKE_A_CLOCK = 3600
+
+
+@dataclass(frozen=True)
+class Time(Setting):
+    """A limit of time as sbatch has it."""
+
+    def fits(self, value: Any) -> bool:
+        """See the base."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return 0 < value < LIKE_A_CLOCK
+        return isinstance(value, str) and re.fullmatch(TIME, value) is not None
+
+    def expected(self) -> str:
+        """See the base."""
+        return (
+            'minutes below 3600, or a time as sbatch has it in quotes ("12:00:00", "2-12" days and '
+            "hours), which without them is to YAML a number of seconds"
+        )
+
+
+SETTINGS: dict[str, Setting] = {
+    "partition": Text(optional=True),
+    "time": Time(optional=True),
+    "nodes": COUNT,
+    "cpus_per_node": Number(1, whole=True, optional=True),
+    "gpus_per_node": COUNT_OR_NONE,
+    "memory_gb": Number(above=True, optional=True),
+    "requeue": Flag(),
+    "arrays": Flag(),
+    "grace": COUNT_OR_NONE,
+    "working_copy": WORKING_COPY,
+    "staging": Text(optional=True),
+    "python": Text(optional=True),
+    "max_code_mb": AMOUNT,
 }
 
 
@@ -103,19 +160,26 @@ def script_of(
     return SCRIPT.format(title=shown, folder=shlex.quote(str(folder)), command=command)
 
 
-def options_of(settings: Any, *, name: str, place: Path, comment: str) -> list[str]:
+def options_of(
+    settings: Any, *, name: str, place: Path, comment: str, tasks: bool = False
+) -> list[str]:
     """The options of sbatch's for one job, or for an array.
 
     Args:
         settings: The group backend.
         name: The submission's, or the array's.
-        place: Its own folder; of an array with `%a` for each task's.
+        place: Its own folder.
         comment: By which it is known to be ours, and where its folder lies.
+        tasks: Whether it is an array, whose tasks' folders lie in its own.
     """
+    output = str(place).replace("%", "%%")  # to sbatch, what follows a % stands for something
+    if tasks:
+        output += "/%a"
+
     found = {
         "job-name": name,
         "comment": comment,
-        "output": str(place / "output.txt"),
+        "output": f"{output}/output.txt",
         "open-mode": "append",  # a job that was queued again goes on with its log
         "nodes": settings.nodes,
         "ntasks-per-node": 1,
@@ -136,23 +200,14 @@ def options_of(settings: Any, *, name: str, place: Path, comment: str) -> list[s
 
 def check_options(settings: Any) -> None:
     """Raises ConfigError for settings that can't be right, whatever the cluster."""
-    for key in ("nodes", "workers", "poll", "max_code_mb"):
-        if settings[key] is None or settings[key] <= 0:
-            raise ConfigError(f"backend.{key}={settings[key]}: expected more than 0")
-    for key in ("gpus_per_node", "grace"):
-        if settings[key] is None or settings[key] < 0:
-            raise ConfigError(f"backend.{key}={settings[key]}: expected 0 or more")
-    for key in ("cpus_per_node", "memory_gb"):
-        if settings[key] is not None and settings[key] <= 0:
-            raise ConfigError(f"backend.{key}={settings[key]}: expected more than 0, or null")
-
-    if settings.arrays not in (True, False):
-        raise ConfigError(f"backend.arrays={settings.arrays}: expected true or false")
-
-    choices = {"working_copy": ("shared", "shipped"), "sweep": ("per_trial", "inside")}
-    for key, known in choices.items():
-        if settings[key] not in known:
-            raise ConfigError(f"backend.{key}={settings[key]}: expected {' or '.join(known)}")
+    check_kinds(settings, SETTINGS)
+    check_entries(settings, "sbatch", flags=True)
+    check_list(settings, "source_dirs")
+    if not is_local(str(settings.staging)):
+        raise ConfigError(
+            f"backend.staging={settings.staging}: expected a folder that nodes see, not an object "
+            "store"
+        )
 
     for option in settings.sbatch:
         plain = str(option).lstrip("-").replace("_", "-")

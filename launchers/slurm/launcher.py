@@ -22,6 +22,7 @@ from ..remote import code_archive
 from ..remote.backend import PreparedJob, RemoteJob
 from ..remote.job_upload import JobUpload
 from ..remote.launcher import RemoteLauncher
+from ..remote.machine import absolute
 from ..remote.sweep import ORDER
 from . import scheduler
 from .arrays import BatchJob, Gathering, write_array
@@ -39,8 +40,8 @@ class SlurmLauncher(RemoteLauncher):
         """Hydra's verb: the launcher exists, and is told what for."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.machine = machine_of(self.backend)
-        staging = Path(str(self.backend.staging or Path(str(config.run_dir)) / "slurm"))
-        self.backend.staging = str(staging.expanduser().absolute())
+        staging = self.backend.staging or Path(str(config.run_dir)) / "slurm"
+        self.backend.staging = absolute(str(staging))
         self.named_by = "backend=slurm: "
         most = int(self.backend.workers) if self.backend.arrays else 1
         self.gathering = Gathering(self._queued, most)
@@ -121,7 +122,7 @@ class SlurmLauncher(RemoteLauncher):
         folder = place_of(staging, name)
         script = write_array(folder, jobs)
         comment = f"{ARRAY} {staging}"
-        options = options_of(self.backend, name=name, place=folder / "%a", comment=comment)
+        options = options_of(self.backend, name=name, place=folder, comment=comment, tasks=True)
         options.append(f"--array=0-{len(jobs) - 1}")
         number = scheduler.submit(options, script, environment)
 

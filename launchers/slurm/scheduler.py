@@ -130,7 +130,11 @@ def jobs() -> Iterator[SlurmJob]:
     which = ("--me", "--array", "--states=all", "--sort=-i")
     said = _asked("squeue", *which, "--noheader", f"--format={LISTED}")
     for line in said.splitlines():
-        number, name, state, submitted, comment = line.split("|", 4)
+        fields = line.split("|", 4)
+        if len(fields) < 5:  # another job's comment may have several lines
+            continue
+
+        number, name, state, submitted, comment = fields
         kind, _, rest = comment.partition(" ")
         place = ("", rest)
         if kind == OURS:

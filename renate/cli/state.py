@@ -79,7 +79,10 @@ def run(argv: list[str]) -> None:
 def ls(asked: argparse.Namespace) -> None:
     """Versions, pins and candidates, a line each."""
     state = State(asked.url)
-    pins = pinning.pins(state) | names_of(state)
+    names: dict[int, list[str]] = {}
+    for name, version in sorted((pinning.pins(state) | names_of(state)).items()):
+        names.setdefault(version, []).append(name)
+
     numbers = existing(state)
     measured = None
     if numbers:
@@ -93,8 +96,8 @@ def ls(asked: argparse.Namespace) -> None:
 
     for number in numbers:
         manifest = state.manifest(number)
-        names = cell(", ".join(sorted(name for name, version in pins.items() if version == number)))
-        table.add_row(str(number), *_line(state, manifest), names)
+        held = cell(", ".join(names.get(number, [])))
+        table.add_row(str(number), *_line(state, manifest), held)
 
     for manifest in publishing.candidates(state):
         table.add_row("candidate", *_line(state, manifest), "")

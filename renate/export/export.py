@@ -119,17 +119,28 @@ def export(
     _check_form(form, predictor, f"version {manifest.version} of {state.url}")
     examples = examples_of(state, manifest, predictor)
     source = _source(state, manifest, predictor, examples)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as made:
+    place = folder.resolve()  # a link stays, and so does its target
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as made:
         whole = Path(made) / "export"
         whole.mkdir()
         difference = _written(source, form, whole, examples)
-        if folder.exists():
-            folder.rmdir()
-        shutil.move(whole, folder)
+        _move(whole, place)
 
     assert manifest.version is not None
     return Exported(folder, manifest.version, form, len(examples), examples.origin, difference)
+
+
+def _move(made: Path, place: Path) -> None:
+    """Move a folder to a place where none is, or its content into one that is empty: that one may
+    be a mounted disk, or where the command was given.
+    """
+    if not place.exists():
+        shutil.move(made, place)
+        return
+
+    for path in sorted(made.iterdir()):
+        shutil.move(path, place)
 
 
 def _check_form(form: str, predictor: Predictor, where: str) -> None:

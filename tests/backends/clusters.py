@@ -48,7 +48,7 @@ class Backend:
 
 
 def _local(stack: ExitStack, folder: Path) -> Backend:
-    refused = ("backend.workers=0", "backend.workers=0: expected 1 or more")
+    refused = ("backend.workers=0", "backend.workers=0: expected a whole number of 1 or more")
     return Backend(("backend=local",), {}, None, refused, inherits=True)
 
 

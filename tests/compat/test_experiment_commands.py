@@ -191,3 +191,22 @@ def test_scenarios_that_cant_be_cut(given: dict[str, Any], message: str) -> None
 def test_models_that_cant_be_made(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         model_fn(10, **given)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("010", 10),
+        ("1e-3", 0.001),
+        ("1:30", "1:30"),
+        ("2026-01-01", "2026-01-01"),
+        ("true", True),
+        ("[8, 4]", [8, 4]),
+        ("null", None),
+    ],
+)
+def test_a_flags_number_is_as_python_reads_it(text: str, value: Any) -> None:
+    """To YAML 010 is 8, 1:30 is 90, and a date is no text."""
+    found = space_of_flags(["--chunk", text], describe(experiment_config_file()))
+    assert found == {"chunk": value}
+    assert type(found["chunk"]) is type(value)

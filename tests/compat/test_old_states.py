@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 
 import renate
 from renate.compat.states.buffer import memory_of
+from renate.compat.states.history import history_of
 from renate.compat.states.pickles import read_bytes
 from renate.errors import StateError
 from renate.state.versions import State
@@ -225,6 +226,16 @@ def test_plain_values_within_a_file_need_no_code() -> None:
             "its input is torch.float32 [3]",
         ),
         (lambda f: (f / "hpo.csv").write_text("a,b\n1,2\n"), "it has no column update_id"),
+        (lambda f: changed_hpo(f, "config_mode", "Maximum"), "config_mode is 'Maximum', expected"),
+        (lambda f: changed_hpo(f, "config_metric", "val_x"), "there is no such column"),
+        (lambda f: changed_hpo(f, "update_id", "-7"), "update_id is -7, trial_id 0: expected 0"),
+        (lambda f: changed_hpo(f, "epoch", "nan"), "an epoch is nan"),
+        (lambda f: changed_hpo(f, "epoch", "1,2", quote=False), "more or fewer fields"),
+        (lambda f: changed_memory(f, "max_size", None), "isn't as Renate 0.5 wrote it: KeyError"),
+        (lambda f: changed_memory(f, "indices", [1, 2]), "isn't as Renate 0.5 wrote it"),
+        (lambda f: example(f, (torch.zeros(64), "a")), "its target is 'a', expected"),
+        (lambda f: example(f, (torch.zeros(64) / 0, 1)), "7.pt: its input holds nan"),
+        (lambda f: diverge(f), "holds nan: this model has diverged"),
         (lambda f: (f / "avalanche.ckpt").touch(), "a state of Avalanche's"),
         (shutil.rmtree, "no such folder"),
     ],
@@ -235,6 +246,45 @@ def test_what_is_no_state_of_renates(old: Path, damage: Any, message: str) -> No
     assert message in done.stderr
     assert done.stderr.strip().count("\n") == 0, "one line"
     assert not State(str(old / "new")).versions(), "nothing is published"
+
+
+def changed_hpo(folder: Path, column: str, value: str, *, quote: bool = True) -> None:
+    """Write the trials of another state, with one column's values in the first line changed."""
+    with (folder.parent / "out2" / "hpo.csv").open(newline="") as file:
+        lines = list(csv.reader(file))
+    lines[1][lines[0].index(column)] = value
+    if quote:
+        with (folder / "hpo.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(lines)
+    else:
+        (folder / "hpo.csv").write_text("\n".join(",".join(line) for line in lines))
+
+
+def changed_memory(folder: Path, key: str, value: Any) -> None:
+    learner = torch.load(folder / "learner.ckpt", weights_only=True)
+    learner["memory_buffer"][key] = value
+    if value is None:
+        del learner["memory_buffer"][key]
+    torch.save(learner, folder / "learner.ckpt")
+
+
+def example(folder: Path, held: Any) -> None:
+    torch.save(held, folder / "memory_buffer" / "7.pt")
+
+
+def diverge(folder: Path) -> None:
+    weights = torch.load(folder / "model.ckpt", weights_only=True)
+    found = next(tensor for tensor in weights.values() if tensor.is_floating_point())
+    found.view(-1)[0] = float("nan")
+    torch.save(weights, folder / "model.ckpt")
+
+
+def test_a_report_without_a_number_reached_nothing(old: Path) -> None:
+    """Nothing is better than nan, nor worse: which was the best would be by chance."""
+    for epoch in ("nan", "inf"):
+        changed_hpo(old / "out2", "val_accuracy", epoch)
+        values = [float(row["value"]) for row in history_of(old / "out2")]
+        assert all(0 <= value <= 1 for value in values)
 
 
 def cut(path: Path) -> None:

@@ -266,3 +266,13 @@ def test_the_command(workdir: Path) -> None:
         with pytest.raises(ConfigError, match=message):
             raise ConfigError(refused.stderr)
     assert not Path("o").exists()
+
+    # Where the command is given, and by a link: folders that are empty stay what they are
+    (workdir / "here").mkdir()
+    (workdir / "there").mkdir()
+    (workdir / "link").symlink_to("there")
+    command("export", "../s", "--format", "safetensors", "-o", ".", cwd=workdir / "here")
+    command("export", "s", "--format", "safetensors", "-o", "link", cwd=workdir)
+    assert (workdir / "link").is_symlink()
+    for folder in ("here", "there"):
+        assert (workdir / folder / "model.safetensors").is_file()

@@ -148,6 +148,10 @@ def test_sagemaker_has_a_package_for_each_version(s3: Proxy, workdir: Path) -> N
             "publish.repo=digits: expected owner/name",
         ),
         (
+            ["publish=huggingface", "publish.repo=me/digits", "publish.private=null"],
+            "publish.private=None: expected true or false",
+        ),
+        (
             [
                 "publish=sagemaker_registry",
                 "publish.group=a b",

@@ -4,6 +4,7 @@ import argparse
 import ast
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -140,15 +141,17 @@ def _value(name: str, text: str, description: Description) -> Any:
     if text.startswith(DOMAINS) and text.endswith(")"):
         return domain_in(name, text)
 
+    # As Python reads numbers: to YAML 010 is 8, 1:30 is 90, and 1e-3 is text
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(text)
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--{name} {text}: {error}") from error
-    try:
-        # YAML reads 1e-3 as text
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
+    if isinstance(value, bool | list | dict | None):
         return value
+    return text
 
 
 def boolean(name: str, text: str) -> bool:

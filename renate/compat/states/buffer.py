@@ -99,21 +99,32 @@ def _columns(folder: Path, buffer: Mapping[str, Any], say: Say) -> Columns:
             raise StateError(
                 f"{path}: its input is a {type(item[0]).__name__}: only tensors can be taken over"
             )
+        if not bool(item[0].isfinite().all()):
+            raise StateError(f"{path}: its input holds nan or infinity, expected numbers")
         if inputs and (item[0].shape, item[0].dtype) != (inputs[0].shape, inputs[0].dtype):
             raise StateError(
                 f"{path}: its input is {item[0].dtype} {list(item[0].shape)}, those before are "
                 f"{inputs[0].dtype} {list(inputs[0].shape)}: all must be alike"
             )
 
-        target = torch.as_tensor(item[1])
-        if target.numel() != 1 or target.is_floating_point():
-            raise StateError(f"{path}: its target is {item[1]!r}, expected the number of a class")
         inputs.append(item[0])
-        targets.append(int(target))
+        targets.append(_target(item[1], path))
 
     if not inputs:
         return {"inputs": torch.empty(0), "targets": torch.empty(0, dtype=torch.int64)}
     return {"inputs": torch.stack(inputs), "targets": torch.tensor(targets)}
+
+
+def _target(found: Any, path: Path) -> int:
+    """The number of a class, a plain one or a tensor of one."""
+    whole = isinstance(found, int | np.integer) and not isinstance(found, bool)
+    if isinstance(found, Tensor | np.ndarray):
+        tensor = torch.as_tensor(found)
+        whole = tensor.numel() == 1 and not tensor.is_floating_point()
+
+    if not whole:
+        raise StateError(f"{path}: its target is {found!r}, expected the number of a class")
+    return int(found)
 
 
 def _logits(folder: Path, buffer: Mapping[str, Any], rows: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Renate's hpo.csv, a row for each report, as ours, a row for each trial."""
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from renate.tuning.on_disk.trial_history import Row
 
 FILE = "hpo.csv"
 NEEDED = ("update_id", "trial_id", "config_metric", "config_mode")
+MODES = ("max", "min")
 STATUS = {"Completed": "completed", "Stopped": "stopped", "Stopping": "stopped"}
 # What a call says besides its config_space.
 NOT_TUNED = (
@@ -59,13 +61,32 @@ def history_of(folder: Path) -> list[Row]:
 
     trials: dict[tuple[int, int], list[dict[str, str]]] = {}
     for number, line in enumerate(lines, 2):
+        where = f"{path}: line {number}"
+        _check_line(line, where)
         try:
             key = (int(line["update_id"]), int(line["trial_id"]))
-        except (ValueError, TypeError) as error:
-            raise StateError(f"{path}: line {number}: {error}") from error
+        except ValueError as error:
+            raise StateError(f"{where}: {error}") from error
+        if min(key) < 0:
+            raise StateError(
+                f"{where}: update_id is {key[0]}, trial_id {key[1]}: expected 0 or more"
+            )
         trials.setdefault(key, []).append(line)
 
     return [_row(path, *key, reports) for key, reports in sorted(trials.items())]
+
+
+def _check_line(line: Mapping[str | None, object], where: str) -> None:
+    """Raises StateError for a report that isn't what Renate wrote."""
+    # What csv calls what no name stands for, and what is missing
+    if None in line or None in line.values():
+        raise StateError(f"{where}: it has more or fewer fields than the first line names")
+    if line["config_mode"] not in MODES:
+        raise StateError(f"{where}: config_mode is '{line['config_mode']}', expected max or min")
+    if line["config_metric"] not in line:
+        raise StateError(
+            f"{where}: config_metric is '{line['config_metric']}', and there is no such column"
+        )
 
 
 def _row(path: Path, update: int, trial: int, reports: list[dict[str, str]]) -> Row:
@@ -73,14 +94,17 @@ def _row(path: Path, update: int, trial: int, reports: list[dict[str, str]]) -> 
     metric = last["config_metric"]
     mode = last["config_mode"]
     values = [_number(path, metric, report.get(metric)) for report in reports]
-    known = [value for value in values if value is not None]
+    # A trial that diverged has reached nothing by the reports that say so
+    known = [value for value in values if value is not None and math.isfinite(value)]
     best = None
     if known:
         if mode == "max":
             best = max(known)
         else:
             best = min(known)
-    epochs = [int(_number(path, "epoch", report.get("epoch")) or 0) for report in reports]
+    epochs = [_number(path, "epoch", report.get("epoch")) or 0.0 for report in reports]
+    if not all(map(math.isfinite, epochs)):
+        raise StateError(f"{path}: an epoch is nan, expected a number")
 
     row = {
         "update": str(update + 1),
@@ -88,7 +112,7 @@ def _row(path: Path, update: int, trial: int, reports: list[dict[str, str]]) -> 
         "trial": str(trial),
         "source": "Renate",
         "status": STATUS.get(last.get("st_status", ""), "failed"),
-        "step": str(max(epochs)),
+        "step": str(int(max(epochs))),
         "metric": metric,
         "mode": mode,
         "value": "" if best is None else repr(best),

@@ -65,7 +65,13 @@ def import_state(folder: Path, url: str, outputs: int | None, say: Say) -> Manif
     if not isinstance(learner, Mapping) or "learner_class_name" not in learner:
         raise StateError(f"{folder / LEARNER}: no learner that Renate 0.5 wrote")
 
-    memory, option = memory_of(folder, learner, say)
+    try:
+        memory, option = memory_of(folder, learner, say)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise StateError(
+            f"{folder / LEARNER}: its memory isn't as Renate 0.5 wrote it: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     count = _outputs(folder, weights, learner) if outputs is None else outputs
     _check_targets(folder, memory, count)
     history = history_of(folder)
@@ -96,6 +102,16 @@ def _weights(folder: Path, say: Say) -> tuple[dict[str, Tensor], str]:
 
     weights = {str(name): value for name, value in found.items() if name != EXTRA}
     odd = [name for name, value in weights.items() if not isinstance(value, Tensor)]
+    diverged = [
+        name
+        for name, value in weights.items()
+        if isinstance(value, Tensor) and bool(value.isnan().any())
+    ]
+    if diverged:
+        raise StateError(
+            f"{path}: '{diverged[0]}' holds nan: this model has diverged, and answers nothing; "
+            "take a state of before"
+        )
     if not weights or odd:
         what = f"'{odd[0]}' is no tensor" if odd else "it holds no tensors"
         raise StateError(f"{path}: {what}: expected a model's state_dict")
@@ -177,7 +193,9 @@ def _files(
         "transform": {"inputs": [], "targets": []},
         "updater": None,
     }
-    settings = learner.get("hyper_parameters") or {}
+    settings = learner.get("hyper_parameters")
+    if not isinstance(settings, Mapping):
+        settings = {}
     updater = UPDATERS.get(str(learner["learner_class_name"]))
     config = {
         "updater": {"_target_": updater},

@@ -7,14 +7,14 @@ from typing import Any
 from renate.data.base import Data, Known, Source
 from renate.data.kept.reading import check_test_size
 from renate.data.kept.trained import AGAIN
-from renate.data.named.rows import Paths, Rows, check_target, read_named
+from renate.data.named.rows import Paths, Rows
 from renate.data.table import Readable, Table
-from renate.data.tables.columns import is_text
 from renate.data.tables.csv_files.dialect import Dialect
 from renate.data.tables.roles.marks import marks_of
 from renate.data.tables.roles.roles import Roles
 from renate.data.text.encoder import TextEncoder
-from renate.errors import ConfigError, DataError
+from renate.data.text.read import check_texts, read_texts
+from renate.errors import ConfigError
 from renate.problems.base import Problem
 
 
@@ -91,27 +91,10 @@ class Texts(Source):
                 text.
             ConfigError: `target` isn't that of the state.
         """
-        check_target(self.target, self.known.target if self.known else None)
-        train, tests = read_named(
-            self.train,
-            self.test,
-            self.columns,
-            self.target,
-            self.dialect,
-            self.trained,
-            copies=self.seen == AGAIN,
-        )
-        table = self._table(train, self.marks)
-        if self.test is None:
-            return table, self.test_size
+        return read_texts(self, self.columns, self.seen == AGAIN, self._table)
 
-        when = {key: names for key, names in self.marks.items() if key == "time"}
-        return table, {name: self._table(rows, when, is_test=True) for name, rows in tests.items()}
-
-    def _table(self, rows: Rows, marks: Mapping[str, list[str]], *, is_test: bool = False) -> Table:
-        for file, read in zip(rows.files, rows.reads, strict=True):
-            self._check(file, read.table)
-
+    def _table(self, rows: Rows, marks: Mapping[str, list[str]], is_test: bool) -> Table:
+        check_texts(rows, self.columns)
         whole = rows.whole
         texts = {name: whole.column(name).to_pylist() for name in self.columns}
 
@@ -126,22 +109,6 @@ class Texts(Source):
             skipped=rows.skipped,
             **marks_of(rows.reads, rows.places, marks, None, all_there=not is_test),
         )
-
-    def _check(self, file: str, table: Any) -> None:
-        """Check that the columns of one file are texts.
-
-        Raises:
-            DataError: One isn't.
-        """
-        names = table.column_names
-        for name in self.columns:
-            column = table.column(name)
-            if table.num_rows and not is_text(column.type):
-                texts = [other for other in names if is_text(table.column(other).type)]
-                raise DataError(
-                    f"{file}: column '{name}' is {column.type}, expected text; its columns of text "
-                    f"are {texts}"
-                )
 
     def load(
         self,

@@ -26,6 +26,10 @@ class HuggingFace(Registry):
         load("huggingface_hub", "hf", WHO)
         if REPOSITORY.fullmatch(str(repo)) is None:
             raise ConfigError(f"publish.repo={repo}: expected owner/name")
+        # To the Hub null is a repository that everybody sees
+        if not isinstance(private, bool):
+            raise ConfigError(f"publish.private={private}: expected true or false")
+
         self.repo = repo
         self.private = private
         self.format = format

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -72,3 +73,34 @@ def test_own_modules_go_along_where_the_config_names_one(workdir: Path) -> None:
     assert set(code_archive.source_dirs(["my_nets.py"])) == {"my_nets.py"}
     with pytest.raises(ConfigError, match=r"backend.source_dirs=nix: no such folder \(from "):
         code_archive.source_dirs(["nix"])
+
+
+def test_of_two_configs_the_one_travels_that_is_composed_here(tmp_path: Path) -> None:
+    """A sweep that is one job is composed where it runs."""
+    for name in ("first", "second"):
+        (tmp_path / name / "updater").mkdir(parents=True)
+        (tmp_path / name / "updater" / "mine.yaml").write_text(f"alpha: {name}")
+        (tmp_path / name / "updater" / f"{name}.yaml").write_text("")
+
+    sources = [SimpleNamespace(provider="p", path=tmp_path / name) for name in ("first", "second")]
+    found = code_archive.own_configs(sources)
+    assert found["conf/updater/mine.yaml"] == tmp_path / "first" / "updater" / "mine.yaml"
+    assert set(found) == {f"conf/updater/{name}.yaml" for name in ("mine", "first", "second")}
+
+
+def test_two_folders_of_one_name_are_refused(tmp_path: Path) -> None:
+    for parent in ("a", "b"):
+        (tmp_path / parent / "nets").mkdir(parents=True)
+        (tmp_path / parent / "nets" / "__init__.py").write_text("")
+
+    one = str(tmp_path / "a" / "nets")
+    assert set(code_archive.source_dirs([one, f"{one}/"])) == {"nets/__init__.py"}
+    with pytest.raises(ConfigError, match=r"a/nets is called nets too"):
+        code_archive.source_dirs([one, str(tmp_path / "b" / "nets")])
+
+
+def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "mine.py").write_text("")
+    (tmp_path / "nets" / "again").symlink_to(tmp_path / "nets", target_is_directory=True)
+    assert [path.name for path in code_archive.below(tmp_path / "nets")] == ["mine.py"]

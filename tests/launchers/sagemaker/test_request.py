@@ -154,7 +154,6 @@ REFUSED: dict[str, tuple[Json, str]] = {
         {"instance_type": "ml.m5.huge"},
         r"backend.instance_type=ml.m5.huge: .*, did you mean 'ml.m5.large'",
     ),
-    "volume": ({"volume_gb": 0.5}, r"backend.volume_gb=0.5: expected a whole number"),
     "retries": ({"retries": 31}, r"backend.retries=31: expected 1 to 30"),
     "tags": (
         {"tags": {f"k{n}": "" for n in range(50)}},
@@ -198,7 +197,10 @@ def test_what_breaks_a_limit_is_refused_here(changes: Json, text: str) -> None:
 
 
 SETTINGS: dict[str, tuple[Json, str]] = {
-    "count": ({"instance_count": 0}, r"backend.instance_count=0: expected more than 0"),
+    "count": (
+        {"instance_count": 0},
+        r"backend.instance_count=0: expected a whole number of 1 or more",
+    ),
     "28 days": (
         {"max_run": 29 * 86400},
         r"backend.max_run=2505600: expected at most 2419200 seconds, 28 days",
@@ -214,9 +216,10 @@ SETTINGS: dict[str, tuple[Json, str]] = {
     ),
     "staging": ({"staging": "./here"}, r"backend.staging=./here: expected s3://bucket/prefix"),
     "file": ({"requirements": "none.txt"}, r"backend.requirements=none.txt: no such file"),
-    "sweep": (
-        {"sweep": "insde"},
-        r"backend.sweep=insde: expected inside or per_trial, did you mean 'inside'",
+    "part": ({"volume_gb": 0.5}, r"backend.volume_gb=0.5: expected a whole number"),
+    "machine": (
+        {"instance_type": "m5"},
+        r"backend.instance_type=m5: expected a kind of machine, as ml.m5.xlarge",
     ),
     "prefix": (
         {"job_name": "my_job"},

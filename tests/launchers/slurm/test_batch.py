@@ -103,13 +103,36 @@ def test_options_are_sbatchs() -> None:
     assert not [word for word in words if "None" in word or word.startswith("--time")]
 
 
+def test_a_percent_sign_in_a_folder_is_one() -> None:
+    """To sbatch it stands for something else: output would go where nobody looks."""
+    settings = OmegaConf.load(CONF / "backend" / "slurm.yaml")
+    one = options_of(settings, name="n", place=Path("/at 50%j"), comment="c")
+    several = options_of(settings, name="n", place=Path("/at 50%j"), comment="c", tasks=True)
+    assert "--output=/at 50%%j/output.txt" in one
+    assert "--output=/at 50%%j/%a/output.txt" in several
+
+
+@pytest.mark.parametrize("limit", [90, "90", "30:00", "12:00:00", "2-12", "2-12:30:00", None])
+def test_a_limit_of_time_is_sbatchs(limit: object) -> None:
+    settings = OmegaConf.load(CONF / "backend" / "slurm.yaml")
+    settings.time = limit
+    check_options(settings)
+    words = options_of(settings, name="n", place=Path("/p"), comment="c")
+    assert (f"--time={limit}" in words) is (limit is not None)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("nodes", 0, "backend.nodes=0: expected more than 0"),
-        ("memory_gb", -1, "backend.memory_gb=-1: expected more than 0, or null"),
+        ("nodes", 0, "backend.nodes=0: expected a whole number of 1 or more"),
+        ("memory_gb", -1, "backend.memory_gb=-1: expected a number above 0, or null"),
         ("working_copy", "copied", "backend.working_copy=copied: expected shared or shipped"),
         ("sbatch", {"time": 1}, "backend.sbatch.time: backend.time"),
+        # What YAML makes of 12:00:00 without quotes: 30 days of minutes, to sbatch
+        ("time", 43200, "backend.time=43200: expected minutes below 3600, or a time as sbatch"),
+        ("time", "12 hours", "backend.time=12 hours: expected minutes below 3600"),
+        ("staging", "s3://b/x", "backend.staging=s3://b/x: expected a folder that nodes see"),
+        ("sbatch", {"account": None}, "backend.sbatch.account=null: expected text, a whole number"),
         ("sbatch", {"ntasks_per_core": 1}, "as sbatch spells it: ntasks-per-core"),
     ],
 )

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from machine import write
 from scipy import stats
+from simulate_picture import picture
 
 RENATE = [sys.executable, "-m", "renate"]
 DATA = Path(os.environ.get("RENATE_DATA", "../shared/data"))
@@ -43,6 +44,8 @@ SHARED = (
     "job.cost.per_hour=360000",
     f"job.first_slices={FIRST}",
 )
+
+Found = dict[tuple[str, str], list[dict[str, Any]]]  # (policy, updater) -> metrics of its seeds
 
 
 @dataclass(frozen=True)
@@ -159,22 +162,44 @@ def interval(values: Sequence[float], digits: int = 4) -> str:
     return f"{mean:.{digits}f} ± {half:.{digits}f}"
 
 
-def table(year: Year, folder: Path) -> list[str]:
-    """One row for each policy and updater; the share is that of weekly retraining's score."""
-    score = f"prequential_{year.metric}"
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def played(year: Year, folder: Path) -> Found:
+    """Return the metrics of the seeds, in the order of policies and updaters."""
+    found: Found = {}
     for policy in year.policies:
         for updater, metrics in results(year, folder, policy):
             found.setdefault((policy, updater), []).append(metrics)
 
+    places = [*year.policies]
+    order = sorted(found, key=lambda key: (places.index(key[0]), UPDATERS.index(key[1])))
+    return {key: found[key] for key in order}
+
+
+def section(year: Year, title: str, folder: Path) -> list[str]:
+    """A year's table and its picture."""
+    found = played(year, folder)
+    score = f"prequential_{year.metric}"
+    points = {
+        key: ([run["updates"] for run in runs], [run[score] for run in runs])
+        for key, runs in found.items()
+    }
+    file = picture(year.name, year.metric, points)
+    alt = f"{title}: mean {year.metric} against updates, by policy and updater"
+    caption = (
+        "Each point is a policy, its small dots the seeds. Up and to the left is better: more "
+        "right answers for fewer updates."
+    )
+    shown = [f"![{alt}]({file.name})", "", caption]
+    return [f"### {title}", "", *shown, "", *table(year, found), ""]
+
+
+def table(year: Year, found: Found) -> list[str]:
+    """One row for each policy and updater; the share is that of weekly retraining's score."""
+    score = f"prequential_{year.metric}"
     lines = [
         f"| policy | updater | n | {year.metric} | of weekly's | updates | training, s | cost |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    places = [*year.policies]
-    order = sorted(found, key=lambda key: (places.index(key[0]), UPDATERS.index(key[1])))
-    for policy, updater in order:
-        runs = found[policy, updater]
+    for (policy, updater), runs in found.items():
         weekly = found.get(("weekly", updater))
         share = ""
         if weekly:
@@ -263,8 +288,8 @@ def main() -> None:
         "answer, 100 for a second of training; `policy=cost` goes by the same prices. A row that "
         "isn't there wasn't run."
     )
-    body = ["### MNIST, with its gate", "", *table(years[0], folder), ""]
-    body += ["### Flights", "", *table(years[1], folder), ""]
+    body = section(years[0], "MNIST, with its gate", folder)
+    body += section(years[1], "Flights", folder)
     body += ["scikit-learn's gradient boosting on the same flights, on all so far:", ""]
     body += boosting(folder)
     write("simulate", "How often to retrain", text, body)

@@ -147,6 +147,9 @@ def of_checkpoint(name: str, auto: str = "AutoModel") -> nn.Module:
             f"{type(model).__name__}: is it damaged, or another architecture's?"
         )
 
+    # As transformers gives it, it evaluates: it would be trained without its dropout, but with it
+    # from the second update on, whose encoder is made of the architecture.
+    model.train()
     return _bare(model)
 
 

@@ -108,7 +108,7 @@ def tests(report: Report) -> Iterator[Table]:
         for metric, value in scores.items():
             earlier = newest.before.get(test, {}).get(metric)
             rows.append([words(test), words(metric), number(earlier), number(value)])
-    columns = ["test set", "metric", "before", "now"]
+    columns = ["measured on", "metric", "before", "now"]
     yield Table("tests", f"All that was measured of version {newest.version}", columns, rows)
 
 
@@ -128,7 +128,7 @@ def classes(report: Report) -> Iterator[Table]:
         ]
         for each in changes
     ]
-    columns = ["class", "right before", "right now", "points", "test examples"]
+    columns = ["class", "right before", "right now", "points", "examples"]
     yield Table("classes", "Class by class, the largest fall first", columns, rows)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from renate.state.aliases.verdict import Verdict
+from renate.state.measured import VALIDATION
 from renate.state.measured.answer_counts import AnswerCounts
 
 Scores = Mapping[str, Mapping[str, float]]  # test -> metric -> value
@@ -60,7 +61,7 @@ class ClassChange:
 
     Attributes:
         label: Its index.
-        before: The share of its test examples that the version before answers rightly.
+        before: The share of its examples that the version before answers rightly.
         after: The same of the outcome.
         examples: So many examples.
     """
@@ -122,6 +123,13 @@ class Update:
     job: str | None = None
     lineage: Sequence[tuple[str, str]] = ()
 
+    @property
+    def measured_on(self) -> str:
+        """What its scores are of, in words."""
+        if set(self.after) == {VALIDATION}:
+            return "validation data"
+        return "test data"
+
     def mean(self, metric: str, *, before: bool = False) -> float | None:
         """A metric's mean over the tests that have it; None where none has."""
         scores = self.before if before else self.after
@@ -129,7 +137,7 @@ class Update:
         return fmean(known) if known else None
 
     def by_class(self) -> list["ClassChange"]:
-        """Each class that has test examples before and now, the largest fall first; none where
+        """Each class that was measured before and now, the largest fall first; none where
         that was not recorded.
         """
         if set(self.answers) != {"before", "after"}:

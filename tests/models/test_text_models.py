@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from renate.errors import ConfigError
-from renate.models.encoders import plain
+from renate.models.encoders import begun, plain
 from renate.models.text_bag import TextBag
 from renate.models.text_transformer import TextTransformer
 
@@ -136,6 +136,16 @@ def test_types_of_a_pair_have_a_say() -> None:
     second = {**inputs, "types": torch.tensor([[0, 0, 0, 1, 1]])}
     model = transformer()
     assert not torch.allclose(model(inputs), model(second))
+
+
+@pytest.mark.slow
+def test_an_encoder_trains_alike_in_all_updates(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    transformer().encoder.save_pretrained(tmp_path / "checkpoint")
+    first, more = begun(str(tmp_path / "checkpoint"), {}, None)
+    later, _ = begun(None, {}, more["config"])
+    assert all(part.training for part in first.modules()), "with its dropout"
+    assert all(part.training for part in later.modules())
 
 
 @pytest.mark.slow

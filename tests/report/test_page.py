@@ -204,6 +204,17 @@ def test_a_loss_that_falls_is_better() -> None:
     assert lines["Better"][0] == "Loss 0.3 → 0.1 on test data, 0.2 better than before."
 
 
+def test_scores_on_validation_data_are_called_that() -> None:
+    *earlier, newest = state(3).updates
+    by_validation = replace(
+        newest,
+        before={"validation": newest.before["test"]},
+        after={"validation": newest.after["test"]},
+    )
+    lines = said(replace(state(3), updates=[*earlier, by_validation]))
+    assert "on validation data, " in lines["Better"][0]
+
+
 def test_a_stream_says_what_it_forgot() -> None:
     lines = said(stream(4))
     assert lines["Result"][0].startswith("After 4 updates accuracy is 78.8 % on average")

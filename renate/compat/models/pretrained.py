@@ -32,6 +32,7 @@ def network_of(
         if config is None:
             place = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
             network = make.from_pretrained(place, trust_remote_code=False, **options)
+            network.train()  # as what is made of a config is; transformers gives it evaluating
         else:
             network = make.from_config(_config_of(transformers, config), **options)
     except Exception as error:  # of its network, its files, its packages: whatever happens there

@@ -14,13 +14,15 @@ from renate.jobs.checks.probe import materialise
 from renate.jobs.context import Job
 from renate.models.own.calling import names_not_taken
 from renate.models.own.frozen import freeze
+from renate.models.own.modes import enter_training
 from renate.models.own.weights import load_weights
 
 
 def begin(
     job: Job, node: Mapping[str, Any], model: nn.Module, inputs: ModelInputs, *, is_first: bool
 ) -> None:
-    """Load `model.weights` at a first update, and freeze `model.freeze` at any.
+    """Load `model.weights` at a first update; at any let the model enter training as it defines it,
+    and freeze `model.freeze`.
 
     Args:
         job: Its config has both.
@@ -38,6 +40,13 @@ def begin(
         _say(job, load_weights(bare(model, node), str(file), _opened(str(file))))
     elif file is not None:
         _say(job, f"model.weights={file}: the state's own weights are gone on with")
+
+    still = enter_training(bare(model, node))
+    if still:
+        more = ""
+        if len(still) > 1:
+            more = f" and {len(still) - 1} more"
+        _say(job, f"model: in evaluation mode, as the model was made: '{still[0]}'{more}")
 
     freeze(bare(model, node), settings.get("freeze") or [])
 

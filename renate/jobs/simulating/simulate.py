@@ -32,10 +32,10 @@ from renate.policy.base import WAIT, Decision, Policy
 from renate.state.aliases.standing import standing
 from renate.state.aliases.verdict import PROMOTE, verdict_of
 from renate.state.manifest import Manifest
+from renate.state.measured import VALIDATION
 from renate.state.publish import publish
 from renate.state.versions import State
 
-VALIDATION = "validation"  # what the tests of an update are called: a version's own score
 RECORD = "content.json"
 
 

@@ -44,7 +44,7 @@ def per_class(report: Report) -> Iterator[Drawn]:
             figure,
             "per_class",
             "Right answers by class, in %",
-            "Of the test examples of each class, the share that each version answers rightly. A "
+            "Of the examples of each class, the share that each version answers rightly. A "
             "row that pales to the right is a class that is being forgotten; an empty cell had no "
             "example.",
         )
@@ -62,8 +62,7 @@ def _per_class_bars(
             figure,
             "per_class",
             "Right answers by class",
-            f"Of the test examples of each class, the share that version {version} answers "
-            "rightly.",
+            f"Of the examples of each class, the share that version {version} answers rightly.",
         )
 
 
@@ -128,7 +127,7 @@ def _confusion(
             f"confusion_{when}",
             title,
             f"Of each true class (row) the share in % that got each answer (column), over "
-            f"{counts.examples:,} test examples. Right answers are on the diagonal.",
+            f"{counts.examples:,} examples. Right answers are on the diagonal.",
         )
 
 

@@ -168,11 +168,10 @@ def _trade_off(groups: dict[str, list[Run]], measure: Measure) -> Iterator[Drawn
             figure,
             "trade_off",
             "What updates buy",
-            "Each point is a policy: how often it trained, and how good the version in use was on "
-            "average. Up and to the left is better."
+            "How often each trained, and how good its version in use was on average. Up and to the "
+            "left is better."
             if measure.mode == "max"
-            else "Each point is a policy: how often it trained, and what the version in use scored "
-            "on average.",
+            else "How often each trained, and what its version in use scored on average.",
         )
 
 

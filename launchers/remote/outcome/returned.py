@@ -9,7 +9,7 @@ from typing import Any
 
 from renate.errors import JobError
 from renate.jobs.directory import Json
-from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event, JobRecord
+from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, TOLD, Event, JobRecord
 from renate.state.strict import (
     items,
     mapping,
@@ -143,7 +143,7 @@ def _event(value: Any, key: str) -> Event:
         _any_text(event.get("update") or "", f"{key}.update")
         _metrics(event["metrics"], f"{key}.metrics")
 
-    if kind == RESUMED:
+    if kind in (RESUMED, TOLD):
         items(event.get("reports"), f"{key}.reports", _report, 1_000_000)
 
     return Event.from_json(event)

@@ -10,7 +10,7 @@ import pytest
 
 from renate.errors import StateError
 from renate.jobs.directory import JobDirectory
-from renate.jobs.records import COMPLETED, LOG, PROGRESS, REPORT, RESUMED, Event, JobResult
+from renate.jobs.records import COMPLETED, LOG, PROGRESS, REPORT, RESUMED, TOLD, Event, JobResult
 from renate.launchers.remote.follow import write_down
 from renate.launchers.remote.inside import outbox
 from renate.state.store import Store, open_store
@@ -78,5 +78,8 @@ def test_what_a_successor_remembers_is_news_once(tmp_path: Path) -> None:
     assert [r.step for r in directory.reports()] == [10, 20, 30, 35], (
         "several reports in an epoch are kept"
     )
+    told = [{"time": 0.5, "epoch": epoch, "step": 10 * epoch, "loss": 0.5} for epoch in (3, 4)]
+    assert take(Event(TOLD, reports=[*kept, *told])) == [4], "the end of what it had done before"
+    assert [r.step for r in directory.reports()] == [10, 20, 30, 35, 40], "nothing is forgotten"
     assert take(Event(LOG, "hello\n")) == []
     assert (tmp_path / "log.txt").read_text() == "hello\n"

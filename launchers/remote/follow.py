@@ -141,9 +141,12 @@ def _told(directory: JobDirectory, event: Event) -> Iterator[Event]:
     """Keep what an earlier run has told beside what is known, which may be more: its machine may
     have been lost before all was copied.
     """
+    rows = [ReportRow.from_json(one) for one in event.reports or []]
+    if not rows:
+        return
+
     heard = directory.reports()
     known = {(row.update, row.step) for row in heard}
-    rows = [ReportRow.from_json(one) for one in event.reports or []]
     all_of_them = {(row.update, row.step): row for row in [*heard, *rows]}
     updates = list(dict.fromkeys(row.update for row in [*rows, *heard]))
     directory.recall(
@@ -188,18 +191,20 @@ def so_far(folder: JobFolder, run: str) -> Iterator[Event]:
 
 
 def catch_up(directory: JobDirectory, folder: JobFolder) -> None:
-    """Write down what a job has told that has ended while nobody followed it, and its result."""
+    """Write down what a job has told that has ended while nobody followed it, and its result; of
+    one that published and was lost before it could say so, what it has told itself.
+    """
     last = folder.last()
-    if last is None:
-        return
-    result = folder.result(last.name)
-    if result is None:
-        return
+    if last is not None and directory.result is None:
+        result = folder.result(last.name)
+        if result is not None:
+            for event in so_far(folder, last.name):
+                for _ in write_down(directory, event):
+                    pass
+            directory.finish(result)
 
-    for event in so_far(folder, last.name):
-        for _ in write_down(directory, event):
-            pass
-    directory.finish(result)
+    for _ in write_down(directory, Event(TOLD, reports=folder.kept_reports())):
+        pass
 
 
 def lines(folder: JobFolder, run: str, follower: Follower | None) -> Iterator[str]:

@@ -129,6 +129,11 @@ def events_from(value: Any) -> list[Event]:
     return items(value, "it", _event, 1_000_000)
 
 
+def reports_from(value: Any) -> list[Json]:
+    """Lines of a job's `metrics.jsonl`. Raises ValueError."""
+    return items(value, "it", _report, 1_000_000)
+
+
 def _event(value: Any, key: str) -> Event:
     need(isinstance(value, dict), f"{key} is {shown(value)}, expected a mapping")
     event: Json = value

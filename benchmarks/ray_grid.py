@@ -8,7 +8,6 @@ with a report and a result at once, without training: what a step costs is measu
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -79,7 +78,7 @@ class Grid:
             )
 
     def run(self, minutes: float) -> None:
-        """To its end, or until so many minutes are over; then it is told to end, as by Ctrl-C."""
+        """To its end, or until so many minutes are over; then it is told to end."""
         about = Process(self.process.pid)
         while self.process.poll() is None:
             with suppress(Error):  # it has just ended
@@ -88,7 +87,7 @@ class Grid:
                 self.mark()
             if self.seconds() > minutes * 60:
                 self.mark()
-                self.process.send_signal(signal.SIGINT)
+                self.process.terminate()
                 self.process.wait(120)
                 return
 

@@ -3,8 +3,9 @@
 On Ray, workers and raylets are killed at random moments of short updates; on SLURM, jobs are queued
 again and nodes are lost. Each update must end bit for bit like one that nobody disturbed, be
 published once, and have told of each epoch once. Where a training process itself dies its job
-fails in one line, as anywhere; then the same command is given again. Last, a node of each is killed
-under a tuner's trials: those that had finished aren't trained again.
+fails in one line, as anywhere; then the same command is given again, and only then: nothing else
+may let a command fail. Last, a node of each is killed under a tuner's trials: those that had
+finished aren't trained again.
 
 It starts both clusters itself, on this machine, as the tests do: SLURM's packages, root, and the
 extra [ray].
@@ -54,6 +55,7 @@ SWEEP = [
     *[*UPDATE[1:], "trainer.max_epochs=4", "backend.workers=1"],
 ]
 AT_MOST = 4  # kills of one update
+TRAINING = "training process"  # the only kill that lets a command fail
 WITHIN = 400.0  # seconds that an update or a sweep may take, whatever is killed
 Expected = tuple[dict[str, str], list[dict[str, str]]]  # of an update, of a sweep's trials
 Kill = Callable[[], bool]  # does it; False where there was nothing to kill
@@ -179,6 +181,7 @@ def updates(
     until = time.monotonic() + minutes * 60
     while sum(hits.values()) < count and time.monotonic() < until:
         number += 1
+        fatal = hits[TRAINING]
         ours = Ours(folder / f"update-{number}", [*UPDATE, *words])
         ours.start()
         end = time.monotonic() + WITHIN
@@ -196,6 +199,8 @@ def updates(
                 end = time.monotonic() + WITHIN
             moment = Moment(ours, draw)
         check(ours, expected)
+        fatal = hits[TRAINING] - fatal
+        assert ours.given - 1 <= fatal, (ours.folder, "a command failed that nothing should stop")
         again += ours.given - 1
         print(f"update {number}: {dict(hits)}, {again} commands given again", flush=True)
     return hits, number, again
@@ -275,7 +280,7 @@ def on_ray(folder: Path, most: tuple[int, float], expected: Expected) -> str:
         kinds = {
             "raylet, with all on its node": lose_node,
             "actor": lambda: killed("ray::Runner"),
-            "training process": lambda: killed("renate.jobs --serve"),
+            TRAINING: lambda: killed("renate.jobs --serve"),
         }
         hits, number, again = updates(folder, words, kinds, most, expected[0])
         kept = sweep(folder, words, lose_node, expected[1])
@@ -291,16 +296,15 @@ def on_slurm(folder: Path, most: tuple[int, float], expected: Expected) -> str:
 
         def queue_again() -> bool:
             for number in cluster.running():
-                cluster.asked("scontrol", "requeue", number)
-                cluster.hasten(number)
-                return True
+                try:
+                    cluster.asked("scontrol", "requeue", number)
+                except subprocess.CalledProcessError:  # it has just ended
+                    return False
+                return cluster.hasten(number)
             return False
 
         def lose_node() -> bool:
-            for number in cluster.running():
-                cluster.lose_node_of(number)
-                return True
-            return False
+            return any(cluster.lose_node_of(number) for number in cluster.running()[:1])
 
         words = ["backend=slurm", "backend.poll=0.5"]
         kinds = {"queued again": queue_again, "node, with all on it": lose_node}

@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from machine import write
-from psutil import Process
+from psutil import Error, Process
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -45,32 +46,85 @@ class Trivial(Runner):
 cluster.Runner = Trivial
 main(sys.argv[1:])
 """
-QUICK = ["model.hidden_sizes=[8]", "data.limit=200", "trainer.max_epochs=1", "report=false"]
+QUICK = ["model.hidden_sizes=[8]", "data.limit=200", "trainer.max_epochs=1", "report=none"]
+POLL = "backend.poll=0.5"
+MARKS = (100, 300, 1_000, 3_000)  # finished jobs at which the memory is noted as well
 
 
-def grid(jobs: int, folder: Path, address: str) -> tuple[float, float]:
-    """Run a grid; return the most memory of the command, in MB, and its seconds."""
-    folder.mkdir()
-    (folder / "grid.py").write_text(COMMAND)
-    words = [*QUICK, f"seed=range({jobs})", "backend=ray", f"backend.address={address}"]
-    began = time.monotonic()
-    with (folder / "said.txt").open("w") as said:
-        process = subprocess.Popen(
-            [sys.executable, "grid.py", *words, "backend.workers=2", "backend.poll=0.5"],
-            cwd=folder,
-            stdout=said,
-            stderr=said,
-        )
-    most = 0.0
-    about = Process(process.pid)
-    while process.poll() is None:
-        most = max(most, about.memory_info().rss / 1e6)
-        time.sleep(0.2)
-    seconds = time.monotonic() - began
-    assert process.returncode == 0, (folder / "said.txt").read_text()[-2000:]
-    results = sum(1 for _ in (folder / "runs").glob("*/result.json")) - 1  # latest is a link
-    assert results == jobs, (results, jobs)
-    return most, seconds
+class Grid:
+    """One grid that runs, and the memory of the command that submits it.
+
+    Args:
+        jobs: How many it has.
+        folder: Doesn't exist.
+        address: Of the cluster.
+    """
+
+    def __init__(self, jobs: int, folder: Path, address: str) -> None:
+        folder.mkdir()
+        (folder / "grid.py").write_text(COMMAND)
+        where = ["backend=ray", f"backend.address={address}", "backend.workers=2"]
+        self.jobs = jobs
+        self.folder = folder
+        self.began = time.monotonic()
+        self.most = 0.0
+        self.marks: list[tuple[int, float, float]] = []
+        with (folder / "said.txt").open("w") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "grid.py", *QUICK, f"seed=range({jobs})", *where, POLL],
+                cwd=folder,
+                stdout=said,
+                stderr=said,
+            )
+
+    def run(self, minutes: float) -> None:
+        """To its end, or until so many minutes are over; then it is told to end."""
+        about = Process(self.process.pid)
+        while self.process.poll() is None:
+            with suppress(Error):  # it has just ended
+                self.most = max(self.most, about.memory_info().rss / 1e6)
+            if len(self.marks) < len(MARKS) and self.finished() >= MARKS[len(self.marks)]:
+                self.mark()
+            if self.seconds() > minutes * 60:
+                self.mark()
+                self.process.terminate()
+                self.process.wait(120)
+                return
+
+            time.sleep(0.2)
+
+        assert self.process.returncode == 0, (self.folder / "said.txt").read_text()[-2000:]
+        assert self.finished() == self.jobs, (self.finished(), self.jobs)
+        if not self.marks or self.marks[-1][0] != self.jobs:
+            self.mark()
+
+    def seconds(self) -> float:
+        """Since it was begun."""
+        return time.monotonic() - self.began
+
+    def mark(self) -> None:
+        """Note how many are finished, the memory so far, and the seconds."""
+        self.marks.append((self.finished(), self.most, self.seconds()))
+
+    def finished(self) -> int:
+        """Jobs whose result is here."""
+        runs = self.folder / "runs"
+        if not runs.exists():
+            return 0
+        # Folders of jobs are named by a hash; `latest` is a link to one of them
+        return sum(1 for path in runs.glob("*/result.json") if not path.parent.is_symlink())
+
+    def rows(self) -> list[str]:
+        """Of the table."""
+        lines = []
+        for finished, most, seconds in self.marks:
+            said = f"{finished:,} of {self.jobs:,}"
+            if (finished, most, seconds) == self.marks[-1] and finished < self.jobs:
+                said += ", where it was broken off"
+            rate = finished / seconds * 60
+            lines.append(f"| {said} | {most:.0f} MB | {seconds / 60:.1f} | {rate:.0f} |")
+
+        return lines
 
 
 def main() -> None:
@@ -78,19 +132,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--jobs", type=int, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument(
+        "--minutes", type=float, default=600, help="of each grid; then it is broken off"
+    )
     asked = parser.parse_args()
     os.environ["PYTHONPATH"] = str(ROOT)
 
     table = [
-        "| jobs | the command's memory, at most | minutes | jobs a minute |",
+        "| finished jobs | the command's memory, at most | minutes | jobs a minute |",
         "| --- | --- | --- | --- |",
     ]
     with tempfile.TemporaryDirectory() as where, ray_cluster.ray_cluster() as cluster:
         for jobs in asked.jobs:
-            most, seconds = grid(jobs, Path(where) / str(jobs), cluster.address)
-            rate = jobs / seconds * 60
-            table.append(f"| {jobs:,} | {most:.0f} MB | {seconds / 60:.1f} | {rate:.0f} |")
-            print(table[-1], flush=True)
+            grid = Grid(jobs, Path(where) / str(jobs), cluster.address)
+            grid.run(asked.minutes)
+            table += grid.rows()
+            print("\n".join(grid.rows()), flush=True)
 
     text = "a sweep over `seed`, two actors, jobs without training; the machine was shared."
     write("ray_grid", "A grid on Ray", text, table)

@@ -14,6 +14,7 @@ from renate.jobs.records import (
     REPORT,
     RESUMED,
     STOPPED,
+    TOLD,
     Event,
     JobResult,
     ReportRow,
@@ -127,10 +128,31 @@ def write_down(directory: JobDirectory, event: Event) -> Iterator[Event]:
         directory.recall(kept)  # what came after them will be reported again
         yield from (_as_event(row) for row in kept if (row.update, row.step) not in known)
         return
+    elif event.kind == TOLD:
+        yield from _told(directory, event)
+        return
     elif event.kind == REPORT and event.metrics is not None:
         _write_report(directory, event, event.metrics["step"])
 
     yield event
+
+
+def _told(directory: JobDirectory, event: Event) -> Iterator[Event]:
+    """Keep what an earlier run has told beside what is known, which may be more: its machine may
+    have been lost before all was copied.
+    """
+    rows = [ReportRow.from_json(one) for one in event.reports or []]
+    if not rows:
+        return
+
+    heard = directory.reports()
+    known = {(row.update, row.step) for row in heard}
+    all_of_them = {(row.update, row.step): row for row in [*heard, *rows]}
+    updates = list(dict.fromkeys(row.update for row in [*rows, *heard]))
+    directory.recall(
+        sorted(all_of_them.values(), key=lambda row: (updates.index(row.update), row.step))
+    )
+    yield from (_as_event(row) for row in rows if (row.update, row.step) not in known)
 
 
 def _write_report(directory: JobDirectory, event: Event, step: float) -> None:
@@ -169,18 +191,20 @@ def so_far(folder: JobFolder, run: str) -> Iterator[Event]:
 
 
 def catch_up(directory: JobDirectory, folder: JobFolder) -> None:
-    """Write down what a job has told that has ended while nobody followed it, and its result."""
+    """Write down what a job has told that has ended while nobody followed it, and its result; of
+    one that published and was lost before it could say so, what it has told itself.
+    """
     last = folder.last()
-    if last is None:
-        return
-    result = folder.result(last.name)
-    if result is None:
-        return
+    if last is not None and directory.result is None:
+        result = folder.result(last.name)
+        if result is not None:
+            for event in so_far(folder, last.name):
+                for _ in write_down(directory, event):
+                    pass
+            directory.finish(result)
 
-    for event in so_far(folder, last.name):
-        for _ in write_down(directory, event):
-            pass
-    directory.finish(result)
+    for _ in write_down(directory, Event(TOLD, reports=folder.kept_reports())):
+        pass
 
 
 def lines(folder: JobFolder, run: str, follower: Follower | None) -> Iterator[str]:

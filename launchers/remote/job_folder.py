@@ -14,6 +14,7 @@ import re
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,7 +25,14 @@ from renate.jobs.records import Event, JobRecord, JobResult
 from renate.state.store import Store, open_store
 
 from .inside.outbox import report_key, result_key
-from .outcome.returned import attempt_from, checked, events_from, job_record_from, result_from
+from .outcome.returned import (
+    attempt_from,
+    checked,
+    events_from,
+    job_record_from,
+    reports_from,
+    result_from,
+)
 
 ATTEMPT = re.compile(r"attempts/(\d{4,})\.json")
 
@@ -144,6 +152,22 @@ class JobFolder:
         except FileNotFoundError:
             return None
         return JobResult.from_json(checked(result_from, raw, f"{self.url}/{key}"))
+
+    def kept_reports(self) -> list[dict[str, Any]]:
+        """The lines of the job's own `metrics.jsonl`; of several machines the first one's."""
+        for key in ("checkpoints/metrics.jsonl", "checkpoints/0/metrics.jsonl"):
+            try:
+                raw = bytes(self.store.get(key))
+            except FileNotFoundError:
+                continue
+
+            lines = raw.split(b"\n")[:-1]  # after the last end of a line: one being written
+            rows: list[dict[str, Any]] = checked(
+                reports_from, b"[" + b",".join(lines) + b"]", f"{self.url}/{key}"
+            )
+            return rows
+
+        return []
 
     def forget_checkpoints(self) -> None:
         """Let the next submission begin anew."""

@@ -94,7 +94,8 @@ class RemoteLauncher(HydraLauncher, RemoteBackend):
         if job.config.resume and job.record.already is not None:
             published = State(str(job.config.state.url)).manifest(job.record.already)
             maker = maker_of(published, job.directory.path.parent)
-            if maker is not None and maker.result is None:
+            heard = maker.result if maker is not None else None
+            if maker is not None and (heard is None or heard.failed):
                 base = begin(job, self.backend, self.machine).folder.url.rpartition("/")[0]
                 catch_up(maker, JobFolder(f"{base}/{maker.path.name}"))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from renate.build import build
 from renate.jobs.directory import JobDirectory, in_words, strict
-from renate.jobs.records import JobRecord
+from renate.jobs.records import TOLD, JobRecord
 from renate.ranks import ALONE, Ranks
 from renate.state.cache import Cache
 from renate.state.versions import State
@@ -113,3 +113,11 @@ class Job:
         self.directory.report(**({"update": self.prefix} if self.prefix else {}), **metrics)
         if self.ranks.alone:
             self.directory.check()
+
+    def tell_again(self) -> None:
+        """Emit at once what earlier runs of this job have reported: whoever follows from another
+        machine may have missed some, and what is done already isn't reported anew.
+        """
+        reports = self.directory.reports()
+        if reports and self.ranks.first:
+            self.emit({"event": TOLD, "reports": [strict(row.to_json()) for row in reports]})

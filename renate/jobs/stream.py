@@ -54,6 +54,8 @@ def run(job: Job) -> dict[str, Any]:
     answered = Answered()
     history = ranks.broadcast(lambda: [scores_of(state, version) for version in published])
     shown = Shown(data.problem.metric, data.problem.mode)
+    if history:
+        job.tell_again()
     for index in range(len(history), scenario.chunks):
         number = index + 1
         part = _part(job, number, scenario.chunks)

@@ -83,6 +83,7 @@ def run(job: Job) -> dict[str, Any]:
     to = job.state(job.candidate or config["next_url"] or at.url)
     publishes = job.candidate is None and (config["url"] is None or job.record.publish)
     if publishes and (earlier := job.ranks.broadcast(lambda: published(job, to))) is not None:
+        job.tell_again()
         return earlier
 
     parent = job.ranks.broadcast(lambda: parent_of(job, at))

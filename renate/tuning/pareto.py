@@ -44,7 +44,7 @@ class Ranking:
 
     def __init__(self) -> None:
         self.rows: dict[int, int] = {}  # trial -> its row
-        self.points: Array = None  # float64 [room, objectives]
+        self.points: Array = None  # float64 [objectives, room]
         self.ranks: Array = None  # int64 [room]
         self.trials: Array = None  # int64 [room]
 
@@ -58,7 +58,7 @@ class Ranking:
         self._make_room(count, len(point))
         above, below = self._compared(point)
 
-        self.points[count] = point
+        self.points[:, count] = point
         self.trials[count] = trial
         self.ranks[count] = above.sum()
         self.ranks[:count][below] += 1
@@ -71,9 +71,9 @@ class Ranking:
             return
 
         last = len(self.rows)
-        point = self.points[row].copy()
+        point = self.points[:, row].copy()
         if row != last:
-            for column in (self.points, self.ranks, self.trials):
+            for column in (*self.points, self.ranks, self.trials):
                 column[row] = column[last]
             self.rows[int(self.trials[row])] = row
 
@@ -98,24 +98,28 @@ class Ranking:
         """Which rows dominate a point, and which it dominates, bool [n] both."""
         import numpy as np
 
-        points = self.points[: len(self.rows)]
-        own = np.asarray(point)
-        smaller = (points <= own).all(1)
-        larger = (points >= own).all(1)
+        size = len(self.rows)
+        smaller = np.ones(size, bool)
+        larger = np.ones(size, bool)
+        # One objective after the other: numpy's `all` over a few columns takes ten times as long
+        for column, own in zip(self.points, point, strict=True):
+            smaller &= column[:size] <= own
+            larger &= column[:size] >= own
+
         return smaller & ~larger, larger & ~smaller
 
     def _make_room(self, count: int, objectives: int) -> None:
         import numpy as np
 
-        if self.points is not None and count < len(self.points):
+        if self.points is not None and count < len(self.trials):
             return
 
         room = max(64, 2 * count)
-        points = np.empty((room, objectives))
+        points = np.empty((objectives, room))
         ranks_ = np.zeros(room, np.int64)
         trials = np.zeros(room, np.int64)
         if count:
-            points[:count] = self.points[:count]
+            points[:, :count] = self.points[:, :count]
             ranks_[:count] = self.ranks[:count]
             trials[:count] = self.trials[:count]
 

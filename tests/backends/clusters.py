@@ -64,7 +64,7 @@ def _slurm(stack: ExitStack, folder: Path) -> Backend:
     def lose() -> None:
         """The node is lost; the job is queued again, and needn't wait for it."""
         (number,) = cluster.running()
-        cluster.lose_node_of(number)
+        assert cluster.lose_node_of(number)
 
     environment = {"SLURM_CONF": str(cluster.folder / "slurm.conf")}
     said = "sbatch: invalid partition specified: none_such"

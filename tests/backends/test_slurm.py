@@ -82,7 +82,7 @@ def test_tasks_of_an_array_are_jobs_of_their_own(cluster: slurm.Cluster, workdir
     assert said.startswith(f"{stopped} is stopping")
     # The last task has the array's own number
     cluster.asked("scontrol", "requeue", numbers[1])
-    cluster.hasten(numbers[1])
+    assert cluster.hasten(numbers[1])
     log = renate("jobs", "logs", kept, "--backend", "slurm", cwd=workdir).stdout
     assert log.startswith("epoch 1 ")
 
@@ -110,7 +110,7 @@ def test_two_nodes_train_together(cluster: slurm.Cluster, workdir: Path) -> None
     cluster.return_node("n2")
     assert State(str(workdir / "there")).versions() == []
     time.sleep(3)  # until what SLURM had to tell the dead node is told
-    cluster.hasten(number)
+    assert cluster.hasten(number)
     out, _ = command.communicate(timeout=WITHIN)
     assert command.returncode == 0, out
     assert State(str(workdir / "there")).versions() == [1]

@@ -4,11 +4,15 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import renate
 from renate.errors import JobError
+from renate.jobs.directory import JobDirectory
+from renate.jobs.records import TOLD
+from renate.jobs.running.execute import execute
 from renate.state.versions import State
 from tests.conftest import write_table
 
@@ -80,6 +84,17 @@ def test_a_stream_needs_a_url_of_its_own(workdir: Path) -> None:
     renate.run({"state.url": "./state", "state.first": True, "trainer.max_epochs": 1})
     with pytest.raises(JobError, match="holds version 1, which is not of this stream"):
         list(renate.stream(STREAM | {"state.url": "./state"}))
+
+
+def test_what_published_updates_told_is_told_again(workdir: Path) -> None:
+    """Whoever follows from another machine may have missed some of it."""
+    *_, last = renate.stream(STREAM | {"scenario.chunks": 2, "trainer.max_epochs": 1})
+    (last.job_dir / "result.json").unlink()
+    heard: list[dict[str, Any]] = []
+    execute(last.job_dir, heard.append)
+    (told,) = [event["reports"] for event in heard if event["event"] == TOLD]
+    assert [row["update"] for row in told] == ["update 1/2", "update 2/2"]
+    assert told == [row.to_json() for row in JobDirectory(last.job_dir).reports()]
 
 
 @pytest.mark.parametrize("objective", ["val_accuracy", "average_accuracy", "forgetting"])

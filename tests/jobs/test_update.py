@@ -20,6 +20,7 @@ from renate.errors import ConfigError, DataError, JobError, NoVersionError, Stat
 from renate.jobs import update
 from renate.jobs.config_yaml import dump
 from renate.jobs.directory import JobDirectory
+from renate.jobs.records import TOLD
 from renate.jobs.running.execute import execute
 from renate.launchers.sweeps.from_python import composed
 from renate.state.versions import State
@@ -282,8 +283,14 @@ def test_an_update_that_was_interrupted_before_it_published_is_not_trained_twice
             execute(job.directory.path)
     assert State("./state").versions() == []
     monkeypatch.setattr(update, "fit", None)
-    assert execute(job.directory.path).version == 1
+    heard: list[dict[str, Any]] = []
+    assert execute(job.directory.path, heard.append).version == 1
     State("./state").verify(1)
+    (told,) = [event["reports"] for event in heard if event["event"] == TOLD]
+    assert told == [row.to_json() for row in job.directory.reports()], (
+        "whoever follows from another machine may have missed some"
+    )
+    assert [row["epoch"] for row in told] == list(range(1, len(told) + 1))
 
 
 def test_the_parent_is_measured_with_the_labels_that_it_knows(workdir: Path) -> None:

@@ -27,7 +27,7 @@ from renate.errors import JobError, RenateError
 from renate.files import Tail
 from renate.jobs.directory import JobDirectory
 from renate.jobs.passed_objects import ELSEWHERE
-from renate.jobs.records import DONE, LOG, PROGRESS, REPORT, RESUMED, Event, JobResult
+from renate.jobs.records import DONE, LOG, PROGRESS, REPORT, RESUMED, TOLD, Event, JobResult
 from renate.jobs.running.torchrun import Group, meaning, processes_of
 from renate.state.store import open_store
 
@@ -38,7 +38,7 @@ from .outbox import Outbox, home_of
 PORT = 7777
 FOUND_WITHIN = 600.0  # seconds until the first host's name must mean something
 FREE_WITHIN = 60.0  # seconds until processes of a run that was lost must have ended
-PASSED_ON = (REPORT, PROGRESS, RESUMED)
+PASSED_ON = (REPORT, PROGRESS, RESUMED, TOLD)
 
 
 def main() -> int:

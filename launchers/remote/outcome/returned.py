@@ -9,7 +9,7 @@ from typing import Any
 
 from renate.errors import JobError
 from renate.jobs.directory import Json
-from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, Event, JobRecord
+from renate.jobs.records import LOG, PHASE, PROGRESS, REPORT, RESUMED, TOLD, Event, JobRecord
 from renate.state.strict import (
     items,
     mapping,
@@ -129,6 +129,11 @@ def events_from(value: Any) -> list[Event]:
     return items(value, "it", _event, 1_000_000)
 
 
+def reports_from(value: Any) -> list[Json]:
+    """Lines of a job's `metrics.jsonl`. Raises ValueError."""
+    return items(value, "it", _report, 1_000_000)
+
+
 def _event(value: Any, key: str) -> Event:
     need(isinstance(value, dict), f"{key} is {shown(value)}, expected a mapping")
     event: Json = value
@@ -143,7 +148,7 @@ def _event(value: Any, key: str) -> Event:
         _any_text(event.get("update") or "", f"{key}.update")
         _metrics(event["metrics"], f"{key}.metrics")
 
-    if kind == RESUMED:
+    if kind in (RESUMED, TOLD):
         items(event.get("reports"), f"{key}.reports", _report, 1_000_000)
 
     return Event.from_json(event)

@@ -9,10 +9,12 @@ STARTED = "started"
 ALIVE = "alive"
 DONE = "done"
 ENDED = "ended"
-# Of a job: a line with or without metrics; how far it is; it goes on from a checkpoint.
+# Of a job: a line with or without metrics; how far it is; it goes on from a checkpoint; what an
+# earlier run of it has told of work that was kept.
 REPORT = "report"
 PROGRESS = "progress"
 RESUMED = "resumed"
+TOLD = "told"
 # Of a machine: what was printed; what its backend says.
 LOG = "log"
 PHASE = "phase"
@@ -38,7 +40,8 @@ class Event:
         always: Of a report: it is shown also where bars are.
         done: Of progress: how much.
         total: Of progress: of how much.
-        reports: Of a job that was resumed: the lines of `metrics.jsonl` up to its checkpoint.
+        reports: Of a job that was resumed: the lines of `metrics.jsonl` up to its checkpoint. Of
+            what was told: all of them.
         pid: Of a process that began.
     """
 

@@ -51,6 +51,9 @@ def run(job: Job) -> dict[str, Any]:
     scorer.mode_of(incoming.first_problem(settings.first))  # which says so if it can't be
     player = Player(job, settings, policy, state, incoming, scorer)
     rows = read_rows(job.directory.path)
+    if rows:
+        job.tell_again()
+
     for number in range(len(rows) + 1, len(incoming) + 1):
         job.directory.check()
         job.show(number - 1, len(incoming), "slices")

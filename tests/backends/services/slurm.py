@@ -80,17 +80,27 @@ class Cluster:
         command = [_found("slurmd") or "", "-N", node, "-f", str(self.folder / "slurm.conf")]
         subprocess.run(command, check=True, capture_output=True)
 
-    def lose_node_of(self, number: str) -> None:
-        """A job's node is gone; another takes the job, before the first is there again."""
+    def lose_node_of(self, number: str) -> bool:
+        """A job's node is gone; another takes the job, before the first is there again.
+
+        Returns False where the job had ended before.
+        """
         node = self.node_of(number)
+        if node is None:
+            return False
+
         self.lose_node(node)
-        self.hasten(number)
+        if not self.hasten(number):
+            self.return_node(node)
+            return False
+
         end = time.monotonic() + READY
         while number not in self.running():
             if time.monotonic() > end:
                 raise RuntimeError(f"job {number} doesn't begin again within {READY:g} s")
             time.sleep(0.1)
         self.return_node(node)
+        return True
 
     def lose_node(self, node: str) -> None:
         """A node is gone, with all that runs there, and SLURM notices."""
@@ -127,19 +137,30 @@ class Cluster:
         """SLURM's numbers of the jobs that run."""
         return self.asked("squeue", "-h", "--array", "-t", "R", "-o", "%i").split()
 
-    def node_of(self, number: str) -> str:
-        """The first node of a job that runs."""
-        nodes = self.asked("squeue", "-h", "-j", number, "-o", "%N").strip()
+    def node_of(self, number: str) -> str | None:
+        """The first node of a job that runs; None where it doesn't any more."""
+        nodes = self.asked("squeue", "-h", "-t", "R", "-j", number, "-o", "%N").strip()
+        if not nodes:
+            return None
         return self.asked("scontrol", "show", "hostnames", nodes).split()[0]
 
-    def hasten(self, number: str) -> None:
-        """Have a job that was queued again begin, which SLURM holds for two minutes."""
+    def hasten(self, number: str) -> bool:
+        """Have a job that was queued again begin, which SLURM holds for two minutes.
+
+        Returns False where the job had ended before it could be queued again.
+        """
         end = time.monotonic() + READY
-        while "JobState=PENDING" not in self.asked("scontrol", "show", "job", number):
+        while "JobState=PENDING" not in (said := self.asked("scontrol", "show", "job", number)):
+            if "JobState=COMPLETED" in said:
+                return False
             if time.monotonic() > end:
                 raise RuntimeError(f"job {number} isn't queued again after {READY:g} s")
             time.sleep(0.1)
+        # A node refuses credentials of the second in which it was told to end the job: one that
+        # begins again within it fails. `now` has SLURM look at once, a later time within a minute.
+        time.sleep(2)
         self.asked("scontrol", "update", f"JobId={number}", "StartTime=now")
+        return True
 
 
 def why_not() -> str | None:

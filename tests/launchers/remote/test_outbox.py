@@ -10,9 +10,10 @@ import pytest
 
 from renate.errors import StateError
 from renate.jobs.directory import JobDirectory
-from renate.jobs.records import COMPLETED, LOG, PROGRESS, REPORT, RESUMED, Event, JobResult
-from renate.launchers.remote.follow import write_down
+from renate.jobs.records import COMPLETED, LOG, PROGRESS, REPORT, RESUMED, TOLD, Event, JobResult
+from renate.launchers.remote.follow import catch_up, write_down
 from renate.launchers.remote.inside import outbox
+from renate.launchers.remote.job_folder import JobFolder
 from renate.state.store import Store, open_store
 
 Json = dict[str, Any]
@@ -78,5 +79,33 @@ def test_what_a_successor_remembers_is_news_once(tmp_path: Path) -> None:
     assert [r.step for r in directory.reports()] == [10, 20, 30, 35], (
         "several reports in an epoch are kept"
     )
+    told = [{"time": 0.5, "epoch": epoch, "step": 10 * epoch, "loss": 0.5} for epoch in (3, 4)]
+    assert take(Event(TOLD, reports=[*kept, *told])) == [4], "the end of what it had done before"
+    assert [r.step for r in directory.reports()] == [10, 20, 30, 35, 40], "nothing is forgotten"
     assert take(Event(LOG, "hello\n")) == []
     assert (tmp_path / "log.txt").read_text() == "hello\n"
+
+
+@pytest.mark.parametrize("place", ["checkpoints", "checkpoints/0"])
+def test_what_a_job_kept_to_itself_is_written_down_once_it_has_published(
+    place: str, tmp_path: Path
+) -> None:
+    """Its machine was lost after that, and the command only heard of a failure."""
+    folder = JobFolder(str(tmp_path / "jobs" / "one"))
+    folder.claim(1, "run")
+    outbox.Outbox(folder.store, "run").close(JobResult.failure("killed"))
+    lines = [{"time": 0.5, "epoch": epoch, "step": 10 * epoch, "loss": 0.5} for epoch in (1, 2, 3)]
+    half = '{"time": 0.5, "epo'
+    text = "".join(json.dumps(line) + "\n" for line in lines) + half
+    kept = tmp_path / "jobs" / "one" / place
+    kept.mkdir(parents=True)
+    (kept / "metrics.jsonl").write_text(text)
+
+    directory = JobDirectory(tmp_path / "here")
+    directory.path.mkdir()
+    list(write_down(directory, replace(report(1), time=0.5)))
+    directory.finish(JobResult.failure("killed"))
+    catch_up(directory, folder)
+    assert [row.to_json() for row in directory.reports()] == lines
+    assert directory.result is not None
+    assert directory.result.failed, "the version says what came of it"

@@ -94,8 +94,8 @@ class Pretrained(Suite):
         f"{SUBSETS['cifar10_train'][1]:,} training and {SUBSETS['cifar10_test'][1]:,} test images "
         "of CIFAR-10 at 128 pixels on an EfficientNet-Lite0 of ImageNet, the first "
         f"{SUBSETS['ag_news_train'][1]:,} training and {SUBSETS['ag_news_test'][1]:,} test texts "
-        "of AG News on a MiniLM of sentences. Learning rates and epochs are untuned; where the whole network "
-        "is trained (er, lora on CIFAR-10) it has some thirty steps in all."
+        "of AG News on a MiniLM of sentences. Learning rates and epochs are untuned; where the "
+        "whole network is trained (er, lora on CIFAR-10) it has some thirty steps in all."
     )
     options = " --suite pretrained"
 

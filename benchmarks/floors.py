@@ -22,7 +22,15 @@ class Floor:
         buffer: Has `seen`, `sample(n)` and `add(*columns)`.
         size: How many past examples are replayed.
         made: Our updater, started, for its numbers and what it begins with.
+
+    Attributes:
+        trained: What the optimizer steps; where there is none of it, no gradient is taken.
+        columns: What is trained on, before the first step.
+        index: Which rows of it the step's batch has.
     """
+
+    columns: dict[str, Tensor]
+    index: Tensor
 
     def __init__(self, model: nn.Module, buffer: Any, size: int, made: Any) -> None:
         self.model = model
@@ -37,6 +45,12 @@ class Floor:
     def after_backward(self) -> None: ...
 
     def after_step(self) -> None: ...
+
+    def ended(self) -> dict[str, Tensor]:
+        """Return what it ends with besides the model's weights, by the names that our updater's
+        state has, or `memory.` and a column's.
+        """
+        return {}
 
 
 class ER(Floor):

@@ -30,6 +30,20 @@ import numpy as np
 import torch
 from floors import FLOORS as OF_STEPS
 from floors import Floor
+from floors_begin import (
+    ONLY_ON,
+    SHARE_OF_STEPS,
+    capacity_of,
+    draw_of,
+    options_of,
+    second_update,
+    targets_of,
+)
+from floors_distillation import FLOORS as OF_DISTILLATION
+from floors_features import FLOORS as OF_FEATURES
+from floors_gradients import FLOORS as OF_GRADIENTS
+from floors_memory import Buffer, Recorded
+from floors_prompts import FLOORS as OF_PROMPTS
 from floors_replay import FLOORS as OF_REPLAY
 from machine import RESULTS
 from omegaconf import OmegaConf
@@ -51,24 +65,10 @@ from renate.problems.classification import Classification
 from renate.seeds import derive
 from renate.updaters.base import Updater
 
-CAPACITY = 500
 LR = 0.05
-# Whose steps have a batch of past examples, as large as that of new ones
-REPLAYS = (
-    *("er", "er_ace", "der", "derpp", "cls_er", "agem"),
-    *("weighted_er", "weighted_derpp", "offline_er", "fdr"),
+FLOORS: dict[str, type[Floor]] = (
+    OF_STEPS | OF_REPLAY | OF_GRADIENTS | OF_DISTILLATION | OF_FEATURES | OF_PROMPTS
 )
-# Whose memory is filled after an update, and so has something from the beginning of the next
-FILLED = ("agem", "gem", "offline_er", "fdr")
-FLOORS: dict[str, type[Floor]] = OF_STEPS | OF_REPLAY
-# What copies skip by chance would be a second thing to record
-ARGUMENTS: dict[str, dict[str, float]] = {
-    "der": {"alpha": 0.3},
-    "derpp": {"alpha": 0.3, "beta": 0.5},
-    # With a margin a step is no continuous function of the gradients, and rounding decides
-    "gem": {"margin": 0.0},
-    "cls_er": {"plastic_frequency": 1.0, "stable_frequency": 1.0},
-}
 # Those that are none of conf/model
 MODELS = {
     "transformer": [
@@ -77,7 +77,15 @@ MODELS = {
         "+model.input_shape=null",
         "+model.num_classes=null",
         "trust=[rows_transformer]",
-    ]
+    ],
+    # Six layers, as DualPrompt's and CODA-Prompt's prefixes ask for, each small
+    "vit": [
+        "model=vit",
+        "model.architecture.hidden_size=64",
+        "model.architecture.num_attention_heads=2",
+        "model.architecture.intermediate_size=128",
+        "model.architecture.patch_size=7",
+    ],
 }
 ALIKE = 1e-4  # what the order of sums makes of weights, relative to the largest of a tensor
 
@@ -101,8 +109,24 @@ CASES = {
     "mlp, 256 + 256": Case("mlp", 256, (1, 28, 28), 120, 1.12),
     "resnet18, 32 + 32": Case("resnet18", 32, (3, 32, 32), 7, 1.02),
     "resnet18, 256 + 256": Case("resnet18", 256, (3, 32, 32), 40, 1.02),
+    "vit, 10 + 10": Case("vit", 10, (1, 28, 28), 150, 1.2),
+    "vit, 32 + 32": Case("vit", 32, (1, 28, 28), 101, 1.2),
 }
-DEFAULT = "mlp, 10 + 10;mlp, 128 + 128;resnet18, 32 + 32"
+DEFAULT = "mlp, 10 + 10;mlp, 128 + 128;resnet18, 32 + 32;vit, 32 + 32"
+
+
+def case_of(name: str, updater: str) -> Case | None:
+    """Return a case as an updater takes it, with the steps that it has time for; None where it has
+    no floor for the network.
+    """
+    case = CASES[name]
+    if case.model not in ONLY_ON.get(updater, (case.model,)):
+        return None
+    if case.model == "vit" and updater not in OF_PROMPTS:
+        return None
+
+    share = SHARE_OF_STEPS.get(updater, 1.0)
+    return case._replace(steps=max(7, round(case.steps * share)))
 
 
 @dataclass
@@ -167,7 +191,9 @@ class Setting:
 def setting(
     name: str, updater: str, folder: Path, device: torch.device, more: Sequence[str] = ()
 ) -> Setting:
-    case = CASES[name]
+    case = case_of(name, updater)
+    assert case is not None, f"{name}, {updater}: there is no floor"
+    rows = case.steps * case.batch
     launcher, composed_job = composed(
         [
             *MODELS.get(case.model, [f"model={case.model}"]),
@@ -181,13 +207,11 @@ def setting(
                 f"optimizer.lr={LR}",
                 "objective.metric=null",
             ),
-            *([f"memory.capacity={CAPACITY}"] if updater != "joint" else []),
             *(
                 f"updater={updater}",
                 f"trainer.accelerator={device.type}",
             ),
-            *(f"updater.{key}={value}" for key, value in ARGUMENTS.get(updater, {}).items()),
-            *([f"updater.replay_batch_size={case.batch}"] if updater in REPLAYS else []),
+            *options_of(updater, case.batch, rows),
             *more,
         ]
     )
@@ -197,13 +221,10 @@ def setting(
     directory.path.mkdir(exist_ok=True)
     job = Job(plain, "", directory, JobRecord("x", "x", (), str(folder), 0.0))
     generator = torch.Generator().manual_seed(0)
-    rows = case.steps * case.batch
     columns = {
         "inputs": torch.randint(256, (rows, *case.shape), generator=generator, dtype=torch.uint8),
-        "targets": torch.randint(10, (rows,), generator=generator),
+        "targets": targets_of(updater, torch.randint(10, (rows,), generator=generator)),
     }
-    if updater == "icarl":  # its teacher answers for classes that the new data haven't
-        columns["targets"] = 5 + columns["targets"] % 5
 
     memory = Memory(job.build("memory"), job.config["memory"].get("max_ram"))
     memory.bind(seed=1, transform=transform(job, "memory", device))
@@ -211,32 +232,17 @@ def setting(
     sizes: dict[str, Any] = {"input_shape": case.shape}
     if case.model == "resnet18":
         sizes = {"in_channels": case.shape[0]}
+    if case.model == "vit":
+        sizes["checkpoint"] = None
 
     asked = arguments_in(plain["model"], plain["trust"])
     node = {k: v for k, v in asked.items() if v is not None and k != "grow"}
     node |= sizes | {"num_classes": 10}
     made = updater_of(job, memory, ten_classes(), columns)
     model = build(node, "model", trust=plain["trust"]).to(device)
-    second_update(updater, made.to(device), model, columns)
+    columns = second_update(updater, made.to(device), model, columns)
 
     return Setting(job, case, updater, device, columns, memory, made, model)
-
-
-def second_update(name: str, made: Updater, model: nn.Module, columns: Columns) -> None:
-    """Let an updater begin as where there was an update before: a teacher, past examples."""
-    made.setup(model)
-    if hasattr(made, "seen") and made.seen.ndim:
-        made.seen[:5] = True
-    if name in FILLED:
-        past = {name: column[:CAPACITY] for name, column in columns.items()}
-        if name == "gem":
-            past["update"] = torch.zeros(CAPACITY, dtype=torch.int64)
-        if name == "fdr":
-            past["logits"] = torch.randn(CAPACITY, 10)
-        made.memory.add_columns(past)
-
-    torch.manual_seed(1)
-    made.start(model, columns)
 
 
 def ten_classes() -> Classification:
@@ -251,93 +257,35 @@ def ours(at: Setting) -> None:
     renate.jobs.fit.fit(at.job, at.model, at.made, batches, None, measure, 1)
 
 
-@dataclass
-class Recorded:
-    """What our memory drew and which slots it gave to which rows, in the order of the calls."""
+def bare(at: Setting, recorded: Recorded) -> dict[str, Tensor]:
+    """The floor: a loop as one would write it by hand, everything on the device from the start.
 
-    batch: int
-    draws: list[Tensor] = field(default_factory=list)
-    slots: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-
-    def listen(self, memory: Memory) -> None:
-        assign = memory.policy.assign
-        sample = memory.sample
-
-        def assigned(ids: range, columns: Columns, size: int) -> Any:
-            slots, rows = assign(ids, columns, size)
-            self.slots.append((torch.tensor(slots), torch.tensor(rows)))
-            return slots, rows
-
-        def sampled(n: int) -> Batch:
-            batch = sample(n)
-            self.draws += batch.slots.clone().split(self.batch)  # two draws may be fetched together
-            return batch
-
-        memory.policy.assign = assigned  # type: ignore[method-assign]
-        memory.sample = sampled  # type: ignore[method-assign]
-
-
-class Buffer:
-    """A reservoir as one would write it by hand: a tensor per column, algorithm R for a batch at a
-    time.
-
-    The random numbers are drawn and then thrown away for what was recorded: the same work, the same
-    weights as ours.
+    Returns:
+        What it ends with besides the model's weights, see `Floor.ended`.
     """
-
-    def __init__(self, recorded: Recorded, device: torch.device) -> None:
-        self.draws = iter(recorded.draws)
-        self.slots = iter(recorded.slots)
-        self.device = device
-        self.columns: list[Tensor] = []
-        self.seen = 0
-
-    def add_all(self, kept: Columns) -> None:
-        """Begin with what a memory has."""
-        self.columns = [column.clone().to(self.device) for column in kept.values()]
-        self.seen = len(next(iter(kept.values()))) if kept else 0
-
-    def sample(self, n: int) -> list[Tensor]:
-        torch.randint(min(self.seen, CAPACITY), (n,))
-        index = next(self.draws).to(self.device)
-        return [column.index_select(0, index) for column in self.columns]
-
-    def add(self, *columns: Tensor) -> None:
-        if not self.columns:
-            self.columns = [
-                torch.empty((CAPACITY, *c.shape[1:]), dtype=c.dtype, device=c.device)
-                for c in columns
-            ]
-
-        n = len(columns[0])
-        if self.seen >= CAPACITY:
-            chosen = (torch.rand(n) * torch.arange(self.seen + 1, self.seen + n + 1)).long()
-            (chosen < CAPACITY).nonzero()
-
-        self.seen += n
-        slots, rows = (part.to(self.device) for part in next(self.slots))
-        if len(slots):
-            for kept, column in zip(self.columns, columns, strict=True):
-                kept.index_copy_(0, slots, column.index_select(0, rows))
-
-
-def bare(at: Setting, recorded: Recorded) -> None:
-    """The floor: a loop as one would write it by hand, everything on the device from the start."""
     model = at.model
     size = at.case.batch
-    buffer = Buffer(recorded, at.device)
+    rows = len(at.columns["targets"])
+    buffer = Buffer(recorded, at.device, capacity_of(at.updater, rows))
     buffer.add_all(at.memory.columns() if len(at.memory) else {})
-    optimizer = torch.optim.SGD([each for each in model.parameters() if each.requires_grad], lr=LR)
     generator = torch.Generator().manual_seed(derive(at.job.config["seed"], "shuffle", 1))
-    order = torch.randperm(len(at.columns["targets"]), generator=generator).to(at.device)
-    all_inputs, all_targets = (at.columns[name].to(at.device) for name in ("inputs", "targets"))
+    order = torch.randperm(rows, generator=generator).to(at.device)
+    columns: Any = {name: column.to(at.device) for name, column in at.columns.items()}
+    all_inputs = columns["inputs"]
+    all_targets = columns["targets"]
     model.train()
 
     floor = FLOORS[at.updater](model, buffer, size, at.made)
+    floor.columns = columns
+    optimizer = torch.optim.SGD(floor.trained, lr=LR) if floor.trained else None
     for index in torch.split(order, size):
         CLOCK.stamp()
         raw = all_inputs.index_select(0, index)
+        floor.index = index
         loss = floor.loss(raw, all_targets.index_select(0, index))
+        if optimizer is None:  # nothing is trained by gradients
+            continue
+
         optimizer.zero_grad()
         loss.backward()
         floor.after_backward()
@@ -345,9 +293,10 @@ def bare(at: Setting, recorded: Recorded) -> None:
         floor.after_step()
 
     CLOCK.stamp(last=True)
+    return floor.ended()
 
 
-def timed(run: Callable[[], None], device: torch.device, skip: int) -> np.ndarray[Any, Any]:
+def timed(run: Callable[[], object], device: torch.device, skip: int) -> np.ndarray[Any, Any]:
     global CLOCK
     CLOCK = Clock(device, skip)
     run()
@@ -355,18 +304,13 @@ def timed(run: Callable[[], None], device: torch.device, skip: int) -> np.ndarra
 
 
 def row(name: str, updater: str, folder: Path, repeats: int, device: torch.device) -> str:
-    recorded = Recorded(CASES[name].batch)
-    case = CASES[name]
     at, other = (setting(name, updater, folder, device) for _ in range(2))
+    case = at.case
+    recorded = Recorded(draw_of(updater, case.batch))
     recorded.listen(at.memory)
     ours(at)
-    bare(other, recorded)
-    one = at.model.cpu().state_dict()
-    two = other.model.cpu().state_dict()
-    for key, ours_ended in one.items():
-        apart = float((ours_ended - two[key]).abs().max())
-        most = ALIKE * float(ours_ended.abs().max())
-        assert apart <= most, f"{name}, {updater}: the two did different work"
+    ended = bare(other, recorded)
+    check_alike(f"{name}, {updater}", at, ended | dict(other.model.state_dict()))
 
     skip = 20 if case.steps > 100 else 2
     times: dict[str, list[Any]] = {"bare": [], "ours": []}
@@ -387,6 +331,19 @@ def row(name: str, updater: str, folder: Path, repeats: int, device: torch.devic
         f"{low['ours'] / low['bare']:.2f} "
         f"| {quartiles[1]:.2f} [{quartiles[0]:.2f}, {quartiles[2]:.2f}] | {case.target} |"
     )
+
+
+def check_alike(where: str, at: Setting, ended: dict[str, Tensor]) -> None:
+    """Assert that ours ended as the floor did: in the model's weights, and in what it names of the
+    updater's and the memory's.
+    """
+    memory = {f"memory.{name}": column for name, column in at.memory.columns().items()}
+    found: Any = memory | dict(at.made.state_dict()) | dict(at.model.state_dict())
+    for key, theirs in ended.items():
+        mine = found[key].detach().cpu().double()
+        apart = float((mine - theirs.detach().cpu().double()).abs().max())
+        most = ALIKE * float(mine.abs().max())
+        assert apart <= most, f"{where}: the two did different work, {key} is {apart:.2g} apart"
 
 
 def finish_row(name: str, updater: str, folder: Path, device: torch.device) -> str:
@@ -455,6 +412,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.only.split(";"):
             for updater in updaters:
+                if case_of(name.strip(), updater) is None:
+                    continue
                 lines.append(row(name.strip(), updater, Path(folder), asked.repeats, device))
                 print(lines[-1], flush=True)
 

@@ -54,7 +54,7 @@ class RanPAC(FeatureStatistics):
     def collect(self, features: Tensor, targets: Tensor) -> None:
         """Add the hidden layer's products, and its sum over each class."""
         hidden = self.projected(features)
-        self.gram += hidden.T @ hidden
+        self.gram.addmm_(hidden.T, hidden)  # a product of its own would be as large as the sums
         self.sums.index_add_(0, targets, hidden)
 
     def solve(self) -> tuple[Tensor, Tensor]:

@@ -46,7 +46,8 @@ class SLDA(FeatureStatistics):
         before = self.counts - added
         apart = here - self.means
         weights = before * added / self.counts.clamp(min=1)
-        self.scatter += around.T @ around + (apart * weights[:, None]).T @ apart
+        self.scatter.addmm_(around.T, around)
+        self.scatter.addmm_((apart * weights[:, None]).T, apart)
         self.means += apart * (added / self.counts.clamp(min=1))[:, None]
 
     def solve(self) -> tuple[Tensor, Tensor]:

@@ -99,12 +99,18 @@ class FeatureStatistics(Updater):
 
         places = batch.fields[PLACE]
         new = ~self.taken[places]
-        if bool(new.any()):
+        count = int(new.sum())
+        if count:
             with torch.no_grad():
                 features = features_of(model, batch.inputs, head_of(model, self.problem.outputs))
+                targets = batch.targets
+                if count < len(new):
+                    features = features[new]
+                    targets = targets[new]
+
                 self.taken[places] = True
-                self.counts += torch.bincount(batch.targets[new], minlength=len(self.counts))
-                self.collect(features[new].double(), batch.targets[new])
+                self.counts += torch.bincount(targets, minlength=len(self.counts))
+                self.collect(features.double(), targets)
 
         return self.nothing * 0
 

@@ -58,9 +58,12 @@ class MIR(Updater):
     def _chosen(self, model: nn.Module, batch: Batch) -> Batch:
         """The candidates whose losses rise most."""
         drawn = self.memory.sample(self.candidates)
-        rows = drawn.slots.unique()  # one that was drawn twice would be chosen twice
+        # One that was drawn twice would be chosen twice
+        slots, of_which = drawn.slots.unique(return_inverse=True)
+        rows = torch.empty_like(slots)
+        rows[of_which] = torch.arange(len(of_which), device=rows.device)
         assert self.memory.transform is not None
-        raw = select(self.memory.columns(), rows)
+        raw = select(drawn.raw, rows)  # the memory, which may lie in files, is read once
         candidates = self.memory.transform(raw)
 
         rise = self._rise(model, batch, candidates)

@@ -79,11 +79,7 @@ class AveragedCopy(nn.Module):
             return
 
         weight = 1 - min(1 - 1 / (step + 1), self.decay)
-        for mine, now in (
-            (self.model.parameters(), model.parameters()),
-            (self.model.buffers(), model.buffers()),
-        ):
-            self._approach([*mine], [tensor.detach() for tensor in now], weight)
+        self._approach(tensors_of(self.model), tensors_of(model), weight)
 
     def _approach(self, mine: list[Tensor], now: list[Tensor], weight: float) -> None:
         averaged = [tensor.is_floating_point() for tensor in mine]
@@ -102,3 +98,25 @@ class AveragedCopy(nn.Module):
         """
         assert self._known is not None
         return (derive(self._known[1], "averaged copy", step) % 2**32) / 2**32
+
+
+def tensors_of(model: nn.Module) -> list[Tensor]:
+    """Return a model's parameters and buffers, each once, in an order that copies of it share.
+
+    A copy is followed at every step, and of a small model the generators of `parameters()` and
+    `buffers()`, which put names together, took longer than the average itself.
+    """
+    found: dict[Tensor, None] = {}
+    parts = [model]
+    known = {model}
+    while parts:
+        part = parts.pop()
+        for tensors in (part._parameters, part._buffers):
+            found.update((tensor, None) for tensor in tensors.values() if tensor is not None)
+
+        for child in part._modules.values():
+            if child is not None and child not in known:
+                known.add(child)
+                parts.append(child)
+
+    return [*found]

@@ -116,9 +116,11 @@ class SuperER(PODER):
             torch._foreach_lerp_(mine, self.numbers, weight)
 
     def ended(self) -> dict[str, Tensor]:
-        stable = {f"stable.model.{name}": each for name, each in self.stable.named_parameters()}
-        plastic = {f"plastic.model.{name}": each for name, each in self.plastic.named_parameters()}
-        return stable | plastic
+        found: dict[str, Tensor] = {}
+        for which, followed in (("stable", self.stable), ("plastic", self.plastic)):
+            for name, each in followed.named_parameters():
+                found[f"{which}.model.{name}"] = each
+        return found
 
 
 class XDER(Floor):

@@ -43,6 +43,19 @@ def test_the_average_is_the_papers_and_begins_as_a_mean() -> None:
     assert not torch.equal(average.model[1].running_mean, model[1].running_mean)
 
 
+def test_weights_that_are_tied_are_averaged_once() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    model[2].weight = model[0].weight
+    average = AveragedCopy(model, decay=0.5)
+    before = model[0].weight.detach().clone()
+    wander(model, seed=1)
+    average.follow(model)
+
+    assert average.model[2].weight is average.model[0].weight
+    expected = (before + model[0].weight.detach()) / 2
+    torch.testing.assert_close(average.model[0].weight, expected)
+
+
 def test_it_computes_in_evaluation_mode_and_gives_no_gradients() -> None:
     model = network().train()
     average = AveragedCopy(model, decay=0.9).train()

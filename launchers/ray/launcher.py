@@ -24,6 +24,7 @@ from ..composing.checks.backend import (
     Text,
     check_kinds,
     check_list,
+    mapping_of,
 )
 from ..composing.interruptions import at_exit
 from ..remote.backend import PreparedJob, RemoteJob
@@ -69,16 +70,13 @@ class RayLauncher(RemoteLauncher):
         s = self.backend
         check_kinds(s, KINDS)
         check_list(s, "source_dirs")
-        if s.resources is None:
-            raise ConfigError("backend.resources=null: expected a mapping, {} for none")
-
         shares = {"cpus_per_job": s.cpus_per_job, "gpus_per_job": s.gpus_per_job}
-        for name, amount in (s.resources or {}).items():
+        for name, amount in mapping_of(s, "resources").items():
             if not Number().fits(amount):
                 raise ConfigError(
-                    f"backend.resources.{name}={amount}: expected {Number().expected()}"
+                    f"backend.resources.{name!s}={amount}: expected {Number().expected()}"
                 )
-            shares[f"resources.{name}"] = amount
+            shares[f"resources.{name!s}"] = amount
         for key, amount in shares.items():
             if amount > 1 and amount != int(amount):
                 raise ConfigError(

@@ -168,10 +168,7 @@ def check_entries(settings: DictConfig, key: str, *, flags: bool = False) -> Non
     if key not in settings:
         return
 
-    entries: Any = settings[key]
-    if not isinstance(entries, DictConfig):
-        raise ConfigError(f"backend.{key}={_shown(entries)}: expected a mapping, {{}} for none")
-
+    entries = mapping_of(settings, key)
     for name in entries:
         if is_interpolation(node_of(entries, name)):
             continue  # what it leads to is text
@@ -187,6 +184,14 @@ def check_entries(settings: DictConfig, key: str, *, flags: bool = False) -> Non
         if isinstance(value, bool | float):
             expected += f""": in quotes, '+backend.{key}.{name!s}="{_shown(value)}"'"""
         raise ConfigError(f"backend.{key}.{name!s}={_shown(value)}: expected {expected}")
+
+
+def mapping_of(settings: DictConfig, key: str) -> DictConfig:
+    """Return a setting that is a mapping. Raises ConfigError where it isn't one."""
+    found: Any = settings[key]
+    if not isinstance(found, DictConfig):
+        raise ConfigError(f"backend.{key}={_shown(found)}: expected a mapping, {{}} for none")
+    return found
 
 
 def check_list(settings: DictConfig, key: str) -> None:

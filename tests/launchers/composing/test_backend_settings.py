@@ -16,6 +16,7 @@ from renate.launchers.composing.checks.backend import (
     Text,
     check_entries,
     check_kinds,
+    mapping_of,
 )
 from renate.launchers.composing.conf import CONF
 from renate.launchers.local.launcher import SETTINGS as LOCAL
@@ -109,3 +110,10 @@ def test_text_and_interpolations_are_taken() -> None:
 def test_no_mapping_at_all() -> None:
     with pytest.raises(ConfigError, match=r"backend.tags=null: expected a mapping"):
         check_entries(OmegaConf.create({"tags": None}), "tags")
+
+
+@pytest.mark.parametrize(("value", "shown"), [("gpu", "gpu"), (None, "null"), (3, "3")])
+def test_resources_that_are_no_mapping(value: object, shown: str) -> None:
+    settings = OmegaConf.create({"resources": value})
+    with pytest.raises(ConfigError, match=rf"backend.resources={shown}: expected a mapping"):
+        mapping_of(settings, "resources")

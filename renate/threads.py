@@ -14,13 +14,16 @@ from torch.utils.flop_counter import flop_registry
 from renate.errors import ConfigError
 
 # A thread is worth waking when an operation keeps it busy for long enough, where idle threads
-# sleep. Work is counted in floating-point operations; what runs through memory counts by what it
-# takes beside a matrix product. Three sizes, from the table of benchmarks/threads.py, whose
-# networks differ in how much of their time goes to each.
-ELEMENT = 110  # an element that an operation other than a product writes
-PARAMETER = 28  # a parameter that a step updates
-GRAIN = 7.8e6  # the least mean work of a forward pass's operations for each thread
-BACKWARD = 2  # so much more for a step, whose many small operations the forward pass lacks
+# sleep. Work is counted in floating-point operations of a forward pass; what runs through memory
+# counts by what it takes beside a matrix product. The sizes are from the table of
+# benchmarks/threads.py, whose networks differ in how much of their time goes to each.
+ELEMENT = 80  # an element that an operation other than a product writes
+GRAIN = 9.2e6  # the least mean work of the operations for each thread
+
+# A step has many small operations that the forward pass lacks, and most for what isn't a product
+STEP_ELEMENT = 300
+STEP_PARAMETER = 30  # a parameter that a step updates
+STEP_GRAIN = 17.5e6
 
 # One kernel for a whole layer, of which torch has no formula: a product by each of its weights.
 FUSED = (torch.ops.aten._transformer_encoder_layer_fwd, torch.ops.aten._native_multi_head_attention)
@@ -110,13 +113,16 @@ class Threads:
         if self.fixed is not None:
             return self.fixed
 
-        each = times * (work.flops + ELEMENT * work.elements) / max(1, work.operations)
-        grain = GRAIN
-        if updated is not None:
-            each += PARAMETER * updated / max(1, work.operations)
-            grain *= BACKWARD
+        operations = max(1, work.operations)
+        if updated is None:
+            total = times * (work.flops + ELEMENT * work.elements)
+            return self._of(total / operations / GRAIN)
 
-        return max(1, min(self.most, int(each / grain)))
+        total = times * (work.flops + STEP_ELEMENT * work.elements) + STEP_PARAMETER * updated
+        return self._of(total / operations / STEP_GRAIN)
+
+    def _of(self, busy: float) -> int:
+        return max(1, min(self.most, int(busy)))
 
 
 def asked_by_environment() -> int | None:

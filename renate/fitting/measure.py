@@ -13,6 +13,7 @@ from torchmetrics import Metric
 
 from renate.data.batch import BatchTransform, Columns, length
 from renate.data.items.served import in_order
+from renate.data.model_inputs import ModelInputs
 from renate.errors import JobError
 from renate.fitting.measured.answer_counter import AnswerCounter
 from renate.fitting.measured.values import EACH, Share, check_defined, numbers_of
@@ -58,6 +59,15 @@ def _computed(name: str, metric: Metric) -> Any:
         raise JobError(f"metrics.{name}: {reason}; give more examples to measure on") from error
 
 
+@dataclass(frozen=True)
+class _KnownWork:
+    """The threads that a model's work on batches of one shape was found to be for."""
+
+    model: nn.Module
+    shape: torch.Size
+    threads: int
+
+
 @dataclass
 class Measure:
     """Measures a model on columns of data, outside of any fit.
@@ -91,6 +101,7 @@ class Measure:
     notes_answers: bool = False
     right: Tensor | None = field(default=None, init=False)
     counted: AnswerCounts | None = field(default=None, init=False)
+    _known_work: _KnownWork | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.transform = copy(self.transform)
@@ -209,20 +220,15 @@ class Measure:
         little beside them.
         """
         waiting: list[tuple[Tensor, Tensor]] = []
-        with ExitStack() as threads:
-            rows = length(columns)
-            for number, part in enumerate(in_order(columns, self.batch_size)):
+        on_cpu = self.transform.device.type == "cpu"
+        asks = self.threads is not None and on_cpu and length(columns) > self.batch_size
+        with ExitStack() as computing:
+            for part in in_order(columns, self.batch_size):
                 batch = self.transform(part)
-                if (
-                    number == 0
-                    and rows > self.batch_size
-                    and self.threads is not None
-                    and self.transform.device.type == "cpu"
-                ):
-                    with Work() as work:
-                        logits = updater.predict(model, batch.inputs)
-
-                    threads.enter_context(computing_with(self.threads.count(work)))
+                if asks:
+                    logits, threads = self._first(model, updater, batch.inputs)
+                    computing.enter_context(computing_with(threads))
+                    asks = False
                 else:
                     logits = updater.predict(model, batch.inputs)
 
@@ -233,6 +239,24 @@ class Measure:
 
             if waiting:
                 yield _joined(waiting)
+
+    def _first(self, model: nn.Module, updater: Updater, inputs: ModelInputs) -> tuple[Tensor, int]:
+        """The outputs of a first batch, and the threads that its work says. Counting takes as long
+        as some batches do, so that the many test sets of a stream are asked once.
+        """
+        assert self.threads is not None
+        known = self._known_work
+        shape = inputs.shape if isinstance(inputs, Tensor) else None
+        if known is not None and known.model is model and known.shape == shape:
+            return updater.predict(model, inputs), known.threads
+
+        with Work() as work:
+            logits = updater.predict(model, inputs)
+
+        threads = self.threads.count(work)
+        if shape is not None:
+            self._known_work = _KnownWork(model, shape, threads)
+        return logits, threads
 
 
 def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,8 @@
 """The data of a job, cut into the chunks of its updates."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,6 +21,7 @@ from renate.jobs.context import Config, Job
 from renate.jobs.saved.restore import Saved
 from renate.problems.base import Problem
 from renate.seeds import derive
+from renate.threads import computing_with
 
 
 @dataclass
@@ -199,16 +202,57 @@ def chunk_of(job: Job, scenario: Scenario, columns: Columns, index: int, **how: 
 
 def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
     """Cut one chunk out of the training and validation data; its tests are those of the data."""
+    take = _taker(job, scenario, data, index)
+    tests = {name: Test(take(columns, part="test")) for name, columns in data.test.items()}
+
+    # By hand, chunks come in any order, and perhaps not all of them
+    is_last = scenario.chunks == 1
+    return replace(_to_train_on(take, scenario, data, index), tests=tests, is_last=is_last)
+
+
+def chunks_from(job: Job, scenario: Scenario, data: Data, first: int) -> Iterator[Chunk]:
+    """Cut one chunk after the other, without tests. Where that computes, the next one is made by
+    one core while this one is trained on: most trainings leave it idle.
+    """
+
+    def made(index: int) -> Chunk:
+        return _to_train_on(_taker(job, scenario, data, index), scenario, data, index)
+
+    def made_ahead(index: int) -> Chunk:
+        with computing_with(1):
+            return made(index)
+
+    with ExitStack() as ends:
+        ahead: Executor | None = None
+        coming: Future[Chunk] | None = None
+        if scenario.computes:
+            ahead = ends.enter_context(ThreadPoolExecutor(1, "next chunk"))
+
+        for index in range(first, scenario.chunks):
+            chunk = made(index) if coming is None else coming.result()
+            if ahead is not None and index + 1 < scenario.chunks:
+                coming = ahead.submit(made_ahead, index + 1)
+            yield chunk
+
+
+def _taker(job: Job, scenario: Scenario, data: Data, index: int) -> Callable[..., Columns]:
+    """What returns chunk `index` of columns of a part."""
     seed = derive(job.config["seed"], "scenario")
     classes = data.problem.classes
-    take = partial(chunk_of, job, scenario, index=index, seed=seed, num_classes=classes)
+    return partial(chunk_of, job, scenario, index=index, seed=seed, num_classes=classes)
+
+
+def _to_train_on(take: Callable[..., Columns], scenario: Scenario, data: Data, index: int) -> Chunk:
+    """A chunk without its tests.
+
+    Raises:
+        DataError: It has no training examples.
+    """
     val = None
     if data.val is not None:
         val = take(data.val, part="val")
 
-    tests = {name: Test(take(columns, part="test")) for name, columns in data.test.items()}
     train = take(data.train, part="train")
-
     if not length(train):
         raise DataError(
             f"chunk {index} of {scenario.chunks} has no training examples: give fewer chunks or "
@@ -218,5 +262,4 @@ def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
     if val is not None and not length(val):
         val = None
 
-    # By hand, chunks come in any order, and perhaps not all of them
-    return Chunk(train, val, tests, is_last=scenario.chunks == 1)
+    return Chunk(train, val)

@@ -9,7 +9,7 @@ from renate.data.base import Data
 from renate.data.batch import length
 from renate.data.scenarios import Scenario
 from renate.errors import ConfigError, CorruptError
-from renate.jobs.chunks import Chunk, Test, chunk_of, cut, load_data
+from renate.jobs.chunks import Chunk, Test, chunk_of, chunks_from, load_data
 from renate.jobs.context import Job
 from renate.jobs.directory import write_json
 from renate.jobs.identity import content
@@ -56,8 +56,8 @@ def run(job: Job) -> dict[str, Any]:
     shown = Shown(data.problem.metric, data.problem.mode)
     if history:
         job.tell_again()
-    for index in range(len(history), scenario.chunks):
-        number = index + 1
+    chunks = chunks_from(job, scenario, data, len(history))
+    for number, own in enumerate(chunks, start=len(history) + 1):
         part = _part(job, number, scenario.chunks)
         newest = ranks.broadcast(state.newest)
         saved = Saved.read(state, newest, ranks, trusted(job)) if newest else None
@@ -65,7 +65,6 @@ def run(job: Job) -> dict[str, Any]:
             saved.scores = history[-1]["after"]
             saved.answered = answered
 
-        own = cut(job, scenario, data, index)
         is_last = number == scenario.chunks
         chunk: Chunk = replace(own, tests=tests, is_last=is_last, seen=number * len(data.test))
         done = update(part, data, chunk, state, state, saved)

@@ -21,9 +21,13 @@ class Scenario(ABC):
         chunks: How many.
         own: Columns that cutting needs, see `marks`, and no chunk has.
         cut_by: What test data lack of which a chunk has none.
+        computes: Whether a chunk's inputs are computed, and not only chosen: a stream does that
+            beside the training on the chunk before, so that it must depend on nothing but what
+            `cut` is given.
         notes: What to tell the user, once the data are read.
     """
 
+    computes: ClassVar[bool] = False
     own: ClassVar[tuple[str, ...]] = ()
     cut_by: ClassVar[str] = "its classes"
 

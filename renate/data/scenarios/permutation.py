@@ -15,6 +15,8 @@ class Permutation(Scenario):
         full: Whether each chunk has all of the training data, as in the papers, or a disjoint part.
     """
 
+    computes = True
+
     def __init__(self, chunks: int, full: bool) -> None:
         super().__init__(chunks)
         self.full = full

@@ -24,6 +24,8 @@ class Rotation(Scenario):
         full: Whether each chunk has all of the training data, as in the papers, or a disjoint part.
     """
 
+    computes = True
+
     def __init__(
         self, chunks: int | None, degrees: Sequence[float] | None, max_degrees: float, full: bool
     ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from renate.compat import benchmark
 from renate.compat.calls.arguments import by_name
-from renate.compat.calls.training import run_training_job
+from renate.compat.calls.training import method_and_space, run_training_job
 from renate.compat.names.defaults import WORKING_DIRECTORY
 from renate.errors import ConfigError
 from renate.metrics import average_accuracy, backward_transfer, forgetting, forward_transfer
@@ -80,8 +80,7 @@ def execute_experiment_job(  # noqa: PLR0913 (Renate's signature)
     if not save_state and "://" in experiment_outputs_url:
         raise ConfigError("save_state=False: only states in a folder can be removed afterwards")
 
-    space = dict(config_space)
-    updater = others.pop("updater", None) or space.pop("updater", "ER")
+    method, space = method_and_space(others.pop("updater", None), config_space)
     base = experiment_outputs_url.rstrip("/")
     matrix: list[list[float]] = []
     untrained: list[float] = []
@@ -93,7 +92,7 @@ def execute_experiment_job(  # noqa: PLR0913 (Renate's signature)
             config_space=space,
             metric=metric,
             backend=backend,
-            updater=updater,
+            updater=method.name,
             chunk_id=update,
             config_file=config_file,
             input_state_url=f"{base}/update_{update - 1}" if update else None,

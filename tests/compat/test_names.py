@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 import renate
+from renate.benchmark.models import MultiLayerPerceptron
 from renate.compat.finder import TABLE
-from renate.errors import StateError
+from renate.errors import ConfigError, StateError
 from renate.models import RenateModule
 from renate.models.renate_module import RenateWrapper
 
@@ -106,6 +107,36 @@ def test_arguments_that_a_state_cant_keep() -> None:
 
     with pytest.raises(StateError, match="constructor_arguments: Object of type ReLU"):
         Odd().state_dict()
+
+
+def test_weights_of_another_network_are_named() -> None:
+    state = Net().state_dict()
+    del state["layer.bias"]
+    with pytest.raises(StateError, match="Net: the weights are another network's: .*layer.bias"):
+        Net.from_state_dict(state)
+
+
+def test_arguments_are_those_of_the_moment() -> None:
+    class Wide(Net):
+        def __init__(self, widths: list[int]) -> None:
+            super().__init__(widths[0])
+            RenateModule.__init__(self, {"widths": widths})
+
+    widths = [4]
+    net = Wide(widths)
+    widths.append(9)
+    assert json.loads(bytes(net.get_extra_state().tolist()))["constructor_arguments"] == {
+        "widths": [4]
+    }
+
+
+def test_a_task_without_a_head_is_named() -> None:
+    net = MultiLayerPerceptron(2, 3, 0, 4)
+    net.add_task_params()
+    net.add_task_params("week 1")
+    assert net(torch.rand(1, 2), "week 1").shape == (1, 3)
+    with pytest.raises(ConfigError, match="task_id='week 2': there are heads for default_task, we"):
+        net(torch.rand(1, 2), "week 2")
 
 
 def test_a_wrapper_takes_any_network() -> None:

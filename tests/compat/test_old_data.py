@@ -191,8 +191,10 @@ def test_every_chunk_has_examples_of_what_it_is_measured_on() -> None:
     odd.targets = torch.tensor([0.0, 1.9, 2.0, 0.0])
     with pytest.raises(DataError, match="chunk 0: no training example of class 1"):
         ClassIncrementalScenario(odd, [[0, 1], [2]]).setup()
+    with pytest.raises(DataError, match="data.train: 4 examples for scenario.chunks=5"):
+        IIDScenario(odd, num_tasks=5, chunk_id=0).setup()
     with pytest.raises(DataError, match="of its 4 examples none is left for chunk 4 of 5"):
-        IIDScenario(odd, num_tasks=5, chunk_id=4).setup()
+        FeatureSortingScenario(odd, 5, 0, 0.0, chunk_id=4).setup()
     with pytest.raises(DataError, match=r"input_dim=9: an input of data.train is \[4\]"):
         PermutationScenario(odd, 2, input_dim=9, chunk_id=0).setup()
 

@@ -57,9 +57,7 @@ TABLE = {
     },
     **{
         f"renate.benchmark.models.{name}": f"{MODELS}.vision_transformer:{name}"
-        for name in (
-            f"VisionTransformer{size}" for size in ("CIFAR", "B16", "B32", "L16", "L32", "H14")
-        )
+        for name in VISION_TRANSFORMERS
     },
     "renate.benchmark.models.vision_transformer": f"{MODELS}.vision_transformer",
     **{

@@ -1,6 +1,7 @@
 """Renate's detectors of a shift of the inputs, on the tests of `renate.shift`."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from renate.errors import DataError
+from renate.errors import ConfigError, DataError
 from renate.models.own.untouched import untouched
+from renate.shift.detector import FEWEST_PERMUTATIONS
 from renate.shift.two_sample import Matrix, kernel_mmd, numbers
 
 SEED = 0  # of the permutations: the same data give the same score
@@ -48,6 +50,15 @@ class ShiftDetector:
             shuffle=shuffle,
             num_workers=self._num_preprocessing_workers,
         )
+
+
+def moved(inputs: Any, device: str) -> Any:
+    """Return inputs on a device: a tensor, or such in tuples, lists and mappings."""
+    if isinstance(inputs, Tensor):
+        return inputs.to(device)
+    if isinstance(inputs, Mapping):
+        return {name: moved(each, device) for name, each in inputs.items()}
+    return tuple(moved(each, device) for each in inputs)
 
 
 class ShiftDetectorWithFeatureExtractor(ShiftDetector):
@@ -96,7 +107,9 @@ class ShiftDetectorWithFeatureExtractor(ShiftDetector):
         """
         loader = self._make_data_loader(dataset)
         with untouched(self._feature_extractor):
-            parts = [self._feature_extractor(item[0].to(self._device)).cpu() for item in loader]
+            parts = [
+                self._feature_extractor(moved(batch[0], self._device)).cpu() for batch in loader
+            ]
 
         if not parts:
             raise DataError("0 examples: a distribution needs 2 at least")
@@ -154,9 +167,12 @@ def _matrix(features: Tensor) -> Matrix:
     """Return features [N, ...] as float64 [N, D].
 
     Raises:
-        DataError: There are no two, or one is no number.
+        DataError: There are no two, they have no features, or one is no number.
     """
-    found: Matrix = features.flatten(1).double().numpy()
+    if not features.numel():
+        raise DataError(f"features {list(features.shape)}: expected 1 or more of each example")
+
+    found: Matrix = features.reshape(len(features), -1).double().numpy()
     if len(found) < 2:
         raise DataError(f"{len(found)} examples: a distribution needs 2 at least")
     if not np.isfinite(found).all():
@@ -171,7 +187,7 @@ class MMDCovariateShiftDetector(CovariateShiftDetector):
 
     Args:
         feature_extractor: See `ShiftDetectorWithFeatureExtractor`.
-        num_permutations: By which the p-value is estimated; it is never 0.
+        num_permutations: By which the p-value is estimated, 19 or more; it is never 0.
         batch_size: See `ShiftDetectorWithFeatureExtractor`.
         num_preprocessing_workers: See `ShiftDetectorWithFeatureExtractor`.
         device: See `ShiftDetectorWithFeatureExtractor`.
@@ -186,6 +202,12 @@ class MMDCovariateShiftDetector(CovariateShiftDetector):
         device: str = "cpu",
     ) -> None:
         super().__init__(feature_extractor, batch_size, num_preprocessing_workers, device)
+        if type(num_permutations) is not int or num_permutations < FEWEST_PERMUTATIONS:
+            raise ConfigError(
+                f"num_permutations={num_permutations!r}: expected {FEWEST_PERMUTATIONS} or more, "
+                "as no score is above 1 - 1 / (num_permutations + 1)"
+            )
+
         self.permutations = num_permutations
 
     def p_value(self, reference: Matrix, found: Matrix) -> float:

@@ -111,7 +111,8 @@ def of_architecture(
             raise ConfigError(f"{name}: {kind} has no such setting{nearest(name, known)}")
 
     made = transformers.AutoConfig.for_model(kind, **(given | sizes))
-    with _quiet(transformers):
+    check_heads(made)
+    with quiet(transformers):
         maker = getattr(transformers, auto)
         return _bare(maker.from_config(made, attn_implementation="sdpa"))
 
@@ -124,7 +125,7 @@ def of_checkpoint(name: str, auto: str = "AutoModel") -> nn.Module:
     """
     transformers = load("transformers", "hf", f"model.checkpoint={name}")
     try:
-        with _quiet(transformers):
+        with quiet(transformers):
             model, found = getattr(transformers, auto).from_pretrained(
                 name,
                 trust_remote_code=False,
@@ -139,18 +140,45 @@ def of_checkpoint(name: str, auto: str = "AutoModel") -> nn.Module:
             f"Hub gives ({reason})"
         ) from error
 
-    lost = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
-    lost += sorted(str(key) for key in found["mismatched_keys"])
-    if lost:
-        raise ConfigError(
-            f"checkpoint={name}: it has no weights for '{lost[0]}' and {len(lost) - 1} more of "
-            f"{type(model).__name__}: is it damaged, or another architecture's?"
-        )
-
+    check_complete(f"checkpoint={name}", model, found)
     # As transformers gives it, it evaluates: it would be trained without its dropout, but with it
     # from the second update on, whose encoder is made of the architecture.
     model.train()
     return _bare(model)
+
+
+def check_complete(where: str, model: nn.Module, found: Mapping[str, Any]) -> None:
+    """Return if a checkpoint has all weights of a network, but for what pools its outputs.
+
+    Args:
+        where: What names the checkpoint, for messages.
+        model: The network.
+        found: What transformers says of loading it.
+
+    Raises:
+        ConfigError: The rest would stay random.
+    """
+    lost = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
+    lost += sorted(str(key) for key in found["mismatched_keys"])
+    if lost:
+        raise ConfigError(
+            f"{where}: it has no weights for '{lost[0]}' and {len(lost) - 1} more of "
+            f"{type(model).__name__}: is it damaged, or another architecture's?"
+        )
+
+
+def check_heads(config: Any) -> None:
+    """Return if each head of a network's attention has its share of the width: transformers makes
+    some networks narrower without a word.
+
+    Raises:
+        ConfigError: The width can't be shared.
+    """
+    width = getattr(config, "hidden_size", None)
+    heads = getattr(config, "num_attention_heads", None)
+    has_own = getattr(config, "head_dim", None) is not None
+    if isinstance(width, int) and isinstance(heads, int) and not has_own and width % max(heads, 1):
+        raise ConfigError(f"num_attention_heads={heads}: hidden_size={width} is no multiple of it")
 
 
 def check_tokens(network: Any, checkpoint: str | None, vocab_size: int, max_length: int) -> None:
@@ -215,7 +243,7 @@ def _bare(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Without its bars and warnings: what matters in them is an error here."""
     logs = transformers.logging
     level = logs.get_verbosity()

@@ -78,10 +78,19 @@ class Classification(Problem):
                 "problem=multi_label or regression, or one column as data.target"
             )
 
+        if values.dtype.kind == "U":
+            return values.astype(object)
         if values.dtype != object:
             return whole_labels(values, targets.where)
-        if len(values) and not isinstance(values[0], str):
+        if len(values) and isinstance(values[0], list | tuple):
             raise DataError(f"{targets.where}: lists, a class is one label: problem=multi_label")
+
+        for row, value in enumerate(values.tolist()):
+            if not isinstance(value, str):
+                raise DataError(
+                    f"{targets.where}: row {row} (the first is 0) is {value!r}, others are texts: "
+                    "labels are of one kind"
+                )
 
         return values
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from renate.problems.base import Array
 
 
+ROUNDING = 1e-12  # of the largest value: a deviation below that is none
+DIVIDE = "divide the target by a constant"
+
+
 class Regression(Problem):
     """Each example has a number, or several.
 
@@ -55,6 +59,8 @@ class Regression(Problem):
             DataError: Targets that aren't finite numbers, or not as many an example as the
                 state's.
         """
+        import numpy as np
+
         values = _numbers(targets)
         width = values.shape[1]
         names = list(targets.names) or ["target", *(f"target {place}" for place in range(1, width))]
@@ -72,14 +78,28 @@ class Regression(Problem):
         self.scale = [1.0] * width
 
         if self.standardise:
-            spread = values.std(0)
+            with np.errstate(over="ignore"):
+                spread = values.std(0)
+            if not np.isfinite(spread).all():
+                raise DataError(f"{targets.where}: its deviation is beyond float64: {DIVIDE}")
+
+            # Rounding leaves a constant a deviation that is none
+            varies = spread > ROUNDING * abs(values).max(0)
             self.mean = values.mean(0).tolist()
-            self.scale = [float(each) if each > 0 else 1.0 for each in spread]
+            self.scale = [
+                float(each) if is_some else 1.0
+                for each, is_some in zip(spread, varies, strict=True)
+            ]
 
         return list(self.labels)
 
     def encode(self, targets: Targets) -> "Array":
-        """Return float32 [N, K]."""
+        """Return float32 [N, K].
+
+        Raises:
+            DataError: Not as many values an example as `fit` has seen, or one that is no finite
+                number, as it is or in float32.
+        """
         import numpy as np
 
         values = _numbers(targets)
@@ -90,8 +110,18 @@ class Regression(Problem):
             )
 
         standardised: Array = (values - np.array(self.mean)) / np.array(self.scale)
+        with np.errstate(over="ignore"):
+            encoded: Array = standardised.astype(np.float32)
 
-        return standardised.astype(np.float32)
+        odd = np.argwhere(~np.isfinite(encoded))
+        if len(odd):
+            row, place = (int(each) for each in odd[0])
+            raise DataError(
+                f"{targets.where}: row {row} (the first is 0) is {values[row, place]:g}, too large "
+                f"to train on: {DIVIDE}"
+            )
+
+        return encoded
 
     def fitted(self) -> dict[str, Any]:
         """Return `mean` and `scale`, a number per output of each; 0 and 1 where nothing is

@@ -18,6 +18,7 @@ AT_ONCE = 2000  # rows of a kernel matrix that are computed together
 PAIRS = 2000  # examples by which the kernel's width is chosen
 FEWEST = 5.0  # that a cell must expect for chi-square's own distribution to hold (Cochran, 1954)
 TABLES = 4999  # that are drawn then
+ROUNDING = 1e-9  # of a mean: what differs by less is the same
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,17 @@ def numbers(before: Vector, now: Vector) -> Found:
     from scipy import stats  # lazy: most updates ask for no test
 
     found = stats.ks_2samp(before, now)
-    spread = float(before.std()) or float(np.concatenate([before, now]).std())
+    spread = spread_of(before) or spread_of(np.concatenate([before, now]))
     distance = float(stats.wasserstein_distance(before, now))
     return Found(float(found.statistic), float(found.pvalue), distance / spread if spread else 0.0)
+
+
+def spread_of(values: Vector) -> float:
+    """Return the standard deviation; 0 where values differ by rounding alone, as those of a
+    constant do from their mean.
+    """
+    spread = float(values.std())
+    return spread if spread > ROUNDING * abs(float(values.mean())) else 0.0
 
 
 def categories(before: Codes, now: Codes) -> Found:
@@ -132,6 +141,8 @@ def kernel_mmd(before: Matrix, now: Matrix, *, permutations: int, seed: int) -> 
         0 of it.
     """
     together = np.concatenate([before, now])
+    # Distances are differences of squares, whose digits a large common part would take
+    together = together - together.mean(0)
     rows = len(together)
     first = len(before)
     generator = np.random.default_rng(seed)

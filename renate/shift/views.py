@@ -13,14 +13,13 @@ from renate.data.kept.encoders import KeptEncoder
 from renate.data.kept.inputs import Inputs
 from renate.data.model_inputs import names_of
 from renate.data.ragged import Ragged
-from renate.shift.two_sample import Codes, Matrix, Vector
+from renate.shift.two_sample import ROUNDING, Codes, Matrix, Vector
 
 NUMBER = "number"
 CATEGORY = "category"
 WIDEST = 256  # places of a vector that are tested one by one
 PROJECTED = 32  # dimensions of what is wider
 AT_ONCE = 64  # examples that are projected at a time
-ROUNDING = 1e-9  # of a mean: what differs by less is the same
 OTHER = "other"
 MISSING = "missing"
 

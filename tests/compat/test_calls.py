@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from renate.api import Result
@@ -166,12 +168,49 @@ def test_arguments(asked: list[Any], arguments: Any, key: str, expected: Any) ->
         ({"mask_unused_classes": False}, "trainer.mask_unused_classes", False),
         ({"mask_unused_classes": True}, "trainer.mask_unused_classes", True),
         ({"ema_memory_update_gamma": 1.0}, "updater.alpha", 1.0),
+        ({"early_stopping": "False"}, "trainer.patience", None),
+        ({"mask_unused_classes": "True"}, "trainer.mask_unused_classes", True),
+        ({"batch_size": np.int32(8)}, "data.batch_size", 8),
+        ({"learning_rate": torch.tensor(0.5)}, "optimizer.lr", 0.5),
+        ({"learning_rate": syne_tune.choice([0.5])}, "optimizer.lr", 0.5),
+        ({"batch_size": syne_tune.randint(8, 8)}, "data.batch_size", 8),
     ],
 )
 def test_keys(asked: list[Any], space: Any, key: str, expected: Any) -> None:
     given = dict(space)
     updater = given.pop("updater", "ER")
     assert OmegaConf.select(config_of(asked, given, updater=updater), key) == expected
+
+
+def test_the_updater_may_stand_in_the_space(asked: list[Any]) -> None:
+    for given in ({}, {"updater": "Der"}):
+        config = config_of(asked, {"updater": "DER"}, **given)
+        assert config.updater._target_.endswith("WeightedDERpp")
+
+    config_of(asked, config_space("RD"))
+    assert asked[-1].base.config.updater._target_.endswith("RepeatedDistillation")
+    with pytest.raises(ConfigError, match=r"updater='ER' and config_space\['updater'\]='DER'"):
+        config_of(asked, {"updater": "DER"}, updater="ER")
+
+
+def test_a_files_functions_may_ask_for_the_updater(asked: list[Any], workdir: Path) -> None:
+    path = workdir / "full.py"
+    path.write_text(path.read_text().replace("def loss_fn(", "def loss_fn(updater: str, "))
+    config = config_of(asked, config_file="full.py", updater="der")
+    assert config.loss.config_file.updater == "DER"
+
+
+def test_switches_are_tuned_as_such(asked: list[Any]) -> None:
+    config_of(asked, {"normalize": syne_tune.choice([0, 1])}, updater="POD-ER")
+    domains = {key: str(domain) for key, domain in asked[-1].request.space.domains.items()}
+    assert domains == {"updater.normalize": "choice(False, True)"}
+
+
+def test_what_needs_a_domain_is_said_without_one(
+    asked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config_of(asked, scheduler="asha", max_time=60)
+    assert "max_time, scheduler: without effect, as no key" in capsys.readouterr().err
 
 
 def test_a_schedules_other_arguments_are_left_out_and_said(
@@ -357,6 +396,11 @@ def test_default_spaces_are_tuned_as_they_are(asked: list[Any], name: str) -> No
     assert tuning.base.config.trainer.max_epochs == 50
 
 
+def test_a_space_is_a_mapping(asked: list[Any]) -> None:
+    with pytest.raises(ConfigError, match=r"config_space=\[1\]: expected a mapping"):
+        run_training_job("max", [1], "val_loss", config_file="renate_config.py")  # type: ignore[arg-type]
+
+
 def test_default_spaces_by_any_spelling() -> None:
     assert config_space("OfflineER") == config_space("Offline-ER") == config_space("offline_er")
     assert config_space("ER") is not config_space("ER"), "a caller may change what it gets"
@@ -511,6 +555,35 @@ def test_optimizers_are_tuned_too(asked: list[Any], momentum: Any) -> None:
         ({"batch_size": 32.5}, {}, "'batch_size']=32.5: expected a whole number"),
         ({"memory_batch_size": 8, "batch_memory_frac": 0.5}, {}, "give one of them"),
         ({"mask_unused_classes": 3}, {}, "'mask_unused_classes']=3: expected True or False"),
+        ({"early_stopping": "no"}, {}, "'early_stopping']=no: expected True or False"),
+        ({"batch_memory_frac": 1.0}, {}, "'batch_memory_frac']=1.0: expected a fraction"),
+        ({"batch_memory_frac": syne_tune.uniform(0, 2)}, {}, "expected a fraction of the batch"),
+        ({"batch_memory_frac": syne_tune.choice([0.5, 2.0])}, {}, "=2.0: expected a fraction"),
+        ({"loss_normalization": 2}, {}, "'loss_normalization']=2: expected 0 or 1"),
+        (
+            {"learning_rate_scheduler": syne_tune.choice(["StepLR", "ExponentialLR"])},
+            {},
+            "expected one of StepLR",
+        ),
+        (
+            {"learning_rate": 0.5},
+            {"config_file": "full.py"},
+            "'learning_rate']=0.5: optimizer_fn of full.py takes no 'learning_rate'",
+        ),
+        (
+            {"learning_rate_scheduler": "StepLR"},
+            {"config_file": "full.py"},
+            "lr_scheduler_fn of full.py takes no 'learning_rate_scheduler'",
+        ),
+        ({}, {"scheduler": "ashe"}, "did you mean 'asha'?"),
+        ({}, {"chunk_id": "1"}, "chunk_id='1': expected a whole number of 0 or more"),
+        ({}, {"deterministic_trainer": "False"}, "deterministic_trainer='False': expected True"),
+        ({}, {"gradient_clip_algorithm": "norms"}, "did you mean 'norm'?"),
+        (
+            {},
+            {"backend": "sagemaker", "role": ROLE, "instance_max_time": None},
+            "instance_max_time=None: expected seconds",
+        ),
         ({"ema_memory_update_gamma": 0.9}, {}, "this package has only 1.0"),
         ({"learning_rate_scheduler": "step"}, {}, "expected one of StepLR"),
         ({"learning_rate_scheduler_gamma": 1}, {}, "there is no learning_rate_scheduler"),

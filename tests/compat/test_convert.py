@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from renate.build import shipped
 from renate.compat.calls import running
 from tests.command import renate as command
 
@@ -117,6 +118,33 @@ def test_scenarios(files: Path, workdir: Path, scenario: Any, key: str, expected
     config = composed(workdir, "er")
     assert config["scenario"][key] == expected
     assert config["objective"]["metric"] is None, "there are no validation data to choose by"
+
+
+def test_keys_of_parts_of_an_updater(files: Path, workdir: Path) -> None:
+    super_er = {"updater": "Super-ER", "der_alpha": 0.3, "pod_normalize": 0}
+    (files / "updaters" / "er.json").write_text(json.dumps(super_er))
+    command("convert", "configs/suites/quick/er.json", cwd=workdir)
+    updater = composed(workdir, "er")["updater"]
+    assert updater["der"] == {"alpha": 0.3, "beta": 1.0}
+    assert updater["pod"]["normalize"] is False
+    assert updater["cls"]["stable_frequency"] == 0.7
+
+
+def test_images_of_cifar_are_cropped_and_normalised(files: Path, workdir: Path) -> None:
+    """As `experiment_config.py` does it, by which Renate ran these files."""
+    changed(files, "datasets/mnist.json", dataset_name="CIFAR100")
+    changed(files, "models/mlp.json", model_name="ResNet18CIFAR")
+    done = command("convert", "configs/suites/quick/er.json", cwd=workdir)
+    assert "hidden_size=200 is left out: only MultiLayerPerceptron has it" in done.stderr
+
+    text = (workdir / "conf/experiment/er.yaml").read_text()
+    assert "override /data: cifar100" in text
+    inputs = yaml.safe_load(text)["transform"]["inputs"]
+    kinds = [step["_target_"].rpartition(".")[2] for step in inputs["stream"]]
+    assert kinds == ["RandomCrop", "RandomHorizontalFlip", "Scale", "Normalize"]
+    assert inputs["test"] == inputs["stream"][2:]
+    settings = shipped("compat", "experiments")
+    assert inputs["test"][1] == settings["normalization"]["CIFAR100"]
 
 
 @pytest.mark.parametrize(

@@ -153,8 +153,8 @@ def test_models_are_made_again_from_their_weights(workdir: Path, hidden_size: An
 
 def test_images_of_cifar_are_cropped_and_normalised() -> None:
     image = torch.rand(3, 32, 32)
-    mean = torch.tensor([0.4914, 0.4822, 0.4465])[:, None, None]
-    std = torch.tensor([0.2470, 0.2435, 0.2615])[:, None, None]
+    mean = torch.tensor([0.49139968, 0.48215841, 0.44653091])[:, None, None]
+    std = torch.tensor([0.24703223, 0.24348513, 0.26158784])[:, None, None]
     assert torch.allclose(
         experiment_config.test_transform("CIFAR10")(image), (image - mean) / std, atol=1e-6
     )

@@ -68,8 +68,23 @@ def test_updates_follow_each_other_and_all_chunks_are_measured(workdir: Path) ->
     assert last["Backward Transfer"] == pytest.approx(matrix[1][0] - matrix[0][0])
     untrained = first["chunk_1"]["accuracy"]
     assert last["Forward Transfer"] == pytest.approx(matrix[0][1] - untrained)
-    assert Path("results/logs/metrics_summary_update_1.csv").is_file()
+    with Path("results/logs/metrics_summary_update_1.csv").open() as file:
+        metrics, chunks, *updates = csv.reader(file)
+    places = [place for place, name in enumerate(metrics) if name == "accuracy"]
+    assert [chunks[place] for place in places] == ["Task 1", "Task 2"]
+    assert [row[0] for row in updates] == ["1", "2"]
+    assert [[float(row[place]) for place in places] for row in updates] == matrix
     assert Path("results/update_1/model.ckpt").is_file()
+
+
+def test_a_scheduler_fn_is_said_to_be_left_out(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = workdir / "my_config.py"
+    path.write_text(Path(CONFIG).read_text() + "\n\ndef scheduler_fn():\n    return None\n")
+    with pytest.raises(ConfigError, match="did you mean"):
+        run(config_file=str(path), config_space=SPACE | {"learningrate": 1})
+    assert "scheduler_fn of" in capsys.readouterr().err
 
 
 def test_states_may_be_dropped(workdir: Path) -> None:

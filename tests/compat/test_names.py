@@ -11,34 +11,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import TensorDataset
 
 import renate
-from renate.benchmark.scenarios import (
-    ClassIncrementalScenario,
-    IIDScenario,
-    ImageRotationScenario,
-    PermutationScenario,
-)
+from renate.benchmark.models import MultiLayerPerceptron
 from renate.compat.finder import TABLE
-from renate.data.data_module import CSVDataModule, RenateDataModule
-from renate.data.datasets import NestedTensorDataset
-from renate.errors import ConfigError, DataError, StateError
+from renate.errors import ConfigError, StateError
 from renate.models import RenateModule
 from renate.models.renate_module import RenateWrapper
-
-
-class Numbers(RenateDataModule):
-    """100 numbers, of 5 classes in turn."""
-
-    def prepare_data(self) -> None:
-        self.prepared = True
-
-    def setup(self) -> None:
-        images = torch.arange(100, dtype=torch.float32).reshape(100, 1, 1, 1).expand(100, 1, 4, 4)
-        data = TensorDataset(images.contiguous(), torch.arange(100) % 5)
-        self._train_data, self._val_data = self._split_train_val_data(data)
-        self._test_data = TensorDataset(images[:50], torch.arange(50) % 5)
 
 
 class Net(RenateModule):
@@ -130,6 +109,36 @@ def test_arguments_that_a_state_cant_keep() -> None:
         Odd().state_dict()
 
 
+def test_weights_of_another_network_are_named() -> None:
+    state = Net().state_dict()
+    del state["layer.bias"]
+    with pytest.raises(StateError, match="Net: the weights are another network's: .*layer.bias"):
+        Net.from_state_dict(state)
+
+
+def test_arguments_are_those_of_the_moment() -> None:
+    class Wide(Net):
+        def __init__(self, widths: list[int]) -> None:
+            super().__init__(widths[0])
+            RenateModule.__init__(self, {"widths": widths})
+
+    widths = [4]
+    net = Wide(widths)
+    widths.append(9)
+    assert json.loads(bytes(net.get_extra_state().tolist()))["constructor_arguments"] == {
+        "widths": [4]
+    }
+
+
+def test_a_task_without_a_head_is_named() -> None:
+    net = MultiLayerPerceptron(2, 3, 0, 4)
+    net.add_task_params()
+    net.add_task_params("week 1")
+    assert net(torch.rand(1, 2), "week 1").shape == (1, 3)
+    with pytest.raises(ConfigError, match="task_id='week 2': there are heads for default_task, we"):
+        net(torch.rand(1, 2), "week 2")
+
+
 def test_a_wrapper_takes_any_network() -> None:
     wrapped = RenateWrapper(nn.Linear(2, 3))
     again = RenateWrapper(nn.Linear(2, 3))
@@ -149,110 +158,6 @@ def test_a_wrapper_unpacks_what_it_is_given() -> None:
     wrapped = RenateWrapper(Sum())
     assert torch.equal(wrapped({"b": two, "a": one}), one + 2 * two)
     assert torch.equal(wrapped((one, two)), one + 2 * two)
-
-
-def test_validation_is_split_off_by_the_seed() -> None:
-    def held(seed: int, size: float) -> list[float]:
-        module = Numbers("x", val_size=size, seed=seed)
-        module.setup()
-        data: Any = module.val_data()
-        return [] if data is None else sorted(float(x[0, 0, 0]) for x, _ in data)
-
-    assert len(held(0, 0.2)) == 20
-    assert held(0, 0.2) == held(0, 0.2)
-    assert held(0, 0.2) != held(1, 0.2)
-    assert held(0, 0.0) == []
-    with pytest.raises(ConfigError, match="val_size=1.5: expected a fraction"):
-        Numbers("x", val_size=1.5)
-    with pytest.raises(DataError, match=r"setup\(\) made no training data"):
-        Numbers("x").train_data()
-
-
-def test_csv_files(tmp_path: Path) -> None:
-    (tmp_path / "train.csv").write_text("a,y,b\n1,0,2\n3,1,4\n5,0,6\n7,1,8\n")
-    (tmp_path / "test.csv").write_text("a,y,b\n9,1,10\n")
-    module = CSVDataModule(tmp_path, val_size=0.25)
-    module.prepare_data()
-    module.setup()
-    train: Any = module.train_data()
-    val: Any = module.val_data()
-    rows = sorted((x.tolist(), int(y)) for part in (train, val) for x, y in part)
-    assert rows == [([1, 2], 0), ([3, 4], 1), ([5, 6], 0), ([7, 8], 1)]
-    assert len(val) == 1
-    test: Any = module.test_data()
-    assert test[0][0].tolist() == [9, 10]
-
-    with pytest.raises(DataError, match="no column 'z'|target"):
-        CSVDataModule(tmp_path, target_name="z").setup()
-
-
-def test_nested_tensors() -> None:
-    data = NestedTensorDataset(({"a": torch.arange(3)}, torch.arange(3) * 2))
-    assert len(data) == 3
-    assert data[1] == ({"a": torch.tensor(1)}, torch.tensor(2))
-    with pytest.raises(ValueError, match="as many in each"):
-        NestedTensorDataset((torch.zeros(2), torch.zeros(3)))
-
-
-def inputs_of(data: Any) -> set[float]:
-    return {float(x.flatten()[0]) for x, _ in data}
-
-
-def test_classes_come_in_groups() -> None:
-    groups = [[0, 1], [2, 3, 4]]
-    for chunk in (0, 1):
-        scenario = ClassIncrementalScenario(
-            Numbers("x", val_size=0.2), class_groupings=groups, chunk_id=chunk
-        )
-        scenario.prepare_data()
-        scenario.setup()
-        for part in (scenario.train_data(), scenario.val_data()):
-            items: Any = part
-            assert {int(y) for _, y in items} <= set(groups[chunk])
-        tests = scenario.test_data()
-        assert [{int(y) for _, y in test} for test in tests] == [set(g) for g in groups]
-
-    with pytest.raises(ConfigError, match="chunk_id=2: expected a number from 0 to 1"):
-        ClassIncrementalScenario(Numbers("x"), groups, chunk_id=2)
-    scenario = ClassIncrementalScenario(Numbers("x"), [[7], [1]])
-    with pytest.raises(DataError, match="chunk 0: no training example of class 7"):
-        scenario.setup()
-
-
-def test_parts_are_disjoint_and_complete() -> None:
-    parts = []
-    for chunk in range(4):
-        scenario = IIDScenario(Numbers("x"), num_tasks=4, chunk_id=chunk)
-        scenario.setup()
-        parts.append(inputs_of(scenario.train_data()))
-    assert set().union(*parts) == set(map(float, range(100)))
-    assert sum(map(len, parts)) == 100
-
-
-def test_each_chunk_is_another_view() -> None:
-    class Corner(Numbers):
-        """Images with one bright corner, and a class each."""
-
-        def setup(self) -> None:
-            images = torch.zeros(40, 1, 4, 4)
-            images[:, :, 0, 0] = 1.0
-            self._train_data = self._test_data = TensorDataset(images, torch.arange(40) % 2)
-
-    corners = []
-    for chunk in (0, 1):
-        scenario = ImageRotationScenario(Corner("x"), degrees=[0, 180], chunk_id=chunk)
-        scenario.setup()
-        data: Any = scenario.train_data()
-        corners.append((float(data[0][0][0, 0, 0]), float(data[0][0][0, 3, 3])))
-    assert corners == [(1.0, 0.0), (0.0, 1.0)]
-
-    bright = set()
-    for chunk in range(3):
-        permuted = PermutationScenario(Corner("x"), 3, input_dim=16, chunk_id=chunk)
-        permuted.setup()
-        items: Any = permuted.train_data()
-        bright.add(int(items[0][0].flatten().argmax()))
-    assert len(bright) > 1
 
 
 def test_the_package_has_renates_top_names() -> None:

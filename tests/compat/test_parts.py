@@ -196,6 +196,11 @@ def test_without_test_data_validation_data_are_measured(full: dict[str, Any]) ->
         ("return Digits(data_path, rows, seed)", "return 3", "data_module_fn returned a int"),
         ("y = torch.tensor(y)", "y = torch.tensor(y) - 1", "targets from -1 to"),
         ("self._train_data, self._val_data =", "_, self._val_data =", "made no training data"),
+        (
+            "self._test_data =",
+            "self._train_collate_fn = list\n        self._test_data =",
+            r"\.train_collate_fn: this package makes batches itself",
+        ),
     ],
 )
 def test_data_that_cant_be_right(full: dict[str, Any], old: str, new: str, message: str) -> None:

@@ -98,6 +98,9 @@ def test_widths() -> None:
     [
         ({"num_hidden_layers": 2, "hidden_size": [8, 8]}, r"num_hidden_layers \+ 1 = 3"),
         ({"activation": "Rel"}, "expected a class of torch.nn"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers=-1: expected 0 or more"),
+        ({"hidden_size": True}, "hidden_size=True: expected a whole number of 1 or more"),
+        ({"batch_normalization": "False"}, "batch_normalization='False': expected True or False"),
     ],
 )
 def test_what_cant_be_built(arguments: dict[str, Any], message: str) -> None:

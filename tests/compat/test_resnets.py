@@ -94,7 +94,8 @@ def test_tasks_have_heads_of_their_own() -> None:
         ({"layers": [1, 1, 1, 1]}, r"layers=\[1, 1, 1, 1\]: this package has only \[2, 2, 2, 2\]"),
         ({"norm_layer": nn.Identity}, "this package has only 'BatchNorm2d'"),
         ({"grey_scale": True}, "ResNet18 has no argument 'grey_scale'"),
-        ({"num_outputs": 0}, "num_outputs=0: expected 1 or more"),
+        ({"num_outputs": 0}, "num_outputs=0: expected a whole number of 1 or more"),
+        ({"cifar_stem": "False"}, "ResNet18: cifar_stem='False': expected True or False"),
     ],
 )
 def test_other_networks_are_refused(given: dict[str, Any], message: str) -> None:

@@ -1,13 +1,15 @@
 """Renate's detectors of a shift, as its scripts call them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.stats
 import torch
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
-from renate.errors import DataError
+from renate.errors import ConfigError, DataError
 from renate.shift.detector import Detector, ShiftDetector, ShiftDetectorWithFeatureExtractor
 from renate.shift.ks_detector import KolmogorovSmirnovCovariateShiftDetector
 from renate.shift.mmd_detectors import MMDCovariateShiftDetector
@@ -52,10 +54,39 @@ def test_the_extractor_computes_in_evaluation_mode_and_is_left_as_it_was() -> No
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
+def test_inputs_may_be_mappings_and_features_single_numbers(kind: type) -> None:
+    class Texts(Dataset[Any]):
+        def __init__(self, mean: float) -> None:
+            self.numbers = drawn(0, mean).tensors[0]
+
+        def __len__(self) -> int:
+            return len(self.numbers)
+
+        def __getitem__(self, row: int) -> Any:
+            return {"ids": self.numbers[row], "more": [self.numbers[row]]}, 0
+
+    class First(nn.Module):
+        def forward(self, inputs: Any) -> torch.Tensor:
+            return inputs["ids"][:, 0] + inputs["more"][0][:, 1]
+
+    detector = kind(First(), num_preprocessing_workers=0)
+    detector.fit(Texts(0.0))
+    assert detector.score(Texts(0.0)) < 0.5
+    assert detector.score(Texts(3.0)) > 0.99
+
+
+def test_no_permutations_say_nothing() -> None:
+    with pytest.raises(ConfigError, match="num_permutations=0: expected 19 or more"):
+        MMDCovariateShiftDetector(num_permutations=0)
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
 def test_what_cant_be_compared_is_refused(kind: type) -> None:
     detector = kind(num_preprocessing_workers=0)
     with pytest.raises(DataError, match="call fit first"):
         detector.score(drawn(0))
+    with pytest.raises(DataError, match=r"features \[9, 0\]: expected 1 or more of each"):
+        detector.fit(TensorDataset(torch.zeros(9, 0), torch.zeros(9)))
     with pytest.raises(DataError, match="1 examples: a distribution needs 2"):
         detector.fit(drawn(0, rows=1))
     detector.fit(drawn(0))

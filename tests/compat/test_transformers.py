@@ -143,6 +143,37 @@ def test_pretrained_names_may_be_folders(workdir: Path) -> None:
         )
 
 
+def test_checkpoints_are_loaded_whole_and_in_32_bits(workdir: Path) -> None:
+    """Transformers gives them in the file's precision, and what they lack at random."""
+    from safetensors.torch import load_file, save_file
+
+    from renate.benchmark.models.vision_transformer import VisionTransformer
+
+    sizes = {"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 8, "patch_size": 4}
+    config = transformers.ViTConfig(hidden_size=8, intermediate_size=8, **sizes)
+    transformers.ViTModel(config).to(torch.bfloat16).save_pretrained("vit")
+    made = VisionTransformer("vit", num_outputs=3)
+    assert {each.dtype for each in made.parameters()} == {torch.float32}
+    assert made(torch.rand(2, 3, 8, 8)).shape == (2, 3)
+
+    path = "vit/model.safetensors"
+    tensors = load_file(path)
+    lost = next(name for name in tensors if "layer" in name)
+    del tensors[lost]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match="=vit: it has no weights for 'layer"):
+        VisionTransformer("vit")
+
+
+def test_vision_transformers_that_cant_be_made() -> None:
+    from renate.benchmark.models import VisionTransformerCIFAR
+
+    with pytest.raises(ConfigError, match="num_attention_heads=5: hidden_size=192 is no multiple"):
+        VisionTransformerCIFAR(num_heads=5)
+    with pytest.raises(ConfigError, match="patch_size=5: image_size=32 is no multiple"):
+        VisionTransformerCIFAR(patch_size=5)
+
+
 def test_what_isnt_there(bert: Path, texts: Path) -> None:
     from renate.benchmark.datasets.nlp_datasets import HuggingFaceTextDataModule
     from renate.benchmark.models.transformer import HuggingFaceSequenceClassificationTransformer

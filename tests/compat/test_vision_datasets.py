@@ -1,5 +1,6 @@
 """torchvision's data sets read from what is on the disk, without torchvision; no pickle runs."""
 
+import gzip
 import pickle
 import struct
 from pathlib import Path
@@ -61,6 +62,24 @@ def test_mnist(mnist: Path) -> None:
     (mnist / "MNIST/raw/train-labels-idx1-ubyte").write_bytes(b"nothing")
     with pytest.raises(DataError, match="no IDX file of labels"):
         read(mnist, "MNIST")
+
+
+def test_a_damaged_mnist_is_named(mnist: Path) -> None:
+    labels = mnist / "MNIST/raw/train-labels-idx1-ubyte"
+    content = labels.read_bytes()
+    labels.write_bytes(content[:-1] + bytes([77]))
+    with pytest.raises(DataError, match="label 9 of train is 77, expected 0 to 9"):
+        read(mnist, "MNIST")
+
+    labels.unlink()
+    labels.with_suffix(".gz").write_bytes(gzip.compress(content)[:-9])
+    with pytest.raises(DataError, match=r"labels-idx1-ubyte.gz: damaged, or not packed by gzip"):
+        read(mnist, "MNIST")
+
+
+def test_nothing_comes_from_a_bucket(mnist: Path) -> None:
+    with pytest.raises(ConfigError, match="src_bucket='ours': TorchVisionDataModule reads files"):
+        TorchVisionDataModule(mnist, src_bucket="ours", src_object_name="mnist")
 
 
 def python_2(data: Pixels, labels: list[int]) -> bytes:

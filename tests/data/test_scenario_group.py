@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from renate.build import build
 from renate.data.batch import Columns, length
 from renate.data.scenarios import (
+    IID,
     BlurryClassIncremental,
     DataIncremental,
     FeatureSorting,
@@ -205,6 +206,7 @@ def test_a_domain_is_a_file_or_a_folder_of_files() -> None:
         (lambda: FeatureSorting(2, 0, 1.5), "scenario.randomness=1.5: expected 0 to 1"),
         (lambda: ids(FeatureSorting(2, 7, 0.0)), "scenario.feature=7: an example has 3 features"),
         (lambda: ids(FeatureSorting(500, 0, 0.0)), "200 examples for scenario.chunks=500"),
+        (lambda: ids(IID(500)), "200 examples for scenario.chunks=500"),
         (lambda: BlurryClassIncremental(2, None, False, 1.0), "scenario.blur=1.0: expected"),
         (lambda: BlurryClassIncremental(1, None, False, 0.1), "one chunk has no others"),
         (

@@ -91,7 +91,11 @@ class Code:
     [
         ({"a": torch.ones(2)}, r"none of its 1 tensors \(a\) fits this model's 9 \(0.weight, 0.b"),
         ([torch.ones(2)], "it holds a list, expected a state dict"),
-        ({"0.weight": torch.full((5, 4), float("nan"))}, "'0.weight' holds NaN or infinities"),
+        ({"0.weight": torch.full((5, 4), float("nan"))}, "'0.weight' holds NaN, infinities"),
+        (
+            {"0.weight": torch.full((5, 4), 1e300, dtype=torch.float64)},
+            "'0.weight' holds NaN, infinities, or numbers too large for float32",
+        ),
         ({"0.weight": Code()}, "neither safetensors nor tensors that torch.save wrote"),
     ],
 )

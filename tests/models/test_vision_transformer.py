@@ -76,6 +76,10 @@ def test_a_grown_head_keeps_every_old_weight() -> None:
         ({"input_shape": [24]}, r"model.input_shape=\[24\]: expected images"),
         ({"pooling": "last"}, "model.pooling=last: expected one of first, mean"),
         ({"architecture": SMALL | {"hiden_size": 3}}, "hiden_size: vit has no such setting"),
+        (
+            {"architecture": SMALL | {"hidden_size": 16, "num_attention_heads": 3}},
+            "num_attention_heads=3: hidden_size=16 is no multiple of it",
+        ),
     ],
 )
 def test_what_cannot_be_built(others: dict[str, Any], said: str) -> None:

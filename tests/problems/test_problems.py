@@ -79,6 +79,28 @@ def test_values_are_standardised_and_come_back_in_their_units() -> None:
     )
 
 
+def test_a_constant_has_no_scale_of_its_own() -> None:
+    """The deviation of so many 0.1 is no 0, by rounding: 5 would be trained on as 10¹⁷."""
+    constant = np.full(1000, 0.1)
+    assert constant.std() > 0
+    problem = Regression(standardise=True)
+    problem.fit(targets(constant))
+    assert problem.scale == [1.0]
+    assert problem.encode(targets([0.1, 5.0]))[:, 0] == pytest.approx([0.0, 4.9], abs=1e-6)
+
+
+def test_values_that_float32_cant_hold_are_named() -> None:
+    problem = Regression(standardise=False)
+    problem.fit(targets([1.0, 1e39]))
+    with pytest.raises(DataError, match=r"row 1 \(the first is 0\) is 1e\+39, too large to train"):
+        problem.encode(targets([1.0, 1e39]))
+
+
+def test_texts_of_numpys_kind_are_labels() -> None:
+    problem = Classification()
+    assert problem.fit(Targets(np.array(["b", "a"]), "data.train")) == ["a", "b"]
+
+
 def test_metrics_of_numbers_are_those_of_a_reference() -> None:
     generator = np.random.default_rng(1)
     truth = generator.normal(50, 9, 300)
@@ -174,7 +196,13 @@ def test_a_label_that_no_version_knew_is_never_an_answer() -> None:
             "2 values an example, a class is one: problem=multi_label or regression",
         ),
         (Classification(), lists(["a"]), "lists, a class is one label: problem=multi_label"),
+        (
+            Classification(),
+            np.array(["a", None], dtype=object),
+            "row 1 (the first is 0) is None, others are texts: labels are of one kind",
+        ),
         (Classification(), [1, 1], "data.train has one class only, 1"),
+        (Regression(standardise=True), [1e300, -1e308], "its deviation is beyond float64: divide"),
         (MultiLabel(0.5), lists(["a", "a"]), "row 0 (the first is 0) holds a label twice"),
         (MultiLabel(0.5), lists(["a", 1]), "some labels are text, some whole numbers"),
         (

@@ -10,6 +10,8 @@ import pytest
 from renate.errors import JobError
 from renate.report.facts import Curve, DriftCheck, Report
 from renate.report.figures import classes
+from renate.report.figures.lines import effects
+from renate.report.figures.style import canvas
 from renate.report.first_lines.headline import headline
 from renate.report.first_lines.line import BAD, GOOD
 from renate.report.versions import Measure
@@ -231,3 +233,16 @@ def test_a_class_without_examples_is_no_zero() -> None:
     numbers = re.findall(r">(\d+)</text>", drawn.svg)
     assert numbers.count("90") == 3 + len(LABELS)
     assert "0" not in numbers
+
+
+def test_effects_above_1_are_drawn_whole() -> None:
+    """Of numbers they are in standard deviations; the axis ended at 1."""
+    with canvas(height=2.0) as (_, axes):
+        effects(axes, [("update", 0.0), ("wait", 3.2), ("update", None), (None, 0.4)])
+        bottom, top = axes.get_ylim()
+        stems = [
+            len(each.get_segments()) for each in axes.collections if hasattr(each, "get_segments")
+        ]
+    assert bottom == 0
+    assert top > 3.2
+    assert stems == [1, 1, 1], "one for each decision, and none where nothing was found out"

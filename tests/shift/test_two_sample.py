@@ -60,6 +60,25 @@ def test_a_shift_is_found_and_its_size_told() -> None:
     assert numbers(np.ones(40), np.ones(50)).effect == 0.0
 
 
+def test_what_all_numbers_have_in_common_counts_for_nothing() -> None:
+    generator = np.random.default_rng(0)
+    before = generator.normal(size=(200, 3))
+    now = generator.normal(1.0, size=(200, 3))
+    expected = kernel_mmd(before, now, permutations=19, seed=0)
+    far = kernel_mmd(before + 1e10, now + 1e10, permutations=19, seed=0)
+    assert far.effect == pytest.approx(expected.effect, rel=1e-3)
+    assert far.p_value == 0.05
+
+
+def test_a_constant_that_moves_has_an_effect_of_some_deviations() -> None:
+    """The deviation of so many 0.1 is no 0, by rounding."""
+    before = np.full(1000, 0.1)
+    assert before.std() > 0
+    now = before + np.random.default_rng(0).normal(size=1000)
+    assert 0.5 < numbers(before, now).effect < 2
+    assert numbers(before, before.copy()).effect == 0
+
+
 def test_categories_are_pearsons() -> None:
     before = np.array([0] * 30 + [1] * 30)
     now = np.array([0] * 20 + [1] * 30 + [2] * 10)

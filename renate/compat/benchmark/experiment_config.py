@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from renate.build import build, shipped
-from renate.compat.data.scenarios import (
+from renate.compat.data.all_scenarios import (
     ClassIncrementalScenario,
     FeatureSortingScenario,
     HueShiftScenario,
@@ -174,7 +174,7 @@ def data_module_fn(  # noqa: PLR0913 (its arguments are the keys of Renate's exp
     if scenario == "ImageRotationScenario":
         return ImageRotationScenario(data, needed, chunk_id, seed)
 
-    return PermutationScenario(data, needed, input_dim or 0, chunk_id, seed)
+    return PermutationScenario(data, needed, input_dim, chunk_id, seed)
 
 
 def train_transform(dataset_name: str) -> Callable[[Tensor], Tensor]:

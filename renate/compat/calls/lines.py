@@ -13,6 +13,7 @@ MODES = ("max", "min")
 BACKENDS = ("local", "sagemaker")
 PRECISIONS = {"16": "16-mixed", "32": "32-true", "64": "64-true", "bf16": "bf16-mixed"}
 PREFIXES = ("val_", "train_")
+CLIPPINGS = ("norm", "value")
 
 
 def description_of(config_file: str | None, source_dir: str | None) -> Description:
@@ -51,8 +52,12 @@ def of_settings(settings: Mapping[str, Any]) -> list[str]:
     """The objective, what is passed on to the file's functions, and what belongs to no group.
 
     Raises:
-        ConfigError: A mode or a metric that can't be right.
+        ConfigError: A mode, a metric or a chunk that can't be right.
     """
+    chunk = settings["chunk_id"]
+    if chunk is not None and (type(chunk) is not int or chunk < 0):
+        raise ConfigError(f"chunk_id={chunk!r}: expected a whole number of 0 or more, or None")
+
     return [
         *_objective(settings["metric"], settings["mode"]),
         f"model.task_id={quoted(settings['task_id'])}",
@@ -104,8 +109,19 @@ def of_trainer(**settings: Any) -> list[str]:
         **settings: As the call has them.
 
     Raises:
-        ConfigError: A precision that Renate hadn't.
+        ConfigError: A precision that Renate hadn't, or another value that can't be right.
     """
+    if not isinstance(settings["deterministic"], bool):
+        raise ConfigError(
+            f"deterministic_trainer={settings['deterministic']!r}: expected True or False"
+        )
+    clipping = settings["gradient_clip_algorithm"]
+    if clipping not in (None, *CLIPPINGS):
+        raise ConfigError(
+            f"gradient_clip_algorithm={clipping!r}: expected one of {', '.join(CLIPPINGS)}, or None"
+            f"{nearest(str(clipping), CLIPPINGS)}"
+        )
+
     precision = str(settings["precision"])
     if precision not in PRECISIONS:
         raise ConfigError(
@@ -130,7 +146,7 @@ def of_backend(backend: str, **settings: Any) -> list[str]:
         **settings: Of SageMaker; here they don't matter.
 
     Raises:
-        ConfigError: Renate had no such backend.
+        ConfigError: Renate had no such backend, or a time that is none.
     """
     if backend not in BACKENDS:
         raise ConfigError(
@@ -140,7 +156,11 @@ def of_backend(backend: str, **settings: Any) -> list[str]:
     if backend == "local":
         return []
 
-    ours = settings | {"max_run": int(settings["max_run"])}
+    seconds = settings["max_run"]
+    if not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        raise ConfigError(f"instance_max_time={seconds!r}: expected seconds, a number above 0")
+
+    ours = settings | {"max_run": int(seconds)}
     return ["backend=sagemaker", *(f"backend.{k}={quoted(v)}" for k, v in ours.items())]
 
 

@@ -11,7 +11,8 @@ from renate.compat.calls.running import run, tell_once
 from renate.compat.calls.schedulers import limits_of, tuner_of
 from renate.compat.names.defaults import TASK_ID, WORKING_DIRECTORY
 from renate.compat.space.keys import Translation
-from renate.compat.space.methods import method_named
+from renate.compat.space.methods import Method, method_named
+from renate.errors import ConfigError
 
 
 @by_name(renamed={"state_url": "input_state_url", "next_state_url": "output_state_url"})
@@ -20,7 +21,7 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
     config_space: Mapping[str, Any] | None = None,
     metric: str | None = None,
     backend: str = "local",
-    updater: str = "ER",
+    updater: str | None = None,
     max_epochs: int | None = None,
     task_id: str = TASK_ID,
     chunk_id: int | None = None,
@@ -62,7 +63,8 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
         metric: `val_…` or `train_…`: by which the best epoch and the best trial are known. None
             keeps the last epoch's weights.
         backend: `local` or `sagemaker`.
-        updater: One of Renate's, however it is spelled.
+        updater: One of Renate's, however it is spelled; None takes that of the config_space, else
+            `ER`.
         max_epochs: Of the fit; the config_space may say so too.
         task_id: Passed on to the model.
         chunk_id: Passed on to `data_module_fn`.
@@ -103,9 +105,12 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
         ConfigError: An argument or a key that can't be right.
         JobError: The job failed.
     """
-    space = dict(config_space or {})
+    method, space = method_and_space(updater, config_space)
     description = lines.description_of(config_file, source_dir)
-    translation = Translation(space, method_named(updater), description, max_epochs, tell_once)
+    if "updater" in description.arguments:
+        space["updater"] = method.name  # functions may ask for it
+
+    translation = Translation(space, method, description, max_epochs, tell_once)
     tell_of_differences(translation, input_state_url)
 
     settings = {
@@ -144,21 +149,64 @@ def run_training_job(  # noqa: PLR0913 (Renate's signature)
         ),
     ]
 
+    limits = {
+        "max_time": max_time,
+        "max_num_trials_started": max_num_trials_started,
+        "max_num_trials_completed": max_num_trials_completed,
+        "max_num_trials_finished": max_num_trials_finished,
+        "max_cost": max_cost,
+    }
+    of_tuner = [
+        *tuner_of(scheduler, scheduler_kwargs),
+        *limits_of(**limits),
+        *lines.of_workers(n_workers),
+    ]
     if translation.tuned:
-        limits = limits_of(
-            max_time=max_time,
-            max_num_trials_started=max_num_trials_started,
-            max_num_trials_completed=max_num_trials_completed,
-            max_num_trials_finished=max_num_trials_finished,
-            max_cost=max_cost,
-        )
-        tuner = tuner_of(scheduler, scheduler_kwargs)
-        overrides += [*tuner, *limits, *lines.of_workers(n_workers)]
+        overrides += of_tuner
+    else:
+        tell_of_no_tuning(limits | {"scheduler": scheduler, "scheduler_kwargs": scheduler_kwargs})
 
     result = run(overrides)
     write_outputs(result, translation, settings, input_state_url)
 
     return result
+
+
+def method_and_space(
+    updater: str | None, config_space: Mapping[str, Any] | None
+) -> tuple[Method, dict[str, Any]]:
+    """Return one of Renate's updaters, and what else the config_space says.
+
+    Args:
+        updater: Its name; None leaves it to the config_space, else it is `ER`.
+        config_space: Renate's keys; the updater may be one of them.
+
+    Raises:
+        ConfigError: No mapping, no updater of that name, or another one in each place.
+    """
+    if config_space is not None and not isinstance(config_space, Mapping):
+        raise ConfigError(f"config_space={config_space!r}: expected a mapping of keys to values")
+
+    space = dict(config_space or {})
+    inside = space.pop("updater", None)
+    method = method_named("ER" if updater is None and inside is None else updater or inside)
+    if inside is not None and method_named(inside) is not method:
+        raise ConfigError(
+            f"updater={updater!r} and config_space['updater']={inside!r}: give one of them, or the "
+            "same"
+        )
+
+    return method, space
+
+
+def tell_of_no_tuning(given: Mapping[str, Any]) -> None:
+    """Say which arguments have no effect, as Renate said, where no key has a domain."""
+    without = [name for name, value in given.items() if value is not None]
+    if without:
+        tell_once(
+            f"{', '.join(without)}: without effect, as no key of the config_space has a domain, "
+            "and nothing is tuned"
+        )
 
 
 def tell_of_differences(translation: Translation, input_state_url: str | None) -> None:
@@ -191,7 +239,7 @@ def execute_tuning_job(  # noqa: PLR0913 (Renate's signature)
     config_space: Mapping[str, Any] | None = None,
     metric: str | None = None,
     backend: str = "local",
-    updater: str = "ER",
+    updater: str | None = None,
     max_epochs: int | None = None,
     task_id: str = TASK_ID,
     chunk_id: int | None = None,

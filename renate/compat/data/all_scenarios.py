@@ -3,13 +3,12 @@
 from renate.compat.data.domains import DataIncrementalScenario
 from renate.compat.data.scenarios import (
     ClassIncrementalScenario,
-    FeatureSortingScenario,
-    HueShiftScenario,
     IIDScenario,
     ImageRotationScenario,
     PermutationScenario,
     Scenario,
 )
+from renate.compat.data.sorted_scenarios import FeatureSortingScenario, HueShiftScenario
 
 __all__ = [
     "ClassIncrementalScenario",

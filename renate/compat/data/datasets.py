@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 
 class ImageDataset(Dataset[Any]):
-    """Image files and their labels, opened item by item.
+    """Image files and their labels, int64 tensors, opened item by item.
 
     Args:
         data: Paths.
@@ -26,6 +27,9 @@ class ImageDataset(Dataset[Any]):
     ) -> None:
         if len(data) != len(labels):
             raise ValueError(f"{len(data)} images, {len(labels)} labels: expected as many of each")
+        for row, label in enumerate(labels):
+            if int(label) != label:
+                raise ValueError(f"label {row} is {label}: expected the number of a class")
 
         self.data = list(data)
         self.labels = list(labels)
@@ -40,7 +44,7 @@ class ImageDataset(Dataset[Any]):
 
         with Image.open(self.data[index]) as file:
             image: Any = file.convert("RGB")
-        label: Any = self.labels[index]
+        label: Any = torch.tensor(self.labels[index], dtype=torch.int64)
         if self.transform is not None:
             image = self.transform(image)
         if self.target_transform is not None:
@@ -71,9 +75,12 @@ class NestedTensorDataset(Dataset[Any]):
 
 
 def _rows(nested: Any) -> list[int]:
-    if isinstance(nested, Tensor):
+    if isinstance(nested, Tensor) and nested.ndim:
         return [len(nested)]
-    parts = nested
+    if not isinstance(nested, dict | list | tuple):
+        raise ValueError(f"{nested!r}: expected tensors of rows, in tuples or mappings")
+
+    parts: Any = nested
     if isinstance(nested, dict):
         parts = nested.values()
 

@@ -1,6 +1,7 @@
 """MNIST's file format, http://yann.lecun.com/exdb/mnist."""
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from renate.errors import DataError
 
 FILES = {"train": "train", "test": "t10k"}
 MAGIC = {"images": 2051, "labels": 2049}
+CLASSES = 10
 
 Array = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -29,6 +31,11 @@ def read_mnist(folder: Path, *, train: bool) -> tuple[Array, Array]:
     labels = read_idx(folder / f"{name}-labels-idx1-ubyte", "labels")
     if len(images) != len(labels):
         raise DataError(f"{folder}: {len(images)} images, {len(labels)} labels")
+    if len(labels) and labels.max() >= CLASSES:
+        row = int(labels.argmax())
+        raise DataError(
+            f"{folder}: label {row} of {name} is {labels[row]}, expected 0 to {CLASSES - 1}"
+        )
 
     return images[:, None], labels
 
@@ -47,7 +54,10 @@ def read_idx(path: Path, kind: str) -> Array:
     if path.is_file():
         raw = path.read_bytes()
     elif packed.is_file():
-        raw = gzip.decompress(packed.read_bytes())
+        try:
+            raw = gzip.decompress(packed.read_bytes())
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{packed}: damaged, or not packed by gzip: {error}") from error
     else:
         raise DataError(f"{path}: no such file; download=True fetches it, with torchvision")
 

@@ -6,7 +6,7 @@ from torch.utils.data import Dataset
 
 from renate.build import build, shipped
 from renate.data.table import Table
-from renate.errors import DataError
+from renate.errors import ConfigError, DataError
 
 TRAIN = "data.train"
 
@@ -29,3 +29,20 @@ def table_of(items: Dataset[Any], key: str) -> Table:
         raise type(error)(str(error).replace(TRAIN, key, 1)) from error
 
     return Table(*train)
+
+
+def refuse_collate(name: str, collate: Any) -> None:
+    """Return if nobody wants to make batches of items in a way of their own.
+
+    Args:
+        name: What would make them.
+        collate: None, or what it is.
+
+    Raises:
+        ConfigError: Somebody does.
+    """
+    if collate is not None:
+        raise ConfigError(
+            f"{name}: this package makes batches itself: expected None, and items of tensors, or "
+            "mappings of tensors, whose lengths may differ"
+        )

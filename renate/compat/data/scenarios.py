@@ -1,19 +1,23 @@
 """Renate's scenarios: data modules of which each chunk is a part, or another view."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset, Subset
 
 from renate.build import build, shipped
-from renate.compat.data.data_module import RenateDataModule
+from renate.compat.data.data_module import Collate, RenateDataModule
 from renate.compat.data.items import table_of
-from renate.data.model_inputs import named_columns
-from renate.data.scenarios.sorting import Sorting, softly_sorted
 from renate.errors import ConfigError, DataError
 from renate.seeds import derive
+
+Groups = Sequence[Sequence[int]]
+EXPECTED = "ClassIncrementalScenario: give groupings, the classes of each chunk"
+NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
 class Scenario(RenateDataModule, ABC):
@@ -30,8 +34,10 @@ class Scenario(RenateDataModule, ABC):
         self, data_module: RenateDataModule, num_tasks: int, chunk_id: int, seed: int = 0
     ) -> None:
         super().__init__(data_module._data_path, seed=seed)
-        if not isinstance(chunk_id, int) or not 0 <= chunk_id < num_tasks:
-            raise ConfigError(f"chunk_id={chunk_id}: expected a number from 0 to {num_tasks - 1}")
+        if type(num_tasks) is not int or num_tasks < 1:
+            raise ConfigError(f"num_tasks={num_tasks!r}: expected a whole number of 1 or more")
+        if type(chunk_id) is not int or not 0 <= chunk_id < num_tasks:
+            raise ConfigError(f"chunk_id={chunk_id!r}: expected a number from 0 to {num_tasks - 1}")
 
         self._data_module = data_module
         self._num_tasks = num_tasks
@@ -43,24 +49,49 @@ class Scenario(RenateDataModule, ABC):
         self._data_module.prepare_data()
 
     def setup(self) -> None:
-        """Cut the chunk, and the test data of all chunks."""
+        """Cut the chunk, and the test data of all chunks.
+
+        Raises:
+            DataError: Data that can't be cut so, or a chunk without an example.
+        """
         module = self._data_module
         module.setup()
-        self._train_data = self.cut(module.train_data(), self._chunk_id, "train")
+        self._train_data = self._chunk_of(module.train_data(), self._chunk_id, "train")
         held = module.val_data()
         if held is None:
             self._val_data = None
         else:
-            self._val_data = self.cut(held, self._chunk_id, "val")
+            self._val_data = self._chunk_of(held, self._chunk_id, "val")
 
         test = module.test_data()
         if test is not None:
             chunks = range(self._num_tasks)
-            self._tests = [self.cut(test, chunk, "test") for chunk in chunks]
+            self._tests = [self._chunk_of(test, chunk, "test") for chunk in chunks]
+
+    def _chunk_of(self, items: Dataset[Any], chunk: int, part: str) -> Dataset[Any]:
+        found = self.cut(items, chunk, part)
+        if not len(found):  # type: ignore[arg-type]
+            raise DataError(
+                f"data.{part}: of its {len(items)} examples "  # type: ignore[arg-type]
+                f"none is left for chunk {chunk} of {self._num_tasks}"
+            )
+        return found
 
     def test_data(self) -> Any:
         """Return the test data of each chunk."""
         return self._tests or None
+
+    def train_collate_fn(self) -> Collate | None:
+        """Return that of what is cut."""
+        return self._data_module.train_collate_fn()
+
+    def val_collate_fn(self) -> Collate | None:
+        """Return that of what is cut."""
+        return self._data_module.val_collate_fn()
+
+    def test_collate_fn(self) -> Collate | None:
+        """Return that of what is cut."""
+        return self._data_module.test_collate_fn()
 
     @abstractmethod
     def cut(self, items: Dataset[Any], chunk: int, part: str) -> Dataset[Any]:
@@ -72,7 +103,8 @@ class ClassIncrementalScenario(Scenario):
 
     Args:
         data_module: What is cut.
-        groupings: The classes of each chunk.
+        groupings: The classes of each chunk; as in some of Renate's releases, the chunk may stand
+            here and these after it.
         chunk_id: Which one.
         class_groupings: Its name before.
     """
@@ -80,41 +112,63 @@ class ClassIncrementalScenario(Scenario):
     def __init__(
         self,
         data_module: RenateDataModule,
-        groupings: Sequence[Sequence[int]] | None = None,
-        chunk_id: int = 0,
-        class_groupings: Sequence[Sequence[int]] | None = None,
+        groupings: Groups | int | None = None,
+        chunk_id: Groups | int = 0,
+        class_groupings: Groups | None = None,
     ) -> None:
-        groups = groupings
-        if groupings is None:
+        groups: Any = groupings
+        chunk: Any = chunk_id
+        if isinstance(groupings, int):
+            groups = chunk_id
+            chunk = groupings
+
+        if class_groupings is not None:
+            if groups is not None and groups != 0:
+                raise ConfigError(f"{EXPECTED}, once")
             groups = class_groupings
 
-        if not groups or (groupings is not None and class_groupings is not None):
-            raise ConfigError("ClassIncrementalScenario: give groupings, the classes of each chunk")
-        super().__init__(data_module, len(groups), chunk_id)
+        is_of_groups = isinstance(groups, list | tuple) and all(
+            isinstance(group, list | tuple) and group for group in groups
+        )
+        if not groups or not is_of_groups:
+            raise ConfigError(f"groupings={groups!r}: {EXPECTED}, as [[0, 1], [2, 3]]")
+
+        super().__init__(data_module, len(groups), chunk)
         self._groupings = [list(group) for group in groups]
 
     def cut(self, items: Dataset[Any], chunk: int, part: str) -> Dataset[Any]:
         """Return the examples of a chunk's classes.
 
         Raises:
-            DataError: A class has none, in the training data.
+            DataError: A class has none.
         """
         wanted = self._groupings[chunk]
-        targets = [int(items[row][1]) for row in range(len(items))]  # type: ignore[arg-type]
-        missing = set(wanted) - set(targets)
-        if missing and part == "train":
-            raise DataError(f"chunk {chunk}: no training example of class {min(missing)}")
-        return Subset(items, [row for row, target in enumerate(targets) if target in wanted])
+        targets = [_plain(items[row][1]) for row in range(len(items))]  # type: ignore[arg-type]
+        rows = [row for row, target in enumerate(targets) if target in wanted]
+        missing = set(wanted) - {targets[row] for row in rows}
+        if missing:
+            raise DataError(f"chunk {chunk}: no {NAMES[part]} example of class {min(missing)}")
+        return Subset(items, rows)
+
+
+def _plain(target: Any) -> Any:
+    """A number as it is, also where a tensor holds it: 0.5 is of no class."""
+    return target.item() if isinstance(target, torch.Tensor) else target
 
 
 class _Ours(Scenario):
     """A chunk as one of our own scenarios cuts it, from columns."""
 
     def __init__(
-        self, data_module: RenateDataModule, node: dict[str, Any], chunk_id: int, seed: int
+        self,
+        data_module: RenateDataModule,
+        num_tasks: int,
+        node: dict[str, Any],
+        chunk_id: int,
+        seed: int,
     ) -> None:
+        super().__init__(data_module, num_tasks, chunk_id, seed)
         self._ours: Any = build(node, "scenario")
-        super().__init__(data_module, self._ours.chunks, chunk_id, seed)
 
     def cut(self, items: Dataset[Any], chunk: int, part: str) -> Dataset[Any]:
         """Return the chunk's rows."""
@@ -140,7 +194,7 @@ class IIDScenario(_Ours):
         self, data_module: RenateDataModule, num_tasks: int, chunk_id: int, seed: int = 0
     ) -> None:
         node = shipped("scenario", "iid") | {"chunks": num_tasks}
-        super().__init__(data_module, node, chunk_id, seed)
+        super().__init__(data_module, num_tasks, node, chunk_id, seed)
 
 
 class ImageRotationScenario(_Ours):
@@ -157,7 +211,7 @@ class ImageRotationScenario(_Ours):
         self, data_module: RenateDataModule, degrees: Sequence[int], chunk_id: int, seed: int = 0
     ) -> None:
         node = shipped("scenario", "rotation") | {"chunks": None, "degrees": list(degrees)}
-        super().__init__(data_module, node, chunk_id, seed)
+        super().__init__(data_module, len(degrees), node, chunk_id, seed)
 
 
 class PermutationScenario(_Ours):
@@ -166,7 +220,7 @@ class PermutationScenario(_Ours):
     Args:
         data_module: What is cut.
         num_tasks: How many chunks there are.
-        input_dim: Shape of an input; the data say it.
+        input_dim: Shape of an input, or how many values it has; None takes what the data say.
         chunk_id: Which one.
         seed: Of shares and orders.
     """
@@ -175,86 +229,25 @@ class PermutationScenario(_Ours):
         self,
         data_module: RenateDataModule,
         num_tasks: int,
-        input_dim: int | Sequence[int],
+        input_dim: int | Sequence[int] | None,
         chunk_id: int,
         seed: int = 0,
     ) -> None:
         node = shipped("scenario", "permutation") | {"chunks": num_tasks}
-        super().__init__(data_module, node, chunk_id, seed)
-
-
-class _Sorted(Scenario):
-    """A chunk of the data in the order of a score, some pairs swapped, as Renate drew them."""
-
-    def __init__(
-        self,
-        data_module: RenateDataModule,
-        num_tasks: int,
-        scores: Sorting,
-        chunk_id: int,
-        seed: int,
-    ) -> None:
-        super().__init__(data_module, num_tasks, chunk_id, seed)
-        self._scores = scores
+        super().__init__(data_module, num_tasks, node, chunk_id, seed)
+        self._input_dim = input_dim
 
     def cut(self, items: Dataset[Any], chunk: int, part: str) -> Dataset[Any]:
-        """Return the chunk's items.
+        """Return the chunk's rows.
 
         Raises:
-            DataError: They have no such score.
+            DataError: Inputs of another size than was said.
         """
-        inputs = table_of(items, f"data.{part}").inputs
-        columns = named_columns(inputs)
-        scores = self._scores.scores(columns)
-        order = softly_sorted(scores, self._scores.randomness, self._seed % 2**32)
-        rows = torch.tensor_split(order, self._num_tasks)[chunk]
-        return Subset(items, rows.tolist())
+        found: Any = super().cut(items, chunk, part)
+        shape = list(found.tensors[0].shape[1:])
+        said = self._input_dim
+        if said is not None and math.prod(shape) != np.prod(said):
+            raise DataError(f"input_dim={said}: an input of data.{part} is {shape}")
 
-
-class FeatureSortingScenario(_Sorted):
-    """Each chunk has examples of a range of one feature.
-
-    Args:
-        data_module: What is cut.
-        num_tasks: How many chunks there are.
-        feature_idx: Position in an example's first dimension; the others are averaged.
-        randomness: From 0 to 1: how many examples change places after sorting.
-        chunk_id: Which one.
-        seed: Of these changes.
-    """
-
-    def __init__(
-        self,
-        data_module: RenateDataModule,
-        num_tasks: int,
-        feature_idx: int,
-        randomness: float,
-        chunk_id: int,
-        seed: int = 0,
-    ) -> None:
-        node = shipped("scenario", "feature_sorting")
-        node |= {"chunks": num_tasks, "feature": feature_idx, "randomness": randomness}
-        super().__init__(data_module, num_tasks, build(node, "scenario"), chunk_id, seed)
-
-
-class HueShiftScenario(_Sorted):
-    """Each chunk has images of a range of hues.
-
-    Args:
-        data_module: What is cut.
-        num_tasks: How many chunks there are.
-        randomness: From 0 to 1: how many examples change places after sorting.
-        chunk_id: Which one.
-        seed: Of these changes.
-    """
-
-    def __init__(
-        self,
-        data_module: RenateDataModule,
-        num_tasks: int,
-        randomness: float,
-        chunk_id: int,
-        seed: int = 0,
-    ) -> None:
-        node = shipped("scenario", "hue_shift") | {"chunks": num_tasks, "randomness": randomness}
-        super().__init__(data_module, num_tasks, build(node, "scenario"), chunk_id, seed)
+        dataset: Dataset[Any] = found
+        return dataset

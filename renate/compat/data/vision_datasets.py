@@ -27,8 +27,8 @@ class TorchVisionDataModule(RenateDataModule):
 
     Args:
         data_path: Where torchvision keeps its data sets.
-        src_bucket: See `RenateDataModule`.
-        src_object_name: See `RenateDataModule`.
+        src_bucket: None: nothing comes from a bucket.
+        src_object_name: None.
         dataset_name: `MNIST`, `FashionMNIST`, `CIFAR10` or `CIFAR100`.
         val_size: See `RenateDataModule`.
         seed: See `RenateDataModule`.
@@ -46,6 +46,7 @@ class TorchVisionDataModule(RenateDataModule):
         download: bool = False,
     ) -> None:
         super().__init__(data_path, src_bucket, src_object_name, val_size, seed)
+        self._check_source()
         if dataset_name not in KNOWN:
             raise ConfigError(
                 f"dataset_name={dataset_name!r}: expected one of {', '.join(KNOWN)}"

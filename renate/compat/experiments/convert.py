@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from renate.build import shipped
 from renate.compat.calls.running import tell_once
 from renate.compat.files.description import Description
 from renate.compat.space.keys import Translation
@@ -21,7 +22,12 @@ PARTS = {
     "updater": "updaters",
     "dataset": "datasets",
 }
-DATA = {"MNIST": "mnist", "CIFAR10": "cifar10"}
+DATA = {
+    "MNIST": "mnist",
+    "FashionMNIST": "fashion_mnist",
+    "CIFAR10": "cifar10",
+    "CIFAR100": "cifar100",
+}
 SCENARIOS = {
     "ClassIncrementalScenario": "class_incremental",
     "IIDScenario": "iid",
@@ -33,6 +39,7 @@ SCENARIOS = {
 # Of scenarios that sort: Renate's key -> ours.
 OF_SORTING = {"feature_idx": "feature", "randomness": "randomness"}
 MODELS = {"MultiLayerPerceptron": "mlp", "ResNet18CIFAR": "resnet18"}
+SCALE = {"_target_": "renate.data.transforms.Scale"}
 # The data say it, or the command does.
 LEFT_OUT = ("num_inputs", "num_outputs", "input_dim", "backend", "job_name")
 EXPECTED = "expected_accuracy"
@@ -66,11 +73,11 @@ def convert(path: Path) -> str:
     defaults = [{f"override /{group}": option} for group, option in choices.items()]
     body: dict[str, Any] = {"defaults": defaults}
     for key, value in values.items():
-        group, _, name = key.partition(".")
-        if name:
-            body.setdefault(group, {})[name] = value
-        else:
-            body[group] = value
+        *groups, name = key.split(".")
+        place = body
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = value
 
     return head + yaml.safe_dump(body, sort_keys=False, default_flow_style=None)
 
@@ -128,8 +135,18 @@ def _taken(content: dict[str, Any], key: str, known: Mapping[str, str], what: st
 
 
 def _data(content: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+    """The data set, and what Renate's experiments made of its images."""
+    name = content.get("dataset_name")
     option = _taken(content, "dataset_name", DATA, "data set")
-    return {"data": option}, {"data.val_size": content.pop("val_size", 0.0)}
+    values: dict[str, Any] = {"data.val_size": content.pop("val_size", 0.0)}
+    settings = shipped("compat", "experiments")
+    if name not in settings["normalization"]:
+        return {"data": option}, values
+
+    normalized = settings["normalization"][name]
+    values["transform.inputs.stream"] = [*settings["augmentation"], {**SCALE}, {**normalized}]
+    values["transform.inputs.test"] = [{**SCALE}, {**normalized}]
+    return {"data": option, "transform": "cifar10"}, values
 
 
 def _scenario(content: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -160,6 +177,9 @@ def _model(content: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     layers = content.pop("num_hidden_layers", None)
     size = content.pop("hidden_size", None)
     if option != "mlp":
+        for key, value in (("num_hidden_layers", layers), ("hidden_size", size)):
+            if value is not None:
+                tell_once(f"{key}={value} is left out: only MultiLayerPerceptron has it")
         return {"model": option}, {}
     if not isinstance(layers, int) or size is None:
         raise ConfigError(

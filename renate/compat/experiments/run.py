@@ -3,13 +3,15 @@
 import csv
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from renate.compat import benchmark
+from renate.compat.calls import lines
 from renate.compat.calls.arguments import by_name
-from renate.compat.calls.training import run_training_job
+from renate.compat.calls.running import tell_once
+from renate.compat.calls.training import method_and_space, run_training_job
 from renate.compat.names.defaults import WORKING_DIRECTORY
 from renate.errors import ConfigError
 from renate.metrics import average_accuracy, backward_transfer, forgetting, forward_transfer
@@ -18,6 +20,7 @@ from renate.state.store import open_store
 from renate.state.versions import State
 
 CHUNK = "chunk_"
+METRIC = "accuracy"
 COLUMNS = (
     "Task ID",
     "Average Accuracy",
@@ -26,6 +29,8 @@ COLUMNS = (
     "Backward Transfer",
 )
 SUMMARY = "metrics_summary"
+
+Scores = list[Mapping[str, float]]  # of each chunk, metric -> value
 
 
 def experiment_config_file() -> str:
@@ -53,7 +58,8 @@ def execute_experiment_job(  # noqa: PLR0913 (Renate's signature)
 ) -> list[list[float]]:
     """Update a model once for each chunk, and measure it on the test data of every chunk.
 
-    States are at `update_<k>` of the outputs, tables of metrics in its `logs`.
+    States are at `update_<k>` of the outputs, tables in its `logs`: one of all updates at the end,
+    and after each update one of every metric of every chunk.
 
     Args:
         backend: See `run_training_job`, as what isn't named here.
@@ -80,10 +86,10 @@ def execute_experiment_job(  # noqa: PLR0913 (Renate's signature)
     if not save_state and "://" in experiment_outputs_url:
         raise ConfigError("save_state=False: only states in a folder can be removed afterwards")
 
-    space = dict(config_space)
-    updater = others.pop("updater", None) or space.pop("updater", "ER")
+    method, space = method_and_space(others.pop("updater", None), config_space)
     base = experiment_outputs_url.rstrip("/")
-    matrix: list[list[float]] = []
+    tell_of_scheduler_fn(config_file, others.get("scheduler"))
+    measured: list[Scores] = []
     untrained: list[float] = []
 
     for update in range(num_updates):
@@ -93,7 +99,7 @@ def execute_experiment_job(  # noqa: PLR0913 (Renate's signature)
             config_space=space,
             metric=metric,
             backend=backend,
-            updater=updater,
+            updater=method.name,
             chunk_id=update,
             config_file=config_file,
             input_state_url=f"{base}/update_{update - 1}" if update else None,
@@ -103,13 +109,14 @@ def execute_experiment_job(  # noqa: PLR0913 (Renate's signature)
             deterministic_trainer=deterministic_trainer,
             **others,
         )
-        before, after = _accuracies(url, num_updates)
-        untrained = untrained or before
-        matrix.append(after)
-        _write(base, f"{SUMMARY}_update_{update}.csv", [_row(matrix, untrained)])
+        before, after = _scores(url, num_updates)
+        untrained = untrained or [each[METRIC] for each in before]
+        measured.append(after)
+        _write(base, f"{SUMMARY}_update_{update}.csv", _of_each_chunk(measured))
 
+    matrix = [[each[METRIC] for each in after] for after in measured]
     rows = [_row(matrix[: t + 1], untrained) for t in range(num_updates)]
-    _write(base, f"{SUMMARY}.csv", rows)
+    _write(base, f"{SUMMARY}.csv", [[*COLUMNS], *rows])
     if not save_state:
         for update in range(num_updates):
             shutil.rmtree(Path(base) / f"update_{update}")
@@ -117,8 +124,21 @@ def execute_experiment_job(  # noqa: PLR0913 (Renate's signature)
     return matrix
 
 
-def _accuracies(url: str, chunks: int) -> tuple[list[float], list[float]]:
-    """Accuracy on each chunk before and after the newest version's update."""
+def tell_of_scheduler_fn(config_file: str, scheduler: Any) -> None:
+    """Say that a config file's `scheduler_fn` isn't asked, where no scheduler is given."""
+    if scheduler is None and "scheduler_fn" in lines.description_of(config_file, None).functions:
+        tell_once(
+            f"scheduler_fn of {config_file} is left out: give scheduler and scheduler_kwargs to "
+            "execute_experiment_job"
+        )
+
+
+def _scores(url: str, chunks: int) -> tuple[Scores, Scores]:
+    """Each chunk's scores before and after the newest version's update.
+
+    Raises:
+        ConfigError: A chunk has none, or no accuracy.
+    """
     state = State(url)
     manifest = state.manifest()
     where = f"{url}: 'metrics.json' of {manifest}"
@@ -131,8 +151,31 @@ def _accuracies(url: str, chunks: int) -> tuple[list[float], list[float]]:
             "data_module_fn must return a scenario of at least as many chunks"
         )
 
-    before = [scores["before"].get(name, {}).get("accuracy", 0.0) for name in names]
-    return before, [scores["after"][name]["accuracy"] for name in names]
+    found = [[scores[when].get(name, {}) for name in names] for when in ("before", "after")]
+    for each in (*found[0], *found[1]):
+        if METRIC not in each:
+            raise ConfigError(
+                f"{where} has no {METRIC} of each chunk ({', '.join(each) or 'nothing'}): "
+                "execute_experiment_job takes classes"
+            )
+
+    return found[0], found[1]
+
+
+def _of_each_chunk(measured: Sequence[Scores]) -> list[list[Any]]:
+    """Every metric of every chunk, a line for each update so far, as Renate wrote them: below two
+    lines of headings.
+    """
+    chunks = len(measured[0])
+    metrics = [name for name in measured[0][0] if all(name in each for s in measured for each in s)]
+    table: list[list[Any]] = [
+        ["Task ID", *(name for name in metrics for _ in range(chunks))],
+        ["", *(f"Task {number + 1}" for _ in metrics for number in range(chunks))],
+    ]
+    for update, scores in enumerate(measured):
+        table.append([update + 1, *(each[name] for name in metrics for each in scores)])
+
+    return table
 
 
 def _row(matrix: list[list[float]], untrained: list[float]) -> list[float]:
@@ -148,9 +191,7 @@ def _row(matrix: list[list[float]], untrained: list[float]) -> list[float]:
     ]
 
 
-def _write(base: str, name: str, rows: list[list[float]]) -> None:
+def _write(base: str, name: str, rows: list[list[Any]]) -> None:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     open_store(f"{base}/logs").replace(name, text.getvalue().encode())

@@ -8,7 +8,7 @@ import torch
 
 from renate.build import build
 from renate.compat.data.data_module import RenateDataModule
-from renate.compat.data.items import table_of
+from renate.compat.data.items import refuse_collate, table_of
 from renate.compat.files.load_served import load_served
 from renate.compat.files.module import ConfigFile, Node
 from renate.compat.files.parts import ModelFn, Transform
@@ -138,6 +138,9 @@ class DataModuleFn(Source):
 
         made.prepare_data()
         made.setup()
+        for part in ("train", "val", "test"):
+            name = f"{part}_collate_fn"
+            refuse_collate(f"{type(made).__name__}.{name}", getattr(made, name)())
 
         return made
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from renate.compat.models.renate_module import RenateModule
 from renate.compat.names.defaults import TASK_ID
-from renate.errors import ConfigError
+from renate.errors import ConfigError, nearest
 
 
 class RenateBenchmarkingModule(RenateModule):
@@ -41,8 +41,8 @@ class RenateBenchmarkingModule(RenateModule):
             raise ConfigError(
                 f"{name}: prediction_strategy={prediction_strategy!r}: this package has only None"
             )
-        if num_outputs < 1:
-            raise ConfigError(f"num_outputs={num_outputs}: expected 1 or more")
+        if type(num_outputs) is not int or num_outputs < 1:
+            raise ConfigError(f"num_outputs={num_outputs!r}: expected a whole number of 1 or more")
 
         said = {"num_outputs": num_outputs, "add_icarl_class_means": add_icarl_class_means}
         super().__init__(constructor_arguments=constructor_arguments | said)
@@ -62,15 +62,24 @@ class RenateBenchmarkingModule(RenateModule):
         return self._backbone
 
     def get_predictor(self, task_id: str = TASK_ID) -> nn.Module:
-        """Return a task's head."""
+        """Return a task's head.
+
+        Raises:
+            ConfigError: The task has none.
+        """
+        if task_id not in self._tasks_params:
+            raise ConfigError(
+                f"task_id={task_id!r}: there are heads for {', '.join(self._tasks_params)}"
+                f"{nearest(str(task_id), self._tasks_params)}"
+            )
         return self._tasks_params[task_id]
 
     def get_params(self, task_id: str | None = None) -> list[nn.Parameter]:
         """Return the parameters of the network and of one task's head."""
-        head = self._tasks_params[task_id or TASK_ID]
+        head = self.get_predictor(task_id or TASK_ID)
         return [*self._backbone.parameters(), *head.parameters()]
 
     def forward(self, x: Any, task_id: str | None = None) -> Tensor:
         """Return outputs [B, num_outputs] of a task's head."""
-        outputs: Tensor = self._tasks_params[task_id or TASK_ID](self._backbone(x))
+        outputs: Tensor = self.get_predictor(task_id or TASK_ID)(self._backbone(x))
         return outputs

@@ -40,6 +40,9 @@ class MultiLayerPerceptron(RenateBenchmarkingModule):
         prediction_strategy: Any = None,
         add_icarl_class_means: bool = True,
     ) -> None:
+        if batch_normalization not in (True, False, BEFORE):
+            raise ValueError(f"batch_normalization={batch_normalization!r}: expected True or False")
+
         widths = _widths(hidden_size, num_hidden_layers + 1)
         super().__init__(
             embedding_size=widths[-1],
@@ -124,6 +127,8 @@ class MultiLayerPerceptron(RenateBenchmarkingModule):
 
 
 def _widths(hidden_size: int | Sequence[int], layers: int) -> list[int]:
+    if layers < 1:
+        raise ValueError(f"num_hidden_layers={layers - 1}: expected 0 or more")
     if isinstance(hidden_size, int):
         widths = [hidden_size] * layers
     else:
@@ -133,4 +138,7 @@ def _widths(hidden_size: int | Sequence[int], layers: int) -> list[int]:
         raise ValueError(
             f"hidden_size={list(widths)}: expected one width, or num_hidden_layers + 1 = {layers}"
         )
+    for width in widths:
+        if type(width) is not int or width < 1:
+            raise ValueError(f"hidden_size={width!r}: expected a whole number of 1 or more")
     return widths

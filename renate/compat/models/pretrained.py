@@ -8,6 +8,7 @@ from torch import nn
 
 from renate.errors import ConfigError
 from renate.extras import load
+from renate.models.encoders import check_complete, check_heads, quiet
 
 
 def network_of(
@@ -22,25 +23,37 @@ def network_of(
         options: Further arguments of the network's class.
 
     Raises:
-        ConfigError: The extra isn't installed, or there is nothing of that name.
+        ConfigError: The extra isn't installed, there is nothing of that name, it lacks weights, or
+            a config is no network's.
     """
     where = f"pretrained_model_name_or_path={name}"
     transformers: Any = load("transformers", "hf", where)
     make = getattr(transformers, auto)
+    if config is not None:
+        made = _config_of(transformers, config)
+        check_heads(made)
+        network: nn.Module = make.from_config(made, **options)
+        return network
+
+    place = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
     try:
-        network: nn.Module
-        if config is None:
-            place = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
-            network = make.from_pretrained(place, trust_remote_code=False, **options)
-            network.train()  # as what is made of a config is; transformers gives it evaluating
-        else:
-            network = make.from_config(_config_of(transformers, config), **options)
+        with quiet(transformers):
+            network, found = make.from_pretrained(
+                place,
+                trust_remote_code=False,
+                dtype="float32",  # else it is the file's, which may be half of it
+                output_loading_info=True,
+                **options,
+            )
     except Exception as error:  # of its network, its files, its packages: whatever happens there
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"{where}: neither a folder that transformers has saved nor what the Hub gives "
             f"({reason})"
         ) from error
+
+    check_complete(where, network, found)
+    network.train()  # as what is made of a config is; transformers gives it evaluating
 
     return network
 

@@ -1,5 +1,6 @@
 """Renate's base class of models."""
 
+import copy
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -29,7 +30,8 @@ class RenateModule(nn.Module, ABC):
 
     def __init__(self, constructor_arguments: dict[str, Any], loss_fn: Any = None) -> None:
         super().__init__()
-        self._constructor_arguments = dict(constructor_arguments)
+        # What the caller does to a list afterwards is no argument of this network
+        self._constructor_arguments = copy.deepcopy(dict(constructor_arguments))
         self._task_ids: list[str] = []
 
     @abstractmethod
@@ -42,14 +44,22 @@ class RenateModule(nn.Module, ABC):
 
         Raises:
             StateError: The file says nothing of the constructor's arguments, or says it in a
-                pickle.
+                pickle, or its weights are another network's.
         """
         extra = extra_state(state_dict.get(EXTRA), cls.__name__)
         made = cls(**extra["constructor_arguments"])
         for task_id in extra["task_ids"]:
             made.add_task_params(task_id)
 
-        made.load_state_dict(state_dict)
+        try:
+            made.load_state_dict(state_dict)
+        except RuntimeError as error:
+            _, *reasons = str(error).splitlines()
+            said = " ".join(reason.strip() for reason in reasons) or str(error)
+            raise StateError(
+                f"{cls.__name__}: the weights are another network's: {said}"
+            ) from error
+
         return made
 
     def begin_from(self, tensors: dict[str, Tensor]) -> None:
@@ -62,8 +72,10 @@ class RenateModule(nn.Module, ABC):
             self.set_extra_state(tensors[EXTRA])
             tensors[EXTRA] = self.get_extra_state()
 
-    def add_task_params(self, task_id: str) -> None:
-        """Make what the network has of its own for a task; repeated, nothing happens."""
+    def add_task_params(self, task_id: str | None = None) -> None:
+        """Make what the network has of its own for a task; again, or of None, nothing happens."""
+        if task_id is None:
+            return
         if task_id not in self._task_ids:
             self._add_task_params(task_id)
             self._task_ids.append(task_id)

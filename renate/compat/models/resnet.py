@@ -38,6 +38,12 @@ class ResNet(RenateBenchmarkingModule):
         **as_built: Any,
     ) -> None:
         self._check(as_built)
+        for name, value in (("cifar_stem", cifar_stem), ("gray_scale", gray_scale)):
+            if value not in (True, False, None):
+                raise ConfigError(
+                    f"{type(self).__name__}: {name}={value!r}: expected True or False"
+                )
+
         small_stem = self.small_stem if cifar_stem is None else cifar_stem
         super().__init__(
             embedding_size=WIDTHS[-1] * self.block.expansion,

@@ -8,6 +8,7 @@ from torch import Tensor
 from renate.compat.models.benchmarking_module import RenateBenchmarkingModule
 from renate.compat.models.pretrained import network_of
 from renate.compat.names.defaults import TASK_ID
+from renate.errors import ConfigError
 
 MODEL = "AutoModel"
 WITHOUT_POOLING = {"add_pooling_layer": False}
@@ -33,6 +34,9 @@ class VisionTransformer(RenateBenchmarkingModule):
         add_icarl_class_means: See `RenateBenchmarkingModule`.
         config: Of the network, as JSON has it: builds it without looking for pre-trained weights,
             as its own weights file does.
+
+    Raises:
+        ConfigError: No such network, weights that lack, or sizes that don't divide.
     """
 
     def __init__(  # noqa: PLR0913 (Renate's signature)
@@ -53,6 +57,11 @@ class VisionTransformer(RenateBenchmarkingModule):
     ) -> None:
         made = config
         if config is None and not pretrained_model_name_or_path:
+            if image_size % patch_size:
+                raise ConfigError(
+                    f"patch_size={patch_size}: image_size={image_size} is no multiple of it"
+                )
+
             made = {
                 "model_type": "vit",
                 "hidden_size": hidden_dim,
@@ -87,7 +96,7 @@ class VisionTransformer(RenateBenchmarkingModule):
 
     def forward(self, x: Tensor, task_id: str | None = None) -> Tensor:
         """[B, C, H, W] float -> logits [B, num_outputs] of a task's head."""
-        logits: Tensor = self._tasks_params[task_id or TASK_ID](self.get_features(x))
+        logits: Tensor = self.get_predictor(task_id or TASK_ID)(self.get_features(x))
         return logits
 
 

@@ -37,6 +37,13 @@ def choices_of(value: Any) -> list[Any]:
     return list(dict.fromkeys(getattr(value, "categories", ())))
 
 
+def ends_of(value: Any) -> tuple[float, float] | None:
+    """Return the lowest and the highest number of a range; None of a choice."""
+    if isinstance(value, Domain):
+        return None if value.kind == "choice" else (value.low, value.high)
+    return (value.lower, value.upper) if hasattr(value, "lower") else None
+
+
 def as_override(key: str, value: Any, *, integer: bool, points: int, say: Say) -> str:
     """Return a value of a config_space as the right side of an override.
 

@@ -9,6 +9,7 @@ from renate.compat.files.description import EITHER, Description
 from renate.compat.space.domains import as_override, choices_of, is_domain, is_range
 from renate.compat.space.learning_rate import OF_SCHEDULES, SCHEDULE, schedule_of
 from renate.compat.space.methods import Method
+from renate.compat.space.values import plain
 from renate.errors import ConfigError, nearest
 
 COMMON = {
@@ -33,6 +34,11 @@ SPECIAL = (
     "mask_unused_classes",
     "ema_memory_update_gamma",
 )
+# What a config file's function makes -> the keys that say how it is made without it.
+MADE_BY = {
+    "optimizer_fn": ("optimizer", "learning_rate", "momentum", "weight_decay"),
+    "lr_scheduler_fn": (SCHEDULE, *OF_SCHEDULES),
+}
 FLAGS = ("normalize", "pod_normalize")  # 0 or 1 in Renate
 WHOLE = ("batch_size", "max_epochs", "memory_size", "memory_batch_size", "loss_normalization")
 
@@ -63,6 +69,7 @@ class Translation:
         common = dict(shipped("compat", "job"))
         own = common.pop("of_methods")
         self.defaults = common | own.get(self.method.name, {})
+        self.config = {key: plain(key, value) for key, value in self.config.items()}
         self._check()
 
     @property
@@ -88,7 +95,7 @@ class Translation:
                 lines += self._line(key, ours)
 
         lines += self._early_stopping()
-        if self.config.get("mask_unused_classes"):
+        if self.config.get("mask_unused_classes", False):
             lines.append("trainer.mask_unused_classes=true")
 
         for name in self.description.arguments:
@@ -121,8 +128,10 @@ class Translation:
             argument.check(value, "config_space: ")
         if value is None:
             return "null"
-        if key in FLAGS and value in (0, 1):
+        if key in FLAGS and not is_domain(value) and value in (0, 1):
             return str(bool(value)).lower()
+        if key in FLAGS and is_domain(value) and set(choices_of(value)) == {0, 1}:
+            return f"choice({','.join(str(bool(each)).lower() for each in choices_of(value))})"
 
         points = int(self.defaults["reverse_log_values"])
         return as_override(key, value, integer=integer, points=points, say=self.say)
@@ -215,9 +224,15 @@ class Translation:
             raise ConfigError(
                 f"config_space['{key}']={self.config[key]}: this package has only 1.0"
             )
-        key = "mask_unused_classes"
-        if self.config.get(key, False) not in (True, False):
-            raise ConfigError(f"config_space['{key}']={self.config[key]}: expected True or False")
+        key = "loss_normalization"
+        if (
+            key in self.config
+            and not is_domain(self.config[key])
+            and self.config[key] not in (0, 1)
+        ):
+            raise ConfigError(f"config_space['{key}']={self.config[key]}: expected 0 or 1")
+
+        self._check_made_by_functions()
 
         inside = self.config.get("max_epochs")
         both = self.max_epochs is not None and inside is not None
@@ -227,6 +242,23 @@ class Translation:
                 "of them, or the same number"
             )
 
+        self._check_given()
+
+    def _check_made_by_functions(self) -> None:
+        """A key of what a function of the file makes reaches nobody but that function."""
+        for function, keys in MADE_BY.items():
+            if function not in self.description.functions:
+                continue
+            for key in keys:
+                if key in self.config and key not in self.description.arguments:
+                    raise ConfigError(
+                        f"config_space['{key}']={self.config[key]}: {function} of "
+                        f"{self.description.path} takes no '{key}': make it an argument there, or "
+                        "leave the key out"
+                    )
+
+    def _check_given(self) -> None:
+        """Each argument without a default is given."""
         missing = self.description.missing(self.config)
         if missing:
             takers = " and ".join(self.description.arguments[missing[0]].functions)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from renate.compat.space.domains import as_override
+from renate.compat.space.domains import as_override, is_domain
 from renate.errors import ConfigError, nearest
 
 SCHEDULE = "learning_rate_scheduler"
@@ -37,7 +37,7 @@ def schedule_of(
         if given:
             raise ConfigError(f"config_space['{given[0]}']: there is no {SCHEDULE}")
         return ["lr_scheduler=none"]
-    if name not in SCHEDULERS:
+    if is_domain(name) or name not in SCHEDULERS:
         raise ConfigError(
             f"config_space['{SCHEDULE}']={name!r}: expected one of {', '.join(SCHEDULERS)}, or "
             f"lr_scheduler_fn in the config file{nearest(str(name), SCHEDULERS)}"

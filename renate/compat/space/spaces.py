@@ -35,7 +35,7 @@ def config_space(updater: str) -> dict[str, Any]:
         found |= content["replay"]
     found |= known[method.name] or {}
 
-    return {key: _value(key, value) for key, value in found.items()}
+    return {"updater": method.name} | {key: _value(key, value) for key, value in found.items()}
 
 
 def _value(key: str, value: Any) -> Any:

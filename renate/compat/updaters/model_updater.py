@@ -17,6 +17,7 @@ from renate.api import Result
 from renate.compat.calls import lines
 from renate.compat.calls.outputs import NET, write_outputs
 from renate.compat.calls.running import run, tell_once
+from renate.compat.data.items import refuse_collate
 from renate.compat.files.passed import PassedData, PassedFunctions, load
 from renate.compat.models.renate_module import RenateModule
 from renate.compat.names.defaults import SEED, TASK_ID, WORKING_DIRECTORY
@@ -193,11 +194,7 @@ class ModelUpdater:
             ("train_dataset_collate_fn", train_dataset_collate_fn),
             ("val_dataset_collate_fn", val_dataset_collate_fn),
         ):
-            if collate is not None:
-                raise ConfigError(
-                    f"{name}: this package makes batches itself: expected None, and items of "
-                    "tensors, or mappings of tensors, whose lengths may differ"
-                )
+            refuse_collate(name, collate)
 
         functions = PassedFunctions(
             self._model, PassedData(train_dataset, val_dataset), self._returned

@@ -102,8 +102,24 @@ class NoScenario(Scenario):
         return columns
 
 
+def check_enough(columns: Columns, chunks: int, part: str) -> None:
+    """Return if each chunk gets an example: a stream would end at the first that has none.
+
+    Raises:
+        DataError: There are fewer examples than chunks.
+    """
+    rows = length(columns)
+    if rows < chunks:
+        raise DataError(f"data.{part}: {rows} examples for scenario.chunks={chunks}")
+
+
 def disjoint(columns: Columns, index: int, chunks: int, part: str, seed: int) -> Columns:
-    """One of `chunks` disjoint random parts."""
+    """One of `chunks` disjoint random parts.
+
+    Raises:
+        DataError: There are fewer examples than chunks.
+    """
+    check_enough(columns, chunks, part)
     generator = torch.Generator().manual_seed(derive(seed, f"parts of {part}"))
     parts = torch.tensor_split(torch.randperm(length(columns), generator=generator), chunks)
     return select_rows(columns, parts[index].sort().values)

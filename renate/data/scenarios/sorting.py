@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from renate.data.batch import Columns, length
+from renate.data.batch import Columns
 from renate.data.mapped.rows import select_rows
 from renate.data.model_inputs import PREFIX, names_of
-from renate.data.scenarios.base import Scenario, tensor_of
+from renate.data.scenarios.base import Scenario, check_enough, tensor_of
 from renate.errors import ConfigError, DataError, nearest
 from renate.libraries.numpy import legacy_generator
 from renate.seeds import derive
@@ -51,10 +51,7 @@ class Sorting(Scenario):
         Raises:
             DataError: See `scores`, or there are fewer examples than chunks.
         """
-        rows = length(columns)
-        if rows < self.chunks:
-            raise DataError(f"data.{part}: {rows} examples for scenario.chunks={self.chunks}")
-
+        check_enough(columns, self.chunks, part)
         swaps = derive(seed, f"swaps of {part}") % 2**32
         order = softly_sorted(self.scores(columns), self.randomness, swaps)
         return select_rows(columns, torch.tensor_split(order, self.chunks)[index])

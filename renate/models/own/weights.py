@@ -45,8 +45,12 @@ def load_weights(model: nn.Module, name: str, file: BinaryIO) -> str:
         )
 
     for key, tensor in fitting.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ConfigError(f"model.weights={name}: '{key}' holds NaN or infinities")
+        kept = tensor.to(own[key].dtype)  # as it is loaded
+        if kept.is_floating_point() and not bool(torch.isfinite(kept).all()):
+            raise ConfigError(
+                f"model.weights={name}: '{key}' holds NaN, infinities, or numbers too large for "
+                f"{str(kept.dtype).removeprefix('torch.')}"
+            )
 
     model.load_state_dict(fitting, strict=False)
 

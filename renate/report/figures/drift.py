@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from renate.report.facts import Report
-from renate.report.figures.lines import legend_above
-from renate.report.figures.style import LIGHT, Drawn, canvas, finished, thinned
+from renate.report.figures.lines import effects, legend_above
+from renate.report.figures.style import Drawn, canvas, finished, thinned
 
 
 def drift(report: Report) -> Iterator[Drawn]:
@@ -14,25 +14,13 @@ def drift(report: Report) -> Iterator[Drawn]:
         return
 
     with canvas(height=2.6) as (figure, axes):
-        for decision, ink, name in (
-            ("update", "orange", "an update was due"),
-            ("wait", "blue", "no update was due"),
-            (None, "grey", "nobody asked for a decision"),
-        ):
-            own = [place for place, check in enumerate(checks) if check.decision == decision]
-            heights = [checks[place].effect or 0.0 for place in own]
-            if own:
-                axes.vlines(own, 0, heights, color=LIGHT[ink], linewidth=1.6)
-                axes.scatter(own, heights, s=30, color=LIGHT[ink], label=name, zorder=3)
-
-        axes.set_ylim(0, 1.08)
+        effects(axes, [(check.decision, check.effect) for check in checks])
         axes.set_xticks(*thinned([check.when[:10] for check in checks], most=6))
-        axes.set_ylabel("effect, 0 to 1")
         legend_above(axes)
         yield finished(
             figure,
             "drift",
             "Has new data drifted?",
-            "The largest effect that a look at new data found; 0 where all tests together found "
-            "nothing.",
+            "The largest effect that a look at new data found, of a number in standard deviations, "
+            "of a category as Cramér's V; 0 where all tests together found nothing.",
         )

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 
 MANY = 30  # points beyond which a line has no markers
 LONGEST_NAME = 34
+# What was decided after a look at new data -> its colour, and what it is called
+DECISIONS = (
+    ("update", "orange", "an update was due"),
+    ("wait", "blue", "no update was due"),
+    (None, "grey", "nobody asked for a decision"),
+)
 
 
 def line(
@@ -41,6 +47,25 @@ def marks(axes: "Axes", places: Sequence[float], values: Sequence[float | None],
         markeredgecolor=LIGHT["grey"],
         label=name,
     )
+
+
+def effects(axes: "Axes", looks: Sequence[tuple[str | None, float | None]]) -> None:
+    """Draw a stem for each look at new data that found how far they have moved.
+
+    Args:
+        axes: To draw on.
+        looks: (decision, effect) of each, in their order; a gap where there is no effect.
+    """
+    for decision, ink, name in DECISIONS:
+        own = [(place, look[1]) for place, look in enumerate(looks) if look[0] == decision]
+        known = {place: effect for place, effect in own if effect is not None}
+        if known:
+            heights = list(known.values())
+            axes.vlines(list(known), 0, heights, color=LIGHT[ink], linewidth=1.6)
+            axes.scatter(list(known), heights, s=26, color=LIGHT[ink], label=name, zorder=3)
+
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("effect")
 
 
 def legend_above(axes: "Axes", columns: int = 2) -> None:

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from renate.report.facts import Report, Run, Slice
-from renate.report.figures.lines import legend_above, line
+from renate.report.figures.lines import effects, legend_above, line
 from renate.report.figures.style import LIGHT, Drawn, canvas, colour, finished, short, thinned
 from renate.report.versions import Measure
 from renate.state.aliases.verdict import HOLD, PROMOTE, REJECT
@@ -66,24 +66,12 @@ def over_slices(report: Report) -> Iterator[Drawn]:
 def drift_of_slices(report: Report) -> Iterator[Drawn]:
     """How much each slice differed from what the version in use was trained on."""
     slices = report.slices
-    looked = [place for place, each in enumerate(slices) if each.effect is not None]
-    if not looked:
+    if all(each.effect is None for each in slices):
         return
 
     with canvas(height=2.6, width=6.4) as (figure, axes):
-        for decision, ink, name in (
-            ("update", "orange", "an update was due"),
-            ("wait", "blue", "no update was due"),
-        ):
-            own = [place for place in looked if slices[place].decision == decision]
-            heights = [slices[place].effect or 0.0 for place in own]
-            if own:
-                axes.vlines(own, 0, heights, color=LIGHT[ink], linewidth=1.6)
-                axes.scatter(own, heights, s=24, color=LIGHT[ink], label=name, zorder=3)
-
-        axes.set_ylim(bottom=0)
+        effects(axes, [(each.decision, each.effect) for each in slices])
         axes.set_xticks(*thinned([each.time[:10] for each in slices], most=7))
-        axes.set_ylabel("effect")
         legend_above(axes)
         yield finished(
             figure,

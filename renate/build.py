@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from renate.argument_kinds import check_arguments
 from renate.errors import ConfigError, nearest
 
 # A `_target_` must derive from one of these. Named, not imported: looking at a config must not load
@@ -200,6 +201,7 @@ def build(
         if name not in ("_target_", "_partial_")
     } | given
     _check_names(make, arguments, key, bool(node.get("_partial_")))
+    check_arguments(make, {n: v for n, v in arguments.items() if n not in given}, key)
     if node.get("_partial_"):
         return partial(make, **arguments)
 

@@ -32,9 +32,9 @@ EARLY: list[tuple[list[str], str]] = [
         ["optimizer.lr=fast"],
         "optimizer.lr=fast: expected a number like 0.05 (in conf/optimizer/sgd.yaml)",
     ),
-    (["optimizer.nesterov=1"], "optimizer.nesterov=1: expected true or false like False"),
+    (["optimizer.nesterov=1"], "optimizer.nesterov=1: expected true or false like false"),
     (["model.hidden_sizes=3"], "model.hidden_sizes=3: expected a list like [100, 100]"),
-    (["trainer.max_epochs=[1]"], "trainer.max_epochs=[1]: expected a number like 5"),
+    (["trainer.max_epochs=[1]"], "trainer.max_epochs=[1]: expected a whole number like 5"),
     (["objective=val_accuracy"], "objective"),
     (
         ["objective.metric=val_acuracy"],
@@ -89,7 +89,7 @@ EARLY: list[tuple[list[str], str]] = [
     ),
     (
         ["trainer.report_every=0"],
-        "trainer.report_every=0: expected a number of steps, 1 or more, or null",
+        "trainer.report_every=0: expected a whole number of 1 or more, or null",
     ),
     (
         ["search_space=lr", "trainer.report_every=10"],
@@ -109,7 +109,7 @@ EARLY: list[tuple[list[str], str]] = [
     ),
     (
         ["search_space=lr", "tuner.max_trials=0"],
-        "tuner.max_trials=0: expected more than 0, or null",
+        "tuner.max_trials=0: expected a whole number of 1 or more, or null",
     ),
     (["search_space=lr", "tuner.max_trials=null"], "the space has no end: give tuner.max_trials"),
     (["search_space=lr", "tuner.max_cost=1"], "tuner.max_cost=1 needs backend.price_per_hour"),

@@ -14,7 +14,8 @@ from renate.errors import ConfigError, nearest
 from renate.jobs.directory import Json
 from renate.object_store.credentials import NoAccessError, options
 
-from ..composing.checks.backend import (
+from ..composing.checks.backend import check_entries, check_list
+from ..composing.checks.kinds import (
     AMOUNT,
     COUNT,
     COUNT_OR_NONE,
@@ -22,9 +23,7 @@ from ..composing.checks.backend import (
     Number,
     Setting,
     Text,
-    check_entries,
     check_kinds,
-    check_list,
 )
 
 LONGEST_SHOWN = 60  # characters of a wrong value

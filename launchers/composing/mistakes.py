@@ -168,7 +168,7 @@ def _no_such_key(key: str, line: str, others: Sequence[str]) -> str:
     elsewhere = _options_with(parent, name)
     advice = elsewhere or nearest(key, siblings) or _same_name(name, keys)
     there = ""
-    if known_parent:
+    if known_parent and siblings:
         there = f" ({', '.join(siblings)})"
 
     return f"{line}: no such key{advice}{there}; to add one on purpose: +{line}"

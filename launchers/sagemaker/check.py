@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from renate.errors import ConfigError, nearest
+from renate.errors import ConfigError, nearest, within
 from renate.jobs.directory import Json
 from renate.object_store.credentials import NoAccessError, options
 
@@ -169,7 +169,7 @@ def wrong(shape: Any, value: Any, path: str) -> Iterator[tuple[str, Any, str]]:
     kind = shape.type_name
     if kind == "structure":
         for name, item in value.items():
-            yield from wrong(shape.members[name], item, f"{path}.{name}" if path else name)
+            yield from wrong(shape.members[name], item, within(path, name))
     elif kind == "list":
         yield from _bounds(shape, len(value), value, path, "entries")
         for item in value:

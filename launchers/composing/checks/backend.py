@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from renate.argument_kinds import shown
+from renate.checks.arguments import shown
 from renate.errors import ConfigError
 from renate.libraries.omegaconf import is_interpolation, node_of
 

@@ -33,6 +33,21 @@ def is_open(default: Any) -> bool:
     return default is None or (isinstance(default, str) and (default == MISSING or "${" in default))
 
 
+def loosened(default: Any) -> Any:
+    """What a default tells where a user wrote it, who may mean any number by a whole one, any list
+    by one of numbers, and something by empty text.
+    """
+    if isinstance(default, bool):
+        return default
+    if isinstance(default, int):
+        return float(default)
+    if isinstance(default, list):
+        return []
+    if isinstance(default, str) and not is_open(default):
+        return ""
+    return default
+
+
 def expected_instead(node: Any, default: Any) -> str:
     """Say what was expected in a value's place; empty where it is of the kind of its default.
 
@@ -49,17 +64,21 @@ def expected_instead(node: Any, default: Any) -> str:
         return ""
 
     if isinstance(node, DictConfig):
-        fits = is_open(default) or isinstance(default, dict)
-        return "" if fits else called(default)
+        if is_open(default) or isinstance(default, dict):
+            return ""
+        return called(default)
 
     if isinstance(node, ListConfig):
         return _of_list(node, default)
 
     value = written(node)
-    if isinstance(value, float) and math.isnan(value):
-        return "a value, nan is none" if is_open(default) else called(default)
+    is_nan = isinstance(value, float) and math.isnan(value)
+    if is_open(default) and is_nan:
+        return "a value, nan is none"
     if is_open(default) or _fits(value, default):
         return ""
+    if isinstance(default, list):
+        return f"a list, [{value}],"
     return called(default)
 
 

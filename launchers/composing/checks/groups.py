@@ -6,7 +6,7 @@ What their defaults tell, the schema has checked already.
 
 from collections.abc import Mapping
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from .kinds import COUNT, COUNT_OR_NONE, Flag, Number, OneOf, Setting, Text, Texts, check_kinds
 
@@ -14,11 +14,17 @@ PLACE = Text(digits=False, optional=True)  # a path or a URL
 NAME = Text(optional=True)  # of a version: a number too
 COUNT_OR_NULL = Number(1, whole=True, optional=True)
 AMOUNT_OR_NULL = Number(above=True, optional=True)
+STEPS: Mapping[str, Setting] = {  # of schedules, which would divide by them in the first epoch
+    "step_size": COUNT,
+    "T_max": COUNT_OR_NULL,
+    "total_steps": COUNT_OR_NULL,
+    "patience": COUNT_OR_NONE,
+    "cooldown": COUNT_OR_NONE,
+}
 
 # Group -> key -> what it takes; a key that a config lacks is left out
 KNOWN: Mapping[str, Mapping[str, Setting]] = {
     "": {
-        "config_file": PLACE,
         "output": PLACE,
         "trust": Texts(),
     },
@@ -53,6 +59,12 @@ KNOWN: Mapping[str, Mapping[str, Setting]] = {
         "report_every": COUNT_OR_NULL,
         "eval_batch_size": COUNT,
     },
+    "callbacks.early_stopping": {
+        "patience": COUNT_OR_NONE,
+        "min_delta": Number(),
+    },
+    "lr_scheduler": STEPS,
+    "lr_scheduler.then": STEPS,
     "tuner": {
         "max_trials": COUNT_OR_NULL,
         "max_trials_completed": COUNT_OR_NULL,
@@ -73,7 +85,6 @@ def check_groups(config: DictConfig) -> None:
         ConfigError: Naming key, value, and what was expected.
     """
     for group, known in KNOWN.items():
-        if not group:
-            check_kinds(config, known, "")
-        elif isinstance(config.get(group), DictConfig):
-            check_kinds(config[group], known, group)
+        settings = OmegaConf.select(config, group)
+        if isinstance(settings, DictConfig):
+            check_kinds(settings, known, group)

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from renate.argument_kinds import shown
+from renate.checks.arguments import shown
 from renate.errors import ConfigError, nearest
 
 
@@ -73,11 +73,14 @@ class Number(Setting):
             return False
         if not math.isfinite(value) or (self.whole and not isinstance(value, int)):
             return False
-        return value > self.least if self.above else value >= self.least
+        return value > self.least or (value == self.least and not self.above)
 
     def expected(self) -> str:
         """See the base."""
-        kind = "a whole number" if self.whole else "a number"
+        kind = "a number"
+        if self.whole:
+            kind = "a whole number"
+
         if self.above:
             return f"{kind} above {self.least:g}"
         return f"{kind} of {self.least:g} or more"

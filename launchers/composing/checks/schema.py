@@ -10,12 +10,12 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from renate.argument_kinds import shown
+from renate.checks.arguments import shown
 from renate.errors import ConfigError, nearest
 from renate.libraries.omegaconf import is_none, node_of, written
 
 from ..conf import CONF
-from .defaults import MISSING, called, expected_instead, is_open, like, names_null
+from .defaults import MISSING, called, expected_instead, is_open, like, loosened, names_null
 
 MANY = ("callbacks", "logger", "metrics")  # groups of which a job may have several, or none
 
@@ -159,6 +159,9 @@ class Schema:
             return
 
         kind = expected_instead(node, expected)
+        if kind and not self._files_of(_option_in(file)):
+            kind = expected_instead(node, loosened(expected))
+
         means = ""
         if not kind and self._is_empty(node, expected, key, file):
             kind = called(expected)
@@ -177,7 +180,7 @@ class Schema:
         if node is None or not is_none(node) or is_open(expected):
             return False
 
-        files = self._files_of(file.removeprefix("conf/").removesuffix(".yaml"))
+        files = self._files_of(_option_in(file))
         place = ""
         if file != self.root_file:
             within = [name for name in self.nested if f"{key}.".startswith(f"{name}.")]
@@ -239,6 +242,11 @@ def _within_groups(choices: Mapping[str, str | None], groups: Mapping[str, str])
         if option is not None and "." in package and package.partition(".")[0] in groups:
             nested[package] = f"{group}/{option}"
     return nested
+
+
+def _option_in(file: str) -> str:
+    """The option that a file holds, as messages name it."""
+    return file.removeprefix("conf/").removesuffix(".yaml")
 
 
 def _is_choice(default: Any, group: str) -> bool:

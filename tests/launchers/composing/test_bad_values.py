@@ -30,7 +30,6 @@ REFUSED: list[tuple[list[str], str]] = [
     (["run_dir=''"], "run_dir='': expected text like './runs'"),
     (["trust=null"], "trust=null: expected a list like []"),
     (["trust=[3]"], "trust=[3]: expected a list of texts"),
-    (["config_file=true"], "config_file=true: expected text, or null"),
     (["output=pred.csv"], "output=pred.csv: job=update writes no such file"),
     (["objective=null"], "objective=null: expected a mapping"),
     (["objective.others=3"], "objective.others=3: expected metrics with their directions"),
@@ -82,6 +81,19 @@ REFUSED: list[tuple[list[str], str]] = [
         ["job=evaluate", "state.url=s", "objective.metric=train_loss"],
         "objective.metric=train_loss: not measured, did you mean 'val_loss'?",
     ),
+    (["policy=any", "policy.of=null"], "policy.of=null: expected a mapping"),
+    (
+        ["lr_scheduler=step", "lr_scheduler.step_size=0"],
+        "lr_scheduler.step_size=0: expected a whole",
+    ),
+    (
+        ["lr_scheduler=step", "lr_scheduler.step_size=-1"],
+        "step_size=-1: expected a whole number of",
+    ),
+    (
+        ["callbacks=early_stopping", "callbacks.early_stopping.patience=-1"],
+        "callbacks.early_stopping.patience=-1: expected a whole number of 0 or more",
+    ),
     (["job.chunk=-1"], "job.chunk=-1: expected a whole number of 0 or more"),
     (["job=stream", "job.untrained_models=0"], "job.untrained_models=0: expected a whole number"),
     ([*PREDICT, "job.overwrite=null"], "job.overwrite=null: expected true or false like false"),
@@ -93,6 +105,7 @@ REFUSED: list[tuple[list[str], str]] = [
 # Null where its comment says what it means, and numbers for numbers
 TAKEN = [
     ["trainer.checkpoint_every=null", "objective.metric=null"],
+    ["scenario=feature_sorting", "scenario.feature=age"],
     ["memory.max_ram=null", "trainer.gradient_clip_val=1"],
     ["gate=accuracy", "gate.min_gain=null"],
     [*STEP, "scenario.chunks=null", "scenario.groupings=[[0,1],[2]]"],
@@ -125,13 +138,16 @@ def test_text_of_the_environment_is_no_number(monkeypatch: pytest.MonkeyPatch) -
     launcher.close()
 
 
-def test_nulls_of_the_users_own_options_are_their_classes_to_take(workdir: Path) -> None:
+def test_values_of_the_users_own_options_are_their_classes_to_take(workdir: Path) -> None:
     (workdir / "conf" / "updater").mkdir(parents=True)
     (workdir / "conf" / "updater" / "mine.yaml").write_text(
-        "_target_: my_updaters.Mine\nrate: 0.5\n"
+        "_target_: my_updaters.Mine\nrate: 0.5\nweight: 1\nsizes: [1]\nname: x\n"
     )
-    launcher, _ = composed(["updater=mine", "updater.rate=null"])
+    values = ["rate=null", "weight=0.5", "sizes=[0.5]", "name=''"]
+    launcher, _ = composed(["updater=mine", *(f"updater.{each}" for each in values)])
     launcher.close()
+    with pytest.raises(ConfigError, match=r"updater.weight=x: expected a number like 1 \(in conf"):
+        composed(["updater=mine", "updater.weight=x"])
 
 
 def leaves(node: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

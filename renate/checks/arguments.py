@@ -81,7 +81,7 @@ def _is_scalar(value: Any, kind: type) -> bool:
         return False
     if kind is str:
         return isinstance(value, str | int | float)
-    return isinstance(value, int if kind is int else (int, float))
+    return isinstance(value, int) or (kind is float and isinstance(value, float))
 
 
 def _is_list(value: Any, origin: Any, kinds: Sequence[Any]) -> bool:

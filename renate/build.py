@@ -207,9 +207,11 @@ def build(
     asked = {name: value for name, value in arguments.items() if name not in given}
     try:
         made = make(**arguments)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, TypeError):
+    except (AttributeError, TypeError, ValueError) as error:
+        if not isinstance(error, ValueError):
             check_arguments(make, asked, key)
+        if isinstance(error, AttributeError):
+            raise
         raise ConfigError(f"{key}: {target}: {error}") from error
     except ConfigError as error:
         raise ConfigError(

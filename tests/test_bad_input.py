@@ -198,6 +198,7 @@ IN_THE_JOB: list[tuple[list[str], str]] = [
         "memory: 100,000,000,000,000 rows need a file of",
     ),
     (["transform=none"], "model: MLP can't take inputs [2, 1, 8, 8] (uint8): "),
+    ([*FILES, "data.kinds=category"], "data.kinds=category: expected a mapping or null"),
     (["data.limit=true"], "data.limit=true: expected a whole number or null"),
     ([*NET, "model._target_=not_a_module.Net"], "there is no module 'not_a_module'"),
     (

@@ -35,6 +35,12 @@ KNOWN: Mapping[str, Mapping[str, Setting]] = {
         "cache_gb": Number(optional=True),
         "cache_dir": PLACE,
     },
+    "data": {
+        "contract": PLACE,
+        "cache_dir": PLACE,
+        "tokenizer": PLACE,
+    },
+    "data.tokens": {"tokenizer": PLACE},
     "job": {
         "chunk": COUNT_OR_NONE,
         "untrained_models": COUNT,

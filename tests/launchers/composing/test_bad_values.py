@@ -69,6 +69,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["updater.replay_batch_size=1.5"], "replay_batch_size=1.5: expected a whole number like 32"),
     (["updater=derpp", "updater.alpha=null"], "updater.alpha=null: expected a number like 0.3"),
     (["data.batch_size=null"], "data.batch_size=null: expected a whole number like 32"),
+    (["data.contract=true"], "data.contract=true: expected text, or null"),
     (["data.limit=nan"], "data.limit=nan: expected a value, nan is none"),
     (["model.hidden_sizes=[nan]"], "expected a list, each of it a whole number, like [100, 100]"),
     ([*STEP, "scenario.shuffle=null"], "scenario.shuffle=null: expected true or false like false"),

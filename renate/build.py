@@ -9,7 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from renate.errors import ConfigError, nearest
+from renate.checks.arguments import check_arguments
+from renate.errors import ConfigError, nearest, within
 
 # A `_target_` must derive from one of these. Named, not imported: looking at a config must not load
 # torch.
@@ -68,7 +69,7 @@ def targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(node.get("_target_"), str):
             yield key, node["_target_"]
         for name, value in node.items():
-            yield from targets(value, f"{key}.{name}" if key else str(name))
+            yield from targets(value, within(key, name))
     elif isinstance(node, list | tuple):
         for index, value in enumerate(node):
             yield from targets(value, f"{key}[{index}]")
@@ -203,14 +204,23 @@ def build(
     if node.get("_partial_"):
         return partial(make, **arguments)
 
+    asked = {name: value for name, value in arguments.items() if name not in given}
     try:
-        return make(**arguments)
-    except (TypeError, ValueError) as error:
+        made = make(**arguments)
+    except (AttributeError, TypeError, ValueError) as error:
+        if not isinstance(error, ValueError):
+            check_arguments(make, asked, key)
+        if isinstance(error, AttributeError):
+            raise
         raise ConfigError(f"{key}: {target}: {error}") from error
     except ConfigError as error:
         raise ConfigError(
             str(error) if str(error).startswith(key) else f"{key}: {error}"
         ) from error
+
+    # What a constructor has to say of a value is said better there
+    check_arguments(make, asked, key)
+    return made
 
 
 def _nested(value: Any, key: str, trust: Sequence[str], only: Sequence[str] | None) -> Any:

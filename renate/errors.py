@@ -63,6 +63,35 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return ""
 
 
+def within(key: str, name: object) -> str:
+    """Return the full key of what stands below a key; below the root its own name."""
+    if not key:
+        return str(name)
+    return f"{key}.{name}"
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return text, or as much of it as may be shown and a mark that there is more."""
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}…"
+
+
+def listed(words: Iterable[object], most: int) -> str:
+    """Return the first of some words in a row, and a mark where there are more."""
+    found = [str(word) for word in words]
+    if len(found) > most:
+        found = [*found[:most], "…"]
+    return ", ".join(found)
+
+
+def and_more(left: int, of: str = "") -> str:
+    """Return ` and 3 more`, the end of a list; nothing where none is left."""
+    if left < 1:
+        return ""
+    return " ".join(["", "and", f"{left:,}", "more", *of.split()])
+
+
 def printable_lines(text: object) -> str:
     """Return text for a terminal, line by line as `printable`."""
     return "\n".join(printable(line) for line in str(text).split("\n"))

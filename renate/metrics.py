@@ -13,6 +13,10 @@ if TYPE_CHECKING:  # names and directions are looked up without torch
     from torch import Tensor
 
 Matrix = Sequence[Sequence[float]] | Any
+GAIN = {"max": 1.0, "min": -1.0}  # what makes more of a metric a gain, by its direction
+COST = {"max": -1.0, "min": 1.0}  # and what makes it a cost
+GAIN = {"max": 1.0, "min": -1.0}  # what makes more of a metric a gain, by its direction
+COST = {"max": -1.0, "min": 1.0}  # and what makes it a cost
 
 
 def rows_of(matrix: Matrix) -> list[list[float]]:
@@ -119,7 +123,7 @@ def of_stream(
         mode: `max` where more of it is better, `min` where less is.
     """
     rows = rows_of(matrix)
-    sign = 1.0 if mode == "max" else -1.0
+    sign = GAIN[mode]
     gains = [[sign * value for value in row] for row in rows]
     before = [sign * float(value) for value in untrained]
 

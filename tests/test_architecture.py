@@ -21,6 +21,7 @@ LAYERS = [
         "renate.files",
         "renate.seeds",
         "renate.build",
+        "renate.checks",
         "renate.object_store",
         "renate.libraries",
         "renate.generators",

@@ -32,9 +32,9 @@ EARLY: list[tuple[list[str], str]] = [
         ["optimizer.lr=fast"],
         "optimizer.lr=fast: expected a number like 0.05 (in conf/optimizer/sgd.yaml)",
     ),
-    (["optimizer.nesterov=1"], "optimizer.nesterov=1: expected true or false like False"),
-    (["model.hidden_sizes=3"], "model.hidden_sizes=3: expected a list like [100, 100]"),
-    (["trainer.max_epochs=[1]"], "trainer.max_epochs=[1]: expected a number like 5"),
+    (["optimizer.nesterov=1"], "optimizer.nesterov=1: expected true or false like false"),
+    (["model.hidden_sizes=3"], "model.hidden_sizes=3: expected a list, [3], like [100, 100]"),
+    (["trainer.max_epochs=[1]"], "trainer.max_epochs=[1]: expected a whole number like 5"),
     (["objective=val_accuracy"], "objective"),
     (
         ["objective.metric=val_acuracy"],
@@ -89,7 +89,7 @@ EARLY: list[tuple[list[str], str]] = [
     ),
     (
         ["trainer.report_every=0"],
-        "trainer.report_every=0: expected a number of steps, 1 or more, or null",
+        "trainer.report_every=0: expected a whole number of 1 or more, or null",
     ),
     (
         ["search_space=lr", "trainer.report_every=10"],
@@ -109,7 +109,7 @@ EARLY: list[tuple[list[str], str]] = [
     ),
     (
         ["search_space=lr", "tuner.max_trials=0"],
-        "tuner.max_trials=0: expected more than 0, or null",
+        "tuner.max_trials=0: expected a whole number of 1 or more, or null",
     ),
     (["search_space=lr", "tuner.max_trials=null"], "the space has no end: give tuner.max_trials"),
     (["search_space=lr", "tuner.max_cost=1"], "tuner.max_cost=1 needs backend.price_per_hour"),
@@ -188,6 +188,18 @@ IN_THE_JOB: list[tuple[list[str], str]] = [
         ["loss._target_=torch.nn.CrossEntropyLos"],
         "torch.nn has no 'CrossEntropyLos', did you mean 'CrossEntropyLoss'?",
     ),
+    (
+        ["loss.weight=balancd"],
+        "loss.weight=balancd: expected balanced, or a list of a number for each class, did you",
+    ),
+    (["loss.weight=[1,nan]"], "loss.weight=[1, nan]: expected a list of numbers of 0 or more"),
+    (
+        ["memory.capacity=100000000000000"],
+        "memory: 100,000,000,000,000 rows need a file of",
+    ),
+    (["transform=none"], "model: MLP can't take inputs [2, 1, 8, 8] (uint8): "),
+    ([*FILES, "data.kinds=category"], "data.kinds=category: expected a mapping or null"),
+    (["data.limit=true"], "data.limit=true: expected a whole number or null"),
     ([*NET, "model._target_=not_a_module.Net"], "there is no module 'not_a_module'"),
     (
         [*NET, "model._target_=my_broken.Net"],

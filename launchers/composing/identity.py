@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from renate.build import is_own, targets
 from renate.data.contract.rules import FIX
 from renate.data.fingerprint import Hashes, fingerprint
-from renate.errors import ConfigError
+from renate.errors import ConfigError, within
 from renate.jobs.identity.already import came_from, counts, goes_on, nothing_new
 from renate.jobs.identity.data_files import files_of, labels_of
 from renate.jobs.identity.sources import Sources
@@ -239,7 +239,7 @@ def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (key, value) of everything in a plain config that is neither a mapping nor a list."""
     if isinstance(node, dict):
         for name, value in node.items():
-            yield from leaves(value, f"{key}.{name}" if key else str(name))
+            yield from leaves(value, within(key, name))
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from leaves(value, f"{key}[{index}]")

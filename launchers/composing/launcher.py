@@ -223,6 +223,10 @@ def _result_of_version(job: ComposedJob) -> JobResult:
     earlier = None
     if maker is not None:
         earlier = maker.result
+        if earlier is not None and earlier.failed:
+            from renate.jobs.saved.earlier import set_right  # lazy: it imports torch
+
+            earlier = set_right(maker, State(url), manifest)
 
     return JobResult(
         COMPLETED,

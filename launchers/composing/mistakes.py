@@ -36,6 +36,7 @@ DOMAINS = {  # what others call them -> Hydra's grammar
     "categorical": "choice({})",
     "list": "choice({})",
 }
+NO_OPTION = "Config group override must be"  # Hydra's words
 
 
 @contextmanager
@@ -51,6 +52,10 @@ def one_line(overrides: Sequence[str]) -> Iterator[None]:
         raise ConfigError(f"{error.override}: {_quoted(error)}") from error
     except MissingConfigException as error:
         raise ConfigError(_missing(error)) from error
+    except ValueError as error:
+        if not str(error).startswith(NO_OPTION):
+            raise
+        raise ConfigError(_no_option(overrides)) from error
     except (HydraException, OmegaConfBaseException, AttributeError) as error:
         if isinstance(error.__cause__, RenateError):
             raise error.__cause__ from error
@@ -59,6 +64,21 @@ def one_line(overrides: Sequence[str]) -> Iterator[None]:
         if isinstance(error, AttributeError) and not isinstance(error, OmegaConfBaseException):
             raise
         raise ConfigError(_composition(error, overrides)) from error
+
+
+def _no_option(overrides: Sequence[str]) -> str:
+    """What stands in the place of a group's option, as null and a number do."""
+    known = groups()
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        value = override.value()
+        if override.key_or_group in known and not isinstance(value, str | list):
+            options = sorted(options_of(override.key_or_group))
+            advice = ""
+            if value is None and "none" in options:
+                advice = f"; for nothing {override.key_or_group}=none"
+            names = ", ".join(options)
+            return f"{override.input_line}: expected the name of an option: {names}{advice}"
+    return "a group is given a value: expected the name of an option"
 
 
 def _quoted(error: OverrideParseException) -> str:
@@ -148,7 +168,7 @@ def _no_such_key(key: str, line: str, others: Sequence[str]) -> str:
     elsewhere = _options_with(parent, name)
     advice = elsewhere or nearest(key, siblings) or _same_name(name, keys)
     there = ""
-    if known_parent:
+    if known_parent and siblings:
         there = f" ({', '.join(siblings)})"
 
     return f"{line}: no such key{advice}{there}; to add one on purpose: +{line}"

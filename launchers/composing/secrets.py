@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from renate.errors import ConfigError
+from renate.errors import ConfigError, within
 from renate.libraries.omegaconf import (
     followed,
     is_interpolation,
@@ -71,4 +71,4 @@ def _texts(node: Any, key: str) -> Iterator[tuple[str, str]]:
         yield key, node
     elif isinstance(node, dict | list):
         for name, value in node.items() if isinstance(node, dict) else enumerate(node):
-            yield from _texts(value, f"{key}.{name}" if key else str(name))
+            yield from _texts(value, within(key, name))

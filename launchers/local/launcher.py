@@ -15,7 +15,7 @@ from renate.jobs.records import DONE, REPORT, JobResult
 from renate.jobs.running.torchrun import Group, processes_of
 
 from ..base import ComposedJob
-from ..composing.checks.backend import COUNT, Number, Setting, check_kinds
+from ..composing.checks.kinds import COUNT, Number, Setting, check_kinds
 from ..composing.interruptions import at_exit
 from ..composing.launcher import HydraLauncher
 from .machine import cores, deal_gpus, visible_gpus

@@ -16,16 +16,8 @@ from renate.jobs.identity.data_files import is_local
 from renate.jobs.records import JobResult
 
 from ..base import ComposedJob, SubmittedJobs
-from ..composing.checks.backend import (
-    AMOUNT,
-    COUNT_OR_NONE,
-    Number,
-    Setting,
-    Text,
-    check_kinds,
-    check_list,
-    mapping_of,
-)
+from ..composing.checks.backend import check_list, mapping_of
+from ..composing.checks.kinds import AMOUNT, COUNT_OR_NONE, Number, Setting, Text, check_kinds
 from ..composing.interruptions import at_exit
 from ..remote.backend import PreparedJob, RemoteJob
 from ..remote.job_upload import JobUpload

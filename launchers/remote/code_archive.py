@@ -55,13 +55,35 @@ def of_job(job: ComposedJob, sources: Iterable[Any], folders: Sequence[str]) -> 
         own = own_configs(sources)
 
     trust = list(job.config.trust)
-    return {
-        **own,
-        **own_modules(sorted(modules), trust, Path.cwd(), always=bool(own)),
-        **beside(config_file_of(configs[0])),
-        **source_dirs(folders),
-        **package(),
-    }
+    return together(
+        own,
+        own_modules(sorted(modules), trust, Path.cwd(), always=bool(own)),
+        beside(config_file_of(configs[0])),
+        source_dirs(folders),
+        package(),
+    )
+
+
+def together(*parts: Files) -> Files:
+    """All of several parts, which may have the same modules, but no two of one name.
+
+    Raises:
+        ConfigError: They have: a job would import one of them, perhaps not the one that is imported
+            here.
+    """
+    files: Files = {}
+    for part in parts:
+        for name, item in part.items():
+            other = files.setdefault(name, item)
+            if other != item and _content(other) != _content(item):
+                raise ConfigError(
+                    f"{item!s}: {other!s} would have the same name in the job, {name}: rename one"
+                )
+    return files
+
+
+def _content(item: Path | bytes) -> bytes:
+    return item if isinstance(item, bytes) else item.read_bytes()
 
 
 def package() -> Files:
@@ -182,7 +204,7 @@ def pack(files: Mapping[str, Path | bytes], limit_mb: float) -> tuple[str, bytes
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name in sorted(files):
             item = files[name]
-            content = item if isinstance(item, bytes) else item.read_bytes()
+            content = _content(item)
             member = tarfile.TarInfo(name)  # owner, mode and time are the same for all
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))

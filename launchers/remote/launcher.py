@@ -20,7 +20,8 @@ from renate.state.versions import State
 from renate.tuning.base import Proposer
 
 from ..base import ComposedJob
-from ..composing.checks.backend import check_entries, check_kinds
+from ..composing.checks.backend import check_entries
+from ..composing.checks.kinds import check_kinds
 from ..composing.interruptions import at_exit
 from ..composing.launcher import HydraLauncher
 from ..sweeps.sweep_as_job import hand_over_jobs

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from renate.errors import ConfigError
 
 from ..base import ComposedJob
-from ..composing.checks.backend import AMOUNT, COUNT, Flag, Number, OneOf, Setting
+from ..composing.checks.kinds import AMOUNT, COUNT, Flag, Number, OneOf, Setting
 from ..composing.secrets import variables
 
 WORKING_COPY = OneOf(("shared", "shipped"))

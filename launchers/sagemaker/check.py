@@ -10,11 +10,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from renate.errors import ConfigError, nearest
+from renate.errors import ConfigError, nearest, within
 from renate.jobs.directory import Json
 from renate.object_store.credentials import NoAccessError, options
 
-from ..composing.checks.backend import (
+from ..composing.checks.backend import check_entries, check_list
+from ..composing.checks.kinds import (
     AMOUNT,
     COUNT,
     COUNT_OR_NONE,
@@ -22,9 +23,7 @@ from ..composing.checks.backend import (
     Number,
     Setting,
     Text,
-    check_entries,
     check_kinds,
-    check_list,
 )
 
 LONGEST_SHOWN = 60  # characters of a wrong value
@@ -170,7 +169,7 @@ def wrong(shape: Any, value: Any, path: str) -> Iterator[tuple[str, Any, str]]:
     kind = shape.type_name
     if kind == "structure":
         for name, item in value.items():
-            yield from wrong(shape.members[name], item, f"{path}.{name}" if path else name)
+            yield from wrong(shape.members[name], item, within(path, name))
     elif kind == "list":
         yield from _bounds(shape, len(value), value, path, "entries")
         for item in value:

@@ -9,7 +9,8 @@ from typing import Any
 from renate.errors import ConfigError
 from renate.jobs.identity.data_files import is_local
 
-from ..composing.checks.backend import (
+from ..composing.checks.backend import check_entries, check_list
+from ..composing.checks.kinds import (
     AMOUNT,
     COUNT,
     COUNT_OR_NONE,
@@ -17,9 +18,7 @@ from ..composing.checks.backend import (
     Number,
     Setting,
     Text,
-    check_entries,
     check_kinds,
-    check_list,
 )
 from ..remote.machine import WORKING_COPY
 

@@ -9,6 +9,8 @@ from omegaconf import DictConfig
 
 from renate.errors import ConfigError
 
+NO_SPACE = (None, "none")  # options of the group search_space that tune nothing
+
 
 def is_tuned(settings: DictConfig, parsed: Sequence[Override]) -> bool:
     """Whether a command asks for a tuner: it names one, or a search space, or a domain without
@@ -16,7 +18,7 @@ def is_tuned(settings: DictConfig, parsed: Sequence[Override]) -> bool:
     """
     choices = settings.hydra.runtime.choices
     endless = any(o.is_sweep_override() and not o.is_discrete_sweep() for o in parsed)
-    return choices.tuner != "auto" or choices.search_space is not None or endless
+    return choices.tuner != "auto" or choices.search_space not in NO_SPACE or endless
 
 
 def place_of(override: Override) -> str:

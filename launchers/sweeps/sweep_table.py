@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from renate.jobs.records import JobResult
+from renate.metrics import COST
 from renate.tuning.base import COMPLETED, FAILED, STOPPED
 from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
@@ -152,7 +153,7 @@ class SweepTable:
     def end(self, sweep: Sweep, best: Trial, outcome: JobResult, winner: str) -> None:
         """The best trials, and the winner as a command."""
         out = stdout()
-        sign = 1.0 if self.mode == "min" else -1.0
+        sign = COST[self.mode]
         if self.secondary:
             out.print(self.front(sweep))
             out.print()
@@ -197,7 +198,7 @@ class SweepTable:
         for column in ("trial", self.metric, *self.secondary, "configuration"):
             table.add_column(column)
 
-        sign = 1.0 if self.mode == "min" else -1.0
+        sign = COST[self.mode]
         for trial in sorted(sweep.front(), key=lambda t: sign * float(t.value or 0.0)):
             number, _, _, value, config = row(trial)
             table.add_row(number, value, *(f"{other:.4f}" for other in trial.secondary), config)

@@ -32,7 +32,7 @@ def again(record: SweepRecord, fixed: Sequence[Override], space: Space, best: Tr
     ]
     untuned: list[str] = []
     if any(o.key_or_group == "experiment" for o in kept):  # which may ask for a tuner itself
-        untuned = ["search_space=null", "tuner=auto"]
+        untuned = ["search_space=none", "tuner=auto"]
 
     given = [line for o in kept if (line := str(o.input_line)) not in record.added]
     parent: list[str] = []

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from renate.jobs.records import JobResult
+from renate.metrics import COST
 from renate.tuning.pareto import ranks
 
 from .console import cell
@@ -30,7 +31,7 @@ def of_simulations(groups: Mapping[str, Sequence[JobResult]]) -> Table:
         for name, results in groups.items()
         if all(score in result.metrics for result in results)
     }
-    sign = 1.0 if first.mode == "min" else -1.0
+    sign = COST[first.mode or "max"]
     means = {name: _means(results, score) for name, results in found.items()}
     points = [(sign * mean[score], mean["updates"]) for mean in means.values()]
     best = dict(zip(means, (rank == 0 for rank in ranks(points)), strict=True))

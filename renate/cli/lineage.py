@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from renate.errors import and_more, shortened
 from renate.state.manifest import Manifest, Parent
 
 FILES = 5  # of a role that are named
@@ -52,7 +53,7 @@ def _of_value(name: str, value: Any) -> str:
         return str(value)
 
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return shortened(text, LONGEST)
 
 
 def _is_files(value: Any) -> bool:
@@ -72,7 +73,7 @@ def _of_files(value: Mapping[str, Sequence[Sequence[Any]]]) -> list[str]:
         rows = sum(file[2] for file in files)
         counted = f"{len(files):,} files" if len(files) != 1 else "1 file"
         named = ", ".join(str(file[0]) for file in files[:FILES])
-        more = f" and {len(files) - FILES:,} more" if len(files) > FILES else ""
+        more = and_more(len(files) - FILES)
         lines.append(f"{role}: {rows:,} rows of {counted}: {named}{more}")
 
     return lines

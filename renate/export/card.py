@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from renate.errors import and_more
 from renate.jobs.saved.from_state import deploy_of
 from renate.state.aliases.verdict import verdict_of
 from renate.state.contents import metrics_from
@@ -30,7 +31,7 @@ def _lines(state: State, manifest: Manifest) -> Iterator[str]:
     yield ""
     yield f"- network: `{_plain(deploy['model']['_target_'])}`"
     labels = [_plain(label) for label in deploy["labels"][:SHOWN]]
-    more = f" and {len(deploy['labels']) - SHOWN} more" if len(deploy["labels"]) > SHOWN else ""
+    more = and_more(len(deploy["labels"]) - SHOWN)
     yield f"- answers: {', '.join(labels)}{more}"
     for key in ("seed", "seconds", "notes"):
         if manifest.lineage.get(key) is not None:

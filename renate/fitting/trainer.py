@@ -1,14 +1,15 @@
 """Lightning's Trainer, set up so that it costs little, and what its settings mean for a fit."""
 
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.profilers import (
     AdvancedProfiler,
     PassThroughProfiler,
@@ -103,7 +104,7 @@ def trainer_of(
 
     look_for_factories_once()
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _refused_in_one_line():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
         trainer = pl.Trainer(
             **_arguments(settings, ours.progress, ranks),
@@ -124,6 +125,15 @@ def trainer_of(
         without_vote_on_sigterm(trainer)
 
     return trainer
+
+
+@contextmanager
+def _refused_in_one_line() -> Iterator[None]:
+    """Whatever Lightning can't do with a setting is the user's to mend."""
+    try:
+        yield
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
 
 
 def _arguments(settings: Settings, progress: Progress, ranks: Ranks) -> dict[str, Any]:

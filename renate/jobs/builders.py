@@ -1,15 +1,16 @@
 """What a job is assembled from: each function turns one group of the config into objects."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from renate.build import build, infer, locate, shipped
 from renate.data.batch import BatchTransform, Columns
-from renate.errors import ConfigError
+from renate.errors import ConfigError, nearest
 from renate.fitting.schedules.lengths import warmup_node, with_length
 from renate.fitting.schedules.warmup import Warmup
 from renate.jobs.building.masking import begin_masking
@@ -154,17 +155,26 @@ def criterion_of(job: Job, problem: Problem, train: Columns | None = None) -> nn
 
     for name in ("weight", "pos_weight"):
         value = node.get(name)
-        if not isinstance(value, list | tuple):
-            continue
-        try:
-            weights[name] = torch.tensor([float(number) for number in value])
-        except (TypeError, ValueError):
-            raise ConfigError(f"loss.{name}={value}: expected a list of numbers") from None
+        if isinstance(value, list | tuple):
+            weights[name] = _numbers_of(value, f"loss.{name}")
+        elif isinstance(value, str):
+            raise ConfigError(
+                f"loss.{name}={value}: expected {BALANCED}, or a list of a number for each class"
+                f"{nearest(value, [BALANCED])}"
+            )
 
     criterion: nn.Module = build(node, "loss", trust=job.config["trust"], **weights)
     check_fits(criterion, "loss", problem, problem.loss)
 
     return criterion
+
+
+def _numbers_of(values: Sequence[Any], key: str) -> Tensor:
+    """Weights that a config lists, as torch expects them."""
+    fits = all(type(each) in (int, float) and 0 <= each < math.inf for each in values)
+    if not fits:
+        raise ConfigError(f"{key}={list(values)}: expected a list of numbers of 0 or more")
+    return torch.tensor([float(each) for each in values])
 
 
 def check_fits(made: nn.Module, key: str, problem: Problem, default: object) -> None:

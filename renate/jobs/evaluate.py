@@ -1,9 +1,10 @@
 """Measure a version on test data; trains and publishes nothing."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from renate.data.scenarios import Scenario
-from renate.errors import DataError
+from renate.errors import ConfigError, DataError
 from renate.fitting.trainer import device_of
 from renate.jobs.builders import dtype_of
 from renate.jobs.building.heads import check_tasks, heads_of
@@ -59,13 +60,28 @@ def run(job: Job) -> dict[str, Any]:
     check_tasks(columns, heads_of(saved.deploy["model"]))
     metrics = flat(score(measure, model, updater, tests))
 
-    objective = str(job.config["objective"]["metric"]).removeprefix("val_")
-
     return {
-        "value": metrics.get(f"test_{objective}", metrics["test_loss"]),
+        "value": _value(job.config["objective"]["metric"], metrics),
         "metrics": metrics,
         "metric": data.problem.metric,
         "mode": data.problem.mode,
         "url": url,
         "evaluated": manifest.version,
     }
+
+
+def _value(asked: str | None, metrics: Mapping[str, float]) -> float | None:
+    """The objective's metric on the test data; None where none was asked for.
+
+    Raises:
+        ConfigError: It isn't measured on test data.
+    """
+    if asked is None:
+        return None
+
+    name = f"test_{asked.removeprefix('val_')}"
+    if name not in metrics:
+        raise ConfigError(
+            f"objective.metric={asked}: not measured on test data ({', '.join(metrics)})"
+        )
+    return metrics[name]

@@ -207,7 +207,9 @@ class Report:
     @property
     def newest(self) -> Update | None:
         """The newest version; None where there is none."""
-        return self.updates[-1] if self.updates else None
+        if self.updates:
+            return self.updates[-1]
+        return None
 
     def update_of(self, version: int | None) -> Update | None:
         """A version by its number; None where it isn't there."""

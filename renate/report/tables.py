@@ -90,7 +90,7 @@ def _scores(update: Update, measure: Measure | None) -> list[Cell]:
     tone = ""
     if before is not None and after is not None:
         gain = measure.gain(before, after) or 0.0
-        tone = "good" if gain > 0 else ("bad" if gain < 0 else "")
+        tone = _tone(gain)
     return [
         number(before, measure.text(before)),
         number(after, measure.text(after), tone),
@@ -135,7 +135,9 @@ def classes(report: Report) -> Iterator[Table]:
 def _tone(change: float) -> str:
     if change > 0:
         return "good"
-    return "bad" if change < 0 else ""
+    if change < 0:
+        return "bad"
+    return ""
 
 
 def confusions(report: Report) -> Iterator[Table]:

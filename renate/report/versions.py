@@ -134,7 +134,9 @@ class Update:
         """A metric's mean over the tests that have it; None where none has."""
         scores = self.before if before else self.after
         known = [score[metric] for score in scores.values() if metric in score]
-        return fmean(known) if known else None
+        if known:
+            return fmean(known)
+        return None
 
     def by_class(self) -> list["ClassChange"]:
         """Each class that was measured before and now, the largest fall first; none where

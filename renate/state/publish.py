@@ -6,7 +6,7 @@ it.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -108,7 +108,7 @@ def adopt(
     What equals the parent's file of the same name, byte for byte, is the parent's.
     """
     store, manifest = source
-    old = parent[1].files if parent else {}
+    old = _files_of(parent)
     more = dict(files)
 
     def every() -> Files:
@@ -231,9 +231,16 @@ def _origin(
     return (state.numbers() or [0])[-1], Parent(source.url, number, manifest.sha256)
 
 
+def _files_of(parent: Source | None) -> Mapping[str, Blob]:
+    """What a parent holds; nothing where there is none."""
+    if parent is None:
+        return {}
+    return parent[1].files
+
+
 def _placing(state: State, parent: Source | None) -> Callable[[str, bytes | None], Blob]:
     here = parent is not None and _same(state, parent)
-    old = parent[1].files if parent else {}
+    old = _files_of(parent)
     # Only what a live manifest names may be reused: gc may be about to delete an orphan with the
     # same bytes.
     known = {}

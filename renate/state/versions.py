@@ -86,11 +86,11 @@ class State:
             there = spans(self.versions()) or "none yet"
 
         if found is None:
-            raise NoVersionError(f"{self.url}: holds no version {version}; there is {there}")
+            raise NoVersionError(f"{self.url}: holds no version {version}; it has {there}")
         if isinstance(found, Tombstone):
             when = found.removed[:10]
             raise GoneError(
-                f"{self.url}: version {version} was removed by gc on {when}; there is {there}"
+                f"{self.url}: version {version} was removed by gc on {when}; it has {there}"
             )
 
         return found

@@ -8,6 +8,7 @@ from renate.data.batch import Batch
 from renate.data.model_inputs import divide
 from renate.updaters.shared.bounds import at_least_1
 from renate.updaters.shared.logits import KeepsLogits
+from renate.updaters.shared.replay import weights_from
 
 
 class DERpp(KeepsLogits):
@@ -47,7 +48,7 @@ class DERpp(KeepsLogits):
             size = self.replay_batch_size
             inputs, others = divide(past.inputs, size)
             loss = loss + self.alpha * self.distance(model(inputs), past.logits[:size])
-            weights = None if past.weights is None else past.weights[size:]
+            weights = weights_from(past, size)
             replayed = self.mean_loss(model(others), past.targets[size:], weights)
             loss = loss + self.beta * replayed
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from renate.data.batch import Batch
 from renate.data.model_inputs import divide
 from renate.updaters.shared.logits import KeepsLogits
+from renate.updaters.shared.replay import weights_from
 from renate.updaters.shared.weights import Weighted, replay_count
 
 
@@ -45,7 +46,7 @@ class WeightedDERpp(KeepsLogits, Weighted):
             count = replay_count(self.replay_batch_size, batch)
             past = self.memory.sample(2 * count)
             inputs, others = divide(past.inputs, count)
-            weights = None if past.weights is None else past.weights[count:]
+            weights = weights_from(past, count)
             terms = [
                 (self.alpha, self.distance(model(inputs), past.logits[:count])),
                 (self.beta, self.mean_loss(model(others), past.targets[count:], weights)),

@@ -109,7 +109,7 @@ def test_a_key_of_another_option_names_the_experiment_that_set_it(workdir: Path)
     )
     said = line_of("experiment=mine", "scenario=rotation")
     assert said.startswith(
-        "renate: scenario.shuffle=True: no such key (chunks, degrees, max_degrees, full"
+        "renate: scenario.shuffle=true: no such key (chunks, degrees, max_degrees, full"
     )
     assert said.endswith(
         "; conf/experiment/mine.yaml sets it for scenario=class_incremental, and scenario=rotation "

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from renate.data.tables.matching import match_columns
 from renate.data.torch_dataset import TorchDataset
 from renate.errors import ConfigError, DataError
 from tests.data.scenes import SHARED, TABLE, files, load, png, write
@@ -210,7 +211,7 @@ def test_files_that_differ() -> None:
     write("b/1.parquet", {"x": [1], "label": [0]})
     write("b/2.parquet", {"y": [1], "label": [1]})
     with pytest.raises(
-        DataError, match="b/2.parquet: no column 'x', which b/1.parquet has \\(its columns: y\\)"
+        DataError, match="b/2.parquet: no column 'x', which b/1.parquet has, did you mean 'y'"
     ):
         load(files("b/*.parquet"))
     write("b/2.parquet", {"x": ["one"], "label": [1]})
@@ -253,3 +254,20 @@ def test_labels_that_only_the_test_has_and_other_kinds() -> None:
         load(files("a.parquet", test="b.parquet"))
     with pytest.raises(DataError, match="its labels are like 0, the state's like 'cat'"):
         load(files("a.parquet"), labels=["cat", "dog"])
+
+
+def test_a_column_of_another_name_is_named_however_unlike() -> None:
+    wanted = {"age": "number", "income": "number"}
+    here = {"years": "number", "income": "number"}
+    with pytest.raises(
+        DataError, match="no column 'age', which the state has, did you mean 'years'"
+    ):
+        match_columns("b.csv", here, wanted, origin="the state", surplus=False)
+    with pytest.raises(DataError, match=r"which the state has \(its columns: years, money\)"):
+        match_columns(
+            "b.csv",
+            {"years": "number", "money": "number"},
+            wanted,
+            origin="the state",
+            surplus=False,
+        )

@@ -22,7 +22,7 @@ def test_pins(state: State) -> None:
         StateError, match=r"no pin 'prodction', there is production, did you mean 'production'"
     ):
         unpin(state, "prodction")
-    with pytest.raises(NoVersionError, match=r"holds no version 7; there is versions 1-3$"):
+    with pytest.raises(NoVersionError, match=r"holds no version 7; it has versions 1-3$"):
         pin(state, "x", 7)
     assert pins(state) == {"production": 2}
 

@@ -205,7 +205,7 @@ def test_a_parent_that_was_removed_meanwhile(state: State) -> None:
     publish_next(state, a=b"2")
     gc(state, keep=1, grace=0)
     message = (
-        r"version 1 was removed by gc on 2\d.*; there is version 2; job 'j' started from it: run "
+        r"version 1 was removed by gc on 2\d.*; it has version 2; job 'j' started from it: run "
         r"the"
     )
     with pytest.raises(GoneError, match=message):

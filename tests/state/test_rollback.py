@@ -26,7 +26,7 @@ def test_rollback_is_a_new_version(state: State) -> None:
 
 
 def test_rollback_to_what_is_not_there(state: State) -> None:
-    with pytest.raises(NoVersionError, match="holds no version 1; there is none yet"):
+    with pytest.raises(NoVersionError, match="holds no version 1; it has none yet"):
         rollback(state, 1)
     for i in range(4):
         publish_next(state, a=b"%d" % i)
@@ -35,9 +35,7 @@ def test_rollback_to_what_is_not_there(state: State) -> None:
     ):
         rollback(state, 4)
     gc(state, keep=2, grace=0)
-    with pytest.raises(
-        GoneError, match=r"version 1 was removed by gc on .*; there is versions 3-4$"
-    ):
+    with pytest.raises(GoneError, match=r"version 1 was removed by gc on .*; it has versions 3-4$"):
         rollback(state, 1)
 
 

@@ -20,7 +20,7 @@ def test_an_empty_url(state: State, root: Path) -> None:
         NoVersionError, match=r"holds no version yet: check the URL, or .* state.first=true$"
     ):
         state.manifest()
-    with pytest.raises(NoVersionError, match=r"holds no version 2; there is none yet$"):
+    with pytest.raises(NoVersionError, match=r"holds no version 2; it has none yet$"):
         state.manifest(2)
     with pytest.raises(NoVersionError, match="holds no version yet"):
         state.verify()
@@ -37,11 +37,11 @@ def test_versions_and_their_tombstones(state: State) -> None:
     assert state.numbers() == [1, 2, 3, 4, 5, 6]
     assert state.versions() == [2, 5, 6]
     with pytest.raises(
-        GoneError, match=r"/state: version 3 was removed by gc on 2.*; there is versions 2, 5-6$"
+        GoneError, match=r"/state: version 3 was removed by gc on 2.*; it has versions 2, 5-6$"
     ):
         state.manifest(3)
     with pytest.raises(
-        NoVersionError, match=r"/state: holds no version 9; there is versions 2, 5-6$"
+        NoVersionError, match=r"/state: holds no version 9; it has versions 2, 5-6$"
     ):
         state.manifest(9)
 

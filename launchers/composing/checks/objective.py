@@ -36,6 +36,12 @@ def check_objective(config: DictConfig) -> None:
             f"objective.mode={objective.mode}: expected max or min, or null: as the metric has it"
         )
 
+    others = objective.others
+    if others is not None and not isinstance(others, DictConfig):
+        raise ConfigError(
+            f"objective.others={others}: expected metrics with their directions, "
+            "objective.others={val_loss:min}, or null"
+        )
     if objective.metric is None:
         return
 
@@ -128,7 +134,9 @@ def _check_auto(objective: DictConfig) -> None:
 def _check_measured(
     config: DictConfig, nodes: Mapping[str, Any], problems: Sequence[type[Problem]]
 ) -> None:
-    choices = [f"val_{name}" for name in [*nodes, "loss"]] + ["train_loss"]
+    choices = [f"val_{name}" for name in [*nodes, "loss"]]
+    if config.job.name != "evaluate":  # it looks at test data alone, which val_… stands for
+        choices.append("train_loss")
     if config.job.name == "stream":
         named = [name.format(metric=each.metric) for each in problems for name in OF_STREAMS]
         choices += list(dict.fromkeys(named))

@@ -3,16 +3,21 @@ options it is made of.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.default_element import ConfigDefault
+from hydra.core.default_element import ConfigDefault, GroupDefault
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from renate.checks.arguments import shown
 from renate.errors import ConfigError, nearest
-from renate.libraries.omegaconf import is_interpolation, is_missing, is_none, node_of, written
+from renate.libraries.omegaconf import is_none, node_of, written
 
-MISSING = "???"
+from ..conf import CONF
+from .defaults import MISSING, called, expected_instead, is_open, like, loosened, names_null
+
+MANY = ("callbacks", "logger", "metrics")  # groups of which a job may have several, or none
 
 
 def _merged(before: dict[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,8 +39,10 @@ class Schema:
     def __init__(self, loader: ConfigLoaderImpl) -> None:
         self.loader = loader
         self.options: dict[str, tuple[Any, str]] = {}
+        self.bases: dict[str, list[str]] = {}  # option -> those that its own defaults name
         self.chosen: Mapping[str, str | None] = {}
         self.nested: dict[str, str] = {}
+        self.needed: list[str] = []
         self.root, self.root_file = self.option("config")
 
     def option(self, path: str) -> tuple[Any, str]:
@@ -49,6 +56,8 @@ class Schema:
             content: dict[str, Any] = {}
             group = path.rpartition("/")[0]
             for default in found.defaults_list or []:
+                if isinstance(default, GroupDefault) and not group:
+                    self._note_needed(default)
                 if (
                     group
                     and isinstance(default, ConfigDefault)
@@ -57,11 +66,18 @@ class Schema:
                     absolute = default.path.startswith("/")
                     path_of_it = default.path[1:] if absolute else f"{group}/{default.path}"
                     content = _merged(content, self.option(path_of_it)[0])
+                    self.bases.setdefault(path, []).append(path_of_it)
 
             content = _merged(content, raw if isinstance(raw, dict) else {})
             content.pop("defaults", None)
             self.options[path] = content, f"conf/{path}.yaml"
         return self.options[path]
+
+    def _note_needed(self, default: GroupDefault) -> None:
+        """Keep the name of a group of the root's that a job can't do without."""
+        name = str(default.group)
+        if default.value is not None and "/" not in name and name not in MANY:
+            self.needed.append(name)
 
     def check(
         self, config: DictConfig, choices: Mapping[str, str | None], added: frozenset[str]
@@ -81,6 +97,7 @@ class Schema:
             g: o for g, o in choices.items() if "/" not in g and "@" not in g and o is not None
         }
 
+        self._check_groups(config)
         self.nested = _within_groups(choices, groups)
         for name in config:
             key = str(name)
@@ -95,6 +112,13 @@ class Schema:
                 raise ConfigError(
                     f"{key}: no such key{nearest(key, [*self.root, *groups])} (in {self.root_file})"
                 )
+
+    def _check_groups(self, config: DictConfig) -> None:
+        """Raise where a group was emptied that a job can't do without, `memory=[]`."""
+        for group in self.needed:
+            if group not in config:
+                options = ", ".join(self.loader.repository.get_group_options(group))
+                raise ConfigError(f"{group}=[]: expected the name of an option: {options}")
 
     def _options_of(self, group: str) -> dict[str, Any]:
         """All that the options of a group hold: Hydra says of several, `callbacks=[a,b]`, only that
@@ -134,10 +158,47 @@ class Schema:
 
             return
 
-        if not _same_kind(node, expected):
+        kind = expected_instead(node, expected)
+        if kind and not self._files_of(_option_in(file)):
+            kind = expected_instead(node, loosened(expected))
+
+        means = ""
+        if not kind and self._is_empty(node, expected, key, file):
+            kind = called(expected)
+            means = "; null has no meaning here"
+
+        if kind:
             raise ConfigError(
-                f"{key}={_shown(node)}: expected {_kind(expected)} like {expected!r} (in {file})"
+                f"{key}={_shown(node)}: expected {kind}{like(expected)}{means} (in {file})"
             )
+
+    def _is_empty(self, node: Any, expected: Any, key: str, file: str) -> bool:
+        """Whether a value is null where the option's file gives another, and no meaning to null.
+
+        Of the user's own options their class decides.
+        """
+        if node is None or not is_none(node) or is_open(expected):
+            return False
+
+        files = self._files_of(_option_in(file))
+        place = ""
+        if file != self.root_file:
+            within = [name for name in self.nested if f"{key}.".startswith(f"{name}.")]
+            place = max(within, key=len, default=key.partition(".")[0])
+
+        return bool(files) and not names_null(files, key[len(place) :].strip(".").split("."))
+
+    def _files_of(self, option: str) -> list[Path]:
+        """The files of an option of ours, its own first; none of an option of the user's."""
+        if option.endswith("/"):
+            return sorted((CONF / option).rglob("*.yaml"))
+
+        path = CONF / f"{option}.yaml"
+        if not path.is_file():
+            return []
+
+        bases = self.bases.get(option, ())
+        return [path, *(file for base in bases for file in self._files_of(base))]
 
     def _origin(self, key: str) -> str:
         """The end of a message: which experiment's file set a key, perhaps for another option
@@ -183,41 +244,16 @@ def _within_groups(choices: Mapping[str, str | None], groups: Mapping[str, str])
     return nested
 
 
+def _option_in(file: str) -> str:
+    """The option that a file holds, as messages name it."""
+    return file.removeprefix("conf/").removesuffix(".yaml")
+
+
 def _is_choice(default: Any, group: str) -> bool:
     return str(getattr(default, "group", "") or "").lstrip("/").partition("@")[0] == group
 
 
 def _shown(node: Any) -> str:
-    return str(
-        OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else written(node)
-    )
-
-
-def _kind(value: Any) -> str:
-    kinds = (
-        (bool, "true or false"),
-        ((int, float), "a number"),
-        (list, "a list"),
-        (dict, "a mapping"),
-        (str, "text"),
-    )
-    return next(name for kind, name in kinds if isinstance(value, kind))
-
-
-def _same_kind(node: Any, expected: Any) -> bool:
-    """null and ??? accept anything, everything accepts null and ???, text accepts any scalar."""
-    if expected is None or (
-        isinstance(expected, str) and (expected == MISSING or "${" in expected)
-    ):
-        return True
-
-    if node is None or is_none(node) or is_missing(node) or is_interpolation(node):
-        return True
     if isinstance(node, DictConfig | ListConfig):
-        return isinstance(expected, dict if isinstance(node, DictConfig) else list)
-
-    value = written(node)
-    if isinstance(expected, str):
-        return True
-
-    return not isinstance(expected, list | dict) and _kind(value) == _kind(expected)
+        return shown(OmegaConf.to_container(node))
+    return shown(written(node))

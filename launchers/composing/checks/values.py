@@ -7,6 +7,7 @@ from renate.jobs.running.torchrun import check_devices
 
 from ...terminal.pages import check_wish
 from ...terminal.progress import JSON, check_mode
+from .groups import check_groups
 from .objective import check_objective
 
 PRECISIONS = (
@@ -33,6 +34,7 @@ def check_values(config: DictConfig) -> None:
     Raises:
         ConfigError: Naming key, value, and what was expected.
     """
+    check_groups(config)
     check_devices(config.trainer.devices)
     needs_state = {"evaluate": "evaluate", "predict": "predict by", "detect": "compare with"}
     if config.job.name in needs_state and config.state.url is None:
@@ -64,10 +66,10 @@ def check_values(config: DictConfig) -> None:
             "one of them to a registry by renate export"
         )
 
-    every = config.trainer.report_every
-    if every is not None and (not isinstance(every, int) or every < 1):
+    if config.output is not None and config.job.name in ("update", "stream", "evaluate"):
         raise ConfigError(
-            f"trainer.report_every={every}: expected a number of steps, 1 or more, or null"
+            f"output={config.output}: job={config.job.name} writes no such file: leave it out; "
+            "job=predict writes answers, job=detect what it found"
         )
 
     check_mode(config.terminal)

@@ -74,15 +74,6 @@ def _check_choices(tuner: Json, option: str) -> None:
             advice = nearest(tuner[key], choices)
             raise ConfigError(f"tuner.{key}={tuner[key]}: expected {', '.join(choices)}{advice}")
 
-    for key in LIMITS:
-        if tuner[key] is not None and tuner[key] < (0 if key == "max_failures" else 1e-9):
-            raise ConfigError(
-                f"tuner.{key}={tuner[key]}: expected more than 0, or null for no limit"
-            )
-
-    if tuner["seeds"] < 1:
-        raise ConfigError(f"tuner.seeds={tuner['seeds']}: expected 1 or more")
-
 
 def _check_steps(trainer: Json, space: Space) -> None:
     every = trainer["report_every"]

@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from omegaconf import OmegaConf
 
-from renate.errors import ConfigError, nearest
+from renate.errors import ConfigError, nearest, within
 from renate.libraries.omegaconf import node_of
 from renate.tuning.space import Domain, Space
 
@@ -125,8 +125,4 @@ def _has(config: Any, key: str) -> bool:
 def _leaves(node: Any, prefix: str = "") -> list[str]:
     if not isinstance(node, dict):
         return [prefix]
-    return [
-        leaf
-        for name, value in node.items()
-        for leaf in _leaves(value, f"{prefix}.{name}" if prefix else name)
-    ]
+    return [leaf for name, value in node.items() for leaf in _leaves(value, within(prefix, name))]

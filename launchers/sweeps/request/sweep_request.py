@@ -100,11 +100,10 @@ class SweepRequest:
         lines: dict[str, str] = {}
         option = self.settings.hydra.runtime.choices.search_space
 
-        if option is not None:
-            if option == "auto":
-                lines = self._auto(swept)
-            else:
-                lines = dict(self.settings.search_space or {})
+        if option == "auto":
+            lines = self._auto(swept)
+        elif option is not None:
+            lines = dict(self.settings.search_space or {})
 
         found = {k: v for k, v in lines.items() if k not in given}
         parser = OverridesParser.create()

@@ -79,7 +79,9 @@ def _length(view: View, slack: float) -> Bounds | None:
 
 def _categories(view: View, most: int) -> tuple[str, ...] | None:
     found = set(view.values.tolist()) - {None}
-    return tuple(sorted(found)) if 0 < len(found) <= most else None
+    if 0 < len(found) <= most:
+        return tuple(sorted(found))
+    return None
 
 
 def fitted_shares(

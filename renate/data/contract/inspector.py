@@ -21,7 +21,7 @@ from renate.data.contract.rules import FAIL, FIX, OFF, Rules
 from renate.data.contract.views import views_of
 from renate.data.kept.encoders import Encoder
 from renate.data.table import Table, place_of
-from renate.errors import DataError
+from renate.errors import DataError, and_more
 from renate.problems.base import Label, Problem
 
 TRAIN = "data.train"
@@ -167,7 +167,7 @@ class Inspector:
                 odd.append(f"{label!r} has {share:.1%}, {expected}")
 
         if odd:
-            more = f" (and {len(odd) - SHOWN} more)" if len(odd) > SHOWN else ""
+            more = and_more(len(odd) - SHOWN)
             said = f"{TRAIN}: shares of labels: {'; '.join(odd[:SHOWN])}{more}"
             self._tell("balance", said)
 

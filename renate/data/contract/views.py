@@ -13,6 +13,7 @@ from renate.data.kept.encoders import Encoder
 from renate.data.mapped.rows import bytes_of_row, parts
 from renate.data.ragged import Ragged
 from renate.data.tables.encoding.encoder import TableEncoder
+from renate.errors import shortened
 
 Array = np.ndarray[Any, Any]
 NUMBERS = ("number", "boolean")
@@ -83,7 +84,9 @@ class View:
             return None
 
         there = self.values[~self.missing]
-        return (there.min(), there.max()) if len(there) else None
+        if len(there):
+            return (there.min(), there.max())
+        return None
 
     def rounded(self, bound: Any) -> Any:
         """Return a bound as the values have it: 0.1 is another number in 32 bits."""
@@ -128,8 +131,9 @@ class View:
         if isinstance(value, float | np.floating):
             return f"{float(value):g}"
 
-        words = repr(value) if isinstance(value, str) else str(value)
-        return words if len(words) <= 40 else f"{words[:40]}…"
+        if isinstance(value, str):
+            return shortened(repr(value), 40)
+        return shortened(str(value), 40)
 
 
 def views_of(

@@ -134,7 +134,9 @@ def fill(
             f"{columns[0][0]} has {done} rows, not {rows} as its file says: write it anew"
         )
 
-    return corrupt if _judge(stopped, columns, path.parent) else None
+    if _judge(stopped, columns, path.parent):
+        return corrupt
+    return None
 
 
 def _judge(stopped: list[Answer], columns: Columns, folder: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from renate.errors import DataError
+from renate.errors import DataError, and_more
 
 KINDS = ("number", "boolean", "image", "tensor")
 TARGETS = ("integer", "boolean", "text", "list")
@@ -273,7 +273,7 @@ def scales(seen: Inputs, known: Inputs, where: str) -> list[str]:
         return []
 
     now, before = odd[0]
-    more = f" (and {len(odd) - 1} more columns)" if len(odd) > 1 else ""
+    more = and_more(len(odd) - 1, "columns")
 
     return [
         f"{where}: column '{now.name}' is {now.low:g} to {now.high:g}, in training so far "

@@ -27,7 +27,7 @@ from renate.data.table import (
 )
 from renate.data.tables.encoding.cells import CellError
 from renate.data.tables.targets import as_column, as_target
-from renate.errors import ConfigError, DataError
+from renate.errors import ConfigError, DataError, and_more
 from renate.problems.auto import doubt_about, problem_for
 from renate.problems.base import Label, Problem, Targets
 from renate.seeds import derive
@@ -222,7 +222,7 @@ def _remarks(encoder: "Encoder", table: Table, key: str) -> list[str]:
     if not found:
         return []
 
-    more = f" (and {len(found) - 1} more columns)" if len(found) > 1 else ""
+    more = and_more(len(found) - 1, "columns")
     return [f"{key}: {found[0]}{more}"]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from renate.data.kept.trained import key_of
+from renate.errors import listed
 
 SHOWN = 3  # names that a note gives
 
@@ -95,5 +96,4 @@ def place_of(file: str) -> str:
 
 
 def _listed(names: Mapping[str, None]) -> str:
-    more = ", …" if len(names) > SHOWN else ""
-    return ", ".join(list(names)[:SHOWN]) + more
+    return listed(names, SHOWN)

@@ -85,13 +85,16 @@ class FeatureSorting(Sorting):
     Args:
         chunks: Number of chunks.
         feature: Position in an example's first dimension, whose other dimensions are averaged: the
-            column of a table, the channel of an image; of several inputs the name of one.
+            column of a table, the channel of an image; of several inputs the name of one. null
+            is the first.
         randomness: See `Sorting`.
     """
 
-    def __init__(self, chunks: int, feature: int | str, randomness: float) -> None:
+    def __init__(self, chunks: int, feature: int | str | None, randomness: float) -> None:
         super().__init__(chunks, randomness)
-        self.feature = feature
+        self.feature: int | str = 0
+        if feature is not None:
+            self.feature = feature
 
     def scores(self, columns: Columns) -> Scores:
         """Return the mean of each example's feature, [N].

@@ -9,7 +9,7 @@ from renate.data.kept.inputs import Inputs, is_name
 from renate.data.tables.csv_files.typed import is_boolean, is_number
 from renate.data.tables.matching import OtherKindError, index_columns, kind_of, match_columns
 from renate.data.tables.parquet import Read
-from renate.errors import ConfigError, DataError, nearest
+from renate.errors import ConfigError, DataError, nearest, shortened
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,6 @@ def _odd_value(read: Read, name: str, wanted: Mapping[str, str]) -> str:
     for row, scalar in enumerate(column):
         value = scalar.as_py()
         if value is not None and not is_right(value):
-            shown = value if len(value) <= 40 else f"{value[:40]}…"
-            return f" (row {row} holds {shown!r})"
+            return f" (row {row} holds {shortened(value, 40)!r})"
 
     return ""

@@ -4,7 +4,7 @@ kept.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from renate.data.tables.columns import is_image, is_text
@@ -102,7 +102,8 @@ def match_columns(
     left = [name for name in kinds if name not in wanted]
     for name in wanted:
         if name not in kinds:
-            hint = nearest(name, left) or f" (its columns: {', '.join(list(kinds)[:10])})"
+            hint = nearest(name, left) or _only(left, [n for n in wanted if n not in kinds])
+            hint = hint or f" (its columns: {', '.join(list(kinds)[:10])})"
             raise DataError(f"{file}: no column '{name}', which {origin} has{hint}")
 
     if left and not surplus:
@@ -119,3 +120,10 @@ def match_columns(
                 f"{file}: column '{name}' is {kinds[name]}, in {origin} it is {kind}: convert the "
                 "file's column to that",
             )
+
+
+def _only(left: Sequence[str], lacking: Sequence[str]) -> str:
+    """What a single column may be called now, however unlike its name."""
+    if len(left) == len(lacking) == 1:
+        return f", did you mean '{left[0]}'?"
+    return ""

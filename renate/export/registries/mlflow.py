@@ -51,7 +51,9 @@ class MLflow(Registry):
 
     def _known(self, client: Any, sha256: str) -> str | None:
         found = client.search_model_versions(f"name = '{self.name}' and tags.`{TAG}` = '{sha256}'")
-        return str(found[0].version) if found else None
+        if found:
+            return str(found[0].version)
+        return None
 
     def _logged(self, client: Any, published: Published) -> str:
         experiment = client.get_experiment_by_name(self.experiment)

@@ -9,7 +9,7 @@ from torch import Tensor
 from renate.data.batch import Columns, length
 from renate.data.model_inputs import PREFIX, TASK
 from renate.data.scenarios import Scenario
-from renate.errors import ConfigError, DataError
+from renate.errors import ConfigError, DataError, listed
 from renate.state.contents import OUTPUTS
 from renate.updaters.base import Updater
 
@@ -190,6 +190,4 @@ def numbers_in(ids: Tensor) -> list[int]:
 
 def in_words(numbers: Iterable[int]) -> str:
     """Return the first of some numbers, for a message."""
-    found = list(numbers)
-    more = ", …" if len(found) > SHOWN else ""
-    return ", ".join(map(str, found[:SHOWN])) + more
+    return listed(numbers, SHOWN)

@@ -76,11 +76,30 @@ def probe(model: nn.Module, updater: Updater, batch: Batch, outputs: tuple[int, 
 
     try:
         with untouched(model, updater):
-            logits = updater.predict(model, batch.inputs)
+            logits = _outputs(model, updater, batch.inputs)
             _check_logits(logits, len(batch), outputs)
             _check_loss(updater.criterion, logits, batch.targets)
     finally:
         set_generators(before)
+
+
+def _outputs(model: nn.Module, updater: Updater, inputs: ModelInputs) -> Any:
+    """Predict. What a network of ours can't take, the config has put together wrongly; what a
+    user's own can't, its own line tells.
+    """
+    try:
+        return updater.predict(model, inputs)
+    except RuntimeError as error:
+        if not isinstance(inputs, Tensor) or not type(model).__module__.startswith("renate."):
+            raise
+        line = str(error).strip().partition("\n")[0]
+        advice = ""
+        if not inputs.is_floating_point():
+            advice = "; transform=scale makes numbers of bytes"
+        raise ConfigError(
+            f"model: {type(model).__name__} can't take inputs {list(inputs.shape)} "
+            f"({str(inputs.dtype).removeprefix('torch.')}): {line}{advice}"
+        ) from error
 
 
 def _check_logits(logits: Any, rows: int, outputs: tuple[int, ...]) -> None:

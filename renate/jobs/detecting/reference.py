@@ -19,7 +19,7 @@ from renate.data.batch import Columns, length
 from renate.data.items.stored import drawn, extended, from_tensors, of_examples, to_tensors
 from renate.errors import ConfigError, StateError, nearest
 from renate.jobs.context import Job
-from renate.jobs.saved.restore import Saved
+from renate.jobs.saved.restore import Saved, number_after
 from renate.seeds import derive
 
 NAME = "reference"
@@ -100,7 +100,7 @@ def reference_files(
 
     keeping = Keeping.read(settings)
     new = of_examples(train if val is None else val)
-    seed = derive(job.config["seed"], "reference", 1 if saved is None else saved.next)
+    seed = derive(job.config["seed"], "reference", number_after(saved))
     found = Reference(drawn(new, keeping.keep, seed), length(new), val is not None)
     if saved is not None and has:
         earlier = reference_of(saved, train)

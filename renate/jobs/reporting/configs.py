@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from renate.errors import CorruptError
+from renate.errors import CorruptError, within
 from renate.jobs.config_yaml import load
 from renate.state.manifest import Manifest
 from renate.state.versions import State
@@ -85,7 +85,7 @@ def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(node, Mapping) and node:
         for name, value in node.items():
             if key or name not in ASIDE:
-                yield from _leaves(value, f"{key}.{name}" if key else str(name))
+                yield from _leaves(value, within(key, name))
         return
 
     words = "null" if node is None else str(node)

@@ -1,11 +1,14 @@
 """What an update answers, also where an earlier run has done its work."""
 
+from contextlib import suppress
 from typing import Any
 
-from renate.errors import StateError
+from renate.errors import JobError, StateError
 from renate.jobs.context import Job
+from renate.jobs.directory import JobDirectory
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
+from renate.jobs.records import COMPLETED, JobResult
 from renate.jobs.scoring.cost import state_size
 from renate.jobs.scoring.measured import flat
 from renate.state.aliases.verdict import KEY
@@ -58,6 +61,16 @@ def published(job: Job, to: State) -> dict[str, Any] | None:
         return None
 
     return result_of_version(to, manifest)
+
+
+def set_right(maker: JobDirectory, to: State, manifest: Manifest) -> JobResult:
+    """The result of a job that failed with its version published, written in place of the failure:
+    word of the publication didn't reach it.
+    """
+    result = JobResult(COMPLETED, **result_of_version(to, manifest))
+    with suppress(JobError), maker.alone():  # else it is running, and says itself how it ends
+        return maker.finish(result)
+    return result
 
 
 def already(

@@ -279,3 +279,10 @@ def writer_of(saved: Saved) -> str | None:
         return str(config["updater"]["_target_"])
     except (StateError, ValueError, KeyError, TypeError, YAMLError):
         return None
+
+
+def number_after(saved: Saved | None) -> int:
+    """Return the number of the next version, the first where there is none."""
+    if saved is None:
+        return 1
+    return saved.next

@@ -19,7 +19,7 @@ from renate.gate.answers import Answers, Flags, answers_of
 from renate.gate.base import Comparison, Gate, Pair
 from renate.jobs.chunks import Chunk
 from renate.jobs.context import Job
-from renate.jobs.saved.restore import Saved
+from renate.jobs.saved.restore import Saved, number_after
 from renate.jobs.scoring.regression_set import (
     REGRESSION,
     RegressionSet,
@@ -161,7 +161,7 @@ class Judging:
 
     def files(self, val: Columns | None) -> Iterator[tuple[str, bytes | None]]:
         """Yield the regression set of the next version; see `regression_files`."""
-        number = 1 if self.saved is None else self.saved.next
+        number = number_after(self.saved)
         yield from regression_files(self.regression, val, self.settings, number, self.seed)
 
 
@@ -203,7 +203,7 @@ def judging_of(
         )
 
     move = _move(job, at, to, saved)
-    number = 1 if saved is None else saved.next
+    number = number_after(saved)
     return Judging(
         gate,
         data.problem,

@@ -62,9 +62,9 @@ class Arrivals:
             notes=(),
             skipped=(),
             kept={},
-            weights=None if self.table.weights is None else self.table.weights[rows.numpy()],
+            weights=_taken(self.table.weights, rows),
             identity=None if self.table.identity is None else take(self.table.identity, rows),
-            times=None if self.table.times is None else self.table.times[rows.numpy()],
+            times=_taken(self.table.times, rows),
         )
 
     def _inputs(self, those: Sequence[Slice], rows: Tensor) -> Any:
@@ -82,6 +82,13 @@ class Arrivals:
             return one.targets
         found: np.ndarray[Any, Any] = self.table.targets[one.rows.numpy()]
         return found
+
+
+def _taken(values: "np.ndarray[Any, Any] | None", rows: Tensor) -> "np.ndarray[Any, Any] | None":
+    if values is None:
+        return None
+    found: np.ndarray[Any, Any] = values[rows.numpy()]
+    return found
 
 
 def _rows_of(inputs: Any, rows: Tensor) -> Any:

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -134,7 +135,13 @@ class ColumnStore:
     def _mapped(self, rows: int, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
         with tempfile.NamedTemporaryFile(dir=self.scratch, prefix="memory-") as file:
             numel = rows * math.prod(shape)
-            flat = torch.from_file(file.name, shared=True, size=numel, dtype=dtype)
+            try:
+                flat = torch.from_file(file.name, shared=True, size=numel, dtype=dtype)
+            except RuntimeError as error:
+                raise DataError(
+                    f"memory: {rows:,} rows need a file of {numel * dtype.itemsize:,} bytes, and "
+                    f"there can't be one in {Path(file.name).parent}: a smaller memory.capacity"
+                ) from error
         return flat.view((rows, *shape))
 
     def check(self, columns: Columns) -> None:

@@ -27,15 +27,27 @@ def line(
     ink: str,
 ) -> None:
     """Draw a line with a gap wherever a value is missing."""
-    known = [math.nan if value is None else value for value in values]
+    known = _with_gaps(values)
     marker = "o" if len(places) <= MANY else ""
     label = short(name, LONGEST_NAME)
     axes.plot(places, known, color=ink, label=label, marker=marker, markersize=4)
 
 
+def mean_or_gap(values: Sequence[float]) -> float:
+    """Return a mean to be drawn; of nothing nan, which leaves a gap."""
+    if not values:
+        return math.nan
+    return math.fsum(values) / len(values)
+
+
+def _with_gaps(values: Sequence[float | None]) -> list[float]:
+    """Values to be drawn, nan where one is missing."""
+    return [math.nan if value is None else value for value in values]
+
+
 def marks(axes: "Axes", places: Sequence[float], values: Sequence[float | None], name: str) -> None:
     """Draw a ring for each value that there is."""
-    known = [math.nan if value is None else value for value in values]
+    known = _with_gaps(values)
     axes.plot(
         places,
         known,

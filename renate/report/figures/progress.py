@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from renate.report.facts import Report
 from renate.report.figures.heat import heat
-from renate.report.figures.lines import legend_above, line, marks
+from renate.report.figures.lines import legend_above, line, marks, mean_or_gap
 from renate.report.figures.style import (
     LIGHT,
     Drawn,
@@ -43,7 +43,9 @@ def matrix(report: Report) -> Iterator[Drawn]:
         )
         axes.set_xlabel("chunk of data")
         axes.set_ylabel("after update")
-        unit = " in %" if measure.is_share else ""
+        unit = ""
+        if measure.is_share:
+            unit = " in %"
         yield finished(
             figure,
             "matrix",
@@ -122,7 +124,7 @@ def _scores(update: Update, metric: str) -> list[float]:
 
 def _band(axes: "Axes", places: Sequence[int], values: Sequence[Sequence[float]]) -> None:
     """Of many test sets their mean, and between which values all of them lie."""
-    means = [math.fsum(each) / len(each) if each else math.nan for each in values]
+    means = [mean_or_gap(each) for each in values]
     low = [min(each, default=math.nan) for each in values]
     high = [max(each, default=math.nan) for each in values]
     axes.fill_between(

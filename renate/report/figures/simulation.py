@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from renate.report.facts import Report, Run, Slice
-from renate.report.figures.lines import effects, legend_above, line
+from renate.report.figures.lines import effects, legend_above, line, mean_or_gap
 from renate.report.figures.style import LIGHT, Drawn, canvas, colour, finished, short, thinned
 from renate.report.versions import Measure
 from renate.state.aliases.verdict import HOLD, PROMOTE, REJECT
@@ -120,14 +120,14 @@ def _compared(groups: dict[str, list[Run]], measure: Measure) -> Iterator[Drawn]
 
 def _mean(slices: Sequence[Slice]) -> float:
     known = [each.score for each in slices if each.score is not None]
-    return fmean(known) if known else math.nan
+    return mean_or_gap(known)
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:
     found = []
     for place in range(len(values)):
         own = [v for v in values[max(0, place + 1 - SMOOTHED) : place + 1] if not math.isnan(v)]
-        found.append(fmean(own) if own else math.nan)
+        found.append(mean_or_gap(own))
     return found
 
 

@@ -78,7 +78,9 @@ def last_moves(state: State) -> dict[str, Move]:
 def last_move(state: State, alias: str) -> Move | None:
     """The last move of one alias; None where there is none. One listing, one read."""
     numbers = _numbers(state, alias)
-    return _read(state, alias, numbers[-1]) if numbers else None
+    if numbers:
+        return _read(state, alias, numbers[-1])
+    return None
 
 
 def all_moves(state: State) -> list[Move]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,13 @@ from renate.state.store.objects import Entry, Store
 STAGING = "staging"
 UNFINISHED = r"#\d+$"  # how obstore calls a file that it is writing
 FOLDERS = ("blobs", "versions", "pins", "aliases", STAGING)
+
+
+def _entries(path: Path) -> Iterable["os.DirEntry[str]"]:
+    """What a folder holds; nothing where there is none."""
+    if not path.is_dir():
+        return ()
+    return os.scandir(path)
 
 
 class Folder(Store):
@@ -58,7 +65,7 @@ class Folder(Store):
         path = self.root / folder
         found = []
         with self._explained("list", f"{folder}/"):
-            for file in os.scandir(path) if path.is_dir() else ():
+            for file in _entries(path):
                 if re.search(UNFINISHED, file.name):
                     continue
                 with suppress(FileNotFoundError):  # deleted meanwhile
@@ -132,7 +139,7 @@ class Folder(Store):
         removed = 0
         for folder in FOLDERS:
             path = self.root / folder
-            for file in os.scandir(path) if path.is_dir() else ():
+            for file in _entries(path):
                 if folder == STAGING or re.search(UNFINISHED, file.name):
                     with suppress(FileNotFoundError):  # its writer just gave it its name
                         if file.stat().st_mtime < before:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from renate.errors import ConfigError
+from renate.metrics import COST
 from renate.state.contents import FIXED as FIELDS
 from renate.state.contents import history_from
 from renate.state.manifest import Manifest
@@ -99,7 +100,7 @@ def best_of_each_update(
     for it.
     """
     found: list[Config] = []
-    sign = 1.0 if mode == "min" else -1.0
+    sign = COST[mode]
 
     for update in reversed(_completed(rows, metric, mode)):
         config = _fitted(min(update, key=lambda row: sign * float(row["value"])), space, defaults)
@@ -115,7 +116,7 @@ def completed_of_each_update(
     """Configuration and value, turned so that less is better, of the completed trials that fit
     the space.
     """
-    sign = 1.0 if mode == "min" else -1.0
+    sign = COST[mode]
     updates = _completed(rows, metric, mode)
     found = [
         [(_fitted(row, space, defaults), sign * float(row["value"])) for row in update]

@@ -9,6 +9,7 @@ from renate.updaters.distillation.class_groups import ClassGroups, among, implan
 from renate.updaters.distillation.contrast import contrast_of_views
 from renate.updaters.shared.bounds import above_0, at_least_0, at_least_1, share
 from renate.updaters.shared.logits import KeepsLogits, logits_of
+from renate.updaters.shared.replay import weights_from
 
 
 class XDER(KeepsLogits):
@@ -87,7 +88,7 @@ class XDER(KeepsLogits):
             where = (past.targets[:size], ~groups.seen & ~groups.later, self.gamma)
             then = implanted(past.logits[:size], now[:size].detach(), *where)
             close = self.distance(now[:size], then)
-            weights = None if past.weights is None else past.weights[size:]
+            weights = weights_from(past, size)
             replayed = among(now[size:], groups.seen)
             loss = loss + self.alpha * close
             loss = loss + self.beta * self.mean_loss(replayed, past.targets[size:], weights)

@@ -24,6 +24,13 @@ def with_past(
     return together(batch, memory.sample(count))
 
 
+def weights_from(past: Batch, first: int) -> Tensor | None:
+    """Return the weights of past examples from one on, where they have any."""
+    if past.weights is None:
+        return None
+    return past.weights[first:]
+
+
 def together(batch: Batch, past: Batch) -> tuple[ModelInputs, Tensor, Tensor | None]:
     """Return the inputs, targets and weights of two batches as of one, the first one's before."""
     weights = batch.weights

@@ -8,16 +8,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError
-from renate.launchers.composing.checks.backend import (
-    COUNT,
-    Flag,
-    Number,
-    OneOf,
-    Text,
-    check_entries,
-    check_kinds,
-    mapping_of,
-)
+from renate.launchers.composing.checks.backend import check_entries, mapping_of
+from renate.launchers.composing.checks.kinds import COUNT, Flag, Number, OneOf, Text, check_kinds
 from renate.launchers.composing.conf import CONF
 from renate.launchers.local.launcher import SETTINGS as LOCAL
 from renate.launchers.ray.launcher import KINDS as RAY

@@ -10,6 +10,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import renate
+from renate.jobs.directory import JobDirectory
+from renate.jobs.records import JobResult
 from renate.launchers.sweeps.from_python import composed
 from renate.state.versions import State
 from tests.conftest import write_table
@@ -108,6 +110,21 @@ def _write_inbox(seed: int) -> None:
     import numpy as np
 
     np.save("inbox.npy", np.random.default_rng(seed).normal(size=(200, 5)))
+
+
+@pytest.mark.usefixtures("workdir")
+def test_what_was_published_did_not_fail() -> None:
+    """Word of the publication may have been lost; the folder said so for ever."""
+    asked = [*QUICK, "state.url=./s"]
+    first = renate.run([*asked, "state.first=true"])
+    folder = JobDirectory(first.job_dir)
+    folder.finish(JobResult.failure("connection lost"))
+
+    again = renate.run(asked)
+    assert (again.version, again.metrics) == (1, first.metrics)
+    assert folder.result is not None
+    assert folder.result.completed
+    assert folder.result.error is None
 
 
 def test_a_data_set_is_the_same_only_if_it_holds_the_same(workdir: Path) -> None:

@@ -104,3 +104,15 @@ def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
     (tmp_path / "nets" / "mine.py").write_text("")
     (tmp_path / "nets" / "again").symlink_to(tmp_path / "nets", target_is_directory=True)
     assert [path.name for path in code_archive.below(tmp_path / "nets")] == ["mine.py"]
+
+
+def test_modules_of_one_name_from_two_places_are_refused(tmp_path: Path) -> None:
+    """The job would import one of them, whichever is imported here."""
+    for name, text in (("a", "x = 1\n"), ("b", "x = 2\n"), ("c", "x = 1\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "nets.py").write_text(text)
+
+    parts = {name: code_archive.beside(tmp_path / name / "my_config.py") for name in "abc"}
+    assert code_archive.together(parts["a"], parts["c"], parts["a"]) == parts["a"]
+    with pytest.raises(ConfigError, match=r"b/nets.py: \S+a/nets.py would have the same name"):
+        code_archive.together(parts["a"], parts["b"])

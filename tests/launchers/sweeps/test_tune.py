@@ -440,3 +440,15 @@ def test_a_study_that_is_shared(workdir: Path) -> None:
     (name,) = optuna.get_all_study_names("sqlite:///study.db")
     study = optuna.load_study(study_name=name, storage="sqlite:///study.db")
     assert len(study.trials) == 6
+
+
+@pytest.mark.slow
+def test_the_winner_of_an_experiment_that_tunes_runs_as_it_is_printed(workdir: Path) -> None:
+    """Not as a sweep once more, and not as an option `null`, which there is none of."""
+    asked = [*SMALL[:2], "trainer.max_epochs=1", "tuner.max_trials=2", "backend.workers=1"]
+    done = renate("experiment=demo_tuning", *asked, cwd=workdir)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("winner")]
+    assert "search_space=none" in line
+    repeated = renate(*shlex.split(line)[2:], cwd=workdir).stdout
+    assert "trials" not in repeated
+    assert "version     1 of" in repeated

@@ -7,7 +7,7 @@ import numpy as np
 
 from renate.data.tables.encoding.base import Array, ColumnEncoding, Rules, need
 from renate.data.tables.encoding.cells import CellError, texts_of
-from renate.errors import DataError
+from renate.errors import DataError, and_more
 
 # Codes of embedded categories; those that are known follow.
 OTHER = 0
@@ -149,6 +149,6 @@ class Categories(ColumnEncoding):
             return None
 
         shown = ", ".join(repr(value[:40]) for value in new[:3])
-        more = f" and {len(new) - 3} more" if len(new) > 3 else ""
+        more = and_more(len(new) - 3)
         was = "wasn't" if len(new) == 1 else "weren't"
         return f"column '{self.name}': {shown}{more} {was} there in training: taken as 'other'"

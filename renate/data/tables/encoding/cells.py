@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from renate.data.tables.exact import float32
-from renate.errors import DataError
+from renate.errors import DataError, shortened
 
 Array = np.ndarray[Any, Any]
 MICROSECONDS = "datetime64[us]"
@@ -208,8 +208,7 @@ def _moment(value: Any, name: str, row: int) -> datetime | None:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"
+    return shortened(repr(value), 40)
 
 
 def columns_there(raw: Any, names: Sequence[str], hint: Any) -> None:

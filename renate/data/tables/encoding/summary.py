@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from renate.errors import and_more
+
 PLURAL = {
     "number": "numbers",
     "boolean": "booleans",
@@ -57,5 +59,4 @@ def _details(columns: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return ", ".join(names[:NAMED]) + and_more(len(names) - NAMED)

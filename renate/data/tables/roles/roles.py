@@ -11,7 +11,7 @@ from renate.data.tables.parquet import Read
 from renate.data.tables.read import empty_values
 from renate.data.tables.targets import of_arrow
 from renate.data.tables.values import Places
-from renate.errors import ConfigError, DataError
+from renate.errors import ConfigError, DataError, listed
 
 SHOWN = 5  # rows that a message names
 
@@ -205,6 +205,5 @@ def _names(value: Any) -> list[str]:
 
 
 def _rows(flags: np.ndarray[Any, Any]) -> str:
-    rows = np.flatnonzero(flags)
-    more = ", …" if len(rows) > SHOWN else ""
-    return ", ".join(map(str, rows[:SHOWN].tolist())) + more
+    rows = np.flatnonzero(flags)[: SHOWN + 1]
+    return listed(rows.tolist(), SHOWN)

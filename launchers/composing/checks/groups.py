@@ -1,0 +1,96 @@
+"""What settings take that no class of their own checks: the root's, and those of the groups that
+are plain values.
+
+What their defaults tell, the schema has checked already.
+"""
+
+from collections.abc import Mapping
+
+from omegaconf import DictConfig, OmegaConf
+
+from .kinds import COUNT, COUNT_OR_NONE, Flag, Number, OneOf, Setting, Text, Texts, check_kinds
+
+PLACE = Text(digits=False, optional=True)  # a path or a URL
+NAME = Text(optional=True)  # of a version: a number too
+COUNT_OR_NULL = Number(1, whole=True, optional=True)
+AMOUNT_OR_NULL = Number(above=True, optional=True)
+STEPS: Mapping[str, Setting] = {  # of schedules, which would divide by them in the first epoch
+    "step_size": COUNT,
+    "T_max": COUNT_OR_NULL,
+    "total_steps": COUNT_OR_NULL,
+    "patience": COUNT_OR_NONE,
+    "cooldown": COUNT_OR_NONE,
+}
+
+# Group -> key -> what it takes; a key that a config lacks is left out
+KNOWN: Mapping[str, Mapping[str, Setting]] = {
+    "": {
+        "output": PLACE,
+        "trust": Texts(),
+    },
+    "state": {
+        "url": PLACE,
+        "version": NAME,
+        "next_url": PLACE,
+        "cache_gb": Number(optional=True),
+        "cache_dir": PLACE,
+    },
+    "data": {
+        "contract": PLACE,
+        "cache_dir": PLACE,
+        "tokenizer": PLACE,
+    },
+    "data.tokens": {"tokenizer": PLACE},
+    "job": {
+        "chunk": COUNT_OR_NONE,
+        "untrained_models": COUNT,
+        "version": NAME,
+    },
+    "shift": {
+        "keep": COUNT,
+        "of": OneOf(("last_update", "all_updates")),
+        "fill": COUNT_OR_NONE,
+    },
+    "trainer": {
+        "accelerator": OneOf(("auto", "cpu", "gpu", "cuda", "mps", "tpu")),
+        "threads": Number(1, whole=True, words=("auto",)),
+        "strategy": Text(digits=False, optional=True),
+        "gradient_clip_val": Number(optional=True),
+        "gradient_clip_algorithm": OneOf(("norm", "value"), optional=True),
+        "deterministic": Flag(optional=True),
+        "limit_train_batches": AMOUNT_OR_NULL,
+        "profile": OneOf(("simple", "advanced"), optional=True),
+        "patience": COUNT_OR_NULL,
+        "checkpoint_every": Number(optional=True),
+        "report_every": COUNT_OR_NULL,
+        "eval_batch_size": COUNT,
+    },
+    "callbacks.early_stopping": {
+        "patience": COUNT_OR_NONE,
+        "min_delta": Number(),
+    },
+    "lr_scheduler": STEPS,
+    "lr_scheduler.then": STEPS,
+    "tuner": {
+        "max_trials": COUNT_OR_NULL,
+        "max_trials_completed": COUNT_OR_NULL,
+        "max_trials_finished": COUNT_OR_NULL,
+        "max_failures": Number(0, whole=True, optional=True),
+        "max_time": AMOUNT_OR_NULL,
+        "max_cost": AMOUNT_OR_NULL,
+        "seeds": COUNT,
+        "storage": PLACE,
+    },
+}
+
+
+def check_groups(config: DictConfig) -> None:
+    """Compare the settings of a resolved config with what they take.
+
+    Raises:
+        ConfigError: Naming key, value, and what was expected.
+    """
+    for group, known in KNOWN.items():
+        settings = OmegaConf.select(config, group)
+        if isinstance(settings, DictConfig):
+            check_kinds(settings, known, group)

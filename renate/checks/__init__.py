@@ -1,0 +1,1 @@
+"""What config values must be, told without importing what they build."""

@@ -20,6 +20,7 @@ import renate
 WINDOW = 10  # updates that a figure is the median of
 AT = (10, 20, 40, 100, 300, 1000)
 CHUNKS = (10, 30, 100, 300)
+MEASURED = "each of n updates is measured on n test sets, before and after"
 MATRIX = "each of n updates keeps its scores on n test sets"
 SEGMENTS = "each names the segments of the memory, up to 128; then they are merged"
 TINY = [
@@ -149,8 +150,8 @@ def streams(folder: Path, counts: Sequence[int]) -> list[str]:
         )
 
     return [
-        row("CPU s of a stream of n chunks", counts, costs),
-        row("bytes of its state", counts, sizes),
+        row("CPU s of a stream of n chunks", counts, costs, MEASURED),
+        row("bytes of its state", counts, sizes, "its scores and its manifests"),
         row("of these scores of test sets", counts, [each[0] for each in held_by], MATRIX),
         row("of these manifests", counts, [each[1] for each in held_by], SEGMENTS),
         row("of these everything else", counts, [each[2] for each in held_by]),

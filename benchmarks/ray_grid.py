@@ -7,6 +7,7 @@ with a report and a result at once, without training: what a step costs is measu
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from exponents import head, row
 from machine import write
 from psutil import Error, Process
 
@@ -46,9 +48,36 @@ class Trivial(Runner):
 cluster.Runner = Trivial
 main(sys.argv[1:])
 """
+# The command alone: a job has ended when it is begun
+COMPOSING = """
+import json, resource, sys, time
+from concurrent.futures import Future
+from renate.cli import main
+from renate.jobs.records import COMPLETED, JobResult
+from renate.launchers.composing.launcher import HydraLauncher
+
+took = {}
+
+
+def start(self, job):
+    took.setdefault("CPU s until the first job begins", time.process_time())
+    assert job.record.id
+    took["CPU s until all have begun"] = time.process_time()
+    done = Future()
+    done.set_result(JobResult(COMPLETED, value=0.5, metrics={"val_accuracy": 0.5}))
+    return done
+
+
+HydraLauncher.start = start
+main(sys.argv[1:])
+took["CPU s of the command"] = time.process_time()
+took["MB of memory, at most"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+print(json.dumps(took))
+"""
 QUICK = ["model.hidden_sizes=[8]", "data.limit=200", "trainer.max_epochs=1", "report=none"]
 POLL = "backend.poll=0.5"
-MARKS = (100, 300, 1_000, 3_000)  # finished jobs at which the memory is noted as well
+MARKS = (1, 100, 300, 1_000, 3_000)  # finished jobs at which the memory is noted as well
+COMPOSED = (300, 1_000, 3_000, 10_000)  # jobs of a grid that are composed and begun, no more
 
 
 class Grid:
@@ -127,6 +156,24 @@ class Grid:
         return lines
 
 
+def composing(folder: Path) -> list[str]:
+    """The table of what the command itself costs."""
+    folder.mkdir()
+    (folder / "grid.py").write_text(COMPOSING)
+    costs = []
+    for jobs in COMPOSED:
+        command = [sys.executable, "grid.py", *QUICK, f"seed=range({jobs})"]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        costs.append(json.loads(done.stdout.splitlines()[-1]))
+        print(jobs, costs[-1], flush=True)
+
+    why = {"CPU s until the first job begins": "up to 500 jobs all are composed before"}
+    rows = [
+        row(name, COMPOSED, [cost[name] for cost in costs], why.get(name, "")) for name in costs[0]
+    ]
+    return ["", "The command alone, whose jobs end when they begin:", "", *head("figure"), *rows]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -148,6 +195,9 @@ def main() -> None:
             grid.run(asked.minutes)
             table += grid.rows()
             print("\n".join(grid.rows()), flush=True)
+
+    with tempfile.TemporaryDirectory() as where:
+        table += composing(Path(where) / "alone")
 
     text = "a sweep over `seed`, two actors, jobs without training; the machine was shared."
     write("ray_grid", "A grid on Ray", text, table)

@@ -1,5 +1,6 @@
 """A thousand updates of one state, and streams of more and more chunks."""
 
+import json
 import os
 import tempfile
 import time
@@ -19,6 +20,9 @@ import renate
 WINDOW = 10  # updates that a figure is the median of
 AT = (10, 20, 40, 100, 300, 1000)
 CHUNKS = (10, 30, 100, 300)
+MEASURED = "each of n updates is measured on n test sets, before and after"
+MATRIX = "each of n updates keeps its scores on n test sets"
+SEGMENTS = "each names the segments of the memory, up to 128; then they are merged"
 TINY = [
     "data=files",
     "data.target=y",
@@ -58,10 +62,30 @@ def held(state: Path) -> tuple[int, int]:
     return sum(sizes), len(sizes)
 
 
+def parts(folder: Path) -> tuple[float, float, float]:
+    """Bytes of what a folder holds: scores of test sets, manifests, and everything else."""
+    scores = 0
+    manifests = 0
+    named: set[str] = set()
+    for file in folder.rglob("versions/*.json"):
+        text = file.read_text()
+        manifests += len(text)
+        blob = json.loads(text)["files"]["metrics.json"]
+        if blob["key"] not in named:
+            named.add(blob["key"])
+            scores += blob["size"]
+
+    for name in ("matrix.json", "matrix.csv", "result.json"):
+        scores += sum(file.stat().st_size for file in folder.rglob(name))
+
+    return float(scores), float(manifests), float(held(folder)[0] - scores - manifests)
+
+
 def many_updates(folder: Path, counts: Sequence[int]) -> list[str]:
     """Update one state again and again, with a new file each time."""
     seconds: list[float] = []
     sizes: dict[int, tuple[int, int]] = {}
+    held_by: dict[int, tuple[float, float, float]] = {}
     os.chdir(folder)
     pq.write_table(rows(0, 100), "test.parquet")
     common = [*TINY, "data.test=test.parquet", "state.url=./state", f"run_dir={folder}/runs"]
@@ -75,6 +99,7 @@ def many_updates(folder: Path, counts: Sequence[int]) -> list[str]:
         seconds.append(tree_cpu() - before)
         if number in counts or number == 1:
             sizes[number] = held(folder / "state")
+            held_by[number] = parts(folder / "state")
             print(f"  update {number}: {seconds[-1]:.3f} s, state {sizes[number]}", flush=True)
 
     windows = {at: median(seconds[max(0, at - WINDOW) : at]) for at in counts}
@@ -84,6 +109,10 @@ def many_updates(folder: Path, counts: Sequence[int]) -> list[str]:
         row(f"CPU s of an update (median of {WINDOW})", counts, [windows[at] for at in counts]),
         row("CPU s of all updates so far", counts, [sum(seconds[:at]) for at in counts]),
         row("bytes of the state", counts, [float(sizes[at][0]) for at in counts]),
+        row("of these manifests", counts, [held_by[at][1] for at in counts], SEGMENTS),
+        row(
+            "of these all but manifests", counts, [held_by[at][0] + held_by[at][2] for at in counts]
+        ),
         row("bytes that an update adds, on average so far", counts, each),
         row("files of the state", counts, [float(sizes[at][1]) for at in counts]),
     ]
@@ -94,6 +123,7 @@ def streams(folder: Path, counts: Sequence[int]) -> list[str]:
     os.chdir(folder)
     costs = []
     sizes = []
+    held_by = []
     for chunks in counts:
         pq.write_table(rows(1, 64 * chunks), "train.parquet")
         pq.write_table(rows(2, 16 * chunks), "test.parquet")
@@ -113,14 +143,18 @@ def streams(folder: Path, counts: Sequence[int]) -> list[str]:
         )
         costs.append(tree_cpu() - before)
         sizes.append(float(held(folder / f"stream-{chunks}")[0]))
+        held_by.append(parts(folder / f"stream-{chunks}"))
         print(
             f"  {chunks} chunks: {costs[-1]:.1f} s of CPU, {time.perf_counter() - began:.1f} s",
             flush=True,
         )
 
     return [
-        row("CPU s of a stream of n chunks", counts, costs),
-        row("bytes of its state", counts, sizes),
+        row("CPU s of a stream of n chunks", counts, costs, MEASURED),
+        row("bytes of its state", counts, sizes, "its scores and its manifests"),
+        row("of these scores of test sets", counts, [each[0] for each in held_by], MATRIX),
+        row("of these manifests", counts, [each[1] for each in held_by], SEGMENTS),
+        row("of these everything else", counts, [each[2] for each in held_by]),
     ]
 
 

@@ -7,10 +7,12 @@ of other machines from `remote.launcher.RemoteLauncher`, which have the rest of 
 
 import copy
 import pickle
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -56,18 +58,29 @@ class ComposedJob:
         """What the job is, as a hash; names its directory."""
         return self.record.id
 
+    @cached_property
+    def kind(self) -> str:
+        """What it does: `update`, `stream`, …"""
+        return str(self.config.job.name)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is still to be composed, which whatever it is asked for would do."""
+        return False
+
     def rest(self) -> None:
         """Keep the config as bytes: of many jobs that wait few are looked at.
 
         Until it is set again it is read anew whenever it is asked for, and a change of what was
         read is an error: it would be lost.
         """
-        self.packed = pickle.dumps(self.__dict__.pop("config"))
+        _ = self.kind  # known from here on without it
+        self.packed = zlib.compress(pickle.dumps(self.__dict__.pop("config")), 1)
 
     def __getattr__(self, name: str) -> Any:
         if name != "config" or not self.__dict__.get("packed"):
             raise AttributeError(f"{type(self).__name__} has no {name}")
-        config = pickle.loads(self.packed)
+        config = pickle.loads(zlib.decompress(self.packed))
         OmegaConf.set_readonly(config, True)
         return config
 

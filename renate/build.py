@@ -1,9 +1,10 @@
 """Config -> objects: which classes a config may name, and what it may ask of them."""
 
+import copy
 import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
@@ -271,6 +272,11 @@ def shipped(group: str, option: str | Node) -> dict[str, Any]:
     if not isinstance(option, str):
         return dict(option)
 
+    return copy.deepcopy(_read(group, option))
+
+
+@cache
+def _read(group: str, option: str) -> dict[str, Any]:
     import yaml
 
     text = (files("renate.conf") / group / f"{option}.yaml").read_text()

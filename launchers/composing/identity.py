@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def _recipe(plain: dict[str, Any], resolved: dict[str, Any], trust: Sequence[str
     files = {f"data.{key}": patterns for key, patterns in sorted(named.items())}
     parts = [
         PASSED.sub(r"\1", json.dumps(asked, sort_keys=True, default=str)),
-        importlib.metadata.version("renate-cl"),
+        _release(),
         _own_sources({k: v for k, v in resolved.items() if k != "backend"}, trust),
         _fingerprint(resolved["data"], files),
         *_environment(asked, resolved, files),
@@ -167,6 +168,12 @@ def _by_name(node: Any) -> Any:
             found.pop(later)
 
     return found
+
+
+@cache
+def _release() -> str:
+    """Ours; finding it out anew for each job of a grid takes longer than much of the rest."""
+    return importlib.metadata.version("renate-cl")
 
 
 def _is_known(node: dict[str, Any]) -> bool:

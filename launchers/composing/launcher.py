@@ -200,7 +200,7 @@ class HydraLauncher(JobLauncher, Launcher):
         A stream or a simulation goes on from its state, a fit from its checkpoint.
         """
         resume = bool(job.config.resume) and job.known()
-        keep_state = resume and job.config.job.name in ("stream", "simulate")
+        keep_state = resume and job.kind in ("stream", "simulate")
         self.mark(job)
         job.directory.prepare(dump(job.config), job.record, resume=resume, keep_state=keep_state)
 
@@ -248,8 +248,10 @@ def check_outputs(jobs: Sequence[ComposedJob]) -> None:
     """
     written: dict[Path, str] = {}
     for job in jobs:
+        if job.kind != "predict":
+            continue
         output = job.config.get("output")
-        if output in (None, "-") or job.config.job.name != "predict":
+        if output in (None, "-"):
             continue
         path = Path(str(output)).absolute()
         if written.setdefault(path, job.id) != job.id:

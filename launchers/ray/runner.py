@@ -5,16 +5,18 @@ nodes share no folder, the job's directory is mirrored in the object store.
 """
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from renate.errors import RenateError
+from renate.errors import JobError, RenateError
 from renate.jobs.directory import JobDirectory
 from renate.jobs.passed_objects import ELSEWHERE
 from renate.jobs.records import JobResult
@@ -29,6 +31,7 @@ from ..remote.inside.outbox import Outbox, home_of
 from ..remote.inside.run_job import Logs, followed, prepared
 
 SWEEP = "renate.launchers.remote.inside.run_sweep"
+SEEN_WITHIN = 10.0  # seconds until a network's folder shows what was written elsewhere
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,44 @@ class Task:
     environment: dict[str, str] = field(default_factory=dict)
     cpus: int = 1
     sweep: bool = False
+
+
+def check_sees(task: Task) -> None:
+    """Return if this node sees the folders that a task speaks of.
+
+    Raises:
+        JobError: It doesn't; to train first and find out then would be late.
+    """
+    keys = {"backend.working_copy=shared": task.cwd}
+    if task.directory is not None:
+        keys["backend.staging"] = str(Path(task.directory).parent / "job")
+
+    end = time.monotonic() + SEEN_WITHIN
+    for key, folder in keys.items():
+        if folder is None:
+            continue
+        while not Path(folder).is_dir():
+            if time.monotonic() > end:
+                raise JobError(
+                    f"{key}: the node {socket.gethostname()} doesn't see {folder}: where nodes "
+                    "share no folder, give backend.working_copy=shipped and "
+                    "backend.staging=s3://bucket/prefix"
+                )
+            time.sleep(0.2)
+
+
+@contextmanager
+def _given(environment: dict[str, str]) -> Iterator[None]:
+    """Have a job's variables for its time."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 class Runner:
@@ -118,7 +159,11 @@ class Runner:
         self.since = time.time()
         self.interrupted = False
         try:
-            with tempfile.TemporaryDirectory(prefix="renate-ray-") as folder:
+            with (
+                _given(task.environment),  # what opens the object store may be among them
+                tempfile.TemporaryDirectory(prefix="renate-ray-") as folder,
+            ):
+                check_sees(task)
                 return self._run(task, Path(folder))
         except RenateError as error:
             return str(error)
@@ -144,7 +189,7 @@ class Runner:
             directory.mkdir()
             mirror = Mirror(directory, store)
 
-        environment = os.environ | task.environment | {ELSEWHERE: str(channel)}
+        environment = os.environ | {ELSEWHERE: str(channel)}
         if task.code is not None:
             environment["PYTHONPATH"] = os.pathsep.join(
                 [str(cwd), *environment.get("PYTHONPATH", "").split(os.pathsep)]

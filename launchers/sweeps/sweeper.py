@@ -15,6 +15,7 @@ from renate.errors import ConfigError, JobError
 from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
+from ..composing.large_grids import jobs_of
 from ..composing.launcher import HydraLauncher, link_latest
 from ..composing.registering import check_registered, registered, registry_for
 from ..composing.session import launcher_for
@@ -78,8 +79,9 @@ class RenateSweeper(Sweeper):
         return list(returned)
 
     def _grid(self, launcher: HydraLauncher, grid: list[list[str]]) -> Outcome:
-        jobs = launcher.batch(grid)
-        _check_streams(jobs)
+        jobs = jobs_of(launcher, grid)
+        composed = [job for job in jobs if not job.waits]
+        _check_streams(composed)
         hydra = self.settings.hydra
 
         if len(jobs) == 1 and launcher.progress.is_for_people:
@@ -90,7 +92,7 @@ class RenateSweeper(Sweeper):
         link_latest(jobs[-1].directory.path)  # already now: `renate jobs logs latest`
 
         try:
-            for job in jobs:
+            for job in composed:
                 registry_for(job.config)
             results = launcher.run(jobs)
         except KeyboardInterrupt:
@@ -120,7 +122,7 @@ def _check_outcome(outcome: Outcome) -> None:
 
     check_registered([result for _, result in outcome])
     for job, result in outcome:
-        if job.config.job.name == "detect" and result.decision is None:
+        if job.kind == "detect" and result.decision is None:
             raise JobError(
                 f"job=detect ended without a decision, {result.reason}: a scheduler that goes by "
                 "its exit status must wait for it"
@@ -133,7 +135,7 @@ def is_waiting(job: ComposedJob, result: JobResult) -> bool:
     """Whether a command asked if an update is due, and none is: schedulers go by its exit
     status.
     """
-    asked = job.config.job.name == "detect"
+    asked = job.kind == "detect"
     return asked and result.decision is not None and result.decision.get("decision") == "wait"
 
 
@@ -145,10 +147,10 @@ def _check_streams(jobs: Sequence[ComposedJob]) -> None:
     """
     taken: dict[str, ComposedJob] = {}
     for job in jobs:
-        url = job.config.state.url
-        if job.config.job.name != "stream" or url is None:
+        if job.kind != "stream" or job.config.state.url is None:
             continue
 
+        url = job.config.state.url
         other = taken.setdefault(str(url), job)
         if other.id != job.id:
             lines = [line for line in job.overrides if line not in other.overrides]

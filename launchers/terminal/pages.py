@@ -43,9 +43,9 @@ def of_jobs(progress: Progress, jobs: Outcome) -> None:
         return
 
     completed = [(job, result) for job, result in jobs if result.completed]
-    if len(jobs) == 1 and completed and jobs[0][0].config.job.name in DRAWN:
+    if len(jobs) == 1 and completed and jobs[0][0].kind in DRAWN:
         of_job(progress, jobs[0][0])
-    elif len(completed) > 1 and all(job.config.job.name in COMPARED for job, _ in jobs):
+    elif len(completed) > 1 and all(job.kind in COMPARED for job, _ in jobs):
         _of_several(progress, jobs)
 
 

@@ -21,7 +21,7 @@ def of_several(jobs: Sequence[tuple[ComposedJob, JobResult]]) -> None:
     """
     out = stdout()
     shown = metric_names([result for _, result in jobs])
-    simulated = [job for job, _ in jobs if job.config.job.name == "simulate"]
+    simulated = [job for job, _ in jobs if job.kind == "simulate"]
     if len(simulated) < len(jobs):
         out.print(_of_jobs(jobs, shown))
     else:

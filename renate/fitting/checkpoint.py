@@ -189,6 +189,7 @@ class Checkpoint:
         ranks = self.files.ranks
         return {
             "update": self.files.update,
+            "content": self.files.content,
             "ranks": ranks.size,
             "epochs": self.progress.epochs_done(trainer),
             "steps": self.progress.steps_done(trainer),

@@ -26,12 +26,15 @@ class CheckpointFiles:
         update: The update's number; a checkpoint of another one is of no use.
         best: Where the best weights are kept.
         ranks: The processes that train together.
+        content: What the fit's data hold, where the job's identity doesn't say it: a mirror may
+            still have checkpoints of others.
     """
 
     folder: Path
     update: int
     best: Path
     ranks: Ranks
+    content: str | None = None
 
     def newest(self) -> Saved | None:
         """The last checkpoint that can be continued; None where there is none.
@@ -39,14 +42,14 @@ class CheckpointFiles:
         All processes must call it; it removes what none will continue.
         """
         if self.ranks.alone:
-            alone = self.load(self.of_step(0))
+            alone = self._own(self.of_step(0))
             if alone is not None and self._has_best(alone):
                 return alone
             return None
 
         steps = self.ranks.gather([int(file.stem.rpartition("-")[2]) for file in self.present()])
         for step in sorted(set.intersection(*map(set, steps)), reverse=True):
-            saved = self.load(self.of_step(step))
+            saved = self._own(self.of_step(step))
             if all(self.ranks.gather(self._is_usable(saved))):
                 self.keep(self.of_step(step))
                 return saved
@@ -69,8 +72,15 @@ class CheckpointFiles:
         if saved["best"] is None:
             return True
 
-        best = self.load(self.best)
+        best = self._own(self.best)
         return best is not None and bool(best["epoch"] >= saved["best_epoch"])
+
+    def _own(self, file: Path) -> Saved | None:
+        """What a file holds; None also where it was made from other data."""
+        saved = self.load(file)
+        if saved is not None and saved.get("content") == self.content:
+            return saved
+        return None
 
     def load(self, file: Path) -> Saved | None:
         """What a file holds; None where it is missing, torn, or of another update."""

@@ -23,6 +23,7 @@ class Progress:
     Attributes:
         update: Number of the update that the fit is part of.
         total: Optimizer steps of the whole fit.
+        content: What its data hold, where the job's identity doesn't say it.
         epochs_before: Whole epochs of an interrupted fit, which this one continues.
         steps_before: Its optimizer steps.
         steps: Batches trained on, in the interrupted fit as well.
@@ -36,6 +37,7 @@ class Progress:
 
     update: int = 1
     total: int = 0
+    content: str | None = None
     epochs_before: int = 0
     steps_before: int = 0
     steps: int = 0

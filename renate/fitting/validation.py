@@ -99,6 +99,7 @@ class Validation:
     def _keep(self, epoch: int) -> None:
         best = {
             "update": self.learner.progress.update,
+            "content": self.learner.progress.content,
             "epoch": epoch,
             "model": self.learner.weights.whole.state_dict(),
             "updater": self.learner.updater.state_dict(),

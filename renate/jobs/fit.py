@@ -115,7 +115,7 @@ def fit(
     """
     settings = job.config["trainer"]
     epochs, steps = lengths(settings, len(batches))
-    progress = Progress(update=number, total=steps)
+    progress = Progress(update=number, total=steps, content=job.content)
     objective = _objective_of(job, val)
 
     monitored = _monitored(objective, val)
@@ -205,10 +205,11 @@ def _sync_of(job: Job, updater: Updater) -> RankSync:
 def _checkpoint_of(job: Job, learner: Learner, batches: Batches, best: Path) -> Checkpoint:
     """The fit's checkpoint, and in metrics.jsonl what was reported until then, and no more."""
     folder = job.directory.path
+    update = learner.progress.update
     checkpoint = Checkpoint(
         learner,
         batches,
-        CheckpointFiles(folder, learner.progress.update, best, job.ranks),
+        CheckpointFiles(folder, update, best, job.ranks, job.content),
         lambda: [row.to_json() for row in job.directory.reports()],
         job.config["trainer"]["checkpoint_every"],
         start=folder / START,

@@ -3,6 +3,7 @@
 `config[key]` follows an interpolation and refuses a missing value; a node is what stands there.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -61,7 +62,7 @@ def look_up_in(config: Any, parent: Any) -> None:
 
 @contextmanager
 def noting_environment() -> Iterator[list[str]]:
-    """Yield a list that is given each variable that `oc.env` reads within the block.
+    """Yield a list that is given each variable that this thread reads by `oc.env` in the block.
 
     OmegaConf doesn't say what an interpolation depends on.
     """
@@ -69,9 +70,11 @@ def noting_environment() -> Iterator[list[str]]:
     from omegaconf.resolvers import oc
 
     reads: list[str] = []
+    mine = threading.get_ident()  # others may look up a backend's settings meanwhile
 
     def env(key: str, *default: Any) -> Any:
-        reads.append(key)
+        if threading.get_ident() == mine:
+            reads.append(key)
         return oc.env(key, *default)
 
     OmegaConf.register_new_resolver("oc.env", env, replace=True)

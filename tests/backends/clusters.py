@@ -1,5 +1,6 @@
 """Backends that tests run on, each ready to take jobs."""
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -7,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from .services import ray_cluster, slurm
-from .services.start import Services
+from .services import isolation, ray_cluster, slurm
+from .services.start import BUCKET, REGION, Services, bucket_at, server
 
 WITHIN = 120.0  # seconds, on a busy machine
+TOO_MANY = (
+    "backend.cpus_per_job=64",
+    "backend.cpus_per_job=64: no node of the cluster has more than 2",
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Backend:
             another file's test.
         refused: Overrides that ask for what it hasn't, and what is said of that.
         inherits: Whether jobs have the command's environment.
+        left: The URL of a state that jobs reach when nobody follows them.
     """
 
     overrides: tuple[str, ...]
@@ -31,6 +37,7 @@ class Backend:
     lose: Callable[[], None] | None
     refused: tuple[str, str] | None
     inherits: bool = False
+    left: str = "{folder}/there"
 
     @property
     def name(self) -> str:
@@ -79,9 +86,37 @@ def _ray(stack: ExitStack, folder: Path) -> Backend:
     cluster = stack.enter_context(ray_cluster.ray_cluster())
 
     overrides = ("backend=ray", f"backend.address={cluster.address}", "backend.poll=0.5")
-    said = "backend.cpus_per_job=64: no node of the cluster has more than 2"
-    refused = ("backend.cpus_per_job=64", said)
-    return Backend(overrides, {"RAY_ADDRESS": cluster.address}, cluster.lose_node, refused)
+    return Backend(overrides, {"RAY_ADDRESS": cluster.address}, cluster.lose_node, TOO_MANY)
+
+
+def _ray_apart(stack: ExitStack, folder: Path) -> Backend:
+    """Nodes see no folder of this machine's: all that a job is goes through an object store."""
+    for reason in (ray_cluster.why_not(), isolation.why_not()):
+        if reason:
+            pytest.skip(reason)
+    store = stack.enter_context(server("s3"))
+    bucket_at(store)
+    environment = {
+        "AWS_ENDPOINT_URL": store,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    cluster = stack.enter_context(ray_cluster.ray_apart(folder.parent))
+
+    overrides = (
+        "backend=ray",
+        f"backend.address={cluster.address}",
+        "backend.poll=0.5",
+        "backend.working_copy=shipped",
+        f"backend.staging=s3://{BUCKET}/{{folder.name}}",
+        *(f"+backend.environment.{name}='{value}'" for name, value in environment.items()),
+    )
+    given = environment | {"RAY_ADDRESS": cluster.address}
+    state = f"s3://{BUCKET}/{{folder.name}}/there"
+    return Backend(overrides, given, cluster.lose_node, TOO_MANY, left=state)
 
 
 def sagemaker(services: Services) -> Backend:
@@ -96,4 +131,4 @@ def sagemaker(services: Services) -> Backend:
     return Backend(overrides, {}, None, None)
 
 
-BACKENDS = {"local": _local, "toy": _toy, "slurm": _slurm, "ray": _ray}
+BACKENDS = {"local": _local, "toy": _toy, "slurm": _slurm, "ray": _ray, "ray-apart": _ray_apart}

@@ -180,7 +180,7 @@ def run(backend: Backend, folder: Path, *words: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def model_of(state: Path, version: int = 1) -> str:
+def model_of(state: Path | str, version: int = 1) -> str:
     """What a version's weights are."""
     return State(str(state)).manifest(version).files["model.safetensors"].sha256
 
@@ -352,7 +352,8 @@ def test_jobs_that_were_left_are_listed_stopped_and_waited_for(
         done = renate("jobs", *given, cwd=folder, own_process=alone, code=code)
         return done.stdout + done.stderr
 
-    asked = [*LONG, "state.url=./there", "backend.wait=false"]
+    url = backend.left.format(folder=folder)
+    asked = [*LONG, f"state.url={url}", "backend.wait=false"]
     (name,) = re.findall(r"submitted as (renate-\w+)", run(backend, folder, *asked))
     assert name in jobs("ls")
     following = subprocess.Popen(
@@ -368,10 +369,10 @@ def test_jobs_that_were_left_are_listed_stopped_and_waited_for(
         assert name in jobs("stop", name)
         rest = lines.stdout.read().splitlines()
     assert rest[-1].endswith(f"({name})")
-    assert State(str(folder / "there")).versions() == []
+    assert State(url).versions() == []
 
     assert name not in run(backend, folder, *asked), "it is submitted once more, and goes on"
     jobs("wait", "latest")
-    assert model_of(folder / "there") == here.long
-    assert State(str(folder / "there")).versions() == [1]
+    assert model_of(url) == here.long
+    assert State(url).versions() == [1]
     assert "no job" in jobs("stop", "renate-none", code=1)

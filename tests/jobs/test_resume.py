@@ -13,6 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load
 
+from renate.fitting.checkpoint_files import CheckpointFiles
+from renate.ranks import ALONE
 from renate.state.versions import State
 from tests.command import RENATE, renate, workers
 
@@ -108,6 +110,21 @@ def test_bit_for_bit(how: str, every: str, report: int | None, workdir: Path) ->
         {k: v for k, v in r.items() if k != "time"} for r in again
     ]
     assert not (job / "checkpoint.pt").exists()
+
+
+def test_a_checkpoint_of_other_data_is_not_continued(tmp_path: Path) -> None:
+    """A mirror of the job's folder may bring one back that was removed."""
+
+    def files(content: str | None) -> CheckpointFiles:
+        return CheckpointFiles(tmp_path, 1, tmp_path / "best.pt", ALONE, content)
+
+    saved = {"update": 1, "steps": 3, "best": 0.5, "best_epoch": 2, "content": "these"}
+    files("these").save_step(saved)
+    files("these").save(tmp_path / "best.pt", {"update": 1, "epoch": 2, "content": "these"})
+    assert files("these").newest() == saved
+    assert files("others").newest() is None
+    files("these").save(tmp_path / "best.pt", {"update": 1, "epoch": 2, "content": "others"})
+    assert files("these").newest() is None
 
 
 def test_a_torn_checkpoint_starts_the_update_over(workdir: Path) -> None:

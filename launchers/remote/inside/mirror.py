@@ -1,9 +1,12 @@
 """A job's directory, kept in an object store as well: what the next node goes on from."""
 
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
+from renate.errors import StateError
+from renate.files import UNFINISHED
 from renate.state.store import Store
 
 PREFIX = "checkpoints"  # within the job's folder
@@ -42,19 +45,41 @@ class Mirror:
 
     def _work(self) -> None:
         while not self.closing.wait(PERIOD):
-            self.look()
+            try:
+                self.look()
+            except StateError as error:  # the job goes on, and the next look may succeed
+                print(f"renate: copies wait: {error}", file=sys.stderr, flush=True)
 
     def look(self) -> None:
-        """Copy what has changed since the last look."""
-        for path in sorted(self.directory.rglob("*")):
+        """Copy what has changed since the last look; then remove copies of what is gone, which a
+        later node would download for nothing.
+        """
+        present = self._files()
+        for path in present:
             inner = path.relative_to(self.directory)
-            if inner.parts[0] in LEFT_OUT or path.is_symlink() or not path.is_file():
-                continue
             with suppress(FileNotFoundError):  # renamed, or gone, at this moment
                 stamp = _stamp(path)
                 if self.seen.get(path) != stamp:
                     self.store.replace(f"{PREFIX}/{inner.as_posix()}", path.read_bytes())
                     self.seen[path] = stamp
+
+        gone = sorted(self.seen.keys() - set(present))
+        self.store.delete(
+            [f"{PREFIX}/{path.relative_to(self.directory).as_posix()}" for path in gone]
+        )
+        for path in gone:
+            del self.seen[path]
+
+    def _files(self) -> list[Path]:
+        """What is copied: whole files of the job."""
+        found = []
+        for path in sorted(self.directory.rglob("*")):
+            part = path.relative_to(self.directory).parts[0]
+            if part in LEFT_OUT or path.suffix == UNFINISHED:
+                continue
+            if path.is_file() and not path.is_symlink():
+                found.append(path)
+        return found
 
     def close(self) -> None:
         """Copy what is left; nothing is copied any more."""

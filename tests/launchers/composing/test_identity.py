@@ -208,3 +208,33 @@ def test_an_older_version_can_be_the_start(workdir: Path) -> None:
 def test_where_rows_lie_while_they_are_trained_on_does_not_count(workdir: Path) -> None:
     assert recipe("data.device=device") == recipe("data.device=cpu") == recipe()
     assert recipe("data.limit=100") != recipe()
+
+
+FAILS = """
+import pytorch_lightning as pl
+class Fails(pl.Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.current_epoch == 1:
+            raise ValueError("no more")
+"""
+
+
+def test_a_checkpoint_says_which_data_it_was_made_from(workdir: Path) -> None:
+    """So that one of other data, which a mirror may bring back, is not gone on with."""
+    (workdir / "my_data.py").write_text(DATA + FAILS)
+    asked = [
+        *QUICK[1:2],
+        "data=torch_dataset",
+        "data.train={_target_:my_data.Weekly}",
+        "trainer.max_epochs=2",
+        "trainer.checkpoint_every=0.001",
+        "+callbacks.fails._target_=my_data.Fails",
+    ]
+    _write_inbox(0)
+    with pytest.raises(renate.errors.JobError, match="no more"):
+        renate.run(asked)
+    (job,) = {path.parent.resolve() for path in Path("runs").glob("*/checkpoint.pt")}
+    read = json.loads((job / "content.json").read_text())["content"]
+    assert read is not None
+    for name in ("checkpoint.pt", "best.pt"):
+        assert torch.load(job / name, weights_only=True)["content"] == read

@@ -11,7 +11,7 @@ from renate.launchers.sweeps.sweeper import WAITING, _check_outcome
 
 
 def job(name: str = "detect") -> Any:
-    return SimpleNamespace(config=SimpleNamespace(job=SimpleNamespace(name=name)))
+    return SimpleNamespace(kind=name)
 
 
 def said(decision: str) -> JobResult:

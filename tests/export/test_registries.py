@@ -149,7 +149,7 @@ def test_sagemaker_has_a_package_for_each_version(s3: Proxy, workdir: Path) -> N
         ),
         (
             ["publish=huggingface", "publish.repo=me/digits", "publish.private=null"],
-            "publish.private=None: expected true or false",
+            "publish.private=null: expected true or false",
         ),
         (
             [

@@ -142,18 +142,20 @@ def like(default: Any) -> str:
     return f" like {default!r}"
 
 
-def names_null(files: list[Path], key: list[str]) -> bool:
-    """Whether the comment of a key says what null means.
+def says(files: list[Path], key: list[str], word: str) -> bool:
+    """Whether the comment of a key has a word: `null` where that means something, `fraction` where
+    a number may be one.
 
     Args:
         files: Of the option that the key belongs to: the first that has the key decides.
         key: From the top of the file.
+        word: Whole.
     """
     for file in files:
         text = file.read_text()
         line = _line_of(yaml.compose(text, Loader=yaml.SafeLoader), key)
         if line is not None:
-            return re.search(r"\bnull\b", _comment(text.splitlines(), line)) is not None
+            return re.search(rf"\b{word}\b", _comment(text.splitlines(), line)) is not None
     return False
 
 

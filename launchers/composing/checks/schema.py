@@ -15,7 +15,7 @@ from renate.errors import ConfigError, nearest
 from renate.libraries.omegaconf import is_none, node_of, written
 
 from ..conf import CONF
-from .defaults import MISSING, called, expected_instead, is_open, like, loosened, names_null
+from .defaults import MISSING, called, expected_instead, is_open, like, loosened, says
 
 MANY = ("callbacks", "logger", "metrics")  # groups of which a job may have several, or none
 
@@ -161,6 +161,8 @@ class Schema:
         kind = expected_instead(node, expected)
         if kind and not self._files_of(_option_in(file)):
             kind = expected_instead(node, loosened(expected))
+        if kind and self._may_be_fraction(node, expected, key, file):
+            kind = ""
 
         means = ""
         if not kind and self._is_empty(node, expected, key, file):
@@ -179,14 +181,23 @@ class Schema:
         """
         if node is None or not is_none(node) or is_open(expected):
             return False
+        return bool(self._files_of(_option_in(file))) and not self._says(key, file, "null")
 
-        files = self._files_of(_option_in(file))
+    def _may_be_fraction(self, node: Any, expected: Any, key: str, file: str) -> bool:
+        """Whether a number that isn't whole has a meaning beside a default that is."""
+        if not isinstance(expected, int) or isinstance(expected, bool):
+            return False
+        return not expected_instead(node, float(expected)) and self._says(key, file, "fraction")
+
+    def _says(self, key: str, file: str, word: str) -> bool:
+        """Whether the comment of a key in one of our files has a word."""
         place = ""
         if file != self.root_file:
             within = [name for name in self.nested if f"{key}.".startswith(f"{name}.")]
             place = max(within, key=len, default=key.partition(".")[0])
 
-        return bool(files) and not names_null(files, key[len(place) :].strip(".").split("."))
+        own = key[len(place) :].strip(".").split(".")
+        return says(self._files_of(_option_in(file)), own, word)
 
     def _files_of(self, option: str) -> list[Path]:
         """The files of an option of ours, its own first; none of an option of the user's."""

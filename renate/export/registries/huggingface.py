@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from renate.argument_kinds import shown
 from renate.errors import ConfigError
 from renate.export.registries.base import Published, Registry
 from renate.extras import load
@@ -28,7 +29,7 @@ class HuggingFace(Registry):
             raise ConfigError(f"publish.repo={repo}: expected owner/name")
         # To the Hub null is a repository that everybody sees
         if not isinstance(private, bool):
-            raise ConfigError(f"publish.private={private}: expected true or false")
+            raise ConfigError(f"publish.private={shown(private)}: expected true or false")
 
         self.repo = repo
         self.private = private

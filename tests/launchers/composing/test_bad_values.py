@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from renate.errors import ConfigError
-from renate.launchers.composing.checks.defaults import expected_instead, is_open, names_null
+from renate.launchers.composing.checks.defaults import expected_instead, is_open, says
 from renate.launchers.composing.checks.groups import KNOWN
 from renate.launchers.composing.conf import CONF
 from renate.launchers.sweeps.from_python import composed
@@ -194,4 +194,4 @@ def test_a_comment_says_what_null_means(tmp_path: Path) -> None:
         "  e: 4\n"
     )
     places = [["a"], ["b"], ["c", "d"], ["c", "e"], ["f"]]
-    assert [names_null([file], place) for place in places] == [True, False, True, False, False]
+    assert [says([file], place, "null") for place in places] == [True, False, True, False, False]

@@ -92,7 +92,7 @@ def test_what_is_composed_as_a_whole(
     [
         (grid(("seed", range(5)), ("updater", ["er", "none_such"])), "none_such"),
         (grid(("trainer.max_epochs", range(-2, 9))), "trainer.max_epochs=-2: expected"),
-        (grid(("seed", [*range(8), "word"])), "seed=word: expected a number"),
+        (grid(("seed", [*range(8), "word"])), "seed=word: expected a whole number"),
     ],
 )
 def test_what_is_wrong_is_found_before_anything_begins(

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from renate.argument_kinds import shown
+from renate.checks.arguments import shown
 from renate.errors import ConfigError
 from renate.export.registries.base import Published, Registry
 from renate.extras import load

@@ -50,10 +50,13 @@ import pytorch_lightning as pl
 
 
 class Slow(pl.Callback):
-    \"\"\"Half a second at the end of each epoch.\"\"\"
+    \"\"\"Takes its time at the end of each epoch.\"\"\"
+
+    def __init__(self, seconds=0.5):
+        self.seconds = seconds
 
     def on_train_epoch_end(self, trainer, pl_module):
-        time.sleep(0.5)
+        time.sleep(self.seconds)
 
 
 class Told(pl.Callback):
@@ -353,7 +356,9 @@ def test_jobs_that_were_left_are_listed_stopped_and_waited_for(
         return done.stdout + done.stderr
 
     url = backend.left.format(folder=folder)
-    asked = [*LONG, f"state.url={url}", "backend.wait=false"]
+    # So slow that it still runs once others have looked at it, on a busy machine too
+    slow = "+callbacks.slow.seconds=3"
+    asked = [*LONG, slow, f"state.url={url}", "backend.wait=false"]
     (name,) = re.findall(r"submitted as (renate-\w+)", run(backend, folder, *asked))
     assert name in jobs("ls")
     following = subprocess.Popen(

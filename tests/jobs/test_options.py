@@ -12,10 +12,11 @@ from tests.conftest import write_table
 from tests.test_config import GROUPS, OPTIONS
 
 ALONE = {"job", "backend", "data", "publish"}  # these have tests of their own
-# So have these: of texts that are generated, and of machines that have what they ask for
+# So have these: of texts that are generated, of machines that have what they ask for, and what is for experiments
 OWN_TESTS = {
     *(("problem", "next_token"), ("metrics", "next_token"), ("model", "causal_lm")),
     *(("trainer", "gpu"), ("trainer", "mps"), ("trainer", "ddp")),
+    ("search_space", "none"),
 }
 BRIDGE = "config_file"  # an option of several groups, which tests/compat runs together
 NUMBERS = ["data=files", "data.train=a.parquet", "data.target=x", "data.inputs=[y]"]

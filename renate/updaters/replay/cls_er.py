@@ -7,9 +7,10 @@ from renate.data.batch import Batch
 from renate.data.model_inputs import ModelInputs
 from renate.updaters.base import Updater
 from renate.updaters.shared.averages import AveragedCopy
-from renate.updaters.shared.bounds import at_least_0, at_least_1
+from renate.updaters.shared.bounds import at_least_0
 from renate.updaters.shared.distillation import better_of
 from renate.updaters.shared.replay import together
+from renate.updaters.shared.weights import check_count, replay_count
 
 
 class CLSER(Updater):
@@ -26,7 +27,8 @@ class CLSER(Updater):
         plastic_decay: How much of it stays then.
         stable_frequency: The same of the stable copy.
         stable_decay: The same of the stable copy.
-        replay_batch_size: Past examples in each step, besides the new ones.
+        replay_batch_size: Past examples in each step, besides the new ones: a number, or below 1 a
+            fraction of the batch.
     """
 
     weighs = True
@@ -38,11 +40,11 @@ class CLSER(Updater):
         plastic_decay: float,
         stable_frequency: float,
         stable_decay: float,
-        replay_batch_size: int,
+        replay_batch_size: float,
     ) -> None:
         super().__init__()
         at_least_0(consistency=consistency)
-        at_least_1(replay_batch_size=replay_batch_size)
+        check_count(replay_batch_size)
         check_average("plastic", plastic_frequency, plastic_decay)
         check_average("stable", stable_frequency, stable_decay)
 
@@ -68,7 +70,7 @@ class CLSER(Updater):
             self.memory.add(batch)
             return loss
 
-        past = self.memory.sample(self.replay_batch_size)
+        past = self.memory.sample(replay_count(self.replay_batch_size, batch))
         stable = self.stable(past.inputs)
         close = better_of(self.criterion, stable, self.plastic(past.inputs), past.targets)
         distance = F.mse_loss(model(past.inputs), close)

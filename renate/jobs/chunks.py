@@ -207,7 +207,7 @@ def cut(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
 
     # By hand, chunks come in any order, and perhaps not all of them
     is_last = scenario.chunks == 1
-    return replace(_to_train_on(take, scenario, data, index), tests=tests, is_last=is_last)
+    return replace(_to_train_on(job, scenario, data, index), tests=tests, is_last=is_last)
 
 
 def chunks_from(job: Job, scenario: Scenario, data: Data, first: int) -> Iterator[Chunk]:
@@ -215,8 +215,7 @@ def chunks_from(job: Job, scenario: Scenario, data: Data, first: int) -> Iterato
     one core while this one is trained on: most trainings leave it idle.
     """
 
-    def made(index: int) -> Chunk:
-        return _to_train_on(_taker(job, scenario, data, index), scenario, data, index)
+    made = partial(_to_train_on, job, scenario, data)
 
     def made_ahead(index: int) -> Chunk:
         with computing_with(1):
@@ -242,12 +241,13 @@ def _taker(job: Job, scenario: Scenario, data: Data, index: int) -> Callable[...
     return partial(chunk_of, job, scenario, index=index, seed=seed, num_classes=classes)
 
 
-def _to_train_on(take: Callable[..., Columns], scenario: Scenario, data: Data, index: int) -> Chunk:
+def _to_train_on(job: Job, scenario: Scenario, data: Data, index: int) -> Chunk:
     """A chunk without its tests.
 
     Raises:
         DataError: It has no training examples.
     """
+    take = _taker(job, scenario, data, index)
     val = None
     if data.val is not None:
         val = take(data.val, part="val")

@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -152,14 +154,25 @@ def says(files: list[Path], key: list[str], word: str) -> bool:
         word: Whole.
     """
     for file in files:
-        text = file.read_text()
-        line = _line_of(yaml.compose(text, Loader=yaml.SafeLoader), key)
-        if line is not None:
-            return re.search(rf"\b{word}\b", _comment(text.splitlines(), line)) is not None
+        comment = _comment_of(file, tuple(key))
+        if comment is not None:
+            return re.search(rf"\b{word}\b", comment) is not None
     return False
 
 
-def _line_of(node: yaml.Node | None, key: list[str]) -> int | None:
+@cache
+def _comment_of(file: Path, key: tuple[str, ...]) -> str | None:
+    """The comment of a key, None where there is no such key; reading a file anew for each job of a
+    grid would take as long as much of the rest.
+    """
+    text = file.read_text()
+    line = _line_of(yaml.compose(text, Loader=yaml.SafeLoader), key)
+    if line is None:
+        return None
+    return _comment(text.splitlines(), line)
+
+
+def _line_of(node: yaml.Node | None, key: Sequence[str]) -> int | None:
     """The line of a key, counted from 0; None where there is no such key."""
     line = None
     for name in key:

@@ -5,10 +5,12 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 TRANSFORMERS = "transformers"
+MATPLOTLIB = "matplotlib"
+PYPLOT = "matplotlib.pyplot"
 
 
 def measure_alone(metric: Any) -> None:
@@ -26,11 +28,11 @@ def measure_alone(metric: Any) -> None:
 @contextmanager
 def without_unused_imports() -> Iterator[None]:
     """Import the block's modules without `scipy.signal` and `transformers`, which take a second
-    of CPU time each.
+    of CPU time each, and without `matplotlib`, which takes a quarter and 30 MB.
 
     Torchmetrics loads the first for nothing but to give it back a name that another package,
-    SRMRpy, looks for, and the second, where it is installed, for one metric of texts: its classes
-    come when something is asked of them.
+    SRMRpy, looks for, the second, where it is installed, for one metric of texts, and the third,
+    where it is installed, to draw metrics: what they have comes when something is asked of them.
     """
     stand_ins: dict[str, ModuleType] = {}
     if importlib.util.find_spec("srmrpy") is None:
@@ -39,6 +41,8 @@ def without_unused_imports() -> Iterator[None]:
         stand_ins["scipy.signal"] = signal
     if importlib.util.find_spec(TRANSFORMERS) is not None:
         stand_ins[TRANSFORMERS] = _Transformers(TRANSFORMERS)
+    if MATPLOTLIB not in sys.modules and importlib.util.find_spec(MATPLOTLIB) is not None:
+        stand_ins |= _plotting()
 
     stand_ins = {name: module for name, module in stand_ins.items() if name not in sys.modules}
     sys.modules.update(stand_ins)
@@ -74,6 +78,43 @@ class _Transformers(ModuleType):
         if name.startswith("__"):  # who looks through all modules asks for these
             raise AttributeError(name)
         return _OnDemand(name, (), {})
+
+
+def _plotting() -> dict[str, ModuleType]:
+    """What stands in for matplotlib, by name: types, which torchmetrics only writes down, and
+    pyplot.
+    """
+    modules: dict[str, ModuleType] = {"pyplot": _Pyplot(PYPLOT)}
+    for name, kind in (("axes", "Axes"), ("colors", "Colormap")):
+        modules[name] = ModuleType(f"{MATPLOTLIB}.{name}")
+        setattr(modules[name], kind, object)
+
+    root = ModuleType(MATPLOTLIB)
+    vars(root).update(modules)
+
+    return {MATPLOTLIB: root} | {f"{MATPLOTLIB}.{name}": module for name, module in modules.items()}
+
+
+class _Pyplot(ModuleType):
+    """Hands on all that is asked of it to matplotlib's pyplot."""
+
+    Figure = object
+
+    @property
+    def style(self) -> SimpleNamespace:
+        """What makes decorators of styles, while there is no matplotlib to ask for them."""
+        return SimpleNamespace(context=_in_style)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(PYPLOT), name)
+
+
+@contextmanager
+def _in_style(style: Any) -> Iterator[None]:
+    with importlib.import_module(PYPLOT).style.context(style):
+        yield
 
 
 def is_of_curves(metric: Any) -> bool:

@@ -204,7 +204,32 @@ def test_transformers_stays_out_until_it_is_wanted() -> None:
     assert done.stdout == "the real one\n", done.stderr
 
 
+MATPLOTLIB = """
+import sys
+from renate.libraries.torchmetrics import without_unused_imports
+with without_unused_imports():
+    import renate.jobs.running.execute, torchmetrics
+assert "matplotlib" not in sys.modules, "torchmetrics loads it unasked"
+import torch
+from torchmetrics.classification import BinaryAccuracy
+metric = BinaryAccuracy()
+metric.update(torch.tensor([0.9, 0.2]), torch.tensor([1, 0]))
+figure, axes = metric.plot()
+from matplotlib.figure import Figure
+assert isinstance(figure, Figure) and axes.get_ylabel() == "BinaryAccuracy"
+print("the real one")
+"""
+
+
+@pytest.mark.slow
+def test_matplotlib_stays_out_until_it_is_wanted() -> None:
+    pytest.importorskip("matplotlib")
+    done = subprocess.run([sys.executable, "-c", MATPLOTLIB], capture_output=True, text=True)
+    assert done.stdout == "the real one\n", done.stderr
+
+
 UNUSED = {
+    "matplotlib",
     "pandas",
     "scipy.stats",
     "scipy.signal",

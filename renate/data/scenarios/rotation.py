@@ -11,6 +11,8 @@ from renate.data.scenarios.base import Scenario, disjoint, tensor_of
 from renate.errors import ConfigError, DataError
 from renate.seeds import derive
 
+ROWS = 256  # turned at a time: what is made on the way stays in the cache
+
 
 class Rotation(Scenario):
     """Each chunk shows the images under one rotation; every chunk is measured on the whole test
@@ -90,13 +92,13 @@ def rotate(images: Tensor, degrees: float) -> Tensor:
     grid = F.affine_grid(matrix[None], [1, 1, height, width], align_corners=False)
     out = torch.empty_like(images)
 
-    for begin in range(0, len(images), 4096):
-        part = images[begin : begin + 4096].float()
+    for begin in range(0, len(images), ROWS):
+        part = images[begin : begin + ROWS].float()
         turned = F.grid_sample(part, grid.expand(len(part), -1, -1, -1), align_corners=False)
         if not images.is_floating_point():
             turned = turned.round_()
         if images.dtype == torch.uint8:
             turned = turned.clamp_(0, 255)
-        out[begin : begin + 4096] = turned
+        out[begin : begin + ROWS] = turned
 
     return out

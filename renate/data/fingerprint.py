@@ -16,6 +16,12 @@ from renate.files import replacing
 
 Patterns = str | Iterable[Any] | Mapping[str, Any] | None
 
+# Of more hashes those of files that are gone are forgotten, and they aren't kept in memory
+MANY = 10_000
+# What was read last of each file of hashes, and of which inode, size and time: whoever reads data
+# asks two or three times, and 10,000 hashes take 5 ms
+_last_read: dict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = {}
+
 
 def is_patterns(value: object) -> bool:
     """Whether a value names files: a text, a list of such, or name -> either, and no object."""
@@ -199,16 +205,31 @@ class Hashes:
         if not self.fresh:
             return
 
+        known = _read(self.path) | self.fresh
+        if len(known) > MANY:
+            known = {name: entry for name, entry in known.items() if Path(name).exists()}
+
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self.path) as temporary:
-                temporary.write_text(json.dumps(_read(self.path) | self.fresh))
+                temporary.write_text(json.dumps(known))
         except OSError:  # a read-only home costs time, not the run
             return
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """What a file remembers, for the caller to change; nothing where it can't be read, since it
+    can be made anew.
+    """
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):  # a cache: what can't be read is made anew
+        stat = path.stat()
+        stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        if path in _last_read and _last_read[path][0] == stamp:
+            return dict(_last_read[path][1])
+
+        found = dict(json.loads(path.read_text()))
+        if len(found) <= MANY:
+            _last_read[path] = (stamp, found)
+        return dict(found)
+    except (OSError, ValueError, TypeError):
         return {}

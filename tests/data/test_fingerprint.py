@@ -1,5 +1,6 @@
 """A fingerprint changes when, and only when, names or contents do."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from renate.data.fingerprint import expand, fingerprint
+from renate.data.fingerprint import Hashes, expand, fingerprint
 from renate.errors import DataError
 
 
@@ -50,6 +51,29 @@ def test_an_unchanged_file_is_not_read_again(here: Path, monkeypatch: pytest.Mon
     first = fingerprint(["new/*.csv"], here / "cache")
     monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("read again"))
     assert fingerprint(["new/*.csv"], here / "cache") == first
+
+
+def test_what_another_process_learned_counts_at_once(here: Path) -> None:
+    cache = here / "cache"
+    hashes = [Hashes(cache / "hashes.json") for _ in range(2)]
+    for known, name in zip(hashes, ("new/a.csv", "new/b.csv"), strict=True):
+        known.of(Path(name))
+        known.save()
+
+    known = Hashes(cache / "hashes.json").known
+    assert sorted(Path(name).name for name in known) == ["a.csv", "b.csv"]
+
+
+def test_hashes_of_files_that_are_gone_are_forgotten(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("renate.data.fingerprint.MANY", 2)
+    fingerprint(["new/*.csv"], here / "cache")
+    (here / "new" / "b.csv").unlink()
+    (here / "new" / "c.csv").write_text("c")
+    fingerprint(["new/c.csv"], here / "cache")
+    known = json.loads((here / "cache" / "hashes.json").read_text())
+    assert sorted(Path(name).name for name in known) == ["[ab].csv", "a.csv", "c.csv"]
 
 
 @pytest.mark.parametrize("damage", ["{", "3", '{"/a": 1}', '{"%s/new/a.csv": "old form"}'])

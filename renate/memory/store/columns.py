@@ -160,17 +160,8 @@ class ColumnStore:
         if not self.columns:
             return
 
-        own = self.names
-        odd = own ^ columns.keys()
-        if odd:
-            name = min(odd)
-            where = "the new examples have"
-            if name in own:
-                where = "the memory has"
-
-            raise DataError(
-                f"memory: only {where} a column '{name}': has the updater or the data changed?"
-            )
+        if self.ragged or self.columns.keys() != columns.keys():
+            self._check_names(columns)
 
         for name, new in columns.items():
             old = self.columns.get(name)
@@ -188,6 +179,20 @@ class ColumnStore:
                 raise DataError(
                     f"memory: column '{name}' holds {kind}, the new examples have {kind_of(new)}"
                 )
+
+    def _check_names(self, columns: Columns) -> None:
+        """Raises DataError where new rows haven't the columns that are stored."""
+        own = self.names
+        odd = own ^ columns.keys()
+        if odd:
+            name = min(odd)
+            where = "the new examples have"
+            if name in own:
+                where = "the memory has"
+
+            raise DataError(
+                f"memory: only {where} a column '{name}': has the updater or the data changed?"
+            )
 
     def put(self, slots: Tensor, rows: Tensor, columns: Columns) -> None:
         """Copy rows of new columns, on any device, into slots, int64 [k] each, slots unique."""

@@ -91,6 +91,16 @@ def batches_of(
     return batches
 
 
+def release(batches: Batches) -> None:
+    """Let batches that nobody iterates over any more hold their rows no longer.
+
+    A trainer of Lightning's is a cycle, and it holds the batches until Python's collector comes:
+    the rows of one update would lie beside those of the next.
+    """
+    batches.columns = {}
+    batches.bring.release()
+
+
 def fit(
     job: Job,
     model: nn.Module,

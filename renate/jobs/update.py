@@ -20,7 +20,7 @@ from renate.jobs.context import Job
 from renate.jobs.detecting.detect import asked, waited
 from renate.jobs.detecting.looks import noted
 from renate.jobs.detecting.reference import reference_files
-from renate.jobs.fit import batches_of, fit, share_of
+from renate.jobs.fit import batches_of, fit, release, share_of
 from renate.jobs.identity import content
 from renate.jobs.identity.already import goes_on
 from renate.jobs.running.loggers import end, log_to_all
@@ -224,6 +224,7 @@ def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fi
         problem=updater.problem,
     )
     outcome = fit(job, model, updater, batches, chunk.val, measure, learning.number)
+    release(batches)
     # Lightning leaves both on the CPU, wherever they were trained
     model.to(learning.device)
     updater.to(learning.device)

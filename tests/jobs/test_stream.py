@@ -14,6 +14,7 @@ from renate.jobs.directory import JobDirectory
 from renate.jobs.records import TOLD
 from renate.jobs.running.execute import execute
 from renate.state.versions import State
+from tests.command import renate as command
 from tests.conftest import write_table
 
 STREAM = {
@@ -153,3 +154,33 @@ def test_evaluate(workdir: Path) -> None:
     shutil.rmtree(workdir / "runs")
     with pytest.raises(JobError, match="version 4"):
         renate.run({"job": "evaluate", "job.version": 4, "state.url": "./state"})
+
+
+HELD = """
+import gc
+from pathlib import Path
+import pytorch_lightning as pl
+import torch
+
+
+class Held(pl.Callback):
+    def on_train_start(self, trainer, pl_module):
+        gc.disable()
+        size = trainer.train_dataloader.columns["inputs"].untyped_storage().nbytes()
+        tensors = [each for each in gc.get_objects() if isinstance(each, torch.Tensor)]
+        storages = [each.untyped_storage() for each in tensors]
+        held = {each.data_ptr() for each in storages if each.nbytes() == size}
+        with Path("held.txt").open("a") as file:
+            file.write(f"{len(held)} ")
+"""
+
+
+def test_the_data_of_an_update_go_with_it(workdir: Path) -> None:
+    """Whether or not Python's collector has come: the data set, this chunk and the next one."""
+    (workdir / "own.py").write_text(HELD)
+    chunks = ["scenario=permutation", "scenario.chunks=4", "trainer.max_steps=2"]
+    own = "+callbacks.own._target_=own.Held"
+    command("job=stream", *chunks, own, cwd=workdir, own_process=True)
+    held = [int(count) for count in (workdir / "held.txt").read_text().split()]
+    assert len(held) == 4
+    assert max(held) <= 3, held

@@ -119,6 +119,11 @@ class Bringer:
             return ahead(stored, Stream(self.device))
         return ((raw, None) for raw in stored)
 
+    def release(self) -> None:
+        """Hold the rows no longer, neither on the host nor on the device."""
+        self.columns = {}
+        self.lying = None
+
     def _taken(self, parts: Sequence[Tensor]) -> Iterator[Columns]:
         """The same rows, from the device; which ones travels there once."""
         if not parts:

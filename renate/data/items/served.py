@@ -253,8 +253,9 @@ def in_order(columns: Mapping[str, Any], size: int) -> Iterator[dict[str, Any]]:
 
 
 def first_of(columns: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Return the first rows of columns."""
-    few = {name: column[:count] for name, column in columns.items()}
+    """Return copies of the first rows of columns: whoever keeps them doesn't keep all the rest."""
+    rows = torch.arange(min(count, len(columns["targets"])))
+    few = {name: column.index_select(0, rows) for name, column in columns.items()}
     return read_all(few, workers=0)
 
 

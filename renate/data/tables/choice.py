@@ -170,11 +170,11 @@ def check_names(file: str, names: Sequence[str]) -> None:
 
 
 def _first_kind(schemas: Sequence[Any], name: str) -> str:
-    """What the first file that has a value of a column holds it as."""
-    kinds = [
+    """What the first file that has a value of a column holds it as; `null` where none has."""
+    kinds = (
         kind_of(schema.field(name).type) for schema in schemas if schema.get_field_index(name) >= 0
-    ]
-    return next((kind for kind in kinds if kind != "null"), kinds[0])
+    )
+    return next((kind for kind in kinds if kind != "null"), "null")
 
 
 def _odd_value(read: Read, name: str, wanted: Mapping[str, str]) -> str:

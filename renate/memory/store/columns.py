@@ -3,7 +3,7 @@
 import math
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -151,29 +151,25 @@ class ColumnStore:
             DataError: A column is missing, left over, of another length, dtype or shape.
         """
         rows = length(columns)
-        for name, column in columns.items():
-            if len(column) != rows:
-                raise DataError(
-                    f"memory: column '{name}' has {len(column)} rows, the targets have {rows}"
-                )
-
-        if not self.columns:
-            return
-
-        if self.ragged or self.columns.keys() != columns.keys():
-            self._check_names(columns)
-
         for name, new in columns.items():
             old = self.columns.get(name)
-            fits = (
-                old is not None
-                and isinstance(new, Tensor)
-                and old.dtype == new.dtype
-                and old.shape[1:] == new.shape[1:]
-            )
-            if fits:
-                continue
+            if old is not None and isinstance(new, Tensor):
+                shape = new.shape
+                if shape[0] == rows and new.dtype == old.dtype and shape[1:] == old.shape[1:]:
+                    continue
+            self._check_column(name, new, rows)
 
+        if self.columns and (self.ragged or self.columns.keys() != columns.keys()):
+            self._check_names(columns)
+
+    def _check_column(self, name: str, new: Any, rows: int) -> None:
+        """Raises DataError where a new column hasn't so many rows, or isn't as the one of its name
+        that is stored.
+        """
+        if len(new) != rows:
+            raise DataError(f"memory: column '{name}' has {len(new)} rows, the targets have {rows}")
+
+        if self.columns and name in self.names:
             kind = kind_of(self.first(0)[name])
             if kind != kind_of(new):
                 raise DataError(

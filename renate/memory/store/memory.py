@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from renate.data.batch import Batch, Columns, length
-from renate.data.items.served import read_all
+from renate.data.items.served import is_served, read_all
 from renate.errors import ConfigError, StateError
 from renate.memory.base import Policy
 from renate.memory.random import DRAWS, Ints, Numbers, uniform
@@ -116,7 +116,8 @@ class Memory:
 
     def add_columns(self, columns: Columns) -> None:
         """Offer rows of columns. Only those that are kept leave the device that they lie on."""
-        columns = read_all(columns)
+        if is_served(columns):
+            columns = read_all(columns)
         self.store.check(columns)
         ids = range(self.count, self.count + length(columns) * self.ranks, self.ranks)
         slots, rows = self.policy.assign(ids, columns, self.size)

@@ -87,6 +87,7 @@ class RawTables:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        floats: dict[Any, list[Any]] = {}  # what they are stored as -> Arrow's parts of all files
         for read in self.reads:
             column = read.column(name)
             if name in read.unread:  # numbers that are larger than memory: they are read for it
@@ -95,10 +96,12 @@ class RawTables:
                 continue
             if column.null_count:
                 return True
-            if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
-                return True
+            if pa.types.is_floating(column.type):
+                floats.setdefault(column.type, []).extend(column.chunks)
 
-        return False
+        # All files at once: of a small one, the look would cost more than its numbers
+        looked = (pa.chunked_array(parts, kind) for kind, parts in floats.items())
+        return any(pc.any(pc.is_nan(column)).as_py() for column in looked)
 
     def declare(self, encoder: TableEncoder, stored: Mapping[str, str]) -> None:
         """Tell an encoder which columns there are, and of which kind each is.

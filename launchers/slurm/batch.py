@@ -28,12 +28,16 @@ SCRIPT = """#!/bin/bash
 # {title}
 cd {folder} || exit 1
 again=
-tell() {{ kill -TERM "$child" 2>/dev/null; }}
+child=
+waits=
+# A signal may come before it is known which process to tell
+tell() {{ waits=1; if [ -n "$child" ]; then kill -TERM "$child" 2>/dev/null; waits=; fi; }}
 trap 'again=1; tell' USR1
 trap tell TERM
 
 {command} &
 child=$!
+if [ -n "$waits" ]; then tell; fi
 while kill -0 "$child" 2>/dev/null; do wait "$child"; done
 wait "$child"
 code=$?

@@ -93,6 +93,21 @@ def test_a_signal_comes_through_once(
     assert (tmp_path / "requeued").exists() is requeued
 
 
+def test_a_signal_that_comes_as_the_job_begins_comes_through(
+    tmp_path: Path, stand_ins: dict[str, str]
+) -> None:
+    """Just before the script knows the process that it is to tell."""
+    (tmp_path / "long").touch()
+    early = f"until [ -e {tmp_path}/began ]; do sleep 0.01; done\nkill -TERM $$\nchild=$!"
+    text = script(tmp_path)
+    assert text.count("child=$!") == 1
+    done = subprocess.run(
+        ["bash", "-c", text.replace("child=$!", early)], env=stand_ins, timeout=30, check=False
+    )
+    assert done.returncode == 143
+    assert (tmp_path / "told").read_text() == "told\n"
+
+
 def test_options_are_sbatchs() -> None:
     settings = OmegaConf.load(CONF / "backend" / "slurm.yaml")
     settings.memory_gb = 1.5

@@ -141,6 +141,8 @@ def supervise(directory: JobDirectory, group: Group, outbox: Outbox | None) -> i
     signal.signal(signal.SIGTERM, tell)
     order = {"path": str(directory.path), "threads": cores(), "environment": dict(os.environ)}
     worker.send(order)
+    if told:  # while there was nobody yet to be told
+        worker.tell_to_end()
     assert worker.process is not None
     logs = Logs(directory.path, outbox)
     for _ in followed(worker, directory, logs, outbox):

@@ -268,8 +268,14 @@ def test_a_sweep_ends_in_the_same_table(
 
 
 @pytest.mark.slow
-def test_a_tuner_publishes_its_winner_once(backend: Backend, folder: Path, here: Here) -> None:
-    run(backend, folder, *QUICK, *TUNED, "state.url=./there", "backend.workers=1")
+@pytest.mark.parametrize("sweep", ["per_trial", "inside"])
+def test_a_tuner_publishes_its_winner_once(
+    backend: Backend, folder: Path, here: Here, sweep: str
+) -> None:
+    if backend.name in ("local", "sagemaker") and sweep == "inside":
+        pytest.skip("local has no other machine, and sagemaker's default is tested")
+    more = [f"backend.sweep={sweep}"] if backend.name not in ("local", "sagemaker") else []
+    run(backend, folder, *QUICK, *TUNED, *more, "state.url=./there", "backend.workers=1")
     assert State(str(folder / "there")).versions() == [1]
     assert (trials(folder / "there"), model_of(folder / "there")) == here.tuned
     assert len(here.tuned[0]) == 3

@@ -95,7 +95,7 @@ def history(url: str, version: int | None = None) -> "DataFrame":
         io.BytesIO(data),
         dtype={"sweep": str, "error": str},
         keep_default_na=False,
-        na_values=[""],
+        na_values=["", "nan"],
     )
 
 

@@ -55,10 +55,10 @@ class GoneError(StateError):
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return `, did you mean 'x'?` for the closest of `choices`, or an empty string where none
-    is close.
+    is close, or it is the word itself.
     """
     close = get_close_matches(str(word), list(choices), n=1, cutoff=0.6)
-    if close:
+    if close and close[0] != str(word):
         return f", did you mean '{close[0]}'?"
     return ""
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:  # names and directions are looked up without torch
 Matrix = Sequence[Sequence[float]] | Any
 GAIN = {"max": 1.0, "min": -1.0}  # what makes more of a metric a gain, by its direction
 COST = {"max": -1.0, "min": 1.0}  # and what makes it a cost
-GAIN = {"max": 1.0, "min": -1.0}  # what makes more of a metric a gain, by its direction
-COST = {"max": -1.0, "min": 1.0}  # and what makes it a cost
 
 
 def rows_of(matrix: Matrix) -> list[list[float]]:

@@ -110,6 +110,18 @@ def test_the_demo_is_in_the_how_to() -> None:
     assert set(DEMO) <= set(commands(tune))
 
 
+def test_configs_to_write_are_none_of_ours() -> None:
+    """A user's own of a name that this package has is refused."""
+    found = [
+        match[1]
+        for page in PAGES
+        for block in blocks(page, "yaml")
+        if (match := re.match(r"# (conf/\S+\.yaml)", block))
+    ]
+    assert found
+    assert [name for name in found if (ROOT / name).exists()] == []
+
+
 def test_something_runs_on_the_first_screen() -> None:
     assert (ROOT / "README.md").read_text().splitlines().index("```sh") < 15
     assert len(commands(ROOT / "README.md")) >= 5

@@ -15,6 +15,8 @@ from .runner import Runner, Task
 
 NAMESPACE = "renate"
 PREFIX = "renate-"
+AUTO = "auto"  # as an address: that of the variable, else this machine's cluster
+VARIABLE = "RAY_ADDRESS"
 LOST = "lost: "  # how the end of a job begins whose node or process is gone
 FREE_WITHIN = 60.0  # seconds from a job's result to its actor's being free
 REACHED_WITHIN = 10.0  # seconds
@@ -51,16 +53,18 @@ def connect(address: str) -> Any:
         )
     except (OSError, RuntimeError, ValueError) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        asked = f"backend.address={address}"
+        if address == AUTO and os.environ.get(VARIABLE):
+            asked = f"{VARIABLE}={os.environ[VARIABLE]}"
         raise ConfigError(
-            f"backend.address={address}: no Ray cluster answers ({said[:200]}); `ray start --head` "
-            "starts one"
+            f"{asked}: no Ray cluster answers ({said[:200]}); `ray start --head` starts one"
         ) from error
     return ray
 
 
 def _reach(address: str) -> None:
     """Raises OSError where nothing listens; Ray itself would try for minutes."""
-    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    named = os.environ.get(VARIABLE, "") if address == AUTO else address
     host, _, port = named.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         with socket.create_connection((host, int(port)), timeout=REACHED_WITHIN):

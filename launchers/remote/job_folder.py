@@ -13,7 +13,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from renate.errors import JobError
+from renate.jobs.identity.data_files import is_local
 from renate.jobs.records import Event, JobRecord, JobResult
 from renate.state.store import Store, open_store
 
@@ -151,7 +152,8 @@ class JobFolder:
             raw = self.store.get(key)
         except FileNotFoundError:
             return None
-        return JobResult.from_json(checked(result_from, raw, f"{self.url}/{key}"))
+        check = partial(result_from, from_here=is_local(self.url))
+        return JobResult.from_json(checked(check, raw, f"{self.url}/{key}"))
 
     def kept_reports(self) -> list[dict[str, Any]]:
         """The lines of the job's own `metrics.jsonl`; of several machines the first one's."""

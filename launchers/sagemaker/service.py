@@ -14,6 +14,7 @@ from ..terminal.console import command
 from .failures import explained, refusal
 
 RUNNING = ("InProgress", "Stopping")
+GIVE = "backend.role=arn:aws:iam::<account>:role/<name>"
 # They tell of each client.
 TALKATIVE = ("sagemaker", "sagemaker.config", "sagemaker.core", "botocore", "boto3")
 
@@ -70,19 +71,25 @@ class Service:
         """The role of this environment, for a job to run as.
 
         Raises:
-            ConfigError: It has none, as on a laptop.
+            ConfigError: It has none, as on a laptop, or can't be asked.
         """
+        from botocore.exceptions import ConnectionError as NoConnection
         from sagemaker.core.helper.session_helper import Session, get_execution_role
 
         with explained():
             session = Session(boto_session=self.session)
             try:
                 role: str = get_execution_role(session)
+            except NoConnection as error:
+                raise ConfigError(
+                    "backend.role=null: AWS can't be asked for the role of this environment "
+                    f"({' '.join(str(error).split())}): give {GIVE}"
+                ) from error
             except ValueError as error:
                 caller = session.get_caller_identity_arn()
                 raise ConfigError(
                     f"backend.role=null: you are {caller}, no role that a job could run as; "
-                    "give backend.role=arn:aws:iam::<account>:role/<name>"
+                    f"give {GIVE}"
                 ) from error
 
         return role

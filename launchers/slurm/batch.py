@@ -82,8 +82,8 @@ GIVEN = {
     "wait": "backend.wait",
 }
 
-# What a bare 12:00:00 is to YAML: a number of seconds, which sbatch would take for minutes
-LIKE_A_CLOCK = 3600
+# What a bare 30:00 is to YAML: a number of seconds, 1800, which sbatch would take for minutes
+LIKE_A_CLOCK = 60
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Time(Setting):
     def expected(self) -> str:
         """See the base."""
         return (
-            'minutes below 3600, or a time as sbatch has it in quotes ("12:00:00", "2-12" days and '
-            "hours), which without them is to YAML a number of seconds"
+            'minutes below 60, or in quotes what sbatch takes ("90" minutes, "12:00:00", "2-12" '
+            "days and hours), which without them may be to YAML a number of seconds"
         )
 
 

@@ -162,7 +162,7 @@ class SlurmJobs(SubmittedJobs):
         """See the base."""
         found = find(name)
         if not found.alive:
-            return f"{found.name} is {found.state} already"
+            return f"{found.name} has ended already, SLURM says {found.state}"
         scheduler.end(found)
         return f"{found.name} is stopping; the same command goes on from its last checkpoint"
 

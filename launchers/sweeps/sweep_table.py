@@ -18,7 +18,7 @@ from renate.tuning.base import COMPLETED, FAILED, STOPPED
 from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
 
-from ..terminal.console import stdout
+from ..terminal.console import cell, stdout
 from ..terminal.progress import JSON, Progress
 from ..terminal.verdict import gated
 
@@ -146,7 +146,7 @@ class SweepTable:
 
             if trial is best:
                 style = "bold green"
-            table.add_row(*row(trial), style=style)
+            table.add_row(*map(cell, row(trial)), style=style)
 
         return table
 
@@ -170,7 +170,7 @@ class SweepTable:
             table.add_column(column)
 
         for trial in ranked[:5]:
-            table.add_row(*row(trial))
+            table.add_row(*map(cell, row(trial)))
 
         out.print(table)
         out.print()
@@ -200,7 +200,7 @@ class SweepTable:
 
         sign = COST[self.mode]
         for trial in sorted(sweep.front(), key=lambda t: sign * float(t.value or 0.0)):
-            number, _, _, value, config = row(trial)
+            number, _, _, value, config = map(cell, row(trial))
             table.add_row(number, value, *(f"{other:.4f}" for other in trial.secondary), config)
 
         return table

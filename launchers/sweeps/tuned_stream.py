@@ -51,7 +51,8 @@ def tune(
 
     if launcher.whole_sweeps:
         outcome = hand_over(tuning, parsed, one=not several)
-        if outcome.completed and is_drawn(launcher, config):
+        handed = (tuning.folder / RECORD).exists()  # not where its winner is published already
+        if handed and outcome.completed and is_drawn(launcher, config):
             _draw_returned(tuning, outcome)
         return outcome
     if not several:

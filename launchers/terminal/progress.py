@@ -78,9 +78,9 @@ class Progress:
         from rich.progress import Progress as Bars
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             TextColumn("{task.fields[metric]}", style="bold"),
         )
         with Bars(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 from rich.tree import Tree
 
 from renate.build import FROM_STATE, targets
@@ -17,7 +18,7 @@ from renate.jobs.records import SUBMITTED, JobResult
 from renate.jobs.saved.given import maker_of
 
 from ..base import ComposedJob
-from .console import relative, stdout
+from .console import cell, relative, stdout
 from .tables import matrix, number, of_several
 from .verdict import decided, gated
 
@@ -31,10 +32,10 @@ def tree(job: ComposedJob, choices: Mapping[str, str | None]) -> None:
     if not sys.stdout.isatty():
         return
 
-    root = Tree(f"[bold]renate {job.name}[/bold]")
+    root = Tree(f"[bold]renate {cell(job.name)}[/bold]")
     for key, value in ((str(key), value) for key, value in job.config.items()):
         if not isinstance(value, DictConfig):
-            root.add(f"[bold]{key}[/bold]: {value}")
+            root.add(f"[bold]{key}[/bold]: {cell(value)}")
             continue
         option = choices.get(key)
         if option:
@@ -42,7 +43,7 @@ def tree(job: ComposedJob, choices: Mapping[str, str | None]) -> None:
         else:
             title = f"[bold]{key}[/bold]"
 
-        root.add(title).add(OmegaConf.to_yaml(value).strip().replace("[", r"\["))
+        root.add(title).add(escape(OmegaConf.to_yaml(value).strip()))
 
     stdout().print(root)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
-from .console import command, relative, stdout
+from .console import cell, command, relative, stdout
 from .simulations import of_simulations
 from .verdict import gated
 
@@ -56,7 +56,7 @@ def _of_jobs(jobs: Sequence[tuple[ComposedJob, JobResult]], shown: Sequence[str]
     for job, result in jobs:
         values = [number(result.metrics.get(name)) for name in shown]
         seconds = f"{result.seconds or 0:.1f}"
-        table.add_row(job.id, job.name, result.status, *values, seconds)
+        table.add_row(cell(job.id), cell(job.name), cell(result.status), *values, seconds)
     return table
 
 
@@ -69,7 +69,7 @@ def _over_seeds(groups: dict[str, list[JobResult]], shown: Sequence[str]) -> Tab
     table = Table("overrides", "seeds", *shown, box=None, pad_edge=False)
     for name, results in groups.items():
         means = [_mean([result.metrics.get(metric) for result in results]) for metric in shown]
-        table.add_row(name, str(len(results)), *means)
+        table.add_row(cell(name), str(len(results)), *means)
     return table
 
 
@@ -115,7 +115,7 @@ def matrix(title: str, streams: Sequence[JobResult]) -> Table:
         seeds = f", mean of {len(matrices)} seeds"
 
     said = f"{title}: {what} on each chunk after each update{seeds}"
-    table = Table(title=said, title_justify="left")
+    table = Table(title=cell(said), title_justify="left")
 
     chunks = range(len(matrices[0][0]))
     table.add_column("after update")

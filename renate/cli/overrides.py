@@ -59,11 +59,16 @@ def _one_job(overrides: list[str]) -> None:
         parsed = OverridesParser.create().parse_overrides(overrides)
 
     swept = [o for o in parsed if o.is_sweep_override()]
-    if swept and all(o.is_discrete_sweep() for o in swept):
+    if swept:
         one = [
-            f"{o.get_key_element()}={next(iter(o.sweep_string_iterator()))}"
-            if o in swept
-            else str(o.input_line)
+            f"{o.get_key_element()}={_first_of(o)}" if o in swept else str(o.input_line)
             for o in parsed
         ]
         raise ConfigError(f"one job at a time: renate --cfg job {' '.join(one)}")
+
+
+def _first_of(override: Any) -> str:
+    """The first value of those that an override sweeps over; of an interval its beginning."""
+    if override.is_discrete_sweep():
+        return str(next(iter(override.sweep_string_iterator())))
+    return str(override.value().start)

@@ -296,5 +296,5 @@ class Source(ABC):
             notes=[*notes, *self.inspector.notes],
             contract=self.inspector.contract,
             encoder=self.encoder,
-            newcomers=newcomers_in(columns["targets"], new, fitted, train.files) if known else [],
+            newcomers=newcomers_in(columns["targets"], new, fitted, train) if known else [],
         )

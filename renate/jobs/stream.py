@@ -8,7 +8,7 @@ from typing import Any
 from renate.data.base import Data
 from renate.data.batch import length
 from renate.data.scenarios import Scenario
-from renate.errors import ConfigError, CorruptError
+from renate.errors import ConfigError, CorruptError, DataError
 from renate.jobs.chunks import Chunk, Test, chunk_of, chunks_from, load_data
 from renate.jobs.context import Job
 from renate.jobs.directory import write_json
@@ -199,7 +199,12 @@ def tests_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
 
 
 def validations_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
-    """The validation data of each chunk; none where nothing was split off."""
+    """The validation data of each chunk that has some; none where nothing was split off.
+
+    Raises:
+        DataError: A chunk has none, and the objective is a stream's own metric: those are of
+            matrices with every chunk.
+    """
     if data.val is None:
         return {}
 
@@ -209,6 +214,15 @@ def validations_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
         chunk_of(job, scenario, data.val, index=index, part="val", seed=seed, num_classes=classes)
         for index in range(scenario.chunks)
     ]
+
+    metric = str(job.config["objective"]["metric"])
+    lacking = [index for index, part in enumerate(parts) if not length(part)]
+    if lacking and not metric.startswith(("val_", "train_")):
+        raise DataError(
+            f"objective.metric={metric}: chunk {lacking[0]} of {scenario.chunks} has no validation "
+            f"data, and it is measured on every chunk's: give a larger data.val_size, or "
+            f"objective.metric=val_{data.problem.metric}"
+        )
 
     return {
         f"{VALIDATION}{name_of_test(index)}": Test(part)

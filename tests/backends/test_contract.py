@@ -176,10 +176,11 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
     return Here(folder)
 
 
-def run(backend: Backend, folder: Path, *words: str, code: int = 0) -> str:
+def run(backend: Backend, folder: Path, *words: str, code: int = 0, reports: bool = False) -> str:
     """Run a command on a backend; returns all that it said. A process has one Ray at most."""
     alone = backend.name == "ray"
-    done = renate(*backend.command(folder, *words), cwd=folder, code=code, own_process=alone)
+    command = backend.command(folder, *words)
+    done = renate(*command, cwd=folder, code=code, own_process=alone, reports=reports)
     return done.stdout + done.stderr
 
 
@@ -268,8 +269,18 @@ def test_a_sweep_ends_in_the_same_table(
 
 
 @pytest.mark.slow
-def test_a_tuner_publishes_its_winner_once(backend: Backend, folder: Path, here: Here) -> None:
-    run(backend, folder, *QUICK, *TUNED, "state.url=./there", "backend.workers=1")
+@pytest.mark.parametrize("sweep", ["per_trial", "inside"])
+def test_a_tuner_publishes_its_winner_once(
+    backend: Backend, folder: Path, here: Here, sweep: str
+) -> None:
+    if backend.name in ("local", "sagemaker") and sweep == "inside":
+        pytest.skip("local has no other machine, and sagemaker's default is tested")
+    more = [f"backend.sweep={sweep}"] if backend.name not in ("local", "sagemaker") else []
+    asked = [*QUICK, *TUNED, *more, "state.url=./there", "backend.workers=1"]
+    run(backend, folder, *asked)
+    folders = sorted((folder / "runs").iterdir())
+    assert "already published as version 1" in run(backend, folder, *asked, reports=True)
+    assert sorted((folder / "runs").iterdir()) == folders, "and writes no page of nothing"
     assert State(str(folder / "there")).versions() == [1]
     assert (trials(folder / "there"), model_of(folder / "there")) == here.tuned
     assert len(here.tuned[0]) == 3

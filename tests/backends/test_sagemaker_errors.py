@@ -325,6 +325,18 @@ def test_a_laptop_has_no_role(
     )
 
 
+def test_who_cannot_ask_for_a_role_is_told_to_name_it(
+    aws: Services, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "sagemaker.core.helper.session_helper.sts_regional_endpoint",
+        lambda region: "http://127.0.0.1:1",
+    )
+    said = r"^backend.role=null: AWS can't be asked for the role .*127.0.0.1.*give backend.role=arn"
+    with pytest.raises(ConfigError, match=said):
+        run("backend.role=null")
+
+
 @pytest.mark.slow
 def test_the_same_job_is_submitted_once(
     aws: Services, run: Callable[..., Any], capfd: pytest.CaptureFixture[str]

@@ -61,6 +61,10 @@ def test_cfg_info_and_completion(workdir: Path) -> None:
     assert "pkg://renate.conf" in renate("--info", "searchpath", cwd=workdir).stdout
     one = renate("--cfg", "job", "updater=er,derpp", cwd=workdir, code=1)
     assert one.stderr == "renate: one job at a time: renate --cfg job updater=er\n"
+    domains = ("optimizer.lr=tag(log,interval(0.1,0.2))", "seed=int(interval(1,3))")
+    one = renate("--cfg", "job", *domains, cwd=workdir, code=1)
+    said = "renate: one job at a time: renate --cfg job optimizer.lr=0.1 seed=1\n"
+    assert one.stderr == said
     for line, expected in (
         ("renate updater=", "updater=derpp"),
         ("renate updater.re", "updater.replay_batch_size="),

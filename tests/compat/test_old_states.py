@@ -248,6 +248,13 @@ def test_what_is_no_state_of_renates(old: Path, damage: Any, message: str) -> No
     assert not State(str(old / "new")).versions(), "nothing is published"
 
 
+def test_a_state_of_ours_needs_no_import(old: Path) -> None:
+    command("state", "import", "out1", "new", "--trust-pickle", cwd=old)
+    done = command("state", "import", "new", "newer", "--trust-pickle", cwd=old, code=1)
+    said = "renate: new: it is a state of this package already, which an update goes on from"
+    assert done.stderr.strip() == f"{said}: state.url=new"
+
+
 def changed_hpo(folder: Path, column: str, value: str, *, quote: bool = True) -> None:
     """Write the trials of another state, with one column's values in the first line changed."""
     with (folder.parent / "out2" / "hpo.csv").open(newline="") as file:

@@ -134,6 +134,13 @@ def test_features_rise_from_chunk_to_chunk() -> None:
     assert 0 < moved < ROWS / 2
 
 
+def test_chunks_may_lack_validation_data() -> None:
+    few = {name: column[:3] for name, column in columns().items()}
+    scenario = FeatureSorting(chunks=4, feature=1, randomness=0.5)
+    cut = [scenario.cut(few, n, part="val", seed=0, num_classes=4) for n in range(4)]
+    assert [len(part["targets"]) for part in cut] == [1, 1, 1, 0]
+
+
 def test_a_feature_of_several_inputs_has_a_name() -> None:
     age = torch.tensor([30.0, 10.0, 20.0, 40.0])
     mapping = {"inputs.age": age, "inputs.size": torch.rand(4), "targets": torch.arange(4)}

@@ -30,6 +30,14 @@ def test_round_trip() -> None:
     assert both["inputs.text"].list()[3:] == [[[1, 2, 3], [], [4]][row] for row in picked]
 
 
+def test_whose_head_counts_stays_with_the_examples() -> None:
+    tasks = torch.tensor([1, 0, 1])
+    kept = of_examples(COLUMNS | {"task_id": tasks})
+    found = from_tensors(load(save(to_tensors(kept))), kept, "there")
+    assert torch.equal(found["task_id"], tasks)
+    assert extended(found, kept)["task_id"].tolist() == [1, 0, 1, 1, 0, 1]
+
+
 def test_what_is_drawn_follows_the_seed() -> None:
     many = {"targets": torch.arange(1000)}
     first = drawn(many, 10, seed=1)["targets"].tolist()

@@ -18,12 +18,14 @@ class FakeHub:
         files: Of the one repository: path -> content.
         tags: Name -> commit.
         commits: Their numbers, as texts.
+        messages: What each says besides its title.
         refuses: Whether each request is refused.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     commits: list[str] = field(default_factory=list)
+    messages: dict[str, str] = field(default_factory=dict)
     exists: bool = False
     refuses: bool = False
 
@@ -65,6 +67,9 @@ class FakeHub:
                 for name, commit in self.tags.items()
             ]
             return 200, {"branches": [], "converts": [], "tags": tags}
+        if rest.startswith("/commits/"):
+            commit = self.tags[rest.removeprefix("/commits/")]
+            return 200, [self._told(commit)]
         if rest.startswith("/tag/"):
             return self._tag(request.method, rest.removeprefix("/tag/"), body)
 
@@ -87,11 +92,17 @@ class FakeHub:
 
         number = f"{len(self.commits) + 1:040d}"
         self.commits.append(number)
+        header = next(line["value"] for line in lines if line["key"] == "header")
+        self.messages[number] = header["description"]
         return {
             "commitUrl": f"https://huggingface.co/me/digits/commit/{number}",
             "commitOid": number,
             "success": True,
         }
+
+    def _told(self, commit: str) -> dict[str, Any]:
+        found = {"id": commit, "authors": [], "date": "2026-01-01T00:00:00.000Z"}
+        return found | {"title": "", "message": self.messages[commit]}
 
     def _tag(self, method: str, name: str, body: str) -> tuple[int, Any]:
         if method == "DELETE":

@@ -88,6 +88,18 @@ def test_hugging_face_has_a_tag_for_each_version(workdir: Path, hub: FakeHub) ->
 
 
 @pytest.mark.slow
+def test_a_version_of_another_state_does_not_pass_for_it(workdir: Path, hub: FakeHub) -> None:
+    publish = ["publish=huggingface", "publish.repo=me/digits"]
+    command(*QUICK, FIRST, *publish, cwd=workdir)
+    files = dict(hub.files)
+    refused = command(*QUICK, "state.url=t", FIRST, "seed=1", *publish, cwd=workdir, code=1)
+    assert "publish.repo=me/digits: its v1 is a version of another state" in refused.stderr
+    assert State("t").versions() == [1], "it stays published"
+    assert hub.files == files
+    assert hub.tags == {"v1": hub.commits[0], "current": hub.commits[0]}
+
+
+@pytest.mark.slow
 def test_what_cannot_be_registered_stays_published(workdir: Path, hub: FakeHub) -> None:
     hub.refuses = True
     publish = ["publish=huggingface", "publish.repo=me/digits"]

@@ -47,6 +47,18 @@ def counts(kept: dict[str, torch.Tensor]) -> list[int]:
     return torch.bincount(kept["inputs"][:, 0].long())[1:].tolist()
 
 
+def test_a_set_that_does_not_say_whose_head_counts_begins_anew() -> None:
+    plain = after(None, 1)
+    with_heads = week(2) | {"task_id": torch.arange(50) % 2}
+    assert regression_of(version(plain), with_heads, problem(), 20) is None
+    ((_, raw),) = regression_files(None, with_heads, SETTINGS, 2, seed=2)
+    assert raw is not None
+    kept = load(raw)
+    found = regression_of(version(kept), with_heads, problem(), 20)
+    assert found is not None
+    assert torch.equal(found.columns["task_id"], found.columns["inputs"][:, 1].long() % 2)
+
+
 def test_a_full_set_keeps_a_fair_share_of_every_update() -> None:
     kept: Any = None
     for number in range(1, 4):

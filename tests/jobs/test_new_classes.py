@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 import renate
 from renate.data.kept.newcomers import in_words, newcomers_in, where_they_stand
-from renate.data.table import File
+from renate.data.table import File, Table
 from renate.errors import DataError, JobError
 from renate.problems.classification import Classification
 from renate.problems.multi_label import MultiLabel
@@ -74,32 +75,51 @@ def problem_of(labels: Sequence[str]) -> Classification:
     return problem
 
 
+def of_files(targets: torch.Tensor, files: Sequence[File], **more: Any) -> Table:
+    return Table(targets, targets.numpy(), files=tuple(files), **more)
+
+
 def test_places_are_rows_of_their_files() -> None:
     targets = torch.tensor([0, 2, 0, 2, 2, 1, 2, 3])
     files = [File("a.csv", 4, ""), File("b.csv", 0, ""), File("c.csv", 4, "")]
-    cat, dog = newcomers_in(targets, ["cat", "dog"], problem_of(ANIMALS), files)
+    cat, dog = newcomers_in(targets, ["cat", "dog"], problem_of(ANIMALS), of_files(targets, files))
     assert (cat.count, cat.places) == (4, ("a.csv: rows 1, 3", "c.csv: rows 0, 2"))
     assert (dog.count, dog.places) == (1, ("c.csv: row 3",))
     assert in_words([cat, dog]) == "'cat' (4 examples), 'dog' (1 example)"
     assert where_they_stand([dog]) == "'dog' (1 example), c.csv: row 3 (rows count from 0)"
 
 
+def test_places_are_rows_of_the_file_where_some_were_left_out() -> None:
+    targets = torch.tensor([0, 1, 0, 1])
+    files = [File("a.csv", 3, ""), File("b.csv", 1, "")]
+    kept = {"a.csv": np.array([1, 5, 7])}
+    cat, dog = newcomers_in(
+        targets, ["cat", "dog"], problem_of(["cat", "dog"]), of_files(targets, files, kept=kept)
+    )
+    assert cat.places == ("a.csv: rows 1, 7",)
+    assert dog.places == ("a.csv: row 5", "b.csv: row 0")
+
+
 def test_many_are_not_all_named() -> None:
     labels = [f"l{number}" for number in range(9)]
     targets = torch.arange(9).repeat(10)
-    found = newcomers_in(targets, labels, problem_of(labels), [])
+    found = newcomers_in(targets, labels, problem_of(labels), of_files(targets, []))
     assert in_words(found).endswith("'l4' (10 examples) and 4 more")
     assert found[0].places == ("rows 0, 9, 18, 27, 36 and 5 more",)
-    of_files = newcomers_in(
-        targets, ["l0"], problem_of(labels), [File(f"{n}", 9, "") for n in range(10)]
+    many = newcomers_in(
+        targets,
+        ["l0"],
+        problem_of(labels),
+        of_files(targets, [File(f"{n}", 9, "") for n in range(10)]),
     )
-    assert of_files[0].places[-1] == "and 5 files more"
+    assert many[0].places[-1] == "and 5 files more"
 
 
 def test_labels_of_lists() -> None:
     problem = MultiLabel(0.5)
     problem.restore(["a", "b"], {})
-    (found,) = newcomers_in(torch.tensor([[1.0, 1.0], [1.0, 0.0]]), ["b"], problem, [])
+    targets = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    (found,) = newcomers_in(targets, ["b"], problem, of_files(targets, []))
     assert (found.count, found.places) == (1, ("row 0",))
 
 

@@ -16,9 +16,10 @@ import pytest
 import torch
 
 import renate
-from renate.errors import JobError
+from renate.errors import ConfigError, JobError
 from renate.fitting.measure import Measure
 from renate.jobs.config_yaml import dump
+from renate.jobs.predicting.output import check_output
 from renate.jobs.running.execute import execute
 from renate.launchers.sweeps.from_python import composed
 from tests.command import renate as command
@@ -237,6 +238,21 @@ def test_its_own_output_is_replaced_and_others_only_when_asked(state: Path) -> N
         predict("data.train=in/1.parquet", "output=mine.csv")
     predict("data.train=in/1.parquet", "output=mine.csv", "job.overwrite=true")
     assert "prediction" in Path("mine.csv").read_text()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_what_several_numbers_were_predicted_into_is_its_own(suffix: str, workdir: Path) -> None:
+    lines = {
+        "csv": ("id,prediction_y,prediction_z", "id,prediction_y,z"),
+        "jsonl": ('{"id": 1, "prediction_y": 2, "prediction_z": 3}', '{"prediction_y": 2, "z": 3}'),
+    }
+    own, anothers = lines[suffix]
+    out = workdir / f"out.{suffix}"
+    out.write_text(own + "\n")
+    assert check_output(str(out), [], overwrite=False) == out
+    out.write_text(anothers + "\n")
+    with pytest.raises(ConfigError, match="holds something else than predictions"):
+        check_output(str(out), [], overwrite=False)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import renate
+from renate.errors import JobError
 from renate.jobs.scoring.cost import begin_peak, peak_memory
 from renate.state.versions import State
 
@@ -44,6 +45,16 @@ def ended(workdir: Path) -> Any:
     write(workdir / "train.parquet", [60] * 6, seed=0)
     write(workdir / "test.parquet", [10, 20, 30, 40, 50, 60], seed=1)
     return [*renate.stream(STREAM)][-1]
+
+
+def test_a_streams_own_metric_needs_validation_data_of_every_chunk(workdir: Path) -> None:
+    write(workdir / "train.parquet", [60] * 6, seed=0)
+    write(workdir / "test.parquet", [10] * 6, seed=1)
+    asked = STREAM | {"data.val_size": 1, "objective.metric": "average_accuracy"}
+    said = "objective.metric=average_accuracy: chunk . of 3 has no validation data.*=val_accuracy"
+    with pytest.raises(JobError, match=said):
+        list(renate.stream(asked))
+    assert not list(workdir.glob("runs/*/state/versions/*")), "told before anything was trained"
 
 
 def test_what_a_stream_ends_with(ended: Any) -> None:

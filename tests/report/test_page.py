@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from renate.errors import JobError
-from renate.report.facts import Curve, DriftCheck, Report
+from renate.report.facts import COMPARISON, Curve, DriftCheck, Report, Run
 from renate.report.figures import classes
 from renate.report.figures.lines import effects
 from renate.report.figures.style import canvas
@@ -215,6 +215,27 @@ def test_scores_on_validation_data_are_called_that() -> None:
     )
     lines = said(replace(state(3), updates=[*earlier, by_validation]))
     assert "on validation data, " in lines["Better"][0]
+
+
+def compared(metric: str, **groups: list[float]) -> str:
+    runs = [
+        Run(f"{group}, seed={seed}", group, "completed", {metric: value})
+        for group, values in groups.items()
+        for seed, value in enumerate(values)
+    ]
+    about = Report(COMPARISON, "two", "./runs", measure=Measure("accuracy", "max"), runs=runs)
+    return next(iter(said(about).values()))[0]
+
+
+def test_the_best_of_jobs_side_by_side() -> None:
+    of_both = compared("test_accuracy", er=[0.9], naive=[0.5, 0.52])
+    assert of_both.endswith(", means of 1 and of 2 seeds.")
+    assert compared("test_accuracy", er=[0.9], naive=[0.5]).endswith(
+        ", one seed each: chance may decide."
+    )
+    assert compared("train_loss", er=[0.9], naive=[0.5]) == "er: 0.9; naive: 0.5.", (
+        "which way a loss is better isn't told by the accuracy's mode"
+    )
 
 
 def test_a_stream_says_what_it_forgot() -> None:

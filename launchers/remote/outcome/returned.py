@@ -89,8 +89,13 @@ def job_record_from(value: Any) -> JobRecord:
     return JobRecord.from_json(record_from(value))
 
 
-def result_from(value: Any) -> Json:
-    """A job's end. Raises ValueError."""
+def result_from(value: Any, *, from_here: bool = False) -> Json:
+    """A job's end. Raises ValueError.
+
+    Args:
+        value: As the job wrote it.
+        from_here: Whether it lies in a folder of this machine's, whose states its job may name.
+    """
     need(isinstance(value, dict), f"it is {shown(value)}, expected a mapping")
     found: Json = value
     need(
@@ -119,7 +124,7 @@ def result_from(value: Any) -> Json:
     if found.get("matrix") is not None:
         items(found["matrix"], "matrix", lambda row, key: items(row, key, number, 10_000), 10_000)
     if "sweep" in found:
-        _check_sweep(found["sweep"])
+        _check_sweep(found["sweep"], from_here)
 
     return found
 
@@ -169,7 +174,7 @@ def _metrics(value: Any, key: str) -> None:
         need(part is None or isinstance(part, str | int | float), f"{key}.{name} is {shown(part)}")
 
 
-def _check_sweep(value: Any) -> None:
+def _check_sweep(value: Any, from_here: bool) -> None:
     found = mapping(value, "sweep", (), ("jobs", "record", "events"))
     for job in items(found.get("jobs", []), "sweep.jobs", lambda part, key: part, 100_000):
         mapping(job, "a job of the sweep", ("id", "config", "record", "reports", "result"))
@@ -186,11 +191,13 @@ def _check_sweep(value: Any) -> None:
             need(
                 isinstance(parse(line.encode()), dict), "sweep.events has a line that is no mapping"
             )
-        _check_tuned(found.get("record"))
+        _check_tuned(found.get("record"), from_here)
 
 
-def _check_tuned(value: Any) -> None:
-    """A tuner's record says where its winner is published: never a place on this machine."""
+def _check_tuned(value: Any, from_here: bool) -> None:
+    """A tuner's record says where its winner is published: where it comes from an object store,
+    never a place on this machine.
+    """
     record_from(value)
     record = SweepRecord.from_json(value)
     urls = [record.to]
@@ -199,7 +206,7 @@ def _check_tuned(value: Any) -> None:
 
     for url in urls:
         need(
-            bool(FARAWAY.fullmatch(text(url, "url", 4000))),
+            bool(FARAWAY.fullmatch(text(url, "url", 4000))) or from_here,
             f"'{shown(url)}' isn't in an object store",
         )
 

@@ -37,7 +37,10 @@ class Scenario(RenateDataModule, ABC):
         if type(num_tasks) is not int or num_tasks < 1:
             raise ConfigError(f"num_tasks={num_tasks!r}: expected a whole number of 1 or more")
         if type(chunk_id) is not int or not 0 <= chunk_id < num_tasks:
-            raise ConfigError(f"chunk_id={chunk_id!r}: expected a number from 0 to {num_tasks - 1}")
+            how = "" if chunk_id is not None else "; to a command data.chunk_id=0 says it"
+            raise ConfigError(
+                f"chunk_id={chunk_id!r}: expected a number from 0 to {num_tasks - 1}{how}"
+            )
 
         self._data_module = data_module
         self._num_tasks = num_tasks

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from renate.errors import StateError
+from renate.state.versions import State
 
 REFUSED = (
     "what Renate 0.5 wrote are pickles, and a pickle can run code: if you trust whoever wrote "
@@ -24,11 +25,16 @@ def run(asked: argparse.Namespace) -> None:
     """Take an old state over.
 
     Raises:
-        StateError: It isn't one, or pickles aren't trusted.
+        StateError: It isn't one, it is one of this package, or pickles aren't trusted.
     """
     folder = Path(asked.folder).expanduser()
     if not folder.is_dir():
         raise StateError(f"{asked.folder}: no such folder (a state on S3 must be fetched first)")
+    if State(str(folder)).numbers():
+        raise StateError(
+            f"{asked.folder}: it is a state of this package already, which an update goes on from: "
+            f"state.url={asked.folder}"
+        )
     if not asked.trust_pickle:
         raise StateError(REFUSED.format(folder=asked.folder))
 

@@ -18,7 +18,7 @@ from renate.data.table import Table
 HOW = {
     "ranges": "brought to the nearest bound",
     "categories": "taken as missing",
-    "lengths": "cut",
+    "lengths": "those that are too long are cut",
 }
 
 
@@ -107,7 +107,7 @@ def without_rows(table: Table, gone: np.ndarray[Any, Any]) -> Table:
 
     chosen = rows.numpy()
     marks: dict[str, Any] = {}
-    for name in ("weights", "times"):
+    for name in ("weights", "tasks", "times"):
         values = getattr(table, name)
         if values is not None:
             marks[name] = values[chosen]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from renate.data.batch import Columns, length, select
+from renate.data.model_inputs import PREFIX, TASK
 from renate.data.ragged import Ragged, joined, lengths_of, offsets_of
 from renate.errors import StateError
 
@@ -16,11 +17,13 @@ PADDING = "#padding"
 
 
 def of_examples(columns: Columns) -> Columns:
-    """Return inputs and targets alone: weights, and what a scenario cuts by, are of a training."""
+    """Return inputs, targets, and which head each example is of, where columns say so: weights, and
+    what a scenario cuts by, are of a training.
+    """
     return {
         name: column
         for name, column in columns.items()
-        if name in ("inputs", "targets") or name.startswith("inputs.")
+        if name in ("inputs", "targets", TASK) or name.startswith(PREFIX)
     }
 
 

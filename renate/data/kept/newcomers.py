@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from renate.data.table import File
+from renate.data.table import Table
 from renate.problems.base import Label, Problem
 
 SHOWN = 5  # rows, labels and files that a line names
@@ -32,7 +32,7 @@ class Newcomer:
 
 
 def newcomers_in(
-    targets: Tensor, new: Sequence[Label], problem: Problem, files: Sequence[File]
+    targets: Tensor, new: Sequence[Label], problem: Problem, table: Table
 ) -> list[Newcomer]:
     """Count labels that are new, and find where they stand.
 
@@ -40,7 +40,7 @@ def newcomers_in(
         targets: Encoded: int64 [N], or flags [N, K].
         new: Labels of the problem.
         problem: Knows the place of each label.
-        files: What the targets were read from, in this order; empty where they come from no files.
+        table: What the targets are of, and so in which files they stand, if in any.
     """
     found = []
     for label in new:
@@ -51,7 +51,7 @@ def newcomers_in(
             has_it = targets[:, index] != 0
 
         rows = has_it.nonzero().flatten()
-        found.append(Newcomer(label, len(rows), _places(rows, files)))
+        found.append(Newcomer(label, len(rows), _places(rows, table)))
 
     return found
 
@@ -74,15 +74,17 @@ def where_they_stand(newcomers: Sequence[Newcomer]) -> str:
     return "; ".join(parts) + " (rows count from 0)"
 
 
-def _places(rows: Tensor, files: Sequence[File]) -> tuple[str, ...]:
-    if not files:
+def _places(rows: Tensor, table: Table) -> tuple[str, ...]:
+    if not table.files:
         return (_listed("", rows),) if len(rows) else ()
 
     places = []
     begin = 0
-    for file in files:
+    for file in table.files:
         own = rows[(rows >= begin) & (rows < begin + file.rows)] - begin
         begin += file.rows
+        if file.name in table.kept:  # some rows were left out
+            own = torch.from_numpy(table.kept[file.name])[own]
         if len(own):
             places.append(_listed(f"{file.name}: ", own))
 

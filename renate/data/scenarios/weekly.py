@@ -31,6 +31,8 @@ class Weekly(Scenario):
             then.
     """
 
+    cut_by = "examples of its week"
+
     def __init__(
         self,
         weeks: int,

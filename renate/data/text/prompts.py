@@ -102,7 +102,8 @@ class Prompts(Source):
         texts = {name: whole.column(name).to_pylist() for name in (self.prompt, self.target)}
         # One prompt, with two answers, on both sides of the hold-out would be known beforehand
         told: dict[str, Any] = {"identity": {self.prompt: texts[self.prompt]}}
-        told |= marks_of(rows.reads, rows.places, marks, None, all_there=not is_test)
+        written = self.dialect.date_format
+        told |= marks_of(rows.reads, rows.places, marks, written, all_there=not is_test)
 
         return Table(
             texts,

@@ -107,7 +107,13 @@ class Texts(Source):
             where=rows.where,
             notes=rows.notes,
             skipped=rows.skipped,
-            **marks_of(rows.reads, rows.places, marks, None, all_there=not is_test),
+            **marks_of(
+                rows.reads,
+                rows.places,
+                marks,
+                self.dialect.date_format,
+                all_there=not is_test,
+            ),
         )
 
     def load(

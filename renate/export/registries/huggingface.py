@@ -11,6 +11,7 @@ from renate.export.registries.base import Published, Registry
 from renate.extras import load
 
 WHO = "publish=huggingface"
+MANIFEST = "manifest "  # and its SHA-256: what a commit says of the version that it brought
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -41,6 +42,7 @@ class HuggingFace(Registry):
         """
         api = load("huggingface_hub", "hf", WHO).HfApi()
         made = api.create_repo(self.repo, private=self.private, exist_ok=True)
+        self._check_is_free(api, published)
         with tempfile.TemporaryDirectory() as folder:
             files = Path(folder) / "version"
             published.export(self.format, files)
@@ -49,6 +51,7 @@ class HuggingFace(Registry):
                 repo_id=self.repo,
                 folder_path=files,
                 commit_message=f"version {published.version}",
+                commit_description=f"{MANIFEST}{published.manifest.sha256}",
                 delete_patterns="*",
             )
 
@@ -59,10 +62,29 @@ class HuggingFace(Registry):
 
         return f"{made}/tree/v{published.version}"
 
+    def _check_is_free(self, api: Any, published: Published) -> None:
+        """Return if the version's tag isn't there, or names this very version.
+
+        Raises:
+            ConfigError: It names the version of another state: the page would show that model.
+        """
+        tag = f"v{published.version}"
+        if tag not in self._tags(api):
+            return
+
+        said = api.list_repo_commits(self.repo, revision=tag)[0].message
+        if said.startswith(MANIFEST) and said != f"{MANIFEST}{published.manifest.sha256}":
+            raise ConfigError(
+                f"publish.repo={self.repo}: its {tag} is a version of another state "
+                f"({said.strip()}): give this state a repository of its own"
+            )
+
+    def _tags(self, api: Any) -> set[str]:
+        return {each.name for each in api.list_repo_refs(self.repo).tags}
+
     def _forget(self, api: Any, tag: str) -> None:
         """Take an alias's tag away, which may name an earlier version: a tag can't be moved."""
-        found = {each.name for each in api.list_repo_refs(self.repo).tags}
-        if tag in found:
+        if tag in self._tags(api):
             api.delete_tag(self.repo, tag=tag)
 
 

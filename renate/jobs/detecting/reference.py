@@ -17,6 +17,7 @@ from safetensors.torch import save
 
 from renate.data.batch import Columns, length
 from renate.data.items.stored import drawn, extended, from_tensors, of_examples, to_tensors
+from renate.data.model_inputs import TASK
 from renate.errors import ConfigError, StateError, nearest
 from renate.jobs.context import Job
 from renate.jobs.saved.restore import Saved, number_after
@@ -162,7 +163,10 @@ def reference_of(saved: Saved, like: Columns) -> Reference:
     tensors = saved.tensors(NAME)
     held_out = tensors.pop(HELD_OUT, torch.zeros(1, dtype=torch.bool))
     seen = tensors.pop(SEEN, torch.zeros(1, dtype=torch.int64))
-    columns = from_tensors(tensors, of_examples(like), f"{where}: '{FILE}'")
+    examples = of_examples(like)
+    if TASK not in tensors:  # of an earlier release
+        examples.pop(TASK, None)
+    columns = from_tensors(tensors, examples, f"{where}: '{FILE}'")
     count = int(seen.reshape(-1)[0]) if seen.numel() else 0
     if not length(columns) <= count <= MOST:
         raise StateError(f"{where}: '{FILE}' stands for {count} examples: did renate write it?")

@@ -10,6 +10,7 @@ from renate.data.tables.columns import first_line
 from renate.errors import ConfigError, DataError, JobError, nearest
 from renate.files import replacing
 from renate.jobs.directory import strict
+from renate.jobs.predicting.answer_table import ANSWER
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 STDOUT = "-"
@@ -70,10 +71,17 @@ def _is_ours(path: Path) -> bool:
         with path.open(encoding="utf-8") as file:
             line = file.readline(100_000)
         if path.suffix.lower() == ".csv":
-            return "prediction" in line.replace('"', "").strip().split(",")
-        return "prediction" in json.loads(line)
+            return _are_answers(line.replace('"', "").strip().split(","))
+        return _are_answers(list(json.loads(line)))
     except (OSError, ValueError, TypeError):
         return False
+
+
+def _are_answers(names: list[str]) -> bool:
+    """Whether columns are those of predictions: of several numbers each ends the row by its own."""
+    if ANSWER in names:
+        return True
+    return len(names) > 1 and all(name.startswith(f"{ANSWER}_") for name in names[-2:])
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from renate.data.batch import Columns, length, select
 from renate.data.items.stored import drawn, extended, from_tensors, of_examples, to_tensors
+from renate.data.model_inputs import TASK
 from renate.errors import ConfigError, StateError
 from renate.jobs.saved.restore import Saved
 from renate.problems.base import Problem
@@ -93,7 +94,11 @@ def regression_of(
     where = f"version {saved.manifest.version} of {saved.state.url}: '{FILE}'"
     tensors = dict(saved.tensors(REGRESSION))
     updates = tensors.pop(UPDATE, None)
-    found = from_tensors(tensors, of_examples(like), where)
+    examples = of_examples(like)
+    if TASK in examples and TASK not in tensors:  # of an earlier release: no head can be asked
+        return None
+
+    found = from_tensors(tensors, examples, where)
     rows = length(found)
     if not rows:
         return None

@@ -97,7 +97,10 @@ def of_runs(report: Report) -> list[Line]:
 
 def _best_group(report: Report, metric: str) -> Line:
     groups = groups_of(report, metric)
-    mode = report.measure.mode if report.measure is not None else None
+    mode = None
+    # Of another metric nobody knows which way is better
+    if report.measure is not None and metric.endswith(report.measure.name):
+        mode = report.measure.mode
     means = {name: fmean(values) for name, values in groups.items()}
     if mode is None or len(means) < 2:
         said = "; ".join(f"{name}: {mean:.4g}" for name, mean in list(means.items())[:4])
@@ -109,11 +112,18 @@ def _best_group(report: Report, metric: str) -> Line:
         f"{best} has {metric} {_with_spread(groups[best])}, {second} {_with_spread(groups[second])}"
     )
     spread = _spread(groups[best]) + _spread(groups[second])
-    runs = len(groups[best])
-    if runs > 1 and abs(means[best] - means[second]) <= spread:
+    runs = [len(groups[best]), len(groups[second])]
+    if max(runs) > 1 and abs(means[best] - means[second]) <= spread:
         return Line("No clear winner", f"{said}: within what seeds differ by.")
-    seeds = f", means of {runs} seeds" if runs > 1 else ", one seed each: chance may decide"
-    return Line("Best", f"{said}{seeds}.", GOOD)
+    return Line("Best", f"{said}, {_of_seeds(*runs)}.", GOOD)
+
+
+def _of_seeds(best: int, second: int) -> str:
+    if best == second == 1:
+        return "one seed each: chance may decide"
+    if best == second:
+        return f"means of {best} seeds"
+    return f"means of {best} and of {second} seeds"
 
 
 def _spread(values: Sequence[float]) -> float:

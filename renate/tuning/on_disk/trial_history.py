@@ -90,7 +90,13 @@ def history(url: str, version: int | None = None) -> "DataFrame":
 
     state = State(url)
     data = encode(read(state, state.manifest(version)))
-    return pd.read_csv(io.BytesIO(data), dtype={"sweep": str, "error": str})
+    # A value that is null is no key that was left out, which is empty
+    return pd.read_csv(
+        io.BytesIO(data),
+        dtype={"sweep": str, "error": str},
+        keep_default_na=False,
+        na_values=["", "nan"],
+    )
 
 
 def best_of_each_update(

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import renate
+from renate.data.table import place_of
 from renate.errors import ConfigError, DataError
 from renate.state.versions import State
 from tests.command import renate as command
@@ -74,6 +75,9 @@ def test_damaged_ones_of_parquet_are_left_out_with_their_rows() -> None:
     data = table("a.parquet", corrupt="skip").load(seed=0)
     assert any("2 of 10 images can't be decoded" in line for line in data.notes)
     assert sum(file.rows for file in data.files["train"]) == 8
+    train = table("a.parquet", corrupt="skip").read()[0]
+    places = [place_of(train, row) for row in (0, 5, 6, 7)]
+    assert places == [("a.parquet", 1), ("a.parquet", 6), ("a.parquet", 8), ("a.parquet", 9)]
     for image, target in zip(data.train["inputs"], data.train["targets"], strict=True):
         assert int(image.float().mean((1, 2)).argmax()) == (0 if data.labels[target] else 2)
 

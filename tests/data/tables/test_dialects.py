@@ -164,3 +164,16 @@ def test_dates_of_another_format_are_those_dates() -> None:
         DataError, match=r"row 40 .*holds '2026-01-05', which isn't data.csv.date_f"
     ):
         load(files(column([*(day.strftime("%d.%m.%Y") for day in days), "2026-01-05"]), **changes))
+
+
+@pytest.mark.parametrize("odd", ["31.02.2026", "31.04.2026", "29.02.2025", "27.11.26"])
+def test_days_that_there_are_not_are_no_other_days(odd: str) -> None:
+    """pyarrow takes 31.02.2026 as the third of March, and 27.11.26 as a day of the year 26."""
+    days = [*(f"{1 + n % 28:02d}.02.2026" for n in range(40)), odd]
+    said = f"row 40 .*holds '{odd}', which isn't data.csv.date_format=%d.%m.%Y"
+    with pytest.raises(DataError, match=said):
+        load(files(column(days), csv={"date_format": "%d.%m.%Y"}))
+    with pytest.raises(DataError, match=said):
+        load(
+            files(column(days), csv={"date_format": "%d.%m.%Y"}, kinds={"x": "date"}),
+        )

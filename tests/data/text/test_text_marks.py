@@ -67,6 +67,17 @@ def test_the_newest_are_tested_on(rows: list[dict[str, Any]]) -> None:
     assert lengths(data) == (int((days < newest).sum()), int((days >= newest).sum()))
 
 
+def test_times_are_read_as_the_csv_has_them(rows: list[dict[str, Any]]) -> None:
+    lines = [
+        f"{row['text']},{row['label']},{'.'.join(row['when'].split('-')[::-1])}" for row in rows
+    ]
+    Path("a.csv").write_text("\n".join(["text,label,when", *lines]))
+    german = marked(train="a.csv", time="when", csv={"date_format": "%d.%m.%Y"}).load(seed=0)
+    assert lengths(german) == lengths(marked(time="when").load(seed=0))
+    assert german.split is not None
+    assert german.split.by == ("time", "when", "date")
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(DataError, match="no column 'weigth', which data.weight names"):
         marked(weight="weigth").load(seed=0)

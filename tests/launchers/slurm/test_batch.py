@@ -127,7 +127,7 @@ def test_a_percent_sign_in_a_folder_is_one() -> None:
     assert "--output=/at 50%%j/%a/output.txt" in several
 
 
-@pytest.mark.parametrize("limit", [90, "90", "30:00", "12:00:00", "2-12", "2-12:30:00", None])
+@pytest.mark.parametrize("limit", [59, "90", "30:00", "12:00:00", "2-12", "2-12:30:00", None])
 def test_a_limit_of_time_is_sbatchs(limit: object) -> None:
     settings = OmegaConf.load(CONF / "backend" / "slurm.yaml")
     settings.time = limit
@@ -144,8 +144,9 @@ def test_a_limit_of_time_is_sbatchs(limit: object) -> None:
         ("working_copy", "copied", "backend.working_copy=copied: expected shared or shipped"),
         ("sbatch", {"time": 1}, "backend.sbatch.time: backend.time"),
         # What YAML makes of 12:00:00 without quotes: 30 days of minutes, to sbatch
-        ("time", 43200, "backend.time=43200: expected minutes below 3600, or a time as sbatch"),
-        ("time", "12 hours", "backend.time=12 hours: expected minutes below 3600"),
+        ("time", 43200, "backend.time=43200: expected minutes below 60, or in quotes what"),
+        ("time", 1800, "backend.time=1800: expected minutes below 60"),  # a bare 30:00 of YAML
+        ("time", "12 hours", "backend.time=12 hours: expected minutes below 60"),
         ("staging", "s3://b/x", "backend.staging=s3://b/x: expected a folder that nodes see"),
         ("sbatch", {"account": None}, "backend.sbatch.account=null: expected text, a whole number"),
         ("sbatch", {"ntasks_per_core": 1}, "as sbatch spells it: ntasks-per-core"),

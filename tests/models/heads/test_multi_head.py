@@ -1,6 +1,7 @@
 """A head for each task: what a model, each updater, a state and a prediction make of it."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -292,3 +293,32 @@ def test_a_column_says_whose_head_counts(workdir: Path) -> None:
     assert pq.read_table("out.parquet")["prediction"].to_pylist() == answers.tolist()
     failed = command(*predict, "data.task_id=null", "job.overwrite=true", cwd=workdir, code=None)
     assert "data.task_id=null: the version's model has a head for each task" in failed.stderr
+
+
+@pytest.mark.slow
+def test_gates_and_looks_for_drift_ask_each_examples_own_head(workdir: Path) -> None:
+    """What a version keeps of its examples says whose head counts: else nothing can be compared."""
+    for number in (1, 2, 3, 4):
+        rows = [week(task, 10 * number + task, 100) for task in (0, 1)]
+        pq.write_table(pa.concat_tables(rows), f"{number}.parquet")
+
+    gated = (*FILES, "gate=accuracy", "gate.min_gain=-1", "gate.max_forgetting=1")
+    asked = (*gated, "data.val_size=0.3", "gate.intervals.min_examples=5", "shift=reference")
+    command(*asked, "data.train=1.parquet", "state.first=true", cwd=workdir)
+    for number in (2, 3):
+        command(*asked, f"data.train={number}.parquet", cwd=workdir)
+        result = json.loads((workdir / "runs" / "latest" / "result.json").read_text())
+        assert result["gate"]["outcome"] == "promote"
+        assert "of the regression set: " in str(result["gate"]["reasons"])
+
+    detect = (
+        "job=detect",
+        "data=files",
+        "data.target=label",
+        "data.task_id=store",
+        "data.val_size=0.3",
+    )
+    said = command(*detect, "data.train=4.parquet", "state.url=./state", cwd=workdir).stdout
+    assert "compared    with version 3 of ./state" in said
+    result = json.loads((workdir / "runs" / "latest" / "result.json").read_text())
+    assert "the model's answers" in {test["about"] for test in result["drift"]["tests"]}

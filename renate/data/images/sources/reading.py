@@ -80,6 +80,7 @@ class ImageReader:
             inputs=images,
             targets=whole.targets[kept],
             files=_files(whole.files, kept),
+            kept=_rows_kept(whole.files, kept) if left_out else whole.kept,
             notes=(*notes, *said),
         )
 
@@ -109,6 +110,19 @@ def _files(files: Sequence[File], kept: np.ndarray[Any, Any]) -> tuple[File, ...
             found.append(file._replace(rows=rows))
 
     return tuple(found)
+
+
+def _rows_kept(
+    files: Sequence[File], kept: np.ndarray[Any, Any]
+) -> dict[str, np.ndarray[Any, Any]]:
+    """The numbers of the rows that are kept, of each file."""
+    found = {}
+    begin = 0
+    for file in files:
+        found[file.name] = np.flatnonzero(kept[begin : begin + file.rows])
+        begin += file.rows
+
+    return found
 
 
 def placeholder(rows: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Columns of files as cells, see `renate.data.tables.encoding.cells`."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,35 @@ def _dates(column: Any) -> Array:
     return found
 
 
+def of_format(texts: Any, date_format: str) -> Any:
+    """Return texts as moments, null where one isn't written in this format, or is no day that there
+    is: pyarrow makes 31.02.2026 the third of March, and of 27.11.26 by %Y a day of the year 26.
+
+    Args:
+        texts: ChunkedArray [N] of strings.
+        date_format: As strftime says it.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    read = pc.strptime(texts, format=date_format, unit="us", error_is_null=True)
+    # A day beyond its month's last is one of the first three of the next month
+    doubtful = pc.or_(pc.less(pc.day(read), 4), pc.less(pc.year(read), 1000))
+    spellings = pc.drop_null(pc.unique(texts.filter(doubtful))).to_pylist()
+    odd = [text for text in spellings if not _is_written_as(text, date_format)]
+    if not odd:
+        return read
+    return pc.if_else(pc.is_in(texts, strings(odd)), pa.nulls(1, read.type)[0], read)
+
+
+def _is_written_as(text: str, date_format: str) -> bool:
+    try:
+        datetime.strptime(text, date_format)
+    except ValueError:
+        return False
+    return True
+
+
 def _dates_of_text(column: Any, encoding: ColumnEncoding, date_format: str | None) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -150,7 +180,7 @@ def _dates_of_text(column: Any, encoding: ColumnEncoding, date_format: str | Non
     filled = pc.if_else(blank, pa.nulls(1, pa.string())[0], trimmed)
 
     if date_format is not None:
-        read = pc.strptime(filled, format=date_format, unit="us", error_is_null=True)
+        read = of_format(filled, date_format)
         row = first_that(pc.and_(pc.is_null(read), pc.is_valid(filled)))
         if row is not None:
             what = f"holds {column[row].as_py()!r}, which isn't data.csv.date_format={date_format}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from renate.data.tables.columns import strings
 from renate.data.tables.csv_files.typed import MISSING, NUMBER
-from renate.data.tables.encoding.arrow import ISO, ISO_ZONED, first_that
+from renate.data.tables.encoding.arrow import ISO, ISO_ZONED, first_that, of_format
 from renate.data.tables.values import Places
 from renate.errors import DataError
 
@@ -78,7 +78,7 @@ class TextColumn:
         if self.date_format is None:
             return False
 
-        read = pc.strptime(known, format=self.date_format, unit="us", error_is_null=True)
+        read = of_format(known, self.date_format)
         odd = pc.and_(pc.is_null(read), pc.is_valid(known))
         row = first_that(odd)
         if row is not None and pc.sum(odd).as_py() <= (1 - MOSTLY) * len(known):

@@ -113,6 +113,20 @@ def _called(kind: Any) -> str:
     return CALLED.get(kind, "another value")
 
 
+def target_of(node: Any, key: str) -> str:
+    """Return what a config's node names as its class.
+
+    Raises:
+        ConfigError: It names none.
+    """
+    target = None
+    if isinstance(node, Mapping):
+        target = node.get("_target_")
+    if isinstance(target, str):
+        return target
+    raise ConfigError(f"{key}={shown(node)}: expected a mapping with a _target_, the class")
+
+
 def shown(value: Any) -> str:
     """A value as it is spelt in YAML."""
     if value is None:

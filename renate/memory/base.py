@@ -53,6 +53,16 @@ class Policy(ABC):
         """What a state calls it: another name's examples are not taken over."""
         return type(self).__name__
 
+    def check(self, classes: int) -> None:  # noqa: B027 (most keep any examples)
+        """Return if it can keep what it is for; asked before anything is trained.
+
+        Args:
+            classes: How many classes there are; 0 where what is predicted has none.
+
+        Raises:
+            ConfigError: It can't.
+        """
+
     @abstractmethod
     def assign(self, ids: range, columns: Columns, size: int) -> Plan:
         """Decide where the next examples go.

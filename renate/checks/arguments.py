@@ -17,6 +17,8 @@ CALLED = {
     type(None): "null",
 }
 
+SEVERAL = {int: "whole numbers", float: "numbers", str: "texts"}
+
 
 def check_arguments(make: Callable[..., Any], arguments: Mapping[str, Any], key: str) -> None:
     """Compare a config's values with the declared kinds; objects that were built are left alone.
@@ -107,10 +109,23 @@ def _called(kind: Any) -> str:
     if origin is Literal:
         return ", ".join(_words(kind))
     if origin in (list, tuple, Sequence):
-        return "a list"
+        return f"a list{_of_several(get_args(kind))}"
     if origin in (dict, Mapping):
         return "a mapping"
     return CALLED.get(kind, "another value")
+
+
+def _of_several(kinds: Sequence[Any]) -> str:
+    """What a list is of, where it is of one kind."""
+    if len(kinds) != 1 and kinds[1:] != (Ellipsis,):
+        return ""
+    if get_origin(kinds[0]) in (list, tuple, Sequence):
+        return f" of lists{_of_several(get_args(kinds[0]))}"
+
+    name = SEVERAL.get(kinds[0])
+    if name is None:
+        return ""
+    return f" of {name}"
 
 
 def target_of(node: Any, key: str) -> str:

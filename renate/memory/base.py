@@ -1,5 +1,6 @@
 """What a memory's policy is: it says which examples are kept, and nothing else."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -42,7 +43,8 @@ class Policy(ABC):
     seed: int = 0
 
     def __init__(self, capacity: int | None) -> None:
-        if capacity is not None and (capacity < 1 or capacity != int(capacity)):
+        is_count = capacity is None or (1 <= capacity < math.inf and capacity == int(capacity))
+        if not is_count:
             raise ConfigError(
                 f"memory.capacity={capacity}: expected a whole number of 1 or more, or memory=none"
             )

@@ -76,10 +76,12 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _is_scalar(value: Any, kind: type) -> bool:
-    """Whole numbers are numbers, and text is what YAML makes a number of; true and nan aren't."""
+    """Whole numbers are numbers, and text is what YAML makes a number of; true, nan and infinity
+    aren't.
+    """
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return False
     if kind is str:
         return isinstance(value, str | int | float)

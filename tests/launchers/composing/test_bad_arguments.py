@@ -2,6 +2,7 @@
 constructor, as a job builds it.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,6 +109,8 @@ def test_no_number_below_0_nan_or_infinity_is_taken(
         ),
         ("scenario", "weekly", {"weeks": 0}, "scenario.weeks=0: expected 1 or more"),
         ("scenario", "feature_sorting", {"feature": 1.5}, "scenario.feature=1.5: expected a"),
+        ("scenario", "rotation", {"max_degrees": math.inf}, "scenario.max_degrees=inf: expected"),
+        ("policy", "time", {"days": math.inf}, "policy.days=inf: expected a number"),
         ("model", "text_bag", {"dropout": 1.0}, "dropout=1.0: expected 0 to less than 1"),
         ("model", "tabular", {"dropout": -0.5}, "dropout=-0.5: expected 0 to less than 1"),
         ("model", "multi_head", {"network": 5}, "network=5: expected the path of a class"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from renate.checks.arguments import check_arguments
+from renate.checks.arguments import check_arguments, target_of
 from renate.errors import ConfigError, nearest, within
 
 # A `_target_` must derive from one of these. Named, not imported: looking at a config must not load
@@ -194,7 +194,7 @@ def build(
         ConfigError: Unknown class, unknown or missing argument, or a value that the constructor
             refuses.
     """
-    target = node["_target_"]
+    target = target_of(node, key)
     make = locate(target, key, trust, only)
     arguments = {
         name: _nested(value, f"{key}.{name}", trust, only)
@@ -214,6 +214,12 @@ def build(
         if isinstance(error, AttributeError):
             raise
         raise ConfigError(f"{key}: {target}: {error}") from error
+    except (RuntimeError, LookupError, ArithmeticError) as error:
+        if is_own(make.__module__, trust):  # its own line says more
+            raise
+        check_arguments(make, asked, key)
+        line = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"{key}: {target}: {type(error).__name__}: {line}") from error
     except ConfigError as error:
         raise ConfigError(
             str(error) if str(error).startswith(key) else f"{key}: {error}"

@@ -17,6 +17,8 @@ CALLED = {
     type(None): "null",
 }
 
+SEVERAL = {int: "whole numbers", float: "numbers", str: "texts"}
+
 
 def check_arguments(make: Callable[..., Any], arguments: Mapping[str, Any], key: str) -> None:
     """Compare a config's values with the declared kinds; objects that were built are left alone.
@@ -74,10 +76,12 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _is_scalar(value: Any, kind: type) -> bool:
-    """Whole numbers are numbers, and text is what YAML makes a number of; true and nan aren't."""
+    """Whole numbers are numbers, and text is what YAML makes a number of; true, nan and infinity
+    aren't.
+    """
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return False
     if kind is str:
         return isinstance(value, str | int | float)
@@ -107,10 +111,37 @@ def _called(kind: Any) -> str:
     if origin is Literal:
         return ", ".join(_words(kind))
     if origin in (list, tuple, Sequence):
-        return "a list"
+        return f"a list{_of_several(get_args(kind))}"
     if origin in (dict, Mapping):
         return "a mapping"
     return CALLED.get(kind, "another value")
+
+
+def _of_several(kinds: Sequence[Any]) -> str:
+    """What a list is of, where it is of one kind."""
+    if len(kinds) != 1 and kinds[1:] != (Ellipsis,):
+        return ""
+    if get_origin(kinds[0]) in (list, tuple, Sequence):
+        return f" of lists{_of_several(get_args(kinds[0]))}"
+
+    name = SEVERAL.get(kinds[0])
+    if name is None:
+        return ""
+    return f" of {name}"
+
+
+def target_of(node: Any, key: str) -> str:
+    """Return what a config's node names as its class.
+
+    Raises:
+        ConfigError: It names none.
+    """
+    target = None
+    if isinstance(node, Mapping):
+        target = node.get("_target_")
+    if isinstance(target, str):
+        return target
+    raise ConfigError(f"{key}={shown(node)}: expected a mapping with a _target_, the class")
 
 
 def shown(value: Any) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from renate.errors import ConfigError, RenateError, StateError, nearest
 from renate.export.beside import write_beside
 from renate.export.examples import Examples, examples_of, raw_of
+from renate.export.formats import FORMATS, WEIGHTS
 from renate.export.served import Served, lengths_vary, rows_of, tensors_in
 from renate.export.signature import signature_of, write_signature
 from renate.jobs.predicting.predictor import Predictor
@@ -22,8 +23,6 @@ from renate.state.aliases.standing import manifest_of
 from renate.state.manifest import Manifest
 from renate.state.versions import State
 
-WEIGHTS = "safetensors"
-FORMATS = ("torch_export", "onnx", WEIGHTS, "mlflow", "sagemaker")
 TOLERANCE = 1e-5  # largest absolute difference of an answer
 BATCHES = (1, 2, 7)  # sizes by which what was written is compared, besides all examples at once
 

@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from renate.build import build, infer, locate, shipped
+from renate.checks.arguments import shown
 from renate.data.batch import BatchTransform, Columns
 from renate.errors import ConfigError, nearest
-from renate.fitting.schedules.lengths import warmup_node, with_length
+from renate.fitting.schedules.lengths import unlike, warmup_node, with_length
 from renate.fitting.schedules.warmup import Warmup
 from renate.jobs.building.masking import begin_masking
 from renate.jobs.building.weighting import BALANCED, class_weights
 from renate.jobs.checks.learnable import check_offers, check_problem
+from renate.jobs.checks.monitored import Monitored
 from renate.jobs.context import Config, Job
 from renate.memory.store.memory import Memory
 from renate.problems.base import Problem
@@ -65,13 +67,14 @@ def transform_of(
     Raises:
         ConfigError: A module can't be built.
     """
-    made = {
-        side: [
-            build(t, f"transform.{side}.{part}[{i}]", **rules)
-            for i, t in enumerate(node[side][part])
-        ]
-        for side in ("inputs", "targets")
-    }
+    made = {}
+    for side in ("inputs", "targets"):
+        key = f"transform.{side}.{part}"
+        nodes = node[side][part]
+        if not isinstance(nodes, list | tuple):
+            raise ConfigError(f"{key}={shown(nodes)}: expected a list, [] for none")
+        made[side] = [build(each, f"{key}[{i}]", **rules) for i, each in enumerate(nodes)]
+
     return BatchTransform(made["inputs"], made["targets"], device)
 
 
@@ -202,22 +205,23 @@ def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:
 
 
 def scheduler_of(
-    job: Job, length_of: Mapping[str, int], measured: str
+    job: Job, length_of: Mapping[str, int], monitored: Monitored
 ) -> tuple[Callable[..., Any] | None, str, str]:
     """Optimizer -> scheduler, when it steps, and the metric that it may wait for.
 
     Args:
         job: Its config has the scheduler.
         length_of: The fit's length by interval (epoch, step).
-        measured: The metric that a scheduler waits for, where `lr_scheduler.monitor` names none.
+        monitored: What a scheduler may wait for.
 
     Raises:
-        ConfigError: The scheduler isn't what a config may name, or can't step as often as it is
-            told to.
+        ConfigError: The scheduler isn't what a config may name, can't step as often as it is told
+            to, or waits for what isn't measured.
     """
     node = dict(job.config["lr_scheduler"])
     interval = node.pop("interval", "epoch")
-    monitor = node.pop("monitor", None) or measured
+    asked = node.pop("monitor", None)
+    monitor = asked or monitored.default
     if "_target_" not in node:
         return None, interval, monitor
     if interval not in length_of:
@@ -230,12 +234,20 @@ def scheduler_of(
                 f"lr_scheduler.interval=step: {found.__name__} steps when {monitor} was measured: "
                 "lr_scheduler.interval=epoch"
             )
+        monitored.check("lr_scheduler", monitor)
         if node.get("mode") is None:
             node["mode"] = mode_of(job, monitor, "lr_scheduler")
+    elif asked is not None:
+        raise ConfigError(
+            f"lr_scheduler.monitor={asked}: {found.__name__} waits for nothing that is measured: "
+            "leave it out"
+        )
 
     if found is Warmup:
         node = warmup_node(node, interval, length_of[interval])
     node = with_length(node, length_of[interval])
+    if odd := unlike(node, interval, length_of[interval]):
+        job.say(odd)
 
     def make(optimizer: torch.optim.Optimizer) -> Any:
         rates = [group["lr"] for group in optimizer.param_groups]

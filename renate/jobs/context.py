@@ -98,6 +98,11 @@ class Job:
         if self.ranks.alone:  # several stop together: see `RankSync`
             self.directory.check()
 
+    def say(self, text: str) -> None:
+        """Tell the user, once of several processes, and once of a stream's updates."""
+        if self.ranks.first and self.prefix.partition("/")[0] in ("", "update 1"):
+            self.emit({"event": "report", "text": text, "always": True})
+
     def report(self, **metrics: float | int | str | None) -> None:
         """Emit metrics as a report and append them to metrics.jsonl; only the first process does.
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from renate.build import build, infer, locate
+from renate.checks.arguments import target_of
 from renate.data.batch import Batches, Columns, length
 from renate.data.devices.placement import AUTO, Bringer
 from renate.errors import DataError
@@ -26,6 +27,7 @@ from renate.fitting.trainer import lengths, limit_of, trainer_of
 from renate.fitting.validation import Objective, Validation
 from renate.generators import seed_everything
 from renate.jobs.builders import dtype_of, mode_of, optimizer_of, scheduler_of, transform
+from renate.jobs.checks.monitored import Monitored, callback_nodes, monitored_in
 from renate.jobs.context import Config, Job
 from renate.jobs.directory import START, Stopped
 from renate.jobs.records import ReportRow
@@ -128,7 +130,7 @@ def fit(
     progress = Progress(update=number, total=steps, content=job.content)
     objective = _objective_of(job, val)
 
-    monitored = _monitored(objective, val)
+    monitored = monitored_in(job, measure, objective, val)
     schedule = _schedule_of(job, {"epoch": epochs, "step": steps}, monitored)
     graphs = bool(settings.get("cuda_graphs"))
     weights = Weights(model)
@@ -167,16 +169,7 @@ def fit(
         return train(trainer, callback, batches, threads)
 
 
-def _monitored(objective: Objective, val: Columns | None) -> str:
-    """What waits for a metric waits by default for this one: the objective, else a loss."""
-    if objective.is_measured:
-        return str(objective.metric)
-    if val is None:
-        return "train_loss"
-    return "val_loss"
-
-
-def _schedule_of(job: Job, lasting: dict[str, int], monitored: str) -> Schedule | None:
+def _schedule_of(job: Job, lasting: dict[str, int], monitored: Monitored) -> Schedule | None:
     """The learning rate's, if there is any."""
     make, interval, monitor = scheduler_of(job, lasting, monitored)
     if make is None:
@@ -239,18 +232,11 @@ def _checkpoint_of(job: Job, learner: Learner, batches: Batches, best: Path) -> 
     return checkpoint
 
 
-def _trainer_of(job: Job, callback: FitCallback, monitored: str) -> pl.Trainer:
+def _trainer_of(job: Job, callback: FitCallback, monitored: Monitored) -> pl.Trainer:
     """The Trainer, with the user's callbacks and loggers."""
     job.loggers = loggers_of(job)
     settings = job.config["trainer"]
-    callbacks = {
-        f"{group}.{name}": _callback_of(job, node, f"{group}.{name}", monitored)
-        for group, nodes in (
-            ("callbacks", job.config.get("callbacks", {})),
-            ("trainer.callbacks", settings["callbacks"]),
-        )
-        for name, node in nodes.items()
-    }
+    callbacks = {key: _callback_of(job, node, key, monitored) for key, node in callback_nodes(job)}
     trainer = trainer_of(
         settings,
         callback,
@@ -264,16 +250,17 @@ def _trainer_of(job: Job, callback: FitCallback, monitored: str) -> pl.Trainer:
     return trainer
 
 
-def _callback_of(job: Job, node: Config, key: str, monitored: str) -> Any:
+def _callback_of(job: Job, node: Config, key: str, monitored: Monitored) -> Any:
     """A callback of the user's; nulls of one that stops early are what it waits for by default.
 
     Raises:
-        ConfigError: It can't be built.
+        ConfigError: It can't be built, or waits for what isn't measured.
     """
     trust = job.config["trust"]
-    found = locate(node["_target_"], key, trust)
+    found = locate(target_of(node, key), key, trust)
     if isinstance(found, type) and issubclass(found, pl.callbacks.EarlyStopping):
-        node = infer(node, {"monitor": monitored})
+        node = infer(node, {"monitor": monitored.default})
+        monitored.check(key, str(node["monitor"]))
         if node.get("mode") is None:
             node["mode"] = mode_of(job, node["monitor"], key)
 

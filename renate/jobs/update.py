@@ -14,6 +14,7 @@ from renate.fitting.measure import Measure
 from renate.fitting.trainer import device_of
 from renate.jobs.building.learning import Learning, prepared
 from renate.jobs.building.weighting import balance
+from renate.jobs.checks.measurable import try_metrics
 from renate.jobs.checks.sound import check_finite, oddities
 from renate.jobs.chunks import Chunk, cut, load_new
 from renate.jobs.context import Job
@@ -152,8 +153,7 @@ def update(
     reference = list(reference_files(job, saved, chunk.train, chunk.val))
     learning = prepared(job, data, chunk, saved)
     model, updater = learning.model, learning.updater
-    measure = measure_of(job, learning.device, data.problem, updater.criterion)
-    measure.parts = old_and_new(data.problem, saved)
+    measure = _measuring(job, data, chunk, learning, saved)
     before, answered_before = measured_before(
         job, measure, model, updater, chunk.tests, saved, judging
     )
@@ -196,6 +196,16 @@ def update(
         )
     done.counts = counts | {"seconds": seconds} | state_size(done.candidate)
     return done
+
+
+def _measuring(
+    job: Job, data: Data, chunk: Chunk, learning: Learning, saved: Saved | None
+) -> Measure:
+    """What measures the model, tried on a few targets."""
+    measure = measure_of(job, learning.device, data.problem, learning.updater.criterion)
+    measure.parts = old_and_new(data.problem, saved)
+    try_metrics(measure, chunk.train)
+    return measure
 
 
 def _trained(job: Job, learning: Learning, measure: Measure, chunk: Chunk) -> Fitted:

@@ -1,5 +1,6 @@
 """What a memory's policy is: it says which examples are kept, and nothing else."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -42,7 +43,8 @@ class Policy(ABC):
     seed: int = 0
 
     def __init__(self, capacity: int | None) -> None:
-        if capacity is not None and (capacity < 1 or capacity != int(capacity)):
+        is_count = capacity is None or (1 <= capacity < math.inf and capacity == int(capacity))
+        if not is_count:
             raise ConfigError(
                 f"memory.capacity={capacity}: expected a whole number of 1 or more, or memory=none"
             )
@@ -52,6 +54,16 @@ class Policy(ABC):
     def name(self) -> str:
         """What a state calls it: another name's examples are not taken over."""
         return type(self).__name__
+
+    def check(self, classes: int) -> None:  # noqa: B027 (most keep any examples)
+        """Return if it can keep what it is for; asked before anything is trained.
+
+        Args:
+            classes: How many classes there are; 0 where what is predicted has none.
+
+        Raises:
+            ConfigError: It can't.
+        """
 
     @abstractmethod
     def assign(self, ids: range, columns: Columns, size: int) -> Plan:

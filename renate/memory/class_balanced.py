@@ -45,6 +45,19 @@ class ClassBalanced(Policy):
         """
         return "GreedyClassBalanced" if self.greedy else super().name
 
+    def check(self, classes: int) -> None:
+        """Return if there is room for an example of each class."""
+        if not classes:
+            raise ConfigError(
+                "memory=class_balanced keeps as many examples of each class, and what is predicted "
+                "has none: memory=reservoir"
+            )
+        if self.capacity is not None and self.capacity < classes:
+            raise ConfigError(
+                f"memory.capacity={self.capacity}: expected {classes} or more, an example of each "
+                "class: those of some would all be let go"
+            )
+
     def _keys_of(self, seed: int, ids: range) -> Floats:
         if self.greedy:
             return 1 - by_age(ids)

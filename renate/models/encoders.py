@@ -30,6 +30,16 @@ LEFT_OUT = (
 )
 # A state can ask for any number of them, and each takes time to make.
 MOST_LAYERS = 1000
+# Settings that count something.
+SIZES = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "intermediate_size",
+    "patch_size",
+    "vocab_size",
+)
 # Rows that a checkpoint may have beyond its tokenizer's tokens: some fill up to a round number.
 SPARE = 1024
 
@@ -110,7 +120,15 @@ def of_architecture(
         if name not in known:
             raise ConfigError(f"{name}: {kind} has no such setting{nearest(name, known)}")
 
-    made = transformers.AutoConfig.for_model(kind, **(given | sizes))
+    for name, value in (given | sizes).items():
+        if name in SIZES and isinstance(value, int) and value < 1:
+            raise ConfigError(f"{name}={value}: expected 1 or more")
+
+    try:
+        made = transformers.AutoConfig.for_model(kind, **(given | sizes))
+    except Exception as error:  # of many kinds, for values that its config doesn't take
+        raise ConfigError(f"{kind}: {' '.join(str(error).split())}") from error
+
     check_heads(made)
     with quiet(transformers):
         maker = getattr(transformers, auto)

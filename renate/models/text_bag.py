@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from renate.models.texts import ids_of, mask_of
+from renate.models.texts import check_dropout, ids_of, mask_of
 
 
 class TextBag(nn.Module):
@@ -40,6 +40,7 @@ class TextBag(nn.Module):
             raise ValueError(
                 f"width={width}, hidden_sizes={list(hidden_sizes)}: expected sizes of 1 or more"
             )
+        check_dropout(dropout)
 
         self.num_texts = num_texts
         self.embedding = nn.Embedding(vocab_size, width)

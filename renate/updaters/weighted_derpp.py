@@ -31,7 +31,7 @@ class WeightedDERpp(KeepsLogits, Weighted):
         replay_batch_size: float,
     ) -> None:
         super().__init__(loss_weight, loss_normalization, replay_batch_size)
-        self.check_weights(alpha, beta)
+        self.check_weights(alpha=alpha, beta=beta)
         self.alpha = alpha
         self.beta = beta
 

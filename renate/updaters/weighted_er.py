@@ -27,7 +27,7 @@ class WeightedER(Weighted):
         replay_batch_size: float,
     ) -> None:
         super().__init__(loss_weight, loss_normalization, replay_batch_size)
-        self.check_weights(alpha)
+        self.check_weights(alpha=alpha)
         self.alpha = alpha
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from renate.benchmark.experimentation import execute_experiment_job
-from renate.errors import ConfigError
+from renate.errors import ConfigError, RenateError
 from renate.state.contents import metrics_from
 from renate.state.versions import State
 from tests.command import workers_kept_warm
@@ -103,5 +103,6 @@ def test_states_may_be_dropped(workdir: Path) -> None:
     ],
 )
 def test_what_cant_be_right(workdir: Path, given: Any, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(RenateError, match=message):
         run(**given)
+    assert not list(Path().glob("results/*/versions/*")), "nothing was trained"

@@ -189,7 +189,7 @@ def test_permutation_is_one_for_all_examples_and_can_be_undone() -> None:
         (
             lambda: ClassIncremental(chunks=None, groupings=[[0], []], shuffle=False),
             0,
-            "a chunk needs a class or more",
+            "expected a chunk or more, each of a class or more",
         ),
         (
             lambda: Rotation(2, None, 400, full=True),

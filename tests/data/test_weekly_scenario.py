@@ -81,7 +81,7 @@ def test_a_spoilt_week_has_wrong_labels_of_classes_that_are_there() -> None:
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"weeks": 0}, "scenario.chunks=0"),
+        ({"weeks": 0}, "scenario.weeks=0"),
         ({"per_week": 0}, "scenario.per_week=0: expected 1 or more"),
         ({"rotation_weeks": [6, 3]}, "expected the first week and the last"),
         ({"rotation_weeks": [1, 11]}, "scenario.rotation_weeks: 11: expected a week, 1 to 10"),

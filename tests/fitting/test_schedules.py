@@ -19,6 +19,7 @@ from renate.api import as_list
 from renate.errors import ConfigError
 from renate.fitting.callback import FitCallback
 from renate.jobs.builders import scheduler_of
+from renate.jobs.checks.monitored import Monitored
 from renate.jobs.config_yaml import dump
 from renate.jobs.directory import JobDirectory
 from renate.jobs.running.execute import execute
@@ -43,8 +44,10 @@ def config_of(option: str, **changes: Any) -> dict[str, Any]:
 def rates_of(node: dict[str, Any], count: int) -> list[float]:
     """The learning rate of each of a fit's steps or epochs."""
     objective = {"metric": "val_accuracy", "mode": "max", "others": None}
-    job: Any = SimpleNamespace(config={"lr_scheduler": node, "trust": [], "objective": objective})
-    make, _, _ = scheduler_of(job, {"epoch": EPOCHS, "step": STEPS}, "val_accuracy")
+    config = {"lr_scheduler": node, "trust": [], "objective": objective}
+    job: Any = SimpleNamespace(config=config, say=print)
+    monitored = Monitored("val_accuracy", None)
+    make, _, _ = scheduler_of(job, {"epoch": EPOCHS, "step": STEPS}, monitored)
     assert make is not None
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=LR)
     scheduler = make(optimizer)

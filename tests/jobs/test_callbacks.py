@@ -21,6 +21,7 @@ from renate.launchers.base import ComposedJob
 from renate.launchers.sweeps.from_python import composed
 from renate.state.versions import State
 
+DETAILED = "metrics=classification_detailed"
 QUICK = ["model.hidden_sizes=[4]", "data.limit=200", "optimizer.lr=0.5"]
 
 
@@ -115,8 +116,8 @@ def test_callbacks_by_path_and_by_both_keys(workdir: Path) -> None:
             "callbacks.best: the job keeps checkpoints and the best weights itself",
         ),
         (
-            ["callbacks=early_stopping", "callbacks.early_stopping.monitor=val_fine"],
-            "callbacks.early_stopping.monitor=val_fine: give callbacks.early_stopping.mode=max",
+            ["callbacks=early_stopping", "callbacks.early_stopping.monitor=val_f1", DETAILED],
+            "callbacks.early_stopping.monitor=val_f1: give callbacks.early_stopping.mode=max",
         ),
     ],
 )

@@ -8,25 +8,30 @@ from collections.abc import Mapping
 
 from omegaconf import DictConfig, OmegaConf
 
-from .kinds import COUNT, COUNT_OR_NONE, Flag, Number, OneOf, Setting, Text, Texts, check_kinds
+from .kinds import (
+    COUNT,
+    COUNT_OR_NONE,
+    Flag,
+    ListOf,
+    Number,
+    OneOf,
+    Setting,
+    Text,
+    check_kinds,
+)
+from .others import check_classes
 
 PLACE = Text(digits=False, optional=True)  # a path or a URL
 NAME = Text(optional=True)  # of a version: a number too
 COUNT_OR_NULL = Number(1, whole=True, optional=True)
 AMOUNT_OR_NULL = Number(above=True, optional=True)
-STEPS: Mapping[str, Setting] = {  # of schedules, which would divide by them in the first epoch
-    "step_size": COUNT,
-    "T_max": COUNT_OR_NULL,
-    "total_steps": COUNT_OR_NULL,
-    "patience": COUNT_OR_NONE,
-    "cooldown": COUNT_OR_NONE,
-}
+STEPS = OneOf(("epoch", "step"))
 
 # Group -> key -> what it takes; a key that a config lacks is left out
 KNOWN: Mapping[str, Mapping[str, Setting]] = {
     "": {
         "output": PLACE,
-        "trust": Texts(),
+        "trust": ListOf(),
     },
     "state": {
         "url": PLACE,
@@ -65,12 +70,21 @@ KNOWN: Mapping[str, Mapping[str, Setting]] = {
         "report_every": COUNT_OR_NULL,
         "eval_batch_size": COUNT,
     },
-    "callbacks.early_stopping": {
-        "patience": COUNT_OR_NONE,
-        "min_delta": Number(),
+    "publish": {
+        "repo": Text(digits=False),
+        "name": Text(),
+        "tracking_uri": PLACE,
+        "experiment": Text(),
+        "group": Text(),
+        "archives": Text(digits=False),
+        "image": Text(digits=False),
+        "region": PLACE,
+        "instance_types": ListOf(fewest=1),
     },
-    "lr_scheduler": STEPS,
-    "lr_scheduler.then": STEPS,
+    "memory": {"max_ram": Number(optional=True)},
+    "loss": {"label_smoothing": Number(most=1, optional=True)},
+    "lr_scheduler": {"interval": STEPS, "monitor": PLACE},
+    "lr_scheduler.then": {"interval": STEPS},
     "tuner": {
         "max_trials": COUNT_OR_NULL,
         "max_trials_completed": COUNT_OR_NULL,
@@ -94,3 +108,5 @@ def check_groups(config: DictConfig) -> None:
         settings = OmegaConf.select(config, group)
         if isinstance(settings, DictConfig):
             check_kinds(settings, known, group)
+
+    check_classes(config)

@@ -61,17 +61,21 @@ class Number(Setting):
         least: The smallest.
         whole: Whether it counts something.
         above: Whether `least` itself is too small.
+        most: The largest.
     """
 
     least: float = 0
     whole: bool = False
     above: bool = False
+    most: float = math.inf
 
     def fits(self, value: Any) -> bool:
         """See the base."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if not math.isfinite(value) or (self.whole and not isinstance(value, int)):
+            return False
+        if value > self.most:
             return False
         return value > self.least or (value == self.least and not self.above)
 
@@ -81,6 +85,11 @@ class Number(Setting):
         if self.whole:
             kind = "a whole number"
 
+        if self.most < math.inf:
+            between = f"from {self.least:g}"
+            if self.above:
+                between = f"above {self.least:g}"
+            return f"{kind} {between} to {self.most:g}"
         if self.above:
             return f"{kind} above {self.least:g}"
         return f"{kind} of {self.least:g} or more"
@@ -120,16 +129,28 @@ class Text(Setting):
 
 
 @dataclass(frozen=True)
-class Texts(Setting):
-    """A list of texts."""
+class ListOf(Setting):
+    """A list.
+
+    Attributes:
+        each: The kind of its values.
+        called: What several of them are called.
+        fewest: How many it has at least.
+    """
+
+    each: Setting = field(default_factory=lambda: Text(digits=False))
+    called: str = "texts"
+    fewest: int = 0
 
     def fits(self, value: Any) -> bool:
         """See the base."""
-        return isinstance(value, list | ListConfig) and all(map(Text(digits=False).fits, value))
+        if not isinstance(value, list | ListConfig) or len(value) < self.fewest:
+            return False
+        return all(map(self.each.takes, value))
 
     def expected(self) -> str:
         """See the base."""
-        return "a list of texts"
+        return f"a list of {self.called}"
 
 
 @dataclass(frozen=True)

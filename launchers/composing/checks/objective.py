@@ -115,7 +115,7 @@ def problem_option(config: DictConfig, parent: ParentVersion | None) -> str:
 
 def metric_nodes(config: DictConfig, problems: Sequence[type[Problem]]) -> dict[str, Any]:
     """Name -> config of what is measured and is one number."""
-    named = {str(name): node for name, node in config.metrics.items()}
+    named = {str(name): node for name, node in config.get("metrics", {}).items()}
     nodes: dict[str, Any] = {n: node for n, node in named.items() if not n.endswith("/*")}
     for problem in problems:
         for name, node in shipped("metrics", problem.metrics).items():

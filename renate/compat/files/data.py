@@ -42,6 +42,7 @@ class DataModuleFn(Source):
             outputs, and there are as many labels as it has.
         test_size: The fraction that is held out where the module has no test data.
         workers: Processes that read items which can't be columns: of several shapes, or random.
+        chunks: How many there must be, each with test data; None is any number.
     """
 
     config_file: Node | None
@@ -52,6 +53,7 @@ class DataModuleFn(Source):
     test_size: float
     val_size: float | None  # type: ignore[assignment]
     workers: int = 0  # not given by configs of before
+    chunks: int | None = None  # nor this
     parts: dict[str, Table | ServedPart] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -105,6 +107,7 @@ class DataModuleFn(Source):
         module = self._module()
         found = {"train": module.train_data(), "val": module.val_data()}
         test: Any = module.test_data()
+        self._check_chunks(test)
         if isinstance(test, list | tuple):  # a scenario's, of each chunk
             found |= {f"chunk_{number}": items for number, items in enumerate(test)}
         else:
@@ -122,6 +125,17 @@ class DataModuleFn(Source):
             name: served(items, f"data.{name}", workers=self.workers, random=name in random)
             for name, items in asked.items()
         }
+
+    def _check_chunks(self, test: Any) -> None:
+        """Raise where an experiment would find, after some updates, that there are no more."""
+        there = 0
+        if isinstance(test, list | tuple):
+            there = len(test)
+        if self.chunks is not None and there < self.chunks:
+            raise ConfigError(
+                f"num_updates={self.chunks}: the data module has no test data of chunk_{there}: "
+                "data_module_fn must return a scenario of at least as many chunks"
+            )
 
     def _module(self) -> RenateDataModule:
         made = self.file.call(

@@ -12,6 +12,8 @@ from renate.data.table import Table
 from renate.errors import ConfigError, DataError
 from renate.seeds import derive
 
+MOST = 1_000_000  # chunks
+
 
 class Scenario(ABC):
     """A rule that cuts columns into `chunks` parts, the same for training, validation and test
@@ -32,8 +34,8 @@ class Scenario(ABC):
     cut_by: ClassVar[str] = "its classes"
 
     def __init__(self, chunks: int) -> None:
-        if chunks < 1:
-            raise ConfigError(f"scenario.chunks={chunks}: expected 1 or more")
+        if not 1 <= chunks <= MOST:
+            raise ConfigError(f"scenario.chunks={chunks}: expected 1 or more, {MOST:,} at most")
         self.chunks = chunks
         self.notes: list[str] = []
 

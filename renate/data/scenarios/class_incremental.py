@@ -28,11 +28,12 @@ class ClassIncremental(Scenario):
                 "scenario: expected either scenario.chunks or scenario.groupings, the other null"
             )
 
-        super().__init__(chunks if chunks is not None else len(groupings or []))
-        if groupings is not None and not all(groupings):
+        if groupings is not None and not (groupings and all(groupings)):
             raise ConfigError(
-                f"scenario.groupings={[list(g) for g in groupings]}: a chunk needs a class or more"
+                f"scenario.groupings={[*groupings]}: expected a chunk or more, each of a class or "
+                "more"
             )
+        super().__init__(chunks if chunks is not None else len(groupings or []))
 
         self.groupings = groupings
         self.shuffle = shuffle

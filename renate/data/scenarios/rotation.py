@@ -36,6 +36,10 @@ class Rotation(Scenario):
                 "scenario: expected either scenario.chunks or scenario.degrees, the other null"
             )
 
+        if degrees is not None and not (degrees and all(map(_is_angle, degrees))):
+            raise ConfigError(
+                f"scenario.degrees={[*degrees]}: expected the angle of each chunk, -360 to 360"
+            )
         super().__init__(chunks if chunks is not None else len(degrees or []))
         if not 0 < max_degrees <= 360:
             raise ConfigError(
@@ -102,3 +106,8 @@ def rotate(images: Tensor, degrees: float) -> Tensor:
         out[begin : begin + ROWS] = turned
 
     return out
+
+
+def _is_angle(value: object) -> bool:
+    """Whether a config's value is one; what is no number at all is told by its kind."""
+    return not isinstance(value, int | float) or -360 <= value <= 360

@@ -94,6 +94,11 @@ class FeatureSorting(Sorting):
 
     def __init__(self, chunks: int, feature: int | str | None, randomness: float) -> None:
         super().__init__(chunks, randomness)
+        if isinstance(feature, float) or feature == "":
+            raise ConfigError(
+                f"scenario.feature={feature!r}: expected a position or the name of an input, or "
+                "null"
+            )
         self.feature: int | str = 0
         if feature is not None:
             self.feature = feature

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from renate.data.batch import Columns, length
 from renate.data.mapped.rows import select_rows
-from renate.data.scenarios.base import Scenario, disjoint, tensor_of
+from renate.data.scenarios.base import MOST, Scenario, disjoint, tensor_of
 from renate.data.scenarios.rotation import rotate
 from renate.errors import ConfigError, DataError
 from renate.seeds import derive
@@ -43,6 +43,8 @@ class Weekly(Scenario):
         mislabelled_weeks: Sequence[int],
         mislabelled: float,
     ) -> None:
+        if not 1 <= weeks <= MOST:
+            raise ConfigError(f"scenario.weeks={weeks}: expected 1 or more, {MOST:,} at most")
         super().__init__(weeks)
         if per_week is not None and (type(per_week) is not int or per_week < 1):
             raise ConfigError(f"scenario.per_week={per_week}: expected 1 or more, or null")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from renate.checks.arguments import shown
-from renate.errors import ConfigError
+from renate.errors import ConfigError, nearest
+from renate.export.formats import FORMATS
 from renate.export.registries.base import Published, Registry
 from renate.extras import load
 
@@ -31,6 +32,11 @@ class HuggingFace(Registry):
         # To the Hub null is a repository that everybody sees
         if not isinstance(private, bool):
             raise ConfigError(f"publish.private={shown(private)}: expected true or false")
+        if format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise ConfigError(
+                f"publish.format={format}: expected {known}{nearest(str(format), FORMATS)}"
+            )
 
         self.repo = repo
         self.private = private

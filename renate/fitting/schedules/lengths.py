@@ -10,9 +10,51 @@ from renate.errors import ConfigError
 LENGTHS = ("T_max", "total_steps", "total_iters")
 
 
-def with_length(node: Mapping[str, Any], length: int) -> dict[str, Any]:
-    """Return a scheduler's config, each null that asks for its length filled in."""
-    return infer(node, dict.fromkeys(LENGTHS, length))
+def with_length(node: Mapping[str, Any], length: int, key: str = "lr_scheduler") -> dict[str, Any]:
+    """Return a scheduler's config, each null that asks for its length filled in.
+
+    Args:
+        node: See conf/lr_scheduler.
+        length: Of what it is for.
+        key: Where it stands, for messages.
+
+    Raises:
+        ConfigError: It ends before, and has no learning rate from then on.
+    """
+    filled = infer(node, dict.fromkeys(LENGTHS, length))
+    total = filled.get("total_steps")
+    ends = str(filled.get("_target_")).endswith(".OneCycleLR")
+    if ends and total is not None and total < length:
+        raise ConfigError(
+            f"{key}.total_steps={total}: it ends before the update, which has {length}: expected "
+            f"{length} or more, or null"
+        )
+
+    return filled
+
+
+def unlike(node: Mapping[str, Any], interval: str, length: int) -> str:
+    """Say in what a schedule isn't as long as an update of so many epochs or steps, where its
+    learning rate goes another way by that; nothing where it is.
+    """
+    last = f"the update has {length} {interval}s"
+    step = node.get("step_size")
+    if isinstance(step, int) and step >= length:
+        return f"lr_scheduler.step_size={step}: the learning rate stays as it is, {last}"
+
+    places = node.get("milestones")
+    if isinstance(places, list):
+        late = [place for place in places if isinstance(place, int) and place >= length]
+        if late:
+            return f"lr_scheduler.milestones={places}: {late[0]} is never reached, {last}"
+
+    for name in ("T_max", "total_steps"):
+        asked = node.get(name)
+        if isinstance(asked, int) and asked > length:
+            return f"lr_scheduler.{name}={asked}: its end is never reached, {last}"
+        if isinstance(asked, int) and name == "T_max" and asked < length:
+            return f"lr_scheduler.{name}={asked}: the learning rate rises again then, {last}"
+    return ""
 
 
 def warmup_node(node: Mapping[str, Any], interval: str, whole: int) -> dict[str, Any]:
@@ -47,7 +89,8 @@ def warmup_node(node: Mapping[str, Any], interval: str, whole: int) -> dict[str,
             "doesn't: lr_scheduler=plateau alone, or another one, as cosine"
         )
 
-    filled["then"] = with_length(then, whole - length) | {"_partial_": True}
+    rest = with_length(then, whole - length, "lr_scheduler.then")
+    filled["then"] = rest | {"_partial_": True}
 
     return filled
 

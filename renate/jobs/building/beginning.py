@@ -37,22 +37,22 @@ def begin(
     settings = settings_in(job.config["model"], job.config["trust"])
     file = settings.get("weights")
     if file is not None and is_first:
-        _say(job, load_weights(bare(model, node), str(file), _opened(str(file))))
+        job.say(load_weights(bare(model, node), str(file), _opened(str(file))))
     elif file is not None:
-        _say(job, f"model.weights={file}: the state's own weights are gone on with")
+        job.say(f"model.weights={file}: the state's own weights are gone on with")
 
     still = enter_training(bare(model, node))
     if still:
         more = ""
         if len(still) > 1:
             more = f" and {len(still) - 1} more"
-        _say(job, f"model: in evaluation mode, as the model was made: '{still[0]}'{more}")
+        job.say(f"model: in evaluation mode, as the model was made: '{still[0]}'{more}")
 
     freeze(bare(model, node), settings.get("freeze") or [])
 
     unused = names_not_taken(bare(model, node), inputs)
     if unused:
-        _say(job, f"model: forward has no argument for the inputs {', '.join(unused)}")
+        job.say(f"model: forward has no argument for the inputs {', '.join(unused)}")
 
 
 def made_anew(job: Job, node: Mapping[str, Any], inputs: ModelInputs) -> nn.Module:
@@ -71,9 +71,3 @@ def _opened(file: str) -> BinaryIO:
         folder = Path(file).expanduser().parent
         there = [each.name for each in folder.iterdir()] if folder.is_dir() else []
         raise ConfigError(f"model.weights={error}{nearest(Path(file).name, there)}") from error
-
-
-def _say(job: Job, text: str) -> None:
-    """Tell the user, once of several processes, and once of a stream's updates."""
-    if job.ranks.first and job.prefix.partition("/")[0] in ("", "update 1"):
-        job.emit({"event": "report", "text": text, "always": True})

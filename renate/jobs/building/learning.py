@@ -17,7 +17,7 @@ from renate.jobs.building.heads import HEADS, check_heads, check_trains_heads, h
 from renate.jobs.building.masking import note_classes
 from renate.jobs.building.network import model_node, sizes
 from renate.jobs.building.weighting import check_weights
-from renate.jobs.checks.probe import examples_of, probe
+from renate.jobs.checks.probe import check_alike, examples_of, probe
 from renate.jobs.chunks import Chunk
 from renate.jobs.context import Job
 from renate.jobs.saved.restore import Saved, load_model, load_updater
@@ -66,9 +66,12 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
     check_heads(job.config, node, facts)
     memory = memory_of(job, device, data.problem)
+    memory.policy.check(data.problem.classes)
     updater = updater_of(job, memory, data.problem, chunk.train)
     check_trains_heads(job.config, updater)
     example = examples_of(chunk.train, transform(job, "test", device))
+    parts = {part: transform(job, part, device) for part in ("stream", "memory")}
+    check_alike(chunk.train, parts, example)
     model = load_model(job, node, facts, saved, example.inputs)
     begin(job, node, model, example.inputs, is_first=saved is None)
     if (dtype := dtype_of(settings)) is not None:

@@ -37,6 +37,37 @@ def examples_of(columns: Columns, transform: BatchTransform) -> Batch:
     return transform(first_of(columns, EXAMPLES))
 
 
+def check_alike(columns: Columns, parts: Mapping[str, BatchTransform], test: Batch) -> None:
+    """Return if examples that are trained on, and past ones, come as they are measured: as numbers
+    of the same kind. Generators stay as they were.
+
+    Args:
+        columns: To be trained on.
+        parts: Part of the group `transform` -> its transform.
+        test: A few of the examples, by the test transform.
+
+    Raises:
+        ConfigError: Bytes would meet numbers from 0 to 1.
+    """
+    before = generators()
+    measured = _dtypes(test.inputs)
+    for part, transform in parts.items():
+        found = _dtypes(examples_of(columns, transform).inputs)
+        if found != measured:
+            raise ConfigError(
+                f"transform.inputs.{part} gives {', '.join(found)}, transform.inputs.test "
+                f"{', '.join(measured)}: expected the same, see transform=scale"
+            )
+
+    set_generators(before)
+
+
+def _dtypes(inputs: ModelInputs) -> list[str]:
+    """The dtype of each of an example's inputs."""
+    several = [inputs] if isinstance(inputs, Tensor) else list(inputs.values())
+    return [str(each.dtype).removeprefix("torch.") for each in several]
+
+
 def materialise(model: nn.Module, inputs: ModelInputs) -> nn.Module:
     """Let lazy modules take the shapes that the data gives them; returns the model.
 
@@ -89,17 +120,23 @@ def _outputs(model: nn.Module, updater: Updater, inputs: ModelInputs) -> Any:
     """
     try:
         return updater.predict(model, inputs)
-    except RuntimeError as error:
-        if not isinstance(inputs, Tensor) or not type(model).__module__.startswith("renate."):
+    except (RuntimeError, IndexError) as error:
+        if not type(model).__module__.startswith("renate."):
             raise
         line = str(error).strip().partition("\n")[0]
         advice = ""
-        if not inputs.is_floating_point():
+        if isinstance(inputs, Tensor) and not inputs.is_floating_point():
             advice = "; transform=scale makes numbers of bytes"
         raise ConfigError(
-            f"model: {type(model).__name__} can't take inputs {list(inputs.shape)} "
-            f"({str(inputs.dtype).removeprefix('torch.')}): {line}{advice}"
+            f"model: {type(model).__name__} can't take {_described(inputs)}: {line}{advice}"
         ) from error
+
+
+def _described(inputs: ModelInputs) -> str:
+    """Inputs by their shapes."""
+    if isinstance(inputs, Tensor):
+        return f"inputs {list(inputs.shape)} ({str(inputs.dtype).removeprefix('torch.')})"
+    return f"the inputs {', '.join(f'{name} {list(v.shape)}' for name, v in inputs.items())}"
 
 
 def _check_logits(logits: Any, rows: int, outputs: tuple[int, ...]) -> None:

@@ -8,6 +8,7 @@ import yaml
 from pytorch_lightning.loggers import Logger
 
 from renate.build import build, locate
+from renate.checks.arguments import target_of
 from renate.errors import ConfigError
 from renate.extras import load
 from renate.jobs.context import Config, Job
@@ -19,6 +20,7 @@ PACKAGES = {
     "pytorch_lightning.loggers.MLFlowLogger": "mlflow",
     "pytorch_lightning.loggers.WandbLogger": "wandb",
 }
+NAMES = ("name", "experiment_name", "run_name", "project")  # digits are a name too
 # What is no hyper-parameter: where a job runs, and what watches it.
 NO_PARAMETERS = ("backend", "logger", "hydra", "tuner", "search_space", "run_dir", "resume")
 
@@ -33,7 +35,7 @@ def loggers_of(job: Job) -> list[Logger]:
     if not job.ranks.first:
         return []
 
-    made = [_built(job, key, node) for key, node in _nodes(job.config[GROUP]).items()]
+    made = [_built(job, key, node) for key, node in _nodes(job.config.get(GROUP, {})).items()]
     for logger in made:
         logger.log_hyperparams(parameters_of(job.saved))
 
@@ -55,7 +57,7 @@ def _nodes(group: Config) -> dict[str, Config]:
 
 def _built(job: Job, key: str, node: Config) -> Logger:
     trust = job.config["trust"]
-    target = node["_target_"]
+    target = target_of(node, key)
     package = PACKAGES.get(target)
     if package is not None:
         load(package, package, key)
@@ -69,7 +71,8 @@ def _built(job: Job, key: str, node: Config) -> Logger:
         # MLflow doesn't write into a folder of files any more
         given["tracking_uri"] = f"sqlite:///{job.directory.path.absolute()}/mlflow.db"
 
-    made = build(node, key, trust=trust, **given)
+    named = {name: str(node[name]) for name in NAMES if type(node.get(name)) is int}
+    made = build(node | named, key, trust=trust, **given)
     if not isinstance(made, Logger):
         raise ConfigError(f"{key}: a {type(made).__name__}, expected one of Lightning's loggers")
     return made

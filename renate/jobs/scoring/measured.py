@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
+from torchmetrics import Metric
 
 from renate.build import build, infer, shipped
+from renate.checks.arguments import target_of
 from renate.errors import ConfigError, JobError, nearest
 from renate.fitting.measure import Measure
 from renate.fitting.measured.values import EACH
 from renate.jobs.builders import check_fits, criterion_of, transform
 from renate.jobs.building.weighting import BALANCED
 from renate.jobs.chunks import Test
-from renate.jobs.context import Job
+from renate.jobs.context import Config, Job
 from renate.jobs.saved.restore import Saved
 from renate.jobs.scoring.answered import Answered
 from renate.libraries.torchmetrics import measure_alone
@@ -22,6 +24,8 @@ from renate.problems.base import Problem
 from renate.ranks import ALONE, Ranks
 from renate.threads import Threads
 from renate.updaters.base import Updater
+
+COUNTS = ("num_classes", "num_labels")  # arguments of metrics: as many as the problem has outputs
 
 
 def measure_of(
@@ -36,16 +40,13 @@ def measure_of(
         ConfigError: A metric can't be built, or the objective isn't measured.
     """
     trust = job.config["trust"]
-    nodes = job.config["metrics"]
+    nodes = job.config.get("metrics", {})
     if problem.metric not in nodes:
         nodes = shipped("metrics", problem.metrics) | nodes
 
     metrics = {
-        name: build(infer(node, problem.facts), f"metrics.{name}", trust=trust)
-        for name, node in nodes.items()
+        name: _metric_of(node, f"metrics.{name}", problem, trust) for name, node in nodes.items()
     }
-    for name, metric in metrics.items():
-        check_fits(metric, f"metrics.{name}", problem, problem.metrics)
 
     _check_objective(job, [*(name for name in metrics if not name.endswith(EACH)), "loss"])
     for metric in metrics.values():
@@ -61,6 +62,31 @@ def measure_of(
     return Measure(
         metrics, criterion, test, trainer["eval_batch_size"], problem, threads=Threads.of(trainer)
     )
+
+
+def _metric_of(node: Config, key: str, problem: Problem, trust: Sequence[str]) -> Metric:
+    """Build a metric; nulls are what the problem knows.
+
+    Raises:
+        ConfigError: It can't be built, isn't of this problem, or of another number of labels.
+    """
+    target_of(node, key)
+    for name in COUNTS:
+        given = node.get(name)
+        if given is not None and given != problem.outputs:
+            raise ConfigError(
+                f"{key}.{name}={given}: the data have {problem.outputs} labels: {key}.{name}=null "
+                "takes their number"
+            )
+
+    filled = infer(node, problem.facts)
+    if filled.get("validate_args") is False:  # so that batches aren't looked at; arguments are
+        build(filled | {"validate_args": True}, key, trust=trust)
+
+    made: Metric = build(filled, key, trust=trust)
+    check_fits(made, key, problem, problem.metrics)
+
+    return made
 
 
 def old_and_new(problem: Problem, saved: Saved | None) -> dict[str, list[int]]:

@@ -39,6 +39,8 @@ class MultiHead(nn.Module):
         super().__init__()
         if isinstance(num_heads, bool) or not isinstance(num_heads, int) or num_heads < 1:
             raise ValueError(f"num_heads={num_heads}: expected 1 or more")
+        if not isinstance(network, str):
+            raise ValueError(f"network={network}: expected the path of a class")
 
         sizes = {
             "input_shape": input_shape,

@@ -19,6 +19,9 @@ def load(path: str, engine: str, extra: str) -> type[Any]:
     Raises:
         ConfigError: The engine isn't installed, or there is no such class.
     """
+    if not isinstance(path, str):
+        raise ConfigError(f"{path}: expected package.module.Class")
+
     module, _, name = path.rpartition(".")
     try:
         importlib.import_module(engine)

@@ -56,7 +56,9 @@ class Optuna(Proposer):
         self.options = options
         self.pruner_options = pruner_options
         self._sampler_class = load(sampler, "optuna", "optuna")
-        self._pruner_class = load(pruner or "optuna.pruners.NopPruner", "optuna", "optuna")
+        if pruner is None:
+            pruner = "optuna.pruners.NopPruner"
+        self._pruner_class = load(pruner, "optuna", "optuna")
 
     multi_objective = True
 

@@ -42,6 +42,8 @@ def layers_to_adapt(
         )
     if patterns is None:
         return fitting
+    if not patterns:
+        raise ConfigError("updater.layers=[]: expected the end of a name or more, or null for all")
     if isinstance(patterns, str):
         raise ConfigError(f"updater.layers={patterns}: expected a list, as [{patterns}]")
 

@@ -41,7 +41,7 @@ class PODER(Weighted):
         replay_batch_size: float,
     ) -> None:
         super().__init__(loss_weight, loss_normalization, replay_batch_size)
-        self.check_weights(alpha)
+        self.check_weights(alpha=alpha)
         check_pooling(pooling)
         self.alpha = alpha
         self.tapped = modules

@@ -98,6 +98,8 @@ class PooledFeatures(nn.Module):
                 raise ConfigError(
                     f"updater.modules: the model has no module '{name}'{nearest(name, known)}"
                 )
+        if modules is not None and not self.names:
+            raise ConfigError("updater.modules=[]: expected a module's name or more, or null")
         if not self.names:
             raise ConfigError(
                 "updater.modules=null: the model has one part with weights only, and features are "

@@ -54,6 +54,12 @@ class RepeatedDistillation(KeepsLogits):
                 "trainer.devices=1"
             )
 
+        if self.memory.capacity == 0:
+            raise ConfigError(
+                "updater=repeated_distillation trains on its memory alone, and a "
+                f"{self.memory.policy.name} keeps nothing: memory=class_balanced"
+            )
+
         data = read_all(data)
         expert = copy.deepcopy(model)
         begin_anew(self, expert)
@@ -65,12 +71,6 @@ class RepeatedDistillation(KeepsLogits):
             theirs = logits_of(self, expert, past)
             self.memory.fill("logits", _completed(known, theirs))
         self.memory.add_columns(data | {"logits": logits_of(self, expert, data)})
-
-        if not len(self.memory):
-            raise ConfigError(
-                "updater=repeated_distillation trains on its memory alone, and a "
-                f"{self.memory.policy.name} keeps nothing: memory=class_balanced"
-            )
 
         begin_anew(self, model)
         return self.memory.columns()

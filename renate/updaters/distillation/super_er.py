@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batch, Columns
-from renate.updaters.distillation.pooled_features import FIELD, PooledFeatures, check_pooling
+from renate.updaters.distillation.pooled_features import FIELD, PooledFeatures
 from renate.updaters.distillation.shrink import Shrinking, shrink_and_perturb
-from renate.updaters.distillation.terms import CLSTerm, DERTerms, PODTerm
+from renate.updaters.distillation.terms import CLSTerm, DERTerms, PODTerm, made_of
 from renate.updaters.shared.averages import AveragedCopy
 from renate.updaters.shared.distillation import better_of
 from renate.updaters.shared.logits import KeepsLogits
@@ -46,12 +46,12 @@ class SuperER(KeepsLogits, Weighted):
         replay_batch_size: float,
     ) -> None:
         super().__init__(loss_weight, loss_normalization, replay_batch_size)
-        self.der = DERTerms(**der)
-        self.pod = PODTerm(**pod)
-        self.cls = CLSTerm(**cls)
-        self.shrink = Shrinking(**shrink)
-        self.check_weights(self.der.alpha, self.der.beta, self.pod.alpha, self.cls.alpha)
-        check_pooling(self.pod.pooling)
+        self.der = made_of(DERTerms, der, "der")
+        self.pod = made_of(PODTerm, pod, "pod")
+        self.cls = made_of(CLSTerm, cls, "cls")
+        self.shrink = made_of(Shrinking, shrink, "shrink")
+        weights = {"der.alpha": self.der.alpha, "der.beta": self.der.beta}
+        self.check_weights(**weights, **{"pod.alpha": self.pod.alpha, "cls.alpha": self.cls.alpha})
 
     def setup(self, model: nn.Module) -> None:
         """Tap the modules, and make both copies."""

@@ -1,7 +1,16 @@
 """What the terms of super_er are weighed by."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from renate.checks.arguments import check_arguments
+from renate.errors import ConfigError, nearest
+from renate.updaters.distillation.pooled_features import check_pooling
+from renate.updaters.shared.averages import check_average
+from renate.updaters.shared.bounds import at_least_0
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -13,6 +22,9 @@ class DERTerms:
     alpha: float
     beta: float
 
+    def __post_init__(self) -> None:
+        at_least_0(alpha=self.alpha, beta=self.beta)
+
 
 @dataclass(frozen=True)
 class PODTerm:
@@ -22,6 +34,10 @@ class PODTerm:
     modules: Sequence[str] | None
     pooling: str
     normalize: bool
+
+    def __post_init__(self) -> None:
+        at_least_0(alpha=self.alpha)
+        check_pooling(self.pooling)
 
 
 @dataclass(frozen=True)
@@ -35,3 +51,36 @@ class CLSTerm:
     stable_frequency: float
     plastic_decay: float
     plastic_frequency: float
+
+    def __post_init__(self) -> None:
+        at_least_0(alpha=self.alpha)
+        check_average("stable", self.stable_frequency, self.stable_decay)
+        check_average("plastic", self.plastic_frequency, self.plastic_decay)
+
+
+def made_of(kind: type[Kind], values: Mapping[str, Any], key: str) -> Kind:
+    """Return the settings of a term.
+
+    Args:
+        kind: A dataclass.
+        values: Of its fields, as a config has them.
+        key: Where they stand in the group `updater`.
+
+    Raises:
+        ConfigError: One lacks, has no meaning, or is none of its.
+    """
+    known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ConfigError(
+                f"updater.{key}.{name}: no such key{nearest(name, known)} ({', '.join(known)})"
+            )
+    for name in known:
+        if name not in values:
+            raise ConfigError(f"updater.{key}.{name}: {kind.__name__} needs it")
+
+    check_arguments(kind, values, f"updater.{key}")
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ConfigError(f"updater.{key}.{error}") from error

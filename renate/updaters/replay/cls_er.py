@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from renate.data.batch import Batch
 from renate.data.model_inputs import ModelInputs
 from renate.updaters.base import Updater
-from renate.updaters.shared.averages import AveragedCopy
+from renate.updaters.shared.averages import AveragedCopy, check_average
 from renate.updaters.shared.bounds import at_least_0
 from renate.updaters.shared.distillation import better_of
 from renate.updaters.shared.replay import together
@@ -90,11 +90,3 @@ class CLSER(Updater):
         """Return the stable copy's outputs [B, K]."""
         outputs: Tensor = self.stable(inputs)
         return outputs
-
-
-def check_average(name: str, frequency: float, decay: float) -> None:
-    """Raises ValueError for what no average can follow by."""
-    if not 0 < frequency <= 1:
-        raise ValueError(f"{name}_frequency={frequency}: expected more than 0, and 1 at most")
-    if not 0 <= decay < 1:
-        raise ValueError(f"{name}_decay={decay}: expected 0 or more, and less than 1")

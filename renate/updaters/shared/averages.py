@@ -100,6 +100,14 @@ class AveragedCopy(nn.Module):
         return (derive(self._known[1], "averaged copy", step) % 2**32) / 2**32
 
 
+def check_average(name: str, frequency: float, decay: float) -> None:
+    """Raises ValueError for what no average can follow by, whose settings begin with a name."""
+    if not 0 < frequency <= 1:
+        raise ValueError(f"{name}_frequency={frequency}: expected more than 0, and 1 at most")
+    if not 0 <= decay < 1:
+        raise ValueError(f"{name}_decay={decay}: expected 0 or more, and less than 1")
+
+
 def tensors_of(model: nn.Module) -> list[Tensor]:
     """Return a model's parameters and buffers, each once, in an order that copies of it share.
 

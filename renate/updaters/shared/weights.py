@@ -1,7 +1,5 @@
 """A loss of several terms with a weight each, as Renate 0.5 had it."""
 
-import math
-
 from torch import Tensor
 
 from renate.data.batch import Batch
@@ -60,9 +58,8 @@ class Weighted(Updater):
             return loss / weights
         return loss
 
-    def check_weights(self, *weights: float) -> None:
+    def check_weights(self, **weights: float) -> None:
         """Raises ValueError for a weight that is negative or infinite, or where all are 0."""
-        if not all(0 <= weight < math.inf for weight in weights):
-            raise ValueError(f"weights {list(weights)}: expected 0 or more")
-        if self.loss_weight + sum(weights) == 0:
+        at_least_0(**weights)
+        if self.loss_weight + sum(weights.values()) == 0:
             raise ValueError("all weights are 0: nothing would be learned")

@@ -2,6 +2,7 @@
 where they mean nothing, in one line, before anything starts.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ import yaml
 from omegaconf import OmegaConf
 
 from renate.errors import ConfigError
-from renate.launchers.composing.checks.defaults import expected_instead, is_open, says
+from renate.launchers.composing.checks.defaults import MISSING, expected_instead, is_open, says
 from renate.launchers.composing.checks.groups import KNOWN
+from renate.launchers.composing.checks.kinds import Flag
+from renate.launchers.composing.checks.others import KNOWN as OF_OTHERS
 from renate.launchers.composing.conf import CONF
 from renate.launchers.sweeps.from_python import composed
 from renate.libraries.omegaconf import node_of
 
 STEP = ["scenario=class_incremental"]
+WARMUP = ["lr_scheduler=warmup", "lr_scheduler@lr_scheduler.then=cosine"]
 PREDICT = ["job=predict", "state.url=s", "data=files", "data.train=a.csv"]
 
 # What is given -> how it is told
@@ -95,6 +99,33 @@ REFUSED: list[tuple[list[str], str]] = [
         ["callbacks=early_stopping", "callbacks.early_stopping.patience=-1"],
         "callbacks.early_stopping.patience=-1: expected a whole number of 0 or more",
     ),
+    (["memory.max_ram=-1"], "memory.max_ram=-1: expected a number of 0 or more, or null"),
+    (["loss.label_smoothing=1.5"], "label_smoothing=1.5: expected a number from 0 to 1, or null"),
+    (["loss.label_smoothing=true"], "label_smoothing=true: expected a number from 0 to 1, or null"),
+    (["loss=cross_entropy", "loss.label_smoothing=-1"], "=-1: expected a number from 0 to 1"),
+    (["loss=huber", "loss.delta=0"], "loss.delta=0: expected a number above 0"),
+    (["lr_scheduler=step", "lr_scheduler.gamma=-1"], "gamma=-1: expected a number above 0"),
+    (["lr_scheduler=step", "lr_scheduler.interval=epochs"], "epoch or step, did you mean 'epoch'?"),
+    (
+        ["lr_scheduler=multistep", "lr_scheduler.milestones=[-1]"],
+        "lr_scheduler.milestones=[-1]: expected a list of whole numbers of 1 or more",
+    ),
+    (["lr_scheduler=cosine", "lr_scheduler.eta_min=-1"], "eta_min=-1: expected a number of 0 or"),
+    (["lr_scheduler=multistep", "lr_scheduler.milestones=[]"], "a list of whole numbers of 1 or"),
+    (["lr_scheduler=cosine", "lr_scheduler.eta_min=1"], "eta_min=1: expected optimizer.lr=0.05 or"),
+    (["lr_scheduler=plateau", "lr_scheduler.min_lr=1"], "min_lr=1: expected optimizer.lr=0.05 or"),
+    (["lr_scheduler=one_cycle", "lr_scheduler.div_factor=0"], "div_factor=0: expected a number"),
+    (
+        ["lr_scheduler=one_cycle", "lr_scheduler.max_lr=true"],
+        "max_lr=true: expected a number above",
+    ),
+    (["lr_scheduler=plateau", "lr_scheduler.factor=0"], "factor=0: expected a number above 0"),
+    (["lr_scheduler=plateau", "lr_scheduler.mode=maxi"], "mode=maxi: expected max or min, or null"),
+    (
+        [*WARMUP, "lr_scheduler.then.eta_min=-1"],
+        "lr_scheduler.then.eta_min=-1: expected a number of 0 or more",
+    ),
+    (["logger=csv", "logger.save_dir=1"], "logger.save_dir=1: expected text, or null"),
     (["job.chunk=-1"], "job.chunk=-1: expected a whole number of 0 or more"),
     (["job=stream", "job.untrained_models=0"], "job.untrained_models=0: expected a whole number"),
     ([*PREDICT, "job.overwrite=null"], "job.overwrite=null: expected true or false like false"),
@@ -181,6 +212,38 @@ def test_every_setting_of_a_plain_group_that_may_be_null_has_a_kind() -> None:
 
     root = yaml.safe_load((CONF / "config.yaml").read_text())
     assert {key for key, default in root["state"].items() if default is None} <= set(KNOWN["state"])
+
+
+def objects(node: Any) -> Iterator[dict[str, Any]]:
+    """Every node with a `_target_`."""
+    if isinstance(node, dict):
+        if node.get("_target_") not in (None, MISSING):
+            yield node
+        for value in node.values():
+            yield from objects(value)
+
+
+def test_every_argument_of_other_libraries_classes_has_bounds() -> None:
+    elsewhere = {"_target_", "interval", "monitor", "weight"}
+    found = set()
+    for group in ("loss", "lr_scheduler", "callbacks", "logger"):
+        for path in sorted((CONF / group).glob("*.yaml")):
+            for node in objects(yaml.safe_load(path.read_text())):
+                target = node["_target_"]
+                if not target.startswith("renate."):
+                    flags = {name for name, value in node.items() if isinstance(value, bool)}
+                    asked = node.keys() - elsewhere - flags
+                    assert asked <= OF_OTHERS.get(target, {}).keys(), (path, target)
+                    found.add(target)
+    assert len(found) > 12
+
+
+def test_no_setting_takes_what_is_no_value() -> None:
+    for known in [*KNOWN.values(), *OF_OTHERS.values()]:
+        for key, kind in known.items():
+            for odd in (math.nan, math.inf, -math.inf, "", [None], {}):
+                assert not kind.takes(odd), (key, odd)
+            assert isinstance(kind, Flag) or not kind.takes(True), key
 
 
 def test_a_comment_says_what_null_means(tmp_path: Path) -> None:

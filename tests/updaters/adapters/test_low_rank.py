@@ -218,7 +218,7 @@ def test_replay_is_ers(name: str) -> None:
     [
         (nn.Linear(16, 3), {}, "Linear has no linear layer and no convolution besides its head"),
         (network(), {"layers": ["4"]}, r"no layer that can be adapted is called '4' \(0, 3\)"),
-        (network(), {"layers": "query"}, "updater.layers=query: expected a list or null"),
+        (network(), {"layers": "query"}, "updater.layers=query: expected a list of texts or null"),
         (network(), {"rank": 0}, "rank=0: expected 1 or more"),
         (network(), {"dropout": 1.0}, "dropout=1.0: expected 0 to less than 1"),
         (network(), {"replay_batch_size": -1}, "replay_batch_size=-1: expected 0 or more"),

@@ -252,7 +252,7 @@ def test_repeated_distillation_refuses_what_it_cant_train_on() -> None:
     ("name", "changes", "text"),
     [
         ("pod_er", {"pooling": "spacial"}, "pooling='spacial': expected pixel.*did you mean"),
-        ("pod_er", {"alpha": -1.0}, r"weights \[-1.0\]: expected 0 or more"),
+        ("pod_er", {"alpha": -1.0}, r"alpha=-1.0: expected 0 or more"),
         ("super_er", {"shrink": {"factor": 1.5, "sigma": 0.0}}, "factor=1.5: expected 0 to 1"),
         ("super_er", {"shrink": {"factor": 1.0, "sigma": -1.0}}, "sigma=-1.0: expected 0 or more"),
         ("super_er", {"der": {"alpha": 1.0, "bet": 1.0}}, "bet"),

@@ -1,0 +1,162 @@
+"""What can't be right is told before the first step, in one line that names key and value."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from renate.errors import RenateError
+from renate.fitting.learner import Learner
+from renate.jobs.config_yaml import dump
+from renate.jobs.directory import JobDirectory
+from renate.jobs.running.execute import execute
+from renate.launchers.base import ComposedJob
+from renate.launchers.sweeps.from_python import composed
+
+QUICK = ["data.limit=100", "trainer.max_epochs=2", "model.hidden_sizes=[4]"]
+METRICS = "metrics=classification"
+DETAILED = "metrics=classification_detailed"
+STOPPING = "callbacks=early_stopping"
+ANY = ["lr_scheduler=any", "lr_scheduler._target_=torch.optim.lr_scheduler.ExponentialLR"]
+STOPPING_BLIND = [STOPPING, "data.val_size=0", "objective.metric=null"]
+OWN_METRIC = "+metrics.mine._target_=my_metrics"
+
+# What is given -> how it is told
+REFUSED: list[tuple[list[str], str]] = [
+    (
+        ["lr_scheduler=one_cycle", "lr_scheduler.total_steps=3"],
+        "lr_scheduler.total_steps=3: it ends before the update, which has",
+    ),
+    (
+        ["lr_scheduler=plateau", "lr_scheduler.monitor=val_acuracy"],
+        "lr_scheduler.monitor=val_acuracy: not measured in this fit, did you mean 'val_accuracy'?",
+    ),
+    (
+        [STOPPING, "callbacks.early_stopping.monitor=val_los"],
+        "callbacks.early_stopping.monitor=val_los: not measured in this fit, did you mean",
+    ),
+    (
+        ["callbacks=[early_stopping,lr_monitor]", "callbacks.early_stopping.monitor=rl"],
+        "callbacks.early_stopping.monitor=rl: not measured in this fit",
+    ),
+    (
+        [*STOPPING_BLIND, "callbacks.early_stopping.monitor=val_loss"],
+        "callbacks.early_stopping.monitor=val_loss: not measured in this fit",
+    ),
+    (
+        [*ANY, "lr_scheduler.monitor=val_loss", "+lr_scheduler.gamma=0.9"],
+        "lr_scheduler.monitor=val_loss: ExponentialLR waits for nothing that is measured",
+    ),
+    ([DETAILED, "metrics.auroc.thresholds=-1"], "metrics.auroc: torchmetrics"),
+    (["+callbacks.mine=3"], "callbacks.mine=3: expected a mapping with a _target_, the class"),
+    (["+metrics.mine=3"], "metrics.mine=3: expected a mapping with a _target_, the class"),
+    (
+        [METRICS, "metrics.accuracy.num_classes=3"],
+        "metrics.accuracy.num_classes=3: the data have 10 labels: metrics.accuracy.num_classes=null",
+    ),
+    (
+        [METRICS, "metrics.accuracy.average=macr"],
+        "metrics.accuracy: torchmetrics.classification.MulticlassAccuracy: Expected argument "
+        "`average`",
+    ),
+    ([METRICS, "metrics.accuracy.average=none"], "metrics.accuracy gives values of shape [10]"),
+    ([METRICS, "+metrics.accuracy.top_k=11"], "metrics.accuracy: torchmetrics"),
+    ([DETAILED, "metrics.ece.n_bins=0"], "metrics.ece: torchmetrics"),
+    (
+        [f"{OWN_METRIC}.Odd"],
+        "metrics.mine: Odd can't take answers [64, 10] and targets [64] (int64)",
+    ),
+    ([f"{OWN_METRIC}.Several"], "metrics.mine gives values of shape [2], expected one number"),
+    (["memory=class_balanced", "memory.capacity=9"], "memory.capacity=9: expected 10 or more"),
+    (["updater=gdumb", "memory.capacity=1"], "memory.capacity=1: expected 10 or more"),
+    (
+        ["gate=error"],
+        "gate=error is about numbers, and answers of problem=classification are right",
+    ),
+    (["transform.inputs.memory=[]"], "transform.inputs.memory gives uint8, transform.inputs.test"),
+    (["transform.inputs.memory=3"], "transform.inputs.memory=3: expected a list, [] for none"),
+    (["transform.inputs.memory=[3]"], "transform.inputs.memory[0]=3: expected a mapping with a"),
+]
+
+
+def outcome_of(overrides: list[str]) -> Any:
+    launcher, job = composed([*QUICK, *overrides])
+    launcher.close()
+    assert isinstance(job, ComposedJob)
+    folder = Path("job")
+    JobDirectory(folder).prepare(dump(job.config), replace(job.record, publish=True))
+    said: list[str] = []
+    done = execute(folder, lambda event: said.append(str(event.get("text"))))
+    return done, said
+
+
+@pytest.fixture(autouse=True)
+def _my_metrics(workdir: Path) -> None:
+    (workdir / "my_metrics.py").write_text(
+        "import torch\nfrom torchmetrics import Metric\n\n\n"
+        "class Several(Metric):\n"
+        "    def update(self, answers, truths):\n        pass\n\n"
+        "    def compute(self):\n        return torch.zeros(2)\n\n\n"
+        "class Odd(Several):\n"
+        "    def update(self, answers, truths):\n        answers @ truths\n"
+    )
+
+
+@pytest.mark.parametrize(("overrides", "told"), REFUSED, ids=lambda v: str(v)[:60])
+def test_it_is_told_before_the_first_step(
+    overrides: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(*_: Any) -> None:
+        raise AssertionError("it has trained")
+
+    monkeypatch.setattr(Learner, "training_step", step)
+    try:
+        done, _ = outcome_of(overrides)
+    except RenateError as error:  # by who composes it
+        reason = str(error)
+    else:
+        assert done.failed
+        reason = done.reason
+
+    assert told in reason, reason
+    assert "\n" not in reason
+    assert "traceback" not in reason
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["lr_scheduler=cosine", "lr_scheduler.T_max=1"], "T_max=1: the learning rate rises again"),
+        (["lr_scheduler=cosine", "lr_scheduler.T_max=9"], "T_max=9: its end is never reached"),
+        (["lr_scheduler=step"], "lr_scheduler.step_size=30: the learning rate stays as it is"),
+        (
+            ["lr_scheduler=multistep", "lr_scheduler.milestones=[1,9]"],
+            "lr_scheduler.milestones=[1, 9]: 9 is never reached, the update has 2 epochs",
+        ),
+    ],
+)
+def test_a_schedule_that_does_nothing_is_said(overrides: list[str], told: str) -> None:
+    done, said = outcome_of(overrides)
+    assert done.completed
+    assert [text for text in said if told in text], said
+
+
+def test_what_a_callback_of_the_users_may_measure_is_waited_for(workdir: Path) -> None:
+    (workdir / "my_callbacks.py").write_text(
+        "from renate.fitting.callbacks.base import MeasuringCallback\n\n\n"
+        "class Mine(MeasuringCallback):\n"
+        "    def measured(self, trainer):\n        return {'mine': 1.0}\n"
+    )
+    mine = "+callbacks.mine._target_=my_callbacks.Mine"
+    waits = ["callbacks.early_stopping.monitor=mine", "callbacks.early_stopping.mode=min"]
+    done, _ = outcome_of([STOPPING, mine, *waits])
+    assert done.completed, done.reason
+    done, _ = outcome_of(["callbacks=[early_stopping,lr_monitor]", waits[1], f"{waits[0][:-4]}lr"])
+    assert done.completed, done.reason
+
+
+def test_loggers_of_no_name_and_of_digits(workdir: Path) -> None:
+    assert outcome_of(["logger=[]", "metrics=[]", "callbacks=[]"])[0].completed
+    assert outcome_of(["logger=csv", "logger.name=1"])[0].completed
+    assert Path("job/1").is_dir()

@@ -29,7 +29,8 @@ def gradient_of(loss: Tensor, model: nn.Module, *, processes: int = 1) -> Tensor
     """
     parameters = [*trained(model).values()]
     found = torch.autograd.grad(loss, parameters, materialize_grads=True)
-    gradient = torch.cat([each.flatten() for each in found])
+    # torch 2.6 makes zeros of a kind that asks for gradients of their own
+    gradient = torch.cat([each.detach().flatten() for each in found])
     if processes > 1:
         dist.all_reduce(gradient)
         gradient /= processes

@@ -204,7 +204,7 @@ def _measuring(
     """What measures the model, tried on a few targets."""
     measure = measure_of(job, learning.device, data.problem, learning.updater.criterion)
     measure.parts = old_and_new(data.problem, saved)
-    try_metrics(measure, chunk.train)
+    try_metrics(measure, job.config.get("metrics", {}), chunk.train)
     return measure
 
 

@@ -158,10 +158,10 @@ def test_arguments(asked: list[Any], arguments: Any, key: str, expected: Any) ->
         (
             {
                 "learning_rate_scheduler": "CosineAnnealingLR",
-                "learning_rate_scheduler_eta_min": 0.01,
+                "learning_rate_scheduler_eta_min": 0.0001,
             },
             "lr_scheduler.eta_min",
-            0.01,
+            0.0001,
         ),
         ({"learning_rate_scheduler": "CosineAnnealingLR"}, "lr_scheduler.T_max", None),
         ({"learning_rate_scheduler": None}, "lr_scheduler", {}),

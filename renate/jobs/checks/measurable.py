@@ -1,6 +1,7 @@
 """Before any training: can the metrics measure what is predicted?"""
 
 import warnings
+from collections.abc import Collection
 from copy import deepcopy
 from typing import Any
 
@@ -17,11 +18,12 @@ from renate.fitting.measured.values import numbers_of
 EXAMPLES = 64  # enough for what is defined on some alone
 
 
-def try_metrics(measure: Measure, columns: Columns) -> None:
-    """Let each metric measure made-up outputs for a few targets; the metrics stay as they are.
+def try_metrics(measure: Measure, names: Collection[str], columns: Columns) -> None:
+    """Let metrics measure made-up outputs for a few targets; the metrics stay as they are.
 
     Args:
         measure: Has them.
+        names: Those that a config asks for; the package's own are known to fit their problem.
         columns: To be trained on.
 
     Raises:
@@ -29,7 +31,8 @@ def try_metrics(measure: Measure, columns: Columns) -> None:
         JobError: It gives another number of values.
     """
     problem = measure.problem
-    if problem.generates:  # targets say only together with the inputs what an answer is
+    # What is generated: targets say only together with the inputs what an answer is
+    if not names or problem.generates:
         return
 
     targets = first_of({"targets": columns["targets"]}, EXAMPLES)["targets"]
@@ -41,8 +44,8 @@ def try_metrics(measure: Measure, columns: Columns) -> None:
     truths = problem.truths(targets)
 
     labels = dict.fromkeys(problem.labels, True)
-    for name, metric in measure.metrics.items():
-        value = _tried(name, deepcopy(metric), answers, truths)
+    for name in names:
+        value = _tried(name, deepcopy(measure.metrics[name]), answers, truths)
         if value is not None:
             numbers_of(name, value, labels)
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
-from torchmetrics import Metric
 
 from renate.build import build, infer, shipped
 from renate.checks.arguments import target_of
@@ -40,13 +39,20 @@ def measure_of(
         ConfigError: A metric can't be built, or the objective isn't measured.
     """
     trust = job.config["trust"]
-    nodes = job.config.get("metrics", {})
+    asked = job.config.get("metrics", {})
+    nodes = asked
     if problem.metric not in nodes:
         nodes = shipped("metrics", problem.metrics) | nodes
 
+    for name, node in asked.items():
+        _check_metric(node, f"metrics.{name}", problem, trust)
+
     metrics = {
-        name: _metric_of(node, f"metrics.{name}", problem, trust) for name, node in nodes.items()
+        name: build(infer(node, problem.facts), f"metrics.{name}", trust=trust)
+        for name, node in nodes.items()
     }
+    for name, metric in metrics.items():
+        check_fits(metric, f"metrics.{name}", problem, problem.metrics)
 
     _check_objective(job, [*(name for name in metrics if not name.endswith(EACH)), "loss"])
     for metric in metrics.values():
@@ -64,11 +70,11 @@ def measure_of(
     )
 
 
-def _metric_of(node: Config, key: str, problem: Problem, trust: Sequence[str]) -> Metric:
-    """Build a metric; nulls are what the problem knows.
+def _check_metric(node: Config, key: str, problem: Problem, trust: Sequence[str]) -> None:
+    """Return if the arguments of a metric that a config asks for can be.
 
     Raises:
-        ConfigError: It can't be built, isn't of this problem, or of another number of labels.
+        ConfigError: It can't be built, or is of another number of labels.
     """
     target_of(node, key)
     for name in COUNTS:
@@ -79,14 +85,8 @@ def _metric_of(node: Config, key: str, problem: Problem, trust: Sequence[str]) -
                 "takes their number"
             )
 
-    filled = infer(node, problem.facts)
-    if filled.get("validate_args") is False:  # so that batches aren't looked at; arguments are
-        build(filled | {"validate_args": True}, key, trust=trust)
-
-    made: Metric = build(filled, key, trust=trust)
-    check_fits(made, key, problem, problem.metrics)
-
-    return made
+    if node.get("validate_args") is False:  # so that batches aren't looked at; arguments are
+        build(infer(node, problem.facts) | {"validate_args": True}, key, trust=trust)
 
 
 def old_and_new(problem: Problem, saved: Saved | None) -> dict[str, list[int]]:

@@ -8,12 +8,14 @@ from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
 
+from renate.errors import ConfigError
 from renate.jobs.directory import Json
 from renate.jobs.records import STOPPED, JobResult
 from renate.tuning.trial import End, Report, Trial
 
 from ..base import ComposedJob
 from ..composing.launcher import HydraLauncher
+from ..composing.starting import NotFirstError
 
 Make = Callable[[Trial, int], ComposedJob]
 MOMENT = 10.0  # seconds
@@ -53,12 +55,23 @@ class JobTrials:
         return time.monotonic()
 
     def start(self, trial: Trial) -> None:
-        """Begin a trial, or go on with it where its folder has reports."""
-        self.jobs[trial.id] = jobs = [self.make(trial, k) for k in range(self.seeds)]
-        self.reached[trial.id] = [{} for _ in jobs]
+        """Begin a trial, or go on with it where its folder has reports; one whose values don't fit
+        what else is asked for ends at once.
+        """
         self.results[trial.id] = {}
         self.began[trial.id] = time.monotonic()
         self.futures[trial.id] = []
+        jobs: list[ComposedJob] = []
+
+        try:
+            jobs += [self.make(trial, k) for k in range(self.seeds)]
+        except NotFirstError:
+            raise
+        except ConfigError as error:
+            self.events.put((trial.id, 0, None, JobResult.failure(str(error))))
+
+        self.jobs[trial.id] = jobs
+        self.reached[trial.id] = [{} for _ in jobs]
 
         for k, job in enumerate(jobs):
             self.owner[job.id] = (trial.id, k)

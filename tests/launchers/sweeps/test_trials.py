@@ -8,13 +8,14 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from renate.errors import ConfigError
 from renate.jobs.directory import JobDirectory, write_json
 from renate.jobs.records import JobRecord
 from renate.launchers.base import ComposedJob
 from renate.launchers.sweeps.trial_folders import TrialFolders
 from renate.launchers.sweeps.trials import JobTrials
 from renate.tuning.base import STOPPED
-from renate.tuning.trial import Report, Trial
+from renate.tuning.trial import End, Report, Trial
 
 
 class Launcher:
@@ -89,3 +90,21 @@ def test_reports_of_another_configuration_are_not_borrowed(tmp_path: Path) -> No
         trials.start(Trial(5, {}, "sampled"))
         taken.append(trials.next(0.05))
     assert taken == [Report(5, 1, 0.99), None, None]
+
+
+def test_values_that_do_not_fit_end_their_trial_alone() -> None:
+    """A learning rate that was drawn below `lr_scheduler.eta_min`, say: others are tried."""
+    launcher: Any = Launcher()
+
+    def make(trial: Trial, k: int) -> Any:
+        if k == 1:
+            raise ConfigError("lr_scheduler.eta_min=0.1: expected optimizer.lr=0.05 or less")
+        return SimpleNamespace(id=f"{trial.id}-{k}")
+
+    trials = JobTrials(launcher, make, seeds=2, slots=1, metrics=["val_accuracy"])
+    trials.start(Trial(3, {}, "random"))
+    ended = trials.next(1.0)
+    assert isinstance(ended, End)
+    assert (ended.trial, ended.status, ended.value) == (3, "failed", None)
+    assert str(ended.error).startswith("lr_scheduler.eta_min=0.1")
+    assert launcher.futures == []

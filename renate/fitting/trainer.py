@@ -238,12 +238,21 @@ def check_compile(settings: Settings) -> None:
 
 
 def device_of(settings: Settings) -> torch.device:
-    """The device that Lightning will choose for these settings in this process."""
+    """The device that Lightning will choose for these settings in this process.
+
+    Raises:
+        ConfigError: There is none of the kind that is asked for.
+    """
     wanted = settings["accelerator"]
     if wanted in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return torch.device("cuda", Ranks.from_environment().local)
     if wanted in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
         return torch.device("mps", 0)
+    if wanted in ("gpu", "cuda", "mps"):
+        raise ConfigError(
+            f"trainer.accelerator={wanted}: torch finds none on this machine; "
+            "trainer.accelerator=auto takes what there is"
+        )
     return torch.device("cpu")
 
 

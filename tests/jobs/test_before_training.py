@@ -48,6 +48,7 @@ REFUSED: list[tuple[list[str], str]] = [
         [*ANY, "lr_scheduler.monitor=val_loss", "+lr_scheduler.gamma=0.9"],
         "lr_scheduler.monitor=val_loss: ExponentialLR waits for nothing that is measured",
     ),
+    (["trainer.accelerator=mps"], "trainer.accelerator=mps: torch finds none on this machine"),
     ([DETAILED, "metrics.auroc.thresholds=-1"], "metrics.auroc: torchmetrics"),
     (["+callbacks.mine=3"], "callbacks.mine=3: expected a mapping with a _target_, the class"),
     (["+metrics.mine=3"], "metrics.mine=3: expected a mapping with a _target_, the class"),

@@ -57,7 +57,7 @@ KNOWN: Mapping[str, Mapping[str, Setting]] = {
         "fill": COUNT_OR_NONE,
     },
     "trainer": {
-        "accelerator": OneOf(("auto", "cpu", "gpu", "cuda", "mps", "tpu")),
+        "accelerator": OneOf(("auto", "cpu", "gpu", "cuda", "mps")),
         "threads": Number(1, whole=True, words=("auto",)),
         "strategy": Text(digits=False, optional=True),
         "gradient_clip_val": Number(optional=True),

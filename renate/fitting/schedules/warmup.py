@@ -1,5 +1,6 @@
 """A learning rate that rises first."""
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -33,4 +34,16 @@ class Warmup(SequentialLR):
         else:
             rest = then(optimizer)
 
+        self.length = length
         super().__init__(optimizer, [rise, rest], milestones=[length])
+
+    def step(self) -> None:  # type: ignore[override]
+        """Go on by one."""
+        if self.last_epoch + 1 != self.length:
+            super().step()
+            return
+
+        with warnings.catch_warnings():
+            # torch 2.6 begins the next schedule by a call that it warns of itself
+            warnings.filterwarnings("ignore", "The epoch parameter", UserWarning)
+            super().step()

@@ -227,7 +227,7 @@ class Files(Source):
         made = self._table_encoder()
         if like is None and self.first and raw.are_encoded(wanted, self.encoder, made):
             self.encoder = made
-        if decoded is None:  # what was decoded had no empty value
+        if decoded is None and not raw.are_filled(wanted):  # what was decoded had no empty value
             self._check_filled(files, reads, list(wanted))
 
         hashed = [read.sha256 for read in reads]

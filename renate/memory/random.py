@@ -38,22 +38,25 @@ class Numbers:
     def __init__(self, make: Callable[[int, range], Floats]) -> None:
         self.make = make
         self.seed = 0
-        self.ids = range(0)
+        self.first = 0
+        self.step = 1
         self.block: Floats = np.empty(0)
 
     def take(self, seed: int, ids: range) -> Floats:
         """Return what `make` returns, not to be written to."""
-        begin = (ids.start - self.ids.start) // ids.step
+        first = ids.start
+        step = ids.step
+        begin = (first - self.first) // step
         end = begin + len(ids)
-        fits = seed == self.seed and ids.step == self.ids.step
-        fits = fits and begin >= 0 and end <= len(self.ids)
-        if fits and self.ids.start + begin * ids.step == ids.start:
+        fits = seed == self.seed and step == self.step
+        if fits and 0 <= begin and end <= len(self.block) and self.first + begin * step == first:
             return self.block[begin:end]
 
         count = max(len(ids), BLOCK)
         self.seed = seed
-        self.ids = range(ids.start, ids.start + count * ids.step, ids.step)
-        self.block = self.make(seed, self.ids)
+        self.first = first
+        self.step = step
+        self.block = self.make(seed, range(first, first + count * step, step))
 
         return self.block[: len(ids)]
 

@@ -1,7 +1,8 @@
 """Files' columns on their way to an encoder: which kind each is of, and their cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,25 +84,43 @@ class RawTables:
 
         return encoder.missing != "error" and any(self._lacks_some(name) for name in stored)
 
+    @cached_property
+    def _whole(self) -> Any:
+        """Arrow's table of what is read of all files, which copies nothing: of many small files
+        one look costs less than one for each. None where files differ in their columns.
+        """
+        import pyarrow as pa
+
+        try:
+            return pa.concat_tables([read.table for read in self.reads])
+        except pa.ArrowInvalid:
+            return None
+
+    def are_filled(self, names: Iterable[str]) -> bool:
+        """Whether these columns are known to have a value in each row, at one look."""
+        return self._whole is not None and all(
+            name in self._whole.column_names and not self._whole.column(name).null_count
+            for name in names
+        )
+
     def _lacks_some(self, name: str) -> bool:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        floats: dict[Any, list[Any]] = {}  # what they are stored as -> Arrow's parts of all files
-        for read in self.reads:
-            column = read.column(name)
-            if name in read.unread:  # numbers that are larger than memory: they are read for it
-                if column.lacks_some:
-                    return True
-                continue
-            if column.null_count:
-                return True
-            if pa.types.is_floating(column.type):
-                floats.setdefault(column.type, []).extend(column.chunks)
+        columns = [read.column(name) for read in self.reads if name in read.unread]
+        if any(column.lacks_some for column in columns):  # numbers that are larger than memory
+            return True
 
-        # All files at once: of a small one, the look would cost more than its numbers
-        looked = (pa.chunked_array(parts, kind) for kind, parts in floats.items())
-        return any(pc.any(pc.is_nan(column)).as_py() for column in looked)
+        if self._whole is not None and not columns:
+            columns = [self._whole.column(name)]
+        else:
+            columns = [read.column(name) for read in self.reads if name not in read.unread]
+
+        return any(
+            column.null_count
+            or (pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py())
+            for column in columns
+        )
 
     def declare(self, encoder: TableEncoder, stored: Mapping[str, str]) -> None:
         """Tell an encoder which columns there are, and of which kind each is.

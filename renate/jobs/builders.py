@@ -71,7 +71,7 @@ def transform_of(
     for side in ("inputs", "targets"):
         key = f"transform.{side}.{part}"
         nodes = node[side][part]
-        if not isinstance(nodes, list | tuple):
+        if isinstance(nodes, str) or not isinstance(nodes, Sequence):
             raise ConfigError(f"{key}={shown(nodes)}: expected a list, [] for none")
         made[side] = [build(each, f"{key}[{i}]", **rules) for i, each in enumerate(nodes)]
 

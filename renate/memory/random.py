@@ -49,7 +49,7 @@ class Numbers:
         begin = (first - self.first) // step
         end = begin + len(ids)
         fits = seed == self.seed and step == self.step
-        if fits and 0 <= begin and end <= len(self.block) and self.first + begin * step == first:
+        if fits and begin >= 0 and end <= len(self.block) and self.first + begin * step == first:
             return self.block[begin:end]
 
         count = max(len(ids), BLOCK)

@@ -28,6 +28,7 @@ NEEDS = {
     ("loss", "huber"): NUMBERS,
     ("metrics", "regression"): NUMBERS,
     ("problem", "regression"): NUMBERS,
+    ("gate", "error"): NUMBERS,
     ("loss", "binary_cross_entropy"): LABELS,
     ("loss", "binary_focal"): LABELS,
     ("metrics", "multi_label"): LABELS,

@@ -200,7 +200,8 @@ def test_a_state_keeps_its_problem(workdir: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_problem_of_the_users_own(workdir: Path) -> None:
+def test_a_problem_of_the_users_own(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(workdir))
     houses(workdir / "1.parquet", 1)
     (workdir / "my_problem.py").write_text(
         "from renate.problems.regression import Regression\n\n\n"

@@ -66,8 +66,8 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
     node = model_node(job, facts | (saved.sizes_for(facts) if saved else {}))
     check_heads(job.config, node, facts)
     memory = memory_of(job, device, data.problem)
-    memory.policy.check(data.problem.classes)
     updater = updater_of(job, memory, data.problem, chunk.train)
+    memory.policy.check(data.problem.classes)
     check_trains_heads(job.config, updater)
     example = examples_of(chunk.train, transform(job, "test", device))
     parts = {part: transform(job, part, device) for part in ("stream", "memory")}

@@ -45,7 +45,7 @@ def measure_of(
         nodes = shipped("metrics", problem.metrics) | nodes
 
     for name, node in asked.items():
-        _check_metric(node, f"metrics.{name}", problem, trust)
+        target_of(node, f"metrics.{name}")
 
     metrics = {
         name: build(infer(node, problem.facts), f"metrics.{name}", trust=trust)
@@ -53,6 +53,8 @@ def measure_of(
     }
     for name, metric in metrics.items():
         check_fits(metric, f"metrics.{name}", problem, problem.metrics)
+    for name, node in asked.items():
+        _check_arguments(node, f"metrics.{name}", problem, trust)
 
     _check_objective(job, [*(name for name in metrics if not name.endswith(EACH)), "loss"])
     for metric in metrics.values():
@@ -70,13 +72,12 @@ def measure_of(
     )
 
 
-def _check_metric(node: Config, key: str, problem: Problem, trust: Sequence[str]) -> None:
+def _check_arguments(node: Config, key: str, problem: Problem, trust: Sequence[str]) -> None:
     """Return if the arguments of a metric that a config asks for can be.
 
     Raises:
-        ConfigError: It can't be built, or is of another number of labels.
+        ConfigError: One can't, or it is of another number of labels.
     """
-    target_of(node, key)
     for name in COUNTS:
         given = node.get(name)
         if given is not None and given != problem.outputs:

@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from omegaconf import DictConfig, OmegaConf
 
 from .kinds import (
+    AMOUNT_OR_NULL,
     COUNT,
     COUNT_OR_NONE,
+    COUNT_OR_NULL,
+    NAME,
+    PLACE,
     Flag,
     ListOf,
     Number,
@@ -21,10 +25,6 @@ from .kinds import (
 )
 from .others import check_classes
 
-PLACE = Text(digits=False, optional=True)  # a path or a URL
-NAME = Text(optional=True)  # of a version: a number too
-COUNT_OR_NULL = Number(1, whole=True, optional=True)
-AMOUNT_OR_NULL = Number(above=True, optional=True)
 STEPS = OneOf(("epoch", "step"))
 
 # Group -> key -> what it takes; a key that a config lacks is left out

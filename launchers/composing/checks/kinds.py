@@ -178,7 +178,11 @@ class OneOf(Setting):
 
 COUNT = Number(1, whole=True)
 COUNT_OR_NONE = Number(0, whole=True)
+COUNT_OR_NULL = Number(1, whole=True, optional=True)
 AMOUNT = Number(0, above=True)
+AMOUNT_OR_NULL = Number(0, above=True, optional=True)
+PLACE = Text(digits=False, optional=True)  # a path or a URL
+NAME = Text(optional=True)  # a number too
 
 
 def check_kinds(settings: DictConfig, known: Mapping[str, Setting], group: str = "backend") -> None:

@@ -12,20 +12,21 @@ from renate.libraries.omegaconf import is_interpolation, is_none, node_of
 
 from .kinds import (
     AMOUNT,
+    AMOUNT_OR_NULL,
     COUNT,
     COUNT_OR_NONE,
+    COUNT_OR_NULL,
+    NAME,
+    PLACE,
     Flag,
     ListOf,
     Number,
     OneOf,
     Setting,
-    Text,
     check_kinds,
 )
 
 GROUPS = ("loss", "lr_scheduler", "callbacks", "logger", "trainer")  # whose objects are looked at
-NAME = Text(optional=True)
-PLACE = Text(digits=False, optional=True)
 SHARE = Number(most=1)
 WAY = OneOf(("max", "min"), optional=True)
 
@@ -43,12 +44,12 @@ KNOWN: Mapping[str, Mapping[str, Setting]] = {
     },
     "torch.optim.lr_scheduler.ExponentialLR": {"gamma": AMOUNT},
     "torch.optim.lr_scheduler.CosineAnnealingLR": {
-        "T_max": Number(1, whole=True, optional=True),
+        "T_max": COUNT_OR_NULL,
         "eta_min": Number(),
     },
     "torch.optim.lr_scheduler.OneCycleLR": {
-        "max_lr": Number(above=True, optional=True),
-        "total_steps": Number(1, whole=True, optional=True),
+        "max_lr": AMOUNT_OR_NULL,
+        "total_steps": COUNT_OR_NULL,
         "pct_start": SHARE,
         "div_factor": AMOUNT,
         "final_div_factor": AMOUNT,

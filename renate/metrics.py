@@ -17,6 +17,11 @@ GAIN = {"max": 1.0, "min": -1.0}  # what makes more of a metric a gain, by its d
 COST = {"max": -1.0, "min": 1.0}  # and what makes it a cost
 
 
+def is_of_fit(metric: str) -> bool:
+    """Whether a metric is measured while a model is trained, by its name; others are a stream's."""
+    return metric.startswith(("val_", "train_"))
+
+
 def rows_of(matrix: Matrix) -> list[list[float]]:
     """Return R as plain numbers, square: the chunks seen so far.
 

@@ -13,6 +13,7 @@ from renate.jobs.directory import write_json
 from renate.jobs.identity.already import came_from
 from renate.jobs.records import COMPLETED, JobResult
 from renate.jobs.scoring.matrix import mean_of_each, name_of_test
+from renate.metrics import is_of_fit
 from renate.state.versions import State
 from renate.tuning.on_disk.sweep_folder import EVENTS
 from renate.tuning.on_disk.sweep_record import RECORD, PinnedSweep
@@ -43,7 +44,7 @@ def tune(
     several = config.job.name == "stream" and config.tuner.tune_on != "stream"
     metric = str(config.objective.metric)
 
-    if several and not metric.startswith(("val_", "train_")):
+    if several and not is_of_fit(metric):
         raise ConfigError(
             f"objective.metric={metric} is known at a stream's end: tuner.tune_on=stream, or "
             "objective.metric=val_accuracy to tune single updates"

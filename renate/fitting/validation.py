@@ -13,6 +13,7 @@ from renate.files import replacing
 from renate.fitting.callbacks.base import MeasuringCallback
 from renate.fitting.learner import Learner
 from renate.libraries.lightning import callbacks_of
+from renate.metrics import is_of_fit
 from renate.ranks import ALONE, Ranks
 
 
@@ -33,7 +34,7 @@ class Objective:
     @property
     def is_measured(self) -> bool:
         """Whether it is a metric of a fit, and not of a stream, say."""
-        return self.metric is not None and self.metric.startswith(("val_", "train_"))
+        return self.metric is not None and is_of_fit(self.metric)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from renate.jobs.scoring.matrix import (
     value_of,
 )
 from renate.jobs.update import update
+from renate.metrics import is_of_fit
 from renate.seeds import derive
 from renate.state.contents import metrics_from
 from renate.state.publish import publish
@@ -217,7 +218,7 @@ def validations_of(job: Job, scenario: Scenario, data: Data) -> dict[str, Test]:
 
     metric = str(job.config["objective"]["metric"])
     lacking = [index for index, part in enumerate(parts) if not length(part)]
-    if lacking and not metric.startswith(("val_", "train_")):
+    if lacking and not is_of_fit(metric):
         raise DataError(
             f"objective.metric={metric}: chunk {lacking[0]} of {scenario.chunks} has no validation "
             f"data, and it is measured on every chunk's: give a larger data.val_size, or "

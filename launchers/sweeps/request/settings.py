@@ -2,6 +2,7 @@
 
 from renate.errors import ConfigError, nearest
 from renate.jobs.directory import Json
+from renate.metrics import is_of_fit
 from renate.tuning.space import Space
 
 LIMITS = (
@@ -96,5 +97,5 @@ def _check_secondary(config: Json, objective: Json) -> None:
     for metric in objective["others"]:
         if metric == objective["metric"]:
             raise ConfigError(f"objective.others.{metric}: it is objective.metric already")
-        if whole_stream != (not metric.startswith(("val_", "train_"))):
+        if whole_stream == is_of_fit(metric):
             raise ConfigError(f"objective.others.{metric}: {known}")

@@ -231,6 +231,19 @@ def test_command_line_starts_without_torch() -> None:
     assert out.strip() == "[]"
 
 
+def test_a_config_is_shown_without_what_runs_jobs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "renate", "--cfg", "job"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "renate.launchers.composing.session" in imported
+    assert not imported & {"renate.launchers.composing.launcher", "obstore", "rich.console"}
+
+
 @pytest.mark.slow
 def test_launchers_are_typed_for_whoever_imports_them(tmp_path: Path) -> None:
     """mypy can't follow `__path__`; where it doesn't find them, all that is imported from there

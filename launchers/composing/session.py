@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from hydra._internal.callbacks import Callbacks
@@ -28,8 +29,10 @@ from renate.errors import ConfigError, nearest
 from renate.libraries.hydra import accept_registered
 
 from .conf import CONF, ROOT, groups, options_of
-from .launcher import HydraLauncher
 from .mistakes import one_line
+
+if TYPE_CHECKING:  # a command that only composes doesn't wait for what runs jobs
+    from .launcher import HydraLauncher
 
 
 class ExperimentRepository(SearchPathPlugin):
@@ -51,15 +54,19 @@ class ExperimentRepository(SearchPathPlugin):
         search_path.append("experiments", f"file://{here}")
 
 
-def register_plugins() -> None:
+def register_plugins(*, runs: bool = True) -> None:
     """Do what Hydra 1.4 does itself: load the plugins that the `hydra.plugins` entry points
     name.
+
+    Args:
+        runs: Our own, too; a command that only composes needs none of them.
     """
     plugins = Plugins.instance()
     plugins.register(ExperimentRepository)
     accept_registered(plugins)
     for point in entry_points(group="hydra.plugins"):
-        plugins.register(point.load())
+        if runs or not point.value.startswith("renate."):
+            plugins.register(point.load())
 
     import_from_here()
 
@@ -100,7 +107,7 @@ def launcher_for(context: HydraContext, task: TaskFunction, config: DictConfig) 
     return plugins.instantiate_launcher(context, task, config)
 
 
-def launcher_class(backend: str) -> type[HydraLauncher]:
+def launcher_class(backend: str) -> "type[HydraLauncher]":
     """The class of a backend, by the name of its option.
 
     Raises:
@@ -118,7 +125,9 @@ def launcher_class(backend: str) -> type[HydraLauncher]:
     return _located(str(content.get("_target_")), ())
 
 
-def _located(target: str, trust: Sequence[str]) -> type[HydraLauncher]:
+def _located(target: str, trust: Sequence[str]) -> "type[HydraLauncher]":
+    from .launcher import HydraLauncher
+
     found = locate(target, "backend", trust)
     if not isinstance(found, type) or not issubclass(found, HydraLauncher):
         raise ConfigError(
@@ -130,7 +139,7 @@ def _located(target: str, trust: Sequence[str]) -> type[HydraLauncher]:
 @contextmanager
 def opened(
     overrides: Sequence[str],
-) -> Iterator[tuple[HydraLauncher, DictConfig, list[Override]]]:
+) -> "Iterator[tuple[HydraLauncher, DictConfig, list[Override]]]":
     """The launcher, the sweep's own config and its parsed overrides.
 
     Hydra's global state is put back afterwards.
@@ -138,6 +147,8 @@ def opened(
     Raises:
         ConfigError: An override that can't be right, or a launcher that isn't renate's.
     """
+    from .launcher import HydraLauncher
+
     register_plugins()
     instance = HydraConfig.instance()
     config = instance.cfg

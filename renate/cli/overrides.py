@@ -29,11 +29,11 @@ def run(argv: list[str]) -> None:
     """Compose, then run, or answer --help, --cfg, --info and the shell's completion."""
     # Hydra then raises instead of printing its own report; `one_line` words it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    register_plugins()
     # argparse wants the overrides in one row; flags may stand anywhere between them
     argv = with_config_file(argv)
     argv = sorted(argv, key=lambda a: not a.startswith("-") and ("=" in a or a[0] in "+~"))
     arguments = get_args_parser().parse_args(argv)
+    register_plugins(runs=not _only_composes(arguments))
     if any(line.startswith("hydra/sweeper=") for line in arguments.overrides):
         register_launchers()
     if arguments.cfg is not None:
@@ -46,6 +46,11 @@ def run(argv: list[str]) -> None:
     sys.argv = [sys.argv[0], *argv]
     with one_line(arguments.overrides):
         hydra.main(config_path=ROOT, config_name="config", version_base="1.3")(in_process)()
+
+
+def _only_composes(arguments: Any) -> bool:
+    """Whether a flag asks for the config, or for what can be chosen."""
+    return arguments.cfg is not None or arguments.help or arguments.shell_completion
 
 
 def _runs(arguments: Any) -> bool:

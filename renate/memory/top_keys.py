@@ -56,6 +56,7 @@ class TopKeys:
         self.slots: Ints = np.empty(0, np.int64)
         self.late: list[tuple[float, int]] = []  # a heap of (key, slot)
         self.bound = -np.inf
+        self.known_least: float | None = None
 
     def offer(self, keys: Floats) -> Plan:
         """Return the slots that offered keys take, and which key takes each, int64 [k] both."""
@@ -92,6 +93,7 @@ class TopKeys:
         if not self.size or bound == -np.inf or self._smallest() >= bound:
             return np.empty(0, np.int64), np.empty(0, np.int64), self.size
 
+        self.known_least = None
         late = []
         while self.late and self.late[0][0] < bound:
             late.append(heappop(self.late)[1])
@@ -172,15 +174,21 @@ class TopKeys:
         return len(self.pool) + len(self.late)
 
     def _smallest(self) -> float:
-        """The smallest key that is kept."""
+        """The smallest key that is kept, which most offers ask for without changing it."""
+        if self.known_least is None:
+            self.known_least = self._look_for_smallest()
+        return self.known_least
+
+    def _look_for_smallest(self) -> float:
         if not self._at_hand:
             self._fill_pool(0)
-        if self._is_late_first():
+        if not len(self.pool):
             return self.late[0][0]
-        return float(self.pool[0])
 
-    def _is_late_first(self) -> bool:
-        return bool(self.late) and (not len(self.pool) or self.late[0][0] < self.pool[0])
+        least = float(self.pool[0])
+        if self.late:
+            least = min(least, self.late[0][0])
+        return least
 
     def _first(self, count: int) -> Floats:
         """The smallest keys, as many as are asked for, in no order."""
@@ -204,6 +212,7 @@ class TopKeys:
 
     def _evict(self, count: int) -> Ints:
         """The slots of the smallest keys, in the order of the keys, which are forgotten."""
+        self.known_least = None
         if not self.late or (len(self.pool) >= count and self.pool[count - 1] <= self.late[0][0]):
             slots = self.slots[:count].copy()
             self._leave(count)
@@ -237,6 +246,7 @@ class TopKeys:
             self._forget_pool()
             return
 
+        self.known_least = None
         for key, slot in zip(keys[small].tolist(), slots[small].tolist(), strict=True):
             heappush(self.late, (key, slot))
 

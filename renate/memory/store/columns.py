@@ -144,8 +144,11 @@ class ColumnStore:
                 ) from error
         return flat.view((rows, *shape))
 
-    def check(self, columns: Columns) -> None:
+    def check(self, columns: Columns) -> int:
         """Compare new rows with each other and with what is stored.
+
+        Returns:
+            How many there are.
 
         Raises:
             DataError: A column is missing, left over, of another length, dtype or shape.
@@ -161,6 +164,8 @@ class ColumnStore:
 
         if self.columns and (self.ragged or self.columns.keys() != columns.keys()):
             self._check_names(columns)
+
+        return rows
 
     def _check_column(self, name: str, new: Any, rows: int) -> None:
         """Raises DataError where a new column hasn't so many rows, or isn't as the one of its name

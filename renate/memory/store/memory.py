@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renate.data.batch import Batch, Columns, length
+from renate.data.batch import Batch, Columns
 from renate.data.items.served import is_served, read_all
 from renate.errors import ConfigError, StateError
 from renate.memory.base import Policy
@@ -118,8 +118,8 @@ class Memory:
         """Offer rows of columns. Only those that are kept leave the device that they lie on."""
         if is_served(columns):
             columns = read_all(columns)
-        self.store.check(columns)
-        ids = range(self.count, self.count + length(columns) * self.ranks, self.ranks)
+        offered = self.store.check(columns)
+        ids = range(self.count, self.count + offered * self.ranks, self.ranks)
         slots, rows = self.policy.assign(ids, columns, self.size)
         self.count = ids.stop
         if not len(slots):

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -104,7 +105,8 @@ def _matches(patterns: Patterns, key: str) -> list[tuple[str, str | None]]:
     if not Path(path).is_file():
         matches = glob.glob(path, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute ones)
 
-    found = sorted(match for match in matches if Path(match).is_file())
+    # A Path takes five times as long, of thousands of files
+    found = sorted(filter(os.path.isfile, matches))
 
     if not found and Path(path).is_dir():
         raise DataError(

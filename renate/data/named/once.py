@@ -99,7 +99,8 @@ def place_of(file: str) -> str:
 def _place_in(folders: dict[str, str], file: str) -> str:
     """The same, where many files lie in few folders; each folder's place is kept for the next."""
     folder, name = os.path.split(file)
-    if "://" in file or name in ("", ".", "..") or Path(file).is_symlink():
+    is_link = os.path.islink(file)  # noqa: PTH114 (as below)
+    if "://" in file or name in ("", ".", "..") or is_link:
         return place_of(file)
     if folder not in folders:
         folders[folder] = place_of(folder or ".")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -44,11 +45,13 @@ def read_files(
 
 def _suffix(file: str) -> str:
     """What a file is, by its name; of one that is packed, what is in it."""
-    path = Path(file)
-    if path.suffix.lower() == ".gz" and Path(path.stem).suffix.lower() in PACKED:
-        path = Path(path.stem)
+    rest, suffix = os.path.splitext(file.lower())  # noqa: PTH122 (a Path takes ten times as long)
+    if suffix == ".gz":
+        _, packed = os.path.splitext(rest)  # noqa: PTH122
+        if packed in PACKED:
+            return packed
 
-    return path.suffix.lower()
+    return suffix
 
 
 def _read(file: str, dialect: Dialect) -> Read:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from renate.data.kept.encoders import Encoder
-from renate.data.mapped.rows import bytes_of_row, parts
+from renate.data.mapped.rows import bytes_of_row, ends_of_columns, parts
 from renate.data.ragged import Ragged
 from renate.data.tables.encoding.encoder import TableEncoder
 from renate.errors import shortened
@@ -183,19 +183,10 @@ def _view(values: Any, encoder: Encoder | None, name: str) -> View | None:
 
 def _of_vectors(inputs: Tensor, columns: Sequence[tuple[str, str]]) -> dict[str, View]:
     """The columns of vectors [N, D], whose spans one pass finds."""
-    lows: list[Tensor] = []
-    highs: list[Tensor] = []
-    if len(inputs) and inputs.is_floating_point():
-        for part in parts(len(inputs), bytes_of_row(inputs)):
-            low, high = torch.aminmax(inputs[part], dim=0)
-            lows.append(low)
-            highs.append(high)
-
     spans: list[tuple[float, float] | None] = [None] * len(columns)
-    if lows:
-        least = torch.stack(lows).amin(0).double().tolist()
-        most = torch.stack(highs).amax(0).double().tolist()
-        spans = list(zip(least, most, strict=True))
+    if len(inputs) and inputs.is_floating_point():
+        lows, highs = ends_of_columns(inputs)
+        spans = list(zip(lows.double().tolist(), highs.double().tolist(), strict=True))
 
     kinds = {name: kind if kind in NUMBERS else "number" for name, kind in columns}
     return {

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from renate.data.mapped.rows import ends_of_columns
 from renate.errors import DataError, and_more
 
 KINDS = ("number", "boolean", "image", "tensor")
@@ -201,13 +202,12 @@ def measured(columns: Sequence[tuple[str, str]], inputs: Tensor) -> tuple[Column
         columns = [("inputs", "tensor")]
 
     alone = columns[0][1] in ("image", "tensor")
-    flat = inputs.reshape(1, -1) if alone else inputs.T
-    if not flat.shape[1] or flat.is_complex():
+    vectors = inputs.reshape(-1, 1) if alone else inputs
+    if not len(vectors) or vectors.is_complex():
         return tuple(Column(name, kind) for name, kind in columns)
 
-    lows = flat.amin(1).double().tolist()
-    highs = flat.amax(1).double().tolist()
-    ranged = zip(columns, lows, highs, strict=True)
+    lows, highs = ends_of_columns(vectors)
+    ranged = zip(columns, lows.double().tolist(), highs.double().tolist(), strict=True)
 
     return tuple(Column(name, kind, low, high) for (name, kind), low, high in ranged)
 

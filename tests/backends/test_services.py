@@ -87,7 +87,7 @@ class Client:
         return str(form["TrainingJobName"])
 
     def end(self, name: str) -> Json:
-        limit = time.monotonic() + 20
+        limit = time.monotonic() + 60
         while time.monotonic() < limit:
             shown: Json = self.sagemaker.describe_training_job(TrainingJobName=name)
             if shown["TrainingJobStatus"] not in ("InProgress", "Stopping"):
@@ -106,7 +106,7 @@ class Client:
     def mirrored(self, checkpoints: Json, name: str) -> None:
         """Wait until a file of a job is among its checkpoints on S3."""
         prefix = f"{checkpoints['S3Uri'].split('/', 3)[3]}/{name}"
-        limit = time.monotonic() + 20
+        limit = time.monotonic() + 60
         while "Contents" not in self.s3.list_objects_v2(Bucket=self.services.bucket, Prefix=prefix):
             assert time.monotonic() < limit, f"no checkpoint at {prefix}"
             time.sleep(0.02)
@@ -194,20 +194,18 @@ def test_a_failure_says_its_end(client: Client) -> None:
     )
 
 
-@pytest.mark.parametrize(("handler", "least", "most"), [("exit 0", 0, 0.6), ("", 0.7, 2)])
-def test_stop_terms_then_kills(client: Client, handler: str, least: float, most: float) -> None:
-    client.services.configure(grace=0.7)
+@pytest.mark.parametrize(("handler", "grace"), [("exit 0", 3600), ("", 0.7)])
+def test_stop_terms_then_kills(client: Client, handler: str, grace: float) -> None:
+    client.services.configure(grace=grace)
     name = client.submit(f"trap 'echo term; {handler}' TERM; echo up; while :; do sleep 0.05; done")
     client.services.wait_for_line(name, "up")
     began = time.monotonic()
     client.sagemaker.stop_training_job(TrainingJobName=name)
-    assert (
-        client.sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"]
-        == "Stopping"
-    )
     shown = client.end(name)
-    assert least <= time.monotonic() - began <= most
-    assert (shown["TrainingJobStatus"], statuses(shown)[-1]) == ("Stopped", "Stopped")
+    leaves_by_itself = bool(handler)
+    assert leaves_by_itself or time.monotonic() - began >= grace
+    assert shown["TrainingJobStatus"] == "Stopped"
+    assert statuses(shown)[-3:] == ["Stopping", "Uploading", "Stopped"]
     assert client.services.log(name) == ["up", "term"]
     assert "status Stopped" in refused(client.sagemaker.stop_training_job, TrainingJobName=name)
 
@@ -505,7 +503,7 @@ def test_the_command_ends_what_it_started(tmp_path: Path) -> None:
         )
     urls = [exported[name] for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SAGEMAKER")]
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     for url in urls:
         with pytest.raises(OSError, match="refused"):
             urllib.request.urlopen(url)
@@ -519,7 +517,7 @@ def test_a_killed_server_takes_its_containers_along(tmp_path: Path, aws: Service
         name = client.submit("trap : TERM; echo up; while :; do sleep 0.05; done")
         replace(aws, sagemaker=url).wait_for_line(name, "up")
         assert processes_below(tmp_path)
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + 60
     while processes_below(tmp_path):
         assert time.monotonic() < limit
         time.sleep(0.02)

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from renate.data.batch import WEIGHTS, Columns, length
-from renate.data.kept.encoders import target_of
+from renate.data.kept.encoders import Encoder, target_of
 from renate.data.kept.hashing import Hashes
 from renate.data.kept.inputs import Inputs, compare, scales
 from renate.data.kept.raw import check_storable, hash_inputs, rows_in
@@ -31,9 +31,6 @@ from renate.errors import ConfigError, DataError, and_more
 from renate.problems.auto import doubt_about, problem_for
 from renate.problems.base import Label, Problem, Targets
 from renate.seeds import derive
-
-if TYPE_CHECKING:
-    from renate.data.base import Encoder
 
 
 def problem_of(
@@ -79,7 +76,7 @@ def table_of(raw: Readable, key: str) -> Table:
     return table._replace(targets=targets)
 
 
-def storable(table: Table, encoder: "Encoder | None", key: str) -> Table:
+def storable(table: Table, encoder: Encoder | None, key: str) -> Table:
     """A table whose inputs are tensors, encoded where the source says how."""
     inputs = table.inputs
     who = key
@@ -184,7 +181,7 @@ def shared(tests: Mapping[str, Table], train: Table, hashes: Hashes, rows: Tenso
 def checked(
     train: Table,
     tests: Mapping[str, Table],
-    encoder: "Encoder | None",
+    encoder: Encoder | None,
     known: Inputs | None,
 ) -> tuple[Table, dict[str, Table], Inputs, list[str]]:
     """Return the tables with their inputs encoded, as they can be stored; what those are, held
@@ -216,7 +213,7 @@ def checked(
     return stored_train, stored, inputs, notes
 
 
-def _remarks(encoder: "Encoder", table: Table, key: str) -> list[str]:
+def _remarks(encoder: Encoder, table: Table, key: str) -> list[str]:
     """A line of what wasn't there when the encoder was fitted, if there is anything."""
     found = encoder.remarks(table.inputs)
     if not found:

@@ -26,6 +26,7 @@ class Progress:
         content: What its data hold, where the job's identity doesn't say it.
         epochs_before: Whole epochs of an interrupted fit, which this one continues.
         steps_before: Its optimizer steps.
+        examples_before: Its `examples`.
         steps: Batches trained on, in the interrupted fit as well.
         examples: Their rows, replayed ones apart.
         losses: Batches since `mean_loss` was last taken.
@@ -40,6 +41,7 @@ class Progress:
     content: str | None = None
     epochs_before: int = 0
     steps_before: int = 0
+    examples_before: int = 0
     steps: int = 0
     examples: int = 0
     losses: int = 0
@@ -108,6 +110,7 @@ class Progress:
         """Count on from a snapshot; the sum of losses goes to the device that adds to it."""
         for name in COUNTERS:
             setattr(self, name, saved["meter"][name])
+        self.examples_before = self.examples
         self.loss = saved["meter"]["loss"].to(device)
         self.best = saved["best"]
         self.best_epoch = saved["best_epoch"]

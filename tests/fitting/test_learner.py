@@ -141,6 +141,16 @@ def test_the_mean_of_many_losses_in_16_bits(dtype: torch.dtype) -> None:
     assert progress.mean_loss(ALONE) == 0.75
 
 
+def test_examples_before_an_interruption_are_told_apart() -> None:
+    """The seconds that a speed is taken of are those of the rest."""
+    before = Progress()
+    before.count(torch.tensor(0.5), 32)
+    progress = Progress()
+    progress.revert(before.snapshot(), torch.device("cpu"))
+    progress.count(torch.tensor(0.5), 8)
+    assert progress.examples - progress.examples_before == 8
+
+
 def test_a_metric_of_several_values_is_named() -> None:
     with pytest.raises(
         JobError, match=r"metrics\.confusion gives values of shape \[3, 3\], expected one number"

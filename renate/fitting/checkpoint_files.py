@@ -44,7 +44,7 @@ class CheckpointFiles:
         if self.ranks.alone:
             alone = self._own(self.of_step(0))
             if alone is not None and self._has_best(alone):
-                return alone
+                return self._beside_best(alone)
             return None
 
         steps = self.ranks.gather([int(file.stem.rpartition("-")[2]) for file in self.present()])
@@ -52,7 +52,8 @@ class CheckpointFiles:
             saved = self._own(self.of_step(step))
             if all(self.ranks.gather(self._is_usable(saved))):
                 self.keep(self.of_step(step))
-                return saved
+                assert saved is not None
+                return self._beside_best(saved)
 
         self.keep()
 
@@ -74,6 +75,24 @@ class CheckpointFiles:
 
         best = self._own(self.best)
         return best is not None and bool(best["epoch"] >= saved["best_epoch"])
+
+    def _beside_best(self, saved: Saved) -> Saved:
+        """The checkpoint, with value and epoch of the best weights that are at hand.
+
+        Weights that are younger than the checkpoint are made again, but on a GPU perhaps others,
+        which aren't quite as good: what is published must be what its value was measured of.
+        """
+        if saved["best"] is None:
+            return saved
+
+        return saved | self.ranks.broadcast(self._noted_best)
+
+    def _noted_best(self) -> dict[str, Any]:
+        best = self._own(self.best)
+        assert best is not None
+        if "value" not in best:  # of before
+            return {}
+        return {"best": best["value"], "best_epoch": best["epoch"]}
 
     def _own(self, file: Path) -> Saved | None:
         """What a file holds; None also where it was made from other data."""

@@ -102,6 +102,7 @@ class Validation:
             "update": self.learner.progress.update,
             "content": self.learner.progress.content,
             "epoch": epoch,
+            "value": self.learner.progress.best,
             "model": self.learner.weights.whole.state_dict(),
             "updater": self.learner.updater.state_dict(),
         }

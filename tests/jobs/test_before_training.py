@@ -135,9 +135,10 @@ def test_it_is_told_before_the_first_step(
             ["lr_scheduler=multistep", "lr_scheduler.milestones=[1,9]"],
             "lr_scheduler.milestones=[1, 9]: 9 is never reached, the update has 2 epochs",
         ),
+        (["trainer.report_every=900"], "trainer.report_every=900: the update has"),
     ],
 )
-def test_a_schedule_that_does_nothing_is_said(overrides: list[str], told: str) -> None:
+def test_what_does_nothing_is_said(overrides: list[str], told: str) -> None:
     done, said = outcome_of(overrides)
     assert done.completed
     assert [text for text in said if told in text], said

@@ -75,6 +75,10 @@ REFUSED: list[tuple[list[str], str]] = [
         ["gate=error"],
         "gate=error is about numbers, and answers of problem=classification are right",
     ),
+    (
+        ["loss=cross_entropy", "+loss.reduction=sum"],
+        "loss: CrossEntropyLoss gives a sum over the examples, expected their mean",
+    ),
     (["transform.inputs.memory=[]"], "transform.inputs.memory gives uint8, transform.inputs.test"),
     (["transform.inputs.memory=3"], "transform.inputs.memory=3: expected a list, [] for none"),
     (["transform.inputs.memory=[3]"], "transform.inputs.memory[0]=3: expected a mapping with a"),

@@ -159,8 +159,23 @@ class PooledFeatures(nn.Module):
     def distance(self, now: Sequence[Tensor], then: Tensor) -> Tensor:
         """Return how far features are from what the memory kept, a scalar: the length of the
         difference, mean over examples and modules.
+
+        Args:
+            now: Of each module, [B, D].
+            then: What the memory kept, see `kept`.
+
+        Raises:
+            ConfigError: There are more or fewer than were kept.
         """
-        parts = torch.split(then, [features.shape[1] for features in now], 1)
+        widths = [features.shape[1] for features in now]
+        if sum(widths) != then.shape[1]:
+            raise ConfigError(
+                f"updater.modules: {', '.join(self.names)} give {sum(widths)} values for an "
+                f"example, and gave {then.shape[1]} before, as where texts are padded to the "
+                "longest of their batch: name modules of the model that give as many for each"
+            )
+
+        parts = torch.split(then, widths, 1)
         lengths = []
         for features, before in zip(now, parts, strict=True):
             if self.normalize:

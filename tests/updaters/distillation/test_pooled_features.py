@@ -141,3 +141,9 @@ def test_features_that_were_backfilled_are_known() -> None:
     memory.fill("features", features.backfilled(memory, [torch.zeros(8, 4)]))
     features.check(memory)
     assert int(features.kept_as) == features.own
+
+
+def test_features_of_texts_whose_number_depends_on_the_batch_are_refused() -> None:
+    features = PooledFeatures(network(), ["0"], "pixel", True)
+    with pytest.raises(ConfigError, match=r"updater\.modules: 0 give 12 values .* gave 20 before"):
+        features.distance([torch.ones(2, 12)], torch.ones(2, 20))

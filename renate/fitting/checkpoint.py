@@ -19,6 +19,9 @@ from renate.fitting.learner import Learner
 from renate.generators import generators, set_generators
 from renate.libraries.lightning import callbacks_of
 
+# What a schedule that waits for a metric has come to; the rest of its state is what it was given
+OF_PLATEAU = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
+
 
 class Checkpoint:
     """Writes everything a fit consists of, now and then and when the job is told to end.
@@ -142,7 +145,7 @@ class Checkpoint:
             for config, state in zip(configs, saved["schedulers"], strict=True):
                 scheduler: Any = config.scheduler
                 if config.reduce_on_plateau:
-                    scheduler.load_state_dict(state)
+                    scheduler.load_state_dict({name: state[name] for name in OF_PLATEAU})
                     continue
                 each = 1
                 if config.interval == "step":

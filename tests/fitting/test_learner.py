@@ -102,6 +102,14 @@ def test_the_loss_of_weighted_classes_is_that_of_all_rows(monkeypatch: pytest.Mo
     assert measure(model, updater(), columns)["loss"] == pytest.approx(float(whole))
 
 
+def test_classes_without_a_weight_have_no_loss() -> None:
+    columns = {"inputs": torch.randn(5, 4), "targets": torch.zeros(5, dtype=torch.int64)}
+    criterion = nn.CrossEntropyLoss(weight=torch.tensor([0.0, 1.0, 1.0]))
+    measure = Measure({}, criterion, BatchTransform(), 7, Classification())
+    with pytest.raises(JobError, match=r"loss\.weight is 0 for every class that these data have"):
+        measure(nn.Linear(4, 3), updater(), columns)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_loss_is_measured_in_32_bits(dtype: torch.dtype) -> None:
     """Also of a model in 16: their sum would overflow, or keep three digits."""

@@ -135,6 +135,24 @@ def test_a_clone_of_what_has_ended_is_refused(workdir: Path) -> None:
     assert expected in str(done.reason)
 
 
+def test_a_clone_has_a_schedule_of_its_own(workdir: Path) -> None:
+    """Also one that waits for a metric, which had its parent's patience and factor."""
+    waiting = ["lr_scheduler=plateau", "lr_scheduler.threshold=100", "callbacks=lr_monitor"]
+    rates = []
+    for name, patience in (("parent", 0), ("clone", 9)):
+        job = job_of(*waiting, f"lr_scheduler.patience={patience}", "trainer.max_epochs=4")
+        job.record = replace(job.record, clonable=True)
+        folder = workdir / name
+        JobDirectory(folder).prepare(dump(job.config), replace(job.record, publish=True))
+        if name == "clone":
+            (workdir / "parent" / "epoch-1.pt").rename(folder / "start.pt")
+        rates.append([row["lr"] for row in fitted(job, folder)[1]])
+
+    parent, clone = rates
+    assert parent[-1] < parent[0]
+    assert clone == [0.5] * 3
+
+
 class Holding(pl.Callback):
     def __init__(self, held: Any) -> None:
         self.held = held

@@ -197,7 +197,7 @@ def test_a_progress_counts_on_from_its_snapshot() -> None:
 
     later = Progress()
     later.revert(saved, torch.device("cpu"))
-    assert (later.steps, later.examples, later.best, later.best_epoch) == (2, 16, 0.5, 1)
+    assert (later.batches, later.examples, later.best, later.best_epoch) == (2, 16, 0.5, 1)
     assert later.mean_loss(ALONE) == 1.5
     assert later.mean_loss(ALONE) == 0.0, "of no batch since"
 

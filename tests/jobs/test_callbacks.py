@@ -71,7 +71,7 @@ def test_an_interrupted_fit_stops_when_an_uninterrupted_one_does(
 def interrupt(job: ComposedJob, folder: Path, batch: int, patch: pytest.MonkeyPatch) -> None:
     """Run a job until a checkpoint is written after so many batches."""
     with patch.context() as patched:
-        ends = lambda self: (False, self.progress.steps == batch)  # noqa: E731
+        ends = lambda self: (False, self.progress.batches == batch)  # noqa: E731
         patched.setattr(FitCallback, "_wishes", ends)
         with pytest.raises(SystemExit):
             fitted(job, folder)
@@ -114,7 +114,7 @@ def test_no_checkpoint_is_written_after_the_last_step_of_a_fit(
     """Lightning begins no fit that has nothing left to train, nor would what it had be loaded."""
     job = job_of("trainer.max_steps=11", "trainer.max_epochs=3", "objective.metric=null")
     with monkeypatch.context() as patched:
-        at_the_end = lambda self: (self.progress.steps == 11, False)  # noqa: E731
+        at_the_end = lambda self: (self.progress.batches == 11, False)  # noqa: E731
         patched.setattr(FitCallback, "_wishes", at_the_end)
         patched.setattr(Checkpoint, "done", lambda self: None)
         fitted(job, workdir / "whole")

@@ -147,6 +147,27 @@ def test_the_best_value_is_that_of_the_weights_at_hand(rank: int, tmp_path: Path
         assert files.newest() == saved | {"best": 0.75, "best_epoch": 4}
 
 
+def test_a_checkpoint_is_durable_and_none_is_made_of_a_torn_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever torch's readers raise; zeros in place of weights they would take for weights."""
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    files = CheckpointFiles(tmp_path, 1, tmp_path / "best.pt", ALONE)
+    files.save_step({"update": 1, "steps": 3, "best": None, "model": torch.ones(500)})
+    assert len(synced) == 1
+
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    for begin in range(0, len(whole), 61):
+        (tmp_path / "checkpoint.pt").write_bytes(whole[:begin])
+        assert files.newest() is None
+    for name in (b"byteorder", b"little"):
+        begin = whole.index(name)
+        zeros = whole[:begin] + bytes(len(name)) + whole[begin + len(name) :]
+        (tmp_path / "checkpoint.pt").write_bytes(zeros)
+        files.newest()
+
+
 def test_a_torn_checkpoint_starts_the_update_over(workdir: Path) -> None:
     arguments = [*LONG, "trainer.max_epochs=2"]
     renate(*arguments, cwd=workdir)

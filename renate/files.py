@@ -1,6 +1,7 @@
 """Files that others read while they are written: replaced whole, or read on as they grow."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ ANEW = "resume=false begins anew"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield where to write what takes the place of a file once the block has ended.
 
     A reader finds the old file or the new one, never a part. Several may write at once: the last
@@ -23,10 +24,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Args:
         path: The file, which need not exist; its folder must.
+        durable: Whether its bytes reach the disk before it has its name: else a machine that loses
+            power may leave zeros in their place.
     """
     temporary = path.with_name(f".{path.name}.{token_hex(8)}{UNFINISHED}")
     try:
         yield temporary
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

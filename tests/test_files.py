@@ -19,6 +19,20 @@ def test_a_reader_finds_the_old_file_until_the_new_one_is_whole(tmp_path: Path) 
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_bytes_are_on_the_disk_before_they_have_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    named: list[bool] = []
+    monkeypatch.setattr("os.fsync", lambda handle: named.append(path.exists()))
+    with replacing(path, durable=True) as temporary:
+        temporary.write_text("new")
+    assert named == [False]
+    with replacing(path) as temporary:
+        temporary.write_text("newer")
+    assert named == [False]
+
+
 def test_what_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")

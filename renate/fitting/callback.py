@@ -47,6 +47,8 @@ class FitCallback(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Let the fit go on from its checkpoint, where it has one."""
         self.checkpoint.restore(trainer)
+        # What it goes on from was measured, where it was to be
+        self._validated = self.progress.steps_done(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Write the checkpoint that the last step of the epoch before asked for, if it did.

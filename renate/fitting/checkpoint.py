@@ -14,9 +14,13 @@ from renate.data.batch import Batches
 from renate.errors import JobError
 from renate.fitting.callbacks.states import restore_states, states_of
 from renate.fitting.checkpoint_files import CheckpointFiles, Saved
+from renate.fitting.epoch_loop import EpochLoop
 from renate.fitting.learner import Learner
 from renate.generators import generators, set_generators
 from renate.libraries.lightning import callbacks_of
+
+# What a schedule that waits for a metric has come to; the rest of its state is what it was given
+OF_PLATEAU = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
 
 class Checkpoint:
@@ -65,7 +69,6 @@ class Checkpoint:
         self.clonable = clonable
         self._next = time.monotonic() + (every or 0)
         self._ending = False
-        self._is_rest = False  # whether the current epoch is the rest of an interrupted one
 
         self.saved = files.newest()
         self.cloned = self.saved is None and start is not None and start.exists()
@@ -103,7 +106,25 @@ class Checkpoint:
 
         restore_states(self._users_callbacks(trainer), saved.get("callbacks", []))
         self.progress.revert(saved, self.learner.device)
-        self._is_rest = saved["position"] > 0
+
+        loop = trainer.fit_loop.epoch_loop
+        assert isinstance(loop, EpochLoop)
+        loop.taken = saved["position"]
+
+    def check_restored(self) -> None:
+        """Return if the fit has gone on from what was saved, where anything was.
+
+        A trainer that has nothing left to train calls no hooks, and the weights would be those
+        that the update began with.
+
+        Raises:
+            JobError: Nothing was left to train.
+        """
+        if self.saved is not None:
+            raise JobError(
+                f"what this fit goes on from has trained for {self.saved['epochs']} epochs and "
+                f"{self.saved['steps']} steps, which leaves none: resume=false begins anew"
+            )
 
     def _begin_as_clone(self, trainer: pl.Trainer, saved: Saved) -> None:
         """Take the parent's momenta; keep the clone's own settings, and its own schedule.
@@ -124,7 +145,7 @@ class Checkpoint:
             for config, state in zip(configs, saved["schedulers"], strict=True):
                 scheduler: Any = config.scheduler
                 if config.reduce_on_plateau:
-                    scheduler.load_state_dict(state)
+                    scheduler.load_state_dict({name: state[name] for name in OF_PLATEAU})
                     continue
                 each = 1
                 if config.interval == "step":
@@ -142,14 +163,16 @@ class Checkpoint:
         return self.every is not None and time.monotonic() >= self._next, self._ending
 
     def save_within_epoch(self, trainer: pl.Trainer, *, ending: bool) -> None:
-        """Save after a batch, unless a step isn't complete, or an epoch is.
+        """Save after a batch, unless a step isn't complete, or an epoch or the fit is.
 
         What an epoch's last step asks for is done before the next one begins, when the epoch is
-        measured and reported, and the schedulers have stepped.
+        measured and reported, and the schedulers have stepped. After the fit's last step nothing is
+        left that a checkpoint could go on with.
         """
         position = self.batches.position
         accumulating = position % trainer.accumulate_grad_batches != 0
-        if not accumulating and position != len(self.batches):
+        is_over = trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step
+        if not (accumulating or is_over or position == len(self.batches)):
             self._save(trainer, ending=ending)
 
     def save_between_epochs(self, trainer: pl.Trainer, *, ending: bool) -> None:
@@ -164,15 +187,7 @@ class Checkpoint:
             sys.exit(128 + signal.SIGTERM)
 
     def end_epoch(self, trainer: pl.Trainer) -> None:
-        """Step what Lightning leaves alone, and write what a clone may begin with."""
-        if self._is_rest:  # Lightning saw fewer batches than an epoch has
-            for config in trainer.lr_scheduler_configs:
-                scheduler: Any = config.scheduler
-                if config.interval == "epoch" and not config.reduce_on_plateau:
-                    scheduler.step()
-
-        self._is_rest = False
-
+        """Write what a clone may begin with."""
         if self.clonable:
             done = self.progress.epochs_done(trainer) + 1
             generator = self.batches.generator

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -44,7 +43,7 @@ class CheckpointFiles:
         if self.ranks.alone:
             alone = self._own(self.of_step(0))
             if alone is not None and self._has_best(alone):
-                return alone
+                return self._beside_best(alone)
             return None
 
         steps = self.ranks.gather([int(file.stem.rpartition("-")[2]) for file in self.present()])
@@ -52,7 +51,8 @@ class CheckpointFiles:
             saved = self._own(self.of_step(step))
             if all(self.ranks.gather(self._is_usable(saved))):
                 self.keep(self.of_step(step))
-                return saved
+                assert saved is not None
+                return self._beside_best(saved)
 
         self.keep()
 
@@ -75,6 +75,24 @@ class CheckpointFiles:
         best = self._own(self.best)
         return best is not None and bool(best["epoch"] >= saved["best_epoch"])
 
+    def _beside_best(self, saved: Saved) -> Saved:
+        """The checkpoint, with value and epoch of the best weights that are at hand.
+
+        Weights that are younger than the checkpoint are made again, but on a GPU perhaps others,
+        which aren't quite as good: what is published must be what its value was measured of.
+        """
+        if saved["best"] is None:
+            return saved
+
+        return saved | self.ranks.broadcast(self._noted_best)
+
+    def _noted_best(self) -> dict[str, Any]:
+        best = self._own(self.best)
+        assert best is not None
+        if "value" not in best:  # of before
+            return {}
+        return {"best": best["value"], "best_epoch": best["epoch"]}
+
     def _own(self, file: Path) -> Saved | None:
         """What a file holds; None also where it was made from other data."""
         saved = self.load(file)
@@ -86,15 +104,20 @@ class CheckpointFiles:
         """What a file holds; None where it is missing, torn, or of another update."""
         try:
             saved: Saved = torch.load(file, weights_only=True, map_location="cpu")
-        except (OSError, RuntimeError, EOFError, UnpicklingError):
+        except MemoryError:
+            raise
+        except Exception:  # of a torn file torch's readers raise whatever they come to
             return None
         if saved["update"] == self.update:
             return saved
         return None
 
     def save(self, file: Path, content: Mapping[str, Any]) -> None:
-        """Write a file, whole or not at all."""
-        with replacing(file) as temporary:
+        """Write a file, whole or not at all.
+
+        Torch doesn't compare checksums: of zeros in place of weights it makes a model.
+        """
+        with replacing(file, durable=True) as temporary:
             torch.save(dict(content), temporary)
 
     def save_step(self, content: Mapping[str, Any]) -> None:

@@ -43,11 +43,16 @@ class EpochLoop(_TrainingEpochLoop):
     Args:
         trainer: Whose loop this replaces.
         ours: Callbacks that hear of each step, and log nothing by Lightning's `log`.
+
+    Attributes:
+        taken: Batches of the current epoch that an interrupted fit has taken: the epoch's rest
+            ends where the whole one would.
     """
 
     def __init__(self, trainer: pl.Trainer, ours: tuple[type[pl.Callback], ...]) -> None:
         super().__init__(trainer, trainer.min_steps, trainer.max_steps)
         self.ours = ours
+        self.taken = 0
 
     @classmethod
     def replace(cls, trainer: pl.Trainer, *ours: type[pl.Callback]) -> None:
@@ -61,10 +66,14 @@ class EpochLoop(_TrainingEpochLoop):
         Raises:
             SIGTERMException: The process was sent SIGTERM while there was more to train.
         """
-        if not self._is_plain():
+        if self._is_plain():
+            self._run_plainly(data_fetcher)
+        else:
             super().run(data_fetcher)
-            return
 
+        self.taken = 0
+
+    def _run_plainly(self, data_fetcher: Any) -> None:
         self.reset()
         self.on_run_start(data_fetcher)
         self.val_loop.restarting = False
@@ -73,6 +82,13 @@ class EpochLoop(_TrainingEpochLoop):
             self._run_steps()
         finally:
             self.on_iteration_done()
+
+    def _num_ready_batches_reached(self) -> bool:
+        """Whether the current batch is the last of its epoch, at which Lightning makes a step of
+        whatever gradients there are, and steps the schedulers that step by epochs.
+        """
+        ready = self.taken + self.batch_progress.current.ready
+        return bool(ready == self.trainer.num_training_batches or self.batch_progress.is_last_batch)
 
     def _is_plain(self) -> bool:
         """Whether nothing but our callbacks takes part in a step."""
@@ -107,7 +123,7 @@ class EpochLoop(_TrainingEpochLoop):
 
         for index, batch in enumerate(trainer.train_dataloader):
             batch_progress.increment_ready()
-            batch_progress.is_last_batch = index + 1 == last
+            batch_progress.is_last_batch = self.taken + index + 1 == last
             for begin in beginning:
                 begin(trainer, learner, batch, index)
 

@@ -26,7 +26,7 @@ class Fitted:
 
     Attributes:
         value: The objective's best value, where it is one of a fit's.
-        counts: Steps, examples per second, best epoch.
+        counts: Steps of the optimizer, examples per second, best epoch.
     """
 
     value: float | None
@@ -43,7 +43,8 @@ def train(trainer: pl.Trainer, callback: FitCallback, batches: Batches, threads:
         threads: What torch computes with on a CPU.
 
     Raises:
-        JobError: A loss, or the objective in every epoch, is no number.
+        JobError: A loss, or the objective in every epoch, is no number, or the fit went on from
+            where nothing was left to train.
     """
     learner: Learner = callback.validation.learner
     progress = learner.progress
@@ -55,6 +56,7 @@ def train(trainer: pl.Trainer, callback: FitCallback, batches: Batches, threads:
         trainer.fit(learner, batches)
 
     seconds = time.monotonic() - began
+    callback.checkpoint.check_restored()
 
     if progress.losses:  # of steps since the last validation
         learner.check_loss(progress.mean_loss(ranks))
@@ -62,9 +64,9 @@ def train(trainer: pl.Trainer, callback: FitCallback, batches: Batches, threads:
     callback.validation.restore_best()
     callback.checkpoint.done()
 
-    (examples,) = ranks.all_sum(progress.examples)
+    (examples,) = ranks.all_sum(progress.examples - progress.examples_before)
     counts = {
-        "steps": float(progress.steps),
+        "steps": float(progress.steps_done(trainer)),
         "examples_per_second": examples / max(seconds, 1e-9),
     }
     if progress.best is not None:

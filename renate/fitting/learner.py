@@ -19,7 +19,7 @@ from renate.updaters.base import Updater
 
 Optimizers = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 REMEDY = "try a smaller optimizer.lr or trainer.gradient_clip_val=1.0"
-CHECK_EVERY = 50  # steps between looks at the loss on a device where a look waits for the device
+CHECK_EVERY = 50  # batches between looks at the loss on a device where a look waits for the device
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Learner(QuickHookName, pl.LightningModule):
 
         progress = self.progress
         progress.count(value, len(batch))
-        if value.device.type == "cpu" or progress.steps % CHECK_EVERY == 0:
+        if value.device.type == "cpu" or progress.batches % CHECK_EVERY == 0:
             self.check_loss(value)
 
         return loss
@@ -137,7 +137,7 @@ class Learner(QuickHookName, pl.LightningModule):
 
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         raise JobError(
-            f"the loss is {float(value)} at step {self.progress.steps} with learning rate "
+            f"the loss is {float(value)} at step {self.progress.batches} with learning rate "
             f"{rate:g}: nothing is published; {REMEDY}",
         )
 

@@ -59,6 +59,20 @@ def _computed(name: str, metric: Metric) -> Any:
         raise JobError(f"metrics.{name}: {reason}; give more examples to measure on") from error
 
 
+def _mean(loss: float, terms: float) -> float:
+    """The loss of so many terms, or of terms that weigh so much.
+
+    Raises:
+        JobError: They weigh nothing.
+    """
+    if not terms:
+        raise JobError(
+            "loss.weight is 0 for every class that these data have, so there is no loss of them: "
+            "measure on other data, or give these classes a weight"
+        )
+    return loss / terms
+
+
 @dataclass(frozen=True)
 class _KnownWork:
     """The threads that a model's work on batches of one shape was found to be for."""
@@ -181,7 +195,7 @@ class Measure:
         self.right = torch.cat(each) if each else None
         self.counted = counter.counts()
         result = self._computed(counted, rows)
-        result["loss"] = float(loss) / float(terms)
+        result["loss"] = _mean(float(loss), float(terms))
         shares = {name: share.value for name, share in right.items()}
         result |= {f"accuracy/{name}": v for name, v in shares.items() if v is not None}
         if classes is not None:

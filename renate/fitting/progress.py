@@ -10,7 +10,7 @@ from torch import Tensor
 
 from renate.ranks import Ranks
 
-COUNTERS = ("steps", "examples", "losses", "loss")  # what a checkpoint keeps of a progress
+COUNTERS = ("batches", "examples", "losses", "loss")  # what a checkpoint keeps of a progress
 
 
 @dataclass
@@ -26,7 +26,9 @@ class Progress:
         content: What its data hold, where the job's identity doesn't say it.
         epochs_before: Whole epochs of an interrupted fit, which this one continues.
         steps_before: Its optimizer steps.
-        steps: Batches trained on, in the interrupted fit as well.
+        examples_before: Its `examples`.
+        batches: Those trained on, in the interrupted fit as well; where gradients are accumulated,
+            several make a step of the optimizer.
         examples: Their rows, replayed ones apart.
         losses: Batches since `mean_loss` was last taken.
         loss: Sum of their losses.
@@ -40,7 +42,8 @@ class Progress:
     content: str | None = None
     epochs_before: int = 0
     steps_before: int = 0
-    steps: int = 0
+    examples_before: int = 0
+    batches: int = 0
     examples: int = 0
     losses: int = 0
     loss: Tensor | float = 0.0
@@ -50,7 +53,7 @@ class Progress:
 
     def count(self, loss: Tensor, examples: int) -> None:
         """Take note of a batch; its loss stays on its device."""
-        self.steps += 1
+        self.batches += 1
         self.losses += 1
         self.examples += examples
         if loss.element_size() < 4:
@@ -106,8 +109,11 @@ class Progress:
 
     def revert(self, saved: dict[str, Any], device: torch.device) -> None:
         """Count on from a snapshot; the sum of losses goes to the device that adds to it."""
+        counters = saved["meter"]
+        counters.setdefault("batches", counters.get("steps"))  # what checkpoints called them before
         for name in COUNTERS:
-            setattr(self, name, saved["meter"][name])
-        self.loss = saved["meter"]["loss"].to(device)
+            setattr(self, name, counters[name])
+        self.examples_before = self.examples
+        self.loss = counters["loss"].to(device)
         self.best = saved["best"]
         self.best_epoch = saved["best_epoch"]

@@ -102,10 +102,11 @@ class Validation:
             "update": self.learner.progress.update,
             "content": self.learner.progress.content,
             "epoch": epoch,
+            "value": self.learner.progress.best,
             "model": self.learner.weights.whole.state_dict(),
             "updater": self.learner.updater.state_dict(),
         }
-        with replacing(self.file) as temporary:
+        with replacing(self.file, durable=True) as temporary:
             torch.save(best, temporary)
 
     def _step_plateaus(self, trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:

@@ -156,8 +156,7 @@ def fit(
     if not job.ranks.alone:
         sync = _sync_of(job, updater)
 
-    every = settings["report_every"]
-    callback = FitCallback(validation, checkpoint, sync, job.tick, every)
+    callback = FitCallback(validation, checkpoint, sync, job.tick, _steps_of_reports(job, steps))
     trainer = _trainer_of(job, callback, monitored)
     if not job.ranks.first:
         # All were alike until here; from now on each has dropout and random transforms of its own.
@@ -194,6 +193,18 @@ def _objective_of(job: Job, val: Columns | None) -> Objective:
             )
         metric = None
     return Objective(metric, objective["mode"], job.config["trainer"]["patience"])
+
+
+def _steps_of_reports(job: Job, steps: int) -> int | None:
+    """Steps between two reports, None for one after each epoch; a fit too short for one is said."""
+    every: int | None = job.config["trainer"]["report_every"]
+    if every is not None and every > steps:
+        job.say(
+            f"trainer.report_every={every}: the update has {steps} steps, so that none is measured "
+            "and the last weights are kept, whatever they are worth"
+        )
+
+    return every
 
 
 def _sync_of(job: Job, updater: Updater) -> RankSync:

@@ -14,7 +14,7 @@ def pin(state: State, name: str, version: int) -> None:
     """Keep a version from gc, under a name; moves the name if it is taken.
 
     Raises:
-        NoVersionError, GoneError: There is no such version.
+        NoVersionError, GoneError: There is no such version; the name stays where it was.
     """
     if not NAME.fullmatch(name) or name.isdecimal() or name == LATEST or name.startswith(JOB):
         raise StateError(
@@ -28,13 +28,21 @@ def pin(state: State, name: str, version: int) -> None:
         )
 
     state.manifest(version)
-    state.store.replace(pin_key(name), strict_json({"format": FORMAT, "version": version}))
+    before = state.held(name)
+    _write(state, name, version)
     try:
         # Then a gc that hasn't seen the pin in time will bring the version back
         state.manifest(version)
     except GoneError:
-        state.store.delete([pin_key(name)])
+        if isinstance(before, int):
+            _write(state, name, before)
+        else:
+            state.store.delete([pin_key(name)])
         raise
+
+
+def _write(state: State, name: str, version: int) -> None:
+    state.store.replace(pin_key(name), strict_json({"format": FORMAT, "version": version}))
 
 
 def unpin(state: State, name: str) -> None:

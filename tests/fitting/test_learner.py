@@ -102,6 +102,14 @@ def test_the_loss_of_weighted_classes_is_that_of_all_rows(monkeypatch: pytest.Mo
     assert measure(model, updater(), columns)["loss"] == pytest.approx(float(whole))
 
 
+def test_classes_without_a_weight_have_no_loss() -> None:
+    columns = {"inputs": torch.randn(5, 4), "targets": torch.zeros(5, dtype=torch.int64)}
+    criterion = nn.CrossEntropyLoss(weight=torch.tensor([0.0, 1.0, 1.0]))
+    measure = Measure({}, criterion, BatchTransform(), 7, Classification())
+    with pytest.raises(JobError, match=r"loss\.weight is 0 for every class that these data have"):
+        measure(nn.Linear(4, 3), updater(), columns)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_loss_is_measured_in_32_bits(dtype: torch.dtype) -> None:
     """Also of a model in 16: their sum would overflow, or keep three digits."""
@@ -139,6 +147,16 @@ def test_the_mean_of_many_losses_in_16_bits(dtype: torch.dtype) -> None:
     for _ in range(5000):
         progress.count(torch.tensor(0.75, dtype=dtype), 1)
     assert progress.mean_loss(ALONE) == 0.75
+
+
+def test_examples_before_an_interruption_are_told_apart() -> None:
+    """The seconds that a speed is taken of are those of the rest."""
+    before = Progress()
+    before.count(torch.tensor(0.5), 32)
+    progress = Progress()
+    progress.revert(before.snapshot(), torch.device("cpu"))
+    progress.count(torch.tensor(0.5), 8)
+    assert progress.examples - progress.examples_before == 8
 
 
 def test_a_metric_of_several_values_is_named() -> None:
@@ -179,7 +197,7 @@ def test_a_progress_counts_on_from_its_snapshot() -> None:
 
     later = Progress()
     later.revert(saved, torch.device("cpu"))
-    assert (later.steps, later.examples, later.best, later.best_epoch) == (2, 16, 0.5, 1)
+    assert (later.batches, later.examples, later.best, later.best_epoch) == (2, 16, 0.5, 1)
     assert later.mean_loss(ALONE) == 1.5
     assert later.mean_loss(ALONE) == 0.0, "of no batch since"
 

@@ -204,7 +204,7 @@ def test_an_interrupted_fit_goes_on_with_the_same_rates(
 
     for step in (3, 9, 14):  # of 7 an epoch: twice within one, once between two
         with monkeypatch.context() as patched:
-            ends = lambda self, step=step: (False, self.progress.steps == step)  # noqa: E731
+            ends = lambda self, step=step: (False, self.progress.batches == step)  # noqa: E731
             patched.setattr(FitCallback, "_wishes", ends)
             with pytest.raises(SystemExit):
                 fitted(job, workdir / "cut")

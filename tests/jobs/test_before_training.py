@@ -75,6 +75,10 @@ REFUSED: list[tuple[list[str], str]] = [
         ["gate=error"],
         "gate=error is about numbers, and answers of problem=classification are right",
     ),
+    (
+        ["loss=cross_entropy", "+loss.reduction=sum"],
+        "loss: CrossEntropyLoss gives a sum over the examples, expected their mean",
+    ),
     (["transform.inputs.memory=[]"], "transform.inputs.memory gives uint8, transform.inputs.test"),
     (["transform.inputs.memory=3"], "transform.inputs.memory=3: expected a list, [] for none"),
     (["transform.inputs.memory=[3]"], "transform.inputs.memory[0]=3: expected a mapping with a"),
@@ -135,9 +139,10 @@ def test_it_is_told_before_the_first_step(
             ["lr_scheduler=multistep", "lr_scheduler.milestones=[1,9]"],
             "lr_scheduler.milestones=[1, 9]: 9 is never reached, the update has 2 epochs",
         ),
+        (["trainer.report_every=900"], "trainer.report_every=900: the update has"),
     ],
 )
-def test_a_schedule_that_does_nothing_is_said(overrides: list[str], told: str) -> None:
+def test_what_does_nothing_is_said(overrides: list[str], told: str) -> None:
     done, said = outcome_of(overrides)
     assert done.completed
     assert [text for text in said if told in text], said

@@ -14,6 +14,7 @@ import renate
 from renate.errors import ConfigError, JobError
 from renate.fitting.callback import FitCallback
 from renate.fitting.callbacks.states import restore_states, states_of
+from renate.fitting.checkpoint import Checkpoint
 from renate.jobs.config_yaml import dump
 from renate.jobs.directory import JobDirectory
 from renate.jobs.running.execute import execute
@@ -22,6 +23,7 @@ from renate.launchers.sweeps.from_python import composed
 from renate.state.versions import State
 
 DETAILED = "metrics=classification_detailed"
+LR = ["lr_scheduler=plateau", "lr_scheduler.patience=0"]
 QUICK = ["model.hidden_sizes=[4]", "data.limit=200", "optimizer.lr=0.5"]
 
 
@@ -59,15 +61,96 @@ def test_an_interrupted_fit_stops_when_an_uninterrupted_one_does(
     assert rates == sorted(rates, reverse=True)
 
     for step in (10, 7 * (len(reports) - 1) + 2):  # within the second epoch, within the last
-        with monkeypatch.context() as patched:
-            ends = lambda self, step=step: (False, self.progress.steps == step)  # noqa: E731
-            patched.setattr(FitCallback, "_wishes", ends)
-            with pytest.raises(SystemExit):
-                fitted(job, workdir / "cut")
+        interrupt(job, workdir / "cut", step, monkeypatch)
 
     again, others = fitted(job, workdir / "cut")
     assert others == reports
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def interrupt(job: ComposedJob, folder: Path, batch: int, patch: pytest.MonkeyPatch) -> None:
+    """Run a job until a checkpoint is written after so many batches."""
+    with patch.context() as patched:
+        ends = lambda self: (False, self.progress.batches == batch)  # noqa: E731
+        patched.setattr(FitCallback, "_wishes", ends)
+        with pytest.raises(SystemExit):
+            fitted(job, folder)
+
+
+def counts_in(folder: Path) -> dict[str, float]:
+    counts: dict[str, float] = json.loads((folder / "result.json").read_text())["counts"]
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("settings", "batch"),
+    [
+        # Seven batches: the last gradients of an epoch are of one alone
+        (["trainer.accumulate_grad_batches=2"], 9),
+        (["trainer.accumulate_grad_batches=2", "lr_scheduler=cosine"], 9),
+        # The first batch that follows makes no step, and nothing is measured again
+        (["trainer.accumulate_grad_batches=2", "trainer.report_every=2", *LR], 4),
+        (["trainer.max_steps=11", "updater=er"], 9),
+    ],
+)
+def test_the_rest_of_an_epoch_is_trained_as_the_whole_one_is(
+    settings: list[str], batch: int, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(*settings, "trainer.max_epochs=3", "objective.metric=null")
+    whole, reports = fitted(job, workdir / "whole")
+    interrupt(job, workdir / "cut", batch, monkeypatch)
+    again, others = fitted(job, workdir / "cut")
+    assert others == reports
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    steps = counts_in(workdir / "cut")["steps"]
+    assert steps == counts_in(workdir / "whole")["steps"]
+    if "trainer.report_every=2" not in settings:
+        assert steps == reports[-1]["step"], "of the optimizer, as in each report"
+
+
+def test_no_checkpoint_is_written_after_the_last_step_of_a_fit(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning begins no fit that has nothing left to train, nor would what it had be loaded."""
+    job = job_of("trainer.max_steps=11", "trainer.max_epochs=3", "objective.metric=null")
+    with monkeypatch.context() as patched:
+        at_the_end = lambda self: (self.progress.batches == 11, False)  # noqa: E731
+        patched.setattr(FitCallback, "_wishes", at_the_end)
+        patched.setattr(Checkpoint, "done", lambda self: None)
+        fitted(job, workdir / "whole")
+
+    assert not (workdir / "whole" / "checkpoint.pt").exists()
+
+
+def test_a_clone_of_what_has_ended_is_refused(workdir: Path) -> None:
+    """Its weights were those that the update began with, and it completed."""
+    job = job_of("trainer.max_epochs=2")
+    job.record = replace(job.record, clonable=True)
+    fitted(job, workdir / "parent")
+    job.directory.path = workdir / "clone"
+    job.directory.prepare(dump(job.config), job.record)
+    (workdir / "parent" / "epoch-2.pt").rename(workdir / "clone" / "start.pt")
+    done = execute(workdir / "clone")
+    expected = "goes on from has trained for 2 epochs and 14 steps, which leaves none"
+    assert expected in str(done.reason)
+
+
+def test_a_clone_has_a_schedule_of_its_own(workdir: Path) -> None:
+    """Also one that waits for a metric, which had its parent's patience and factor."""
+    waiting = ["lr_scheduler=plateau", "lr_scheduler.threshold=100", "callbacks=lr_monitor"]
+    rates = []
+    for name, patience in (("parent", 0), ("clone", 9)):
+        job = job_of(*waiting, f"lr_scheduler.patience={patience}", "trainer.max_epochs=4")
+        job.record = replace(job.record, clonable=True)
+        folder = workdir / name
+        JobDirectory(folder).prepare(dump(job.config), replace(job.record, publish=True))
+        if name == "clone":
+            (workdir / "parent" / "epoch-1.pt").rename(folder / "start.pt")
+        rates.append([row["lr"] for row in fitted(job, folder)[1]])
+
+    parent, clone = rates
+    assert parent[-1] < parent[0]
+    assert clone == [0.5] * 3
 
 
 class Holding(pl.Callback):
@@ -156,8 +239,7 @@ def test_a_debugging_run_never_publishes_to_the_state(workdir: Path) -> None:
     tried = renate.run([*weekly, "debug=fast_dev_run", "seed=3"])
     assert State("./state").versions() == [1]
     assert tried.state_url.startswith(State("./runs/debug").url)
-    counts = json.loads((tried.job_dir / "result.json").read_text())["counts"]
-    assert counts["steps"] == 1
+    assert counts_in(tried.job_dir)["steps"] == 1
 
 
 @pytest.mark.slow
@@ -169,8 +251,7 @@ def test_a_profile_lies_in_the_jobs_directory(workdir: Path) -> None:
 @pytest.mark.slow
 def test_a_share_of_the_batches(workdir: Path) -> None:
     result = renate.run([*QUICK, "trainer.limit_train_batches=0.5", "trainer.max_epochs=2"])
-    counts = json.loads((result.job_dir / "result.json").read_text())["counts"]
-    assert counts["steps"] == 2 * 3, "of seven batches"
+    assert counts_in(result.job_dir)["steps"] == 2 * 3, "of seven batches"
 
 
 @pytest.mark.slow

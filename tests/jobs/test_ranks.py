@@ -75,7 +75,7 @@ class Gate(pl.Callback):
     '''Holds every process after a step of the fit, for as long as the file `gate` names it.'''
 
     def on_train_batch_end(self, trainer, module, *_):
-        gate, step = Path("gate"), module.progress.steps
+        gate, step = Path("gate"), module.progress.batches
         if gate.exists() and gate.read_text() == str(step):
             Path(f"held-{trainer.global_rank}").touch()
             while gate.exists():

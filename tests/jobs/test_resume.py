@@ -8,13 +8,14 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load
 
 from renate.fitting.checkpoint_files import CheckpointFiles
-from renate.ranks import ALONE
+from renate.ranks import ALONE, Ranks
 from renate.state.versions import State
 from tests.command import RENATE, renate, workers
 
@@ -125,6 +126,46 @@ def test_a_checkpoint_of_other_data_is_not_continued(tmp_path: Path) -> None:
     assert files("others").newest() is None
     files("these").save(tmp_path / "best.pt", {"update": 1, "epoch": 2, "content": "others"})
     assert files("these").newest() is None
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_best_value_is_that_of_the_weights_at_hand(rank: int, tmp_path: Path) -> None:
+    """Younger ones than the checkpoint are made again, but on a GPU perhaps others."""
+
+    class Two(Ranks):
+        def gather(self, own: Any) -> list[Any]:
+            return [own, own]
+
+        def broadcast(self, make: Any) -> Any:
+            return make()
+
+    for ranks in (ALONE, Two(rank, 2)):
+        files = CheckpointFiles(tmp_path, 1, tmp_path / "best.pt", ranks)
+        saved = {"update": 1, "steps": 3, "ranks": ranks.size, "best": 0.5, "best_epoch": 2}
+        files.save_step(saved)
+        files.save(tmp_path / "best.pt", {"update": 1, "epoch": 4, "value": 0.75})
+        assert files.newest() == saved | {"best": 0.75, "best_epoch": 4}
+
+
+def test_a_checkpoint_is_durable_and_none_is_made_of_a_torn_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever torch's readers raise; zeros in place of weights they would take for weights."""
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    files = CheckpointFiles(tmp_path, 1, tmp_path / "best.pt", ALONE)
+    files.save_step({"update": 1, "steps": 3, "best": None, "model": torch.ones(500)})
+    assert len(synced) == 1
+
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    for begin in range(0, len(whole), 61):
+        (tmp_path / "checkpoint.pt").write_bytes(whole[:begin])
+        assert files.newest() is None
+    for name in (b"byteorder", b"little"):
+        begin = whole.index(name)
+        zeros = whole[:begin] + bytes(len(name)) + whole[begin + len(name) :]
+        (tmp_path / "checkpoint.pt").write_bytes(zeros)
+        files.newest()
 
 
 def test_a_torn_checkpoint_starts_the_update_over(workdir: Path) -> None:

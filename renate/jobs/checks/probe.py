@@ -16,6 +16,7 @@ from renate.models.own.untouched import untouched
 from renate.updaters.base import Updater
 
 EXAMPLES = 2  # one alone would hide a forgotten batch dimension
+ALIKE = 1e-2  # what rounding makes of two losses that are one, in any precision
 
 # What safetensors can hold; asked for before hours of training instead of after them.
 KEPT = {
@@ -182,6 +183,13 @@ def _check_loss(criterion: nn.Module, logits: Tensor, targets: Tensor) -> None:
         raise ConfigError(
             f"loss: {type(criterion).__name__} gives {found}, expected one number: "
             "loss.reduction=mean"
+        )
+
+    twice = criterion(torch.cat([logits, logits]), torch.cat([targets, targets]))
+    if float(loss) and abs(float(twice) / float(loss) - 2) < ALIKE:
+        raise ConfigError(
+            f"loss: {type(criterion).__name__} gives a sum over the examples, expected their mean, "
+            "which updaters weigh and the metric loss is: loss.reduction=mean"
         )
 
 

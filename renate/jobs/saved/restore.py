@@ -235,7 +235,8 @@ def load_updater(
         seen = {k: v for k, v in tensors.items() if k == SEEN}
         updater.take_over(known_of(seen, saved.problem.outputs, outputs))
         own = {k: v.clone() for k, v in updater.own_state().items() if k != SEEN}
-        before = own | seen
+        of_memory = {k: v for k, v in tensors.items() if k in updater.of_memory}
+        before = own | of_memory | seen
 
     carry_over(updater, before, saved.problem.outputs)
     if saved.smaller(node, outputs):

@@ -29,6 +29,16 @@ def supervised_contrast(features: Tensor, targets: Tensor, temperature: float) -
     return losses.sum() / (counts > 0).sum().clamp(min=1)
 
 
+def directions(outputs: Tensor) -> Tensor:
+    """Return outputs [N, K] of length 1 each; those that are all 0, which have no direction, as
+    they are and without gradients, which would be 1e12 times too large.
+
+    A network whose units are all off gives its biases, and these begin at 0.
+    """
+    has_one = outputs.any(1, keepdim=True)
+    return F.normalize(torch.where(has_one, outputs, outputs.detach()), dim=1)
+
+
 def contrast_of_views(
     model: nn.Module,
     batches: Sequence[Batch],
@@ -47,6 +57,6 @@ def contrast_of_views(
         temperature: See `supervised_contrast`.
     """
     views = [transform(batch.raw) for batch in batches for _ in range(2)]
-    features = torch.cat([F.normalize(model(view.inputs)[:, classes], dim=1) for view in views])
+    features = torch.cat([directions(model(view.inputs)[:, classes]) for view in views])
     targets = torch.cat([view.targets for view in views])
     return supervised_contrast(features, targets, temperature)

@@ -28,6 +28,7 @@ class PODER(Weighted):
     """
 
     fields = (FIELD,)
+    of_memory = ("features.kept_as",)
     weighs = True
 
     def __init__(
@@ -55,7 +56,7 @@ class PODER(Weighted):
     def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return the loaded model's `features` of past examples, float32 [B, D]."""
         _, features = self.features(model, batch.inputs)
-        return {FIELD: self.features.kept(features)}
+        return {FIELD: self.features.backfilled(self.memory, features)}
 
     def start(self, model: nn.Module, data: Columns) -> None:
         """Look whether the memory's features are of these modules; the new data is what is trained

@@ -78,6 +78,10 @@ class PooledFeatures(nn.Module):
         normalize: Whether each module's features are divided by their length before they are
             compared, as PODNet does.
 
+    Attributes:
+        kept_as: Of which modules and pooling a memory's features are, as a number; 0 where nothing
+            says so.
+
     Raises:
         ConfigError: The model has no such module.
     """
@@ -108,6 +112,7 @@ class PooledFeatures(nn.Module):
 
         own = derive(0, f"features/{pooling}/{self.names}")
         self.own = own
+        self.computes_kept = False
         self.register_buffer("kept_as", torch.zeros((), dtype=torch.int64))
 
     def forward(self, model: nn.Module, inputs: ModelInputs) -> tuple[Tensor, list[Tensor]]:
@@ -154,8 +159,23 @@ class PooledFeatures(nn.Module):
     def distance(self, now: Sequence[Tensor], then: Tensor) -> Tensor:
         """Return how far features are from what the memory kept, a scalar: the length of the
         difference, mean over examples and modules.
+
+        Args:
+            now: Of each module, [B, D].
+            then: What the memory kept, see `kept`.
+
+        Raises:
+            ConfigError: There are more or fewer than were kept.
         """
-        parts = torch.split(then, [features.shape[1] for features in now], 1)
+        widths = [features.shape[1] for features in now]
+        if sum(widths) != then.shape[1]:
+            raise ConfigError(
+                f"updater.modules: {', '.join(self.names)} give {sum(widths)} values for an "
+                f"example, and gave {then.shape[1]} before, as where texts are padded to the "
+                "longest of their batch: name modules of the model that give as many for each"
+            )
+
+        parts = torch.split(then, widths, 1)
         lengths = []
         for features, before in zip(now, parts, strict=True):
             if self.normalize:
@@ -166,17 +186,26 @@ class PooledFeatures(nn.Module):
 
         return torch.stack(lengths).mean()
 
+    def backfilled(self, memory: Memory, features: Sequence[Tensor]) -> Tensor:
+        """Return features as `kept`, of past examples of a memory that may have none."""
+        self.computes_kept = FIELD not in memory.columns()
+        return self.kept(features)
+
     def check(self, memory: Memory) -> None:
         """Return if the memory's features are of these modules and this pooling; then note them.
 
         Raises:
-            ConfigError: They are of others, which might have as many values.
+            ConfigError: They are of others, which might have as many values, or of an update
+                before the last, and nothing says of which.
         """
         then = int(self.kept_as)
-        if len(memory) and then not in (0, self.own):
+        is_known = self.computes_kept or then == self.own
+        if FIELD in memory.columns() and not is_known:
+            found = "are of another pooling or other modules: keep those, or"
+            if not then:
+                found = "are an earlier update's, and nothing says of which modules:"
             raise ConfigError(
                 f"updater.pooling={self.pooling}, updater.modules: the features that the state's "
-                "memory keeps are of another pooling or other modules: keep those, or start a new "
-                "state"
+                f"memory keeps {found} start a new state"
             )
         self.kept_as.fill_(self.own)

@@ -60,6 +60,7 @@ class RepeatedDistillation(KeepsLogits):
                 f"{self.memory.policy.name} keeps nothing: memory=class_balanced"
             )
 
+        super().start(model, data)
         data = read_all(data)
         expert = copy.deepcopy(model)
         begin_anew(self, expert)

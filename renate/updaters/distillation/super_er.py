@@ -33,6 +33,7 @@ class SuperER(KeepsLogits, Weighted):
     """
 
     fields = ("logits", FIELD)
+    of_memory = ("features.kept_as",)
     weighs = True
 
     def __init__(
@@ -63,7 +64,8 @@ class SuperER(KeepsLogits, Weighted):
     def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return the loaded model's `logits` and `features` of past examples, float32."""
         outputs, features = self.features(model, batch.inputs)
-        return {"logits": outputs.float(), FIELD: self.features.kept(features)}
+        kept = self.features.backfilled(self.memory, features)
+        return {"logits": outputs.float(), FIELD: kept}
 
     def start(self, model: nn.Module, data: Columns) -> None:
         """Check the memory's features, and shrink the weights where something was learned before;

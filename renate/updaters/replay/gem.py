@@ -54,7 +54,9 @@ class GEM(Updater):
         check_alone(self.memory, "updater=gem holds to all of each earlier update's examples")
         kept = self.memory.columns().get("update")
         self.past = []
-        if kept is not None:
+        if kept is not None and len(kept):
+            # Another updater came in between, and left the count behind
+            self.updates.clamp_(min=int(kept.max()) + 1)
             for number in kept.unique():
                 self.past.append((kept == number).nonzero().flatten()[: self.examples])
 

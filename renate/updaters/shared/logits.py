@@ -30,21 +30,13 @@ class KeepsLogits(Updater):
         """Return the loaded model's `logits` of past examples, float32 [B, K]."""
         return {"logits": self.predict(model, batch.inputs).float()}
 
-    def grow(self, model: nn.Module, before: dict[str, Tensor]) -> None:
-        """Carry the updater's own state over, and widen the stored logits by NaN for the outputs
-        that are new.
-
-        Raises:
-            StateError: See `Updater.grow`.
+    def start(self, model: nn.Module, data: Columns) -> Columns | None:
+        """Widen the stored logits by NaN for outputs that came later, be it in an update of
+        another updater, and look whether some have any; the new data is what is trained on.
         """
-        super().grow(model, before)
         if len(self.memory):  # NaN: the head had no such output when the example came
             self.memory.widen("logits", self.problem.outputs, float("nan"))
 
-    def start(self, model: nn.Module, data: Columns) -> Columns | None:
-        """Look whether some stored logits have NaN in place of outputs that came later; the new
-        data is what is trained on.
-        """
         kept = self.memory.columns().get("logits")
         self.widths_differ = kept is not None and bool(kept.isnan().any())
         return None

@@ -124,3 +124,26 @@ def test_features_of_another_pooling_are_not_compared() -> None:
     other.load_state_dict(written.state_dict())
     with pytest.raises(ConfigError, match=r"updater\.pooling=width.* are of another pooling"):
         other.check(memory)
+
+
+def test_features_of_unknown_modules_are_not_compared() -> None:
+    """Between two updates there may have been one of another updater, which knows nothing of it."""
+    memory = memory_of()
+    memory.add(batch_of(0), features=torch.zeros(8, 4))
+    with pytest.raises(ConfigError, match=r"memory keeps are an earlier update's, and nothing"):
+        PooledFeatures(network(), ["0"], "pixel", True).check(memory)
+
+
+def test_features_that_were_backfilled_are_known() -> None:
+    memory = memory_of()
+    memory.add(batch_of(0))
+    features = PooledFeatures(network(), ["0"], "pixel", True)
+    memory.fill("features", features.backfilled(memory, [torch.zeros(8, 4)]))
+    features.check(memory)
+    assert int(features.kept_as) == features.own
+
+
+def test_features_of_texts_whose_number_depends_on_the_batch_are_refused() -> None:
+    features = PooledFeatures(network(), ["0"], "pixel", True)
+    with pytest.raises(ConfigError, match=r"updater\.modules: 0 give 12 values .* gave 20 before"):
+        features.distance([torch.ones(2, 12)], torch.ones(2, 20))

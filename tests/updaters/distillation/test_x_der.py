@@ -11,7 +11,7 @@ from torch import Tensor
 from renate.data.batch import BatchTransform, Columns
 from renate.errors import ConfigError
 from renate.updaters.distillation.class_groups import implanted
-from renate.updaters.distillation.contrast import supervised_contrast
+from renate.updaters.distillation.contrast import directions, supervised_contrast
 from tests.updaters.small_fit import Small, columns_of, memory_of, model_of
 
 CLASSES = 6
@@ -47,6 +47,19 @@ def test_contrast_is_that_of_the_papers_equation() -> None:
     found = supervised_contrast(features, torch.tensor(targets), 0.5)
     assert float(found) == pytest.approx(contrast_by_hand(features, targets, 0.5), rel=1e-5)
     assert float(supervised_contrast(features[:1], torch.tensor([0]), 0.5)) == 0.0
+
+
+def test_outputs_without_a_direction_teach_nothing() -> None:
+    """As those of a network whose units are all off: the biases took a step of 1e12."""
+    outputs = torch.randn(6, 3)
+    outputs[4] = 0
+    outputs.requires_grad_()
+    targets = torch.tensor([0, 0, 1, 1, 1, 2])
+    supervised_contrast(directions(outputs), targets, 5.0).backward()
+    assert outputs.grad is not None
+    assert outputs.grad.abs().max() < 10
+    assert not outputs.grad[4].any()
+    torch.testing.assert_close(directions(outputs), F.normalize(outputs, dim=1))
 
 
 def test_implanted_logits_stay_below_the_own_class() -> None:

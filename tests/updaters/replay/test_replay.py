@@ -181,6 +181,14 @@ def test_gem_holds_to_each_update_by_itself() -> None:
     assert went_against > 2
 
 
+def test_gem_tells_updates_apart_after_one_of_another_updater() -> None:
+    """Which leaves the count behind, and the memory as it is."""
+    memory = memory_of(capacity=40)
+    for number in (1, 2):
+        Small.of("gem", memory=memory).update(columns_of(number, rows=12))
+    assert memory.columns()["update"].unique().tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("name", ["agem", "gem"])
 def test_what_has_no_gradient_gets_none(name: str) -> None:
     """A branch of the model that neither new nor past examples went through stays, whatever the

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load
 
 import renate
-from renate.errors import ConfigError
+from renate.errors import ConfigError, RenateError
 from renate.jobs.building.masking import SEEN
 from renate.jobs.saved.restore import known_of
 from renate.state.versions import State
@@ -69,6 +69,18 @@ def test_a_job_hands_over(workdir: Path, capsys: pytest.CaptureFixture[str]) -> 
         found.append(load(bytes(state.read(newest, "model.safetensors"))))
     assert any(not torch.equal(each, found[1][name]) for name, each in found[0].items())
     assert "LwF begins anew" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_job_hands_over_of_what_modules_the_memorys_features_are(workdir: Path) -> None:
+    settings = {"state.url": "./state", "data.limit": 120, "trainer.max_epochs": 1}
+    settings["model.hidden_sizes"] = [8, 8]
+    pod = {"updater": "pod_er", "updater.modules": ["layers.1"]}
+    renate.run(settings | pod | {"state.first": True})
+    super_er: dict[str, Any] = {"updater": "super_er", "memory.backfill": True, "seed": 1}
+    with pytest.raises(RenateError, match="memory keeps are of another pooling or other modules"):
+        renate.run(settings | super_er | {"updater.pod.modules": ["layers.2"]})
+    renate.run(settings | super_er | {"updater.pod.modules": ["layers.1"]})
 
 
 def test_a_plain_fit_takes_nothing_over() -> None:

@@ -6,8 +6,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import below_1
 from renate.errors import DataError
-from renate.models.texts import check_dropout, mask_of
+from renate.models.texts import mask_of
 
 
 class TabularMLP(nn.Module):
@@ -51,7 +52,7 @@ class TabularMLP(nn.Module):
                 f"embedding_width={embedding_width}, text_width={text_width}, "
                 f"hidden_sizes={list(hidden_sizes)}: expected sizes of 1 or more"
             )
-        check_dropout(dropout)
+        below_1(dropout=dropout)
 
         widths = [min(embedding_width, (size + 1) // 2) for size in cardinalities]
         self.num_numbers = num_numbers

@@ -6,7 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from renate.models.texts import check_dropout, ids_of, mask_of
+from renate.checks.bounds import below_1
+from renate.models.texts import ids_of, mask_of
 
 
 class TextBag(nn.Module):
@@ -40,7 +41,7 @@ class TextBag(nn.Module):
             raise ValueError(
                 f"width={width}, hidden_sizes={list(hidden_sizes)}: expected sizes of 1 or more"
             )
-        check_dropout(dropout)
+        below_1(dropout=dropout)
 
         self.num_texts = num_texts
         self.embedding = nn.Embedding(vocab_size, width)

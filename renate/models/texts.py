@@ -26,9 +26,3 @@ def mask_of(inputs: Mapping[str, Tensor]) -> Tensor:
     """Return where a row's own tokens are, bool [B, L]; behind them is padding."""
     ids = inputs["ids"]
     return torch.arange(ids.shape[1], device=ids.device) < inputs[f"ids{LENGTHS}"][:, None]
-
-
-def check_dropout(dropout: float) -> None:
-    """Raises ValueError for a share that leaves nothing, or is none."""
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout={dropout}: expected 0 to less than 1")

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_1
 from renate.data.batch import Batch, Columns
 from renate.updaters.base import Updater
 from renate.updaters.replay.gradients import gradient_at_hand, gradient_of, set_gradient
-from renate.updaters.shared.bounds import at_least_1
 
 
 class AGEM(Updater):

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
+from renate.checks.bounds import at_least_0
 from renate.data.batch import Batch
 from renate.updaters.base import Updater
-from renate.updaters.shared.bounds import at_least_0
 
 
 def replay_count(replay_batch_size: float, batch: Batch) -> int:

@@ -1,4 +1,6 @@
-"""Bounds of an updater's arguments. None of them takes infinity, nor what is no number."""
+"""Bounds of arguments, as their constructors know them. None of them takes infinity, nor what is no
+number.
+"""
 
 import math
 
@@ -34,6 +36,13 @@ def share(**values: float) -> None:
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{name}={value}: expected 0 to 1")
+
+
+def below_1(**values: float) -> None:
+    """Raises ValueError for the first share that is none, or leaves nothing: of a dropout."""
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name}={value}: expected 0 to less than 1")
 
 
 def _check_count(name: str, value: float, least: int) -> None:

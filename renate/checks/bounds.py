@@ -3,6 +3,7 @@ number.
 """
 
 import math
+from collections.abc import Sequence
 
 
 def at_least_0(**values: float) -> None:
@@ -23,6 +24,13 @@ def at_least_1(**values: int) -> None:
     """Raises ValueError for the first value that is no whole number of 1 or more."""
     for name, value in values.items():
         _check_count(name, value, 1)
+
+
+def all_at_least_1(**lists: Sequence[int]) -> None:
+    """Raises ValueError for the first list with a value below 1."""
+    for name, values in lists.items():
+        if any(value < 1 for value in values):
+            raise ValueError(f"{name}={list(values)}: expected sizes of 1 or more")
 
 
 def count(**values: int) -> None:
@@ -48,5 +56,5 @@ def below_1(**values: float) -> None:
 def _check_count(name: str, value: float, least: int) -> None:
     if not value >= least:
         raise ValueError(f"{name}={value}: expected {least} or more")
-    if not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{name}={value}: expected a whole number of {least} or more, as 32")

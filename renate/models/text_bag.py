@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from renate.checks.bounds import below_1
+from renate.checks.bounds import all_at_least_1, at_least_1, below_1
 from renate.models.texts import ids_of, mask_of
 
 
@@ -37,10 +37,8 @@ class TextBag(nn.Module):
         super().__init__()
         if vocab_size is None or num_texts is None:
             raise ValueError("vocab_size is null, and the data has no texts: data=text reads them")
-        if width < 1 or any(size < 1 for size in hidden_sizes):
-            raise ValueError(
-                f"width={width}, hidden_sizes={list(hidden_sizes)}: expected sizes of 1 or more"
-            )
+        at_least_1(vocab_size=vocab_size, num_texts=num_texts, width=width)
+        all_at_least_1(hidden_sizes=hidden_sizes)
         below_1(dropout=dropout)
 
         self.num_texts = num_texts

@@ -80,6 +80,23 @@ REFUSED: list[tuple[list[str], str]] = [
     (["transform.inputs.memory=[3]"], "transform.inputs.memory[0]=3: expected a mapping with a"),
 ]
 
+TEXTS = ["data=text", "data.text=text", "data.target=label", "data.train=texts.csv"]
+BAG = [*TEXTS, "data.vocab_size=300", "model=text_bag"]
+TABLE = ["data=files", "data.target=label", "data.train=table.csv", "data.categories=embed"]
+TABULAR = [*TABLE, "model=tabular"]
+
+# Sizes of a model that aren't the data's
+SIZES: list[tuple[list[str], str]] = [
+    (["model.num_classes=3"], "model.num_classes=3: expected 10, as the data have it, or null"),
+    ([*BAG, "model.vocab_size=10"], "model.vocab_size=10: expected "),
+    ([*BAG, "model.num_texts=2"], "model.num_texts=2: expected 1, as the data have it, or null"),
+    ([*TABULAR, "model.num_numbers=0"], "model.num_numbers=0: expected 1, as the data have it"),
+    (
+        [*TABULAR, "model.cardinalities=[9]"],
+        "model.cardinalities=[9]: expected [4], as the data have it, or null",
+    ),
+]
+
 
 def outcome_of(overrides: list[str]) -> Any:
     launcher, job = composed([*QUICK, *overrides])
@@ -102,12 +119,19 @@ def _my_metrics(workdir: Path) -> None:
         "class Odd(Several):\n"
         "    def update(self, answers, truths):\n        answers @ truths\n"
     )
+    texts = [f"{('good', 'bad')[n % 2]} {n},{n % 2}" for n in range(100)]
+    (workdir / "texts.csv").write_text("\n".join(["text,label", *texts]))
+    rows = [f"{('red', 'blue')[n % 2]},{n / 10},{n % 2}" for n in range(100)]
+    (workdir / "table.csv").write_text("\n".join(["colour,number,label", *rows]))
 
 
-@pytest.mark.parametrize(("overrides", "told"), REFUSED, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize(("overrides", "told"), [*REFUSED, *SIZES], ids=lambda v: str(v)[:60])
 def test_it_is_told_before_the_first_step(
     overrides: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if "data=text" in overrides:
+        pytest.importorskip("tokenizers")
+
     def step(*_: Any) -> None:
         raise AssertionError("it has trained")
 

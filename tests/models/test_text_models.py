@@ -180,6 +180,21 @@ def test_what_cannot_be_built(others: dict[str, Any], said: str) -> None:
         transformer(**others)
 
 
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ({"max_length": 0}, "max_length=0: expected 1 or more"),
+        ({"max_length": -1}, "max_length=-1: expected 1 or more"),
+        ({"vocab_size": True}, "vocab_size=True: expected a whole number of 1 or more"),
+        ({"padding_id": -1}, "padding_id=-1: expected 0 or more"),
+        ({"padding_id": 20}, "padding_id=20: expected less than vocab_size=20"),
+    ],
+)
+def test_sizes_that_are_none(others: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        transformer(**others)
+
+
 @pytest.mark.slow
 def test_a_checkpoint_that_does_not_fit(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file

@@ -16,7 +16,7 @@ from renate.fitting.schedules.lengths import unlike, warmup_node, with_length
 from renate.fitting.schedules.warmup import Warmup
 from renate.jobs.building.masking import begin_masking
 from renate.jobs.building.weighting import BALANCED, class_weights
-from renate.jobs.checks.learnable import check_offers, check_problem
+from renate.jobs.checks.learnable import check_keeps, check_offers, check_problem
 from renate.jobs.checks.monitored import Monitored
 from renate.jobs.context import Config, Job
 from renate.memory.store.memory import Memory
@@ -109,6 +109,7 @@ def updater_of(job: Job, memory: Memory, problem: Problem, train: Columns) -> Up
     updater.problem = problem
     check_problem(updater, problem)
     check_offers(updater)
+    check_keeps(updater)
     if job.config["trainer"].get("mask_unused_classes"):
         begin_masking(updater)
     if job.config["transform"].get("mix") is not None:

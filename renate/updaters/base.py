@@ -32,6 +32,8 @@ class Updater(nn.Module, ABC):
         test_transform: Makes batches of columns as they are measured, without what is random; None
             where no job is there to say.
         fields: Per-example values besides inputs and targets that the updater keeps in the memory.
+        replays: Whether it learns from the examples that its memory keeps, and would be another
+            algorithm without: a memory that keeps none is refused.
         weighs: Whether `loss` takes examples' weights into account (`data.weight`), as
             `mean_loss` does.
         generates: Whether it can learn texts that are generated, whose outputs are [B, K, L]:
@@ -48,6 +50,7 @@ class Updater(nn.Module, ABC):
     rebuild: Callable[[], nn.Module] | None = None
     test_transform: Callable[[Columns], Batch] | None = None
     fields: ClassVar[tuple[str, ...]] = ()
+    replays: bool = False
     weighs: ClassVar[bool] = False
     generates: ClassVar[bool] = False
     multi_head: ClassVar[bool] = False

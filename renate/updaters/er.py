@@ -18,6 +18,7 @@ class ER(Updater):
         replay_batch_size: Past examples in each step, besides the new ones.
     """
 
+    replays = True
     weighs = True
     multi_head = True
     generates = True

@@ -70,6 +70,9 @@ REFUSED: list[tuple[list[str], str]] = [
     ),
     ([f"{OWN_METRIC}.Several"], "metrics.mine gives values of shape [2], expected one number"),
     (["memory=class_balanced", "memory.capacity=9"], "memory.capacity=9: expected 10 or more"),
+    (["memory=none"], "memory: a NoMemory keeps nothing, and ER learns from past examples: mem"),
+    (["updater=icarl", "memory=none"], "keeps nothing, and ICaRL learns from past examples"),
+    (["updater=joint", "memory=none"], "everything seen so far, which a NoMemory forgets: memory="),
     (["updater=gdumb", "memory.capacity=1"], "memory.capacity=1: expected 10 or more"),
     (
         ["gate=error"],

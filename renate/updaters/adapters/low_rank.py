@@ -54,6 +54,7 @@ class LowRank(Updater):
         self.dropout = dropout
         self.layers = layers
         self.replay_batch_size = replay_batch_size
+        self.replays = replay_batch_size > 0
         self.adapted: dict[str, Any] = {}  # peft's layers, during a fit
         self._trained: dict[nn.Parameter, bool] = {}
 

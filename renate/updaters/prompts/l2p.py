@@ -49,6 +49,7 @@ class L2P(Prompted):
         self.length = length
         self.match_weight = match_weight
         self.replay_batch_size = replay_batch_size
+        self.replays = replay_batch_size > 0
 
     def draw(self, width: int) -> None:
         """Make keys [M, D] and prompts [M, L, D]."""

@@ -19,6 +19,7 @@ class AGEM(Updater):
         replay_batch_size: Past examples whose mean gradient a step may not go against.
     """
 
+    replays = True
     weighs = True
     multi_head = True
 

@@ -31,6 +31,7 @@ class CLSER(Updater):
             fraction of the batch.
     """
 
+    replays = True
     weighs = True
 
     def __init__(

@@ -19,6 +19,7 @@ class ERACE(Updater):
         replay_batch_size: Past examples in each step, besides the new ones.
     """
 
+    replays = True
     weighs = True
     problems = ("classification",)
 

@@ -27,6 +27,7 @@ class GEM(Updater):
     """
 
     fields = ("update",)
+    replays = True
     weighs = True
     multi_head = True
     updates: Tensor

@@ -26,6 +26,7 @@ class GSS(Updater):
     """
 
     fields = ("score",)
+    replays = True
     weighs = True
 
     def __init__(self, compared: int, replay_batch_size: int) -> None:

@@ -26,6 +26,7 @@ class MIR(Updater):
         virtual_lr: Learning rate of the step that is tried, best that of the optimizer.
     """
 
+    replays = True
     weighs = True
 
     def __init__(self, candidates: int, replay_batch_size: int, virtual_lr: float) -> None:

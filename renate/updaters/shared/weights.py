@@ -33,6 +33,8 @@ class Weighted(Updater):
         replay_batch_size: Past examples of a draw: a number, or below 1 a fraction of the batch.
     """
 
+    replays = True
+
     def __init__(
         self, loss_weight: float, loss_normalization: int, replay_batch_size: float
     ) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from renate.build import build, infer, locate, shipped
-from renate.checks.arguments import shown
+from renate.checks.arguments import shown, target_of
 from renate.data.batch import BatchTransform, Columns
 from renate.errors import ConfigError, nearest
 from renate.fitting.schedules.lengths import unlike, warmup_node, with_length
@@ -203,6 +203,19 @@ def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:
         return optimizer
 
     return make
+
+
+def try_optimizer(job: Job) -> None:
+    """Build torch's optimizer of one weight: what it refuses would else be found where the fit
+    begins, behind all that an updater learns before.
+
+    Raises:
+        ConfigError: It can't be built.
+    """
+    target = target_of(job.config["optimizer"], "optimizer")
+    # Of the user's own nobody knows what else than the job's parameters it can't take
+    if target.startswith("torch."):
+        optimizer_of(job)([nn.Parameter(torch.zeros(1, 1))])
 
 
 def scheduler_of(

@@ -13,6 +13,7 @@ from renate.jobs.directory import JobDirectory
 from renate.jobs.running.execute import execute
 from renate.launchers.base import ComposedJob
 from renate.launchers.sweeps.from_python import composed
+from renate.updaters.distillation.repeated_distillation import RepeatedDistillation
 
 QUICK = ["data.limit=100", "trainer.max_epochs=2", "model.hidden_sizes=[4]"]
 METRICS = "metrics=classification"
@@ -168,6 +169,18 @@ def test_a_schedule_that_does_nothing_is_said(overrides: list[str], told: str) -
     done, said = outcome_of(overrides)
     assert done.completed
     assert [text for text in said if told in text], said
+
+
+def test_a_wrong_optimizer_is_told_before_an_expert_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train(*_: Any) -> None:
+        raise AssertionError("its expert has trained")
+
+    monkeypatch.setattr(RepeatedDistillation, "_train", train)
+    done, _ = outcome_of(["updater=repeated_distillation", "optimizer.momentum=-1"])
+    assert done.failed
+    assert done.reason == "optimizer: torch.optim.SGD: Invalid momentum value: -1"
 
 
 def test_what_a_callback_of_the_users_may_measure_is_waited_for(workdir: Path) -> None:

@@ -27,7 +27,8 @@ TOLD_TO_END = 128 + signal.SIGTERM  # of a script whose program was ended by a s
 STUCK = {
     "PartitionNodeLimit": "backend.nodes, above what its partition gives one job, or some are down",
     "PartitionTimeLimit": "backend.time, above what its partition gives one job",
-    "PartitionConfig": "backend.partition, none of whose nodes has what it asks for",
+    "PartitionConfig": "what it asks for, above what its partition has: backend.cpus_per_node, "
+    "memory_gb, gpus_per_node, nodes or time, or another backend.partition",
     "BadConstraints": "what it asks for, which no node has: backend.sbatch.constraint and others",
     "AccountNotAllowed": "backend.sbatch.account or backend.partition, which don't go together",
     "InvalidAccount": "backend.sbatch.account",

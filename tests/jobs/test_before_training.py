@@ -15,7 +15,8 @@ from renate.launchers.base import ComposedJob
 from renate.launchers.sweeps.from_python import composed
 from renate.updaters.distillation.repeated_distillation import RepeatedDistillation
 
-QUICK = ["data.limit=100", "trainer.max_epochs=2", "model.hidden_sizes=[4]"]
+QUICK = ["data.limit=100", "trainer.max_epochs=2"]
+OF_TRANSFORMERS = {"model=vit", "model=text_transformer"}
 METRICS = "metrics=classification"
 DETAILED = "metrics=classification_detailed"
 STOPPING = "callbacks=early_stopping"
@@ -94,6 +95,15 @@ SIZES: list[tuple[list[str], str]] = [
     (["model.num_classes=3"], "model.num_classes=3: expected 10, as the data have it, or null"),
     ([*BAG, "model.vocab_size=10"], "model.vocab_size=10: expected "),
     ([*BAG, "model.num_texts=2"], "model.num_texts=2: expected 1, as the data have it, or null"),
+    (
+        [*TEXTS, "model=text_transformer", "+model.architecture.vocab_size=9"],
+        "model.architecture.vocab_size=9: it follows from the data, whatever stands here",
+    ),
+    (
+        ["model=vit", "+model.architecture.image_size=16"],
+        "model.architecture.image_size=16: it follows from the data",
+    ),
+    (["model=vit", "model.input_shape=[1,16,16]"], "can't take inputs [2, 1, 8, 8] (float32): "),
     ([*TABULAR, "model.num_numbers=0"], "model.num_numbers=0: expected 1, as the data have it"),
     (
         [*TABULAR, "model.cardinalities=[9]"],
@@ -103,7 +113,10 @@ SIZES: list[tuple[list[str], str]] = [
 
 
 def outcome_of(overrides: list[str]) -> Any:
-    launcher, job = composed([*QUICK, *overrides])
+    quick = [*QUICK]
+    if OF_TRANSFORMERS.isdisjoint(overrides):
+        quick.append("model.hidden_sizes=[4]")
+    launcher, job = composed([*quick, *overrides])
     launcher.close()
     assert isinstance(job, ComposedJob)
     folder = Path("job")
@@ -135,6 +148,8 @@ def test_it_is_told_before_the_first_step(
 ) -> None:
     if "data=text" in overrides:
         pytest.importorskip("tokenizers")
+    if not OF_TRANSFORMERS.isdisjoint(overrides):
+        pytest.importorskip("transformers")
 
     def step(*_: Any) -> None:
         raise AssertionError("it has trained")

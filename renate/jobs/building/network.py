@@ -29,6 +29,15 @@ SAME = (
     "end_id",
 )
 LEAST = ("vocab_size", "max_length")
+# What of an architecture of transformers' such a model takes from its other arguments.
+FROM_OTHERS = (
+    "vocab_size",
+    "max_position_embeddings",
+    "n_positions",
+    "pad_token_id",
+    "image_size",
+    "num_channels",
+)
 OUTPUT = "output"  # which of a network's outputs counts: a version keeps it beside the arguments
 # Settings of the group `model` that are no arguments of the network, unless its constructor has one
 # of that name.
@@ -108,6 +117,16 @@ def check_sizes(node: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         if isinstance(given, int) and given < fact:
             raise ConfigError(
                 f"model.{name}={given}: expected {fact} or more, as the data have it, or null"
+            )
+
+    architecture = node.get("architecture")
+    if not isinstance(architecture, Mapping):
+        return
+    for name in FROM_OTHERS:
+        if name in architecture:
+            raise ConfigError(
+                f"model.architecture.{name}={shown(architecture[name])}: it follows from the data, "
+                "whatever stands here: leave it out"
             )
 
 

@@ -178,6 +178,8 @@ def _numbers_of(values: Sequence[Any], key: str) -> Tensor:
     fits = all(type(each) in (int, float) and 0 <= each < math.inf for each in values)
     if not fits:
         raise ConfigError(f"{key}={list(values)}: expected a list of numbers of 0 or more")
+    if not any(values):
+        raise ConfigError(f"{key}={list(values)}: expected a number above 0 among them")
     return torch.tensor([float(each) for each in values])
 
 

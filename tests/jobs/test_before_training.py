@@ -72,6 +72,12 @@ REFUSED: list[tuple[list[str], str]] = [
     ),
     ([f"{OWN_METRIC}.Several"], "metrics.mine gives values of shape [2], expected one number"),
     (["memory=class_balanced", "memory.capacity=9"], "memory.capacity=9: expected 10 or more"),
+    (["loss.weight=[0,0,0,0,0,0,0,0,0,0]"], "0]: expected a number above 0 among them"),
+    (["+loss.reduction=sum"], "loss.reduction=sum: expected mean: of several batches a loss"),
+    (
+        ["gate=accuracy", "gate.max_forgetting=2"],
+        "gate.max_forgetting=2: expected a share, 1 at most: 0.02 is 2 %",
+    ),
     (["memory=none"], "memory: a NoMemory keeps nothing, and ER learns from past examples: mem"),
     (["updater=icarl", "memory=none"], "keeps nothing, and ICaRL learns from past examples"),
     (["updater=joint", "memory=none"], "everything seen so far, which a NoMemory forgets: memory="),

@@ -184,6 +184,12 @@ def _check_loss(criterion: nn.Module, logits: Tensor, targets: Tensor) -> None:
             "loss.reduction=mean"
         )
 
+    if getattr(criterion, "reduction", "mean") == "sum":
+        raise ConfigError(
+            "loss.reduction=sum: expected mean: of several batches a loss is told as their mean, "
+            "and an updater weighs means"
+        )
+
 
 def _check_kept(modules: Mapping[str, nn.Module]) -> None:
     for whose, module in modules.items():

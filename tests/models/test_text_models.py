@@ -171,6 +171,7 @@ def test_a_checkpoint_is_needed_once(tmp_path: Path) -> None:
         ({"checkpoint": "./none_such"}, "checkpoint=./none_such: no folder"),
         ({"architecture": {"model_type": "brt"}}, "model_type=brt: .* did you mean 'bert'"),
         ({"architecture": SMALL | {"hiden_size": 3}}, "hiden_size: bert has no such setting"),
+        ({"architecture": SMALL | {"model_type": "vit"}}, "model_type=vit: it takes no texts"),
         ({"pooling": "last"}, "model.pooling=last: expected one of first, mean"),
     ],
 )

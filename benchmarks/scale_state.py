@@ -2,7 +2,6 @@
 publishing, verifying and collecting cost.
 """
 
-import argparse
 import contextlib
 import hashlib
 import io
@@ -16,7 +15,7 @@ from uuid import uuid4
 from exponents import cpu, head, in_child, resident, row, up_to
 from machine import write
 
-from renate.cli import state as command
+from renate.cli import listing
 from renate.state.gc import gc
 from renate.state.manifest import Blob, Manifest, Parent, now
 from renate.state.pins import pin
@@ -61,7 +60,7 @@ def publish_one(state: State, job: str) -> None:
 
 def listed(url: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
-        command.ls(argparse.Namespace(url=url))
+        listing.ls(State(url), None)
 
 
 def measured(versions: int) -> dict[str, float]:

@@ -103,6 +103,12 @@ class Time(Setting):
             "days and hours), which without them may be to YAML a number of seconds"
         )
 
+    def hint(self, value: Any) -> str:
+        """See the base: how a shell leaves the quotes where they are."""
+        if isinstance(value, bool) or not isinstance(value, int) or value < LIKE_A_CLOCK:
+            return ""
+        return f"; for {value} minutes on the command line: 'backend.time=\"{value}\"'"
+
 
 SETTINGS: dict[str, Setting] = {
     "partition": Text(optional=True),

@@ -31,7 +31,7 @@ ALIVE = {
     "SIGNALING",
     "STAGE_OUT",
 }
-LISTED = "%i|%j|%T|%V|%k"  # id, name, state, when it was submitted, comment
+LISTED = "%i|%j|%T|%V|%r|%k"  # id, name, state, when it was submitted, reason, comment
 
 
 class SlurmError(JobError):
@@ -130,18 +130,19 @@ def jobs() -> Iterator[SlurmJob]:
     which = ("--me", "--array", "--states=all", "--sort=-i")
     said = _asked("squeue", *which, "--noheader", f"--format={LISTED}")
     for line in said.splitlines():
-        fields = line.split("|", 4)
-        if len(fields) < 5:  # another job's comment may have several lines
+        fields = line.split("|", 5)
+        if len(fields) < 6:  # another job's comment may have several lines
             continue
 
-        number, name, state, submitted, comment = fields
+        number, name, state, submitted, reason, comment = fields
         kind, _, rest = comment.partition(" ")
         place = ("", rest)
         if kind == OURS:
             own_id, _, base = rest.partition(" ")
             place = (own_id, base)
         if kind in (OURS, ARRAY) and place[1]:
-            yield SlurmJob(number, name, state, submitted=submitted, place=place)
+            reason = reason.replace("None", "")
+            yield SlurmJob(number, name, state, reason, submitted=submitted, place=place)
 
 
 def end(found: SlurmJob) -> None:

@@ -23,6 +23,22 @@ from .scheduler import SlurmError, SlurmJob
 
 LATEST = "latest"
 TOLD_TO_END = 128 + signal.SIGTERM  # of a script whose program was ended by a signal
+# Reasons for which a job waits that no time ends -> what does
+STUCK = {
+    "PartitionNodeLimit": "backend.nodes, above what its partition gives one job, or some are down",
+    "PartitionTimeLimit": "backend.time, above what its partition gives one job",
+    "PartitionConfig": "what it asks for, above what its partition has: backend.cpus_per_node, "
+    "memory_gb, gpus_per_node, nodes or time, or another backend.partition",
+    "BadConstraints": "what it asks for, which no node has: backend.sbatch.constraint and others",
+    "AccountNotAllowed": "backend.sbatch.account or backend.partition, which don't go together",
+    "InvalidAccount": "backend.sbatch.account",
+    "InvalidQOS": "backend.sbatch.qos",
+    "DependencyNeverSatisfied": "backend.sbatch.dependency",
+    "JobHeldUser": "that it is held, by scontrol release",
+    "JobHeldAdmin": "that it is held, which an administrator can",
+}
+# Limits of an account or a quality of service for one job; those for all of a user's end
+PER_JOB = re.compile(r"(Assoc|QOS)(Max\w*Per(Job|Node)\w*|Min\w+)")
 ENDS = {
     "TIMEOUT": "its time was up: backend.time; the same command goes on from its last checkpoint",
     "CANCELLED": "it was cancelled; the same command goes on from its last checkpoint",
@@ -107,9 +123,24 @@ def _phase(found: SlurmJob) -> str:
     words = found.state.lower()
     if found.state == "PENDING" and found.reason:
         words = f"queued ({found.reason})"
+        if changed := _to_change(found.reason):
+            words += f", and will be until somebody changes {changed}"
     if found.restarts:
         words += f", queued again {found.restarts} times"
     return words
+
+
+def _to_change(reason: str) -> str:
+    """What ends a wait that no time ends; nothing of one that ends by itself."""
+    if PER_JOB.fullmatch(reason):
+        return "what it asks for, above a limit of its account or quality of service"
+    return STUCK.get(reason, "")
+
+
+def _status(found: SlurmJob) -> str:
+    if found.state == "PENDING" and found.reason:
+        return f"{found.state} ({found.reason})"
+    return found.state
 
 
 def _why(staging: str, name: str, found: SlurmJob) -> str:
@@ -144,7 +175,7 @@ class SlurmJobs(SubmittedJobs):
     def rows(self, last: int) -> list[Sequence[str]]:
         """See the base."""
         found = [
-            (each.name, each.place[0], each.state, each.id, each.submitted, each.place[1])
+            (each.name, each.place[0], _status(each), each.id, each.submitted, each.place[1])
             for each in known()
         ]
         return list(found[:last])

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
+from renate.cli.counts import count_of
 from renate.errors import JobError, nearest, printable_lines
 from renate.jobs.directory import JobDirectory, Json, read_json
 from renate.jobs.records import UNFINISHED, JobRecord, JobResult
@@ -26,6 +27,7 @@ from renate.launchers.terminal.tables import matrix
 from renate.tuning.on_disk.sweep_folder import trials_of
 from renate.tuning.on_disk.sweep_record import RECORD, SweepRecord
 
+MOST = 50  # jobs of another backend that are listed, where nothing else is said
 HERE = "local"  # the backend whose jobs are known by their directories
 
 
@@ -75,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
             "--region", help="of SageMaker; default: the profile's, or AWS_DEFAULT_REGION"
         )
         if name == "ls":
-            text = "jobs to list of another backend, newest first; default 50"
-            verb.add_argument("--last", type=int, default=50, help=text)
+            text = "so many of the newest jobs alone; default: all here, 50 of another backend"
+            verb.add_argument("--last", type=count_of("--last"), help=text)
         if name == "logs":
             verb.add_argument("--follow", action="store_true", help="until its end")
 
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _here(asked: argparse.Namespace) -> None:
     if asked.verb == "ls":
-        ls(asked.run_dir)
+        ls(asked.run_dir, asked.last)
         return
 
     directory = find(asked.run_dir, asked.job)
@@ -115,7 +117,7 @@ def _submitted(asked: argparse.Namespace) -> None:
     jobs = launcher_class(asked.backend).submitted(asked.region)
     if asked.verb == "ls":
         table = Table(*jobs.columns, box=None, pad_edge=False)
-        for words in jobs.rows(asked.last):
+        for words in jobs.rows(asked.last or MOST):
             table.add_row(*map(cell, words))
 
         if table.row_count:
@@ -156,8 +158,8 @@ def find(run_dir: Path, name: str) -> JobDirectory:
     raise JobError(f"{run_dir}: no job '{name}'{nearest(name, ids)}")
 
 
-def ls(run_dir: Path) -> None:
-    """A line for each job and sweep of a run directory."""
+def ls(run_dir: Path, last: int | None) -> None:
+    """A line for each job and sweep of a run directory, or for the newest `last` of them."""
     columns = ["job", "overrides", "status", "objective", "version", "seconds", "started"]
     found = [
         p.parent
@@ -167,12 +169,16 @@ def ls(run_dir: Path) -> None:
     ]
     found = list(dict.fromkeys(found))  # a sweep that was a job is both
     listed = [(path, _listed(path)) for path in found]
+    listed = sorted(listed, key=lambda pair: pair[1].created)
+    if last is not None:
+        listed = listed[-last:]
+
     said = {path: _words(record) for path, record in listed}
     if any(said.values()):
         columns.append("tags, notes")
 
     table = Table(*columns, box=None, pad_edge=False)
-    for path, record in sorted(listed, key=lambda pair: pair[1].created):
+    for path, record in listed:
         result = JobDirectory(path).result or JobResult(UNFINISHED)
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created))
         table.add_row(

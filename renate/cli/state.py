@@ -4,23 +4,23 @@ import argparse
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from rich.table import Table
 
-from renate.cli import aliases
+from renate.cli import aliases, listing
+from renate.cli.counts import count_of
 from renate.cli.lineage import lines_of, of_parent
+from renate.cli.listing import existing, scores_of
 from renate.compat.states import command as import_command
 from renate.data.contract.text import to_yaml
-from renate.errors import JobError, NoVersionError, StateError
+from renate.errors import JobError, StateError
 from renate.jobs.directory import JobDirectory
 from renate.jobs.saved.contract import contract_of
 from renate.jobs.saved.shown_inputs import shown_inputs
-from renate.launchers.terminal.console import cell, stdout
+from renate.launchers.terminal.console import stdout
 from renate.state import pins as pinning
 from renate.state import publish as publishing
 from renate.state.aliases.move import take_away
 from renate.state.aliases.standing import manifest_of, names_of, resolve
 from renate.state.aliases.verdict import KEY
-from renate.state.contents import metrics_from
 from renate.state.gc import gc as collect
 from renate.state.manifest import Manifest
 from renate.state.versions import State
@@ -43,7 +43,10 @@ def run(argv: list[str]) -> None:
             added.add_argument(argument.strip("?"), nargs="?" if argument.endswith("?") else None)
         return added
 
-    verb("ls", "versions, pins and candidates, a line each", "url")
+    added = verb("ls", "versions, pins and candidates, a line each", "url")
+    added.add_argument(
+        "--last", type=count_of("--last"), help="read and list so many of the newest versions alone"
+    )
     verb("show", "one version: lineage, metrics, files", "url", "version?")
     verb(
         "verify",
@@ -62,7 +65,9 @@ def run(argv: list[str]) -> None:
     verb("pin", "give a version a name; gc keeps what has one", "url", "name", "version")
     verb("unpin", "take a name away", "url", "name")
     added = verb("gc", "remove old versions that have no name, and what nothing needs", "url")
-    added.add_argument("--keep", type=int, default=3, help="newest versions to keep; default 3")
+    added.add_argument(
+        "--keep", type=count_of("--keep"), default=3, help="newest versions to keep; default 3"
+    )
     added.add_argument(
         "--grace-days", type=float, default=1.0, help="spare what is younger; default 1"
     )
@@ -70,95 +75,12 @@ def run(argv: list[str]) -> None:
     asked = parser.parse_args(argv)
     if asked.verb == "import":
         import_command.run(asked)
+    elif asked.verb == "ls":
+        listing.ls(State(asked.url), asked.last)
     elif asked.verb == "promote":
         aliases.promote(asked)
     else:
         globals()[asked.verb](asked)
-
-
-def ls(asked: argparse.Namespace) -> None:
-    """Versions, pins and candidates, a line each."""
-    state = State(asked.url)
-    names: dict[int, list[str]] = {}
-    for name, version in sorted((pinning.pins(state) | names_of(state)).items()):
-        names.setdefault(version, []).append(name)
-
-    numbers = existing(state)
-    measured = None
-    if numbers:
-        measured = _measured(state, state.manifest(numbers[0]))
-
-    shown = "test"
-    if measured:
-        shown = f"test {measured[0]}"
-
-    table = Table("version", "created", "from", "job", shown, "pins", box=None, pad_edge=False)
-
-    for number in numbers:
-        manifest = state.manifest(number)
-        held = cell(", ".join(names.get(number, [])))
-        table.add_row(str(number), *_line(state, manifest), held)
-
-    for manifest in publishing.candidates(state):
-        table.add_row("candidate", *_line(state, manifest), "")
-
-    stdout().print(table)
-
-
-def _line(state: State, manifest: Manifest) -> tuple[str, str, str, str]:
-    parent = manifest.parent
-    origin = "–"
-    if parent is not None:
-        origin = str(parent.version)
-        if parent.url is not None:
-            origin += f" of {parent.url}"
-
-    measured = _measured(state, manifest)
-    return (
-        cell(str(manifest.created)[:19]),
-        cell(origin),
-        cell(manifest.job or "–"),
-        f"{measured[1]:.4f}" if measured else "–",
-    )
-
-
-def _measured(state: State, manifest: Manifest) -> tuple[str, float] | None:
-    """The first metric besides the loss, and its mean over the tests; None where nothing was
-    measured.
-    """
-    if "metrics.json" not in manifest.files:
-        return None
-
-    scores = list(scores_of(state, manifest).values())
-    names = [name for score in scores for name in score if name not in ("loss", "task_accuracy")]
-    if not names:
-        return None
-
-    known = [score[names[0]] for score in scores if names[0] in score]
-
-    return names[0], sum(known) / len(known)
-
-
-def scores_of(state: State, manifest: Manifest) -> dict[str, dict[str, float]]:
-    """Test -> metric -> value, after the update. Raises CorruptError."""
-    where = f"{state.url}: 'metrics.json' of {manifest}"
-    found: dict[str, dict[str, float]] = metrics_from(state.read(manifest, "metrics.json"), where)[
-        "after"
-    ]
-    return found
-
-
-def existing(state: State) -> list[int]:
-    """The versions of a state that there is.
-
-    Raises:
-        NoVersionError: The URL holds neither a version nor a candidate.
-    """
-    numbers = state.versions()
-    if not numbers and not publishing.candidates(state):
-        raise NoVersionError(f"{state.url}: holds no version yet: check the URL")
-
-    return numbers
 
 
 def show(asked: argparse.Namespace) -> None:

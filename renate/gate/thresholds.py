@@ -22,6 +22,13 @@ RULES = (
     "max_latency",
     "max_size",
 )
+SHARES = (  # of answers, where these are right or wrong
+    "min_gain",
+    "max_forgetting",
+    "max_negative_flips",
+    "max_slice_drop",
+    "max_calibration_rise",
+)
 FEWEST = 100  # resamples
 
 
@@ -136,7 +143,15 @@ class Thresholds(Gate):
         self.min_examples = _whole("intervals.min_examples", intervals["min_examples"], 2)
 
     def check(self, problem: Problem) -> None:
-        """Return if what the rules ask for can be measured."""
+        """Return if what the rules ask for can be measured, and a share be as large."""
+        for name in SHARES:
+            limit = getattr(self, name)
+            if limit is not None and problem.is_right_or_wrong and abs(limit) > 1:
+                raise ConfigError(
+                    f"gate.{name}={limit:g}: expected a share, 1 at most: {limit / 100:g} is "
+                    f"{limit:g} %"
+                )
+
         asked = {
             "max_negative_flips": (self.max_negative_flips, problem.is_right_or_wrong),
             "max_calibration_rise": (self.max_calibration_rise, problem.classes > 0),

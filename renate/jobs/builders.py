@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from renate.build import build, infer, locate, shipped
-from renate.checks.arguments import shown
+from renate.checks.arguments import shown, target_of
 from renate.data.batch import BatchTransform, Columns
 from renate.errors import ConfigError, nearest
 from renate.fitting.schedules.lengths import unlike, warmup_node, with_length
 from renate.fitting.schedules.warmup import Warmup
 from renate.jobs.building.masking import begin_masking
 from renate.jobs.building.weighting import BALANCED, class_weights
-from renate.jobs.checks.learnable import check_offers, check_problem
+from renate.jobs.checks.learnable import check_keeps, check_offers, check_problem
 from renate.jobs.checks.monitored import Monitored
 from renate.jobs.context import Config, Job
 from renate.memory.store.memory import Memory
@@ -109,6 +109,7 @@ def updater_of(job: Job, memory: Memory, problem: Problem, train: Columns) -> Up
     updater.problem = problem
     check_problem(updater, problem)
     check_offers(updater)
+    check_keeps(updater)
     if job.config["trainer"].get("mask_unused_classes"):
         begin_masking(updater)
     if job.config["transform"].get("mix") is not None:
@@ -177,6 +178,8 @@ def _numbers_of(values: Sequence[Any], key: str) -> Tensor:
     fits = all(type(each) in (int, float) and 0 <= each < math.inf for each in values)
     if not fits:
         raise ConfigError(f"{key}={list(values)}: expected a list of numbers of 0 or more")
+    if not any(values):
+        raise ConfigError(f"{key}={list(values)}: expected a number above 0 among them")
     return torch.tensor([float(each) for each in values])
 
 
@@ -202,6 +205,19 @@ def optimizer_of(job: Job) -> Callable[..., torch.optim.Optimizer]:
         return optimizer
 
     return make
+
+
+def try_optimizer(job: Job) -> None:
+    """Build torch's optimizer of one weight: what it refuses would else be found where the fit
+    begins, behind all that an updater learns before.
+
+    Raises:
+        ConfigError: It can't be built.
+    """
+    target = target_of(job.config["optimizer"], "optimizer")
+    # Of the user's own nobody knows what else than the job's parameters it can't take
+    if target.startswith("torch."):
+        optimizer_of(job)([nn.Parameter(torch.zeros(1, 1))])
 
 
 def scheduler_of(

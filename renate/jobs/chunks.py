@@ -73,7 +73,10 @@ def load_data(job: Job, known: Known | None, *, training: bool = True) -> Data:
         seed=derive(job.config["seed"], "split"), known=known, problem=problem, training=training
     )
     if job.ranks.first:
-        for text in [*data.notes, *scenario.notes]:
+        notes = [*data.notes, *scenario.notes]
+        if training and data.problem.classes:
+            notes += scenario.left_out(data.train["targets"], data.problem.labels)
+        for text in notes:
             job.emit({"event": "report", "text": text, "always": True})
 
     job.config["objective"] = objective_of(job.config["objective"], data.problem)

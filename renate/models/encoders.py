@@ -205,7 +205,10 @@ def check_tokens(network: Any, checkpoint: str | None, vocab_size: int, max_leng
     Raises:
         ConfigError: They aren't.
     """
-    rows = network.get_input_embeddings().num_embeddings
+    rows = getattr(network.get_input_embeddings(), "num_embeddings", None)
+    if rows is None:
+        kind = network.config.model_type
+        raise ConfigError(f"model.architecture.model_type={kind}: it takes no texts, as bert does")
     if not rows - SPARE <= vocab_size <= rows:
         raise ConfigError(
             f"model.checkpoint={checkpoint} has {rows:,} tokens, the tokenizer {vocab_size:,}: "

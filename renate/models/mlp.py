@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from renate.checks.bounds import all_at_least_1
+
 
 class MLP(nn.Module):
     """Flattens its input; ReLU between layers; weights Xavier-normal, as the MNIST protocol of
@@ -28,8 +30,7 @@ class MLP(nn.Module):
         norm_outputs: bool = False,
     ) -> None:
         super().__init__()
-        if any(size < 1 for size in hidden_sizes):
-            raise ValueError(f"hidden_sizes={list(hidden_sizes)}: expected sizes of 1 or more")
+        all_at_least_1(hidden_sizes=hidden_sizes)
 
         sizes = [math.prod(input_shape), *hidden_sizes]
         layers: list[nn.Module] = [nn.Flatten()]

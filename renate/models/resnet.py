@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_1
+
 
 class Block(nn.Module):
     """Two 3×3 convolutions around a shortcut (He et al., 2016, https://arxiv.org/abs/1512.03385,
@@ -42,8 +44,7 @@ class ResNet18(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, width: int) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width={width}: expected 1 or more")
+        at_least_1(width=width)
 
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()

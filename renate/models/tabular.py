@@ -6,8 +6,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import all_at_least_1, at_least_1, below_1, count
 from renate.errors import DataError
-from renate.models.texts import check_dropout, mask_of
+from renate.models.texts import mask_of
 
 
 class TabularMLP(nn.Module):
@@ -46,12 +47,10 @@ class TabularMLP(nn.Module):
                 "num_numbers and cardinalities are null, and these data don't say them: "
                 "data.categories=embed does, or model=mlp takes what there is"
             )
-        if min(embedding_width, text_width, *hidden_sizes) < 1:
-            raise ValueError(
-                f"embedding_width={embedding_width}, text_width={text_width}, "
-                f"hidden_sizes={list(hidden_sizes)}: expected sizes of 1 or more"
-            )
-        check_dropout(dropout)
+        count(num_numbers=num_numbers, vocab_size=vocab_size)
+        at_least_1(embedding_width=embedding_width, text_width=text_width)
+        all_at_least_1(cardinalities=cardinalities, hidden_sizes=hidden_sizes)
+        below_1(dropout=dropout)
 
         widths = [min(embedding_width, (size + 1) // 2) for size in cardinalities]
         self.num_numbers = num_numbers

@@ -6,7 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from renate.models.texts import check_dropout, ids_of, mask_of
+from renate.checks.bounds import all_at_least_1, at_least_1, below_1
+from renate.models.texts import ids_of, mask_of
 
 
 class TextBag(nn.Module):
@@ -36,11 +37,9 @@ class TextBag(nn.Module):
         super().__init__()
         if vocab_size is None or num_texts is None:
             raise ValueError("vocab_size is null, and the data has no texts: data=text reads them")
-        if width < 1 or any(size < 1 for size in hidden_sizes):
-            raise ValueError(
-                f"width={width}, hidden_sizes={list(hidden_sizes)}: expected sizes of 1 or more"
-            )
-        check_dropout(dropout)
+        at_least_1(vocab_size=vocab_size, num_texts=num_texts, width=width)
+        all_at_least_1(hidden_sizes=hidden_sizes)
+        below_1(dropout=dropout)
 
         self.num_texts = num_texts
         self.embedding = nn.Embedding(vocab_size, width)

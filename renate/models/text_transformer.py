@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from renate.data.model_inputs import ModelInputs
 from renate.models.encoders import begun, check_pooling, check_tokens
 from renate.models.prompting.pooled import PooledEncoder
-from renate.models.texts import ids_of, mask_of
+from renate.models.texts import check_sizes, ids_of, mask_of
 
 
 class TextTransformer(PooledEncoder):
@@ -46,6 +46,7 @@ class TextTransformer(PooledEncoder):
         super().__init__()
         if vocab_size is None or max_length is None or padding_id is None:
             raise ValueError("vocab_size is null, and the data has no texts: data=text reads them")
+        check_sizes({"padding_id": padding_id}, vocab_size=vocab_size, max_length=max_length)
         self.pooling = check_pooling(pooling)
         self.encoder, self.kept = begun(
             checkpoint,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from renate.checks.bounds import at_least_1, count
 from renate.data.model_inputs import LENGTHS
 
 
@@ -28,7 +29,21 @@ def mask_of(inputs: Mapping[str, Tensor]) -> Tensor:
     return torch.arange(ids.shape[1], device=ids.device) < inputs[f"ids{LENGTHS}"][:, None]
 
 
-def check_dropout(dropout: float) -> None:
-    """Raises ValueError for a share that leaves nothing, or is none."""
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout={dropout}: expected 0 to less than 1")
+def check_sizes(ids: Mapping[str, int], **sizes: int) -> None:
+    """Return if a model of texts can be made of these sizes.
+
+    Args:
+        ids: Name -> the id of a token, below `vocab_size`.
+        **sizes: They, with `vocab_size`.
+
+    Raises:
+        ValueError: A size is no whole number of 1 or more, or an id is no token's.
+    """
+    at_least_1(**sizes)
+    count(**ids)
+    for name, value in ids.items():
+        if value >= sizes["vocab_size"]:
+            raise ValueError(
+                f"{name}={value}: expected less than vocab_size={sizes['vocab_size']}, as ids of "
+                "tokens are"
+            )

@@ -141,8 +141,18 @@ class Performance(Policy):
         self.max_drop = at_least("max_drop", max_drop, 0.0)
 
     def decide(self, situation: Situation) -> Decision:
-        """Measure."""
+        """Measure.
+
+        Raises:
+            ConfigError: The metric is a share, which can't fall by as much.
+        """
         score = situation.score()
+        if score.errors is not None and self.max_drop > 1:
+            raise ConfigError(
+                f"policy.max_drop={self.max_drop:g}: {score.metric} is a share, 1 at most: "
+                f"{self.max_drop / 100:g} is {self.max_drop:g} %"
+            )
+
         why = (
             f"{score.metric} {score.own:.4f} on its own tests, {score.now:.4f} on new data, "
             f"policy.max_drop={self.max_drop:g}"

@@ -36,7 +36,7 @@ def gc(state: State, *, keep: int, grace: float) -> Removed:
     Raises:
         StateError: A manifest or a pin can't be read; nothing was removed.
     """
-    if keep < 1 or grace < 0:
+    if keep < 1 or not grace >= 0:
         raise StateError(
             f"gc: keep={keep}, grace={grace}: expected keep of at least 1 and no negative grace"
         )

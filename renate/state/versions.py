@@ -48,11 +48,23 @@ class State:
         )
         return sorted(int(match[1]) for match in found if match)
 
-    def versions(self) -> list[int]:
-        """The versions that gc has not removed, ascending; reads every manifest, `newest` reads
-        one.
+    def versions(self, last: int | None = None) -> list[int]:
+        """The versions that gc has not removed, ascending.
+
+        Args:
+            last: How many of the newest; their manifests alone are read, and what gc has left of
+                others among them. None is all, and reads every manifest.
         """
-        return list(self._live())
+        if last is None:
+            return list(self._live())
+
+        found: list[int] = []
+        for number in reversed(self.numbers()):
+            if len(found) == last:
+                break
+            if not isinstance(self._look(number), Tombstone):
+                found.append(number)
+        return found[::-1]
 
     def newest(self) -> Manifest | None:
         """The newest version's manifest; None where there is no version yet."""
@@ -237,16 +249,16 @@ class State:
 
     def _live(self) -> dict[int, Manifest | None]:
         """Every version that is no tombstone; None for a manifest that can't be read."""
-
-        def look(number: int) -> Manifest | Tombstone | None:
-            try:
-                return self.find(number)
-            except CorruptError:
-                return None
-
         numbers = self.numbers()
-        found = zip(numbers, parallel(look, numbers), strict=True)
+        found = zip(numbers, parallel(self._look, numbers), strict=True)
         return {number: entry for number, entry in found if not isinstance(entry, Tombstone)}
+
+    def _look(self, number: int) -> Manifest | Tombstone | None:
+        """What stands under a number; None for what can't be read."""
+        try:
+            return self.find(number)
+        except CorruptError:
+            return None
 
     def _still_there(self, manifest: Manifest) -> None:
         if manifest.version is not None:

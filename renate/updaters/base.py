@@ -34,6 +34,8 @@ class Updater(nn.Module, ABC):
         fields: Per-example values besides inputs and targets that the updater keeps in the memory.
         of_memory: Names of tensors of its state that say what such values are of: they are taken
             over from whichever updater wrote the state.
+        replays: Whether it learns from the examples that its memory keeps, and would be another
+            algorithm without: a memory that keeps none is refused.
         weighs: Whether `loss` takes examples' weights into account (`data.weight`), as
             `mean_loss` does.
         generates: Whether it can learn texts that are generated, whose outputs are [B, K, L]:
@@ -51,6 +53,7 @@ class Updater(nn.Module, ABC):
     test_transform: Callable[[Columns], Batch] | None = None
     fields: ClassVar[tuple[str, ...]] = ()
     of_memory: ClassVar[tuple[str, ...]] = ()
+    replays: bool = False
     weighs: ClassVar[bool] = False
     generates: ClassVar[bool] = False
     multi_head: ClassVar[bool] = False

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_0, at_least_1
 from renate.data.batch import Batch
-from renate.updaters.shared.bounds import at_least_0, at_least_1
 from renate.updaters.shared.logits import KeepsLogits
 
 

@@ -4,9 +4,9 @@ import math
 
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_1
 from renate.data.batch import Batch
 from renate.data.model_inputs import divide
-from renate.updaters.shared.bounds import at_least_1
 from renate.updaters.shared.logits import KeepsLogits
 from renate.updaters.shared.replay import weights_from
 

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_1
 from renate.data.batch import Batch
 from renate.updaters.base import Updater
-from renate.updaters.shared.bounds import at_least_1
 from renate.updaters.shared.replay import with_past
 
 
@@ -18,6 +18,7 @@ class ER(Updater):
         replay_batch_size: Past examples in each step, besides the new ones.
     """
 
+    replays = True
     weighs = True
     multi_head = True
     generates = True

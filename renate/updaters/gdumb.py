@@ -19,6 +19,7 @@ class GDumb(Updater):
             does; false goes on from the last update's.
     """
 
+    replays = True
     weighs = True
 
     def __init__(self, reset: bool) -> None:

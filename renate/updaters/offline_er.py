@@ -21,6 +21,7 @@ class OfflineER(Updater):
     """
 
     seen: Tensor
+    replays = True
     weighs = True
 
     def __init__(self, loss_weight_new_data: float | None, replay_batch_size: float) -> None:

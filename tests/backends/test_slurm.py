@@ -122,3 +122,20 @@ def test_two_nodes_train_together(cluster: slurm.Cluster, workdir: Path) -> None
     words = [*RENATE, *here, "trainer.devices=2", "state.url=./here", "run_dir=elsewhere"]
     subprocess.run(words, cwd=workdir, env=alone, check=True, capture_output=True)
     assert weights(workdir / "there") == weights(workdir / "here")
+
+
+def test_a_wait_that_no_time_ends_is_said(cluster: slurm.Cluster, workdir: Path) -> None:
+    cluster.asked("scontrol", "update", "PartitionName=main", "MaxTime=1")
+    try:
+        asked = [*ASKED, "backend.time=10", "backend.wait=false", "state.url=./state"]
+        renate(*asked, cwd=workdir)
+        # At first it is PartitionConfig, whatever lies above a limit
+        waits = "PENDING (PartitionTimeLimit)"
+        eventually(lambda: submitted.SlurmJobs().rows(1)[0][2] == waits)
+        (row,) = submitted.SlurmJobs().rows(1)
+        found = submitted.look_at(str(row[5]), str(row[0]))
+        assert found is not None
+        assert "until somebody changes backend.time" in found.phase
+        renate("jobs", "stop", str(row[0]), "--backend", "slurm", cwd=workdir)
+    finally:
+        cluster.asked("scontrol", "update", "PartitionName=main", "MaxTime=INFINITE")

@@ -98,6 +98,18 @@ def test_state_verbs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
         )
     table = run(capsys, "state", "ls", "./state")
     assert [line.split()[0] for line in table.splitlines()[1:]] == ["1", "2", "3"]
+    newest = run(capsys, "state", "ls", "./state", "--last", "2")
+    assert newest.splitlines()[1:] == table.splitlines()[2:]
+    assert run(capsys, "state", "ls", "./state", "--last", "9") == table
+    for value in ("0", "-1", "x", "1.5"):
+        told = f"renate: --last {value}: expected a whole number of 1 or more"
+        assert fails(capsys, "state", "ls", "./state", f"--last={value}") == told
+    told = "renate: --keep 0: expected a whole number of 1 or more"
+    assert fails(capsys, "state", "gc", "./state", "--keep", "0") == told
+    assert "grace=nan" in fails(capsys, "state", "gc", "./state", "--grace-days", "nan")
+
+    jobs = run(capsys, "jobs", "ls").splitlines()
+    assert run(capsys, "jobs", "ls", "--last", "1").splitlines()[1:] == jobs[-1:]
     shown = run(capsys, "state", "show", "./state", "2")
     assert "version    2 of" in shown
     assert "model.safetensors" in shown

@@ -190,7 +190,12 @@ def test_a_blurry_chunk_has_a_few_of_all_others() -> None:
 def test_a_domain_is_a_file_or_a_folder_of_files() -> None:
     grouped = DataIncremental(domains=None, groupings=[["c"], ["b", "a"]])
     assert ids(grouped) == [[*range(100, 200)], [*range(100)]]
-    assert ids(DataIncremental(domains=["b"], groupings=None)) == [[*range(50, 100)]], "a subset"
+    assert grouped.notes == []
+
+    subset = DataIncremental(domains=["b"], groupings=None)
+    assert ids(subset) == [[*range(50, 100)]]
+    assert subset.notes[0].startswith("scenario: 150 examples of data.train are of no domain (")
+    assert subset.notes[0].endswith(".csv), and left out")
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,16 @@ def test_groupings_and_uneven_chunks() -> None:
     scenario = ClassIncremental(chunks=None, groupings=[[5], [0, 1, 2]], shuffle=False)
     assert scenario.chunks == 2
     assert set(cut(scenario, 1)["targets"].tolist()) == {0, 1, 2}
+    targets = torch.tensor([5, 3, 4, 3, 0])
+    assert scenario.left_out(targets, list("abcdef")) == [
+        "scenario.groupings: no chunk has the labels 'd', 'e': 3 examples of data.train are left "
+        "out"
+    ]
+    (many,) = scenario.left_out(torch.arange(20), range(20))
+    assert "no chunk has the labels 3, 4, 6, 7, 8 and 11 more: 16 examples" in many
+    all_of_them = ClassIncremental(chunks=None, groupings=[[1], [0]], shuffle=False)
+    assert all_of_them.left_out(targets, ["a", "b"]) == []
+
     uneven = ClassIncremental(chunks=4, groupings=None, shuffle=False)
     assert [uneven.classes(i, seed=0, num_classes=6) for i in range(4)] == [
         [0, 1],

@@ -13,8 +13,10 @@ from renate.jobs.directory import JobDirectory
 from renate.jobs.running.execute import execute
 from renate.launchers.base import ComposedJob
 from renate.launchers.sweeps.from_python import composed
+from renate.updaters.distillation.repeated_distillation import RepeatedDistillation
 
-QUICK = ["data.limit=100", "trainer.max_epochs=2", "model.hidden_sizes=[4]"]
+QUICK = ["data.limit=100", "trainer.max_epochs=2"]
+OF_TRANSFORMERS = {"model=vit", "model=text_transformer"}
 METRICS = "metrics=classification"
 DETAILED = "metrics=classification_detailed"
 STOPPING = "callbacks=early_stopping"
@@ -70,6 +72,14 @@ REFUSED: list[tuple[list[str], str]] = [
     ),
     ([f"{OWN_METRIC}.Several"], "metrics.mine gives values of shape [2], expected one number"),
     (["memory=class_balanced", "memory.capacity=9"], "memory.capacity=9: expected 10 or more"),
+    (["loss.weight=[0,0,0,0,0,0,0,0,0,0]"], "0]: expected a number above 0 among them"),
+    (
+        ["gate=accuracy", "gate.max_forgetting=2"],
+        "gate.max_forgetting=2: expected a share, 1 at most: 0.02 is 2 %",
+    ),
+    (["memory=none"], "memory: a NoMemory keeps nothing, and ER learns from past examples: mem"),
+    (["updater=icarl", "memory=none"], "keeps nothing, and ICaRL learns from past examples"),
+    (["updater=joint", "memory=none"], "everything seen so far, which a NoMemory forgets: memory="),
     (["updater=gdumb", "memory.capacity=1"], "memory.capacity=1: expected 10 or more"),
     (
         ["gate=error"],
@@ -84,9 +94,38 @@ REFUSED: list[tuple[list[str], str]] = [
     (["transform.inputs.memory=[3]"], "transform.inputs.memory[0]=3: expected a mapping with a"),
 ]
 
+TEXTS = ["data=text", "data.text=text", "data.target=label", "data.train=texts.csv"]
+BAG = [*TEXTS, "data.vocab_size=300", "model=text_bag"]
+TABLE = ["data=files", "data.target=label", "data.train=table.csv", "data.categories=embed"]
+TABULAR = [*TABLE, "model=tabular"]
+
+# Sizes of a model that aren't the data's
+SIZES: list[tuple[list[str], str]] = [
+    (["model.num_classes=3"], "model.num_classes=3: expected 10, as the data have it, or null"),
+    ([*BAG, "model.vocab_size=10"], "model.vocab_size=10: expected "),
+    ([*BAG, "model.num_texts=2"], "model.num_texts=2: expected 1, as the data have it, or null"),
+    (
+        [*TEXTS, "model=text_transformer", "+model.architecture.vocab_size=9"],
+        "model.architecture.vocab_size=9: it follows from the data, whatever stands here",
+    ),
+    (
+        ["model=vit", "+model.architecture.image_size=16"],
+        "model.architecture.image_size=16: it follows from the data",
+    ),
+    (["model=vit", "model.input_shape=[1,16,16]"], "can't take inputs [2, 1, 8, 8] (float32): "),
+    ([*TABULAR, "model.num_numbers=0"], "model.num_numbers=0: expected 1, as the data have it"),
+    (
+        [*TABULAR, "model.cardinalities=[9]"],
+        "model.cardinalities=[9]: expected [4], as the data have it, or null",
+    ),
+]
+
 
 def outcome_of(overrides: list[str]) -> Any:
-    launcher, job = composed([*QUICK, *overrides])
+    quick = [*QUICK]
+    if OF_TRANSFORMERS.isdisjoint(overrides):
+        quick.append("model.hidden_sizes=[4]")
+    launcher, job = composed([*quick, *overrides])
     launcher.close()
     assert isinstance(job, ComposedJob)
     folder = Path("job")
@@ -106,12 +145,21 @@ def _my_metrics(workdir: Path) -> None:
         "class Odd(Several):\n"
         "    def update(self, answers, truths):\n        answers @ truths\n"
     )
+    texts = [f"{('good', 'bad')[n % 2]} {n},{n % 2}" for n in range(100)]
+    (workdir / "texts.csv").write_text("\n".join(["text,label", *texts]))
+    rows = [f"{('red', 'blue')[n % 2]},{n / 10},{n % 2}" for n in range(100)]
+    (workdir / "table.csv").write_text("\n".join(["colour,number,label", *rows]))
 
 
-@pytest.mark.parametrize(("overrides", "told"), REFUSED, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize(("overrides", "told"), [*REFUSED, *SIZES], ids=lambda v: str(v)[:60])
 def test_it_is_told_before_the_first_step(
     overrides: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if "data=text" in overrides:
+        pytest.importorskip("tokenizers")
+    if not OF_TRANSFORMERS.isdisjoint(overrides):
+        pytest.importorskip("transformers")
+
     def step(*_: Any) -> None:
         raise AssertionError("it has trained")
 
@@ -146,6 +194,18 @@ def test_what_does_nothing_is_said(overrides: list[str], told: str) -> None:
     done, said = outcome_of(overrides)
     assert done.completed
     assert [text for text in said if told in text], said
+
+
+def test_a_wrong_optimizer_is_told_before_an_expert_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train(*_: Any) -> None:
+        raise AssertionError("its expert has trained")
+
+    monkeypatch.setattr(RepeatedDistillation, "_train", train)
+    done, _ = outcome_of(["updater=repeated_distillation", "optimizer.momentum=-1"])
+    assert done.failed
+    assert done.reason == "optimizer: torch.optim.SGD: Invalid momentum value: -1"
 
 
 def test_what_a_callback_of_the_users_may_measure_is_waited_for(workdir: Path) -> None:

@@ -56,6 +56,7 @@ NEEDS = {
     ("lr_scheduler", "any"): ["lr_scheduler._target_=torch.optim.lr_scheduler.ConstantLR"],
     ("memory", "infinite"): ["updater=joint"],
     ("memory", "gradient_diverse"): ["updater=gss"],
+    ("memory", "none"): ["updater=fine_tuning"],
     ("tuner", "syne_tune/any"): [
         "tuner.proposer.scheduler=syne_tune.optimizer.baselines.RandomSearch"
     ],

@@ -169,6 +169,23 @@ def test_a_checkpoint_and_what_a_version_keeps_of_it(model: CausalLM, tmp_path: 
         CausalLM(None, KINDS["llama"], VOCABULARY, 12, 0, None, END)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("max_length", 0, "expected 1 or more"),
+        ("max_answer", -1, "expected 1 or more"),
+        ("padding_id", VOCABULARY, f"expected less than vocab_size={VOCABULARY}"),
+        ("end_id", VOCABULARY, f"expected less than vocab_size={VOCABULARY}"),
+        ("end_id", -1, "expected 0 or more"),
+    ],
+)
+def test_sizes_that_are_none(name: str, value: int, told: str) -> None:
+    sizes = {"vocab_size": VOCABULARY, "max_length": 12, "max_answer": MOST}
+    ids = {"padding_id": 0, "end_id": END}
+    with pytest.raises(ValueError, match=f"{name}={value}: {told}"):
+        CausalLM(None, KINDS["llama"], **(sizes | ids | {name: value}))
+
+
 def test_some_with_answers_and_some_without(model: CausalLM) -> None:
     inputs = inputs_of(PROMPTS[:2], [[6, 2], []])
     with pytest.raises(ValueError, match="some of the inputs have answers and some have none"):

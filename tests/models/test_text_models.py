@@ -171,12 +171,28 @@ def test_a_checkpoint_is_needed_once(tmp_path: Path) -> None:
         ({"checkpoint": "./none_such"}, "checkpoint=./none_such: no folder"),
         ({"architecture": {"model_type": "brt"}}, "model_type=brt: .* did you mean 'bert'"),
         ({"architecture": SMALL | {"hiden_size": 3}}, "hiden_size: bert has no such setting"),
+        ({"architecture": SMALL | {"model_type": "vit"}}, "model_type=vit: it takes no texts"),
         ({"pooling": "last"}, "model.pooling=last: expected one of first, mean"),
     ],
 )
 def test_what_cannot_be_built(others: dict[str, Any], said: str) -> None:
     pytest.importorskip("transformers")
     with pytest.raises(ConfigError, match=said):
+        transformer(**others)
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ({"max_length": 0}, "max_length=0: expected 1 or more"),
+        ({"max_length": -1}, "max_length=-1: expected 1 or more"),
+        ({"vocab_size": True}, "vocab_size=True: expected a whole number of 1 or more"),
+        ({"padding_id": -1}, "padding_id=-1: expected 0 or more"),
+        ({"padding_id": 20}, "padding_id=20: expected less than vocab_size=20"),
+    ],
+)
+def test_sizes_that_are_none(others: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         transformer(**others)
 
 

@@ -147,6 +147,10 @@ def test_what_cannot_be_told_decides_nothing() -> None:
         (lambda: Amount(1.5), "policy.examples=1.5: expected a whole number"),  # type: ignore[arg-type]
         (lambda: Time(float("nan")), "policy.days=nan: expected a number, 0 or more"),
         (lambda: Drift(-1), "policy.min_effect=-1"),
+        (
+            lambda: Performance(2).decide(Known(values=(0.9, 0.1))),
+            "policy.max_drop=2: accuracy is a share, 1 at most: 0.02 is 2 %",
+        ),
         (lambda: Performance("a"), "policy.max_drop=a"),  # type: ignore[arg-type]
         (lambda: UnusualDrift(1.5, 10, 5, 0.1), "policy.quantile=1.5: expected a share, 0 to 1"),
         (lambda: UnusualDrift(0.5, 0, 5, 0.1), "policy.looks=0: expected a whole number"),

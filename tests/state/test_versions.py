@@ -29,13 +29,22 @@ def test_an_empty_url(state: State, root: Path) -> None:
     assert not root.exists()
 
 
-def test_versions_and_their_tombstones(state: State) -> None:
+def test_versions_and_their_tombstones(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(6):
         publish_next(state, a=b"%d" % i)
     pin(state, "keep", 2)
     gc(state, keep=2, grace=0)
     assert state.numbers() == [1, 2, 3, 4, 5, 6]
     assert state.versions() == [2, 5, 6]
+
+    read: list[int] = []
+    real = state.find
+    monkeypatch.setattr(state, "find", lambda number: read.append(number) or real(number))
+    assert state.versions(last=2) == [5, 6]
+    assert read == [6, 5], "no more than it takes"
+    assert state.versions(last=3) == state.versions(last=9) == [2, 5, 6]
+    monkeypatch.undo()
+
     with pytest.raises(
         GoneError, match=r"/state: version 3 was removed by gc on 2.*; it has versions 2, 5-6$"
     ):

@@ -148,6 +148,14 @@ def test_odd_cases(name: str, case: str) -> None:
     assert answers.isfinite().all()
 
 
+@every_updater
+def test_who_fills_a_memory_says_that_it_replays(name: str) -> None:
+    """All but `joint`, which says itself what it needs more than a memory."""
+    small = Small.of(name)
+    small.update(columns_of(1))
+    assert small.updater.replays == (len(small.updater.memory) > 0 and name != "joint")
+
+
 @pytest.mark.slow
 @every_updater
 def test_what_an_update_leaves_is_all_that_the_next_one_needs(name: str) -> None:

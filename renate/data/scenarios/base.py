@@ -1,6 +1,7 @@
 """How one data set is cut into chunks, each the data of one update."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -13,6 +14,7 @@ from renate.errors import ConfigError, DataError
 from renate.seeds import derive
 
 MOST = 1_000_000  # chunks
+SHOWN = 5  # labels and files that a line names
 
 
 class Scenario(ABC):
@@ -87,6 +89,15 @@ class Scenario(ABC):
     @abstractmethod
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
         """Return a valid chunk."""
+
+    def left_out(self, targets: Tensor, labels: Sequence[int | str]) -> list[str]:
+        """Say what of training data that have classes no chunk has; nothing by itself.
+
+        Args:
+            targets: Class indices, [N].
+            labels: Of the classes.
+        """
+        return []
 
     def classes(self, index: int, *, seed: int, num_classes: int) -> list[int] | None:
         """The class indices that a chunk is about; None where chunks don't differ in that."""

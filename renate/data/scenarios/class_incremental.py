@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from renate.data.batch import Columns
 from renate.data.mapped.rows import select_rows
-from renate.data.scenarios.base import Scenario
-from renate.errors import ConfigError
+from renate.data.scenarios.base import SHOWN, Scenario
+from renate.errors import ConfigError, and_more
 from renate.seeds import derive
 
 
@@ -73,6 +74,23 @@ class ClassIncremental(Scenario):
             )
 
         return [int(c) for c in torch.tensor_split(order, self.chunks)[index]]
+
+    def left_out(self, targets: Tensor, labels: Sequence[int | str]) -> list[str]:
+        """Say which labels are in no grouping, and how many examples have them."""
+        if self.groupings is None:
+            return []
+
+        known = {c for group in self.groupings for c in group}
+        lacking = [c for c in range(len(labels)) if c not in known]
+        if not lacking:
+            return []
+
+        rows = int(torch.isin(targets, torch.tensor(lacking)).sum())
+        named = ", ".join(repr(labels[c]) for c in lacking[:SHOWN])
+        return [
+            f"scenario.groupings: no chunk has the labels {named}{and_more(len(lacking) - SHOWN)}: "
+            f"{rows:,} examples of data.train are left out"
+        ]
 
     def take(self, columns: Columns, index: int, part: str, seed: int, num_classes: int) -> Columns:
         """Return the rows whose targets are among the chunk's classes, in their order.

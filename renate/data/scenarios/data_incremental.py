@@ -7,11 +7,12 @@ import torch
 
 from renate.data.batch import Columns
 from renate.data.mapped.rows import select_rows
-from renate.data.scenarios.base import Scenario
+from renate.data.scenarios.base import SHOWN, Scenario
 from renate.data.table import Table
-from renate.errors import ConfigError, DataError, nearest
+from renate.errors import ConfigError, DataError, and_more, nearest
 
 DOMAIN = "scenario.domain"  # a column that cutting needs, and no chunk has
+NONE = -1  # of a row whose file is of no domain
 
 
 class DataIncremental(Scenario):
@@ -50,7 +51,7 @@ class DataIncremental(Scenario):
         self.names = names
 
     def marks(self, table: Table, key: str) -> Columns:
-        """Return which domain each row is of, int64 [N]: its place in the names, -1 for another.
+        """Return which domain each row is of, int64 [N]: its place in the names, or `NONE`.
 
         Raises:
             DataError: The rows come from no files, a file is of two domains, or a domain has none.
@@ -62,6 +63,7 @@ class DataIncremental(Scenario):
             )
 
         places = []
+        others = []
         seen: dict[str, None] = {}
         for file in table.files:
             own = _names_of(file.name)
@@ -70,7 +72,9 @@ class DataIncremental(Scenario):
             if len(found) > 1:
                 both = " and ".join(self.names[place] for place in found)
                 raise DataError(f"{key}: {file.name} is of the domains {both}: expected one")
-            places.append(torch.full((file.rows,), found[0] if found else -1))
+            if not found:
+                others.append(PurePosixPath(file.name).name)
+            places.append(torch.full((file.rows,), found[0] if found else NONE))
 
         marked = torch.cat(places)
         for place, name in enumerate(self.names):
@@ -79,6 +83,12 @@ class DataIncremental(Scenario):
                     f"{key}: no row of the domain '{name}': no file of that name or in a folder "
                     f"of that name{nearest(name, seen)}"
                 )
+
+        if others:
+            self.notes.append(
+                f"scenario: {int((marked == NONE).sum()):,} examples of {key} are of no domain "
+                f"({', '.join(others[:SHOWN])}{and_more(len(others) - SHOWN)}), and left out"
+            )
 
         return {DOMAIN: marked}
 

@@ -11,7 +11,7 @@ from renate.data.batch import Batch
 from renate.fitting.sharding.strategy import check_strategy
 from renate.fitting.trainer import check_compile, check_precision, device_of
 from renate.generators import seed_everything
-from renate.jobs.builders import dtype_of, memory_of, transform, updater_of
+from renate.jobs.builders import dtype_of, memory_of, transform, try_optimizer, updater_of
 from renate.jobs.building.beginning import begin, made_anew
 from renate.jobs.building.heads import HEADS, check_heads, check_trains_heads, heads_for, heads_of
 from renate.jobs.building.masking import note_classes
@@ -59,6 +59,7 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
     settings = job.config["trainer"]
     check_precision(settings)
     check_compile(settings)
+    try_optimizer(job)
     seed_everything(derive(job.config["seed"], "training", number), settings)
     device = device_of(settings)
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from renate.build import build, infer, locate
+from renate.checks.arguments import shown
 from renate.data.base import Data
 from renate.data.kept.encoders import target_of
 from renate.errors import ConfigError
@@ -16,6 +17,27 @@ from renate.jobs.saved.given import maker_of
 from renate.models.own.calling import adapt
 from renate.state.contents import SIZES
 
+OWN = "renate.models."  # of whose arguments it is known what they mean
+# Sizes of them that are the data's or wrong, and those that may be larger.
+SAME = (
+    "num_classes",
+    "num_texts",
+    "num_numbers",
+    "cardinalities",
+    "padding_id",
+    "max_answer",
+    "end_id",
+)
+LEAST = ("vocab_size", "max_length")
+# What of an architecture of transformers' such a model takes from its other arguments.
+FROM_OTHERS = (
+    "vocab_size",
+    "max_position_embeddings",
+    "n_positions",
+    "pad_token_id",
+    "image_size",
+    "num_channels",
+)
 OUTPUT = "output"  # which of a network's outputs counts: a version keeps it beside the arguments
 # Settings of the group `model` that are no arguments of the network, unless its constructor has one
 # of that name.
@@ -65,7 +87,47 @@ def model_node(job: Job, facts: Mapping[str, Any]) -> Config:
             f"model.{unknown[0]}=null: can't be read off {inputs}, or give it a value"
         )
 
+    check_sizes(node, facts)
     return {k: list(v) if isinstance(v, tuple) else v for k, v in infer(node, facts).items()}
+
+
+def check_sizes(node: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Return if the sizes that a config gives one of this package's models are those of the data:
+    with others a column would be left out, or an id would fail in the middle of an epoch.
+
+    Args:
+        node: The model's config.
+        facts: What the data say of a model's sizes.
+
+    Raises:
+        ConfigError: One isn't.
+    """
+    if not node["_target_"].startswith(OWN):
+        return
+
+    for name in (*SAME, *LEAST):
+        given = node.get(name)
+        fact = facts.get(name)
+        if given is None or fact is None or given == fact:
+            continue
+        if name in SAME:
+            raise ConfigError(
+                f"model.{name}={shown(given)}: expected {fact}, as the data have it, or null"
+            )
+        if isinstance(given, int) and given < fact:
+            raise ConfigError(
+                f"model.{name}={given}: expected {fact} or more, as the data have it, or null"
+            )
+
+    architecture = node.get("architecture")
+    if not isinstance(architecture, Mapping):
+        return
+    for name in FROM_OTHERS:
+        if name in architecture:
+            raise ConfigError(
+                f"model.architecture.{name}={shown(architecture[name])}: it follows from the data, "
+                "whatever stands here: leave it out"
+            )
 
 
 def settings_in(

@@ -41,3 +41,18 @@ def check_offers(updater: Updater) -> None:
             f"memory: a {policy.name} decides by each example's '{lacking[0]}', which "
             f"{type(updater).__name__} doesn't offer: memory=reservoir, or updater=gss"
         )
+
+
+def check_keeps(updater: Updater) -> None:
+    """Return if the memory of an updater that replays keeps something: without, it would be
+    fine-tuning by another name.
+
+    Raises:
+        ConfigError: It keeps nothing.
+    """
+    if updater.replays and updater.memory.capacity == 0:
+        raise ConfigError(
+            f"memory: a {updater.memory.policy.name} keeps nothing, and "
+            f"{type(updater).__name__} learns from past examples: memory=reservoir, or "
+            "updater=fine_tuning, which needs none"
+        )

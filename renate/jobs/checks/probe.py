@@ -121,7 +121,7 @@ def _outputs(model: nn.Module, updater: Updater, inputs: ModelInputs) -> Any:
     """
     try:
         return updater.predict(model, inputs)
-    except (RuntimeError, IndexError) as error:
+    except (RuntimeError, IndexError, ValueError) as error:
         if not type(model).__module__.startswith("renate."):
             raise
         line = str(error).strip().partition("\n")[0]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from renate.data.model_inputs import LENGTHS, ModelInputs
 from renate.extras import load
 from renate.models.encoders import begun, check_tokens
-from renate.models.texts import ids_of, mask_of
+from renate.models.texts import check_sizes, ids_of, mask_of
 
 KEPT_LOGITS = "logits_to_keep"  # how transformers calls the places of which there are to be logits
 
@@ -53,6 +53,13 @@ class CausalLM(nn.Module):
         super().__init__()
         if None in (vocab_size, max_length, padding_id, max_answer, end_id):
             raise ValueError("max_answer is null, and the data has no answers: data=prompts")
+
+        check_sizes(
+            {"padding_id": padding_id, "end_id": end_id},
+            vocab_size=vocab_size,
+            max_length=max_length,
+            max_answer=max_answer,
+        )
         self.max_answer = max_answer
         self.end_id = end_id
         self.padding_id = padding_id

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from renate.build import build, locate
+from renate.checks.bounds import at_least_1
 from renate.data.model_inputs import TASK, ModelInputs
 from renate.errors import ConfigError
 
@@ -37,8 +38,7 @@ class MultiHead(nn.Module):
         num_heads: int,
     ) -> None:
         super().__init__()
-        if isinstance(num_heads, bool) or not isinstance(num_heads, int) or num_heads < 1:
-            raise ValueError(f"num_heads={num_heads}: expected 1 or more")
+        at_least_1(num_heads=num_heads)
         if not isinstance(network, str):
             raise ValueError(f"network={network}: expected the path of a class")
 

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import above_0, at_least_1, below_1, count
 from renate.data.batch import Batch, Columns
 from renate.extras import load
 from renate.updaters.adapters.injected import inject, join
 from renate.updaters.adapters.layers import layers_to_adapt, shape_of
 from renate.updaters.base import Updater
-from renate.updaters.shared.bounds import above_0, at_least_1, count
 from renate.updaters.shared.features import head_of
 from renate.updaters.shared.replay import with_past
 
@@ -47,14 +47,14 @@ class LowRank(Updater):
         at_least_1(rank=rank)
         above_0(alpha=alpha)
         count(replay_batch_size=replay_batch_size)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout={dropout}: expected 0 to less than 1")
+        below_1(dropout=dropout)
 
         self.rank = rank
         self.alpha = alpha
         self.dropout = dropout
         self.layers = layers
         self.replay_batch_size = replay_batch_size
+        self.replays = replay_batch_size > 0
         self.adapted: dict[str, Any] = {}  # peft's layers, during a fit
         self._trained: dict[nn.Parameter, bool] = {}
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_0
 from renate.updaters.adapters.injected import ADAPTER, slot
 from renate.updaters.adapters.low_rank import LowRank
-from renate.updaters.shared.bounds import at_least_0
 
 
 class OLoRA(LowRank):

@@ -5,11 +5,11 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import above_0, at_least_1
 from renate.data.batch import Batch, Batches, BatchTransform, Columns
 from renate.data.items.served import read_all
 from renate.errors import ConfigError
 from renate.updaters.shared.anew import begin_anew
-from renate.updaters.shared.bounds import above_0, at_least_1
 from renate.updaters.shared.distillation import double_distillation
 from renate.updaters.shared.logits import KeepsLogits, logits_of
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from renate.updaters.shared.bounds import at_least_0, share
+from renate.checks.bounds import at_least_0, share
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from renate.checks.arguments import check_arguments
+from renate.checks.bounds import at_least_0
 from renate.errors import ConfigError, nearest
 from renate.updaters.distillation.pooled_features import check_pooling
 from renate.updaters.shared.averages import check_average
-from renate.updaters.shared.bounds import at_least_0
 
 Kind = TypeVar("Kind")
 

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import above_0, at_least_0, at_least_1, share
 from renate.data.batch import Batch, Columns
 from renate.losses.masked import check_masking
 from renate.updaters.distillation.class_groups import ClassGroups, among, implanted
 from renate.updaters.distillation.contrast import contrast_of_views
-from renate.updaters.shared.bounds import above_0, at_least_0, at_least_1, share
 from renate.updaters.shared.logits import KeepsLogits, logits_of
 from renate.updaters.shared.replay import weights_from
 

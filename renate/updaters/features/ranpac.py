@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from renate.checks.bounds import above_0, at_least_1
 from renate.updaters.features.statistics import FeatureStatistics
-from renate.updaters.shared.bounds import above_0, at_least_1
 
 POWERS = range(-8, 9)  # of 10, that the paper picks the ridge among
 LEAST_FREE = 1e-3  # share of the examples that the fit isn't bound by: below, errors are rounding

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from renate.checks.bounds import at_least_0, at_least_1
 from renate.models.prompting.pooled import Prompts
 from renate.updaters.prompts.growing import Growing
 from renate.updaters.prompts.prompted import Prompted
-from renate.updaters.shared.bounds import at_least_0, at_least_1
 
 
 class CODAPrompt(Prompted):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_0, at_least_1
 from renate.models.prompting.pooled import Prompts
 from renate.updaters.prompts.growing import Growing, uniform
 from renate.updaters.prompts.prompted import Prompted
-from renate.updaters.shared.bounds import at_least_0, at_least_1
 
 
 class DualPrompt(Prompted):

@@ -3,11 +3,11 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_0, at_least_1
 from renate.data.batch import Batch
 from renate.models.prompting.pooled import Prompts
 from renate.updaters.prompts.growing import uniform
 from renate.updaters.prompts.prompted import Prompted
-from renate.updaters.shared.bounds import at_least_0, at_least_1
 from renate.updaters.shared.replay import with_past
 from renate.updaters.shared.weights import check_count, replay_count
 
@@ -49,6 +49,7 @@ class L2P(Prompted):
         self.length = length
         self.match_weight = match_weight
         self.replay_batch_size = replay_batch_size
+        self.replays = replay_batch_size > 0
 
     def draw(self, width: int) -> None:
         """Make keys [M, D] and prompts [M, L, D]."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_1
 from renate.data.batch import Columns
 from renate.data.model_inputs import ModelInputs
 from renate.models.prompting.pooled import Prompts
@@ -10,7 +11,6 @@ from renate.updaters.prompts.centres import centres_of
 from renate.updaters.prompts.encoder import encoder_of, query_of
 from renate.updaters.prompts.growing import Growing, uniform
 from renate.updaters.prompts.prompted import Prompted
-from renate.updaters.shared.bounds import at_least_1
 from renate.updaters.shared.passes import check_alone, seen_as
 
 NO_ANSWER = -100.0  # a domain's head for labels that came later

@@ -5,12 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import above_0, at_least_0
 from renate.data.batch import Batch, Columns
 from renate.data.model_inputs import TASK
 from renate.errors import ConfigError
 from renate.ranks import Ranks
 from renate.updaters.base import Updater
-from renate.updaters.shared.bounds import above_0, at_least_0
 from renate.updaters.shared.distillation import Teacher, softened_cross_entropy
 
 

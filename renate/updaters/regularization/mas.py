@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
+from renate.checks.bounds import at_least_0, at_least_1
 from renate.data.batch import Columns
 from renate.updaters.regularization.anchors import HoldsWeights
 from renate.updaters.regularization.importance import mean_over_examples
-from renate.updaters.shared.bounds import at_least_0, at_least_1
 
 
 class MAS(HoldsWeights):

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import above_0, at_least_0
 from renate.data.batch import Columns
 from renate.updaters.regularization.anchors import HoldsWeights, LikeParameters
-from renate.updaters.shared.bounds import above_0, at_least_0
 from renate.updaters.shared.precision import check_precision
 from renate.updaters.shared.trained import trained
 

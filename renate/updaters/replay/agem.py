@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_1
 from renate.data.batch import Batch, Columns
 from renate.updaters.base import Updater
 from renate.updaters.replay.gradients import gradient_at_hand, gradient_of, set_gradient
-from renate.updaters.shared.bounds import at_least_1
 
 
 class AGEM(Updater):
@@ -19,6 +19,7 @@ class AGEM(Updater):
         replay_batch_size: Past examples whose mean gradient a step may not go against.
     """
 
+    replays = True
     weighs = True
     multi_head = True
 

@@ -3,11 +3,11 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_0
 from renate.data.batch import Batch
 from renate.data.model_inputs import ModelInputs
 from renate.updaters.base import Updater
 from renate.updaters.shared.averages import AveragedCopy, check_average
-from renate.updaters.shared.bounds import at_least_0
 from renate.updaters.shared.distillation import better_of
 from renate.updaters.shared.replay import together
 from renate.updaters.shared.weights import check_count, replay_count
@@ -31,6 +31,7 @@ class CLSER(Updater):
             fraction of the batch.
     """
 
+    replays = True
     weighs = True
 
     def __init__(

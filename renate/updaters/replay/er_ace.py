@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_1
 from renate.data.batch import Batch, Columns
 from renate.losses.masked import NEVER, check_masking
 from renate.updaters.base import Updater
-from renate.updaters.shared.bounds import at_least_1
 
 
 class ERACE(Updater):
@@ -19,6 +19,7 @@ class ERACE(Updater):
         replay_batch_size: Past examples in each step, besides the new ones.
     """
 
+    replays = True
     weighs = True
     problems = ("classification",)
 

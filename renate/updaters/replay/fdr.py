@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_0, at_least_1
 from renate.data.batch import Batch, Columns
-from renate.updaters.shared.bounds import at_least_0, at_least_1
 from renate.updaters.shared.logits import KeepsLogits, logits_of
 
 NEVER = float("-inf")

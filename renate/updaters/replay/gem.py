@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_0, at_least_1
 from renate.data.batch import Batch, Columns, length, select
 from renate.updaters.base import Updater
 from renate.updaters.replay.gradients import gradient_at_hand, gradient_of, set_gradient
-from renate.updaters.shared.bounds import at_least_0, at_least_1
 from renate.updaters.shared.passes import check_alone
 
 RIDGE = 1e-6  # on the diagonal of the quadratic programme, as a share of what stands there
@@ -27,6 +27,7 @@ class GEM(Updater):
     """
 
     fields = ("update",)
+    replays = True
     weighs = True
     multi_head = True
     updates: Tensor

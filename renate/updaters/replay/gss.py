@@ -4,12 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from renate.checks.bounds import at_least_1
 from renate.data.batch import Batch, Columns
 from renate.errors import ConfigError
 from renate.models.own.untouched import untouched
 from renate.updaters.base import Updater
 from renate.updaters.regularization.example_gradients import example_gradients
-from renate.updaters.shared.bounds import at_least_1
 from renate.updaters.shared.replay import with_past
 
 
@@ -26,6 +26,7 @@ class GSS(Updater):
     """
 
     fields = ("score",)
+    replays = True
     weighs = True
 
     def __init__(self, compared: int, replay_batch_size: int) -> None:

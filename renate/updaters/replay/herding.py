@@ -62,16 +62,13 @@ def check_exemplars(memory: Memory, known: Tensor, labels: Sequence[Label]) -> N
     """Return if a memory has an example of each class that a model of another updater's knows.
 
     Args:
-        memory: What that updater left; one that keeps nothing has no exemplars, and needs none.
+        memory: What that updater left.
         known: The classes, bool [K].
         labels: Of the classes.
 
     Raises:
         ConfigError: It lacks some.
     """
-    if memory.capacity == 0:
-        return
-
     lacking = known.clone()
     if len(memory):
         lacking[memory.columns()["targets"].unique().to(lacking.device)] = False

@@ -27,6 +27,7 @@ class ICaRL(Updater):
     validation takes the network's own outputs.
     """
 
+    replays = True
     problems = ("classification",)
     means: Tensor
     seen: Tensor

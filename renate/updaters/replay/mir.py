@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from renate.checks.bounds import above_0, at_least_1
 from renate.data.batch import Batch, select
 from renate.losses.weighted import example_losses
 from renate.updaters.base import Updater
-from renate.updaters.shared.bounds import above_0, at_least_1
 from renate.updaters.shared.replay import together
 from renate.updaters.shared.trained import trained
 
@@ -26,6 +26,7 @@ class MIR(Updater):
         virtual_lr: Learning rate of the step that is tried, best that of the optimizer.
     """
 
+    replays = True
     weighs = True
 
     def __init__(self, candidates: int, replay_batch_size: int, virtual_lr: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from renate.checks.bounds import below_1
 from renate.data.model_inputs import ModelInputs
 from renate.seeds import derive
 from renate.updaters.shared.precision import check_precision
@@ -34,8 +35,7 @@ class AveragedCopy(nn.Module):
 
     def __init__(self, model: nn.Module, decay: float, frequency: float = 1.0) -> None:
         super().__init__()
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay={decay}: expected 0 or more, and less than 1")
+        below_1(decay=decay)
         if not 0 < frequency <= 1:
             raise ValueError(f"frequency={frequency}: expected more than 0, and 1 at most")
 
@@ -104,8 +104,7 @@ def check_average(name: str, frequency: float, decay: float) -> None:
     """Raises ValueError for what no average can follow by, whose settings begin with a name."""
     if not 0 < frequency <= 1:
         raise ValueError(f"{name}_frequency={frequency}: expected more than 0, and 1 at most")
-    if not 0 <= decay < 1:
-        raise ValueError(f"{name}_decay={decay}: expected 0 or more, and less than 1")
+    below_1(**{f"{name}_decay": decay})
 
 
 def tensors_of(model: nn.Module) -> list[Tensor]:

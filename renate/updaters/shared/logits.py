@@ -24,6 +24,7 @@ class KeepsLogits(Updater):
     """
 
     fields: ClassVar[tuple[str, ...]] = ("logits",)
+    replays = True
     widths_differ = False
 
     def backfill(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
+from renate.checks.bounds import at_least_0
 from renate.data.batch import Batch
 from renate.updaters.base import Updater
-from renate.updaters.shared.bounds import at_least_0
 
 
 def replay_count(replay_batch_size: float, batch: Batch) -> int:
@@ -32,6 +32,8 @@ class Weighted(Updater):
         loss_normalization: 1 divides the loss by the sum of all weights, 0 doesn't.
         replay_batch_size: Past examples of a draw: a number, or below 1 a fraction of the batch.
     """
+
+    replays = True
 
     def __init__(
         self, loss_weight: float, loss_normalization: int, replay_batch_size: float

@@ -41,8 +41,11 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in {"squeue": SQUEUE, "scontrol": SCONTROL}.items():
         (tmp_path / name).write_text(text.format(folder=tmp_path))
         (tmp_path / name).chmod(0o755)
-    queue = [f"7_{n}|renate-array-x|RUNNING|now|renate-array {tmp_path}" for n in (1, 0)]
-    queue += [f"6|renate-9|PENDING|then|renate job-9 {tmp_path}", "5|theirs|RUNNING|then|(null)"]
+    queue = [f"7_{n}|renate-array-x|RUNNING|now|None|renate-array {tmp_path}" for n in (1, 0)]
+    queue += [
+        f"6|renate-9|PENDING|then|Resources|renate job-9 {tmp_path}",
+        "5|theirs|RUNNING|then|None|(null)",
+    ]
     (tmp_path / "queue").write_text("\n".join(queue) + "\n")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     write_array(tmp_path / "machines" / "renate-array-x", jobs(tmp_path, 2))

@@ -146,6 +146,7 @@ def test_a_limit_of_time_is_sbatchs(limit: object) -> None:
         # What YAML makes of 12:00:00 without quotes: 30 days of minutes, to sbatch
         ("time", 43200, "backend.time=43200: expected minutes below 60, or in quotes what"),
         ("time", 1800, "backend.time=1800: expected minutes below 60"),  # a bare 30:00 of YAML
+        ("time", 90, "or null; for 90 minutes on the command line: 'backend.time=\"90\"'"),
         ("time", "12 hours", "backend.time=12 hours: expected minutes below 60"),
         ("staging", "s3://b/x", "backend.staging=s3://b/x: expected a folder that nodes see"),
         ("sbatch", {"account": None}, "backend.sbatch.account=null: expected text, a whole number"),

@@ -85,7 +85,7 @@ def test_convolutions_have_heads_as_well() -> None:
     ("changes", "said"),
     [
         ({"num_heads": 0}, "num_heads=0: expected 1 or more"),
-        ({"num_heads": True}, "num_heads=True: expected 1 or more"),
+        ({"num_heads": True}, "num_heads=True: expected a whole number of 1"),
         ({"network": "os.system"}, "os.system"),
         ({"num_classes": 7, "settings": {"hidden_sizes": "no"}}, "."),
     ],

@@ -196,6 +196,8 @@ def test_growth_keeps_what_is_known_of_the_layers(name: str) -> None:
 def test_replay_is_ers(name: str) -> None:
     model = network()
     updater = updater_of(name, model, replay_batch_size=4)
+    assert updater.replays
+    assert not updater_of(name, network()).replays
     updater.start(model, batch_of(1).raw)
     first, second = batch_of(1), batch_of(2)
     updater.loss(model, first)

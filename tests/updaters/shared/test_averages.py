@@ -106,7 +106,7 @@ def test_saved_within_a_fit_it_goes_on_bit_for_bit() -> None:
 @pytest.mark.parametrize(
     ("decay", "frequency", "text"),
     [
-        (1.0, 1.0, "decay=1.0: expected 0 or more, and less than 1"),
+        (1.0, 1.0, "decay=1.0: expected 0 to less than 1"),
         (-0.1, 1.0, "decay=-0.1"),
         (0.9, 0.0, "frequency=0.0: expected more than 0, and 1 at most"),
         (0.9, 1.5, "frequency=1.5"),

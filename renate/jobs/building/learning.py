@@ -21,7 +21,7 @@ from renate.jobs.checks.probe import check_alike, examples_of, probe
 from renate.jobs.chunks import Chunk
 from renate.jobs.context import Job
 from renate.jobs.saved.restore import Saved, load_model, load_updater
-from renate.jobs.saved.restore_memory import load_memory
+from renate.jobs.saved.restore_memory import drop_fields, load_memory
 from renate.memory.store.memory import Memory
 from renate.seeds import derive
 from renate.updaters.base import Updater
@@ -82,6 +82,7 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
     updater.setup(model)
     if saved:
         load_memory(job, memory, model, updater, saved, data.problem)
+        drop_fields(job, updater, saved, chunk.train)
         load_updater(job, updater, saved, model, node)
 
     check_strategy(settings, updater, job.ranks)

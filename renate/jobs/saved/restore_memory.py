@@ -7,7 +7,7 @@ from renate.data.batch import BatchTransform, Columns, length, select
 from renate.errors import CorruptError
 from renate.jobs.builders import transform
 from renate.jobs.context import Job
-from renate.jobs.saved.restore import Saved
+from renate.jobs.saved.restore import Saved, writer_of
 from renate.memory.store.memory import Memory
 from renate.models.own.untouched import untouched
 from renate.problems.base import Problem
@@ -56,6 +56,32 @@ def load_memory(
         found = memory.columns().get(name)
         if found is not None and found.is_floating_point() and found.dtype != torch.float32:
             memory.fill(name, found.float())
+
+
+def drop_fields(job: Job, updater: Updater, saved: Saved, columns: Columns) -> None:
+    """Let go what another updater kept of each example and this one doesn't keep, which is said:
+    the examples that it adds would have none. One that adds none leaves all as it is.
+
+    Args:
+        job: The job.
+        updater: Its memory is loaded.
+        saved: The version.
+        columns: The new data's.
+    """
+    if not updater.replays:
+        return
+
+    wrote = writer_of(saved)
+    if wrote in (None, job.config["updater"].get("_target_")):
+        return
+
+    memory = updater.memory
+    for name in sorted(memory.store.names - columns.keys() - set(updater.fields)):
+        memory.drop(name)
+        job.say(
+            f"the state's updater was {wrote}: the '{name}' of the examples in its memory are left "
+            f"behind, {type(updater).__name__} keeps none"
+        )
 
 
 def _check_targets(memory: Memory, problem: Problem) -> None:

@@ -94,6 +94,11 @@ class ColumnStore:
         """What the columns are called."""
         return self.columns.keys() | self.ragged.keys()
 
+    def drop(self, name: str) -> None:
+        """Let go a column."""
+        self.columns.pop(name, None)
+        self.ragged.pop(name, None)
+
     def reserve(self, rows: int, schema: Schema) -> None:
         """Make room for slots up to `rows`; what is stored stays."""
         if rows <= self.rows and self.columns:

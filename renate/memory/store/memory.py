@@ -205,6 +205,11 @@ class Memory:
         self.store.columns[name] = column
         self.segments.rewrite(self.size)
 
+    def drop(self, name: str) -> None:
+        """Let go a column of all examples kept."""
+        self.store.drop(name)
+        self.segments.rewrite(self.size)
+
     def snapshot(self) -> dict[str, Any]:
         """Everything there is, as tensors and numbers; for a checkpoint of the same job."""
         return snapshot_of(self)

@@ -1,6 +1,7 @@
 """A state that another updater began: what the model knows is known, or it is said that it isn't."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,29 @@ def test_a_job_hands_over_of_what_modules_the_memorys_features_are(workdir: Path
     with pytest.raises(RenateError, match="memory keeps are of another pooling or other modules"):
         renate.run(settings | super_er | {"updater.pod.modules": ["layers.2"]})
     renate.run(settings | super_er | {"updater.pod.modules": ["layers.1"]})
+
+
+@pytest.mark.slow
+def test_what_only_another_updater_keeps_of_examples_is_left_behind(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"state.url": "./state", "data.limit": 120, "trainer.max_epochs": 1}
+    renate.run(settings | {"state.first": True, "updater": "derpp"})
+
+    renate.run(settings | {"updater": "fine_tuning", "seed": 1})
+    renate.run(settings | {"updater": "derpp", "seed": 2})
+    assert "left behind" not in capsys.readouterr().err, "fine-tuning has left them as they were"
+
+    renate.run(settings | {"updater": "er", "seed": 3})
+    said = capsys.readouterr().err
+    assert "the 'logits' of the examples in its memory are left behind, ER keeps none" in said
+    state = State("./state")
+    meta = json.loads(bytes(state.read(state.manifest(4), "memory/meta.json")))
+    assert sorted(meta["schema"]) == ["inputs", "targets"]
+
+    with pytest.raises(RenateError, match=r"no 'logits', .*: memory.backfill=true computes it"):
+        renate.run(settings | {"updater": "derpp", "seed": 4})
+    renate.run(settings | {"updater": "derpp", "seed": 4, "memory.backfill": True})
 
 
 def test_a_plain_fit_takes_nothing_over() -> None:

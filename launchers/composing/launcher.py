@@ -2,7 +2,6 @@
 once.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -18,13 +17,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, NothingNewError
-from renate.files import replacing
 from renate.jobs.config_yaml import dump
-from renate.jobs.identity.already import TAKEN_AGAIN, maker_of
+from renate.jobs.identity.already import TAKEN_AGAIN, is_gone, maker_of
 from renate.jobs.records import COMPLETED, JobResult
 from renate.state.versions import State
 
 from ..base import ComposedJob, JobLauncher, name_apart
+from ..links import link
 from ..terminal.progress import Progress
 from .composer import Composer
 
@@ -129,7 +128,7 @@ class HydraLauncher(JobLauncher, Launcher):
         check_outputs(jobs)
         folder.mkdir(parents=True, exist_ok=True)
         for place, job in links:
-            _link(place, job.directory.path)
+            link(place, job.directory.path)
 
         return jobs
 
@@ -187,6 +186,12 @@ class HydraLauncher(JobLauncher, Launcher):
 
         if earlier is None or not earlier.completed:
             return None
+        if is_gone(earlier, job.id):
+            self.progress.line(
+                f"{job.name}: finished earlier, but version {earlier.version} is no longer in "
+                f"{earlier.url}: it runs again"
+            )
+            return None
 
         self.progress.line(
             f"{job.name}: finished earlier, in {job.directory.path} (resume=false runs it again)"
@@ -197,9 +202,13 @@ class HydraLauncher(JobLauncher, Launcher):
     def prepare(self, job: ComposedJob) -> None:
         """Write the job's directory. An interrupted run of this very job is continued.
 
-        A stream or a simulation goes on from its state, a fit from its checkpoint.
+        A stream or a simulation goes on from its state, a fit from its checkpoint. One whose
+        outcome is gone begins anew.
         """
+        earlier = job.directory.result
         resume = bool(job.config.resume) and job.known()
+        if earlier is not None and is_gone(earlier, job.id):
+            resume = False
         keep_state = resume and job.kind in ("stream", "simulate")
         self.mark(job)
         job.directory.prepare(dump(job.config), job.record, resume=resume, keep_state=keep_state)
@@ -276,24 +285,3 @@ def _job_return(job: ComposedJob, settings: DictConfig, result: JobResult) -> Jo
         out.status = JobStatus.COMPLETED
         out.return_value = result.value
     return out
-
-
-def link_latest(folder: Path) -> None:
-    """Point `latest` in the run directory at a job's or a sweep's folder."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _replace_link(folder.parent / "latest", Path(folder.name))
-
-
-def _link(place: Path, target: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists() and not place.is_symlink():
-        raise ConfigError(
-            f"hydra.sweep.subdir: {place} is there already, and isn't a link to a job"
-        )
-    _replace_link(place, Path(os.path.relpath(target, place.parent.resolve())))
-
-
-def _replace_link(place: Path, target: Path) -> None:
-    """Another command may do the same at this moment; whoever looks finds a link."""
-    with replacing(place) as temporary:
-        temporary.symlink_to(target, target_is_directory=True)

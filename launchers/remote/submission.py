@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from renate.errors import JobError, RenateError
+from renate.jobs.identity.already import is_gone
 
 from .backend import PreparedJob, RemoteBackend
 from .job_folder import Attempt
@@ -93,6 +94,12 @@ def _known(
 
     if result is not None:  # the backend may still be tidying up after it
         if not resume or not result.completed:
+            return None
+        if "://" in str(result.url) and is_gone(result, prepared.job.id):
+            say(
+                f"finished earlier, as {last.name}, but version {result.version} is no longer in "
+                f"{result.url}: it runs again"
+            )
             return None
         say(f"finished earlier, as {last.name} (resume=false runs it again)")
         return last.name, True

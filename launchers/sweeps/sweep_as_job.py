@@ -17,7 +17,8 @@ from renate.jobs.records import JobRecord, JobResult
 from renate.tuning.on_disk.sweep_record import RECORD, PinnedSweep
 
 from ..base import ComposedJob, name_apart
-from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.launcher import HydraLauncher
+from ..links import link_latest
 from ..terminal import report
 from .tuned_update import Tuning
 

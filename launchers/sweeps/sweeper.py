@@ -16,9 +16,10 @@ from renate.jobs.records import JobResult
 
 from ..base import ComposedJob
 from ..composing.large_grids import jobs_of
-from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.launcher import HydraLauncher
 from ..composing.registering import check_registered, registered, registry_for
 from ..composing.session import launcher_for
+from ..links import link_latest
 from ..terminal import ends, pages, report
 from .overrides import combinations, is_tuned
 

@@ -18,7 +18,8 @@ from renate.state.versions import State
 from renate.tuning.on_disk.sweep_folder import EVENTS
 from renate.tuning.on_disk.sweep_record import RECORD, PinnedSweep
 
-from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.launcher import HydraLauncher
+from ..links import link_latest
 from ..terminal import ends, pages, report
 from ..terminal.console import relative, stdout
 from ..terminal.tables import matrix

@@ -14,12 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from renate.errors import ConfigError, JobError
 from renate.jobs.directory import JobDirectory, write_json
-from renate.jobs.identity.already import (
-    came_from,
-    in_words,
-    maker_of,
-    tuned_in_words,
-)
+from renate.jobs.identity.already import came_from, in_words, is_gone, maker_of, tuned_in_words
 from renate.jobs.records import COMPLETED, FAILED, JobResult
 from renate.state.versions import State
 from renate.tuning.base import Proposer, Stopper
@@ -29,8 +24,9 @@ from renate.tuning.on_disk.sweep_record import RECORD, PinnedSweep
 from renate.tuning.sweep import Sweep
 from renate.tuning.trial import RUNNING, Trial
 
-from ..composing.launcher import HydraLauncher, link_latest
+from ..composing.launcher import HydraLauncher
 from ..composing.registering import check_registered, registered, registry_for
+from ..links import link_latest
 from ..terminal import ends
 from ..terminal.console import command, relative, stdout
 from .engines import engines_for
@@ -141,6 +137,8 @@ class Tuning:
         engines = self._engines()  # before anything is written
         if not config.resume or self._is_of_the_past():
             shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            self._check_kept()
 
         self._say_that_it_goes_on()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -197,6 +195,15 @@ class Tuning:
         check_registered([outcome])
 
         return outcome
+
+    def _check_kept(self) -> None:
+        """Raises JobError where the winner's version has vanished: no candidate is left of it."""
+        result = JobDirectory(self.folder).result
+        if result is not None and is_gone(result, ""):
+            raise JobError(
+                f"{relative(self.folder)}: this sweep's winner was version {result.version} of "
+                f"{result.url}, which is no longer there: resume=false tunes again"
+            )
 
     def _is_of_the_past(self) -> bool:
         """Whether the folder holds a finished sweep on data of which nobody knows if they are

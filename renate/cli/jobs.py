@@ -17,8 +17,8 @@ from renate.errors import JobError, nearest, printable_lines
 from renate.jobs.directory import JobDirectory, Json, read_json
 from renate.jobs.records import UNFINISHED, JobRecord, JobResult
 from renate.launchers.base import ComposedJob
-from renate.launchers.composing.launcher import link_latest
 from renate.launchers.composing.session import launcher_class
+from renate.launchers.links import link_latest
 from renate.launchers.local import running
 from renate.launchers.sweeps.sweep_table import row
 from renate.launchers.terminal import report

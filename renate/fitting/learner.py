@@ -78,6 +78,8 @@ class Learner(QuickHookName, pl.LightningModule):
         An updater that has an `after_step` hears of each of the optimizer's steps.
         """
         optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        if self.updater.replays:
+            self._watch(optimizer)
         if type(self.updater).after_step is not Updater.after_step:
             optimizer.register_step_post_hook(lambda *_: self.updater.after_step(self.model))
         if self.schedule is None:
@@ -92,6 +94,32 @@ class Learner(QuickHookName, pl.LightningModule):
                 "strict": False,
             },
         }
+
+    def _watch(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let an optimizer that computes the loss several times a step fail at the first one: an
+        updater offers a batch to its memory each time.
+        """
+        kind = type(optimizer)
+        if kind.__module__.startswith("torch.optim.") and kind is not torch.optim.LBFGS:
+            return
+
+        before = 0
+
+        def begin(*_: Any) -> None:
+            nonlocal before
+            before = self.progress.batches
+
+        def end(*_: Any) -> None:
+            passes = self.progress.batches - before
+            if passes > 1:
+                raise JobError(
+                    f"optimizer: {kind.__name__} computes the loss {passes} times a step, and "
+                    f"{type(self.updater).__name__} offers the batch to its memory each time: take "
+                    "one that computes it once, as optimizer=sgd, or updater=fine_tuning"
+                )
+
+        optimizer.register_step_pre_hook(begin)
+        optimizer.register_step_post_hook(end)
 
     def transfer_batch_to_device(
         self,

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from renate.jobs.directory import JobDirectory
+from renate.jobs.identity.already import is_gone
 from renate.jobs.records import COMPLETED, STOPPED, UNFINISHED, Event, JobResult
+from renate.state.publish import publish, stage
+from renate.state.versions import State
 
 # As the release before wrote it.
 EARLIER = {
@@ -43,6 +46,20 @@ def test_a_result_of_an_earlier_release_is_read_and_written_the_same(tmp_path: P
 def test_nothing_is_lost_on_the_way(result: JobResult, tmp_path: Path) -> None:
     assert JobDirectory(tmp_path).finish(result) == result
     assert JobDirectory(tmp_path).result == result
+
+
+def test_a_version_is_gone_with_its_state_or_where_another_job_made_it(tmp_path: Path) -> None:
+    state = State(str(tmp_path / "state"))
+    stage(state, iter([("a", b"1")]), job="made", parent=None, lineage={})
+    publish(state, "made")
+
+    result = JobResult(COMPLETED, url=state.url, version=1)
+    assert not is_gone(result, "made")
+    assert is_gone(result, "other")
+    assert not is_gone(replace(result, already=1), "other")
+    assert is_gone(replace(result, version=2), "made")
+    assert is_gone(replace(result, url=str(tmp_path / "elsewhere")), "made")
+    assert not is_gone(replace(result, version=None), "made")
 
 
 def test_what_there_is_none_of_is_left_out() -> None:

@@ -16,6 +16,7 @@ from renate.data.kept.trained import nothing_new as in_short
 from renate.data.named.once import read_once
 from renate.jobs.directory import JobDirectory
 from renate.jobs.identity.data_files import files_of
+from renate.jobs.records import JobResult
 from renate.state.manifest import Manifest
 from renate.state.pins import NAME
 from renate.state.versions import State
@@ -63,6 +64,25 @@ def maker_of(version: Manifest, run_dir: Path) -> JobDirectory | None:
     if NAME.fullmatch(name) is None or not folder.is_dir():
         return None
     return JobDirectory(folder)
+
+
+def is_gone(result: JobResult, job: str) -> bool:
+    """Whether what a job published has vanished: with its state, or because another state took
+    its place. What gc has removed was there.
+
+    Args:
+        result: What the job answered.
+        job: Its id, that of a stream's updates begins with.
+    """
+    if result.version is None or result.url is None:
+        return False
+
+    found = State(result.url).find(result.version)
+    if found is None:
+        return True
+    if not isinstance(found, Manifest) or result.already is not None:
+        return False
+    return not str(found.job).startswith(job)
 
 
 def nothing_new(

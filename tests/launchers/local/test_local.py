@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +81,21 @@ def test_a_failing_job_is_reported_and_the_others_finish(workdir: Path) -> None:
     assert "Traceback" not in done.stderr
     again = renate(*QUICK, "optimizer.lr=0.1", "seed=0,1", cwd=workdir)
     assert again.stderr.count("finished earlier") == 2
+
+
+@pytest.mark.parametrize("job", [["state.first=true"], ["job=stream", "scenario.chunks=2"]])
+def test_a_job_whose_state_has_vanished_runs_again(workdir: Path, job: list[str]) -> None:
+    arguments = [*QUICK, *job, "state.url=./state"]
+    if "job=stream" in job:
+        arguments.append("scenario=class_incremental")
+    first = renate(*arguments, cwd=workdir)
+    shutil.rmtree(workdir / "state")
+
+    again = renate(*arguments, cwd=workdir)
+    assert f"is no longer in {workdir / 'state'}: it runs again" in again.stderr
+    assert "finished earlier, in" not in again.stderr
+    assert again.stdout.splitlines()[-4:] == first.stdout.splitlines()[-4:]
+    State("./state").verify()
 
 
 @pytest.mark.slow

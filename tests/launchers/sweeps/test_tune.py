@@ -97,6 +97,13 @@ def test_bad_trials_stop_early_and_the_winner_is_published_once(workdir: Path) -
     renate(*TUNED[:2], "state.url=./state", "seed=7", cwd=workdir)
     assert len(read(state, state.manifest())) == 16, "an untuned update keeps the history"
 
+    shutil.rmtree(workdir / "state")
+    vanished = renate(*TUNED, "state.url=./state", "state.first=true", cwd=workdir, code=1)
+    assert vanished.stderr.endswith(
+        "this sweep's winner was version 1 of ./state, which is no longer there: "
+        "resume=false tunes again\n"
+    )
+
 
 @pytest.mark.slow
 def test_the_second_update_begins_with_the_best_of_the_first(workdir: Path) -> None:

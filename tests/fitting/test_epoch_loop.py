@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from renate.data.batch import Batches, BatchTransform
+from renate.errors import JobError
 from renate.fitting.epoch_loop import EpochLoop
 from renate.fitting.learner import Learner, Schedule
 from renate.fitting.progress import Progress
@@ -65,6 +66,7 @@ def fitted(
     scheduler: Any = None,
     interval: str = "step",
     replaced: bool = True,
+    replays: bool = False,
     **settings: Any,
 ) -> tuple[list[Tensor], pl.Trainer, int]:
     """Weights after a fit of 3 epochs of 8 batches, the trainer, and how many epochs our loop
@@ -79,6 +81,7 @@ def fitted(
     model = nn.Linear(5, 3)
     updater = FineTuning()
     updater.criterion = nn.CrossEntropyLoss()
+    updater.replays = replays
     settings = {"max_epochs": 3, "accelerator": "cpu", "devices": 1} | settings
     trainer = pl.Trainer(
         **settings,
@@ -101,6 +104,22 @@ def fitted(
     batches = Batches(columns, 10, BatchTransform(), torch.Generator().manual_seed(1))
     trainer.fit(learner, batches)
     return [p.detach().clone() for p in model.parameters()], trainer, len(ran)
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_batch_is_offered_to_a_memory_once_a_step(replaced: bool) -> None:
+    def several(parameters: Any) -> torch.optim.Optimizer:
+        return torch.optim.LBFGS(parameters, lr=0.1, max_iter=3)
+
+    with pytest.raises(JobError, match=r"LBFGS computes the loss \d+ times a step, and FineTuning"):
+        fitted(optimizer=several, replays=True, replaced=replaced)
+
+    class Own(torch.optim.SGD):
+        """Of the user's: computes it once."""
+
+    fitted(optimizer=lambda p: Own(p, lr=0.1), replays=True, replaced=replaced, max_steps=3)
+    whole = {"replays": True, "replaced": replaced, "accumulate_grad_batches": 3}
+    fitted(optimizer=lambda p: Own(p, lr=0.1), **whole)
 
 
 def decaying(optimizer: torch.optim.Optimizer) -> Any:

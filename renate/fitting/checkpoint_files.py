@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from renate.files import replacing
+from renate.files import flush, replacing
 from renate.ranks import Ranks
 
+CHECKPOINTS = "checkpoint*.pt"  # of all processes
 Saved = dict[str, Any]
 
 
@@ -121,7 +122,12 @@ class CheckpointFiles:
             torch.save(dict(content), temporary)
 
     def save_step(self, content: Mapping[str, Any]) -> None:
-        """Write this process's checkpoint of the step that it is of."""
+        """Write this process's checkpoint of the step that it is of, and have the best weights on
+        the disk by then, which it goes on with.
+        """
+        if self.ranks.first and self.best.exists():
+            flush(self.best)
+
         earlier = self.present()
         file = self.of_step(content["steps"])
         self.save(file, content)

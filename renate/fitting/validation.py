@@ -11,6 +11,7 @@ import torch
 from renate.errors import JobError
 from renate.files import replacing
 from renate.fitting.callbacks.base import MeasuringCallback
+from renate.fitting.checkpoint_files import CHECKPOINTS
 from renate.fitting.learner import Learner
 from renate.libraries.lightning import callbacks_of
 from renate.metrics import is_of_fit
@@ -106,7 +107,9 @@ class Validation:
             "model": self.learner.weights.whole.state_dict(),
             "updater": self.learner.updater.state_dict(),
         }
-        with replacing(self.file, durable=True) as temporary:
+        # No power loss matters before there is a checkpoint to go on from, which flushes them
+        is_needed = any(self.file.parent.glob(CHECKPOINTS))
+        with replacing(self.file, durable=is_needed) as temporary:
             torch.save(best, temporary)
 
     def _step_plateaus(self, trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:

@@ -156,6 +156,9 @@ def test_a_checkpoint_is_durable_and_none_is_made_of_a_torn_one(
     files = CheckpointFiles(tmp_path, 1, tmp_path / "best.pt", ALONE)
     files.save_step({"update": 1, "steps": 3, "best": None, "model": torch.ones(500)})
     assert len(synced) == 1
+    files.save(tmp_path / "best.pt", {"update": 1, "epoch": 1})
+    files.save_step({"update": 1, "steps": 3, "best": None, "model": torch.ones(500)})
+    assert len(synced) == 4, "the best weights again, which training writes without waiting"
 
     whole = (tmp_path / "checkpoint.pt").read_bytes()
     for begin in range(0, len(whole), 61):

@@ -63,6 +63,9 @@ def result(folder: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.skipif(
+    not hasattr(torch.cpu.Stream, "record_event"), reason="this torch shares on GPUs alone"
+)
 @pytest.mark.slow
 def test_shares_end_as_whole_weights_and_go_on_bit_for_bit(
     workdir: Path, monkeypatch: pytest.MonkeyPatch

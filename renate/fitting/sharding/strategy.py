@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from pytorch_lightning.strategies import DDPStrategy
 
 from renate.errors import ConfigError
@@ -33,8 +34,16 @@ def is_sharded(settings: Mapping[str, Any]) -> bool:
     return bool(settings["strategy"] == FSDP)
 
 
-def check_strategy(settings: Mapping[str, Any], updater: Updater, ranks: Ranks) -> None:
+def check_strategy(
+    settings: Mapping[str, Any], updater: Updater, ranks: Ranks, device: torch.device
+) -> None:
     """Return if a fit can be shared out as the settings ask.
+
+    Args:
+        settings: The group `trainer`.
+        updater: What trains.
+        ranks: The processes that take part.
+        device: Where it trains.
 
     Raises:
         ConfigError: It can't.
@@ -69,4 +78,10 @@ def check_strategy(settings: Mapping[str, Any], updater: Updater, ranks: Ranks) 
         raise ConfigError(
             f"{found}: {type(updater).__name__} {what}, which it isn't given whole: "
             "trainer.strategy=ddp"
+        )
+
+    if device.type == "cpu" and not hasattr(torch.cpu.Stream, "record_event"):
+        raise ConfigError(
+            f"{found}: torch {torch.__version__} shares weights out on GPUs alone: "
+            "trainer.strategy=ddp, or a later torch"
         )

@@ -85,7 +85,7 @@ def prepared(job: Job, data: Data, chunk: Chunk, saved: Saved | None) -> Learnin
         drop_fields(job, updater, saved, chunk.train)
         load_updater(job, updater, saved, model, node)
 
-    check_strategy(settings, updater, job.ranks)
+    check_strategy(settings, updater, job.ranks, device)
     note_classes(updater, chunk.train["targets"])
     check_weights(updater, memory, chunk.train, job.config["transform"].get("mix"))
     updater.test_transform = transform(job, "test", device)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from renate.errors import ConfigError
@@ -16,6 +17,7 @@ from renate.updaters.regularization.ewc import EWC
 from tests.command import renate
 
 TWO = Ranks(rank=0, size=2)
+GPU = torch.device("cuda")
 
 
 def settings(**changed: Any) -> dict[str, Any]:
@@ -36,9 +38,9 @@ def er(kind: type[Updater] = ER) -> Updater:
 
 
 def test_what_fits_is_taken() -> None:
-    check_strategy(settings(), er(), TWO)
+    check_strategy(settings(), er(), TWO, GPU)
     for strategy in (None, "auto", "ddp", "ddp_find_unused_parameters_true"):
-        check_strategy(settings(strategy=strategy), er(Averaged), ALONE)
+        check_strategy(settings(strategy=strategy), er(Averaged), ALONE, GPU)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_what_does_not_is_told(
     changed: dict[str, Any], kind: type[Updater], ranks: Ranks, said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said):
-        check_strategy(settings(**changed), er(kind), ranks)
+        check_strategy(settings(**changed), er(kind), ranks, GPU)
 
 
 def test_what_an_updater_keeps_of_the_weights_is_told() -> None:
@@ -69,7 +71,14 @@ def test_what_an_updater_keeps_of_the_weights_is_told() -> None:
     ewc.criterion = nn.CrossEntropyLoss()
     ewc.setup(nn.Linear(2, 2))
     with pytest.raises(ConfigError, match=r"fsdp: EWC keeps '.*' beside the weights, which"):
-        check_strategy(settings(), ewc, TWO)
+        check_strategy(settings(), ewc, TWO, GPU)
+
+
+def test_torchs_that_share_on_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu.Stream, "record_event", raising=False)
+    check_strategy(settings(), er(), TWO, GPU)
+    with pytest.raises(ConfigError, match=r"torch 2\..* on GPUs alone: trainer.strategy=ddp, or a"):
+        check_strategy(settings(), er(), TWO, torch.device("cpu"))
 
 
 def test_the_command_says_it(workdir: Path) -> None:

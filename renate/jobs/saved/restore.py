@@ -84,6 +84,15 @@ class Saved:
         return cls(source, manifest, deploy_of(source, manifest), trust=trust)
 
     @cached_property
+    def writer(self) -> str | None:
+        """The class of the updater that wrote it; None where its config doesn't say."""
+        try:
+            config: Any = parse(bytes(self.state.read(self.manifest, "config.yaml")).decode())
+            return str(config["updater"]["_target_"])
+        except (StateError, ValueError, KeyError, TypeError, YAMLError):
+            return None
+
+    @cached_property
     def problem(self) -> Problem:
         """What it predicts, with all that was learned of the targets."""
         return problem_from(
@@ -222,7 +231,7 @@ def load_updater(
     outputs = updater.problem.outputs
     tensors = saved.tensors("updater")
     before = {k: v for k, v in tensors.items() if not k.startswith(OF_CONFIG)}
-    wrote = writer_of(saved)
+    wrote = saved.writer
     now = job.config["updater"].get("_target_")
 
     if wrote is not None and wrote != now:
@@ -271,15 +280,6 @@ def _grow(
     Updater.grow(updater, model, before)
     earlier: Any = updater.grow
     earlier(outputs)
-
-
-def writer_of(saved: Saved) -> str | None:
-    """The class of the updater that wrote a version; None where its config doesn't say."""
-    try:
-        config: Any = parse(bytes(saved.state.read(saved.manifest, "config.yaml")).decode())
-        return str(config["updater"]["_target_"])
-    except (StateError, ValueError, KeyError, TypeError, YAMLError):
-        return None
 
 
 def number_after(saved: Saved | None) -> int:

@@ -7,7 +7,7 @@ from renate.data.batch import BatchTransform, Columns, length, select
 from renate.errors import CorruptError
 from renate.jobs.builders import transform
 from renate.jobs.context import Job
-from renate.jobs.saved.restore import Saved, writer_of
+from renate.jobs.saved.restore import Saved
 from renate.memory.store.memory import Memory
 from renate.models.own.untouched import untouched
 from renate.problems.base import Problem
@@ -71,7 +71,7 @@ def drop_fields(job: Job, updater: Updater, saved: Saved, columns: Columns) -> N
     if not updater.replays:
         return
 
-    wrote = writer_of(saved)
+    wrote = saved.writer
     if wrote in (None, job.config["updater"].get("_target_")):
         return
 

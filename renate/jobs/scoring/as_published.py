@@ -6,7 +6,7 @@ from renate.generators import generators, set_generators
 from renate.jobs.builders import dtype_of
 from renate.jobs.context import Job
 from renate.jobs.saved.published import model_of, updater_of
-from renate.jobs.saved.restore import Saved, writer_of
+from renate.jobs.saved.restore import Saved
 from renate.updaters.base import Updater
 
 
@@ -48,7 +48,7 @@ def _predicts_alike(job: Job, saved: Saved, updater: Updater) -> bool:
     ours = job.config["updater"]
     if theirs is not None:
         return bool(theirs == ours)
-    if writer_of(saved) == ours.get("_target_"):
+    if saved.writer == ours.get("_target_"):
         return True
 
     # Both predict as their networks do, and neither changes a network

@@ -12,7 +12,14 @@ import torch
 
 from renate.data.base import Data, Known
 from renate.data.mapped import from_csv
-from renate.data.mapped.rows import Scratch, folder_of, mapped_empty, take_rows
+from renate.data.mapped.rows import (
+    Scratch,
+    ends_of_columns,
+    folder_of,
+    joined_rows,
+    mapped_empty,
+    take_rows,
+)
 from renate.data.scenarios import ClassIncremental
 from renate.data.tables.standardize import Standardize
 from renate.errors import ConfigError, DataError
@@ -33,6 +40,26 @@ def numbers(seed: int = 0, rows: int = ROWS) -> dict[str, Any]:
         "small": rng.normal(size=rows).astype(np.float32),
         "week": rng.integers(0, 40, rows),
     }
+
+
+def test_rows_are_joined_where_one_of_them_lies(tmp_path: Path) -> None:
+    one = torch.randn(4, 3)
+    other = mapped_empty(tmp_path, 2, (3,), torch.float32).copy_(torch.randn(2, 3))
+    assert folder_of(joined_rows([one, one])) is None
+    for columns in ([one, other], [other, one], [other, other]):
+        found = joined_rows(columns)
+        assert folder_of(found) == tmp_path
+        assert found.equal(torch.cat(columns))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 5), (999, 1), (70_001, 64)])
+def test_ends_of_columns_are_those_of_all_parts(rows: int, columns: int) -> None:
+    vectors = torch.randn(rows, columns)
+    lows, highs = ends_of_columns(vectors)
+    assert lows.equal(vectors.amin(0))
+    assert highs.equal(vectors.amax(0))
+    vectors[-1, 0] = float("nan")
+    assert all(bool(ends[0].isnan()) for ends in ends_of_columns(vectors))
 
 
 def both(train: Any, known: Known | None = None, **changes: Any) -> tuple[Data, Data]:

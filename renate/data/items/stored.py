@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from renate.data.batch import Columns, length, select
+from renate.data.mapped.rows import joined_rows
 from renate.data.model_inputs import PREFIX, TASK
 from renate.data.ragged import Ragged, joined, lengths_of, offsets_of
 from renate.errors import StateError
@@ -39,13 +40,13 @@ def drawn(columns: Columns, count: int, seed: int) -> Columns:
 
 
 def extended(columns: Columns, more: Columns) -> Columns:
-    """Return the rows of both, which have the same columns."""
+    """Return the rows of both, which have the same columns; mapped where one's are."""
     found: Columns = {}
     for name, column in columns.items():
         if isinstance(column, Ragged):
             found[name] = joined([column, more[name]])
         else:
-            found[name] = torch.cat([column, more[name]])
+            found[name] = joined_rows([column, more[name]])
 
     return found
 

@@ -92,12 +92,23 @@ class Standardize(Encoder):
 def _by_parts(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, deviation and largest size of each column of vectors that are larger than memory."""
     slices = list(parts(len(vectors), bytes_of_row(vectors)))
-    sums = torch.stack([vectors[part].double().sum(0) for part in slices])
+    columns = vectors.shape[1]
+    # One room takes all parts: with one for each, the allocator kept as much as the whole table
+    room = torch.empty((slices[0].stop, columns), dtype=torch.float64)
+    found = torch.empty((3, len(slices), columns), dtype=torch.float64)
+    sums, squares, sizes = found
+
+    for place, part in enumerate(slices):
+        own = room[: part.stop - part.start].copy_(vectors[part])
+        torch.sum(own, 0, out=sums[place])
+        torch.amax(own.abs_(), 0, out=sizes[place])
+
     mean = sums.sum(0) / len(vectors)
-    squares = torch.stack([(vectors[part].double() - mean).square().sum(0) for part in slices])
-    std = (squares.sum(0) / len(vectors)).sqrt()
-    largest = torch.stack([vectors[part].abs().amax(0) for part in slices]).amax(0).double()
-    return mean, std, largest
+    for place, part in enumerate(slices):
+        own = room[: part.stop - part.start].copy_(vectors[part])
+        torch.sum(own.sub_(mean).square_(), 0, out=squares[place])
+
+    return mean, (squares.sum(0) / len(vectors)).sqrt(), sizes.amax(0)
 
 
 def _vectors(raw: Any) -> Tensor:

@@ -13,7 +13,7 @@ from renate.data.base import Source
 from renate.data.batch import Columns, length
 from renate.data.kept.raw import check_storable, take
 from renate.data.kept.reading import problem_of
-from renate.data.mapped.rows import take_rows
+from renate.data.mapped.rows import joined_rows, take_rows
 from renate.data.model_inputs import named_columns
 from renate.data.scenarios import NoScenario, Scenario, TimeIncremental
 from renate.data.scenarios.time_incremental import unit_ends
@@ -75,7 +75,7 @@ class Arrivals:
             take_rows(self.table.inputs, each.rows) if each.inputs is None else each.inputs
             for each in those
         ]
-        return torch.cat(parts)
+        return joined_rows(parts)
 
     def _targets(self, one: Slice) -> np.ndarray[Any, Any]:
         if one.targets is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from renate.files import flush, replacing
+from renate.libraries.torch import load_tensors
 from renate.ranks import Ranks
 
 CHECKPOINTS = "checkpoint*.pt"  # of all processes
@@ -102,22 +103,19 @@ class CheckpointFiles:
         return None
 
     def load(self, file: Path) -> Saved | None:
-        """What a file holds; None where it is missing, torn, or of another update."""
+        """What a file holds; None where it is missing, damaged, or of another update."""
         try:
-            saved: Saved = torch.load(file, weights_only=True, map_location="cpu")
+            saved: Saved = load_tensors(file)
         except MemoryError:
             raise
-        except Exception:  # of a torn file torch's readers raise whatever they come to
+        except Exception:  # of a damaged file torch's readers raise whatever they come to
             return None
         if saved["update"] == self.update:
             return saved
         return None
 
     def save(self, file: Path, content: Mapping[str, Any]) -> None:
-        """Write a file, whole or not at all.
-
-        Torch doesn't compare checksums: of zeros in place of weights it makes a model.
-        """
+        """Write a file, whole or not at all."""
         with replacing(file, durable=True) as temporary:
             torch.save(dict(content), temporary)
 

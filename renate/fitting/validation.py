@@ -9,11 +9,12 @@ import pytorch_lightning as pl
 import torch
 
 from renate.errors import JobError
-from renate.files import replacing
+from renate.files import ANEW, replacing
 from renate.fitting.callbacks.base import MeasuringCallback
 from renate.fitting.checkpoint_files import CHECKPOINTS
 from renate.fitting.learner import Learner
 from renate.libraries.lightning import callbacks_of
+from renate.libraries.torch import load_tensors
 from renate.metrics import is_of_fit
 from renate.ranks import ALONE, Ranks
 
@@ -136,7 +137,8 @@ class Validation:
         The memory stays as the fit left it.
 
         Raises:
-            JobError: The objective was no number in any epoch.
+            JobError: The objective was no number in any epoch, or the disk holds other weights than
+                were written.
         """
         learner = self.learner
         if learner.progress.best is None and learner.progress.undefined:
@@ -149,10 +151,19 @@ class Validation:
         model = learner.weights.whole
         if self.ranks.first:
             if learner.progress.best is not None:
-                best = torch.load(self.file, weights_only=True, map_location="cpu")
+                best = self._best()
                 model.load_state_dict(best["model"])
                 learner.updater.load_state_dict(best["updater"])
             self.file.unlink(missing_ok=True)
 
         self.ranks.broadcast_module(model)
         self.ranks.broadcast_module(learner.updater)
+
+    def _best(self) -> dict[str, Any]:
+        """What was kept of the best epoch."""
+        try:
+            found: dict[str, Any] = load_tensors(self.file)
+        except ValueError as error:
+            raise JobError(f"the best epoch's weights: {error}: {ANEW}") from error
+
+        return found

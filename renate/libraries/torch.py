@@ -1,15 +1,19 @@
-"""What is changed inside torch: when the compiler is loaded, and the default device."""
+"""What is changed inside torch: when the compiler is loaded, the default device, and that files are
+read without a look at their checksums.
+"""
 
 import importlib.util
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 DYNAMO = "torch._dynamo"
 
@@ -83,6 +87,46 @@ def as_written(model: Any) -> Iterator[None]:
         yield
     finally:
         model._compiled_call_impl = before
+
+
+def load_tensors(file: Path | BinaryIO) -> Any:
+    """Read the tensors and plain values of a file that `torch.save` wrote, as `torch.load` does on
+    a CPU, if they are what was written.
+
+    Args:
+        file: Its path, or the file from its beginning.
+
+    Raises:
+        ValueError: They aren't.
+        Exception: Whatever torch raises, where it can't be read at all.
+    """
+    import torch
+
+    check_sums(file)
+    return torch.load(file, weights_only=True, map_location="cpu")
+
+
+def check_sums(file: Path | BinaryIO) -> None:
+    """Check that what `torch.save` wrote is as it was written: it notes checksums, at which
+    `torch.load` doesn't look, so that of a damaged file it makes other weights.
+
+    A file of torch before 1.6 has none, and of another kind of file torch has its own word.
+
+    Raises:
+        ValueError: It isn't.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile:
+        damaged = None
+    finally:
+        if not isinstance(file, Path):
+            file.seek(0)
+
+    if damaged is not None:
+        name = f"{file}: " if isinstance(file, Path) else ""
+        raise ValueError(f"{name}damaged: the bytes of '{damaged}' aren't those that were written")
 
 
 def lacking_to_compile(device: str) -> str | None:

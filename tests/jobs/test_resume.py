@@ -2,11 +2,14 @@
 happened.
 """
 
+import inspect
+import io
 import json
 import os
 import signal
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,15 @@ LONG = [
     ),
     *("trainer.max_epochs=60", "model.hidden_sizes=[32]", "trainer.gradient_clip_val=1.0"),
 ]
+
+
+def changed(whole: bytes) -> bytes:
+    """A file of torch's with one bit of its largest tensor the other way round."""
+    archive = zipfile.ZipFile(io.BytesIO(whole))
+    largest = archive.read(max(archive.infolist(), key=lambda each: each.file_size))
+    damaged = bytearray(whole)
+    damaged[whole.index(largest) + 2] ^= 64
+    return bytes(damaged)
 
 
 def files(folder: Path, run_dir: str) -> dict[str, dict[str, torch.Tensor]]:
@@ -169,6 +181,31 @@ def test_a_checkpoint_is_durable_and_none_is_made_of_a_torn_one(
         zeros = whole[:begin] + bytes(len(name)) + whole[begin + len(name) :]
         (tmp_path / "checkpoint.pt").write_bytes(zeros)
         files.newest()
+
+    (tmp_path / "checkpoint.pt").write_bytes(whole)
+    assert files.newest() is not None
+    (tmp_path / "checkpoint.pt").write_bytes(changed(whole))
+    assert torch.load(tmp_path / "checkpoint.pt")["model"].sum() != 500, "torch takes it"
+    assert files.newest() is None
+
+
+def test_best_weights_that_have_changed_are_not_published(workdir: Path) -> None:
+    """One bit on the disk, between the last epoch and the end of the training."""
+    (workdir / "mine.py").write_text(
+        "import io, zipfile\n"
+        "from pathlib import Path\n"
+        "import pytorch_lightning as pl\n"
+        f"{inspect.getsource(changed)}\n"
+        "class Flip(pl.Callback):\n"
+        "    def on_train_end(self, trainer, learner):\n"
+        "        best = next(Path('runs').glob('*/best.pt'))\n"
+        "        best.write_bytes(changed(best.read_bytes()))\n"
+    )
+    arguments = ["model.hidden_sizes=[64]", "trainer.max_epochs=1"]
+    flip = "+callbacks.flip={_target_: mine.Flip}"
+    output = renate(*arguments, flip, cwd=workdir, code=1).stderr
+    assert "aren't those that were written: resume=false begins anew" in output
+    assert not [*workdir.rglob("versions/*.json")]
 
 
 def test_a_torn_checkpoint_starts_the_update_over(workdir: Path) -> None:

@@ -1,9 +1,9 @@
 """Renate's config file of experiments: model, data and scenario by name."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from renate.build import build, shipped
@@ -38,6 +38,7 @@ from renate.compat.models.vision_transformer import (
     VisionTransformerL32,
 )
 from renate.errors import ConfigError, nearest
+from renate.libraries.torch import load_tensors
 
 MODELS: dict[str, type[RenateModule]] = {
     "MultiLayerPerceptron": MultiLayerPerceptron,
@@ -96,7 +97,7 @@ def model_fn(
     """
     model = MODELS[_known("model_name", model_name, MODELS)]
     if model_state_url is not None:
-        return model.from_state_dict(torch.load(model_state_url, weights_only=True))
+        return model.from_state_dict(load_tensors(Path(model_state_url)))
 
     arguments: dict[str, Any] = {"num_outputs": num_outputs}
     if model is MultiLayerPerceptron:

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from renate.compat.data.data_module import RenateDataModule
 from renate.compat.files.description import Description
 from renate.compat.models.renate_module import RenateModule
+from renate.libraries.torch import load_tensors
 
 
 class PassedData(RenateDataModule):
@@ -78,7 +79,7 @@ class PassedFunctions:
     def _made(self, weights: str | None) -> nn.Module:
         made = deepcopy(self.model)
         if weights is not None:
-            load(made, torch.load(weights, weights_only=True))
+            load(made, load_tensors(Path(weights)))
         return made
 
 

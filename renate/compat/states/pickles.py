@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from renate.errors import StateError
+from renate.libraries.torch import load_tensors
 
 Say = Callable[[str], None]
 
@@ -27,7 +28,7 @@ def read_file(path: Path, say: Say) -> Any:
         raise StateError(f"{path}: no such file: is this a folder that Renate 0.5 wrote?")
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_tensors(path)
     except pickle.UnpicklingError as error:
         if "weights_only" not in str(error):
             raise _damaged(path, error) from error

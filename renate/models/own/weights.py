@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from renate.errors import ConfigError
+from renate.libraries.torch import load_tensors
 
 # Where training scripts put a model's weights beside all else that they save
 WITHIN = ("state_dict", "model_state_dict", "model", "module", "net", "weights")
@@ -96,7 +97,7 @@ def _tensors_of(name: str, file: BinaryIO) -> dict[str, Tensor]:
         if name.endswith(".safetensors"):
             content = load(data)
         else:
-            content = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+            content = load_tensors(io.BytesIO(data))
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
         reason = (str(error).strip().splitlines() or ["no message"])[0]
         raise ConfigError(

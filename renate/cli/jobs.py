@@ -15,6 +15,7 @@ from rich.table import Table
 from renate.cli.counts import count_of
 from renate.errors import JobError, nearest, printable_lines
 from renate.jobs.directory import JobDirectory, Json, read_json
+from renate.jobs.identity.already import is_gone
 from renate.jobs.records import UNFINISHED, JobRecord, JobResult
 from renate.launchers.base import ComposedJob
 from renate.launchers.composing.session import launcher_class
@@ -22,7 +23,7 @@ from renate.launchers.links import link_latest
 from renate.launchers.local import running
 from renate.launchers.sweeps.sweep_table import row
 from renate.launchers.terminal import report
-from renate.launchers.terminal.console import cell, stdout
+from renate.launchers.terminal.console import cell, relative, stdout
 from renate.launchers.terminal.tables import matrix
 from renate.tuning.on_disk.sweep_folder import trials_of
 from renate.tuning.on_disk.sweep_record import RECORD, SweepRecord
@@ -98,7 +99,11 @@ def _here(asked: argparse.Namespace) -> None:
     elif asked.verb == "stop":
         print(running.stop(directory))
     else:
-        _end(*running.wait(directory))
+        job, result = running.wait(directory)
+        _end(job, result)
+        if result.completed and is_gone(result, job.id):
+            url = relative(result.url)
+            raise JobError(f"version {result.version} is gone from {url}: its command makes it")
 
 
 def _refuse_sweep(directory: JobDirectory) -> None:

@@ -197,6 +197,16 @@ def wait_for(look: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+def test_who_waits_for_a_job_of_the_past_hears_that_its_version_is_gone(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    renate(*QUICK, "state.url=./mine", "state.first=true", cwd=workdir)
+    assert "version     1 of ./mine" in run(capsys, "jobs", "wait", "latest")
+    (workdir / "mine").rename(workdir / "elsewhere")
+    said = "renate: version 1 is gone from ./mine: its command makes it"
+    assert fails(capsys, "jobs", "wait", "latest") == said
+
+
 @pytest.mark.slow
 def test_a_failure_is_waited_for(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     last = renate(*QUICK, "optimizer.lr=1e30", cwd=workdir, code=1).stderr.splitlines()[-1]

@@ -217,7 +217,9 @@ def try_optimizer(job: Job) -> None:
     target = target_of(job.config["optimizer"], "optimizer")
     # Of the user's own nobody knows what else than the job's parameters it can't take
     if target.startswith("torch."):
-        optimizer_of(job)([nn.Parameter(torch.zeros(1, 1))])
+        made = optimizer_of(job)([nn.Parameter(torch.zeros(1, 1))])
+        if not any(group["lr"] for group in made.param_groups):
+            job.say("optimizer.lr=0: no step changes a weight")
 
 
 def scheduler_of(

@@ -187,6 +187,7 @@ def test_it_is_told_before_the_first_step(
             ["lr_scheduler=multistep", "lr_scheduler.milestones=[1,9]"],
             "lr_scheduler.milestones=[1, 9]: 9 is never reached, the update has 2 epochs",
         ),
+        (["optimizer.lr=0"], "optimizer.lr=0: no step changes a weight"),
         (["trainer.report_every=900"], "trainer.report_every=900: the update has"),
     ],
 )

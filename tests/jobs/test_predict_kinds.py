@@ -15,6 +15,7 @@ import renate
 from renate.errors import DataError, JobError
 from tests.jobs.test_predict import run_here
 
+FIRST = "state.first=true"
 QUICK = ["trainer.max_epochs=1", "state.url=s", "model.hidden_sizes=[4]"]
 
 
@@ -82,6 +83,26 @@ def test_images_are_resized_as_training_did(workdir: Path) -> None:
     evaluated = run_here("job=evaluate", "state.url=s", *asked, "data.test=train.parquet", size)
     right = np.mean(np.array(answers) == np.array(labels))
     assert evaluated.metrics["test_accuracy"] == pytest.approx(right)
+
+
+def test_booleans_are_answered_in_booleans(workdir: Path) -> None:
+    """A state keeps them as 0 and 1, which compare with no column of `true` and `false`."""
+    values = [float(number % 17) for number in range(60)]
+    flags = [value > 8 for value in values]
+    pq.write_table(pa.table({"x": values, "label": flags}), "t.parquet")
+    renate.run(["data=files", "data.train=t.parquet", "data.target=label", *QUICK, FIRST])
+
+    ask = ["job=predict", "state.url=s", "data=files", "data.train=t.parquet"]
+    run_here(*ask, "output=out.parquet", "job.probabilities=all")
+    found = pq.read_table("out.parquet")
+    assert found.schema.field("prediction").type == pa.bool_()
+    assert found.column_names[-2:] == ["probability_False", "probability_True"]
+
+    model = renate.load_model("s")
+    assert model.labels == [False, True]
+    answers = model.predict({"x": values})
+    assert {type(answer) for answer in answers} == {bool}
+    assert answers == found.column("prediction").to_pylist()
 
 
 @pytest.mark.slow

@@ -83,6 +83,10 @@ def predictor_of(
 
     feed = _feed_of(state, manifest, deploy, where, trust)
     problem.take_encoder(feed.encoder)
+    # States keep booleans as 0 and 1; who gave them as labels is answered in them
+    kind = feed.inputs.target_kind if feed.inputs is not None else None
+    if kind == "boolean" and set(problem.labels) <= {0, 1}:
+        problem.labels = [bool(label) for label in problem.labels]
 
     made = Predictor(model, updater, transform, problem, manifest.version, feed)
     made.contract = contract_of(state, manifest)

@@ -143,11 +143,14 @@ def ends_of_columns(vectors: Tensor) -> tuple[Tensor, Tensor]:
     some = list(parts(len(vectors), bytes_of_row(vectors)))
     lows = vectors.new_empty(len(some), vectors.shape[1])
     highs = torch.empty_like(lows)
-    # A column's values are far apart: brought together they are compared in an eighth of the time.
-    # One room takes all parts: with one for each, the allocator kept as much as the whole table
+    # The values of one of several columns are far apart: brought together they are compared in an
+    # eighth of the time. One room takes all parts: with one for each, the allocator kept as much as
+    # the whole table
     room = vectors.new_empty(vectors.shape[1], some[0].stop)
     for place, part in enumerate(some):
-        columns = room[:, : part.stop - part.start].copy_(vectors[part].T)
+        columns = vectors[part].T
+        if not columns.is_contiguous():
+            columns = room[:, : part.stop - part.start].copy_(columns)
         torch.amin(columns, 1, out=lows[place])
         torch.amax(columns, 1, out=highs[place])
 

@@ -95,6 +95,7 @@ class RenateSweeper(Sweeper):
         try:
             for job in composed:
                 registry_for(job.config)
+            pages.expect(launcher.progress, composed)
             results = launcher.run(jobs)
         except KeyboardInterrupt:
             said = "interrupted: what is finished stays; the same command goes on from there"

@@ -1,9 +1,12 @@
 """The page that a command ends with: of a stream, of a sweep, of several jobs side by side.
 
-It is drawn by the command, never by a worker, and nothing that is needed for it is imported before.
+It is drawn by the command, never by a worker. What is needed for it is imported when the jobs are
+done, or while a stream takes its last steps, for which the command waits idle.
 """
 
 import hashlib
+import importlib
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +29,16 @@ NONE = "none"
 DRAWN = ("stream", "simulate")  # jobs that have a page of their own
 COMPARED = ("stream", "simulate", "update")  # several of them have one together
 
+# What takes time to import, of what draws a page
+SLOW = (
+    "renate.jobs.reporting.assembled",
+    "renate.report.written",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "jinja2",
+)
+
 Outcome = Sequence[tuple[ComposedJob, JobResult]]
 
 
@@ -35,6 +48,19 @@ def check_wish(wish: object) -> None:
         raise ConfigError(
             f"report={wish}: expected {AUTO} or {NONE}{nearest(str(wish), (AUTO, NONE))}"
         )
+
+
+def expect(progress: Progress, jobs: Sequence[ComposedJob]) -> None:
+    """Have what draws the page of a stream imported while its last steps are taken."""
+    if len(jobs) == 1 and jobs[0].kind in DRAWN and jobs[0].config.report == AUTO:
+        progress.when_near_end = threading.Thread(target=_import_slow, daemon=True).start
+
+
+def _import_slow() -> None:
+    # Whoever draws the page imports it again, and is told what can't be
+    with suppress(Exception):
+        for name in SLOW:
+            importlib.import_module(name)
 
 
 def of_jobs(progress: Progress, jobs: Outcome) -> None:

@@ -24,6 +24,7 @@ JSON = "json"
 QUIET = "quiet"
 MODES = (AUTO, PLAIN, JSON, QUIET)
 UPDATE = re.compile(r"update (\d+)/(\d+) epoch ")  # of a stream
+NEAR_END = 0.8  # of a stream's steps
 ASIDE = ("epoch", "step")  # of a report, these are no metrics
 
 
@@ -55,6 +56,8 @@ class Progress:
         self.many = False
         # How a report is worded; whoever asked for the job may want it otherwise.
         self.worded: Callable[[Event], str] = lambda event: event.text
+        # Called once, by the thread that brings the event, when a stream is near its end
+        self.when_near_end: Callable[[], None] | None = None
 
     @property
     def is_for_people(self) -> bool:
@@ -110,6 +113,10 @@ class Progress:
 
     def event(self, job: str, event: Event) -> None:
         """Take what a job reports about itself."""
+        if event.kind == PROGRESS and self.when_near_end is not None and _is_near_end(event):
+            call, self.when_near_end = self.when_near_end, None
+            call()
+
         if self.mode == JSON:
             if not self.quiet:
                 self.json.event(job, event)
@@ -152,6 +159,14 @@ def _of_stream(event: Event) -> tuple[int | None, int | None]:
 
     update, updates = int(found[1]), int(found[2])
     return (update - 1) * event.total + event.done, updates * event.total
+
+
+def _is_near_end(event: Event) -> bool:
+    """Whether most steps of a stream are done."""
+    done, total = _of_stream(event)
+    if UPDATE.match(event.text) is None or done is None or total is None:
+        return False
+    return done >= NEAR_END * total
 
 
 def _last_metric(event: Event) -> str:

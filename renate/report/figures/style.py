@@ -50,7 +50,8 @@ SERIES = ("blue", "orange", "green", "purple", "red", "teal", "ochre", "grey")
 WIDTH = 5.0  # inches
 FONTS = "system-ui,'Segoe UI',Roboto,Helvetica,Arial,'DejaVu Sans',sans-serif"
 MOST_TICKS = 12
-DOTS_PER_INCH = 144
+DOTS_PER_INCH = 144  # of PNG, and of pictures within SVG
+POINTS_PER_INCH = 72  # by which SVG counts
 
 
 @dataclass(frozen=True)
@@ -142,16 +143,25 @@ def _settings() -> dict[str, Any]:
 def finished(figure: "Figure", name: str, title: str, caption: str) -> Drawn:
     """Return a figure as SVG and PNG; must be called within its `canvas`."""
     matplotlib = load("matplotlib", EXTRA, WHO)
+    svgs = load("matplotlib.backends.backend_svg", EXTRA, WHO)
+    agg = load("matplotlib.backends.backend_agg", EXTRA, WHO)
     vector = io.StringIO()
     pixels = io.BytesIO()
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": name}):
         # A page has fonts of its own, which know more letters than the one that measures text
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
-        figure.set_layout_engine(
-            "none"
-        )  # it lies as it is to lie: looking again takes half the time
-        figure.savefig(pixels, format="png", dpi=DOTS_PER_INCH, facecolor=LIGHT["surface"])
+        # Laid out once, and drawn once in each format: `savefig` would draw each twice
+        figure.set_dpi(POINTS_PER_INCH)
+        drawing = svgs.FigureCanvasSVG(figure)
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+
+        figure.set_dpi(DOTS_PER_INCH)
+        drawing.print_svg(vector, metadata={"Date": None, "Creator": None})
+        figure.set_facecolor(LIGHT["surface"])
+        agg.FigureCanvasAgg(figure).print_png(pixels)
 
     svg = _for_a_page(vector.getvalue(), name, title)
     return Drawn(name, title, caption, svg, pixels.getvalue())

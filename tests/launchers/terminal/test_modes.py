@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,45 @@ def test_a_streams_bar_counts_all_its_updates() -> None:
         assert (task.completed, task.total) == (50, 160)
         progress.event("er", Event(PROGRESS, "update 2/4 reading x", done=1, total=3))
         assert (task.completed, task.total) == (1, 3)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_whoever_waits_for_a_streams_end_is_called_once(mode: str) -> None:
+    calls: list[str] = []
+    progress = Progress(mode)
+    progress.when_near_end = lambda: calls.append("near")
+    for event in (
+        Event(PROGRESS, "decoding images", done=9, total=10),
+        Event(PROGRESS, "update 1/4 epoch 1/1", done=10, total=10),
+        Event(PROGRESS, "update 4/4 epoch 1/1", done=1, total=10),
+    ):
+        progress.event("er", event)
+        assert calls == []
+
+    for done in (3, 10):
+        progress.event("er", Event(PROGRESS, "update 4/4 epoch 1/1", done=done, total=10))
+        assert calls == ["near"]
+
+
+def test_what_draws_a_page_is_there_when_the_stream_has_ended() -> None:
+    """The command's own process imports it, and nothing of it before."""
+    lines = (
+        "import sys, threading",
+        "from types import SimpleNamespace as Names",
+        "from renate.launchers.terminal import pages",
+        "from renate.launchers.terminal.progress import Progress",
+        "progress = Progress()",
+        "pages.expect(progress, [Names(kind='update', config=Names(report='auto'))])",
+        "assert progress.when_near_end is None",
+        "pages.expect(progress, [Names(kind='stream', config=Names(report='none'))])",
+        "assert progress.when_near_end is None",
+        "pages.expect(progress, [Names(kind='stream', config=Names(report='auto'))])",
+        "assert 'renate.report.written' not in sys.modules",
+        "progress.when_near_end()",
+        "[t.join() for t in threading.enumerate() if t is not threading.current_thread()]",
+        "assert {*pages.SLOW} <= {*sys.modules}",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
 
 
 @pytest.mark.parametrize(("mode", "terminal"), [("auto", False), ("plain", True)])
